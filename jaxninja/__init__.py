@@ -1,0 +1,53 @@
+"""Backward passes derived by hand, certified against autodiff.
+
+Importing the package imports nothing heavy: names are looked up on first use (PEP 562).
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> the module that defines it
+_PUBLIC = {
+    "RULES": "jaxninja.rules",
+    "Case": "jaxninja.rule",
+    "Rule": "jaxninja.rule",
+    "Run": "jaxninja.run",
+    "TrainConfig": "jaxninja.config",
+    "assert_vjp": "jaxninja.check",
+    "autodiff": "jaxninja.rules",
+    "check_steps": "jaxninja.check",
+    "check_vjp": "jaxninja.check",
+    "compare_grads": "jaxninja.check",
+    "load": "jaxninja.run",
+    "manual": "jaxninja.rules",
+    "retain_grads": "jaxninja.taps",
+    "train": "jaxninja.train",
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604  (the names are in the table above)
+
+if TYPE_CHECKING:
+    from jaxninja.check import (  # noqa: F401
+        assert_vjp,
+        check_steps,
+        check_vjp,
+        compare_grads,
+    )
+    from jaxninja.config import TrainConfig  # noqa: F401
+    from jaxninja.rule import Case, Rule  # noqa: F401
+    from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
+    from jaxninja.run import Run, load  # noqa: F401
+    from jaxninja.taps import retain_grads  # noqa: F401
+    from jaxninja.train import train  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'jaxninja' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

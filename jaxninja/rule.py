@@ -1,0 +1,69 @@
+"""What a rule is: a `jax.custom_vjp` function and a record that describes it.
+
+The function stays in JAX's own idiom and works without this file. The record is for
+whoever wants to go over all rules: the checker, the tests, the documentation and the
+benchmarks read the same cases from it.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of sizes for a rule's example, and the static options to call it with.
+
+    `dims` are the keyword arguments of `Rule.example`; `static` are the trailing
+    hyperparameters of the op, in its order.
+    """
+
+    dims: Mapping[str, int]
+    static: tuple = ()
+
+    def __str__(self) -> str:
+        sizes = [f"{name}={size}" for name, size in self.dims.items()]
+        return ",".join([*sizes, *map(str, self.static)])
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A layer with a hand-derived backward pass.
+
+    Attributes:
+        op: the function under `jax.custom_vjp`, called as `op(*arrays, *static)`.
+        fwd: `fwd(*arrays, *static) -> (y, residuals)`.
+        bwd: `bwd(*static, residuals, dy) -> one cotangent per array argument`.
+        example: `example(key, **dims) -> arrays`, generic float32 inputs: no zeros, no
+            ones, no symmetry, since such data hide wrong gradients.
+        cases: small and awkward sizes, for checking.
+        bench: one large size, for timing.
+        source: where the layer comes from (author, year, arXiv).
+        zero: names of arguments whose gradient is exactly zero, if there are any.
+        reference: the plain forward that `jax.vjp` differentiates to judge `bwd`; by
+            default the function under the decorator.
+    """
+
+    op: Callable[..., Any]
+    fwd: Callable[..., Any]
+    bwd: Callable[..., Any]
+    example: Callable[..., tuple]
+    cases: tuple[Case, ...]
+    bench: Case
+    source: str
+    zero: tuple[str, ...] = ()
+    reference: Callable[..., Any] = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.reference is None:
+            object.__setattr__(self, "reference", inspect.unwrap(self.op))
+
+    @property
+    def name(self) -> str:
+        return inspect.unwrap(self.op).__name__
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of all arguments of the op, the static ones last."""
+        return tuple(inspect.signature(inspect.unwrap(self.op)).parameters)

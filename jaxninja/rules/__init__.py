@@ -1,0 +1,14 @@
+"""The catalogue of rules, and two namespaces made from it.
+
+`manual.batchnorm` is the op with the hand-derived backward pass, `autodiff.batchnorm` the
+same plain forward left to `jax.grad`. A model takes one of them as its `ops` argument.
+"""
+
+from types import SimpleNamespace
+
+from jaxninja.rule import Rule
+
+RULES: tuple[Rule, ...] = ()
+
+manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})
+autodiff = SimpleNamespace(**{rule.name: rule.reference for rule in RULES})

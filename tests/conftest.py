@@ -1,0 +1,17 @@
+"""Every test runs with the jaxtyping annotations of the library checked by beartype."""
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Subpackages are named: the hook on "jaxninja" alone would not reach them.
+TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data"]
+install_import_hook(TYPED, "beartype.beartype")
+
+
+@pytest.fixture
+def x64():
+    """Float64 for one test: identities are proved there, rounding elsewhere."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield
