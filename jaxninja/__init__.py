@@ -26,7 +26,7 @@ _PUBLIC = {
     "train": "jaxninja.train",
 }
 
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604  (the names are in the table above)
+__all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
     from jaxninja.check import (  # noqa: F401

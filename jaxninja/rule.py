@@ -67,3 +67,13 @@ class Rule:
     def arguments(self) -> tuple[str, ...]:
         """Names of all arguments of the op, the static ones last."""
         return tuple(inspect.signature(inspect.unwrap(self.op)).parameters)
+
+
+def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> None:
+    """The door of a rule: raise ValueError unless `holds`.
+
+    The message says what was given and what was expected. It looks at shapes and types
+    only, so under `jit` it costs nothing after tracing.
+    """
+    if not holds:
+        raise ValueError(f"{op}: {argument} is {given}, expected {expected}")

@@ -1,0 +1,107 @@
+"""The lecture's network as a composition of rules: the routes `rules` and `autodiff`.
+
+    ids [N, T] -> embedding [N, T, E] -> concatenate [N, T E] -> linear [N, H]
+        -> batchnorm -> tanh -> linear [N, V] -> cross entropy
+
+`loss` takes the rules to compose: `manual` (hand-derived backward passes) or `autodiff`
+(the same forwards, left to `jax.grad`). Parameters carry the lecture's names.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxninja.rules import manual
+from jaxninja.rules.batchnorm import batch_statistics
+
+Params = dict[str, Array]
+# mean and variance of hprebn [H]: of a batch, running, or of the training set
+Statistics = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Sizes and constants of the network; the defaults are the lecture's."""
+
+    vocabulary: int = 27
+    context: int = 3
+    embedding: int = 10
+    hidden: int = 200
+    eps: float = 1e-5
+    ddof: int = 1
+
+
+def init(key: Array, model: MLP) -> Params:
+    """The lecture's initialisation: no zeros, no ones, as they mask wrong gradients.
+
+    Weights are scaled to their fan-in (gain 5/3 for tanh); biases, the output layer and
+    the batchnorm parameters are 0.1 times a normal, around 1 for the gain. Each has a
+    key of its own, folded from `key` by its place in this list.
+    """
+    V, T, E, H = model.vocabulary, model.context, model.embedding, model.hidden
+    fan_in = T * E
+    shape_scale_shift = {
+        "C": ((V, E), 1.0, 0.0),
+        "W1": ((fan_in, H), (5 / 3) / fan_in**0.5, 0.0),
+        "b1": ((H,), 0.1, 0.0),
+        "W2": ((H, V), 0.1, 0.0),
+        "b2": ((V,), 0.1, 0.0),
+        "bngain": ((H,), 0.1, 1.0),
+        "bnbias": ((H,), 0.1, 0.0),
+    }
+    return {
+        name: shift + scale * jax.random.normal(jax.random.fold_in(key, i), shape)
+        for i, (name, (shape, scale, shift)) in enumerate(shape_scale_shift.items())
+    }
+
+
+def hidden_preactivation(
+    params: Params, ids: Int[Array, "N T"], ops: SimpleNamespace = manual
+) -> Float[Array, "N H"]:
+    """hprebn: what batchnorm normalises."""
+    emb = ops.embedding(params["C"], ids)
+    embcat = emb.reshape(len(ids), -1)
+    return ops.linear(embcat, params["W1"], params["b1"])
+
+
+def loss(
+    params: Params,
+    ids: Int[Array, "N T"],
+    labels: Int[Array, "N"],
+    model: MLP,
+    ops: SimpleNamespace = manual,
+) -> tuple[Float[Array, ""], Statistics]:
+    """Training loss on a batch, and the batch's statistics.
+
+    Args:
+        params: as made by `init`.
+        ids: [N, T] context symbols, in [0, V).
+        labels: [N] next symbols, in [0, V).
+        model: sizes and constants.
+        ops: `manual` or `autodiff`.
+
+    Returns:
+        Mean cross entropy in nats, and mean and variance [H] of the batch before
+        batchnorm, for the running statistics.
+    """
+    hprebn = hidden_preactivation(params, ids, ops)
+    mean, var = batch_statistics(hprebn, model.ddof)
+    hpreact = ops.batchnorm(
+        hprebn, params["bngain"], params["bnbias"], model.eps, model.ddof
+    )
+    h = ops.tanh(hpreact)
+    logits = ops.linear(h, params["W2"], params["b2"])
+    return ops.cross_entropy(logits, labels), {"mean": mean, "var": var}
+
+
+def apply(
+    params: Params, statistics: Statistics, ids: Int[Array, "N T"], model: MLP
+) -> Float[Array, "N V"]:
+    """Logits at inference: batchnorm with given statistics, so a batch of one works."""
+    hprebn = hidden_preactivation(params, ids)
+    scale = params["bngain"] * jax.lax.rsqrt(statistics["var"] + model.eps)
+    h = jnp.tanh((hprebn - statistics["mean"]) * scale + params["bnbias"])
+    return h @ params["W2"] + params["b2"]

@@ -1,0 +1,147 @@
+"""Batch normalisation: each feature to mean 0 and variance 1 over the batch.
+
+    mean = sum_n x / n                       var = sum_n (x - mean)^2 / (n - ddof)
+    rstd = (var + eps)^(-1/2)                xhat = (x - mean) rstd
+    y = gamma xhat + beta
+
+Each x[n] reaches y by three paths: directly, through the mean and through the variance.
+Perturb x, per feature, and write c for x - mean:
+
+    c moves by     dx - mean(dx)             (the direct path and the mean)
+    var moves by   2 sum_n(c dx) / (n - ddof)        (sum_n c = 0 removes the mean here)
+    rstd moves by  -1/2 rstd^3 times that
+    xhat moves by  rstd (dx - mean(dx)) - xhat sum_n(xhat dx) rstd / (n - ddof)
+
+Each term is a symmetric matrix on the batch (identity, 1/n, xhat xhat^T): transposing
+it changes nothing. With the cotangent gamma dy in place of dx:
+
+    dgamma = sum_n dy xhat                   dbeta = sum_n dy
+    dx = gamma rstd (dy - dbeta / n - xhat dgamma / (n - ddof))
+
+Check: a constant shift or, with eps = 0, a common factor of x leaves y alone, so
+sum_n dx = 0 and sum_n xhat dx = 0 (for ddof = 0: sum_n xhat^2 = n). n = 1 with ddof = 0
+gives xhat = 0 and dx = 0; with ddof = 1 the variance is 0 / 0, which is refused.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from jaxninja.rule import Case, Rule, expect
+
+
+class Residuals(NamedTuple):
+    xhat: jax.Array  # [*batch, D], the only large one: x itself is not kept
+    rstd: jax.Array  # [D]
+    gamma: jax.Array  # [D]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batchnorm(
+    x: Float[Array, "*batch D"],
+    gamma: Float[Array, "D"],
+    beta: Float[Array, "D"],
+    eps: float = 1e-5,
+    ddof: int = 1,
+) -> Float[Array, "*batch D"]:
+    """Normalise each feature: y = gamma (x - mean) / sqrt(var + eps) + beta.
+
+    Args:
+        x: [*batch, D]; mean and var [D] are over all n rows, all axes but the last.
+        gamma: [D] gain.
+        beta: [D] bias.
+        eps: added to the variance; a constant column then gives y = beta.
+        ddof: the variance is divided by n - ddof: 0 as in the paper, 1 (Bessel's
+            correction) as in the lecture.
+
+    Returns:
+        [*batch, D].
+
+    Raises:
+        ValueError: the shapes do not fit, or n <= ddof (a variance of 0 / 0).
+
+    Source: Ioffe, Szegedy 2015, arXiv:1502.03167; ddof = 1 as in Karpathy's makemore.
+    """
+    return batchnorm_fwd(x, gamma, beta, eps, ddof)[0]
+
+
+def batchnorm_fwd(x, gamma, beta, eps, ddof):
+    _door(x, gamma, beta, ddof)
+    mean, var = batch_statistics(x, ddof)
+    rstd = (var + eps) ** -0.5
+    xhat = (x - mean) * rstd
+    return gamma * xhat + beta, Residuals(xhat, rstd, gamma)
+
+
+def batchnorm_bwd(eps, ddof, res, dy):
+    """Returns dx [*batch, D], dgamma [D], dbeta [D]."""
+    xhat, rstd, gamma = res
+    batch = tuple(range(dy.ndim - 1))
+    n = dy.size // dy.shape[-1]
+    dgamma = (dy * xhat).sum(batch)
+    dbeta = dy.sum(batch)
+    dx = gamma * rstd * (dy - dbeta / n - xhat * (dgamma / (n - ddof)))
+    return dx, dgamma, dbeta
+
+
+batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
+
+
+def batch_statistics(
+    x: Float[Array, "*batch D"], ddof: int = 1
+) -> tuple[Float[Array, "D"], Float[Array, "D"]]:
+    """Mean and variance [D] over all axes but the last.
+
+    They feed the running statistics. batchnorm computes the same two numbers from the
+    same x, and under `jit` XLA merges the two computations.
+    """
+    batch = tuple(range(x.ndim - 1))
+    n = x.size // x.shape[-1]
+    mean = x.mean(batch)
+    var = ((x - mean) ** 2).sum(batch) / (n - ddof)
+    return mean, var
+
+
+def _door(x, gamma, beta, ddof):
+    given = f"of shape {x.shape}"
+    expect(
+        "batchnorm", "x", given, "[..., D] with D > 0", x.ndim > 1 and x.shape[-1] > 0
+    )
+    D = x.shape[-1]
+    for name, value in (("gamma", gamma), ("beta", beta)):
+        fits = value.shape == (D,)
+        expect(
+            "batchnorm",
+            name,
+            f"of shape {value.shape}",
+            f"[{D}], as x is {x.shape}",
+            fits,
+        )
+    enough = x.size // D > ddof
+    expect("batchnorm", "x", given, f"a batch of more than ddof = {ddof}", enough)
+
+
+def example(key, N, D):
+    key_x, key_gamma, key_beta = jax.random.split(key, 3)
+    x = 0.5 + 2 * jax.random.normal(key_x, (N, D))
+    gamma = 1.5 + 0.3 * jax.random.normal(key_gamma, (D,))
+    return x, gamma, jax.random.normal(key_beta, (D,))
+
+
+rule = Rule(
+    op=batchnorm,
+    fwd=batchnorm_fwd,
+    bwd=batchnorm_bwd,
+    example=example,
+    cases=(
+        Case({"N": 7, "D": 5}, (1e-5, 1)),
+        Case({"N": 5, "D": 5}, (1e-5, 0)),
+        Case({"N": 2, "D": 3}, (1e-2, 1)),
+        Case({"N": 1, "D": 3}, (1e-5, 0)),
+        Case({"N": 31, "D": 1}, (1e-3, 1)),
+    ),
+    bench=Case({"N": 4096, "D": 512}, (1e-5, 1)),
+    source="Ioffe, Szegedy 2015, arXiv:1502.03167",
+)

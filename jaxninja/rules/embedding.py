@@ -1,0 +1,99 @@
+"""Embedding: pick rows of a table by integer id.
+
+    emb[n] = C[ids[n]]
+
+Perturb the table and collect what reaches emb:
+
+    demb[n] moves with dC[ids[n]], with weight 1
+
+Transpose: each row of the table gathers the cotangents of every place that read it,
+
+    dC[v] = sum of demb[n] over the n with ids[n] = v
+
+so a row that was read twice receives two terms (a plain assignment would keep the last
+one only), and a row that was not read receives zero. ids are integers: no gradient.
+
+Check: with every id the same, dC has one row that is not zero, the sum of all of demb;
+with ids = 0, 1, ..., V - 1 the table is copied and dC = demb.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxninja.rule import Case, Rule, expect
+
+
+class Residuals(NamedTuple):
+    ids: jax.Array  # [*batch]
+    rows: (
+        jax.Array
+    )  # [V, 0]: no bytes; it carries V and the dtype. C itself is not kept
+
+
+@jax.custom_vjp
+def embedding(
+    C: Float[Array, "V D"], ids: Int[Array, "*batch"]
+) -> Float[Array, "*batch D"]:
+    """Look up rows of a table: emb = C[ids].
+
+    Args:
+        C: [V, D] table.
+        ids: [*batch] integers in [0, V). An id outside reads a row of NaN (JAX would
+            clamp it silently) and sends no gradient.
+
+    Returns:
+        [*batch, D] rows.
+
+    Raises:
+        ValueError: C is not [V, D], or ids are not integers.
+
+    Source: Bengio, Ducharme, Vincent, Jauvin 2003, JMLR 3.
+    """
+    return embedding_fwd(C, ids)[0]
+
+
+def embedding_fwd(C, ids):
+    _door(C, ids)
+    emb = C.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    return emb, Residuals(ids, jnp.empty((C.shape[0], 0), C.dtype))
+
+
+def embedding_bwd(res, demb):
+    """Returns dC [V, D], and None for the integer ids."""
+    dC = jnp.zeros((len(res.rows), demb.shape[-1]), res.rows.dtype)
+    dC = dC.at[res.ids].add(demb, mode="drop", wrap_negative_indices=False)
+    return dC, None
+
+
+embedding.defvjp(embedding_fwd, embedding_bwd)
+
+
+def _door(C, ids):
+    expect("embedding", "C", f"of shape {C.shape}", "[V, D]", C.ndim == 2)
+    integer = jnp.issubdtype(ids.dtype, jnp.integer)
+    expect("embedding", "ids", f"of type {ids.dtype}", "integers", integer)
+
+
+def example(key, V, D, N, T):
+    key_C, key_ids = jax.random.split(key)
+    C = jax.random.normal(key_C, (V, D))
+    return C, jax.random.randint(key_ids, (N, T), 0, V)
+
+
+rule = Rule(
+    op=embedding,
+    fwd=embedding_fwd,
+    bwd=embedding_bwd,
+    example=example,
+    cases=(
+        Case({"V": 7, "D": 5, "N": 3, "T": 2}),
+        Case({"V": 2, "D": 3, "N": 11, "T": 1}),  # every row many times
+        Case({"V": 13, "D": 1, "N": 1, "T": 1}),  # nearly every row never
+        Case({"V": 5, "D": 5, "N": 5, "T": 5}),
+    ),
+    bench=Case({"V": 27, "D": 64, "N": 4096, "T": 8}),
+    source="Bengio, Ducharme, Vincent, Jauvin 2003, JMLR 3",
+)
