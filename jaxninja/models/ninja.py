@@ -35,7 +35,7 @@ def value_and_grad(
     bnmean = hprebn.mean(0)
     bndiff = hprebn - bnmean
     bnvar = (bndiff**2).sum(0) / (n - model.ddof)
-    bnvar_inv = (bnvar + model.eps) ** -0.5
+    bnvar_inv = jax.lax.rsqrt(bnvar + model.eps)
     bnraw = bndiff * bnvar_inv  # [N, H]
     h = jnp.tanh(bngain * bnraw + bnbias)  # [N, H]
     logits = h @ W2 + b2  # [N, V]

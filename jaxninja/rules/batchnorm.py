@@ -70,7 +70,7 @@ def batchnorm(
 def batchnorm_fwd(x, gamma, beta, eps, ddof):
     _door(x, gamma, beta, ddof)
     mean, var = batch_statistics(x, ddof)
-    rstd = (var + eps) ** -0.5
+    rstd = jax.lax.rsqrt(var + eps)
     xhat = (x - mean) * rstd
     return gamma * xhat + beta, Residuals(xhat, rstd, gamma)
 
