@@ -101,7 +101,7 @@ class Dataset:
 
 
 def load_dataset(data: str, context: int = 3) -> Dataset:
-    """Read, split and encode; see `load_items` and `split_items` for `data` and errors."""
+    """Read, split and encode; for the errors see `load_items` and `split_items`."""
     items = load_items(data)
     vocabulary = Vocabulary.of(items)
     if len(vocabulary) < 3:
@@ -149,21 +149,21 @@ def _embedded(name: str) -> Path:
 
 
 def read_items(path: Path) -> list[str]:
-    """The lines of a text file. Blank lines and the space around a line are dropped.
+    """The lines of a text file, case kept, blank lines and space around lines dropped.
 
-    A byte order mark and CRLF line ends are too; case is kept; one character is an item.
+    So are a byte order mark and CRLF line ends. A single character is a legal item.
 
     Raises:
-        DataError: there is no such file, it is not UTF-8, it has no items, or an item has
-            more than 1,000 characters.
+        DataError: there is no such file, it is not UTF-8, it has no items, or an item
+            has more than 1,000 characters.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
+        byte = error.object[error.start]
         raise DataError(
-            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8"
+            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
         ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
@@ -193,8 +193,8 @@ def split_items(items: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     if not all(parts):
         counts = "/".join(str(len(part)) for part in parts)
         raise DataError(
-            f"{len(items)} items split into {counts} for train/val/test, expected one or "
-            "more in each; 10 items are enough"
+            f"{len(items)} items split into {counts} for train/val/test, expected at "
+            "least one in each; 10 items are enough"
         )
     return parts
 
@@ -225,7 +225,7 @@ def batch_indices(key: jax.Array, step, batch_size: int, n: int) -> jax.Array:
 
 
 def check_ids(ids, size: int, what: str) -> None:
-    """Refuse ids outside [0, size), of which JAX would clamp some and make NaN of others.
+    """Refuse ids outside [0, size): JAX would clamp some and make NaN of others.
 
     Raises:
         DataError: names the first one and its place.

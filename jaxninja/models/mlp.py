@@ -89,12 +89,43 @@ def loss(
     """
     hprebn = hidden_preactivation(params, ids, ops)
     mean, var = batch_statistics(hprebn, model.ddof)
-    hpreact = ops.batchnorm(
-        hprebn, params["bngain"], params["bnbias"], model.eps, model.ddof
-    )
+    return head_loss(params, hprebn, labels, model, ops), {"mean": mean, "var": var}
+
+
+def head_loss(
+    params: Params,
+    hprebn: Float[Array, "N H"],
+    labels: Int[Array, "N"],
+    model: MLP,
+    ops: SimpleNamespace = manual,
+) -> Float[Array, ""]:
+    """The part of the loss above hprebn: batchnorm, tanh, linear, cross entropy."""
+    gain, bias = params["bngain"], params["bnbias"]
+    hpreact = ops.batchnorm(hprebn, gain, bias, model.eps, model.ddof)
     h = ops.tanh(hpreact)
     logits = ops.linear(h, params["W2"], params["b2"])
-    return ops.cross_entropy(logits, labels), {"mean": mean, "var": var}
+    return ops.cross_entropy(logits, labels)
+
+
+def intermediates(
+    params: Params, ids: Int[Array, "N T"], labels: Int[Array, "N"], model: MLP
+) -> dict[str, Array]:
+    """The named arrays of the forward pass on a batch, in the order of computation."""
+    hprebn = hidden_preactivation(params, ids)
+    mean, var = batch_statistics(hprebn, model.ddof)
+    gain, bias = params["bngain"], params["bnbias"]
+    hpreact = manual.batchnorm(hprebn, gain, bias, model.eps, model.ddof)
+    h = manual.tanh(hpreact)
+    logits = manual.linear(h, params["W2"], params["b2"])
+    return {
+        "hprebn": hprebn,
+        "bnmean": mean,
+        "bnvar": var,
+        "hpreact": hpreact,
+        "h": h,
+        "logits": logits,
+        "loss": manual.cross_entropy(logits, labels),
+    }
 
 
 def apply(

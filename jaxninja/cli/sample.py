@@ -1,0 +1,37 @@
+"""`jaxninja sample RUN`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from jaxninja.run import load
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Invent items with a run's last checkpoint."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder."""
+    count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
+    """Items to invent."""
+    temperature: float = 1.0
+    """Below 1 tamer, above 1 wilder; 0 takes the most likely symbol every time."""
+    top_k: int | None = None
+    """Draw among the k most likely symbols only."""
+    prompt: str = ""
+    """What every item begins with."""
+    seed: int = 0
+    """Of the draws."""
+    bn: Literal["calibrated", "running"] = "calibrated"
+    """Batchnorm's statistics: over the whole training set, or those of the training."""
+
+
+def main(args: list[str]) -> int:
+    o = tyro.cli(Sample, prog="jaxninja sample", args=args)
+    run = load(o.run)
+    items = run.sample(o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn)
+    print("\n".join(items))
+    print(f"{run.new(items)} of {len(items)} are not in the data")
+    return 0

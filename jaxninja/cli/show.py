@@ -1,0 +1,46 @@
+"""`jaxninja show NAME`: a rule or the network, as its file explains it."""
+
+import difflib
+import inspect
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from jaxninja.config import ConfigError
+from jaxninja.models import mlp, ninja
+from jaxninja.rules import RULES
+
+
+@dataclass(frozen=True)
+class Show:
+    """Print derivation, forward and backward."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """A rule, as `jaxninja rules` lists them, or a route of the network:
+    network, rules, autodiff."""
+
+
+def main(args: list[str]) -> int:
+    name = tyro.cli(Show, prog="jaxninja show", args=args).name
+    rules = {rule.name: rule for rule in RULES}
+    if name in rules:
+        rule = rules[name]
+        module = sys.modules[rule.fwd.__module__]
+        parts = [module.Residuals, rule.op, rule.fwd, rule.bwd]
+    elif name == "network":
+        module, parts = ninja, [ninja.value_and_grad]
+    elif name in ("rules", "autodiff"):
+        module, parts = mlp, [mlp.hidden_preactivation, mlp.loss, mlp.head_loss]
+    else:
+        known = [*rules, "network", "rules", "autodiff"]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"no rule {name!r}, expected {', '.join(known)}{hint}")
+    print(f"# {module.__name__}\n")
+    print(inspect.getdoc(module), end="\n\n\n")
+    print(
+        "\n\n".join(inspect.getsource(inspect.unwrap(part)) for part in parts), end=""
+    )
+    return 0

@@ -1,0 +1,70 @@
+"""`jaxninja train`: the options are the fields of TrainConfig."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxninja.config import TrainConfig
+from jaxninja.progress import Bar, Lines
+from jaxninja.run import Run
+from jaxninja.train import resumed_config, train
+
+LECTURE = "the lecture, after 200,000 steps: train 2.0705, val 2.1099"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train the lecture's network; everything lands in runs/<name>/."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
+        default_factory=TrainConfig
+    )
+    resume: str | None = None
+    """Run folder to continue from its last checkpoint, exactly. Its own options hold;
+    only steps, device, intervals, check-grads and samples may be given anew."""
+
+
+def main(args: list[str]) -> int:
+    given = _resume(args)
+    default = Train() if given is None else Train(resumed_config(Path(given)), given)
+    options = tyro.cli(Train, prog="jaxninja train", args=args, default=default)
+    progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
+    run = train(options.config, resume=options.resume, progress=progress)
+    for line in _summary(run):
+        print(line)
+    return 0
+
+
+def _resume(args: list[str]) -> str | None:
+    """The value of --resume, needed before the rest: it decides the defaults."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--resume", nargs="?", default=None)
+    return parser.parse_known_args(args)[0].resume
+
+
+def _summary(run: Run) -> Iterator[str]:
+    result = run.result
+    assert result is not None
+    parts = ("train", "val", "clean_val", "test")
+    losses = [
+        f"{part.replace('_', ' ')} {result[part + '_loss']:.4f}" for part in parts
+    ]
+    yield f"losses     {', '.join(losses)}  (nats; batchnorm calibrated on train)"
+    if run.config.data == "makemore":
+        yield f"           {LECTURE}"
+    rate, seconds = result["steps_per_second"], result["seconds"]
+    yield f"speed      {rate:,.0f} steps/s, {result['steps']:,} in {seconds:.1f} s"
+    if run.config.samples:
+        items = (run.path / "samples.txt").read_text().splitlines()
+        yield f"samples    {len(items)}, of which {run.new(items)} are not in the data:"
+        yield "  " + " ".join(items)
+    yield f"written    {run.path}/: result.json, loss.png, samples.txt, checkpoints/"
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,62 @@
+"""Figures. The only file that imports matplotlib, and it needs no display."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def loss_curve(
+    metrics: Sequence[Mapping[str, Any]],
+    result: Mapping[str, Any] | None,
+    title: str,
+    path: Path,
+) -> None:
+    """Training and validation loss against the step, as a PNG.
+
+    Args:
+        metrics: records with step, lr, train_loss (the mean since the one before) and
+            val_loss or None.
+        result: its train_loss and val_loss, with calibrated batchnorm, are drawn as
+            levels; None leaves them out.
+        title: above the axes.
+        path: of the PNG, replaced if it exists.
+    """
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    steps = [m["step"] for m in metrics]
+    axes.plot(steps, [m["train_loss"] for m in metrics], color="#0072b2", lw=1)
+    validated = [m for m in metrics if m["val_loss"] is not None]
+    axes.plot(
+        [m["step"] for m in validated],
+        [m["val_loss"] for m in validated],
+        color="#d55e00",
+        marker="o",
+        ms=3,
+        lw=1,
+        ls="--",
+    )
+    names = ["train, mean of an interval", "val, running statistics"]
+    if result is not None:
+        for name, ls in (("train", "-"), ("val", ":")):
+            level = result[f"{name}_loss"]
+            axes.axhline(level, color="black", lw=0.8, ls=ls)
+            names.append(f"{name} at the end, calibrated: {level:.4f}")
+    axes.legend(names, frameon=False, fontsize=9)
+    axes.set(xlabel="step", ylabel="cross entropy (nats)", title=title)
+    _mark_drops(axes, metrics)
+    axes.spines[["top", "right"]].set_visible(False)
+    FigureCanvasAgg(figure).print_png(str(path))
+
+
+def _mark_drops(axes, metrics) -> None:
+    """A vertical line where the learning rate changes."""
+    for before, after in itertools.pairwise(metrics):
+        if before["lr"] != after["lr"]:
+            axes.axvline(before["step"], color="gray", lw=0.8, ls="--")
+            label = f" lr {after['lr']:g}"
+            height = axes.get_ylim()[1]
+            axes.text(before["step"], height, label, color="gray", va="top", fontsize=9)

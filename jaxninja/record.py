@@ -1,0 +1,114 @@
+"""The books of a run: metrics, checkpoints, and at the end the result."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from jaxninja import checkpoint, files, folder
+from jaxninja.evaluate import mean_loss
+from jaxninja.run import Run
+from jaxninja.steps import Chunk, schedule
+
+
+class Record:
+    """Writes down what a run does, and owns what only the books need.
+
+    A log interval that a checkpoint cuts in two is carried over in its metadata, so a
+    resumed run writes the same losses as one that was never stopped.
+    """
+
+    def __init__(self, run: Run, metadata: dict | None = None) -> None:
+        carried = metadata or {"seconds": 0.0, "loss_sum": 0.0, "loss_count": 0}
+        self.run = run
+        self.seconds: float = carried["seconds"]  # training, compilation left out
+        self._sum: float = carried["loss_sum"]  # of the losses since the last line
+        self._count: int = carried["loss_count"]
+        self._lr = schedule(run.config)
+        self._start = (run.step, self.seconds)
+
+    @property
+    def rate(self) -> float:
+        """Training steps per second of this process."""
+        step, seconds = self._start
+        return (self.run.step - step) / max(self.seconds - seconds, 1e-9)
+
+    def add(self, chunk: Chunk) -> None:
+        """Take over the state after a chunk, and write whatever is due there."""
+        run, config = self.run, self.run.config
+        run.state, run.step = chunk.state, chunk.step
+        self.seconds += chunk.seconds
+        # A sum of float32 losses is exact in float64, wherever the chunks end.
+        self._sum += float(chunk.losses.sum(dtype="float64"))
+        self._count += len(chunk.losses)
+        evaluates = self._due(config.eval_every)
+        improved = False
+        if evaluates or self._due(config.log_every):
+            improved = self._write_line(self._validate() if evaluates else None)
+        if improved or self._due(config.checkpoint_every):
+            self.save()
+        if improved:
+            folder.mark_best(run.path, run.step)
+
+    def save(self) -> None:
+        """A checkpoint of this step; older ones beyond `keep` are deleted."""
+        run = self.run
+        metadata = {
+            "step": run.step,
+            "config": run.config.to_dict(),
+            "seconds": self.seconds,
+            "loss_sum": self._sum,
+            "loss_count": self._count,
+        }
+        path = folder.checkpoint_path(run.path, run.step)
+        checkpoint.save(path, run.state, metadata)
+        folder.keep_last(run.path, run.config.keep)
+
+    def finish(self) -> None:
+        """result.json, samples.txt and loss.png, of the trained network."""
+        from jaxninja import plots  # matplotlib: only once a run is at its end
+
+        run, config = self.run, self.run.config
+        run.result = run.losses() | {
+            "steps_per_second": self.rate,
+            "seconds": self.seconds,
+            "steps": run.step,
+            "parameters": sum(p.size for p in run.params.values()),
+            "route": config.route,
+            "data": config.data,
+        }
+        files.write_json(run.path / "result.json", run.result)
+        if config.samples:
+            items = run.sample(config.samples, seed=config.seed)
+            files.write_text(run.path / "samples.txt", "\n".join(items) + "\n")
+        title = f"{Path(config.data).stem}, route {config.route}"
+        plots.loss_curve(run.metrics, run.result, title, run.path / "loss.png")
+
+    def _due(self, every: int) -> bool:
+        return self.run.step % every == 0 or self.run.step == self.run.config.steps
+
+    def _validate(self) -> float:
+        run = self.run
+        return mean_loss(run.params, run.state.statistics, *run.dataset.val, run.model)
+
+    def _write_line(self, val_loss: float | None) -> bool:
+        """Append to metrics.jsonl; True if this is the best validation loss so far."""
+        run = self.run
+        best = min((_loss(m) for m in run.metrics), default=math.inf)
+        line = {
+            "step": run.step,
+            "lr": float(
+                str(np.float32(self._lr(run.step - 1)))
+            ),  # 0.1, not 0.10000000149
+            "train_loss": self._sum / self._count,
+            "val_loss": val_loss,
+            "seconds": self.seconds,
+        }
+        self._sum, self._count = 0.0, 0
+        run.metrics.append(line)
+        folder.append_metrics(run.path / "metrics.jsonl", line)
+        return _loss(line) < best
+
+
+def _loss(line: dict) -> float:
+    return math.inf if line["val_loss"] is None else line["val_loss"]

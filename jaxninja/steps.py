@@ -1,0 +1,172 @@
+"""The training step, and many of them in one call: pure functions of state and step.
+
+`advance` runs n steps as one `lax.scan`. The data set lives on the device. The batches
+of all n steps are gathered up front, from indices that depend on (seed, step) alone, so
+a run cut in two draws the same batches as a run in one piece.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxninja.config import TrainConfig
+from jaxninja.data import batch_indices
+from jaxninja.models import mlp, routes
+from jaxninja.models.mlp import MLP, Params, Statistics
+
+CHUNK = 1_000  # steps in one call, at most
+
+
+class State(NamedTuple):
+    """All that a run needs to go on, beside its configuration and the step."""
+
+    params: Params
+    optimizer: Any  # optax's own state, its step count included
+    statistics: Statistics  # running mean [H] and var [H] of hprebn
+
+
+def schedule(config: TrainConfig) -> optax.Schedule:
+    """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
+    drop = {config.lr_drop_at: config.lr_drop}
+    return optax.piecewise_constant_schedule(config.lr, drop)
+
+
+def optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """SGD, Adam or AdamW from optax, after clipping by global norm if asked for."""
+    rate = schedule(config)
+    chosen = {
+        "sgd": lambda: optax.sgd(rate),
+        "adam": lambda: optax.adam(rate),
+        "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
+    }[config.optimizer]()
+    if config.clip is None:
+        return chosen
+    return optax.chain(optax.clip_by_global_norm(config.clip), chosen)
+
+
+def init_state(config: TrainConfig, model: MLP) -> State:
+    """The state at step 0."""
+    params = mlp.init(_key(config, "init"), model)
+    statistics = {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
+    return State(params, optimizer(config).init(params), statistics)
+
+
+def batch(config: TrainConfig, x: jax.Array, y: jax.Array, step) -> tuple:
+    """The examples of a step: x [N, T] and y [N], drawn with replacement."""
+    key = _key(config, "batches")
+    index = batch_indices(key, step, config.batch_size, len(x))
+    return x[index], y[index]
+
+
+def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
+    """`advance(state, x, y, start, n) -> state after n steps, losses [n]`, jitted.
+
+    The state's buffers are donated: the one passed in must not be used again.
+    """
+    value_and_grad = routes.value_and_grad(config.route, model)
+    tx = optimizer(config)
+
+    def one_step(state, examples):
+        (loss, batch_stats), grads = value_and_grad(state.params, *examples)
+        updates, tx_state = tx.update(grads, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        running = jax.tree.map(
+            lambda old, new: old + config.bn_momentum * (new - old),
+            state.statistics,
+            batch_stats,
+        )
+        return State(params, tx_state, running), loss
+
+    @partial(jax.jit, static_argnums=4, donate_argnums=0)
+    def advance(state, x, y, start, n):
+        steps = start + jnp.arange(n)
+        batches = jax.vmap(partial(batch, config, x, y))(steps)
+        return jax.lax.scan(one_step, state, batches)
+
+    return advance
+
+
+def _key(config: TrainConfig, purpose: str) -> jax.Array:
+    key = jax.random.key(config.seed)
+    return jax.random.fold_in(key, {"init": 0, "batches": 1, "samples": 2}[purpose])
+
+
+class Chunk(NamedTuple):
+    """What `chunks` yields: the run after some more steps."""
+
+    state: State  # donated to the next chunk: not to be used after it
+    step: int  # steps taken so far
+    losses: np.ndarray  # [n] loss of each of them, before its update
+    seconds: float  # compilation left out
+
+
+def chunks(
+    config: TrainConfig,
+    model: MLP,
+    state: State,
+    x: jax.Array,
+    y: jax.Array,
+    start: int,
+    stops: Collection[int] = (),
+) -> Iterator[Chunk]:
+    """Train from `start` to `config.steps`, handing over at every interval and stop.
+
+    The results do not depend on where it hands over. A chunk has at most CHUNK steps,
+    so whoever waits hears of it often, and one transfer to the host: its losses.
+
+    Raises:
+        Diverged: a loss is not finite; it carries the last finite state.
+    """
+    advance = make_advance(config, model)
+    compiled: dict[int, Any] = {}
+    while start < config.steps:
+        n = next_stop(config, start, stops) - start
+        if n not in compiled:
+            compiled[n] = advance.lower(state, x, y, start, n).compile()
+        before = jax.tree.map(jnp.copy, state)
+        clock = time.perf_counter()
+        state, losses = compiled[n](state, x, y, start)
+        losses = np.asarray(losses)
+        seconds = time.perf_counter() - clock
+        if not np.isfinite(losses).all():
+            bad = int(np.isfinite(losses).argmin())
+            raise Diverged(before, start, start + bad)
+        start += n
+        yield Chunk(state, start, losses, seconds)
+
+
+def next_stop(config: TrainConfig, step: int, stops: Collection[int] = ()) -> int:
+    """The first step after `step` at which something is due."""
+    every = (CHUNK, config.log_every, config.eval_every, config.checkpoint_every)
+    later = [stop for stop in stops if stop > step]
+    return min(config.steps, *(step - step % n + n for n in every), *later)
+
+
+class Diverged(ArithmeticError):
+    """The loss is not finite at `step`; `state`, at `start`, is the last good one."""
+
+    def __init__(self, state: State, start: int, step: int) -> None:
+        super().__init__(f"the loss is not finite at step {step}")
+        self.state, self.start, self.step = state, start, step
+
+
+def first_nonfinite(
+    diverged: Diverged, config: TrainConfig, model: MLP, x: jax.Array, y: jax.Array
+) -> str:
+    """Name of the first array, in the order of computation, that is not finite.
+
+    The steps from the last good state are taken again, which gives the same numbers.
+    """
+    state, n = diverged.state, diverged.step - diverged.start
+    if n:
+        copy = jax.tree.map(jnp.copy, state)
+        state, _ = make_advance(config, model)(copy, x, y, diverged.start, n)
+    ids, labels = batch(config, x, y, diverged.step)
+    named = state.params | mlp.intermediates(state.params, ids, labels, model)
+    return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")

@@ -1,0 +1,248 @@
+"""A training run from its header to its samples, in a folder that survives a crash."""
+
+import dataclasses
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from jaxninja import checkpoint, files, folder, steps
+from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
+from jaxninja.data import Dataset, load_dataset
+from jaxninja.models import routes
+from jaxninja.progress import Bar, Progress
+from jaxninja.record import Record
+from jaxninja.run import Run, read, read_description
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM; the run was saved. `signum` says which, `path` where."""
+
+    def __init__(self, path: Path, step: int, signum: int) -> None:
+        super().__init__(f"stopped at step {step}, saved in {path}")
+        self.path, self.step, self.signum = path, step, signum
+
+
+class TrainError(ArithmeticError):
+    """The run cannot go on: it diverged, or its gradients are not autodiff's."""
+
+
+def train(
+    config: TrainConfig | None = None,
+    *,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train the lecture's network; everything lands in a run folder.
+
+    Args:
+        config: what to train; the lecture's by default. With `resume` it may differ
+            from the run's own in steps, device and intervals only.
+        resume: a run folder to continue from its last checkpoint, exactly.
+        progress: who listens; a tqdm bar by default.
+
+    Returns:
+        The run, with its losses in `result`.
+
+    Raises:
+        ConfigError, DataError, FolderError, CheckpointError, RunError: bad input.
+        TrainError: the loss is no longer finite, or `check_grads` found the route and
+            autodiff apart; says at which step and in which array.
+        Interrupted: Ctrl-C or SIGTERM, after saving.
+    """
+    progress = progress or Bar()
+    if resume is not None:
+        config = resumed_config(Path(resume), config)
+    config = config or TrainConfig()
+    device = pick_device(config.device)
+    with jax.default_device(device):
+        dataset = load_dataset(config.data, config.context)
+        path = Path(resume) if resume is not None else _new_folder(config)
+        with folder.lock(path):
+            record = _open(path, config, dataset)
+            run = record.run
+            for line in _header(run, device):
+                progress.say(line)
+            _loop(record, progress)
+            record.finish()
+    return run
+
+
+def pick_device(name: str) -> jax.Device:
+    """The device to run on.
+
+    Raises:
+        ConfigError: a GPU was asked for and JAX sees none (never a silent fall-back).
+    """
+    if name == "auto":
+        return jax.devices()[0]
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError:
+        seen = ", ".join(sorted({d.platform for d in jax.devices()}))
+        raise ConfigError(
+            f"device is {name!r}, but JAX sees only: {seen}; for an NVIDIA GPU install "
+            "the extra jaxninja[cuda13] or [cuda12], or pass --device cpu"
+        ) from None
+
+
+def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:
+    """The configuration to resume a run with.
+
+    Raises:
+        ConfigError: `config` changes what a resumed run may not change.
+    """
+    saved = read_description(path)["config"]
+    if config is None:
+        return TrainConfig.from_dict(saved)
+    try:
+        checkpoint.check_config(saved, config.to_dict(), RESUMABLE | {"name", "runs"})
+    except checkpoint.CheckpointError as error:
+        changeable = ", ".join(sorted(RESUMABLE))
+        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
+    return dataclasses.replace(config, name=saved["name"], runs=saved["runs"])
+
+
+def _new_folder(config: TrainConfig) -> Path:
+    stem = f"{Path(config.data).stem}-{config.route}"
+    return folder.create(config.runs, config.name, stem)
+
+
+def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
+    """The run in this folder at its last checkpoint, or at step 0 if it has none."""
+    files.remove_temporary(path)
+    metrics = path / "metrics.jsonl"
+    if folder.latest_checkpoint(path) is None:
+        state = steps.init_state(config, config.model(len(dataset.vocabulary)))
+        run = Run(path, config, dataset.vocabulary, state, 0, [], None, dataset)
+        record = Record(run)
+    else:
+        run, metadata = read(path)
+        run = dataclasses.replace(run, config=config, result=None)
+        record = Record(run, metadata)
+    assert run.dataset  # reads the data and refuses other data than the run's
+    folder.cut_metrics(metrics, run.step)
+    run.metrics = folder.read_metrics(metrics)
+    (path / "result.json").unlink(missing_ok=True)
+    files.write_json(path / "config.json", _description(run))
+    files.write_json(path / "versions.json", versions())
+    return record
+
+
+def _description(run: Run) -> dict:
+    return {
+        "config": run.config.to_dict(),
+        "vocabulary": list(run.vocabulary.symbols),
+        "data_sha256": run.dataset.sha256,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what the numbers depend on."""
+    names = ("jaxninja", "jax", "jaxlib", "optax", "numpy")
+    return {"python": platform.python_version(), **{n: version(n) for n in names}}
+
+
+def _header(run: Run, device: jax.Device) -> Iterator[str]:
+    parameters = sum(p.size for p in run.params.values())
+    precision = jax.config.jax_default_matmul_precision or "default"
+    parts = (run.dataset.train, run.dataset.val, run.dataset.test)
+    sizes = " / ".join(f"{len(y):,}" for _, y in parts)
+    yield f"device     {device.device_kind} ({device.platform}), JAX {jax.__version__}"
+    yield f"precision  {run.params['C'].dtype}, matmul precision {precision}"
+    yield f"data       {run.config.data}: {sizes} examples of train / val / test"
+    yield f"route      {run.config.route}, {parameters:,} parameters"
+    yield f"run        {run.path}" + (f", from step {run.step:,}" if run.step else "")
+
+
+def _loop(record: Record, progress: Progress) -> None:
+    run, config = record.run, record.run.config
+    x, y = map(jnp.asarray, run.dataset.train)
+    to_check = _steps_to_check(config, run.step)
+    progress.start(run.step, config.steps)
+    try:
+        with _caught_signals() as caught:
+            _check_gradients(run, x, y, to_check, progress)
+            for chunk in steps.chunks(
+                config, run.model, run.state, x, y, run.step, to_check
+            ):
+                record.add(chunk)
+                progress.update(run.step, float(chunk.losses.mean()), record.rate)
+                if caught:
+                    record.save()
+                    if run.step < config.steps:
+                        raise Interrupted(run.path, run.step, caught[0])
+                _check_gradients(run, x, y, to_check, progress)
+    except steps.Diverged as diverged:
+        raise TrainError(_explain(diverged, record, x, y)) from None
+    finally:
+        progress.stop()
+
+
+def _steps_to_check(config: TrainConfig, start: int) -> set[int]:
+    """`check_grads` steps spread evenly over what is left of the run."""
+    count, left = config.check_grads, config.steps - start
+    return {start + i * left // count for i in range(count)}
+
+
+def _check_gradients(run, x, y, to_check, progress) -> None:
+    """Stop the run if its route and autodiff part at the step about to come."""
+    if run.step not in to_check:
+        return
+    ids, labels = steps.batch(run.config, x, y, run.step)
+    route, dtype = run.config.route, run.params["C"].dtype
+    apart = jax.jit(routes.disagreement, static_argnums=(0, 4))(
+        route, run.params, ids, labels, run.model
+    )
+    worst = max(apart, key=lambda name: float(jnp.nan_to_num(apart[name], nan=jnp.inf)))
+    bound = routes.tolerance(dtype)
+    if not apart[worst] <= bound:
+        raise TrainError(
+            f"at step {run.step} the gradient of {worst} by route {route} is "
+            f"{apart[worst]:.1e} of its scale away from autodiff's, expected at most "
+            f"{bound:.1e}; `jaxninja show {route}` prints its derivation"
+        )
+    progress.say(
+        f"gradients at step {run.step:,}: worst {worst}, {apart[worst]:.1e} apart"
+    )
+
+
+def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
+    """One line on a loss that is not finite; the last good state is saved."""
+    run = record.run
+    first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    run.state, run.step = diverged.state, diverged.start
+    record.save()
+    return (
+        f"the loss is not finite at step {diverged.step}: the first array that is not "
+        f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
+        f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
+        f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
+    )
+
+
+@contextmanager
+def _caught_signals() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM are noted and acted on when safe; a second acts at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # only the main thread may set handlers
+        return
+
+    def note(signum, _frame):
+        caught.append(signum)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
