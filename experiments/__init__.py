@@ -1,0 +1,1 @@
+"""Experiments: one question per folder, each with a README of command and result."""

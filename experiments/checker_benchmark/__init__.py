@@ -1,0 +1,1 @@
+"""What the checker finds and names, on rules broken in known ways."""
