@@ -23,7 +23,7 @@ _PUBLIC = {
     "load": "jaxninja.run",
     "manual": "jaxninja.rules",
     "retain_grads": "jaxninja.taps",
-    "train": "jaxninja.train",
+    "train": "jaxninja.training",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
     from jaxninja.run import Run, load  # noqa: F401
     from jaxninja.taps import retain_grads  # noqa: F401
-    from jaxninja.train import train  # noqa: F401
+    from jaxninja.training import train  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

@@ -99,6 +99,12 @@ class Dataset:
     test: Examples
     sha256: str
 
+    @property
+    def parts(self) -> dict[str, Examples]:
+        """The encoded parts by name."""
+        names = ("train", "val", "clean_val", "test")
+        return {name: getattr(self, name) for name in names}
+
 
 def load_dataset(data: str, context: int = 3) -> Dataset:
     """Read, split and encode; for the errors see `load_items` and `split_items`."""
@@ -111,9 +117,11 @@ def load_dataset(data: str, context: int = 3) -> Dataset:
         )
     train, val, test = split_items(items)
     parts = (train, val, clean_items(val, train), test)
+    names = ("train", "val", "clean_val", "test")
     encoded = [examples(part, vocabulary, context) for part in parts]
     sha256 = hashlib.sha256("\n".join(items).encode()).hexdigest()
-    return Dataset(tuple(items), vocabulary, *encoded, sha256)
+    named = dict(zip(names, encoded, strict=True))
+    return Dataset(tuple(items), vocabulary, sha256=sha256, **named)
 
 
 def load_items(data: str) -> list[str]:

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxninja.models import mlp
 from jaxninja.models.mlp import MLP, Params, Statistics
@@ -12,7 +13,7 @@ from jaxninja.models.mlp import MLP, Params, Statistics
 BLOCK = 4096  # examples at a time: 3 MB of hidden units, whatever the data set's size
 
 
-def calibrate(params: Params, x: jax.Array, model: MLP) -> Statistics:
+def calibrate(params: Params, x: ArrayLike, model: MLP) -> Statistics:
     """Mean and variance of hprebn over a whole data set, in two passes.
 
     Args:
@@ -23,6 +24,7 @@ def calibrate(params: Params, x: jax.Array, model: MLP) -> Statistics:
     Returns:
         mean [H] and var [H] = sum (hprebn - mean)^2 / (N - ddof).
     """
+    x = jnp.asarray(x)
     blocks, weights = _blocks(x)
     mean = _sums(params, blocks, weights, jnp.zeros(model.hidden), 1) / len(x)
     var = _sums(params, blocks, weights, mean, 2) / (len(x) - model.ddof)
@@ -30,7 +32,7 @@ def calibrate(params: Params, x: jax.Array, model: MLP) -> Statistics:
 
 
 def mean_loss(
-    params: Params, statistics: Statistics, x: jax.Array, y: jax.Array, model: MLP
+    params: Params, statistics: Statistics, x: ArrayLike, y: ArrayLike, model: MLP
 ) -> float:
     """Mean cross entropy in nats over a data set, with given batchnorm statistics.
 
@@ -41,6 +43,7 @@ def mean_loss(
         y: [N] next symbols.
         model: of these parameters.
     """
+    x, y = jnp.asarray(x), jnp.asarray(y)
     if len(x) == 0:
         return float("nan")
     blocks, weights = _blocks(x)
@@ -53,9 +56,8 @@ def _blocks(a: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[N, ...] -> [B, BLOCK, ...] padded with zeros, and weights that are 0 there."""
     count = -(-len(a) // BLOCK)
     size = min(BLOCK, len(a))  # a small set is one block of its own size
-    padded = jnp.pad(
-        jnp.asarray(a), [(0, count * size - len(a))] + [(0, 0)] * (a.ndim - 1)
-    )
+    padding = [(0, count * size - len(a))] + [(0, 0)] * (a.ndim - 1)
+    padded = jnp.pad(a, padding)
     weights = (jnp.arange(count * size) < len(a)).astype(jnp.float32)
     return padded.reshape(count, size, *a.shape[1:]), weights.reshape(count, size)
 

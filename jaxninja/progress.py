@@ -50,8 +50,11 @@ class Lines(Progress):
     """Plain lines, about twenty for a run, for logs and pipes."""
 
     def __init__(self, write: Callable[[str], Any]) -> None:
-        self.say = write
+        self._write = write
         self._steps = self._next = 0
+
+    def say(self, line: str) -> None:
+        self._write(line)
 
     def start(self, step: int, steps: int) -> None:
         self._steps, self._next = steps, step

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,18 +89,17 @@ class Record:
         return self.run.step % every == 0 or self.run.step == self.run.config.steps
 
     def _validate(self) -> float:
-        run = self.run
-        return mean_loss(run.params, run.state.statistics, *run.dataset.val, run.model)
+        run, val = self.run, self.run.dataset.val
+        return mean_loss(run.params, run.state.statistics, val.x, val.y, run.model)
 
     def _write_line(self, val_loss: float | None) -> bool:
         """Append to metrics.jsonl; True if this is the best validation loss so far."""
         run = self.run
         best = min((_loss(m) for m in run.metrics), default=math.inf)
+        rate: Any = self._lr(run.step - 1)
         line = {
             "step": run.step,
-            "lr": float(
-                str(np.float32(self._lr(run.step - 1)))
-            ),  # 0.1, not 0.10000000149
+            "lr": float(str(np.float32(rate))),  # 0.1, not 0.10000000149
             "train_loss": self._sum / self._count,
             "val_loss": val_loss,
             "seconds": self.seconds,

@@ -82,17 +82,15 @@ class Run:
         if bn != "calibrated":
             raise RunError(f"bn is {bn!r}, expected calibrated or running")
         if self._calibrated is None:
-            self._calibrated = calibrate(self.params, self.dataset.train[0], self.model)
+            self._calibrated = calibrate(self.params, self.dataset.train.x, self.model)
         return self._calibrated
 
     def losses(self, bn: str = "calibrated") -> dict[str, float]:
         """Mean loss in nats on train, val, the clean part of val, and test."""
         statistics = self.statistics(bn)
         return {
-            f"{name}_loss": mean_loss(
-                self.params, statistics, *getattr(self.dataset, name), self.model
-            )
-            for name in ("train", "val", "clean_val", "test")
+            f"{name}_loss": mean_loss(self.params, statistics, x, y, self.model)
+            for name, (x, y) in self.dataset.parts.items()
         }
 
     def sample(

@@ -7,7 +7,8 @@ a run cut in two draws the same batches as a run in one piece.
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from dataclasses import fields, replace
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxninja.config import TrainConfig
+from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
 from jaxninja.models import mlp, routes
 from jaxninja.models.mlp import MLP, Params, Statistics
@@ -75,7 +76,7 @@ def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
     def one_step(state, examples):
         (loss, batch_stats), grads = value_and_grad(state.params, *examples)
         updates, tx_state = tx.update(grads, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params: Any = optax.apply_updates(state.params, updates)
         running = jax.tree.map(
             lambda old, new: old + config.bn_momentum * (new - old),
             state.statistics,
@@ -123,15 +124,12 @@ def chunks(
     Raises:
         Diverged: a loss is not finite; it carries the last finite state.
     """
-    advance = make_advance(config, model)
-    compiled: dict[int, Any] = {}
     while start < config.steps:
         n = next_stop(config, start, stops) - start
-        if n not in compiled:
-            compiled[n] = advance.lower(state, x, y, start, n).compile()
+        advance = _compiled(essential(config), model, len(x), n, x.device)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
-        state, losses = compiled[n](state, x, y, start)
+        state, losses = advance(state, x, y, start)
         losses = np.asarray(losses)
         seconds = time.perf_counter() - clock
         if not np.isfinite(losses).all():
@@ -139,6 +137,27 @@ def chunks(
             raise Diverged(before, start, start + bad)
         start += n
         yield Chunk(state, start, losses, seconds)
+
+
+@lru_cache(maxsize=64)
+def _compiled(config: TrainConfig, model: MLP, size: int, n: int, device: Any) -> Any:
+    """`advance` of n steps on a training set of `size` examples, compiled ahead.
+
+    Ahead, so that its time is not counted as training; cached, so that a notebook that
+    trains twice compiles once.
+    """
+    where = jax.sharding.SingleDeviceSharding(device)
+    x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)
+    y = jax.ShapeDtypeStruct((size,), jnp.int32, sharding=where)
+    state = jax.eval_shape(lambda: init_state(config, model))
+    return make_advance(config, model).lower(state, x, y, 0, n).compile()
+
+
+def essential(config: TrainConfig) -> TrainConfig:
+    """The same configuration without what has no bearing on a training step."""
+    passing = {*RESUMABLE, "data", "name", "runs"}
+    defaults = {f.name: f.default for f in fields(TrainConfig) if f.name in passing}
+    return replace(config, **defaults)
 
 
 def next_stop(config: TrainConfig, step: int, stops: Collection[int] = ()) -> int:

@@ -42,7 +42,7 @@ def _guarded(command: str, args: list[str]) -> int:
     from jaxninja.folder import FolderError
     from jaxninja.run import RunError
     from jaxninja.sample import SampleError
-    from jaxninja.train import Interrupted, TrainError
+    from jaxninja.training import Interrupted, TrainError
 
     user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)
     try:

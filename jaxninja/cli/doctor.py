@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import tyro
 
-from jaxninja.train import versions
+from jaxninja.training import config_value, versions
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ def main(args: list[str]) -> int:
         print(f"{name:<18} {value}")
     for device in jax.devices():
         print(f"{'device':<18} {device.id}: {device.device_kind} ({device.platform})")
-    precision = jax.config.jax_default_matmul_precision or "default"
+    precision = config_value("jax_default_matmul_precision") or "default"
     if precision == "default" and jax.default_backend() == "gpu":
         precision += " (float32 products may run in TF32)"
     print(f"{'matmul precision':<18} {precision}")
-    print(f"{'x64':<18} {'on' if jax.config.jax_enable_x64 else 'off'}")
+    print(f"{'x64':<18} {'on' if config_value('jax_enable_x64') else 'off'}")
     for name in (
         "XLA_FLAGS",
         "JAX_PLATFORMS",

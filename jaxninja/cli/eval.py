@@ -23,9 +23,8 @@ def main(args: list[str]) -> int:
     run = load(options.run)
     losses = run.losses(options.bn)
     print(f"{run.path} at step {run.step:,}, batchnorm {options.bn}")
-    for part in ("train", "val", "clean_val", "test"):
-        count = len(getattr(run.dataset, part).y)
-        name, loss = part.replace("_", " "), losses[f"{part}_loss"]
-        print(f"  {name:<10} {loss:.4f}  {count:>9,} examples")
+    for name, part in run.dataset.parts.items():
+        loss = losses[f"{name}_loss"]
+        print(f"  {name.replace('_', ' '):<10} {loss:.4f}  {len(part.y):>9,} examples")
     print("clean val: the items of val that do not occur in train")
     return 0

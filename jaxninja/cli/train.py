@@ -12,7 +12,7 @@ import tyro
 from jaxninja.config import TrainConfig
 from jaxninja.progress import Bar, Lines
 from jaxninja.run import Run
-from jaxninja.train import resumed_config, train
+from jaxninja.training import resumed_config, train
 
 LECTURE = "the lecture, after 200,000 steps: train 2.0705, val 2.1099"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from jaxninja.models import routes
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
+
+Device = Any  # jax.Device, which is no type to a type checker
 
 
 class Interrupted(KeyboardInterrupt):
@@ -74,7 +77,7 @@ def train(
     return run
 
 
-def pick_device(name: str) -> jax.Device:
+def pick_device(name: str) -> Device:
     """The device to run on.
 
     Raises:
@@ -149,9 +152,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{n: version(n) for n in names}}
 
 
-def _header(run: Run, device: jax.Device) -> Iterator[str]:
+def config_value(name: str) -> Any:
+    """A setting of JAX, its context managers respected."""
+    return getattr(jax.config, name)  # set dynamically: a type checker cannot see it
+
+
+def _header(run: Run, device: Device) -> Iterator[str]:
     parameters = sum(p.size for p in run.params.values())
-    precision = jax.config.jax_default_matmul_precision or "default"
+    precision = config_value("jax_default_matmul_precision") or "default"
     parts = (run.dataset.train, run.dataset.val, run.dataset.test)
     sizes = " / ".join(f"{len(y):,}" for _, y in parts)
     yield f"device     {device.device_kind} ({device.platform}), JAX {jax.__version__}"

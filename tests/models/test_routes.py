@@ -1,0 +1,182 @@
+"""Three routes, one gradient; and the two that claim to be by hand are."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja.models import mlp, ninja, routes
+from jaxninja.models.mlp import MLP
+from jaxninja.rules import autodiff, manual
+
+SIZES = {
+    "lecture": (MLP(hidden=64), 32),
+    "odd": (MLP(vocabulary=11, context=2, embedding=3, hidden=7, ddof=0), 5),
+    "least": (MLP(vocabulary=5, context=2, embedding=1, hidden=2), 6),
+}
+MODELS = pytest.mark.parametrize(("model", "n"), SIZES.values(), ids=SIZES)
+
+
+def batch(model, n, seed=0):
+    """Repeated rows and repeated labels come by themselves at these sizes."""
+    keys = jax.random.split(jax.random.key(seed), 3)
+    params = mlp.init(keys[0], model)
+    dtype = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
+    params = jax.tree.map(lambda p: p.astype(dtype), params)
+    ids = jax.random.randint(keys[1], (n, model.context), 0, model.vocabulary)
+    return params, ids, jax.random.randint(keys[2], (n,), 0, model.vocabulary)
+
+
+def test_the_lectures_network_has_12297_parameters():
+    params = mlp.init(jax.random.key(0), MLP())
+    assert sum(p.size for p in params.values()) == 12_297
+    assert {p.dtype for p in params.values()} == {jnp.dtype("float32")}
+    assert not any(jnp.isin(p, jnp.array([0.0, 1.0])).any() for p in params.values())
+
+
+def test_the_initialisation_is_the_lectures():
+    params = mlp.init(jax.random.key(0), MLP(vocabulary=400, hidden=4000))
+    deviation = {"C": 1, "W1": (5 / 3) / 30**0.5, "b1": 0.1, "W2": 0.1, "b2": 0.1}
+    deviation |= {"bngain": 0.1, "bnbias": 0.1}
+    for name, p in params.items():
+        assert float(p.std()) == pytest.approx(deviation[name], rel=0.1)
+        assert float(p.mean()) == pytest.approx(float(name == "bngain"), abs=0.05)
+
+
+@pytest.mark.parametrize("route", ["network", "rules"])
+@MODELS
+def test_the_routes_agree_in_float64(route, model, n, x64):
+    for seed in range(3):
+        params, ids, labels = batch(model, n, seed)
+        apart = routes.disagreement(route, params, ids, labels, model)
+        assert routes.tolerance(jnp.float64) == 1e-12
+        for name, difference in apart.items():
+            assert float(difference) <= 1e-12, name
+
+
+@pytest.mark.parametrize("route", ["network", "rules", "autodiff"])
+@MODELS
+def test_loss_and_statistics_agree(route, model, n, x64):
+    params, ids, labels = batch(model, n)
+    (loss, stats), _ = routes.value_and_grad(route, model)(params, ids, labels)
+    hprebn = params["C"][ids].reshape(n, -1) @ params["W1"] + params["b1"]
+    np.testing.assert_allclose(
+        stats["mean"], np.mean(hprebn, 0), rtol=1e-10, atol=1e-13
+    )
+    np.testing.assert_allclose(
+        stats["var"], np.var(hprebn, 0, ddof=model.ddof), rtol=1e-10
+    )
+    named = mlp.intermediates(params, ids, labels, model)
+    np.testing.assert_allclose(loss, named["loss"], rtol=1e-13)
+
+
+@pytest.mark.parametrize("route", ["network", "rules"])
+def test_float32_disagreement_is_rounding(route):
+    model, n = SIZES["lecture"]
+    params, ids, labels = batch(model, n)
+    apart = routes.disagreement(route, params, ids, labels, model)
+    assert all(float(d) <= 2e-5 for d in apart.values()), apart
+
+
+def mutants():
+    """The network's backward pass with one line wrong, as text -> text."""
+    return {
+        "C": ("rows.T @ demb", "rows.T @ (2 * demb)"),
+        "W1": ("dW1 = embcat.T @ dhprebn", "dW1 = embcat.T @ dhpreact"),
+        "b1": ("db1 = dhprebn.sum(0)", "db1 = dhpreact.sum(0)"),
+        "W2": ("dW2 = h.T @ dlogits", "dW2 = bnraw.T @ dlogits"),
+        "b2": ("db2 = dlogits.sum(0)", "db2 = dlogits.mean(0)"),
+        "bngain": ("(bnraw * dhpreact).sum(0)", "(bndiff * dhpreact).sum(0)"),
+        "bnbias": ("dbnbias = dhpreact.sum(0)", "dbnbias = dh.sum(0)"),
+        "dlogits": ("- onehot) / n", "- onehot)"),
+        "bessel": ("dbngain / (n - model.ddof)", "dbngain / n"),
+        "mean path": ("dhpreact - dbnbias / n", "dhpreact"),
+        "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
+    }
+
+
+@pytest.mark.parametrize("name", mutants())
+def test_one_wrong_line_is_noticed(name, x64, monkeypatch):
+    right, wrong = mutants()[name]
+    source = inspect.getsource(ninja)
+    assert right in source
+    scope: dict = {}
+    exec(source.replace(right, wrong), scope)
+    monkeypatch.setattr(ninja, "value_and_grad", scope["value_and_grad"])
+    model, n = SIZES["lecture"]
+    apart = routes.disagreement("network", *batch(model, n), model)
+    assert max(map(float, apart.values())) > 1e-3
+
+
+def equations(jaxpr, stack=""):
+    """All equations, those of inner jaxprs too, with their full name stacks."""
+    for eqn in jaxpr.eqns:
+        full = f"{stack}/{eqn.source_info.name_stack}"
+        yield eqn, full
+        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=is_jaxpr):
+            if is_jaxpr(value):
+                yield from equations(getattr(value, "jaxpr", value), full)
+
+
+def is_jaxpr(value):
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+
+
+def traced_by_autodiff(route, model, n):
+    arguments = batch(model, n)
+    jaxpr = jax.make_jaxpr(routes.value_and_grad(route, model))(*arguments).jaxpr
+    return [s for _, s in equations(jaxpr) if "jvp" in s or "transpose" in s]
+
+
+def test_the_network_route_is_by_hand():
+    """Whatever autodiff makes carries jvp or transpose in its name stack."""
+    model, n = SIZES["lecture"]
+    assert traced_by_autodiff("network", model, n) == []
+    assert traced_by_autodiff("autodiff", model, n)  # the test can see autodiff
+    assert traced_by_autodiff("rules", model, n)  # jax.grad calls the rules
+
+
+MOVES_DATA = {"reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "copy"}
+
+
+def computes_outside_rules(f, *arguments):
+    """Primitives on the way to the loss that compute and are in no custom_vjp call."""
+    jaxpr = jax.make_jaxpr(f)(*arguments).jaxpr
+    needed, found = {jaxpr.outvars[0]}, set()
+    for eqn in reversed(
+        jaxpr.eqns
+    ):  # the statistics beside the loss are not on its way
+        if needed.isdisjoint(eqn.outvars):
+            continue
+        needed |= {v for v in eqn.invars if not hasattr(v, "val")}
+        if eqn.primitive.name not in MOVES_DATA | {"custom_vjp_call"}:
+            found.add(eqn.primitive.name)
+    return found
+
+
+def test_the_rules_route_is_by_hand():
+    model, n = SIZES["lecture"]
+    arguments = batch(model, n)
+
+    def forward(ops):
+        return computes_outside_rules(lambda *a: mlp.loss(*a, model, ops), *arguments)
+
+    assert forward(manual) == set()
+    assert "dot_general" in forward(autodiff)  # the test can see plain code
+
+
+def test_an_unknown_route_is_refused():
+    with pytest.raises(
+        ValueError, match="route is 'magic', expected network, rules or"
+    ):
+        routes.value_and_grad("magic", MLP())
+
+
+def test_the_gradient_of_b1_is_zero_in_theory(x64):
+    """A bias before batchnorm does nothing; its gradient is rounding only."""
+    model, n = SIZES["lecture"]
+    (_, _), grads = ninja.value_and_grad(*batch(model, n), model)
+    assert float(abs(grads["b1"]).max()) < 1e-15
+    assert float(abs(grads["bnbias"]).max()) > 1e-3

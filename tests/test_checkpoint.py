@@ -1,0 +1,178 @@
+"""Checkpoints: bit for bit, and every altered byte is noticed."""
+
+import errno
+import json
+import struct
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxninja import checkpoint, files
+from jaxninja.checkpoint import CheckpointError
+
+METADATA = {"step": 7, "config": {"data": "José", "lr": 0.1, "clip": None}}
+
+
+def tree():
+    params = {"W": jax.random.normal(jax.random.key(0), (3, 4)), "b": jnp.zeros((0, 2))}
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3))
+    return {
+        "params": params,
+        "optimizer": tx.init(params),
+        "count": jnp.int32(3),
+        "half": jnp.arange(5, dtype=jnp.bfloat16),
+    }
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, tree(), METADATA)
+    return path
+
+
+def same(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def test_round_trip(saved):
+    loaded, metadata = checkpoint.load(saved, jax.eval_shape(tree))
+    same(loaded, tree())
+    assert metadata == METADATA
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [optax.sgd(optax.constant_schedule(0.1)), optax.adam(1e-3), optax.adamw(1e-3)],
+    ids=["sgd", "adam", "adamw"],
+)
+def test_optimizer_states(tx, tmp_path):
+    params = {"W": jnp.ones((2, 3))}
+    state = tx.init(params)
+    _, state = tx.update(jax.tree.map(jnp.cos, params), state, params)
+    checkpoint.save(tmp_path / "c", state, {})
+    same(checkpoint.load(tmp_path / "c", tx.init(params))[0], state)
+
+
+def test_fortran_order_and_views_are_saved_right(tmp_path):
+    base = np.arange(24.0).reshape(4, 6)
+    leaves = {"f": np.asfortranarray(base), "t": base.T, "s": base[::2, 1::2]}
+    checkpoint.save(tmp_path / "c", leaves, {})
+    loaded, _ = checkpoint.load_tensors(tmp_path / "c")
+    for name, leaf in leaves.items():
+        np.testing.assert_array_equal(loaded[name], leaf)
+
+
+def test_every_flipped_bit_is_noticed(saved):
+    """One bit of each byte of the tensors, and of every third byte of the header."""
+    content = saved.read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    like = jax.eval_shape(tree)
+    for i in [*range(0, 8 + size, 3), *range(8 + size, len(content))]:
+        saved.write_bytes(
+            content[:i] + bytes([content[i] ^ 1 << i % 7]) + content[i + 1 :]
+        )
+        with pytest.raises(CheckpointError, match=str(saved)):
+            checkpoint.load(saved, like)
+
+
+def test_a_flipped_bit_of_a_tensor_names_it(saved):
+    content = bytearray(saved.read_bytes())
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(bytes(content[8 : 8 + size]))
+    start = header["params/W"]["data_offsets"][0]
+    content[8 + size + start] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(CheckpointError, match="tensor params/W was altered"):
+        checkpoint.load_tensors(saved)
+
+
+def test_a_file_cut_short_is_refused(saved):
+    content = saved.read_bytes()
+    for length in [0, 1, 8, 100, len(content) // 2, len(content) - 1]:
+        saved.write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            checkpoint.load(saved, jax.eval_shape(tree))
+
+
+def test_other_files_are_refused(tmp_path, saved):
+    with pytest.raises(CheckpointError, match="No such file"):
+        checkpoint.load(tmp_path / "none", {})
+    import safetensors.numpy
+
+    safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "foreign")
+    with pytest.raises(
+        CheckpointError, match="its format is None, expected 'jaxninja-1'"
+    ):
+        checkpoint.load(tmp_path / "foreign", {"a": jnp.zeros(2)})
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda t: t["params"].pop("W"), "tensor params/W is not expected in it"),
+        (lambda t: t.update(more=jnp.zeros(1)), "tensor more is not in the file"),
+        (
+            lambda t: t.update(count=jnp.zeros(2, int)),
+            r"count is int32\[\], expected int32\[2\]",
+        ),
+        (
+            lambda t: t.update(count=jnp.float32(1)),
+            r"count is int32\[\], expected float32\[\]",
+        ),
+    ],
+)
+def test_another_model_is_refused(saved, change, text):
+    like = tree()
+    change(like)
+    with pytest.raises(CheckpointError, match=text):
+        checkpoint.load(saved, like)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_or_read_only_disk_loses_nothing(saved, monkeypatch, number, call):
+    before = saved.read_bytes()
+
+    def refuse(*_):
+        raise OSError(number, "the disk says no")
+
+    monkeypatch.setattr(files.os, call, refuse)
+    with pytest.raises(
+        CheckpointError, match="the disk says no; earlier checkpoints are"
+    ):
+        checkpoint.save(saved, tree(), {"step": 8})
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_file_and_folder_are_flushed_before_and_after_the_rename(saved, monkeypatch):
+    calls = []
+    replace, fsync = files.os.replace, files.os.fsync
+    monkeypatch.setattr(
+        files.os, "replace", lambda *a: (calls.append("rename"), replace(*a))
+    )
+    monkeypatch.setattr(files.os, "fsync", lambda f: (calls.append("fsync"), fsync(f)))
+    checkpoint.save(saved, tree(), {})
+    assert calls == ["fsync", "rename", "fsync"]
+
+
+def test_check_config_names_every_difference():
+    saved, wanted = {"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 4, "c": 5, "d": 6}
+    checkpoint.check_config(saved, wanted, {"b", "c", "d"})
+    with pytest.raises(
+        CheckpointError, match="c is 5, but 3 in the run; d is 6, but None"
+    ):
+        checkpoint.check_config(saved, wanted, {"b"})
+
+
+def test_nan_in_metadata_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        checkpoint.save(tmp_path / "c", {}, {"loss": float("nan")})

@@ -1,0 +1,191 @@
+"""The command line as a person meets it: output, one-line errors, exit codes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from jaxninja import cli
+from jaxninja.rules import RULES
+
+
+def run(capsys, *args):
+    """(exit code, stdout, stderr) of a command run in this process."""
+    try:
+        code = cli.main([str(a) for a in args])
+    except SystemExit as stop:  # from tyro: -h and wrong options
+        code = stop.code
+    out = capsys.readouterr()
+    return code or 0, out.out, out.err
+
+
+@pytest.fixture
+def trained(tmp_path, capsys):
+    """A small run on the embedded names."""
+    options = ("--steps", 200, "--hidden", 20, "--log-every", 50, "--runs", tmp_path)
+    code, out, err = run(capsys, "train", *options)
+    assert code == 0, err
+    return tmp_path / "names-network-1", out
+
+
+def test_train_says_what_it_does_and_shows_losses_and_names(trained):
+    path, out = trained
+    for word in (
+        "device ",
+        "JAX ",
+        "float32",
+        "matmul precision",
+        "route ",
+        "parameters",
+    ):
+        assert word in out
+    assert re.search(r"step +200/200  loss \d\.\d{4}", out)
+    assert re.search(r"losses +train \d\.\d{4}, val \d\.\d{4}, clean val", out)
+    assert re.search(r"samples +20, of which \d+ are not in the data:", out)
+    assert (path / "result.json").exists()
+
+
+def test_eval_reports_what_training_found(trained, capsys):
+    path, _ = trained
+    code, out, _ = run(capsys, "eval", path)
+    result = json.loads((path / "result.json").read_text())
+    assert code == 0
+    for part in ("train", "val", "clean_val", "test"):
+        assert f"{result[part + '_loss']:.4f}" in out
+    running = run(capsys, "eval", path, "--bn", "running")[1]
+    assert "batchnorm running" in running
+    assert running != out
+
+
+def test_sample_invents_items(trained, capsys):
+    path, _ = trained
+    code, out, _ = run(capsys, "sample", path, "-n", 5, "--prompt", "an", "--top-k", 3)
+    items = out.splitlines()
+    assert code == 0
+    assert len(items) == 6
+    assert all(item.startswith("an") for item in items[:5])
+    assert re.fullmatch(r"\d of 5 are not in the data", items[5])
+
+
+def test_resume_takes_the_runs_own_options(trained, capsys):
+    path, _ = trained
+    code, out, err = run(capsys, "train", "--resume", path, "--steps", 300)
+    assert code == 0, err
+    assert "from step 200" in out
+    assert json.loads((path / "config.json").read_text())["config"]["hidden"] == 20
+    code, _, err = run(capsys, "train", "--resume", path, "--hidden", 30)
+    assert code == 2
+    assert "hidden is 30, but 20 in the run; a resumed run may change" in err
+
+
+def test_rules_lists_every_rule_with_residual_bytes(capsys):
+    code, out, _ = run(capsys, "rules")
+    assert code == 0
+    for rule in RULES:
+        assert f"{rule.name}({', '.join(rule.arguments)})" in out
+        assert rule.source in out
+    # batchnorm: xhat [4096, 512], rstd and gamma [512], in float32
+    assert f"{4 * (4096 * 512 + 2 * 512):,} B; autodiff" in out
+
+
+@pytest.mark.parametrize("name", [rule.name for rule in RULES])
+def test_show_prints_derivation_forward_and_backward(name, capsys):
+    code, out, _ = run(capsys, "show", name)
+    assert code == 0
+    for word in ("Check: ", "class Residuals", f"def {name}_fwd", f"def {name}_bwd"):
+        assert word in out
+
+
+def test_show_network_prints_the_whole_backward_pass(capsys):
+    code, out, _ = run(capsys, "show", "network")
+    assert code == 0
+    assert "dhprebn = bngain * bnvar_inv * dbnraw" in out
+    assert run(capsys, "show", "autodiff")[0] == 0
+
+
+def test_doctor_prints_what_matters(capsys):
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0
+    for word in ("jax ", "jaxlib ", "device ", "x64 ", "matmul precision "):
+        assert word in out
+
+
+def test_version_and_help(capsys):
+    assert run(capsys, "--version")[1] == "jaxninja 0.1.0\n"
+    code, out, _ = run(capsys, "-h")
+    assert code == 0
+    for command in cli.COMMANDS:
+        assert f"  {command} " in out
+        assert run(capsys, command, "-h")[0] == 0
+    assert run(capsys)[0] == 2
+
+
+def test_help_shows_every_default(capsys):
+    out = run(capsys, "train", "-h")[1]
+    for default in ("200000", "0.1", "0.001", "1e-05", "names", "network", "None"):
+        assert f"(default: {default})" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["trian"], "no command 'trian', expected .* did you mean 'train'"),
+        (["train", "--lrr", "1"], r"Perhaps you meant[\s\S]*--lr FLOAT"),
+        (["train", "--lr", "-1"], "lr is -1.0, expected a finite number above 0"),
+        (["train", "--batch-size", "0"], "batch_size is 0, expected 1 or more"),
+        (["train", "--batch-size", "1"], "batch_size is 1, expected 2 or more"),
+        (["train", "--data", "nmaes"], "data is 'nmaes', .* did you mean 'names'"),
+        (["train", "--name", "a/b"], "name is 'a/b', expected a plain name"),
+        (["train", "--resume", "none"], "none does not exist"),
+        (["eval", "none"], "none does not exist"),
+        (["sample", "none"], "none does not exist"),
+        (["show", "tahn"], "no rule 'tahn', expected .* did you mean 'tanh'"),
+    ],
+)
+def test_bad_input_is_one_line_and_not_zero(args, text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *args)
+    assert code == 2
+    assert re.search(text, err)
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_samples_are_refused(trained, capsys):
+    path, _ = trained
+    for option, value in [("-n", 0), ("--temperature", -1), ("--top-k", 99)]:
+        code, _, err = run(capsys, "sample", path, option, value)
+        assert code == 2
+        assert "expected" in err
+    assert "holds 'Q', expected only" in run(capsys, "sample", path, "--prompt", "Q")[2]
+
+
+def test_a_taken_name_is_refused(trained, capsys):
+    path, _ = trained
+    args = ("--runs", path.parent, "--name", path.name)
+    code, _, err = run(capsys, "train", *args)
+    assert code == 2
+    assert "exists already; pass another --name, continue that run with --resume" in err
+
+
+def test_divergence_is_one_line(tmp_path, capsys):
+    args = ("--lr", "1e30", "--steps", 10, "--runs", tmp_path)
+    code, _, err = run(capsys, "train", *args)
+    assert code == 1
+    assert re.fullmatch(r"jaxninja: the loss is not finite at step \d+: .*\n", err)
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m jaxninja.cli rules | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("residuals:")
+    assert done.stderr == ""
+
+
+def test_the_script_is_the_same_command(tmp_path):
+    script = os.path.join(os.path.dirname(sys.executable), "jaxninja")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True)
+    assert done.stdout == "jaxninja 0.1.0\n"
