@@ -1,0 +1,281 @@
+"""Rules broken in known ways: one or two edits of a correct backward each.
+
+`candidates(rule)` lists the edits that can be tried; `classify` runs one on fresh
+float64 samples and says what became of it:
+
+    "mutant"          some gradient is off by more than 1e-6 of its largest entry
+    "equivalent"      it computes the same (or cannot be told apart by that margin)
+    "does not run"    it raises, or returns other shapes
+    "does not apply"  the edit needs shapes that no case of the rule has
+
+All of it is deterministic: samples, order and the pairs of double edits follow from
+fixed seeds, which are not those of any checker under test.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, wraps
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.checker_benchmark import leaves, operators, recipes
+from experiments.checker_benchmark.samples import Sample, different, samples
+from experiments.checker_benchmark.surgery import (
+    Edit,
+    Site,
+    run_backward,
+    sites,
+    trace,
+)
+from jaxninja.rule import Rule
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule and what is wrong with it.
+
+    Attributes:
+        rule: the correct rule.
+        edits: one edit, or two.
+        truths: what a checker may call it (see README: the classes of names).
+        lines: source lines of the edits in the file of the rule; empty if the mistake
+            has no place in the backward.
+        order: 2 if only second derivatives are wrong.
+    """
+
+    rule: Rule
+    edits: tuple[Edit, ...]
+    truths: frozenset[str]
+    order: int = 1
+
+    @property
+    def name(self) -> str:
+        parts = [f"{e.operator} at {' '.join(map(str, e.site))}" for e in self.edits]
+        return f"{self.rule.name}: {' and '.join(parts)}"
+
+    @property
+    def operator(self) -> str:
+        return " and ".join(edit.operator for edit in self.edits)
+
+    @property
+    def double(self) -> bool:
+        return len(self.edits) > 1
+
+    @property
+    def lines(self) -> frozenset[int]:
+        return frozenset().union(*(edit.lines for edit in self.edits))
+
+    def broken(self) -> Rule:
+        """The wrong rule: same forward, same names, the op rebuilt around the edits."""
+        rule = self.rule
+        for edit in self.edits:
+            if edit.place == "rule":
+                rule = edit.change(rule)
+        local = tuple(edit for edit in self.edits if edit.place != "rule")
+        return rebuilt(
+            rule, rule.fwd, with_edits(rule.bwd, local) if local else rule.bwd
+        )
+
+
+def with_edits(bwd, edits):
+    @wraps(bwd)
+    def wrong(*args):
+        *static, residuals, dy = args
+        return run_backward(bwd, tuple(static), residuals, dy, edits)
+
+    return wrong
+
+
+def rebuilt(rule: Rule, fwd, bwd) -> Rule:
+    """The rule around another fwd and bwd."""
+    op = jax.custom_vjp(rule.reference, nondiff_argnums=rule.op.nondiff_argnums)
+    op.defvjp(fwd, bwd)
+    return replace(rule, op=op, fwd=fwd, bwd=bwd)
+
+
+def candidates(rule: Rule, doubles: int = 12) -> list[Mutant]:
+    """Every single edit that may apply, and pairs of them drawn by a fixed seed."""
+    singles = [*_local(rule), *_whole(rule)]
+    local = [m for m in singles if m.edits[0].place != "rule" and m.order == 1]
+    rng = np.random.default_rng(sum(map(ord, rule.name)))
+    pairs: dict[str, Mutant] = {}
+    for _ in range(4 * doubles):
+        first, second = (local[i] for i in rng.choice(len(local), 2, replace=False))
+        if first.edits[0].site != second.edits[0].site and len(pairs) < doubles:
+            pair = Mutant(
+                rule, first.edits + second.edits, first.truths | second.truths
+            )
+            pairs.setdefault(pair.name, pair)
+    return [*singles, *pairs.values()]
+
+
+def _traced(rule: Rule):
+    sample = samples(rule)[0]
+    with jax.enable_x64(True):
+        return trace(rule.bwd, sample.static, sample.residuals, sample.dy)
+
+
+def _local(rule: Rule) -> Iterator[Mutant]:
+    sample, traced = samples(rule)[0], _traced(rule)
+    found = list(sites(traced, rule.bwd.__code__.co_filename))
+    for site in found:
+        yield from _at_equation(rule, site)
+    res, dy = jax.tree.leaves(sample.residuals), jax.tree.leaves(sample.dy)
+    invars = traced.closed.jaxpr.invars
+    readers = [_lines(s for s in found if var in s.eqn.invars) for var in invars]
+    floats = [i for i, a in enumerate(res) if operators.is_float(a)]
+    for i in floats:
+        for op in leaves.RESIDUAL_OPERATORS:
+            yield _leaf(rule, op, "residual", i, readers[i])
+        for op in leaves.SECOND_ORDER_OPERATORS:
+            yield replace(_leaf(rule, op, "residual", i, readers[i]), order=2)
+    reading_g = frozenset().union(*readers[len(res) :])
+    for op in leaves.COTANGENT_OPERATORS:
+        yield _leaf(rule, op, "cotangent", 0, reading_g)
+    for i in range(len(dy) if len(dy) > 1 else 0):
+        for op in leaves.ONE_COTANGENT_OPERATORS:
+            yield _leaf(rule, op, "cotangent", i, readers[len(res) + i])
+    for i, var in enumerate(traced.closed.jaxpr.outvars):
+        made = _lines(s for s in found if var in s.eqn.outvars)
+        for op in leaves.OUTPUT_OPERATORS:
+            yield _leaf(rule, op, "output", i, made | _returns(rule.bwd))
+
+
+def _at_equation(rule: Rule, site: Site) -> Iterator[Mutant]:
+    floating = operators.is_float(site.eqn.outvars[0].aval)
+    for op in operators.EQUATION_OPERATORS:
+        if site.name not in op.primitives and not (floating and op.primitives == ()):
+            continue
+        for variant in range(op.variants):
+            change = op.change if op.variants == 1 else partial(op.change, **{
+                _variant_name(op.change): variant
+            })  # fmt: skip
+            where = (site.name, site.occurrence, variant)
+            lines = frozenset({site.line} - {0})
+            edit = Edit(op.name, "equation", where, change, lines)
+            yield Mutant(rule, (edit,), frozenset({op.truth}))
+
+
+def _variant_name(change) -> str:
+    return change.__code__.co_varnames[change.__code__.co_argcount - 1]
+
+
+def _leaf(rule, op, place, leaf, lines) -> Mutant:
+    change = partial(op.change, leaf=leaf)
+    edit = Edit(op.name, place, (place, leaf), change, lines)
+    return Mutant(rule, (edit,), frozenset({op.truth}))
+
+
+def _whole(rule: Rule) -> Iterator[Mutant]:
+    for op in recipes.RULE_OPERATORS:
+        if op.change(rule) is not None:
+            edit = Edit(op.name, "rule", ("rule",), op.change)
+            yield Mutant(rule, (edit,), frozenset({op.truth}))
+
+
+def _lines(found) -> frozenset[int]:
+    return frozenset(site.line for site in found) - {0}
+
+
+def _returns(function) -> frozenset[int]:
+    """Lines of the function that hold a return statement."""
+    source, first = inspect.getsourcelines(function)
+    tree = ast.parse(textwrap.dedent("".join(source)))
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Return)]
+    return frozenset(
+        first - 1 + line for n in found for line in range(n.lineno, n.end_lineno + 1)
+    )
+
+
+def classify(mutant: Mutant) -> str:
+    """Run the mutant on the samples of its rule: see the head of this file."""
+    applied: list[bool] = []
+    noted = replace(mutant, edits=tuple(_noting(e, applied) for e in mutant.edits))
+    try:
+        rule = noted.broken()
+        with jax.enable_x64(True):
+            for sample in samples(mutant.rule):
+                if _judge(mutant, rule, sample):
+                    return "mutant"
+    except Exception:  # whatever a wrong backward raises: it is counted, not hidden
+        return "does not run"
+    return "equivalent" if any(applied) else "does not apply"
+
+
+def _noting(edit: Edit, applied: list[bool]) -> Edit:
+    """The edit, which also writes down whether it changed anything."""
+
+    def change(*args):
+        new = edit.change(*args)
+        applied.append(new is not None)
+        return new
+
+    return replace(edit, change=change)
+
+
+def _judge(mutant: Mutant, rule: Rule, sample: Sample) -> bool:
+    """Whether the sample tells the two apart."""
+    if mutant.order == 2:
+        return second_order(rule, sample) != second_order(mutant.rule, sample)
+    value, residuals = sample.value, sample.residuals
+    if rule.fwd is not mutant.rule.fwd:
+        value, residuals = rule.fwd(*sample.args, *sample.static)
+    grads = rule.bwd(*sample.static, residuals, sample.dy)
+    return different(value, sample.value) or different(grads, sample.grads)
+
+
+def second_order(rule: Rule, sample: Sample) -> float:
+    """A number that depends on the derivative of the backward by the arguments."""
+    floats = [i for i, a in enumerate(sample.args) if _all_floats(a)]
+
+    def size(*active):
+        args = list(sample.args)
+        for i, a in zip(floats, active, strict=True):
+            args[i] = a
+        _, residuals = rule.fwd(*args, *sample.static)
+        grads = jax.tree.leaves(rule.bwd(*sample.static, residuals, sample.dy))
+        return sum(jnp.sin(g).sum() for g in grads)
+
+    active = [sample.args[i] for i in floats]
+    slope = jax.grad(size, argnums=tuple(range(len(active))))(*active)
+    return round(float(sum(jnp.sin(a).sum() for a in jax.tree.leaves(slope))), 6)
+
+
+def _all_floats(tree) -> bool:
+    return all(operators.is_float(a) for a in jax.tree.leaves(tree))
+
+
+def mutants(rules: Sequence[Rule]) -> Iterator[Mutant]:
+    """All mutants of the rules that are neither equivalent nor broken outright."""
+    for rule in rules:
+        yield from (m for m in candidates(rule) if classify(m) == "mutant")
+
+
+def subset(rules: Sequence[Rule], count: int, seed: int = 0) -> list[Mutant]:
+    """`count` mutants in which all operators and rules take turns; for CI."""
+    queues: dict[str, list[Mutant]] = {}
+    for rule in rules:
+        for m in candidates(rule):
+            queues.setdefault("double" if m.double else m.operator, []).append(m)
+    rng = np.random.default_rng(seed)
+    for queue in queues.values():
+        rng.shuffle(queue)  # type: ignore[arg-type]
+    chosen: list[Mutant] = []
+    while len(chosen) < count and any(queues.values()):
+        for queue in queues.values():
+            found = next((m for m in iter(_pop(queue), None) if _good(m)), None)
+            chosen += [found] if found is not None else []
+    return chosen[:count]
+
+
+def _pop(queue):
+    return lambda: queue.pop() if queue else None
+
+
+def _good(mutant: Mutant) -> bool:
+    return classify(mutant) == "mutant"

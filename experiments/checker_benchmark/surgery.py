@@ -1,0 +1,179 @@
+"""Run a backward pass equation by equation, with some equations changed on the way.
+
+The backward is traced with its residuals and cotangents as inputs; calls such as the
+`jit` inside `jnp.where` are opened, so that what is numbered are primitive operations.
+A changed run can itself be traced, jitted or batched, and its equations keep the source
+lines of the original: to a checker a mutant looks like a rule that was written so.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import source_info_util
+from jax.extend.core import Literal
+
+BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+CALLS = (
+    "jit",
+    "pjit",
+    "closed_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "checkpoint",
+)
+
+
+class Available(NamedTuple):
+    """What an edit may reach for besides the operands of its own equation."""
+
+    residuals: Sequence[Any]
+    cotangents: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of a rule.
+
+    Attributes:
+        operator: its name in the table of operators.
+        place: "equation", "residual", "cotangent", "output" or "rule".
+        site: (primitive, its occurrence) of an equation, else (leaf number,).
+        change: the function that makes the new value; None means it does not apply at
+            these shapes, and the value stays as it is.
+        lines: source lines that hold the mistake, as far as it has any.
+    """
+
+    operator: str
+    place: str
+    site: tuple
+    change: Callable[..., Any]
+    lines: frozenset[int] = frozenset()
+
+
+class Traced(NamedTuple):
+    closed: Any  # the jaxpr of the backward
+    out_tree: Any
+
+
+def run_backward(bwd, static, residuals, dy, edits: Sequence[Edit] = ()):
+    """bwd(*static, residuals, dy) with `edits` made on the way."""
+    traced = trace(bwd, static, residuals, dy)
+    res, cot = jax.tree.leaves(residuals), jax.tree.leaves(dy)
+    res = _edit_leaves(res, [e for e in edits if e.place == "residual"])
+    cot = _edit_leaves(cot, [e for e in edits if e.place == "cotangent"])
+    by_site = {e.site[:2]: e for e in edits if e.place == "equation"}
+    walk = Walk(by_site, Available(res, cot))
+    outs = walk(traced.closed.jaxpr, traced.closed.consts, [*res, *cot])
+    outs = _edit_leaves(outs, [e for e in edits if e.place == "output"])
+    return jax.tree.unflatten(traced.out_tree, outs)
+
+
+def trace(bwd, static, residuals, dy) -> Traced:
+    """The jaxpr of a backward at these shapes, remembered."""
+    leaves, tree = jax.tree.flatten((residuals, dy))
+    shapes = tuple((jax.numpy.shape(a), jax.numpy.result_type(a)) for a in leaves)
+    return _trace(bwd, static, tree, shapes, jax.config.jax_enable_x64)
+
+
+@lru_cache(maxsize=4096)
+def _trace(bwd, static, tree, shapes, x64) -> Traced:
+    del x64  # only a part of the key: constants depend on it
+    leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
+
+    def flat(*leaves):
+        residuals, dy = jax.tree.unflatten(tree, leaves)
+        return bwd(*static, residuals, dy)
+
+    closed, shape = jax.make_jaxpr(flat, return_shape=True)(*leaves)
+    return Traced(closed, jax.tree.structure(shape))
+
+
+def _edit_leaves(leaves, edits):
+    for edit in edits:
+        changed = edit.change(list(leaves))
+        leaves = leaves if changed is None else changed
+    return leaves
+
+
+class Walk:
+    """One evaluation of a jaxpr; it counts each primitive as it meets it."""
+
+    def __init__(self, edits: dict[tuple, Edit], available: Available):
+        self.edits, self.available = edits, available
+        self.seen: dict[str, int] = {}
+
+    def __call__(self, jaxpr, consts, args, traceback=None):
+        env = dict(
+            zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True)
+        )
+        for eqn in jaxpr.eqns:
+            ins = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
+            where = traceback or eqn.source_info.traceback
+            with source_info_util.user_context(where):
+                outs = self.step(eqn, ins, where)
+            env.update(zip(eqn.outvars, outs, strict=True))
+        return [v.val if isinstance(v, Literal) else env[v] for v in jaxpr.outvars]
+
+    def step(self, eqn, ins, traceback):
+        body = call_body(eqn)
+        if body is not None:
+            return self(body.jaxpr, body.consts, ins, traceback)
+        outs = rebind(eqn, *ins)
+        edit = self.edits.get((eqn.primitive.name, self.count(eqn)))
+        if edit is None:
+            return outs
+        changed = edit.change(eqn, ins, outs[0], self.available)
+        return outs if changed is None else [changed]
+
+    def count(self, eqn) -> int:
+        name = eqn.primitive.name
+        self.seen[name] = self.seen.get(name, -1) + 1
+        return self.seen[name]
+
+
+def rebind(eqn, *ins, **params):
+    """The equation's primitive on other operands; always a list of outputs."""
+    outs = eqn.primitive.bind(*ins, **{**eqn.params, **params})
+    return list(outs) if eqn.primitive.multiple_results else [outs]
+
+
+def call_body(eqn):
+    """The closed jaxpr of a call that can be opened, else None."""
+    if eqn.primitive.name not in CALLS:
+        return None
+    body = next(eqn.params[name] for name in BODIES if name in eqn.params)
+    return body if hasattr(body, "consts") else jax.extend.core.ClosedJaxpr(body, ())
+
+
+class Site(NamedTuple):
+    eqn: Any
+    name: str  # of the primitive
+    occurrence: int
+    line: int  # in the file of the rule; 0 where unknown
+
+
+def sites(traced: Traced, file: str) -> Iterator[Site]:
+    """All primitive equations in the order in which `Walk` meets them."""
+    seen: dict[str, int] = {}
+    for eqn, traceback in _flat(traced.closed.jaxpr, None):
+        name = eqn.primitive.name
+        seen[name] = seen.get(name, -1) + 1
+        yield Site(eqn, name, seen[name], line_in(traceback, file))
+
+
+def _flat(jaxpr, traceback):
+    for eqn in jaxpr.eqns:
+        where, body = traceback or eqn.source_info.traceback, call_body(eqn)
+        if body is None:
+            yield eqn, where
+        else:
+            yield from _flat(body.jaxpr, where)
+
+
+def line_in(traceback, file: str) -> int:
+    """Line of the innermost frame in `file`, 0 if there is none."""
+    frames = traceback.frames if traceback is not None else ()
+    return next((f.line_num for f in frames if f.file_name == file), 0)
