@@ -15,31 +15,19 @@ _PUBLIC = {
     "Rule": "jaxninja.rule",
     "Run": "jaxninja.run",
     "TrainConfig": "jaxninja.config",
-    "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
-    "check_steps": "jaxninja.check",
-    "check_vjp": "jaxninja.check",
-    "compare_grads": "jaxninja.check",
     "load": "jaxninja.run",
     "manual": "jaxninja.rules",
-    "retain_grads": "jaxninja.taps",
     "train": "jaxninja.training",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
-    from jaxninja.check import (  # noqa: F401
-        assert_vjp,
-        check_steps,
-        check_vjp,
-        compare_grads,
-    )
     from jaxninja.config import TrainConfig  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
     from jaxninja.run import Run, load  # noqa: F401
-    from jaxninja.taps import retain_grads  # noqa: F401
     from jaxninja.training import train  # noqa: F401
 
 

@@ -4,8 +4,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxninja import checkpoint, files, folder
 from jaxninja.evaluate import mean_loss
 from jaxninja.run import Run
@@ -99,7 +97,7 @@ class Record:
         rate: Any = self._lr(run.step - 1)
         line = {
             "step": run.step,
-            "lr": float(str(np.float32(rate))),  # 0.1, not 0.10000000149
+            "lr": float(f"{rate:.6g}"),  # 0.1, not 0.10000000149
             "train_loss": self._sum / self._count,
             "val_loss": val_loss,
             "seconds": self.seconds,

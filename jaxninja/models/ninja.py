@@ -57,9 +57,8 @@ def value_and_grad(
     dhprebn = bngain * bnvar_inv * dbnraw
     dW1 = embcat.T @ dhprebn
     db1 = dhprebn.sum(0)  # exactly zero in theory: batchnorm takes the mean away
-    demb = (dhprebn @ W1.T).reshape(-1, emb.shape[-1])
-    rows = jax.nn.one_hot(ids.reshape(-1), V, dtype=demb.dtype)  # [N T, V]
-    dC = rows.T @ demb  # adds up the rows that were read more than once
+    demb = (dhprebn @ W1.T).reshape(emb.shape)
+    dC = jnp.zeros_like(C).at[ids].add(demb)  # a row read twice receives two terms
 
     grads = {"C": dC, "W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
     grads |= {"bngain": dbngain, "bnbias": dbnbias}

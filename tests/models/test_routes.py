@@ -83,7 +83,7 @@ def test_float32_disagreement_is_rounding(route):
 def mutants():
     """The network's backward pass with one line wrong, as text -> text."""
     return {
-        "C": ("rows.T @ demb", "rows.T @ (2 * demb)"),
+        "C": (".at[ids].add(demb)", ".at[ids].set(demb)"),
         "W1": ("dW1 = embcat.T @ dhprebn", "dW1 = embcat.T @ dhpreact"),
         "b1": ("db1 = dhprebn.sum(0)", "db1 = dhpreact.sum(0)"),
         "W2": ("dW2 = h.T @ dlogits", "dW2 = bnraw.T @ dlogits"),
