@@ -7,7 +7,7 @@ tensor and of the metadata. No pickle is involved.
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from safetensors import SafetensorError, safe_open
 from jaxninja.files import write_atomic
 
 FORMAT = "jaxninja-1"
+# What safetensors gives back to numpy as it was: it writes float8 but cannot read it.
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+KINDS = {"bool", *INTEGERS, "bfloat16", "float16", "float32", "float64"}
 
 
 class CheckpointError(ValueError):
@@ -34,20 +37,11 @@ def save(path: Path, tree: Any, metadata: Mapping[str, Any]) -> None:
         metadata: of JSON's types.
 
     Raises:
-        CheckpointError: the disk is full or read-only; what was at `path` is untouched.
+        CheckpointError: the disk is full or read-only, a leaf is no array that a file
+            can hold, or the metadata are not JSON; what was at `path` is untouched.
     """
-    tensors = {
-        name: np.asarray(leaf, order="C") for name, leaf in _leaves(tree).items()
-    }
-    text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-    sums = {name: _sha256(array) for name, array in tensors.items()}
-    header = {
-        "format": FORMAT,
-        "metadata": text,
-        "sha256": json.dumps(sums, sort_keys=True),
-        "sha256_of_header": _digest(text, json.dumps(sums, sort_keys=True)),
-    }
-    content = safetensors.numpy.save(tensors, header)
+    tensors = {name: _tensor(name, leaf) for name, leaf in _leaves(tree).items()}
+    content = safetensors.numpy.save(tensors, _header(path, tensors, metadata))
     try:
         write_atomic(path, lambda file: file.write(content))
     except OSError as error:
@@ -73,7 +67,7 @@ def load(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     """
     tensors, metadata = load_tensors(path)
     expected = _leaves(like)
-    for name in expected.keys() ^ tensors.keys():
+    for name in sorted(expected.keys() ^ tensors.keys()):
         where = "is not in the file" if name in expected else "is not expected in it"
         raise CheckpointError(f"{path}: tensor {name} {where}; it is of another model")
     for name, leaf in expected.items():
@@ -83,7 +77,7 @@ def load(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
             raise CheckpointError(
                 f"{path}: tensor {name} is {given}, expected {wanted}"
             )
-    leaves = [jax.numpy.asarray(tensors[name]) for name in expected]
+    leaves = [_to_jax(path, name, tensors[name]) for name in expected]
     return jax.tree.unflatten(jax.tree.structure(like), leaves), metadata
 
 
@@ -93,32 +87,64 @@ def load_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         CheckpointError: the file is missing, cut short or altered.
     """
+    header, tensors = _read(path, lambda file: file.keys())
+    metadata, sums = _verified(path, header)
+    for name in sorted(sums.keys() | tensors.keys()):
+        if name not in tensors or _sha256(tensors[name]) != sums.get(name):
+            raise CheckpointError(f"{path}: tensor {name} was altered (sha256 differs)")
+    return tensors, metadata
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone; the tensors are neither read nor verified.
+
+    Raises:
+        CheckpointError: the file is missing or cut short, or its header altered.
+    """
+    header, _ = _read(path, lambda _: ())
+    return _verified(path, header)[0]
+
+
+def _read(path: Path, choose: Callable) -> tuple[Mapping[str, str], dict]:
+    """The header, and the tensors whose names `choose` picks from the open file."""
     try:
         with safe_open(path, "numpy") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in choose(file)}
+            return file.metadata() or {}, tensors
     except (OSError, SafetensorError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
             f"{path} cannot be read: {reason}; if it was cut short or altered, delete "
             "it and resume from the checkpoint before it"
         ) from None
-    return tensors, _verified(path, header, tensors)
 
 
-def _verified(path: Path, header: Mapping, tensors: Mapping) -> dict[str, Any]:
-    """The metadata, once header and tensors are known to be as they were written."""
+def _header(path: Path, tensors: Mapping, metadata: Mapping) -> dict[str, str]:
+    """Metadata and a sha256 of each tensor, with a sha256 of these texts themselves."""
+    try:
+        text = json.dumps(metadata, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} not written: its metadata are not JSON: {error}"
+        ) from None
+    sums = json.dumps({name: _sha256(tensors[name]) for name in sorted(tensors)})
+    return {
+        "format": FORMAT,
+        "metadata": text,
+        "sha256": sums,
+        "sha256_of_header": _digest(text, sums),
+    }
+
+
+def _verified(path: Path, header: Mapping) -> tuple[dict[str, Any], dict[str, str]]:
+    """Metadata and sums, once the header is known to be as it was written."""
     if header.get("format") != FORMAT:
         given = header.get("format")
         raise CheckpointError(f"{path}: its format is {given!r}, expected {FORMAT!r}")
     text, sums = header.get("metadata", ""), header.get("sha256", "")
     if _digest(text, sums) != header.get("sha256_of_header"):
         raise CheckpointError(f"{path}: the header was altered (its sha256 differs)")
-    expected = json.loads(sums)
-    for name in sorted(expected.keys() | tensors.keys()):
-        if name not in tensors or _sha256(tensors[name]) != expected.get(name):
-            raise CheckpointError(f"{path}: tensor {name} was altered (sha256 differs)")
-    return json.loads(text)
+    return json.loads(text), json.loads(sums)
 
 
 def check_config(
@@ -140,10 +166,35 @@ def check_config(
 
 def _leaves(tree: Any) -> dict[str, Any]:
     """Path of each leaf, as in params/W1, -> leaf, in the order of the pytree."""
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(p, simple=True, separator="/"): leaf for p, leaf in flat
-    }
+    leaves: dict[str, Any] = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if name in leaves or name == "__metadata__":  # safetensors' own entry
+            raise CheckpointError(f"the name {name} is taken already; rename that leaf")
+        leaves[name] = leaf
+    return leaves
+
+
+def _tensor(name: str, leaf: Any) -> np.ndarray:
+    """A leaf as safetensors takes it: C-contiguous, in this machine's byte order."""
+    kind = str(getattr(getattr(leaf, "dtype", None), "name", type(leaf).__name__))
+    if kind not in KINDS:
+        raise CheckpointError(
+            f"tensor {name} is {kind}, expected an array of bool, integers of 8 to 64 "
+            "bits or floats of 16 to 64; of a typed key save jax.random.key_data(key)"
+        )
+    return np.asarray(leaf, dtype=leaf.dtype.newbyteorder("="), order="C")
+
+
+def _to_jax(path: Path, name: str, tensor: np.ndarray) -> jax.Array:
+    """Without 64-bit mode JAX would halve the precision and say nothing."""
+    array = jax.numpy.asarray(tensor)
+    if array.dtype != tensor.dtype:
+        raise CheckpointError(
+            f"{path}: tensor {name} is {tensor.dtype}, but JAX's 64-bit mode is off; "
+            "set JAX_ENABLE_X64=1"
+        )
+    return array
 
 
 def _sha256(array: np.ndarray) -> str:

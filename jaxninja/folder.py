@@ -9,10 +9,12 @@ runs/<name>/
 
 import errno
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +37,18 @@ def create(root: str | Path, name: str | None, stem: str) -> Path:
         FolderError: the name exists or is no plain name, or the disk refuses.
     """
     root = Path(root)
-    if name is not None and (
-        not name or name in (".", "..") or Path(name).name != name
-    ):
-        raise FolderError(f"name is {name!r}, expected a plain name without / or \\")
+    if name is not None and not _plain(name):
+        raise FolderError(
+            f"name is {name!r}, expected a plain name without / or \\, control "
+            "characters or space around it"
+        )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        path = root / name if name is not None else _next_free(root, stem)
-        if name is not None:
-            path.mkdir()
-        (path / "checkpoints").mkdir()
+        path = _next_free(root, stem) if name is None else _made(root / name)
     except FileExistsError:
-        taken = root if not root.is_dir() else root / str(name)
+        if not root.is_dir():
+            raise FolderError(f"{root} is no folder; pass --runs FOLDER") from None
+        taken = root / str(name)
         raise FolderError(
             f"{taken} exists already; pass another --name, continue that run with "
             f"--resume {taken}, or delete it"
@@ -58,13 +60,29 @@ def create(root: str | Path, name: str | None, stem: str) -> Path:
     return path
 
 
+def _plain(name: str) -> bool:
+    """Printable rules out line breaks and the NUL that mkdir chokes on."""
+    outside = name in ("", ".", "..") or "/" in name or "\\" in name
+    return not outside and name.isprintable() and name == name.strip()
+
+
+def _made(path: Path) -> Path:
+    """A new folder with one for checkpoints in it, or neither."""
+    path.mkdir()
+    try:
+        (path / "checkpoints").mkdir()
+    except OSError:
+        path.rmdir()
+        raise
+    return path
+
+
 def _next_free(root: Path, stem: str) -> Path:
     """mkdir is the arbiter, so two processes never get the same number."""
     n = 1
     while True:
         try:
-            (root / f"{stem}-{n}").mkdir()
-            return root / f"{stem}-{n}"
+            return _made(root / f"{stem}-{n}")
         except FileExistsError:
             n += 1
 
@@ -76,69 +94,100 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
         FolderError: another process holds it, or the disk refuses.
     """
+    with _one_line(path):
+        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        file = open(path / ".lock", "a+")  # noqa: SIM115  (closed below, with the lock)
-    except OSError as error:
-        raise FolderError(f"{path} cannot be written: {error.strerror}") from None
-    with file:
-        if not _try_lock(file):
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+        if not _try_lock(handle):
+            holder = os.pread(handle, 20, 0).decode() if os.name == "posix" else ""
             raise FolderError(
-                f"{path} is being written by another process (pid {holder}); wait "
-                "for it or stop it"
+                f"{path} is being written by another process (pid "
+                f"{holder or 'unknown'}); wait for it or stop it"
             )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with suppress(OSError):  # a full disk: the lock holds, only the pid is missing
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
         yield
+    finally:
+        os.close(handle)
 
 
-def _try_lock(file) -> bool:
+def _try_lock(handle: int) -> bool:
     try:
         if os.name == "posix":
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
             import msvcrt
 
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore
+            # the first byte for everyone, whatever has been written there
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
             return False
-        raise FolderError(f"{file.name} cannot be locked: {error.strerror}") from None
+        raise FolderError(f"the run cannot be locked: {error.strerror}") from None
     return True
 
 
-def append_metrics(path: Path, record: dict[str, Any]) -> None:
-    """One more JSON line.
-
-    Raises:
-        FolderError: the disk is full or read-only.
-    """
-    line = json.dumps(record, allow_nan=False) + "\n"
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """What the disk refuses, as an error that says where."""
     try:
-        with path.open("a") as file:
-            file.write(line)
+        yield
     except OSError as error:
         raise FolderError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def append_metrics(path: Path, record: dict[str, Any]) -> None:
+    """One more JSON line. NaN and infinity, which JSON lacks, become null.
+
+    Raises:
+        FolderError: the disk is full or read-only.
+    """
+    record = {name: _finite(value) for name, value in record.items()}
+    line = json.dumps(record, allow_nan=False) + "\n"
+    with _one_line(path), path.open("a") as file:
+        file.write(line)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; one that a crash cut short is left out."""
+    """All whole lines; one that a crash cut short is left out.
+
+    Raises:
+        FolderError: a whole line is not a JSON object with a step.
+    """
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")[
-        :-1
-    ]  # what follows the last newline is cut short
-    return [json.loads(line) for line in lines if line.strip("\0")]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    whole = text.split("\n")[:-1]  # what follows the last newline was cut short
+    lines = [(n, line.strip("\0")) for n, line in enumerate(whole, 1)]
+    return [_record(path, n, line) for n, line in lines if line]
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    with suppress(ValueError):
+        record = json.loads(line)
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            return record
+    raise FolderError(
+        f"{path}, line {number} is {line[:40]!r}, expected a JSON object with a step; "
+        "it was altered: delete that line"
+    )
 
 
 def cut_metrics(path: Path, step: int) -> None:
-    """Drop the lines past a step, as after going back to its checkpoint."""
+    """Drop the lines past a step, as after going back to its checkpoint.
+
+    Raises:
+        FolderError: the disk is full or read-only; the old file is untouched.
+    """
     kept = [json.dumps(m) + "\n" for m in read_metrics(path) if m["step"] <= step]
-    write_text(path, "".join(kept))
+    with _one_line(path):
+        write_text(path, "".join(kept))
 
 
 def checkpoint_path(path: Path, step: int) -> Path:
@@ -147,7 +196,13 @@ def checkpoint_path(path: Path, step: int) -> Path:
 
 def checkpoints(path: Path) -> list[Path]:
     """The checkpoints of a run, the oldest first; `best` is not among them."""
-    return sorted((path / "checkpoints").glob("step-*.safetensors"))
+    found = (path / "checkpoints").glob("step-*.safetensors")
+    ours = [file for file in found if re.fullmatch(r"step-\d+", file.stem)]
+    return sorted(ours, key=_step)  # as numbers: beyond 99,999,999 the padding ends
+
+
+def _step(file: Path) -> int:
+    return int(file.stem.removeprefix("step-"))
 
 
 def latest_checkpoint(path: Path) -> Path | None:
@@ -160,14 +215,25 @@ def best_checkpoint(path: Path) -> Path | None:
 
 
 def keep_last(path: Path, count: int) -> None:
-    """Delete all but the last `count` checkpoints; the best is a file of its own."""
-    for old in checkpoints(path)[:-count]:
-        old.unlink(missing_ok=True)
-    sync_folder(path / "checkpoints")
+    """Delete all but the last `count` checkpoints; the best is a file of its own.
+
+    Raises:
+        FolderError: count is below 1, or the disk refuses.
+    """
+    if count < 1:
+        raise FolderError(f"count is {count}, expected 1 or more checkpoints to keep")
+    with _one_line(path / "checkpoints"):
+        for old in checkpoints(path)[:-count]:
+            old.unlink(missing_ok=True)
+        sync_folder(path / "checkpoints")
 
 
 def mark_best(path: Path, step: int) -> None:
-    """Copy a step's checkpoint to best.safetensors."""
-    with checkpoint_path(path, step).open("rb") as source:
-        best = path / "checkpoints" / "best.safetensors"
+    """Copy a step's checkpoint to best.safetensors.
+
+    Raises:
+        FolderError: no such checkpoint, or the disk is full; the old best is untouched.
+    """
+    best = path / "checkpoints" / "best.safetensors"
+    with _one_line(best), checkpoint_path(path, step).open("rb") as source:
         write_atomic(best, lambda file: shutil.copyfileobj(source, file))

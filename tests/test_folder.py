@@ -1,6 +1,7 @@
 """The run folder: names, lock, metrics, which checkpoints stay."""
 
 import errno
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -47,12 +48,6 @@ def test_a_disk_that_refuses_is_one_line(tmp_path, monkeypatch, number):
     with pytest.raises(
         FolderError, match=r"no run folder .*: the disk says no; pass --runs"
     ):
-        folder.create(tmp_path / "runs", None, "x")
-
-
-def test_a_file_where_the_runs_should_be(tmp_path):
-    (tmp_path / "runs").write_text("")
-    with pytest.raises(FolderError, match="runs"):
         folder.create(tmp_path / "runs", None, "x")
 
 
@@ -126,3 +121,124 @@ def test_json_is_strict(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         files.write_json(tmp_path / "a.json", {"a": float("nan")})
     assert (tmp_path / "a.json").read_text() == '{\n  "a": 1\n}\n'
+
+
+@pytest.mark.parametrize("name", [" ", "a ", "a\\b", "a\nb", "a\0b", "a/"])
+def test_names_that_would_surprise_are_refused(tmp_path, name):
+    with pytest.raises(FolderError, match="expected a plain name"):
+        folder.create(tmp_path, name, "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_place_of_the_runs_is_called_one(tmp_path):
+    (tmp_path / "runs").write_text("")
+    for name in (None, "mine"):
+        with pytest.raises(FolderError, match="runs is no folder; pass --runs"):
+            folder.create(tmp_path / "runs", name, "x")
+
+
+def test_a_disk_that_fills_up_halfway_leaves_no_half_made_run(tmp_path, monkeypatch):
+    mkdir = folder.Path.mkdir
+
+    def refuse(path, *args, **kwargs):
+        if path.name == "checkpoints":
+            raise OSError(errno.ENOSPC, "full")
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    for name in (None, "mine"):
+        with pytest.raises(FolderError, match="full; pass --runs"):
+            folder.create(tmp_path, name, "x")
+    assert not list(tmp_path.iterdir())
+
+
+CREATE = """
+import sys
+from jaxninja import folder
+sys.stdin.read()
+for _ in range(20):
+    print(folder.create(sys.argv[1], None, "x").name)
+"""
+
+
+def test_processes_never_get_the_same_name(tmp_path):
+    command = [sys.executable, "-c", CREATE, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    racing = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    made = [name for p in racing for name in p.communicate()[0].split()]
+    assert sorted(made) == sorted(f"x-{n}" for n in range(1, 61))
+
+
+def test_a_full_disk_does_not_keep_a_run_from_being_locked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", refuse)
+    refused = pytest.raises(FolderError, match="pid unknown")
+    with folder.lock(tmp_path), refused, folder.lock(tmp_path):
+        pass
+    with folder.lock(tmp_path):
+        pass
+
+
+def test_an_error_of_the_run_is_not_blamed_on_its_lock(tmp_path):
+    with pytest.raises(OSError, match="of the run"), folder.lock(tmp_path):
+        raise OSError("of the run")
+
+
+def test_a_folder_that_cannot_be_locked(tmp_path):
+    with pytest.raises(FolderError, match="none cannot be written: No such file"):
+        folder.lock(tmp_path / "none").__enter__()
+
+
+def test_what_is_not_finite_is_null_in_the_metrics(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    folder.append_metrics(path, {"step": 1, "a": float("nan"), "b": -float("inf")})
+    assert path.read_text() == '{"step": 1, "a": null, "b": null}\n'
+    with pytest.raises(FolderError, match="none/m cannot be written: No such file"):
+        folder.append_metrics(tmp_path / "none" / "m", {"step": 1})
+
+
+@pytest.mark.parametrize("line", ["garbage", '{"step": 1', "[1]", "{}", "7"])
+def test_an_altered_line_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n\0\0\n' + line + '\n{"step": 3}\n')
+    with pytest.raises(FolderError, match=r"metrics\.jsonl, line 3 is"):
+        folder.read_metrics(path)
+
+
+def test_steps_are_ordered_as_numbers_and_strangers_ignored(tmp_path):
+    checkpoints(tmp_path, 100_000_000, 99_999_999, 5)
+    (tmp_path / "checkpoints" / "step-old.safetensors").write_text("mine")
+    found = [p.read_text() for p in folder.checkpoints(tmp_path)]
+    assert found == ["5", "99999999", "100000000"]
+    folder.keep_last(tmp_path, 1)
+    latest = folder.latest_checkpoint(tmp_path)
+    assert latest == folder.checkpoint_path(tmp_path, 100_000_000)
+    assert (tmp_path / "checkpoints" / "step-old.safetensors").exists()
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_at_least_one_checkpoint_is_kept(tmp_path, count):
+    checkpoints(tmp_path, 1, 2)
+    with pytest.raises(FolderError, match="expected 1 or more"):
+        folder.keep_last(tmp_path, count)
+    assert len(folder.checkpoints(tmp_path)) == 2
+
+
+def test_a_full_disk_loses_neither_the_best_nor_the_metrics(tmp_path, monkeypatch):
+    checkpoints(tmp_path, 1, 2)
+    folder.mark_best(tmp_path, 1)
+    metrics = tmp_path / "metrics.jsonl"
+    folder.append_metrics(metrics, {"step": 9})
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(files.os, "fsync", refuse)
+    with pytest.raises(FolderError, match=r"best\.safetensors cannot be written: full"):
+        folder.mark_best(tmp_path, 2)
+    with pytest.raises(FolderError, match=r"metrics\.jsonl cannot be written: full"):
+        folder.cut_metrics(metrics, 3)
+    assert folder.best_checkpoint(tmp_path).read_text() == "1"
+    assert folder.read_metrics(metrics) == [{"step": 9}]
