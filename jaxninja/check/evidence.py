@@ -1,0 +1,86 @@
+"""What the checker hands to whoever explains a wrong gradient, and what comes back.
+
+The comparison finds that a leaf is wrong; the hint engine says why. Between the two
+lies this record: float64 samples on which the rule and the truth differ, and a way to
+draw another one, so that an explanation is verified on data it was not made from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Explained(Protocol):
+    """The part of `Subject` that an explanation may rely on; call it under float64."""
+
+    @property
+    def argument_names(self) -> tuple[str, ...]: ...
+    @property
+    def static(self) -> tuple: ...
+    @property
+    def source(self) -> tuple[str, int] | None:
+        """File and first line of bwd."""
+        ...
+
+    def plain(self, *args) -> Any: ...
+    def fwd(self, args: tuple) -> tuple[Any, Any]: ...
+    def bwd(self, residuals: Any, dy: Any) -> tuple: ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One call of a rule in float64.
+
+    Attributes:
+        args: the arguments, pytrees as the forward takes them.
+        dy: the cotangent, of the structure of the output.
+        residuals: what fwd handed to bwd.
+        got: the rule's gradients, one array for each float leaf of the arguments.
+        expected: the true gradients, in the same order.
+        names: names of those leaves: "x", or "params['W']" within a pytree.
+    """
+
+    args: tuple
+    dy: Any
+    residuals: Any
+    got: tuple[np.ndarray, ...]
+    expected: tuple[np.ndarray, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything known about a wrong rule.
+
+    Attributes:
+        subject: the rule, its static options bound.
+        samples: samples with at least one wrong leaf, the plainest first.
+        resample: `resample(seed)` draws an independent sample of the same shapes.
+    """
+
+    subject: Explained
+    samples: tuple[Sample, ...]
+    resample: Callable[[int], Sample]
+
+
+@dataclass(frozen=True)
+class Hint:
+    """An explanation of one wrong leaf.
+
+    Attributes:
+        sentence: what is wrong, in words a reader can act on.
+        kind: class of the bug, for counting: "cotangent", "ratio", "swap", ...
+        verified: re-evaluated on a sample it was not found on; else "looks like".
+        where: "file:line" in the user's code, where it is known.
+        edit: the change that mends it, where there is one.
+        leaf: name of the wrong leaf it explains.
+    """
+
+    sentence: str
+    kind: str
+    verified: bool
+    where: str | None
+    edit: str | None
+    leaf: str
