@@ -1,11 +1,20 @@
-"""The benchmark's bank: its rules are right, its halves are apart."""
+"""The benchmark's material: rules that are right, mutants and bugs that are not."""
+
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.checker_benchmark import bank
+from experiments.checker_benchmark import (
+    bank,
+    field_bugs,
+    mutants,
+    samples,
+    surgery,
+)
+from experiments.checker_benchmark.field_bugs import truth
 from jaxninja.rule import Rule
 
 CASES = [
@@ -102,3 +111,98 @@ def test_the_halves_share_nothing_and_miss_nothing():
 def test_an_unknown_half_is_refused():
     with pytest.raises(ValueError, match="'both', expected one of tuning"):
         bank.half("both")
+
+
+@pytest.mark.parametrize("bug", field_bugs.BUGS, ids=lambda b: b.name)
+def test_a_field_bug_is_wrong_and_its_plain_forward_right(bug):
+    error = truth.offences(bug)
+    assert error["plain"] < truth.CLOSE
+    assert error["rule"] > truth.FAR
+
+
+def test_the_field_bugs_are_told_apart_and_fall_in_two_halves():
+    assert len(field_bugs.BY_NAME) == len(field_bugs.BUGS) >= 60
+    assert not set(field_bugs.TUNING) & set(field_bugs.REPORTING)
+    assert len(field_bugs.half("all")) == len(field_bugs.BUGS)
+    for bug in field_bugs.BUGS:
+        assert bug.url.startswith("https://github.com/")
+        assert bug.said.endswith(".")
+        assert "custom_vjp" not in str(
+            jax.make_jaxpr(plain_of(bug.rule))(*example_of(bug.rule))
+        )
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """Mutants of a few quick rules of both halves, operators by turns."""
+    names = ("silu", "leaky_relu", "softmax", "rmsnorm", "mse", "embedding", "gather")
+    return mutants.subset([bank.BY_NAME[n] for n in names], 200)
+
+
+def test_there_is_variety_in_the_mutants(chosen):
+    assert len({m.name for m in chosen}) == 200
+    assert sum(m.double for m in chosen) >= 3
+    assert len({m.operator for m in chosen if not m.double}) >= 40
+
+
+def test_mutants_differ_from_their_rule(chosen, x64):
+    """By another route than the filter's: through the rebuilt op, against autodiff."""
+    first_order = [m for m in chosen if m.order == 1]
+    for mutant in first_order[::8]:
+        rule, sample = mutant.broken(), samples.samples(mutant.rule)[0]
+        others = samples.samples(mutant.rule)
+        assert any(differs_through_op(rule, s) for s in (sample, *others)), mutant.name
+
+
+def differs_through_op(rule, sample):
+    def f(*args):
+        return rule.op(*args, *sample.static)
+
+    value, pullback = jax.vjp(f, *sample.args)
+    grads = leaves_of_floats(pullback(sample.dy))
+    expected = leaves_of_floats(sample.grads)
+    return samples.different(value, sample.value) or samples.different(grads, expected)
+
+
+def test_the_choice_of_mutants_repeats(chosen):
+    rule = chosen[0].rule
+    first, again = (mutants.subset([rule], 15) for _ in range(2))
+    assert [m.name for m in first] == [m.name for m in again]
+    assert [m.name for m in first] != [
+        m.name for m in mutants.subset([rule], 15, seed=1)
+    ]
+
+
+def test_a_mutant_points_at_the_line_that_is_wrong():
+    rule = bank.BY_NAME["silu"]
+    (found,) = [
+        m for m in mutants.candidates(rule) if m.name == "silu: negate at sub 0 0"
+    ]
+    (line,) = found.lines
+    source = inspect.getsource(inspect.getmodule(rule.fwd)).splitlines()
+    assert "(1 - s)" in source[line - 1]
+
+
+def test_an_unchanged_run_is_the_backward_itself(x64):
+    for name in ("layernorm", "causal_attention", "dropout", "lstm_gates"):
+        rule = bank.BY_NAME[name]
+        sample = samples.samples(rule)[0]
+        again = surgery.run_backward(
+            rule.bwd, sample.static, sample.residuals, sample.dy
+        )
+        assert not samples.different(again, sample.grads, 1e-15)
+        assert jax.tree.structure(again) == jax.tree.structure(sample.grads)
+
+
+def test_the_filter_knows_an_equivalent_from_a_mutant():
+    rule = bank.BY_NAME["sigmoid"]
+    found = {m.name: m for m in mutants.candidates(rule)}
+    assert mutants.classify(found["sigmoid: negate at mul 0 0"]) == "mutant"
+    assert mutants.classify(output_edit(rule, list)) == "equivalent"
+    assert mutants.classify(output_edit(rule, lambda a: None)) == "does not apply"
+    assert mutants.classify(output_edit(rule, lambda a: [a[0][0]])) == "does not run"
+
+
+def output_edit(rule, change):
+    edit = surgery.Edit("test", "output", (0,), change)
+    return mutants.Mutant(rule, (edit,), frozenset())
