@@ -1,0 +1,73 @@
+"""Names for constants: 7 is "the size of axis 0 of x", 7/6 is "n / (n - 1) for n = 7"."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+CLOSE = 1e-7
+
+
+def sizes(arrays: Iterable[tuple[str, np.ndarray]]) -> dict[int, str]:
+    """Every axis length greater than one, and what it is the length of."""
+    found: dict[int, str] = {}
+    for name, array in arrays:
+        shape = np.shape(array)
+        for axis, n in enumerate(shape):
+            found.setdefault(n, f"{name}.shape[{axis}]")
+        if len(shape) > 1:
+            found.setdefault(int(np.prod(shape)), f"{name}.size")
+    return {n: name for n, name in found.items() if n > 1}
+
+
+def constant_name(value: float, lengths: dict[int, str]) -> str | None:
+    """What a constant is, if it is one of the usual ones."""
+    for sign, prefix in ((1.0, ""), (-1.0, "-")):
+        name = _positive(sign * value, lengths)
+        if name is not None:
+            return prefix + name
+    return None
+
+
+def _positive(value: float, lengths: dict[int, str]) -> str | None:
+    table = {"1": 1.0, "2": 2.0, "1/2": 0.5, "0": 0.0}
+    for n, name in lengths.items():
+        table[name] = n
+        table[f"1/{name}"] = 1 / n
+        table[f"n/(n-1), n = {name}"] = n / (n - 1)
+        table[f"(n-1)/n, n = {name}"] = (n - 1) / n
+        table[f"1/({name} - 1)"] = 1 / (n - 1)
+        table[f"({name} - 1)"] = n - 1
+        table[f"sqrt({name})"] = n**0.5
+        table[f"1/sqrt({name})"] = n**-0.5
+    table |= {"3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25, "3/2": 1.5, "2/3": 2 / 3}
+    table |= {"log(2)": np.log(2), "1/log(2)": 1 / np.log(2), "pi": np.pi}
+    found = next((t for t, x in table.items() if _near(value, x)), None)
+    return found or _product(value, lengths)
+
+
+def _product(value: float, lengths: dict[int, str]) -> str | None:
+    pairs = list(lengths.items())
+    for i, (n, first) in enumerate(pairs):
+        for m, second in pairs[i:]:
+            for text, x in (
+                (f"{first} * {second}", n * m),
+                (f"1/({first} * {second})", 1 / (n * m)),
+                (f"{first}/{second}", n / m),
+                (f"{second}/{first}", m / n),
+            ):
+                if _near(value, x):
+                    return text
+    return None
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= CLOSE * abs(b)
+
+
+def shown(value: float, lengths: dict[int, str]) -> str:
+    """The constant as text: its name and value, or the value alone."""
+    name = constant_name(value, lengths)
+    if name is None:
+        return f"{value:.6g}"
+    plain = name.lstrip("-").replace("/", "").isdigit()
+    return name if plain else f"{name} = {value:.6g}"

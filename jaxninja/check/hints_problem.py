@@ -1,0 +1,201 @@
+"""One wrong sample, laid out for diagnosis: leaves, the backward's program, its names.
+
+`Problem.mends(slot, value)` is the question that all of the repair asks: which leaves
+are right when one value of the backward is another?
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.evidence import Evidence, Explained, Sample
+from jaxninja.check.hints_program import Program, trace
+from jaxninja.check.hints_source import (
+    Place,
+    cotangent_name,
+    leaf_names,
+    place,
+    residual_names,
+)
+
+EXACT = 1e-9  # of the largest entry: float64 rounding, amplified a little
+
+
+@dataclass
+class Problem:
+    """A sample and what is known about it.
+
+    Attributes:
+        subject, sample: the rule and the call.
+        program: the backward on (residuals, dy, args), None if it cannot be traced.
+        values: every slot of the program on this sample.
+    """
+
+    subject: Explained
+    sample: Sample
+    program: Program | None = None
+    values: list = field(default_factory=list)
+
+    @cached_property
+    def got(self) -> list[np.ndarray]:
+        """The rule's gradients, as the program computes them if there is one."""
+        if self.program is None:
+            return [np.asarray(a) for a in self.sample.got]
+        return [np.asarray(self.values[s]) for s in self.program.outputs]
+
+    @cached_property
+    def expected(self) -> list[np.ndarray]:
+        return [np.asarray(e) for e in self.sample.expected]
+
+    @cached_property
+    def floor(self) -> float:
+        """A difference below it is rounding, whatever the leaf."""
+        largest = max([float(np.abs(e).max(initial=0)) for e in self.expected] + [0.0])
+        return 1e-14 * (largest or 1.0)
+
+    @cached_property
+    def wrong(self) -> frozenset[int]:
+        return frozenset(k for k in range(len(self.expected)) if not self.right(k))
+
+    def right(self, leaf: int, value=None) -> bool:
+        """Whether a value (by default the rule's own) is that leaf's true gradient."""
+        value = self.got[leaf] if value is None else value
+        return close(value, self.expected[leaf], self.floor)
+
+    def mends(self, results: Sequence) -> frozenset[int]:
+        """The leaves that `results` gets right, if it spoils none that were right."""
+        good = frozenset(
+            k for k in self.wrong if close(results[k], self.expected[k], self.floor)
+        )
+        if not good:
+            return good
+        kept = all(
+            results[k] is self.got[k] or close(results[k], self.expected[k], self.floor)
+            for k in range(len(results))
+            if k not in self.wrong
+        )
+        return good if kept else frozenset()
+
+    def on(self, sample: Sample) -> "Problem":
+        """The same program on another sample of the same shapes."""
+        if self.program is None:
+            return Problem(self.subject, sample)
+        values = self.program.run(inputs(sample))
+        return Problem(self.subject, sample, self.program, values)
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """What the user calls a slot: argument, residual, dy, or a piece of the text."""
+        if self.program is None:
+            return {}
+        source = self.subject.source
+        quotes = {}
+        for i, step in enumerate(self.program.steps):
+            where = self.place_of(i)
+            if where is not None and where.text:
+                quotes[step.outs[0]] = where
+        last = {quote: slot for slot, quote in quotes.items()}
+        named = {slot: quote.text for quote, slot in last.items()}
+        args = [
+            name
+            for arg, value in zip(
+                self.subject.argument_names, self.sample.args, strict=False
+            )
+            for name in leaf_names(value, arg)
+        ]
+        roots = [
+            *residual_names(source, self.sample.residuals),
+            *leaf_names(self.sample.dy, cotangent_name(source)),
+            *args,
+        ]
+        named.update(zip(self.program.inputs, roots, strict=False))
+        return named
+
+    def place_of(self, step: int) -> Place | None:
+        """Where a step stands: in the backward's own file, if any step near it does."""
+        assert self.program is not None
+        home = self.subject.source[0] if self.subject.source else ""
+        own = place(self.program.steps[step].traceback, home)
+        if own is not None and own.file == home or not home:
+            return own
+        near = [*self._after(step), *self._ahead(step)]
+        places = (place(self.program.steps[i].traceback, home) for i in near)
+        return next((p for p in places if p is not None and p.file == home), own)
+
+    def _after(self, step: int) -> list[int]:
+        assert self.program is not None
+        return self.program.below(self.program.steps[step].outs[0])
+
+    def _ahead(self, step: int) -> list[int]:
+        """The steps that a step depends on, the nearest first."""
+        assert self.program is not None
+        found, todo = [], list(self.program.steps[step].ins)
+        while todo:
+            maker = self.program.maker.get(todo.pop(0))
+            if maker is not None and maker not in found:
+                found.append(maker)
+                todo.extend(self.program.steps[maker].ins)
+        return found
+
+
+def close(value, expected: np.ndarray, floor: float = 0.0) -> bool:
+    """Equality up to float64 rounding of the largest entry; NaN equals nothing."""
+    if np.shape(value) != expected.shape:
+        return False
+    scale = float(np.abs(expected).max(initial=0))
+    gap = float(np.abs(np.subtract(value, expected)).max(initial=0))
+    return gap <= EXACT * scale + floor
+
+
+def inputs(sample: Sample) -> list:
+    """The leaves that the program of a backward takes."""
+    leaves = jax.tree.leaves((sample.residuals, sample.dy, sample.args))
+    return [_array(leaf) for leaf in leaves]
+
+
+def _array(leaf):
+    is_key = hasattr(leaf, "dtype") and not isinstance(leaf.dtype, np.dtype)
+    return leaf if is_key else np.asarray(leaf)
+
+
+def float_gradients(args: tuple, grads: Any) -> list:
+    """One gradient for each float leaf of the arguments; None is zero."""
+    found = []
+    for arg, grad in zip(args, grads, strict=True):
+        leaves, tree = jax.tree.flatten(arg)
+        parts = [None] * len(leaves) if grad is None else tree.flatten_up_to(grad)
+        for leaf, part in zip(leaves, parts, strict=True):
+            if np.issubdtype(_dtype(leaf), np.inexact):
+                found.append(np.zeros(np.shape(leaf)) if part is None else part)
+    return found
+
+
+def _dtype(leaf):
+    dtype = getattr(leaf, "dtype", None)
+    dtype = np.result_type(leaf) if dtype is None else dtype
+    return dtype if isinstance(dtype, np.dtype) else np.dtype(bool)
+
+
+def problems(evidence: Evidence) -> list[Problem]:
+    """The samples of the evidence, the smallest first, with the backward's program."""
+    subject = evidence.subject
+    ordered = sorted(
+        evidence.samples, key=lambda s: sum(np.size(e) for e in s.expected)
+    )
+    return [_problem(subject, sample) for sample in ordered[:1]]
+
+
+def _problem(subject: Explained, sample: Sample) -> Problem:
+    def backward(residuals, dy, args):
+        return float_gradients(args, subject.bwd(residuals, dy))
+
+    try:
+        program, _ = trace(backward, sample.residuals, sample.dy, sample.args)
+        values = program.run(inputs(sample))
+    except Exception:  # NumPy code, or whatever the user's code raises on a tracer
+        return Problem(subject, sample)
+    return Problem(subject, sample, program, values)
