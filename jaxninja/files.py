@@ -1,8 +1,8 @@
 """Writing files so that a crash leaves the old or the new one, never half of either."""
 
+import errno
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,15 +19,15 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Raises:
         OSError: full or read-only disk, and the like.
     """
-    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{path.name}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -49,6 +49,9 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # those two: a network file system that has no such thing
     finally:
         os.close(handle)
 

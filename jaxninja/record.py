@@ -49,6 +49,14 @@ class Record:
         if improved:
             folder.mark_best(run.path, run.step)
 
+    def restore_best(self) -> None:
+        """Mark this checkpoint as best if a crash came between saving and marking."""
+        run = self.run
+        if run.metrics and run.metrics[-1]["step"] == run.step:
+            best = min(map(_loss, run.metrics))
+            if _loss(run.metrics[-1]) == best < math.inf:
+                folder.mark_best(run.path, run.step)
+
     def save(self) -> None:
         """A checkpoint of this step; older ones beyond `keep` are deleted."""
         run = self.run
@@ -109,4 +117,5 @@ class Record:
 
 
 def _loss(line: dict) -> float:
-    return math.inf if line["val_loss"] is None else line["val_loss"]
+    loss = line["val_loss"]
+    return loss if loss is not None and math.isfinite(loss) else math.inf

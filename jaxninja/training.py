@@ -132,6 +132,7 @@ def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
     assert run.dataset  # reads the data and refuses other data than the run's
     folder.cut_metrics(metrics, run.step)
     run.metrics = folder.read_metrics(metrics)
+    record.restore_best()
     (path / "result.json").unlink(missing_ok=True)
     files.write_json(path / "config.json", _description(run))
     files.write_json(path / "versions.json", versions())

@@ -252,7 +252,7 @@ def test_a_folder_that_takes_no_files(saved, monkeypatch, number):
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(CheckpointError, match=os.strerror(number)):
         checkpoint.save(saved, {}, {})
     same(checkpoint.load(saved, tree())[0], tree())

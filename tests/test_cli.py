@@ -178,6 +178,16 @@ def test_divergence_is_one_line(tmp_path, capsys):
     assert re.fullmatch(r"jaxninja: the loss is not finite at step \d+: .*\n", err)
 
 
+def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
+    def full(path, _):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("jaxninja.files.write_atomic", full)
+    code, _, err = run(capsys, "train", "--steps", 10, "--runs", tmp_path)
+    assert code == 2
+    assert re.fullmatch(r"jaxninja: .*config.json: No space left on device\n", err)
+
+
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m jaxninja.cli rules | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

@@ -407,3 +407,20 @@ def test_a_full_disk_while_checkpointing_loses_nothing(small, monkeypatch):
     resumed = jaxninja.train(resume=path, progress=QUIET)
     assert same_bits(final_state(resumed), final_state(whole))
     assert lines(resumed) == lines(whole)
+
+
+def test_a_best_checkpoint_that_was_saved_but_not_marked_is_marked(small):
+    config = dataclasses.replace(small, steps=30)
+    run = jaxninja.train(config, progress=QUIET)
+    best = folder.best_checkpoint(run.path)
+    best.unlink()  # as if the process had been killed between the two
+    jaxninja.train(resume=run.path, progress=QUIET)
+    assert checkpoint.load_tensors(best)[1]["step"] == 30
+
+
+def test_others_may_read_what_a_run_writes(small):
+    run = jaxninja.train(dataclasses.replace(small, steps=20), progress=QUIET)
+    umask = os.umask(0)
+    os.umask(umask)
+    for name in ("config.json", "result.json", "metrics.jsonl"):
+        assert (run.path / name).stat().st_mode & 0o777 == 0o666 & ~umask

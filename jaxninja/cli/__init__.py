@@ -51,6 +51,11 @@ def _guarded(command: str, args: list[str]) -> int:
         return code
     except (*user_errors, SampleError) as error:
         return _fail(str(error))
+    except BrokenPipeError:  # as in `jaxninja rules | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a full or read-only disk, say
+        return _fail(f"{error.filename or 'writing'}: {error.strerror or error}")
     except TrainError as error:
         return _fail(str(error), 1)
     except Interrupted as stop:
@@ -58,9 +63,6 @@ def _guarded(command: str, args: list[str]) -> int:
         return 128 + stop.signum
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # as in `jaxninja rules | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _usage() -> str:
