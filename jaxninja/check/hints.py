@@ -7,13 +7,18 @@ found on, or says "looks like".
 """
 
 import time
+from dataclasses import replace
 
 import jax
 import numpy as np
 
 from jaxninja.check.evidence import Evidence, Hint
+from jaxninja.check.hints_leaves import relation
+from jaxninja.check.hints_paths import Reference, paths, told
+from jaxninja.check.hints_probes import probes
 from jaxninja.check.hints_problem import Problem, problems
 from jaxninja.check.hints_repair import Mend, repair
+from jaxninja.check.hints_source import return_place
 
 SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
 
@@ -31,32 +36,105 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
     deadline = time.monotonic() + budget_seconds
     with jax.enable_x64(True), np.errstate(all="ignore"):
         for problem in problems(evidence):
-            if not problem.wrong:
-                continue
-            fresh = problem.on(evidence.resample(SEED))
-            return _hints(problem, fresh, deadline)
+            if problem.wrong:
+                fresh = problem.on(evidence.resample(SEED))
+                return _hints(problem, fresh, deadline)
     return []
 
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
-    found: list[Hint] = []
+    reference = _reference(problem)
+    mends = [] if problem.program is None else repair(problem, fresh, deadline)
+    named = _named(problem, fresh, reference, deadline)
+    if not named:
+        return [_mended(problem, mend) for mend in mends[:2]]
+    return [_joined(problem, hint, mends) for hint in named] + [
+        _mended(problem, mend) for mend in mends[1:2]
+    ]
+
+
+def _reference(problem: Problem) -> Reference | None:
+    try:
+        return Reference(problem)
+    except (
+        Exception
+    ):  # a plain forward that cannot be traced: what needs it is left out
+        return None
+
+
+def _named(problem, fresh, reference, deadline) -> list[Hint]:
+    """Hints that need no edit of the user's code: cotangent, leaves, paths."""
+    found = _cotangent(problem, fresh, reference)
+    if found is not None:
+        return [found]
+    hints = []
+    for leaf in sorted(problem.wrong):
+        relative = relation(problem, fresh, leaf)
+        if relative is not None:
+            hints.append(_hint(problem, leaf, *relative))
+    if hints or reference is None or not fresh.wrong:
+        return hints
+    return [
+        _hint(problem, min(path.leaves), *told(path, _leaves(problem, path.leaves)))
+        for path in paths(problem, fresh, reference, deadline)[:1]
+    ]
+
+
+def _cotangent(problem, fresh, reference) -> Hint | None:
+    found = probes(problem, reference)
+    if found is None:
+        return None
+    again = probes(fresh, reference) if fresh.wrong else None
+    sentence, kind = found
+    if again is None or again[1] != kind:
+        return _hint(problem, min(problem.wrong), _softer(sentence), kind, False)
+    return _hint(problem, min(problem.wrong), sentence, kind)
+
+
+def _softer(sentence: str) -> str:
+    return f"It looks like this: {sentence}"
+
+
+def _leaves(problem: Problem, leaves) -> str:
+    return " and ".join(f"d{problem.sample.names[k]}" for k in sorted(leaves))
+
+
+def _hint(problem: Problem, leaf: int, sentence: str, kind: str, verified=True) -> Hint:
+    where = _made_at(problem, leaf)
+    return Hint(sentence, kind, verified, where, None, problem.sample.names[leaf])
+
+
+def _made_at(problem: Problem, leaf: int) -> str | None:
+    """The line that computes a leaf, else the one that returns it."""
+    place = None
     if problem.program is not None:
-        found += [_told(problem, m) for m in repair(problem, fresh, deadline)[:2]]
-    return found
+        maker = problem.program.maker.get(problem.program.outputs[leaf])
+        place = problem.place_of(maker) if maker is not None else None
+    place = place or return_place(problem.subject.source)
+    return str(place) if place is not None else None
 
 
-def _told(problem: Problem, mend: Mend) -> Hint:
-    leaves = " and ".join(problem.sample.names[k] for k in sorted(mend.leaves))
+def _joined(problem: Problem, hint: Hint, mends: list[Mend]) -> Hint:
+    """The hint with the line and the edit of the mend of its leaf."""
+    leaf = problem.sample.names.index(hint.leaf)
+    mend = next((m for m in mends if leaf in m.leaves), None)
+    if mend is None:
+        return hint
+    where = str(mend.where) if mend.where else hint.where
+    return replace(hint, where=where, edit=_edit(mend))
+
+
+def _edit(mend: Mend) -> str:
+    where = str(mend.where) if mend.where else "bwd"
+    return f"{where}: {mend.subject}: {mend.edit.text}"
+
+
+def _mended(problem: Problem, mend: Mend) -> Hint:
     verb = "is" if len(mend.leaves) == 1 else "are"
     where = str(mend.where) if mend.where else None
-    spot = f"{mend.subject} ({where})" if where else mend.subject
-    sentence = f"d{leaves} {verb} exact after one edit of {spot}: {mend.edit.text}."
-    edit = f"{where or 'bwd'}: {mend.subject}: {mend.edit.text}"
-    return Hint(
-        sentence,
-        mend.edit.kind,
-        True,
-        where,
-        edit,
-        problem.sample.names[min(mend.leaves)],
+    sentence = (
+        f"{_leaves(problem, mend.leaves)} {verb} exact on a fresh sample after one "
+        f"edit, of {mend.subject}: {mend.edit.text}."
     )
+    leaf = problem.sample.names[min(mend.leaves)]
+    return Hint(sentence, mend.edit.kind, True, where, _edit(mend), leaf)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.evidence import Evidence, Explained, Sample
@@ -79,6 +80,11 @@ class Problem:
             if k not in self.wrong
         )
         return good if kept else frozenset()
+
+    def called(self, dy) -> list[np.ndarray]:
+        """The rule's gradients for another cotangent, by calling it."""
+        grads = self.subject.bwd(self.sample.residuals, dy)
+        return [np.asarray(g) for g in float_gradients(self.sample.args, grads)]
 
     def on(self, sample: Sample) -> "Problem":
         """The same program on another sample of the same shapes."""
@@ -154,10 +160,11 @@ def close(value, expected: np.ndarray, floor: float = 0.0) -> bool:
 def inputs(sample: Sample) -> list:
     """The leaves that the program of a backward takes."""
     leaves = jax.tree.leaves((sample.residuals, sample.dy, sample.args))
-    return [_array(leaf) for leaf in leaves]
+    return [as_leaf(leaf) for leaf in leaves]
 
 
-def _array(leaf):
+def as_leaf(leaf):
+    """NumPy's array of a leaf; a typed PRNG key stays as it is."""
     is_key = hasattr(leaf, "dtype") and not isinstance(leaf.dtype, np.dtype)
     return leaf if is_key else np.asarray(leaf)
 
@@ -169,15 +176,15 @@ def float_gradients(args: tuple, grads: Any) -> list:
         leaves, tree = jax.tree.flatten(arg)
         parts = [None] * len(leaves) if grad is None else tree.flatten_up_to(grad)
         for leaf, part in zip(leaves, parts, strict=True):
-            if np.issubdtype(_dtype(leaf), np.inexact):
+            if is_inexact(leaf):
                 found.append(np.zeros(np.shape(leaf)) if part is None else part)
     return found
 
 
-def _dtype(leaf):
-    dtype = getattr(leaf, "dtype", None)
-    dtype = np.result_type(leaf) if dtype is None else dtype
-    return dtype if isinstance(dtype, np.dtype) else np.dtype(bool)
+def is_inexact(leaf) -> bool:
+    """Whether a leaf has a gradient: floats do, integers and PRNG keys don't."""
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf)
+    return bool(jnp.issubdtype(dtype, jnp.inexact))
 
 
 def problems(evidence: Evidence) -> list[Problem]:

@@ -16,9 +16,9 @@ from jax.extend.core import ClosedJaxpr, Literal
 from jaxninja.check.hints_numpy import run
 
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-CALLS = frozenset(
-    "jit pjit closed_call core_call custom_jvp_call custom_vjp_call "
-    "custom_vjp_call_jaxpr checkpoint remat remat2".split()
+CALLS = (
+    *("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"),
+    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
 )
 LIMIT = 4000  # steps; a longer program is not worth the wait
 

@@ -5,7 +5,7 @@ another, is tried again on a sample it was not found on, and only then believed.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -238,6 +238,3 @@ def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Mend]:
         for leaf in sorted(problem.wrong)
         for mend in search.mends(frozenset({leaf}))[:2]
     ]
-
-
-Judge = Callable[[Edit, frozenset[int]], Mend | None]

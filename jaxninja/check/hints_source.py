@@ -1,7 +1,7 @@
-"""Where a step of a traced function stands in the user's file, and what it is called.
+"""Where a step of a traced function stands in the user's file, and its text there.
 
-A traceback of JAX's holds the place of every frame down to the columns, so a step can be
-quoted: `norm.py:31: (g * xhat).mean(-1)`.
+A traceback of JAX's holds the place of every frame down to the columns, so a step can
+be quoted: `norm.py:31: (g * xhat).mean(-1)`.
 """
 
 import ast
@@ -123,6 +123,17 @@ def leaf_names(tree: Any, root: str) -> list[str]:
 def _short(name: str, root: str) -> str:
     field = name.removeprefix(root + ".")
     return field if field.isidentifier() else name
+
+
+def return_place(source: tuple[str, int] | None) -> Place | None:
+    """The last return statement of a function."""
+    node = _definition(*source) if source is not None else None
+    found = [] if node is None else [n for n in ast.walk(node) if _returns(n)]
+    return Place(source[0], found[-1].lineno, "") if source and found else None
+
+
+def _returns(node: ast.AST) -> bool:
+    return isinstance(node, ast.Return)
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,130 @@
+"""The reference's backward, and what becomes of it when one of its paths is cut.
+
+A gradient that lacks a path equals the true one with some cotangent on the way set to
+zero. The backward of the plain forward is linear in each of its cotangents, so one trial
+a cotangent tells by which multiple of it the user's gradient is off: 0 is a path left
+out, 2 one counted twice, -1 a wrong sign.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.hints_numbers import constant_name
+from jaxninja.check.hints_problem import Problem, as_leaf, close, is_inexact
+from jaxninja.check.hints_program import Program, trace
+from jaxninja.check.hints_source import Place, place
+
+
+class Reference:
+    """The true backward as a program, on any cotangent."""
+
+    def __init__(self, problem: Problem):
+        sample, plain = problem.sample, problem.subject.plain
+        leaves, tree = jax.tree.flatten(sample.args)
+        active = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
+
+        def backward(leaves, dy):
+            def forward(*floats):
+                full = list(leaves)
+                for i, value in zip(active, floats, strict=True):
+                    full[i] = value
+                return plain(*jax.tree.unflatten(tree, full))
+
+            return jax.vjp(forward, *[leaves[i] for i in active])[1](dy)
+
+        self.program: Program = trace(backward, leaves, sample.dy)[0]
+
+    def values(self, problem: Problem, dy: Sequence[Any] | None = None) -> list:
+        """All its values on the sample of a problem, by default for its own dy."""
+        own = jax.tree.leaves(problem.sample.dy)
+        leaves = [*jax.tree.leaves(problem.sample.args), *(own if dy is None else dy)]
+        return self.program.run([as_leaf(leaf) for leaf in leaves])
+
+    def gradients(self, problem: Problem, dy: Sequence[Any] | None = None) -> list:
+        values = self.values(problem, dy)
+        return [values[s] for s in self.program.outputs]
+
+
+@dataclass(frozen=True)
+class Path:
+    """A cotangent of the reference that the user multiplies by `factor`."""
+
+    slot: int
+    factor: float
+    where: Place | None
+    leaves: frozenset[int]
+
+
+def paths(
+    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+) -> list[Path]:
+    """The single paths whose change explains all wrong leaves, on both samples."""
+    program = reference.program
+    on = [(p, reference.values(p)) for p in (problem, fresh)]
+    found = []
+    for slot in _cotangents(program, len(jax.tree.leaves(problem.sample.dy))):
+        if time.monotonic() > deadline:
+            break
+        factors = [_factor(p, program, values, slot) for p, values in on]
+        if None not in factors and _equal(*factors):  # type: ignore[arg-type]
+            where = place(program.steps[program.maker[slot]].traceback)
+            found.append(Path(slot, factors[0] or 0.0, where, problem.wrong))
+    return sorted(found, key=lambda path: not _is_term(program, path.slot))
+
+
+def _equal(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-7 * max(1.0, abs(b))
+
+
+def _cotangents(program: Program, count: int) -> Iterator[int]:
+    """Float values that depend on the cotangent and are no result themselves."""
+    below = {i for slot in program.inputs[-count:] for i in program.below(slot)}
+    for i in sorted(below, reverse=True):
+        step = program.steps[i]
+        if len(step.outs) == 1 and step.outs[0] not in program.outputs:
+            if np.issubdtype(step.eqn.outvars[0].aval.dtype, np.floating):
+                yield step.outs[0]
+
+
+def _is_term(program: Program, slot: int) -> bool:
+    """Whether cotangents of several paths meet right after this one."""
+    readers = program.readers.get(slot, [])
+    return len(readers) == 1 and program.steps[readers[0]].name in ("add_any", "add")
+
+
+def _factor(problem: Problem, program: Program, values, slot: int) -> float | None:
+    """The multiple of the cotangent that gives the user's gradients, if one does."""
+    cut = program.rerun(values, slot, np.zeros_like(values[slot]))
+    whole = [values[s] for s in program.outputs]
+    leaf = min(problem.wrong)
+    share = np.ravel(np.subtract(whole[leaf], cut[leaf]))
+    mine = np.ravel(np.subtract(problem.got[leaf], cut[leaf]))
+    size = float(share @ share)
+    if not np.isfinite(size) or size == 0 or not np.all(np.isfinite(mine)):
+        return None
+    t = float(share @ mine) / size
+    for k, (all_of_it, without) in enumerate(zip(whole, cut, strict=True)):
+        model = without + t * (np.asarray(all_of_it) - without)
+        if not close(problem.got[k], np.asarray(model), problem.floor):
+            return None
+    return t
+
+
+def told(path: Path, leaves: str) -> tuple[str, str]:
+    """(sentence, kind) of a path."""
+    through = path.where.quoted if path.where else "one value"
+    name = constant_name(path.factor, {}) or f"{path.factor:.6g}"
+    if abs(path.factor) < 1e-7:
+        what, kind = f"lacks the path through {through}", "term"
+    elif name == "-1":
+        what, kind = f"has the path through {through} with the wrong sign", "sign"
+    elif name == "2":
+        what, kind = f"counts the path through {through} twice", "ratio"
+    else:
+        what, kind = f"has {name} times the path through {through}", "ratio"
+    return f"{leaves} {what}: the true gradient with that change equals yours.", kind
