@@ -6,6 +6,7 @@ boundary, from the `context` symbols before; before the first symbol stand bound
 
 import difflib
 import hashlib
+import os
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -140,9 +141,10 @@ def load_items(data: str) -> list[str]:
         from jaxninja.download import makemore
 
         return read_items(makemore())
-    if not Path(data).exists() and data == Path(data).name:
+    # os.path.exists, as Path.exists raises on a name too long for the disk.
+    if data == Path(data).name and not os.path.exists(data):
         names = (*EMBEDDED, "makemore")
-        near = difflib.get_close_matches(data, names, 1)
+        near = difflib.get_close_matches(data.lower(), names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         expected = f"expected {', '.join(names)} or the path of a text file"
         raise DataError(f"data is {data!r}, {expected}{hint}")
@@ -236,10 +238,13 @@ def check_ids(ids, size: int, what: str) -> None:
     """Refuse ids outside [0, size): JAX would clamp some and make NaN of others.
 
     Raises:
-        DataError: names the first one and its place.
+        DataError: names the first one and its place; or ids are not integers.
     """
     array = np.asarray(ids)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise DataError(f"{what} of type {array.dtype}, expected integers")
     wrong = np.argwhere((array < 0) | (array >= size))
     if len(wrong):
         place = tuple(wrong[0].tolist())
-        raise DataError(f"{what}[{place}] is {array[place]}, expected 0 to {size - 1}")
+        at = f"[{', '.join(map(str, place))}]" if place else ""
+        raise DataError(f"{what}{at} is {array[place]}, expected 0 to {size - 1}")

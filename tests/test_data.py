@@ -66,6 +66,12 @@ def test_missing_files_and_names_are_refused(tmp_path):
         data.load_items(str(tmp_path))
     with pytest.raises(DataError, match=r"data is 'nams', expected .* mean 'names'"):
         data.load_items("nams")
+    with pytest.raises(DataError, match=r"data is 'NAMES'.* mean 'names'"):
+        data.load_items("NAMES")
+    with pytest.raises(DataError, match="data is '', expected"):
+        data.load_items("")
+    with pytest.raises(DataError, match=r"data is 'xxx.*, expected names"):
+        data.load_items("x" * 300)  # longer than a file's name may be
 
 
 def test_the_split_is_the_lectures():
@@ -114,6 +120,12 @@ def test_examples_against_the_lectures_loop(items, context):
     assert y.tolist() == ys
 
 
+def test_no_items_have_no_examples():
+    x, y = data.examples([], Vocabulary.of(["ab"]), 3)
+    assert (x.shape, y.shape) == ((0, 3), (0,))
+    assert x.dtype == y.dtype == np.int32
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(ITEM, min_size=1, max_size=5))
 def test_encode_and_decode_are_inverse(items):
@@ -122,6 +134,10 @@ def test_encode_and_decode_are_inverse(items):
         ids = vocabulary.encode(item)
         assert 0 not in ids
         assert vocabulary.decode(ids) == item
+
+
+def test_symbols_are_the_boundary_and_the_sorted_characters():
+    assert Vocabulary.of(["zebra", "Éa"]).symbols == ("", *"aberzÉ")
 
 
 def test_the_boundary_is_no_character():
@@ -155,6 +171,19 @@ def test_clean_val_holds_what_train_does_not(tmp_path):
     assert len(dataset.clean_val.y) == sum(len(item) + 1 for item in clean)
 
 
+def test_a_dataset_knows_all_its_items(tmp_path):
+    words = ["ab", "ba"] * 10
+    places = data.split_items([str(i) for i in range(20)])
+    rare = int(places[2][0])  # a place that falls into test
+    words[rare] = "abz"
+    dataset = data.load_dataset(str(write(tmp_path, "\n".join(words))))
+    assert dataset.items == tuple(words)
+    assert dataset.vocabulary == Vocabulary.of(["abz"])
+    assert dataset.sha256 == hashlib.sha256("\n".join(words).encode()).hexdigest()
+    other = data.load_dataset(str(write(tmp_path, "\n".join(words[::-1]))))
+    assert other.sha256 != dataset.sha256
+
+
 def test_the_seed_of_a_run_does_not_move_the_split(tmp_path):
     random.seed(1)
     first = data.split_items(list("abcdefghijklmn"))
@@ -178,7 +207,12 @@ def test_batches_are_a_function_of_key_and_step():
 
 def test_ids_outside_are_named():
     data.check_ids([[0, 26]], 27, "ids")
-    with pytest.raises(DataError, match=r"ids\[\(1, 0\)\] is 27, expected 0 to 26"):
+    with pytest.raises(DataError, match=r"ids\[1, 0\] is 27, expected 0 to 26"):
         data.check_ids([[0, 1], [27, -1]], 27, "ids")
-    with pytest.raises(DataError, match=r"labels\[\(0,\)\] is -1, expected 0 to 26"):
+    with pytest.raises(DataError, match=r"labels\[0\] is -1, expected 0 to 26"):
         data.check_ids([-1], 27, "labels")
+    with pytest.raises(DataError, match=r"^id is 27, expected 0 to 26"):
+        data.check_ids(27, 27, "id")
+    with pytest.raises(DataError, match="ids of type float64, expected integers"):
+        data.check_ids([float("nan")], 27, "ids")
+    data.check_ids([], 27, "ids")
