@@ -1,1 +1,23 @@
 """Is a hand-written backward pass right? Data only; the command line prints it."""
+
+from jaxninja.check.checker import assert_vjp, check_vjp
+from jaxninja.check.compare import Comparison, compare_grads
+from jaxninja.check.errors import VJPCheckError
+from jaxninja.check.evidence import Evidence, Hint, Sample
+from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
+
+__all__ = [
+    "Comparison",
+    "Coverage",
+    "Evidence",
+    "Finding",
+    "Hint",
+    "Leaf",
+    "Report",
+    "Residuals",
+    "Sample",
+    "VJPCheckError",
+    "assert_vjp",
+    "check_vjp",
+    "compare_grads",
+]

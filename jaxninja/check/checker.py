@@ -1,0 +1,215 @@
+"""`check_vjp`: the order of the checks, from the cheapest to the dearest.
+
+Structure comes first and stops the rest; then the value, the gradients in float64 and
+in the run dtype, the algebra of the cotangent, the edges, and what the level adds. At
+the end every leaf must show that it could have failed.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxninja.check.errors import UserCodeError
+from jaxninja.check.firstorder import at_edges, first_order
+from jaxninja.check.leaves import cast, cotangent, float_leaves, names, unit
+from jaxninja.check.report import Report
+from jaxninja.check.session import Options, Session
+from jaxninja.check.settings import DRAWS, LIMITS, Setting, settings_of
+from jaxninja.check.structure import STOPPING, casts_down, structure
+from jaxninja.check.subject import Subject
+from jaxninja.check.trials import Scene
+from jaxninja.rule import Rule
+
+
+class Stop(Exception):
+    """Nothing more can be tested; the reason is among the findings."""
+
+
+def check_vjp(
+    f: Any,
+    *args: Any,
+    reference: Callable | None = None,
+    level: str = "standard",
+    seed: int = 0,
+    dtypes: Iterable[str] = ("float32",),
+    inputs: Callable | None = None,
+    surrogate: Callable | None = None,
+    nondiff: Iterable[str] = (),
+    zero: Iterable[str] = (),
+    linear: bool = True,
+    kink: str = "any-subgradient",
+    higher_order: bool = True,
+    hints: bool = True,
+) -> Report:
+    """Is this backward pass the vector-Jacobian product of its forward?
+
+        bwd(fwd(x)[1], dy) = J(x)^T dy,   J the Jacobian of the plain forward
+
+    elementwise, against `jax.vjp` of the plain forward in float64; and in the dtype it
+    runs in, as exact as autodiff up to the condition of the problem.
+
+    Args:
+        f: a `jax.custom_vjp` function, a `Rule`, or a pair (forward, backward) of
+            plain callables, NumPy functions included: `forward(*args) -> (y,
+            residuals)`, `backward(residuals, dy) -> tuple`.
+        args: example arguments, static ones included. A Rule brings its own.
+        reference: plain forward to differentiate; by default the one under `f`. A
+            NumPy pair without it is held against finite differences.
+        level: "quick", "standard" or "full".
+        seed: the same seed repeats the same check.
+        dtypes: run dtypes to compare with autodiff in, besides the proof in float64.
+        inputs: `inputs(key, **dims) -> args`, to vary shapes and values. Its
+            parameters after the key are sizes.
+        surrogate: declares that the gradient is another one on purpose:
+            `surrogate(args, dy) -> tuple` is then the truth.
+        nondiff: names of arguments that have no gradient on purpose.
+        zero: names of arguments whose true gradient is exactly zero.
+        linear: False for a rule that is not linear in its cotangent on purpose
+            (clipping); it is then judged at small cotangents.
+        kink: "any-subgradient" accepts other conventions than JAX's at kinks and ties,
+            with a warning; "jax" does not.
+        higher_order: False where second derivatives are not meant to work.
+        hints: False leaves the explanation out.
+
+    Returns:
+        A `Report`. Its verdict is "ok" only if every gradient was tested and is right.
+
+    Raises:
+        TypeError, ValueError: the call itself makes no sense: `f` carries no rule, a
+            name is unknown, an option has no such value.
+    """
+    rule_zero = f.zero if isinstance(f, Rule) else ()
+    options = Options(
+        _choice("level", level, tuple(LIMITS)),
+        seed,
+        tuple(str(jnp.dtype(d)) for d in dtypes),
+        surrogate,
+        tuple(nondiff),
+        tuple(dict.fromkeys((*zero, *rule_zero))),
+        linear,
+        _choice("kink", kink, ("any-subgradient", "jax")),
+        higher_order,
+        hints,
+    )
+    session = Session(options)
+    with jax.default_matmul_precision("highest"):
+        try:
+            _run(session, f, args, reference, inputs)
+        except UserCodeError as error:
+            session.find(error.code, error.sentence, error.where)
+        except Stop:
+            pass
+        return session.report(_hints(session))
+
+
+def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
+    """Raise VJPCheckError, with the report as its text, unless `check_vjp` says ok."""
+    check_vjp(f, *args, **options).raise_if_failed()
+
+
+def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
+    if given not in allowed:
+        raise ValueError(
+            f"check_vjp: {name} is {given!r}, expected {' or '.join(allowed)}"
+        )
+    return given
+
+
+def _run(session: Session, f, args, reference, inputs) -> None:
+    settings, missing = settings_of(f, args, reference, inputs, session.options.level)
+    if not settings:
+        raise ValueError("check_vjp: no arguments to check at; give args or inputs=")
+    for text in missing:
+        session.skip(text)
+    for index, setting in enumerate(settings):
+        scene = _scene(session, setting)
+        first_order(session, scene, setting, index)
+        session.shapes.append(setting.label)
+        if index == 0 and session.options.level != "quick":
+            at_edges(session, scene, setting)
+
+
+def _scene(session: Session, setting: Setting) -> Scene:
+    """Trace the rule at these shapes; stop where that alone shows it wrong."""
+    subject, args = setting.draw(session.options.seed * DRAWS)
+    session.name, session.where = subject.name, subject.where
+    leaf_names = names(args, subject.argument_names)
+    _door(session, subject, args, leaf_names)
+    differences = subject.is_numpy and not _traceable(subject, args)
+    scene = Scene(
+        subject, setting.label, differences, session.options.surrogate,
+        leaf_names=leaf_names,
+    )  # fmt: skip
+    if not subject.is_numpy:
+        _structure(session, scene, args)
+    if any(f.code in STOPPING for f in session.findings.values()):
+        raise Stop
+    session.scenes.append((scene, args))
+    return scene
+
+
+def _door(session: Session, subject: Subject, args, leaf_names) -> None:
+    declared = (*session.options.nondiff, *session.options.zero)
+    known = {*subject.argument_names, *leaf_names}
+    for name in declared:
+        if name not in known:
+            raise ValueError(
+                f"check_vjp: {name!r} is declared, but {subject.name} has no such "
+                f"argument; it has {', '.join(subject.argument_names)}"
+            )
+    if not args:
+        session.find("N-NOGRAD", f"{subject.name} has no argument with a gradient")
+        raise Stop
+    if not leaf_names:
+        held = ", ".join(subject.argument_names)
+        text = f"no gradient to check: {held} hold integers or keys, no floats"
+        session.find("N-NOGRAD", text)
+        raise Stop
+
+
+def _traceable(subject: Subject, args) -> bool:
+    try:
+        jax.eval_shape(subject.plain, *args)
+    except Exception:
+        return False
+    return True
+
+
+def _structure(session: Session, scene: Scene, args) -> None:
+    subject = scene.subject
+    for finding in structure(subject, args):
+        session.find(finding.code, finding.sentence, finding.where)
+    if not any(f.code in STOPPING for f in session.findings.values()):
+        with jax.enable_x64(True):
+            _precision(session, scene, cast(args, "float64"))
+
+
+def _precision(session: Session, scene: Scene, args) -> None:
+    """Does "float64" mean float64? The forward must; a rule that does not is told."""
+    subject = scene.subject
+    down = casts_down(subject.plain, *args)
+    if down:
+        text = (
+            f"the plain forward casts down inside ({down[0]}), so that nothing can be "
+            "proved in float64: remove the cast, or give a reference= without it"
+        )
+        session.find("N-CAST", text)
+    findings = structure(subject, args)
+    narrow = [f for f in findings if f.code in ("E-DTYPE", "E-FWDTYPE")]
+
+    def both(*args):
+        y, residuals = subject.fwd(args)
+        dy = jax.tree.map(jnp.ones_like, float_leaves(y))
+        return subject.bwd(residuals, cotangent(y, dy))
+
+    inside = casts_down(both, *args)
+    if narrow or inside:
+        scene.coarse = unit("bfloat16" if "bfloat16" in str(inside) else "float32")
+        what = inside[0] if inside else narrow[0].sentence
+        session.skip(f"float64 precision of the rule: it computes in less ({what})")
+
+
+def _hints(session: Session) -> tuple:
+    return ()

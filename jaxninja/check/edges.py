@@ -1,0 +1,112 @@
+"""Inputs at the edges of a function, found from the operations of its forward.
+
+Where the forward compares, takes a maximum, sorts or rounds, ties and zeros are edges;
+where it exponentiates, numbers near and beyond the overflow of the dtype are; where it
+gathers, repeated and extreme indices; masks may be all on or all off.
+"""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.domain import kind_of
+from jaxninja.check.interpret import equations
+from jaxninja.check.leaves import is_float
+
+# fmt: off
+_KINKED = frozenset((
+    "max", "min", "gt", "ge", "lt", "le", "eq", "ne", "abs", "sign", "reduce_max",
+    "reduce_min", "argmax", "argmin", "sort", "top_k", "cummax", "cummin", "clamp",
+    "select_n", "floor", "ceil", "round",
+))
+_SINGULAR = frozenset((
+    "log", "log1p", "sqrt", "rsqrt", "cbrt", "div", "pow", "integer_pow", "atan2",
+))
+_EXPONENTIAL = frozenset((
+    "exp", "exp2", "expm1", "logistic", "tanh", "sinh", "cosh", "erf", "log1p",
+))
+_INDEXED = frozenset((
+    "gather", "scatter", "scatter-add", "dynamic_slice",
+))
+# fmt: on
+
+
+def operations(jaxpr) -> frozenset[str]:
+    return frozenset(eqn.primitive.name for eqn in equations(jaxpr))
+
+
+def edges(
+    args: tuple, found: frozenset[str], dtype: str
+) -> Iterator[tuple[str, tuple]]:
+    """(label, args) for each kind of edge that the operations of the forward call for.
+
+    Args:
+        args: generic inputs, of `dtype` already.
+        found: primitives of the forward, from `operations`.
+        dtype: whose overflow the magnitudes follow.
+    """
+    if found & (_KINKED | _SINGULAR):
+        yield "ties", _changed(args, ("real",), np.round)
+        yield "equal entries", _changed(args, ("real", "positive"), _levelled)
+        yield "zeros", _changed(args, ("real",), np.zeros_like)
+        yield "half zeros", _changed(args, ("real",), _half_zero)
+    if found & _EXPONENTIAL:
+        overflow = float(np.log(float(jnp.finfo(dtype).max)))
+        for part in (0.95, 1.2):
+            size = part * overflow
+            yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
+    if found & (_EXPONENTIAL | _SINGULAR | _KINKED):
+        yield "common offset 1e3", _changed(args, ("real",), lambda x: x + 1e3)
+    if found & _INDEXED:
+        yield "equal indices", _changed(args, ("int",), _all_same)
+        yield "repeated indices", _changed(args, ("int",), _repeated)
+    for value in (0, 1):
+        label = f"all masks {'on' if value else 'off'}"
+        yield label, _changed(args, ("bool", "mask"), _all_masks(value))
+
+
+def _changed(args: tuple, kinds: tuple[str, ...], change: Callable) -> tuple:
+    def convert(leaf):
+        if kind_of(leaf) not in kinds or not np.size(leaf):
+            return leaf
+        complex_leaf = is_float(leaf) and np.iscomplexobj(leaf)
+        return leaf if complex_leaf else np.asarray(change(leaf)).astype(leaf.dtype)
+
+    return jax.tree.map(convert, args)
+
+
+def same(a: tuple, b: tuple) -> bool:
+    """Whether an edge changed nothing, and so need not be run."""
+    return all(
+        x is y for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def _levelled(x):
+    return np.broadcast_to(x[..., :1] if x.ndim else x, x.shape)
+
+
+def _half_zero(x):
+    flat = np.array(x).ravel()
+    flat[::2] = 0
+    return flat.reshape(x.shape)
+
+
+def _signs(size: float) -> Callable:
+    return lambda x: size * np.where(np.asarray(x, np.float64) < 0, -1.0, 1.0)
+
+
+def _all_same(x):
+    return np.full_like(x, x.flat[0])
+
+
+def _repeated(x):
+    flat = np.array(x).ravel()
+    flat[1::2] = flat[: flat.size // 2 * 2 : 2] if flat.size > 1 else flat[1::2]
+    return flat.reshape(x.shape)
+
+
+def _all_masks(value: int) -> Callable:
+    return lambda x: np.full_like(x, value) if np.isfinite(x).all() else x

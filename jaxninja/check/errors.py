@@ -1,0 +1,85 @@
+"""Errors of the checker, and errors inside the user's code told with file and line."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import numpy as np
+
+_OWN = Path(__file__).parent
+_LIBRARIES = ("/jax/", "/jaxlib/", "/numpy/", "/contextlib.py", "/functools.py")
+_CONTROL_FLOW = (
+    jax.errors.TracerBoolConversionError,
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+class VJPCheckError(AssertionError):
+    """A backward pass is wrong, or was not tested; the text is the report."""
+
+
+class UserCodeError(Exception):
+    """The user's code raised, or cannot be traced.
+
+    Attributes:
+        code: "E-CONTROL", "E-NUMPY" or "E-RAISE".
+        sentence: what happened and what to do.
+        where: "file:line" in the user's code, if a frame of it is known.
+    """
+
+    def __init__(self, code: str, sentence: str, where: str | None):
+        super().__init__(sentence)
+        self.code, self.sentence, self.where = code, sentence, where
+
+
+@contextmanager
+def running(what: str) -> Iterator[None]:
+    """Translate whatever `what` ("bwd of norm") raises into a UserCodeError."""
+    try:
+        yield
+    except UserCodeError:
+        raise
+    except Exception as error:
+        raise explained(what, error) from error
+
+
+def explained(what: str, error: Exception) -> UserCodeError:
+    where = user_line(error)
+    at = f" at {where}" if where else ""
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        sentence = (
+            f"{what} turns a traced array into a NumPy array{at}, so it cannot be "
+            "jitted or differentiated: use jax.numpy there"
+        )
+        return UserCodeError("E-NUMPY", sentence, where)
+    if isinstance(error, _CONTROL_FLOW):
+        sentence = (
+            f"{what} uses Python control flow or a Python number on a traced array{at},"
+            " so it works in no jit, vmap or scan: use jnp.where or jax.lax.cond, or "
+            "make the value a static argument"
+        )
+        return UserCodeError("E-CONTROL", sentence, where)
+    text = (str(error).strip().splitlines() or ["no message"])[0]
+    sentence = f"{what} raised {type(error).__name__}{at}: {text}"
+    return UserCodeError("E-RAISE", sentence, where)
+
+
+def user_line(error: BaseException) -> str | None:
+    """ "file:line" of the innermost frame outside of the checker and of libraries."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if is_users(frame.filename):
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return None
+
+
+def is_users(filename: str) -> bool:
+    """Whether a source file is the user's: not this package, JAX, NumPy or Python."""
+    if filename.startswith("<") and "ipython" not in filename:
+        return False
+    path = Path(filename)
+    package = Path(np.__file__).parent.parent
+    in_library = any(name in path.as_posix() for name in _LIBRARIES)
+    return _OWN not in path.parents and not (in_library or package in path.parents)

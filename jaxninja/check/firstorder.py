@@ -1,0 +1,128 @@
+"""First order: gradients at varied inputs and cotangents, in all dtypes."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from jaxninja.check import cotangents
+from jaxninja.check.domain import scaled
+from jaxninja.check.edges import edges, operations, same
+from jaxninja.check.kinks import is_subgradient
+from jaxninja.check.leaves import cast, float_leaves
+from jaxninja.check.session import Session
+from jaxninja.check.settings import DRAWS, Setting
+from jaxninja.check.trials import Scene, compare_rounding, prove
+
+SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
+
+
+def generator(session: Session, *parts: int) -> np.random.Generator:
+    """Random numbers of this check; never RandomState(0), which tests like to use."""
+    return np.random.default_rng([session.options.seed, 0x6E696E, *parts])
+
+
+def first_order(session: Session, scene: Scene, setting: Setting, index: int) -> None:
+    """All samples of one setting; the first setting gets the most of them."""
+    level, first = session.options.level, session.options.seed * DRAWS
+    rng = generator(session, index)
+    args = setting.draw(first)[1]
+    y = outputs(scene, args)
+    dy = _sized(session, cotangents.ordinary(y, rng))
+    _prove(session, scene, args, dy, "random inputs", watch=True)
+    for label, other in _variety(session, y, rng, everything=index == 0):
+        _prove(session, scene, args, other, label)
+    if level != "quick":
+        for sample, other in _inputs(setting, first, index):
+            dy = _sized(session, cotangents.ordinary(y, rng))
+            _prove(session, scene, other, dy, sample, watch=True)
+    if index < (1 if level == "quick" else 2) or level == "full":
+        _round(session, scene, setting, dy, level != "quick")
+
+
+def outputs(scene: Scene, args: tuple) -> list:
+    """Shapes and dtypes of the float outputs, in float64."""
+    if scene.differences:
+        return [np.asarray(a, float) for a in float_leaves(scene.subject.plain(*args))]
+    with jax.enable_x64(True):
+        return float_leaves(jax.eval_shape(scene.subject.plain, *cast(args, "float64")))
+
+
+def _sized(session: Session, dy: list) -> list:
+    """A rule that is not linear in dy on purpose is judged where it is: at small dy."""
+    factor = 1.0 if session.options.linear else cotangents.SMALL
+    return [factor * g for g in dy]
+
+
+def _variety(session: Session, y, rng, everything: bool) -> list[tuple[str, list]]:
+    if not session.options.linear:
+        return []
+    found = cotangents.variety(y, rng)
+    return found if everything else [found[i] for i in (0, 2, *range(6, len(found)))]
+
+
+def _inputs(setting: Setting, first: int, index: int) -> Iterator[tuple[str, tuple]]:
+    other = setting.draw(first + 1)[1]
+    yield "random inputs, second draw", other
+    for label, factor in SCALES[: 2 if index == 0 else 1]:
+        yield label, jax.tree.map(lambda a, f=factor: scaled(a, f), other)
+
+
+def _prove(session, scene, args, dy, sample: str, watch: bool = False) -> None:
+    tried = prove(scene, args, dy, sample)
+    if tried is None:
+        session.skip(f"{sample} ({scene.label}): the forward is not finite there")
+        return
+    session.record(scene, tried)
+    if watch:
+        session.watch(scene, tried)
+
+
+def _round(session: Session, scene: Scene, setting: Setting, dy, wide: bool) -> None:
+    """The run dtypes, at ordinary and at larger inputs."""
+    args = setting.draw(session.options.seed * DRAWS)[1]
+    for dtype in session.options.dtypes:
+        samples = [("random inputs", args)]
+        if wide:
+            grown = jax.tree.map(lambda a: scaled(a, 10.0), args)
+            samples.append(("inputs x 10", grown))
+        for sample, inputs in samples:
+            tried = compare_rounding(scene, inputs, dy, sample, dtype)
+            if tried is not None:
+                session.record(scene, tried)
+                session.dtypes.append(dtype)
+
+
+def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
+    """Ties, zeros, overflow, repeated indices: what the forward calls for."""
+    if scene.differences:
+        session.skip("edge inputs: a NumPy forward has no jaxpr to find them in")
+        return
+    args = setting.draw(session.options.seed * DRAWS)[1]
+    dy = _sized(session, cotangents.ordinary(outputs(scene, args), generator(session)))
+    with jax.enable_x64(True):
+        wide = cast(args, "float64")
+        found = operations(jax.make_jaxpr(scene.subject.plain)(*wide).jaxpr)
+    for dtype in ("float64", *session.options.dtypes):
+        given = cast(args, dtype)
+        for label, inputs in edges(given, found, dtype):
+            if not same(inputs, given):
+                _edge(session, scene, inputs, dy, label, dtype)
+
+
+def _edge(session: Session, scene: Scene, inputs, dy, label: str, dtype: str) -> None:
+    if dtype == "float64":
+        tried = prove(scene, inputs, dy, label)
+    else:
+        tried = compare_rounding(scene, inputs, dy, label, dtype)
+    if tried is None:
+        return
+    judged, excused = [], []
+    for i, trial in enumerate(tried.trials):
+        at_kink = session.options.kink != "jax" and is_subgradient(scene, tried, i)
+        (excused if at_kink else judged).append(trial)
+    session.record(scene, tried, judged)
+    session.watch(scene, tried) if dtype == "float64" else None
+    for trial in excused:
+        text = f"at a kink ({label}) d{trial.name} is another subgradient than JAX's"
+        session.find("W-KINK", text + ": valid, of another convention", None)

@@ -1,0 +1,218 @@
+"""The compiled sides of a comparison, remembered: the truth, autodiff, and the rule.
+
+One jit a side and shape: a rule is called on dozens of inputs and cotangents. The truth
+is keyed by the plain forward alone, so that many versions of a rule share it.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.errors import running
+from jaxninja.check.interpret import line_of, opened
+from jaxninja.check.leaves import (
+    cotangent,
+    float_leaves,
+    is_float,
+    signature,
+    with_floats,
+)
+from jaxninja.check.magnitude import magnitudes
+from jaxninja.check.subject import Subject
+
+_COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
+
+
+class Truth(NamedTuple):
+    """What the reference says at one input and one cotangent.
+
+    Attributes:
+        y: float leaves of the output.
+        gradients: one array a float leaf of the arguments.
+        scales: sum of the magnitudes of the terms of each gradient entry.
+        predicates: for each comparison of floats in the forward: ever true, ever false.
+    """
+
+    y: list
+    gradients: list
+    scales: list
+    predicates: list
+
+
+class Outcome(NamedTuple):
+    """What the rule says at one input and one cotangent."""
+
+    y: list
+    gradients: list
+    residuals: Any
+
+
+def truth_of(subject: Subject, args: tuple, dy: list) -> Truth:
+    """The reference's gradient; call it under float64."""
+    with running(f"the plain forward of {subject.name}"):
+        return Truth(*_host(_truth(*_plain_key(subject))[0](args, dy)))
+
+
+def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
+    """Source lines of the comparisons that `Truth.predicates` reports on."""
+    return _truth(*_plain_key(subject))[1].get(signature(args), [])
+
+
+def autodiff_of(subject: Subject, args: tuple, dy: list) -> list:
+    """jax.grad's own answer in the dtype of `args`, with its own rounding."""
+    with running(f"the plain forward of {subject.name}"):
+        return _host(_autodiff(*_plain_key(subject))(args, dy))
+
+
+def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
+    """The rule's value, gradients and residuals in the dtype of `args`."""
+    if subject.is_numpy:
+        return _outcome(subject, args, dy)
+    with running(f"the rule of {subject.name}"):
+        out = _rule(_hashable(subject))(args, dy)
+        return Outcome(_host(out.y), _host(out.gradients), out.residuals)
+
+
+def _plain_key(subject: Subject) -> tuple:
+    return (
+        subject.plain_function,
+        subject.static_positions,
+        tuple(map(_frozen, subject.static)),
+    )
+
+
+class _Frozen:
+    """An unhashable static option, compared by identity."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def _frozen(value):
+    try:
+        hash(value)
+    except TypeError:
+        return _Frozen(value)
+    return value
+
+
+def _thawed(value):
+    return value.value if isinstance(value, _Frozen) else value
+
+
+def _hashable(subject: Subject) -> Subject:
+    return subject.with_static(tuple(map(_frozen, subject.static)))
+
+
+def _host(tree):
+    return jax.tree.map(np.asarray, tree)
+
+
+def _bound(plain: Callable, positions: tuple, static: tuple) -> Callable:
+    static = tuple(map(_thawed, static))
+
+    def forward(*args):
+        rest, fixed = iter(args), dict(zip(positions, static, strict=True))
+        count = len(args) + len(fixed)
+        return plain(*(fixed[i] if i in fixed else next(rest) for i in range(count)))
+
+    return forward
+
+
+@lru_cache(maxsize=128)
+def _truth(plain, positions, static) -> tuple[Callable, dict]:
+    forward, lines = _bound(plain, positions, static), {}
+
+    def truth(args, dy):
+        found: list = []
+
+        def f(*floats):
+            found.clear()
+            watched = opened(forward, _watch(found))
+            y = float_leaves(watched(*with_floats(args, floats)))
+            return y, [value for value, _ in found]
+
+        y, pullback, predicates = jax.vjp(f, *float_leaves(args), has_aux=True)
+        lines[signature(args)] = [line for _, line in found]
+        dy = _typed(dy, y)
+        linear = jax.make_jaxpr(pullback)(dy)
+        gradients = pullback(dy)
+        return y, gradients, magnitudes(linear, dy), predicates
+
+    return jax.jit(truth), lines
+
+
+def _watch(found: list):
+    """A step that notes whether each comparison of floats was ever true, ever false."""
+
+    def step(eqn, ins):
+        if eqn.primitive.name not in _COMPARISONS or not is_float(ins[0]):
+            return None
+        out = eqn.primitive.bind(*ins, **eqn.params)
+        found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
+        return [out]
+
+    return step
+
+
+@lru_cache(maxsize=128)
+def _autodiff(plain, positions, static) -> Callable:
+    forward = opened(_bound(plain, positions, static))
+
+    def autodiff(args, dy):
+        def f(*floats):
+            return float_leaves(forward(*with_floats(args, floats)))
+
+        y, pullback = jax.vjp(f, *float_leaves(args))
+        return pullback(_typed(dy, y))
+
+    return jax.jit(autodiff)
+
+
+@lru_cache(maxsize=128)
+def _rule(subject: Subject) -> Callable:
+    subject = subject.with_static(tuple(map(_thawed, subject.static)))
+    return jax.jit(lambda args, dy: _outcome(subject, args, dy))
+
+
+def _outcome(subject: Subject, args, dy: list) -> Outcome:
+    with running(f"fwd of {subject.name}"):
+        y, residuals = subject.fwd(args)
+    with running(f"bwd of {subject.name}"):
+        raw = subject.bwd(residuals, cotangent(y, _typed(dy, float_leaves(y))))
+    return Outcome(float_leaves(y), gradient_leaves(raw, args), residuals)
+
+
+def _typed(dy: list, y: list) -> list:
+    return [g.astype(a.dtype) for g, a in zip(dy, y, strict=True)]
+
+
+def gradient_leaves(raw, args: tuple) -> list:
+    """One array for each float leaf of the arguments, as JAX would read `raw`.
+
+    None means zeros; an array where the argument is a container is taken for each of
+    its leaves, as `custom_vjp` does without a word (`structure.py` objects to it).
+    """
+    found = []
+    for given, arg in zip(raw, args, strict=True):
+        leaves, tree = jax.tree.flatten(arg)
+        parts = [given] * len(leaves) if _is_prefix(given, tree) else None
+        parts = tree.flatten_up_to(given) if parts is None else parts
+        pairs = zip(parts, leaves, strict=True)
+        found += [_zeros_for_none(g, a) for g, a in pairs if is_float(a)]
+    return found
+
+
+def _is_prefix(given, tree) -> bool:
+    return given is None or (
+        jax.tree.structure(given) == jax.tree.structure(0)
+        and tree != jax.tree.structure(0)
+    )
+
+
+def _zeros_for_none(given, leaf):
+    return np.zeros(np.shape(leaf), leaf.dtype) if given is None else given

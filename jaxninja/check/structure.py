@@ -1,0 +1,164 @@
+"""Structure of a rule, found by tracing alone: trees, shapes, dtypes, None, prefixes.
+
+JAX accepts much of this without a word: a cotangent of another dtype, None for an
+argument that has a gradient, one array for a whole dict, a forward that differs.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.errors import running
+from jaxninja.check.interpret import equations, line_of
+from jaxninja.check.leaves import cotangent, is_float
+from jaxninja.check.report import Finding
+from jaxninja.check.subject import Subject
+
+STOPPING = ("E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE")
+
+
+def shapes_of(f: Callable, *args):
+    """Shapes and dtypes of f's result, and the result's own containers."""
+    kept = []
+
+    def run(*args):
+        out = f(*args)
+        kept.append(jax.tree.map(lambda a: None, out, is_leaf=lambda a: a is None))
+        return out
+
+    return jax.eval_shape(run, *args)
+
+
+def structure(subject: Subject, args: tuple) -> list[Finding]:
+    """Everything wrong with the structure of the rule at these arguments."""
+    name = subject.name
+    with running(f"the plain forward of {name}"):
+        plain = jax.eval_shape(subject.plain, *args)
+    with running(f"fwd of {name}"):
+        out = jax.eval_shape(lambda *a: _pair(subject.fwd(a), name), *args)
+    y, residuals = out
+    findings = _forward(subject, plain, y)
+    raw: list = []
+
+    def backward(residuals, floats):
+        raw.append(subject.bwd(residuals, cotangent(y, floats)))
+        return [a for a in jax.tree.leaves(raw[-1]) if _has_dtype(a)]
+
+    floats = [a for a in jax.tree.leaves(y) if is_float(a)]
+    with running(f"bwd of {name}"):
+        jax.eval_shape(backward, residuals, floats)
+    return findings + _backward(subject, raw[-1], args)
+
+
+def _pair(out, name: str):
+    if not (isinstance(out, tuple | list) and len(out) == 2):
+        raise TypeError(f"fwd of {name} must return (y, residuals), two things")
+    return out
+
+
+def _has_dtype(leaf) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | float | int)
+
+
+def _forward(subject: Subject, plain, y) -> list[Finding]:
+    where = subject.where
+    if jax.tree.structure(plain) != jax.tree.structure(y):
+        text = f"the reference returns {_tree(plain)}, fwd returns {_tree(y)}"
+        return [Finding("E-FWDSTRUCT", text + ": both must be the same", where)]
+    for expected, given in zip(jax.tree.leaves(plain), jax.tree.leaves(y), strict=True):
+        if expected.shape != given.shape:
+            text = f"the reference returns an output of shape {expected.shape}, fwd one"
+            return [Finding("E-FWDSTRUCT", f"{text} of shape {given.shape}", where)]
+        if expected.dtype != given.dtype:
+            text = f"fwd returns {given.dtype}, the plain forward {expected.dtype}"
+            return [Finding("E-FWDTYPE", text + ": give y the plain dtype", where)]
+    return []
+
+
+def _backward(subject: Subject, raw, args: tuple) -> list[Finding]:
+    names, where = subject.argument_names, subject.where
+    if not isinstance(raw, tuple | list):
+        text = f"bwd returns {type(raw).__name__}, expected a tuple of {len(names)}: "
+        return [Finding("E-TUPLE", text + f"({', '.join(names)},)", where)]
+    if len(raw) != len(args):
+        text = f"bwd returns {len(raw)} cotangents for {len(args)} arguments: "
+        return [Finding("E-COUNT", text + f"one each for {', '.join(names)}", where)]
+    found = []
+    for name, given, arg in zip(names, raw, args, strict=True):
+        found += _argument(name, given, arg, where)
+    return found
+
+
+def _argument(name: str, given, arg, where) -> list[Finding]:
+    leaves, tree = jax.tree.flatten(arg)
+    if not any(map(is_float, leaves)):
+        return _of_integers(name, given, where)
+    if given is None:
+        return []  # zeros: right or wrong is seen by their values
+    if jax.tree.structure(given) == jax.tree.structure(0) and len(leaves) > 1:
+        text = f"bwd returns one array for {name}, a tree of {len(leaves)} arrays; JAX "
+        return [Finding("E-PREFIX", text + "copies it to every one of them", where)]
+    try:
+        parts = tree.flatten_up_to(given)
+    except ValueError:
+        text = f"the cotangent of {name} is {_tree(given)}, {name} is {_tree(arg)}"
+        return [Finding("E-TREE", text, where)]
+    paths = [
+        jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(arg)
+    ]
+    found = []
+    for path, part, leaf in zip(paths, parts, leaves, strict=True):
+        if is_float(leaf) and part is not None:
+            found += _leaf(name + path, part, leaf, where)
+    return found
+
+
+def _leaf(name: str, given, leaf, where) -> list[Finding]:
+    if np.shape(given) != np.shape(leaf):
+        text = f"d{name} has shape {np.shape(given)}, {name} has {np.shape(leaf)}"
+        text += _missing_sum(np.shape(given), np.shape(leaf))
+        return [Finding("E-SHAPE", text, where)]
+    dtype = jnp.result_type(given)
+    if dtype != leaf.dtype and not getattr(
+        given, "weak_type", isinstance(given, float)
+    ):
+        text = f"d{name} is {dtype}, {name} is {leaf.dtype}; JAX accepts it without a "
+        return [Finding("E-DTYPE", text + f"word: cast it to {name}.dtype", where)]
+    return []
+
+
+def _of_integers(name: str, given, where) -> list[Finding]:
+    floats = [g for g in jax.tree.leaves(given) if _has_dtype(g) and is_float(g)]
+    if not floats:
+        return []
+    text = f"{name} holds no floats, yet bwd returns a float cotangent for it, which "
+    return [Finding("W-INTCOT", text + "JAX ignores: return None", where)]
+
+
+def _missing_sum(given: tuple, expected: tuple) -> str:
+    """In words, the broadcast axes over which the gradient was not summed."""
+    if len(given) < len(expected):
+        return ""
+    padded = (0,) * (len(given) - len(expected)) + tuple(expected)
+    axes = [i for i, (g, e) in enumerate(zip(given, padded, strict=True)) if g != e]
+    fits = all(padded[i] in (0, 1) for i in axes)
+    return f": it is not summed over axis {', '.join(map(str, axes))}" if fits else ""
+
+
+def _tree(tree) -> str:
+    return str(jax.tree.structure(tree)).removeprefix("PyTreeDef")
+
+
+def casts_down(f: Callable, *args) -> list[str]:
+    """ "float64 -> float32 at file:line" for each cast in f; call it under float64."""
+    found = []
+    for eqn in equations(jax.make_jaxpr(f)(*args).jaxpr):
+        if eqn.primitive.name != "convert_element_type":
+            continue
+        old, new = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
+        narrower = jnp.issubdtype(new, jnp.floating) and new.itemsize < old.itemsize
+        if narrower and jnp.issubdtype(old, jnp.floating) and eqn.invars[0].aval.shape:
+            found.append(f"{old} -> {new} at {line_of(eqn) or 'an unknown line'}")
+    return list(dict.fromkeys(found))
