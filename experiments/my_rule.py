@@ -1,4 +1,4 @@
-"""A template for a rule of your own: softplus, y = log(1 + e^x). Copy it, and change it.
+"""A template for a rule of your own: softplus, y = log(1 + e^x). Copy and change it.
 
     python -m experiments.my_rule
 

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import tempfile
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def _fetch(url: str, path: Path) -> bytes:
         with urllib.request.urlopen(url, timeout=30) as response:
             return response.read()
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is an open response as well
         reason = getattr(error, "reason", error)
         raise DataError(
             f"{url} cannot be fetched ({reason}). Without a network, train on the "

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxninja.data import check_ids
 from jaxninja.models import mlp
 from jaxninja.models.mlp import MLP, Params, Statistics
 
@@ -23,7 +24,11 @@ def calibrate(params: Params, x: ArrayLike, model: MLP) -> Statistics:
 
     Returns:
         mean [H] and var [H] = sum (hprebn - mean)^2 / (N - ddof).
+
+    Raises:
+        DataError: an id outside [0, V), with its place.
     """
+    check_ids(x, model.vocabulary, "x")
     x = jnp.asarray(x)
     blocks, weights = _blocks(x)
     mean = _sums(params, blocks, weights, jnp.zeros(model.hidden), 1) / len(x)
@@ -42,7 +47,12 @@ def mean_loss(
         x: [N, T] contexts. N = 0 gives NaN.
         y: [N] next symbols.
         model: of these parameters.
+
+    Raises:
+        DataError: an id outside [0, V), with its place.
     """
+    check_ids(x, model.vocabulary, "x")
+    check_ids(y, model.vocabulary, "y")
     x, y = jnp.asarray(x), jnp.asarray(y)
     if len(x) == 0:
         return float("nan")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import evaluate
+from jaxninja.data import DataError
 from jaxninja.evaluate import calibrate, mean_loss
 from jaxninja.models import mlp
 from jaxninja.models.mlp import MLP
@@ -63,3 +64,14 @@ def test_an_empty_set_has_no_loss(params):
     x, y = data(30)
     stats = calibrate(params, x, MODEL)
     assert np.isnan(mean_loss(params, stats, x[:0], y[:0], MODEL))
+
+
+def test_ids_outside_are_refused(params):
+    x, y = data(30)
+    stats = calibrate(params, x, MODEL)
+    with pytest.raises(DataError, match=r"x\[4, 1\] is 9, expected 0 to 8"):
+        mean_loss(params, stats, x.at[4, 1].set(9), y, MODEL)
+    with pytest.raises(DataError, match=r"y\[7\] is -1, expected 0 to 8"):
+        mean_loss(params, stats, x, y.at[7].set(-1), MODEL)
+    with pytest.raises(DataError, match=r"x\[4, 1\] is -3"):
+        calibrate(params, x.at[4, 1].set(-3), MODEL)

@@ -24,7 +24,7 @@ ALLOWED = {
     "files": set(),
     "checkpoint": {"files"},
     "folder": {"files"},
-    "evaluate": {"models"},
+    "evaluate": {"data", "models"},
     "sample": {"models"},
     "plots": set(),
     "progress": set(),
