@@ -15,11 +15,12 @@ import numpy as np
 from jaxninja.check.evidence import Evidence, Hint
 from jaxninja.check.hints_leaves import relation
 from jaxninja.check.hints_paths import Reference, paths, told
-from jaxninja.check.hints_probes import probes
+from jaxninja.check.hints_probes import VAGUE, probes
 from jaxninja.check.hints_problem import Problem, problems
 from jaxninja.check.hints_repair import Mend, repair
 from jaxninja.check.hints_source import return_place
 
+SHORT = 0.3  # seconds for the edit of a bug that has a name already
 SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
 
 
@@ -43,14 +44,14 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
 
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
-    reference = _reference(problem)
+    named = _named(problem, fresh, _reference(problem), deadline)
+    if named and named[0].verified:
+        deadline = min(deadline, time.monotonic() + SHORT)
     mends = [] if problem.program is None else repair(problem, fresh, deadline)
-    named = _named(problem, fresh, reference, deadline)
-    if not named:
-        return [_mended(problem, mend) for mend in mends[:2]]
-    return [_joined(problem, hint, mends) for hint in named] + [
-        _mended(problem, mend) for mend in mends[1:2]
-    ]
+    vague = [hint for hint in named if hint.kind == VAGUE]
+    clear = [_joined(problem, hint, mends) for hint in named if hint.kind != VAGUE]
+    told = [_mended(problem, mend) for mend in mends[1 if clear else 0 : 2]]
+    return [*clear, *told, *(replace(hint, kind="cotangent") for hint in vague)]
 
 
 def _reference(problem: Problem) -> Reference | None:

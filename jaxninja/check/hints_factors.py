@@ -44,10 +44,10 @@ def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | N
     """The constant that belongs in `slot`, where the gradient bends with it."""
     assert problem.program is not None
     value = np.asarray(problem.values[slot], float)
-    target = problem.expected[leaf]
+    target, program = problem.expected[leaf], problem.program
 
     def result(c):
-        return np.asarray(problem.program.rerun(problem.values, slot, c)[leaf], float)
+        return np.asarray(program.rerun(problem.values, slot, c)[leaf], float)
 
     for _ in range(count):
         now, step = result(value), 1e-6 * (1 + abs(value))
@@ -81,9 +81,9 @@ def multiplied(
     shape = np.shape(problem.values[slot])
     for other in others:
         value = problem.values[other]
-        if other == slot or not fits(value, shape):
+        if other == slot or not fits(value, shape) or not value.any():
             continue
-        yes_no = np.result_type(value) == bool
+        yes_no = value.dtype.kind == "b"
         for power, words in list(POWERS.items())[: 1 if yes_no else None]:
 
             def make(values, other=other, power=power):

@@ -1,4 +1,4 @@
-"""Names for constants: 7 is "the size of axis 0 of x", 7/6 is "n / (n - 1) for n = 7"."""
+"""Names for constants: 7 is `x.shape[0]`, 7/6 is n/(n-1) for that n."""
 
 from collections.abc import Iterable
 

@@ -1,9 +1,9 @@
 """The reference's backward, and what becomes of it when one of its paths is cut.
 
 A gradient that lacks a path equals the true one with some cotangent on the way set to
-zero. The backward of the plain forward is linear in each of its cotangents, so one trial
-a cotangent tells by which multiple of it the user's gradient is off: 0 is a path left
-out, 2 one counted twice, -1 a wrong sign.
+zero. The backward of the plain forward is linear in each of its cotangents, so one
+trial a cotangent tells by which multiple of it the user's gradient is off: 0 is a path
+left out, 2 one counted twice, -1 a wrong sign.
 """
 
 import time
@@ -38,16 +38,21 @@ class Reference:
             return jax.vjp(forward, *[leaves[i] for i in active])[1](dy)
 
         self.program: Program = trace(backward, leaves, sample.dy)[0]
+        self.known: dict[int, list] = {}  # values by sample
 
-    def values(self, problem: Problem, dy: Sequence[Any] | None = None) -> list:
-        """All its values on the sample of a problem, by default for its own dy."""
-        own = jax.tree.leaves(problem.sample.dy)
-        leaves = [*jax.tree.leaves(problem.sample.args), *(own if dy is None else dy)]
-        return self.program.run([as_leaf(leaf) for leaf in leaves])
+    def values(self, problem: Problem) -> list:
+        """All its values on the sample of a problem."""
+        key = id(problem.sample)
+        if key not in self.known:
+            leaves = jax.tree.leaves((problem.sample.args, problem.sample.dy))
+            self.known[key] = self.program.run([as_leaf(leaf) for leaf in leaves])
+        return self.known[key]
 
-    def gradients(self, problem: Problem, dy: Sequence[Any] | None = None) -> list:
-        values = self.values(problem, dy)
-        return [values[s] for s in self.program.outputs]
+    def gradients(self, problem: Problem, dy: Sequence[Any]) -> list:
+        """The true gradients on that sample for another cotangent."""
+        slots = self.program.inputs[-len(dy) :]
+        given = dict(zip(slots, dy, strict=True))
+        return self.program.with_inputs(self.values(problem), given)
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,9 @@ def _cotangents(program: Program, count: int) -> Iterator[int]:
     below = {i for slot in program.inputs[-count:] for i in program.below(slot)}
     for i in sorted(below, reverse=True):
         step = program.steps[i]
-        if len(step.outs) == 1 and step.outs[0] not in program.outputs:
-            if np.issubdtype(step.eqn.outvars[0].aval.dtype, np.floating):
-                yield step.outs[0]
+        inner = len(step.outs) == 1 and step.outs[0] not in program.outputs
+        if inner and np.issubdtype(step.eqn.outvars[0].aval.dtype, np.floating):
+            yield step.outs[0]
 
 
 def _is_term(program: Program, slot: int) -> bool:

@@ -1,8 +1,9 @@
 """What a backward does to its cotangent: ignores it, bends it, uses a part of it.
 
 A true backward B is linear, so B(0) = 0. If it is not, or if an output's cotangent
-is lost, then the gradients are those of another cotangent h(g): each usual h is put into
-the reference's backward and compared at several multiples of g, one of them negative.
+is lost, then the gradients are those of another cotangent h(g): each usual h is put
+into the reference's backward and compared at several multiples of g, one of them
+negative.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +29,11 @@ class Probe:
         problem = self.problem
         if problem.program is None:
             return problem.called(jax.tree.unflatten(self.tree, list(dy)))
+        program = problem.program
         first = len(jax.tree.leaves(problem.sample.residuals))
-        arguments = [problem.values[s] for s in problem.program.inputs]
-        arguments[first : first + len(dy)] = dy
-        values = problem.program.run(arguments)
-        return [np.asarray(values[s]) for s in problem.program.outputs]
+        slots = program.inputs[first : first + len(dy)]
+        given = dict(zip(slots, dy, strict=True))
+        return [np.asarray(a) for a in program.with_inputs(problem.values, given)]
 
     @property
     def tree(self):
@@ -46,8 +47,14 @@ def _times(g, factor: float):
     return factor * g if np.result_type(g).kind in "fc" else g
 
 
+VAGUE = "nonlinear"
+
+
 def probes(problem: Problem, reference: Reference | None) -> tuple[str, str] | None:
-    """(sentence, kind) of a wrong use of the cotangent, else None."""
+    """(sentence, kind) of a wrong use of the cotangent, else None.
+
+    Of kind VAGUE if all that is known is that the backward bends the cotangent.
+    """
     probe = Probe(problem)
     at_zero = probe(probe.times(0.0))
     names = problem.sample.names
@@ -62,7 +69,7 @@ def probes(problem: Problem, reference: Reference | None) -> tuple[str, str] | N
         return other, "cotangent"
     bent = [names[k] for k in sorted(problem.wrong) if not _homogeneous(probe, k)]
     if bent:
-        return _bent(problem, probe, bent), "cotangent"
+        return _bent(problem, probe, bent), VAGUE
     return None
 
 

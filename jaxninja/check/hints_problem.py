@@ -14,14 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.evidence import Evidence, Explained, Sample
+from jaxninja.check.hints_names import derive, slot_names
 from jaxninja.check.hints_program import Program, trace
-from jaxninja.check.hints_source import (
-    Place,
-    cotangent_name,
-    leaf_names,
-    place,
-    residual_names,
-)
+from jaxninja.check.hints_source import Place, place
 
 EXACT = 1e-9  # of the largest entry: float64 rounding, amplified a little
 
@@ -95,38 +90,17 @@ class Problem:
 
     @cached_property
     def names(self) -> dict[int, str]:
-        """What the user calls a slot: argument, residual, dy, or a piece of the text."""
+        """What the user calls a slot."""
         if self.program is None:
             return {}
-        source = self.subject.source
-        quotes = {}
-        for i, step in enumerate(self.program.steps):
-            where = self.place_of(i)
-            if where is not None and where.text:
-                quotes[step.outs[0]] = where
-        last = {quote: slot for slot, quote in quotes.items()}
-        named = {slot: quote.text for quote, slot in last.items()}
-        args = [
-            name
-            for arg, value in zip(
-                self.subject.argument_names, self.sample.args, strict=False
-            )
-            for name in leaf_names(value, arg)
-        ]
-        roots = [
-            *residual_names(source, self.sample.residuals),
-            *leaf_names(self.sample.dy, cotangent_name(source)),
-            *args,
-        ]
-        named.update(zip(self.program.inputs, roots, strict=False))
-        return named
+        return slot_names(self.program, self.subject, self.sample)
 
     def place_of(self, step: int) -> Place | None:
         """Where a step stands: in the backward's own file, if any step near it does."""
         assert self.program is not None
         home = self.subject.source[0] if self.subject.source else ""
         own = place(self.program.steps[step].traceback, home)
-        if own is not None and own.file == home or not home:
+        if not home or (own is not None and own.file == home):
             return own
         near = [*self._after(step), *self._ahead(step)]
         places = (place(self.program.steps[i].traceback, home) for i in near)
@@ -198,7 +172,9 @@ def problems(evidence: Evidence) -> list[Problem]:
 
 def _problem(subject: Explained, sample: Sample) -> Problem:
     def backward(residuals, dy, args):
-        return float_gradients(args, subject.bwd(residuals, dy))
+        derive(residuals, args)
+        grads = float_gradients(args, subject.bwd(residuals, dy))
+        return [jnp.copy(g) for g in grads]  # a result has a slot of its own
 
     try:
         program, _ = trace(backward, sample.residuals, sample.dy, sample.args)

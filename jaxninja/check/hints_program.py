@@ -1,8 +1,8 @@
 """A traced function as a flat list of steps that runs in NumPy, over and over.
 
-Tracing gives a jaxpr; calls in it (`jit`, `custom_jvp`, ...) are opened. Each value gets
-a number, its slot. `Program.run` fills all slots; `Program.rerun` changes one of them
-and repeats only what lies downstream of it: that is what trying an edit costs.
+Tracing gives a jaxpr; calls in it (`jit`, `custom_jvp`, ...) are opened. Each value
+gets a number, its slot. `Program.run` fills all slots; `Program.rerun` changes one of
+them and repeats only what lies downstream of it: that is what trying an edit costs.
 """
 
 from collections.abc import Callable, Sequence
@@ -80,11 +80,23 @@ class Program:
 
     def rerun(self, values: Sequence[Any], slot: int, value) -> list:
         """All results after the change of one slot; `values` stays as it is."""
-        changed = {slot: value}
-        for i in self.below(slot):
+        changed = self.changes(values, {slot: value}, self.below(slot))
+        return [changed[s] if s in changed else values[s] for s in self.outputs]
+
+    def changes(self, values, changed: dict[int, Any], steps: Sequence[int]) -> dict:
+        """What becomes of every slot that depends on the changed ones."""
+        changed = dict(changed)
+        for i in steps:
             step = self.steps[i]
             ins = [changed[s] if s in changed else values[s] for s in step.ins]
-            changed.update(zip(step.outs, run(step.eqn, ins), strict=True))
+            for slot, value in zip(step.outs, run(step.eqn, ins), strict=True):
+                changed.setdefault(slot, value)
+        return changed
+
+    def with_inputs(self, values: Sequence[Any], given: dict[int, Any]) -> list:
+        """All results for other values of some inputs."""
+        steps = sorted({i for slot in given for i in self.below(slot)})
+        changed = self.changes(values, given, steps)
         return [changed[s] if s in changed else values[s] for s in self.outputs]
 
     def below(self, slot: int) -> list[int]:
@@ -122,9 +134,7 @@ def flatten(closed) -> Program:
     jaxpr = closed.jaxpr
     inputs = [builder.new() for _ in jaxpr.invars]
     outputs = builder.inline(jaxpr, closed.consts, inputs, None)
-    return Program(
-        inputs, builder.constants, builder.literals, builder.needed(outputs), outputs
-    )
+    return Program(inputs, builder.constants, builder.literals, builder.steps, outputs)
 
 
 class _Builder:
@@ -170,15 +180,6 @@ class _Builder:
             if len(self.steps) > LIMIT:
                 raise ValueError(f"a program of more than {LIMIT} steps")
         return [read(v) for v in jaxpr.outvars]
-
-    def needed(self, outputs) -> list[Step]:
-        """The steps that some result depends on."""
-        wanted, kept = set(outputs), []
-        for step in reversed(self.steps):
-            if wanted.intersection(step.outs):
-                wanted.update(step.ins)
-                kept.append(step)
-        return kept[::-1]
 
 
 def _body(eqn):

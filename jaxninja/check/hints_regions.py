@@ -52,7 +52,10 @@ def region(problem: Problem, leaf: int) -> Finding | None:
     for text, holds in predicates(problem, wrong.shape):
         for words, mask in ((text, holds), (f"not ({text})", ~holds)):
             exactly = np.array_equal(wrong, mask)
-            if exactly or (wrong <= mask).all() and np.array_equal(wrong, mask & live):
+            if np.array_equal(mask & live, live):
+                continue  # every entry that could be seen to be wrong
+            visible = (wrong <= mask).all() and np.array_equal(wrong, mask & live)
+            if exactly or visible:
                 return f"{name} {what} exactly where {words}.", "mask"
     return None
 
@@ -99,10 +102,6 @@ def _of_program(problem: Problem, shape) -> Iterator[tuple[str, np.ndarray]]:
         return
     for step in problem.program.steps:
         value = problem.values[step.outs[0]]
-        if (
-            isinstance(value, np.ndarray)
-            and value.dtype == bool
-            and value.shape == shape
-        ):
-            if step.outs[0] in problem.names:
-                yield problem.names[step.outs[0]], value
+        fits = isinstance(value, np.ndarray) and value.shape == shape
+        if fits and value.dtype == bool and step.outs[0] in problem.names:
+            yield problem.names[step.outs[0]], value

@@ -23,7 +23,9 @@ from jaxninja.check.hints_factors import (
 )
 from jaxninja.check.hints_numbers import constant_name, shown, sizes
 from jaxninja.check.hints_problem import Problem
-from jaxninja.check.hints_source import Place
+from jaxninja.check.hints_source import Place, return_place
+
+COPIES = ("copy", "copy_p")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Search:
                 return None
         index = self.step_of(edit.slot)
         where = self.problem.place_of(index) if index is not None else None
+        where = where or return_place(self.problem.subject.source)
         return Mend(edit, target, where, self.name(edit.slot))
 
     def tried(self, problem: Problem, edit: Edit) -> frozenset[int]:
@@ -96,6 +99,8 @@ class Search:
                 else ("a constant")
             )
         index = self.program.maker[slot]
+        if self.program.steps[index].name in COPIES:
+            return self.name(self.program.steps[index].ins[0])
         place = self.problem.place_of(index)
         inner = self.program.steps[index].name
         return f"{inner} in `{place.text}`" if place and place.text else inner
@@ -204,12 +209,13 @@ class Search:
     def available(self) -> list[int]:
         """Every array that an edit may use: inputs first, then intermediate values."""
         made = [s for step in self.program.steps for s in step.outs[:1]]
-        return [
-            slot
-            for slot in dict.fromkeys([*self.program.inputs, *made])
-            if np.ndim(self.problem.values[slot])
-            or _is_float(self.problem.values[slot])
-        ]
+        found: dict[tuple, int] = {}
+        for slot in [*self.program.inputs, *made]:
+            value = self.problem.values[slot]
+            if _is_array(value) and (value.ndim or value.dtype.kind == "f"):
+                same = (value.shape, value.dtype, value.tobytes())
+                found.setdefault(same, slot)
+        return list(found.values())
 
     def before(self, other: int, slot: int) -> bool:
         """Whether `other` may be used for `slot`: it does not depend on it."""
@@ -219,8 +225,12 @@ class Search:
         return self.program.maker.get(other, -1) not in below
 
 
+def _is_array(value) -> bool:
+    return isinstance(value, (np.ndarray, np.generic))
+
+
 def _is_float(value) -> bool:
-    return np.result_type(value).kind == "f" if hasattr(value, "dtype") else False
+    return _is_array(value) and value.dtype.kind == "f"
 
 
 def _ranked(found: list[Mend]) -> list[Mend]:

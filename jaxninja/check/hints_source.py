@@ -40,6 +40,8 @@ def place(traceback, home: str = "") -> Place | None:
     if traceback is None:
         return None
     frames = list(_frames(traceback))
+    ours = (k for k, f in enumerate(frames) if f[0].co_filename.startswith(_HERE))
+    frames = frames[: next(ours, None)]  # beyond it is whoever called the checker
     found = next((f for f in frames if f[0].co_filename == home), None)
     if found is None:
         found = next((f for f in frames if not _library(f[0].co_filename)), None)
@@ -84,11 +86,11 @@ def _folder(module) -> str:
     return os.path.dirname(module.__file__) + os.sep
 
 
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _LIBRARIES = (
     *(_folder(module) for module in (jax, jaxlib, np)),
     *(_STANDARD + name for name in ("functools", "contextlib", "threading", "runpy")),
-    os.path.dirname(os.path.abspath(__file__)) + os.sep,
 )
 
 
@@ -128,12 +130,10 @@ def _short(name: str, root: str) -> str:
 def return_place(source: tuple[str, int] | None) -> Place | None:
     """The last return statement of a function."""
     node = _definition(*source) if source is not None else None
-    found = [] if node is None else [n for n in ast.walk(node) if _returns(n)]
-    return Place(source[0], found[-1].lineno, "") if source and found else None
-
-
-def _returns(node: ast.AST) -> bool:
-    return isinstance(node, ast.Return)
+    if source is None or node is None:
+        return None
+    lines = [n.lineno for n in ast.walk(node) if isinstance(n, ast.Return)]
+    return Place(source[0], max(lines), "") if lines else None
 
 
 @lru_cache(maxsize=256)

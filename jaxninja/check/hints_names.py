@@ -1,0 +1,69 @@
+"""What the user calls the values of a backward pass.
+
+Arguments, residuals and the cotangent have names; an intermediate value is the piece of
+the text that computes it.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.evidence import Explained, Sample
+from jaxninja.check.hints_program import Program
+from jaxninja.check.hints_source import (
+    cotangent_name,
+    leaf_names,
+    place,
+    residual_names,
+)
+
+
+def slot_names(program: Program, subject: Explained, sample: Sample) -> dict[int, str]:
+    """A name for every slot that has one."""
+    home = subject.source[0] if subject.source else ""
+    quotes = {}
+    for step in program.steps:
+        where = place(step.traceback, home)
+        if where is not None and where.text:
+            quotes[step.outs[0]] = where
+    last = {quote: slot for slot, quote in quotes.items()}
+    named = {slot: quote.text for quote, slot in last.items()}
+    named.update(zip(program.inputs, _roots(subject, sample), strict=False))
+    for step in program.steps:
+        if step.outs[0] not in quotes and step.ins and step.ins[-1] in named:
+            text = DERIVED.get(step.name)
+            if text is not None and step.ins[-1] in program.inputs:
+                named[step.outs[0]] = text.format(named[step.ins[-1]])
+    return named
+
+
+def _roots(subject: Explained, sample: Sample) -> list[str]:
+    pairs = zip(subject.argument_names, sample.args, strict=False)
+    args = [name for arg, value in pairs for name in leaf_names(value, arg)]
+    source = subject.source
+    return [
+        *residual_names(source, sample.residuals),
+        *leaf_names(sample.dy, cotangent_name(source)),
+        *args,
+    ]
+
+
+DERIVED = {
+    "transpose": "{}.T",
+    "sub": "(1 - {})",
+    "sign": "sign({})",
+    "exp": "exp({})",
+    "square": "{}**2",
+}
+
+
+def derive(*trees) -> None:
+    """Trace what an edit may need though the user's text does not compute it."""
+    for leaf in jax.tree.leaves(trees):
+        if not jnp.issubdtype(leaf.dtype, np.floating) or leaf.ndim == 0:
+            continue
+        jnp.subtract(1.0, leaf)
+        jax.lax.sign(leaf)
+        jnp.exp(leaf)
+        if leaf.ndim >= 2:
+            jnp.swapaxes(leaf, -1, -2)
