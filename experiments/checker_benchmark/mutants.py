@@ -18,6 +18,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
+from itertools import cycle
 
 import jax
 import jax.numpy as jnp
@@ -257,25 +258,27 @@ def mutants(rules: Sequence[Rule]) -> Iterator[Mutant]:
 
 
 def subset(rules: Sequence[Rule], count: int, seed: int = 0) -> list[Mutant]:
-    """`count` mutants in which all operators and rules take turns; for CI."""
-    queues: dict[str, list[Mutant]] = {}
-    for rule in rules:
-        for m in candidates(rule):
-            queues.setdefault("double" if m.double else m.operator, []).append(m)
+    """`count` mutants in which all operators take turns, in an order by the seed."""
     rng = np.random.default_rng(seed)
-    for queue in queues.values():
+    queues: dict[str, list[Mutant]] = {}
+    for mutant in (m for rule in rules for m in candidates(rule)):
+        kind = "double" if mutant.double else mutant.operator
+        queues.setdefault(kind, []).append(mutant)
+    turns = [queues[name] for name in rng.permutation(sorted(queues))]
+    for queue in turns:
         rng.shuffle(queue)  # type: ignore[arg-type]
-    chosen: list[Mutant] = []
-    while len(chosen) < count and any(queues.values()):
-        for queue in queues.values():
-            found = next((m for m in iter(_pop(queue), None) if _good(m)), None)
-            chosen += [found] if found is not None else []
-    return chosen[:count]
+    found: list[Mutant] = []
+    for queue in cycle(turns):
+        if len(found) == count or not any(turns):
+            break
+        found += _next_good(queue)
+    return found
 
 
-def _pop(queue):
-    return lambda: queue.pop() if queue else None
-
-
-def _good(mutant: Mutant) -> bool:
-    return classify(mutant) == "mutant"
+def _next_good(queue: list[Mutant]) -> list[Mutant]:
+    """The next of the queue that is a mutant indeed; none if the queue runs out."""
+    while queue:
+        mutant = queue.pop()
+        if classify(mutant) == "mutant":
+            return [mutant]
+    return []
