@@ -12,13 +12,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.firstorder import at_edges, first_order
+from jaxninja.check.explain import hints_for
+from jaxninja.check.firstorder import at_edges, first_order, low_precision, outputs
 from jaxninja.check.leaves import cast, cotangent, float_leaves, names, unit
+from jaxninja.check.memory import residuals_of
+from jaxninja.check.probes import algebra, lints, repeats, roles
 from jaxninja.check.report import Report
 from jaxninja.check.session import Options, Session
 from jaxninja.check.settings import DRAWS, LIMITS, Setting, settings_of
 from jaxninja.check.structure import STOPPING, casts_down, structure
 from jaxninja.check.subject import Subject
+from jaxninja.check.transforms import on_devices, transformations
 from jaxninja.check.trials import Scene
 from jaxninja.rule import Rule
 
@@ -101,7 +105,8 @@ def check_vjp(
             session.find(error.code, error.sentence, error.where)
         except Stop:
             pass
-        return session.report(_hints(session))
+        _blame_none(session)
+        return session.report(hints_for(session))
 
 
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
@@ -118,17 +123,45 @@ def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
 
 
 def _run(session: Session, f, args, reference, inputs) -> None:
-    settings, missing = settings_of(f, args, reference, inputs, session.options.level)
-    if not settings:
-        raise ValueError("check_vjp: no arguments to check at; give args or inputs=")
+    level = session.options.level
+    settings, missing = settings_of(f, args, reference, inputs, level)
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
         scene = _scene(session, setting)
+        session.settings[scene.label] = setting
         first_order(session, scene, setting, index)
-        session.shapes.append(setting.label)
-        if index == 0 and session.options.level != "quick":
-            at_edges(session, scene, setting)
+        if index == 0:
+            _in_depth(session, scene, setting)
+    _explain_roles(session)
+
+
+def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
+    """What is checked at one setting only, as much of it as the level asks for."""
+    args = setting.draw(session.options.seed * DRAWS)[1]
+    y = outputs(scene, args)
+    if session.options.linear:
+        algebra(session, scene, args, y)
+    if session.options.level == "quick":
+        session.skip("edges, repeatability, residuals: level quick")
+        return
+    at_edges(session, scene, setting)
+    repeats(session, scene, args, y)
+    if not scene.subject.is_numpy:
+        lints(session, scene, args)
+        session.residuals = residuals_of(scene.subject, args)
+    if session.options.level == "full":
+        transformations(session, scene, setting)
+        low_precision(session, scene, setting)
+        on_devices(session, scene, setting)
+    else:
+        session.skip("transformations beyond jit, bfloat16: level full has them")
+
+
+def _explain_roles(session: Session) -> None:
+    if session.failing:
+        scene, tried = session.failing[0]
+        roles(session, scene, tried.args, tried.truth.y)
 
 
 def _scene(session: Session, setting: Setting) -> Scene:
@@ -146,7 +179,6 @@ def _scene(session: Session, setting: Setting) -> Scene:
         _structure(session, scene, args)
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
-    session.scenes.append((scene, args))
     return scene
 
 
@@ -179,7 +211,9 @@ def _traceable(subject: Subject, args) -> bool:
 
 def _structure(session: Session, scene: Scene, args) -> None:
     subject = scene.subject
-    for finding in structure(subject, args):
+    found, nones = structure(subject, args)
+    session.nones.update(name for name in nones if name not in session.options.nondiff)
+    for finding in found:
         session.find(finding.code, finding.sentence, finding.where)
     if not any(f.code in STOPPING for f in session.findings.values()):
         with jax.enable_x64(True):
@@ -196,8 +230,9 @@ def _precision(session: Session, scene: Scene, args) -> None:
             "proved in float64: remove the cast, or give a reference= without it"
         )
         session.find("N-CAST", text)
-    findings = structure(subject, args)
-    narrow = [f for f in findings if f.code in ("E-DTYPE", "E-FWDTYPE")]
+    narrow = [
+        f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
+    ]
 
     def both(*args):
         y, residuals = subject.fwd(args)
@@ -211,5 +246,13 @@ def _precision(session: Session, scene: Scene, args) -> None:
         session.skip(f"float64 precision of the rule: it computes in less ({what})")
 
 
-def _hints(session: Session) -> tuple:
-    return ()
+def _blame_none(session: Session) -> None:
+    """Of None in place of a gradient: fine where the gradient is zero, else wrong."""
+    for name in session.nones:
+        leaves = [t for n, t in session.tallies.items() if n.split("[")[0] == name]
+        if any(tally.worst for tally in leaves):
+            text = (
+                f"bwd returns None for {name}, which JAX takes for zeros, but its "
+                "gradient is not zero; if that is on purpose, say nondiff="
+            )
+            session.find("E-ZERO", f"{text}({name!r},)", session.where)

@@ -12,6 +12,7 @@ from jaxninja.check.kinks import is_subgradient
 from jaxninja.check.leaves import cast, float_leaves
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
+from jaxninja.check.structure import structure
 from jaxninja.check.trials import Scene, compare_rounding, prove
 
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
@@ -91,6 +92,27 @@ def _round(session: Session, scene: Scene, setting: Setting, dy, wide: bool) -> 
             if tried is not None:
                 session.record(scene, tried)
                 session.dtypes.append(dtype)
+
+
+def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
+    """bfloat16, where the rule takes it."""
+    args = setting.draw(session.options.seed * DRAWS)[1]
+    dy = _sized(session, cotangents.ordinary(outputs(scene, args), generator(session)))
+    if scene.subject.is_numpy or "bfloat16" in session.options.dtypes:
+        return
+    low = cast(args, "bfloat16")
+    try:
+        jax.eval_shape(scene.subject.plain, *low)
+    except Exception as error:
+        first = (str(error).splitlines() or [""])[0]
+        session.skip(f"bfloat16: the plain forward refuses it ({first})")
+        return
+    for finding in structure(scene.subject, low)[0]:
+        session.find(finding.code, f"in bfloat16, {finding.sentence}", finding.where)
+    tried = compare_rounding(scene, args, dy, "random inputs", "bfloat16")
+    if tried is not None:
+        session.record(scene, tried)
+        session.dtypes.append("bfloat16")
 
 
 def at_edges(session: Session, scene: Scene, setting: Setting) -> None:

@@ -13,6 +13,7 @@ from jaxninja.check.evidence import Hint
 from jaxninja.check.judge import Tally
 from jaxninja.check.programs import predicate_lines
 from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
+from jaxninja.check.settings import Setting
 from jaxninja.check.trials import Scene, Tried
 
 
@@ -46,11 +47,11 @@ class Session:
     failing: list[tuple[Scene, Tried]] = field(default_factory=list)
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
     dtypes: list[str] = field(default_factory=list)
-    shapes: list[str] = field(default_factory=list)
     samples: int = 0
     transformations: list[str] = field(default_factory=list)
     residuals: Residuals | None = None
-    scenes: list[tuple[Scene, tuple]] = field(default_factory=list)
+    settings: dict[str, Setting] = field(default_factory=dict)
+    nones: set[str] = field(default_factory=set)
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
@@ -116,7 +117,7 @@ class Session:
             (sum(n for n, _ in entries), sum(n for _, n in entries)),
             (sum(map(bool, reached.values())), len(reached)),
             tuple(dict.fromkeys(self.dtypes)),
-            len(dict.fromkeys(self.shapes)),
+            len(self.settings),
             self.samples,
             tuple(self.transformations),
             tuple(self._gaps(reached)),

@@ -12,27 +12,15 @@ import numpy as np
 
 from jaxninja.check.errors import running
 from jaxninja.check.interpret import equations, line_of
-from jaxninja.check.leaves import cotangent, is_float
+from jaxninja.check.leaves import cotangent, float_leaves, is_float, with_floats
 from jaxninja.check.report import Finding
 from jaxninja.check.subject import Subject
 
 STOPPING = ("E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE")
 
 
-def shapes_of(f: Callable, *args):
-    """Shapes and dtypes of f's result, and the result's own containers."""
-    kept = []
-
-    def run(*args):
-        out = f(*args)
-        kept.append(jax.tree.map(lambda a: None, out, is_leaf=lambda a: a is None))
-        return out
-
-    return jax.eval_shape(run, *args)
-
-
-def structure(subject: Subject, args: tuple) -> list[Finding]:
-    """Everything wrong with the structure of the rule at these arguments."""
+def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
+    """What is wrong with the structure of the rule, and for what it returns None."""
     name = subject.name
     with running(f"the plain forward of {name}"):
         plain = jax.eval_shape(subject.plain, *args)
@@ -49,7 +37,31 @@ def structure(subject: Subject, args: tuple) -> list[Finding]:
     floats = [a for a in jax.tree.leaves(y) if is_float(a)]
     with running(f"bwd of {name}"):
         jax.eval_shape(backward, residuals, floats)
-    return findings + _backward(subject, raw[-1], args)
+    findings += _backward(subject, raw[-1], args)
+    if not any(finding.code in STOPPING for finding in findings):
+        _accepted_by_jax(subject, args)
+    return findings, _nones(subject, raw[-1], args)
+
+
+def _accepted_by_jax(subject: Subject, args: tuple) -> None:
+    """Trace the rule as `jax.grad` does: residuals must be arrays, and more."""
+    floats = float_leaves(args)
+
+    def f(*floats):
+        return float_leaves(subject.op(*with_floats(args, floats)))
+
+    with running(f"the rule of {subject.name} under jax.vjp"):
+        jax.eval_shape(
+            lambda *floats: (lambda y, pull: pull(y))(*jax.vjp(f, *floats)), *floats
+        )
+
+
+def _nones(subject: Subject, raw, args: tuple) -> list[str]:
+    """Names of arguments with floats for which bwd returns None."""
+    if not isinstance(raw, tuple | list) or len(raw) != len(args):
+        return []
+    pairs = zip(subject.argument_names, raw, args, strict=True)
+    return [name for name, given, arg in pairs if given is None and float_leaves(arg)]
 
 
 def _pair(out, name: str):

@@ -1,0 +1,69 @@
+"""From failing samples to hints: the bridge to the hint engine."""
+
+import jax
+import numpy as np
+
+from jaxninja.check.evidence import Evidence, Hint, Sample
+from jaxninja.check.leaves import cotangent
+from jaxninja.check.session import Session
+from jaxninja.check.settings import DRAWS, Setting
+from jaxninja.check.trials import Scene, Tried, prove
+
+SECONDS = 5.0
+MOST = 4  # failing samples to show
+
+
+def hints_for(session: Session) -> tuple[Hint, ...]:
+    """Explanations of the wrong leaves; none if there are none or the search fails."""
+    if not session.failing or not session.options.hints:
+        return ()
+    scene, _ = session.failing[0]
+    samples = tuple(
+        _sample(scene, tried)
+        for other, tried in session.failing
+        if other is scene and _finite(tried)
+    )
+    if not samples:
+        return ()
+    evidence = Evidence(
+        scene.subject,
+        samples[:MOST],
+        lambda seed: _resample(session, scene, session.settings[scene.label], seed),
+    )
+    try:
+        from jaxninja.check.hints import diagnose
+
+        return tuple(diagnose(evidence, SECONDS))
+    except Exception as error:
+        session.skip(f"hints: the search for one raised {type(error).__name__}")
+        return ()
+
+
+def _sample(scene: Scene, tried: Tried) -> Sample:
+    with jax.enable_x64(True):
+        plain = scene.subject.plain
+        no_jax = scene.differences
+        y = plain(*tried.args) if no_jax else jax.eval_shape(plain, *tried.args)
+    return Sample(
+        tried.args,
+        cotangent(y, tried.dy),
+        tried.outcome.residuals,
+        tuple(np.asarray(t.got) for t in tried.trials),
+        tuple(np.asarray(t.expected) for t in tried.trials),
+        scene.leaf_names,
+    )
+
+
+def _finite(tried: Tried) -> bool:
+    return all(np.isfinite(t.got).all() for t in tried.trials)
+
+
+def _resample(session: Session, scene: Scene, setting: Setting, seed: int) -> Sample:
+    number = session.options.seed * DRAWS + 500 + seed % 400
+    args = setting.draw(number)[1]
+    rng = np.random.default_rng([session.options.seed, seed, 0xF5])
+    dy = [rng.standard_normal(g.shape) for g in session.failing[0][1].dy]
+    tried = prove(scene, args, dy, "fresh")
+    if tried is None:
+        raise ValueError("the forward is not finite at a fresh sample")
+    return _sample(scene, tried)
