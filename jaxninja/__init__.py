@@ -15,19 +15,26 @@ _PUBLIC = {
     "Rule": "jaxninja.rule",
     "Run": "jaxninja.run",
     "TrainConfig": "jaxninja.config",
+    "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
+    "check_vjp": "jaxninja.check",
+    "compare_grads": "jaxninja.check",
     "load": "jaxninja.run",
     "manual": "jaxninja.rules",
+    "named_values": "jaxninja.taps",
+    "retain_grads": "jaxninja.taps",
     "train": "jaxninja.training",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
+    from jaxninja.check import assert_vjp, check_vjp, compare_grads  # noqa: F401
     from jaxninja.config import TrainConfig  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
     from jaxninja.run import Run, load  # noqa: F401
+    from jaxninja.taps import named_values, retain_grads  # noqa: F401
     from jaxninja.training import train  # noqa: F401
 
 

@@ -106,6 +106,60 @@ def test_show_network_prints_the_whole_backward_pass(capsys):
     assert run(capsys, "show", "autodiff")[0] == 0
 
 
+MY_RULE = """
+import jax, jax.numpy as jnp
+
+def halves(x):
+    return x / 2
+
+@jax.custom_vjp
+def right(x):
+    return halves(x)
+
+right.defvjp(lambda x: (halves(x), None), lambda _, dy: (dy / 2,))
+
+@jax.custom_vjp
+def wrong(x):
+    return halves(x)
+
+wrong.defvjp(lambda x: (halves(x), None), lambda _, dy: (dy / 4,))
+
+def arguments():
+    return (jnp.linspace(-1.3, 2.2, 12).reshape(3, 4),)
+"""
+
+
+def test_check_has_an_exit_code_for_each_verdict(capsys, tmp_path, monkeypatch):
+    (tmp_path / "my_rules.py").write_text(MY_RULE)
+    monkeypatch.chdir(tmp_path)
+    options = ("--args", "my_rules:arguments", "--level", "quick")
+    code, out, _ = run(capsys, "check", "my_rules:right", *options)
+    assert (code, "OK" in out) == (0, True), out
+    code, out, _ = run(capsys, "check", "my_rules:wrong", *options)
+    assert (code, "FAIL" in out) == (1, True), out
+    code, out, _ = run(capsys, "check", "my_rules:wrong", *options, "--json")
+    assert json.loads(out)[0]["verdict"] == "fail"
+    code, out, _ = run(capsys, "check", "tanh", "--level", "quick")
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ((), "expected either the name of a rule or --all"),
+        (("tanh", "--all"), "expected either the name of a rule or --all"),
+        (("tahn",), "no rule 'tahn', expected embedding"),
+        (("none:f",), "the function 'none:f' cannot be loaded: No module named 'none'"),
+        (("jaxninja:f",), "has no attribute 'f'"),
+        (("jaxninja.rules:manual",), "jaxninja: "),
+    ],
+)
+def test_check_refuses_what_makes_no_sense(args, text, capsys):
+    code, _, err = run(capsys, "check", *args)
+    assert code == 2
+    assert text in err
+
+
 def test_doctor_prints_what_matters(capsys):
     code, out, _ = run(capsys, "doctor")
     assert code == 0
