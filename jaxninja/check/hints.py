@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxninja.check.evidence import Evidence, Hint
 from jaxninja.check.hints_leaves import relation
-from jaxninja.check.hints_paths import Reference, paths, told
+from jaxninja.check.hints_paths import Reference, derivation, paths, told
 from jaxninja.check.hints_probes import VAGUE, probes
 from jaxninja.check.hints_problem import Problem, problems
 from jaxninja.check.hints_repair import Mend, repair
@@ -44,14 +44,47 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
 
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
-    named = _named(problem, fresh, _reference(problem), deadline)
-    if named and named[0].verified:
-        deadline = min(deadline, time.monotonic() + SHORT)
-    mends = [] if problem.program is None else repair(problem, fresh, deadline)
-    vague = [hint for hint in named if hint.kind == VAGUE]
-    clear = [_joined(problem, hint, mends) for hint in named if hint.kind != VAGUE]
-    told = [_mended(problem, mend) for mend in mends[1 if clear else 0 : 2]]
-    return [*clear, *told, *(replace(hint, kind="cotangent") for hint in vague)]
+    """Names first, each with the edit that mends its leaf; then further edits."""
+    reference = _reference(problem)
+    names = _named(problem, fresh, reference)
+    clear = [hint for hint in names if hint.kind != VAGUE]
+    vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
+    until = min(deadline, time.monotonic() + SHORT) if clear else deadline
+    mends = [] if problem.program is None else repair(problem, fresh, until)
+    if clear:
+        told = [_mended(problem, mend) for mend in mends[1:2]]
+        return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
+    told = [_mended(problem, mend) for mend in mends[:2]]
+    by_path = _by_path(problem, fresh, reference, deadline)
+    if by_path and by_path[0].kind == "term":
+        return [_joined(problem, by_path[0], mends), *told[1:], *vague]
+    return [*told, *by_path, *vague]
+
+
+def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
+    """What was changed in the derivation: a path cut, or a step of it left out."""
+    if reference is None or not fresh.wrong:
+        return []
+    leaves = _leaves(problem, problem.wrong)
+    found = [
+        _hint(problem, min(problem.wrong), *told(path, leaves))
+        for path in paths(problem, fresh, reference, deadline)
+    ]
+    simple = [hint for hint in found if hint.kind == "term"][:1]
+    if simple:
+        return simple
+    edits = derivation(problem, fresh, reference, deadline)
+    steps = [_derived(problem, leaves, mend) for mend in edits[:1]]
+    return [*steps, *found[:1]]
+
+
+def _derived(problem: Problem, leaves: str, mend: Mend) -> Hint:
+    spot = mend.where.quoted if mend.where else mend.subject
+    sentence = (
+        f"{leaves} is the true gradient with one change of its derivation, in the "
+        f"backward of {spot}: {mend.edit.text}."
+    )
+    return _hint(problem, min(mend.leaves), sentence, mend.edit.kind)
 
 
 def _reference(problem: Problem) -> Reference | None:
@@ -63,22 +96,17 @@ def _reference(problem: Problem) -> Reference | None:
         return None
 
 
-def _named(problem, fresh, reference, deadline) -> list[Hint]:
-    """Hints that need no edit of the user's code: cotangent, leaves, paths."""
+def _named(problem, fresh, reference) -> list[Hint]:
+    """Hints that need no look at any code: by the cotangent, else leaf by leaf."""
     found = _cotangent(problem, fresh, reference)
-    if found is not None:
+    if found is not None and found.kind != VAGUE:
         return [found]
-    hints = []
+    hints = [] if found is None else [found]
     for leaf in sorted(problem.wrong):
         relative = relation(problem, fresh, leaf)
         if relative is not None:
             hints.append(_hint(problem, leaf, *relative))
-    if hints or reference is None or not fresh.wrong:
-        return hints
-    return [
-        _hint(problem, min(path.leaves), *told(path, _leaves(problem, path.leaves)))
-        for path in paths(problem, fresh, reference, deadline)[:1]
-    ]
+    return hints
 
 
 def _cotangent(problem, fresh, reference) -> Hint | None:

@@ -19,33 +19,41 @@ from jaxninja.check.hints_source import (
 
 
 def slot_names(program: Program, subject: Explained, sample: Sample) -> dict[int, str]:
-    """A name for every slot that has one."""
+    """A name for every slot of a backward that has one."""
     home = subject.source[0] if subject.source else ""
+    return named(program, _roots(subject, sample), home)
+
+
+def named(program: Program, roots: list[str], home: str = "") -> dict[int, str]:
+    """The given names of the inputs, and of each step its piece of the text."""
     quotes = {}
     for step in program.steps:
         where = place(step.traceback, home)
         if where is not None and where.text:
             quotes[step.outs[0]] = where
     last = {quote: slot for slot, quote in quotes.items()}
-    named = {slot: quote.text for quote, slot in last.items()}
-    named.update(zip(program.inputs, _roots(subject, sample), strict=False))
+    names = {slot: quote.text for quote, slot in last.items()}
+    names.update(zip(program.inputs, roots, strict=False))
     for step in program.steps:
-        if step.outs[0] not in quotes and step.ins and step.ins[-1] in named:
+        if step.outs[0] not in quotes and step.ins and step.ins[-1] in names:
             text = DERIVED.get(step.name)
             if text is not None and step.ins[-1] in program.inputs:
-                named[step.outs[0]] = text.format(named[step.ins[-1]])
-    return named
+                names[step.outs[0]] = text.format(names[step.ins[-1]])
+    return names
 
 
 def _roots(subject: Explained, sample: Sample) -> list[str]:
-    pairs = zip(subject.argument_names, sample.args, strict=False)
-    args = [name for arg, value in pairs for name in leaf_names(value, arg)]
     source = subject.source
     return [
         *residual_names(source, sample.residuals),
         *leaf_names(sample.dy, cotangent_name(source)),
-        *args,
+        *argument_leaves(subject, sample),
     ]
+
+
+def argument_leaves(subject: Explained, sample: Sample) -> list[str]:
+    pairs = zip(subject.argument_names, sample.args, strict=False)
+    return [name for arg, value in pairs for name in leaf_names(value, arg)]
 
 
 DERIVED = {

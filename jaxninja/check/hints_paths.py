@@ -8,16 +8,18 @@ left out, 2 one counted twice, -1 a wrong sign.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxninja.check.hints_names import argument_leaves, named
 from jaxninja.check.hints_numbers import constant_name
 from jaxninja.check.hints_problem import Problem, as_leaf, close, is_inexact
 from jaxninja.check.hints_program import Program, trace
-from jaxninja.check.hints_source import Place, place
+from jaxninja.check.hints_repair import Mend, Search
+from jaxninja.check.hints_source import Place, leaf_names, place
 
 
 class Reference:
@@ -118,6 +120,25 @@ def _factor(problem: Problem, program: Program, values, slot: int) -> float | No
         if not close(problem.got[k], np.asarray(model), problem.floor):
             return None
     return t
+
+
+def derivation(
+    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+) -> list[Mend]:
+    """Single edits of the reference's backward that make the user's gradients of it.
+
+    The repair with the roles exchanged: what the user left out, this leaves out.
+    """
+
+    def mirrored(p: Problem) -> Problem:
+        swapped = replace(p.sample, got=p.sample.expected, expected=tuple(p.got))
+        mirror = Problem(p.subject, swapped, reference.program, reference.values(p))
+        roots = [*argument_leaves(p.subject, p.sample), *leaf_names(p.sample.dy, "dy")]
+        mirror.names = named(reference.program, roots)
+        return mirror
+
+    search = Search(mirrored(problem), mirrored(fresh), deadline)
+    return search.mends(search.problem.wrong, reach=False)
 
 
 def told(path: Path, leaves: str) -> tuple[str, str]:

@@ -29,12 +29,14 @@ class Problem:
         subject, sample: the rule and the call.
         program: the backward on (residuals, dy, args), None if it cannot be traced.
         values: every slot of the program on this sample.
+        home: the file whose lines are pointed at, if a step has one there.
     """
 
     subject: Explained
     sample: Sample
     program: Program | None = None
     values: list = field(default_factory=list)
+    home: str = ""
 
     @cached_property
     def got(self) -> list[np.ndarray]:
@@ -86,7 +88,7 @@ class Problem:
         if self.program is None:
             return Problem(self.subject, sample)
         values = self.program.run(inputs(sample))
-        return Problem(self.subject, sample, self.program, values)
+        return Problem(self.subject, sample, self.program, values, self.home)
 
     @cached_property
     def names(self) -> dict[int, str]:
@@ -98,13 +100,12 @@ class Problem:
     def place_of(self, step: int) -> Place | None:
         """Where a step stands: in the backward's own file, if any step near it does."""
         assert self.program is not None
-        home = self.subject.source[0] if self.subject.source else ""
-        own = place(self.program.steps[step].traceback, home)
-        if not home or (own is not None and own.file == home):
+        own = place(self.program.steps[step].traceback, self.home)
+        if not self.home or (own is not None and own.file == self.home):
             return own
         near = [*self._after(step), *self._ahead(step)]
-        places = (place(self.program.steps[i].traceback, home) for i in near)
-        return next((p for p in places if p is not None and p.file == home), own)
+        places = (place(self.program.steps[i].traceback, self.home) for i in near)
+        return next((p for p in places if p is not None and p.file == self.home), own)
 
     def _after(self, step: int) -> list[int]:
         assert self.program is not None
@@ -181,4 +182,5 @@ def _problem(subject: Explained, sample: Sample) -> Problem:
         values = program.run(inputs(sample))
     except Exception:  # NumPy code, or whatever the user's code raises on a tracer
         return Problem(subject, sample)
-    return Problem(subject, sample, program, values)
+    home = subject.source[0] if subject.source else ""
+    return Problem(subject, sample, program, values, home)

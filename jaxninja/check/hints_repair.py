@@ -25,7 +25,7 @@ from jaxninja.check.hints_numbers import constant_name, shown, sizes
 from jaxninja.check.hints_problem import Problem
 from jaxninja.check.hints_source import Place, return_place
 
-COPIES = ("copy", "copy_p")
+PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,14 @@ class Search:
             if slot in problem.program.inputs
         )
 
-    def mends(self, target: frozenset[int]) -> list[Mend]:
-        """The edits that make the whole target right, the least far-fetched first."""
+    def mends(self, target: frozenset[int], reach: bool = True) -> list[Mend]:
+        """The edits that make the whole target right, the least far-fetched first.
+
+        With `reach` also those that take in a value from elsewhere.
+        """
         found: list[Mend] = []
-        for phase in (self.structural, self.constants, self.scales, self.others):
+        phases = (self.structural, self.constants, self.scales, self.others)
+        for phase in phases if reach else phases[:1]:
             for edit in phase(target):
                 if time.monotonic() > self.deadline:
                     return _ranked(found)
@@ -99,7 +103,7 @@ class Search:
                 else ("a constant")
             )
         index = self.program.maker[slot]
-        if self.program.steps[index].name in COPIES:
+        if self.program.steps[index].name in PASSIVE:
             return self.name(self.program.steps[index].ins[0])
         place = self.problem.place_of(index)
         inner = self.program.steps[index].name
@@ -117,7 +121,7 @@ class Search:
         given = self.program.inputs if inputs else []
         return [
             slot
-            for slot in [*own, *given]
+            for slot in [*given, *own]
             if _is_float(self.problem.values[slot])
             and target <= self.program.reaches(slot)
         ]
@@ -234,7 +238,8 @@ def _is_float(value) -> bool:
 
 
 def _ranked(found: list[Mend]) -> list[Mend]:
-    return sorted(found, key=lambda mend: mend.edit.cost)
+    """The least far-fetched first; of equals the one next to the result."""
+    return sorted(reversed(found), key=lambda mend: mend.edit.cost)
 
 
 def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Mend]:

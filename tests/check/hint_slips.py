@@ -1,0 +1,232 @@
+"""Wrong backwards with a known mistake each, for the tests of the hint engine.
+
+The line of the mistake ends in `# slip`; `SLIPS` says what the first hint must contain.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Norm(NamedTuple):
+    xhat: jax.Array
+    rstd: jax.Array
+    gamma: jax.Array
+
+
+def norm(x, gamma, beta):
+    mean = x.mean(-1, keepdims=True)
+    centred = x - mean
+    var = (centred * centred).mean(-1, keepdims=True)
+    return gamma * (centred / jnp.sqrt(var + 1e-5)) + beta
+
+
+def norm_fwd(x, gamma, beta):
+    centred = x - x.mean(-1, keepdims=True)
+    var = (centred * centred).mean(-1, keepdims=True)
+    rstd = 1 / jnp.sqrt(var + 1e-5)
+    return norm(x, gamma, beta), Norm(centred * rstd, rstd, gamma)
+
+
+def norm_right(res, dy):
+    g = dy * res.gamma
+    mean_gx = (g * res.xhat).mean(-1, keepdims=True)
+    dx = res.rstd * (g - g.mean(-1, keepdims=True) - res.xhat * mean_gx)
+    return dx, (dy * res.xhat).sum(0), dy.sum(0)
+
+
+def norm_lost_mean(res, dy):
+    g = dy * res.gamma
+    mean_gx = (g * res.xhat).mean(-1, keepdims=True)
+    dx = res.rstd * (g - res.xhat * mean_gx)  # slip
+    return dx, (dy * res.xhat).sum(0), dy.sum(0)
+
+
+def norm_lost_gamma(res, dy):
+    g = dy
+    mean_gx = (g * res.xhat).mean(-1, keepdims=True)
+    dx = res.rstd * (g - g.mean(-1, keepdims=True) - res.xhat * mean_gx)  # slip
+    return dx, (dy * res.xhat).sum(0), dy.sum(0)
+
+
+def norm_wrong_sign(res, dy):
+    g = dy * res.gamma
+    mean_gx = (g * res.xhat).mean(-1, keepdims=True)
+    dx = res.rstd * (g - g.mean(-1, keepdims=True) + res.xhat * mean_gx)  # slip
+    return dx, (dy * res.xhat).sum(0), dy.sum(0)
+
+
+def norm_sum_for_mean(res, dy):
+    g = dy * res.gamma
+    mean_gx = (g * res.xhat).sum(-1, keepdims=True)  # slip
+    dx = res.rstd * (g - g.mean(-1, keepdims=True) - res.xhat * mean_gx)
+    return dx, (dy * res.xhat).sum(0), dy.sum(0)
+
+
+def norm_swapped(res, dy):
+    dx = norm_right(res, dy)[0]
+    return dx, dy.sum(0), (dy * res.xhat).sum(0)  # slip
+
+
+def norm_two_mistakes(res, dy):
+    dx, dgamma, dbeta = norm_right(res, dy)
+    return -dx, dgamma, dbeta / dy.shape[0]
+
+
+def linear(x, w, b):
+    return x @ w + b
+
+
+def linear_fwd(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def linear_transposed(res, dy):
+    x, w = res
+    return dy @ w, x.T @ dy, dy.sum(0)  # slip
+
+
+def linear_mean(res, dy):
+    x, w = res
+    return dy @ w.T, x.T @ dy / dy.shape[0], dy.sum(0)  # slip
+
+
+def linear_one_entry(res, dy):
+    x, w = res
+    return dy @ w.T, (x.T @ dy).at[1, 2].set(0.0), dy.sum(0)  # slip
+
+
+def linear_zero(res, dy):
+    _, w = res
+    return dy @ w.T, jnp.zeros_like(w), dy.sum(0)  # slip
+
+
+def tanh(x):
+    return jnp.tanh(x)
+
+
+def tanh_fwd(x):
+    y = jnp.tanh(x)
+    return y, (x, y)
+
+
+def tanh_wrong_residual(res, dy):
+    x, y = res
+    return (dy * (1 - x * y),)  # slip
+
+
+def tanh_ignores(res, dy):
+    _, y = res
+    return (1 - y * y,)  # slip
+
+
+def tanh_absolute(res, dy):
+    _, y = res
+    return (jnp.abs(dy) * (1 - y * y),)  # slip
+
+
+def tanh_clipped(res, dy):
+    _, y = res
+    return (jnp.clip(dy, -0.25, 0.25) * (1 - y * y),)  # slip
+
+
+def tanh_penalty(res, dy):
+    x, y = res
+    return (dy * (1 - y * y) + 0.1 * x,)  # slip
+
+
+def tanh_first(res, dy):
+    _, y = res
+    return (dy[0, 0] * (1 - y * y),)  # slip
+
+
+def relu(x):
+    return jnp.maximum(x, 0)
+
+
+def relu_fwd(x):
+    return relu(x), x
+
+
+def relu_unmasked(x, dy):
+    return (jnp.where(x > 0, dy, dy),)  # slip
+
+
+def embedding(table, ids):
+    return table[ids]
+
+
+def embedding_fwd(table, ids):
+    return table[ids], (table, ids)
+
+
+def embedding_set(res, dy):
+    table, ids = res
+    return jnp.zeros_like(table).at[ids].set(dy), None  # slip
+
+
+def attention(q, k, v):
+    p = jax.nn.softmax(q @ k.T / q.shape[-1] ** 0.5)
+    return p @ v
+
+
+def attention_fwd(q, k, v):
+    p = jax.nn.softmax(q @ k.T / q.shape[-1] ** 0.5)
+    return p @ v, (q, k, v, p)
+
+
+def attention_unscaled(res, dy):
+    q, k, v, p = res
+    dp = dy @ v.T
+    ds = p * (dp - (p * dp).sum(-1, keepdims=True))  # slip
+    return ds @ k, ds.T @ q, p.T @ dy
+
+
+def sincos(x):
+    return jnp.sin(x), jnp.cos(x)
+
+
+def sincos_fwd(x):
+    return sincos(x), sincos(x)
+
+
+def sincos_one_output(res, dy):
+    _, cos = res
+    dsin, _ = dy
+    return (dsin * cos,)  # slip
+
+
+class Slip(NamedTuple):
+    plain: object
+    fwd: object
+    bwd: object
+    shapes: tuple
+    kinds: str  # what the first hint may call it
+    says: str  # and what its sentence or its edit must contain
+
+
+NORM = ((5, 4), (4,), (4,))
+LINEAR = ((5, 4), (4, 3), (3,))
+SQUARE = ((5, 4), (4, 4), (4,))
+SLIPS = (
+    Slip(norm, norm_fwd, norm_lost_mean, NORM, "term", "x.mean(-1, keepdims=True)"),
+    Slip(norm, norm_fwd, norm_lost_gamma, NORM, "factor", "gamma"),
+    Slip(norm, norm_fwd, norm_wrong_sign, NORM, "sign", "- in place of +"),
+    Slip(norm, norm_fwd, norm_sum_for_mean, NORM, "ratio", "mean in place of sum"),
+    Slip(norm, norm_fwd, norm_swapped, NORM, "swap", "dgamma is what dbeta should be"),
+    Slip(linear, linear_fwd, linear_transposed, SQUARE, "transpose", "transpose w"),
+    Slip(linear, linear_fwd, linear_mean, LINEAR, "ratio", "leave out / 5"),
+    Slip(linear, linear_fwd, linear_one_entry, LINEAR, "index", "entry, [1, 2]"),
+    Slip(linear, linear_fwd, linear_zero, LINEAR, "zero", "dw is zero everywhere"),
+    Slip(tanh, tanh_fwd, tanh_wrong_residual, ((4, 3),), "residual", "y in place of x"),
+    Slip(tanh, tanh_fwd, tanh_ignores, ((4, 3),), "cotangent", "ignores dy"),
+    Slip(tanh, tanh_fwd, tanh_absolute, ((4, 3),), "cotangent", "|dy|"),
+    Slip(tanh, tanh_fwd, tanh_clipped, ((4, 3),), "cotangent", "clip(dy, -0.25, 0.25)"),
+    Slip(tanh, tanh_fwd, tanh_penalty, ((4, 3),), "affine", "independent of the cot"),
+    Slip(tanh, tanh_fwd, tanh_first, ((4, 3),), "cotangent", "first entry"),
+    Slip(relu, relu_fwd, relu_unmasked, ((4, 3),), "mask", "x > 0"),
+    Slip(embedding, embedding_fwd, embedding_set, ((4, 3), 7), "duplicates", ".add in"),
+    Slip(attention, attention_fwd, attention_unscaled, ((4, 3),) * 3, "ratio", "sqrt"),
+    Slip(sincos, sincos_fwd, sincos_one_output, ((4, 3),), "cotangent", "output 1"),
+)
