@@ -116,13 +116,13 @@ def candidates(rule: Rule, doubles: int = 12) -> list[Mutant]:
 
 
 def _traced(rule: Rule):
-    sample = samples(rule)[0]
+    sample = next(samples(rule))
     with jax.enable_x64(True):
         return trace(rule.bwd, sample.static, sample.residuals, sample.dy)
 
 
 def _local(rule: Rule) -> Iterator[Mutant]:
-    sample, traced = samples(rule)[0], _traced(rule)
+    sample, traced = next(samples(rule)), _traced(rule)
     found = list(sites(traced, rule.bwd.__code__.co_filename))
     for site in found:
         yield from _at_equation(rule, site)

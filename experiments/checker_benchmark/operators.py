@@ -233,7 +233,7 @@ COMPARISONS = ("gt", "ge", "lt", "le", "eq")
 
 EQUATION_OPERATORS = (
     EquationOperator("negate", WORK, negate, "sign"),
-    EquationOperator("double", PRODUCTS, double, "ratio"),
+    EquationOperator("times two", PRODUCTS, double, "ratio"),
     EquationOperator("add for sub", ADDITIVE, add_for_sub, "sign"),
     EquationOperator("drop term", ADDITIVE, drop_term, "term", 2),
     EquationOperator("drop factor", ("mul",), drop_factor, "factor", 2),

@@ -1,6 +1,7 @@
 """Samples on which a mutant is told from the correct rule, in float64."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -23,20 +24,21 @@ class Sample(NamedTuple):
     grads: tuple
 
 
-_DRAWN: dict[Callable, tuple[Sample, ...]] = {}  # by bwd: a Rule holds dicts, no hash
+_DRAWN: dict[tuple, Sample] = {}  # by bwd and number: a Rule holds dicts, no hash
 
 
-def samples(rule: Rule) -> tuple[Sample, ...]:
-    """All cases at two seeds with two cotangents; then once more with small inputs."""
-    if rule.bwd not in _DRAWN:
-        with jax.enable_x64(True):
-            _DRAWN[rule.bwd] = tuple(
-                _sample(rule, case, seed, scale, spread)
-                for scale in SCALES
-                for seed, spread in zip(SEEDS, (1.0, 2.5), strict=True)
-                for case in rule.cases
-            )
-    return _DRAWN[rule.bwd]
+def samples(rule: Rule) -> Iterator[Sample]:
+    """All cases at two seeds with two cotangents; then once more with small inputs.
+
+    Each is drawn when it is asked for, and kept: most mutants show at the first.
+    """
+    settings = product(SCALES, zip(SEEDS, (1.0, 2.5), strict=True), rule.cases)
+    for number, (scale, (seed, spread), case) in enumerate(settings):
+        if (rule.bwd, number) not in _DRAWN:
+            with jax.enable_x64(True):
+                drawn = _sample(rule, case, seed, scale, spread)
+            _DRAWN[rule.bwd, number] = drawn
+        yield _DRAWN[rule.bwd, number]
 
 
 def _sample(rule: Rule, case, seed: int, scale: float, spread: float) -> Sample:

@@ -135,7 +135,7 @@ def test_the_field_bugs_are_told_apart_and_fall_in_two_halves():
 @pytest.fixture(scope="module")
 def chosen():
     """Mutants of a few quick rules of both halves, operators by turns."""
-    names = ("silu", "leaky_relu", "softmax", "rmsnorm", "mse", "embedding", "gather")
+    names = ("leaky_relu", "rmsnorm", "mse", "embedding", "gather")
     return mutants.subset([bank.BY_NAME[n] for n in names], 200)
 
 
@@ -149,9 +149,8 @@ def test_mutants_differ_from_their_rule(chosen, x64):
     """By another route than the filter's: through the rebuilt op, against autodiff."""
     first_order = [m for m in chosen if m.order == 1]
     for mutant in first_order[::8]:
-        rule, sample = mutant.broken(), samples.samples(mutant.rule)[0]
-        others = samples.samples(mutant.rule)
-        assert any(differs_through_op(rule, s) for s in (sample, *others)), mutant.name
+        rule, drawn = mutant.broken(), samples.samples(mutant.rule)
+        assert any(differs_through_op(rule, s) for s in drawn), mutant.name
 
 
 def differs_through_op(rule, sample):
@@ -184,9 +183,9 @@ def test_a_mutant_points_at_the_line_that_is_wrong():
 
 
 def test_an_unchanged_run_is_the_backward_itself(x64):
-    for name in ("layernorm", "causal_attention", "dropout", "lstm_gates"):
+    for name in ("rmsnorm", "dropout", "sincos"):
         rule = bank.BY_NAME[name]
-        sample = samples.samples(rule)[0]
+        sample = next(samples.samples(rule))
         again = surgery.run_backward(
             rule.bwd, sample.static, sample.residuals, sample.dy
         )
