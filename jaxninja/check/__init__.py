@@ -5,6 +5,7 @@ from jaxninja.check.compare import Comparison, compare_grads
 from jaxninja.check.errors import VJPCheckError
 from jaxninja.check.evidence import Evidence, Hint, Sample
 from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
+from jaxninja.check.steps import Step, Steps, check_steps
 
 __all__ = [
     "Comparison",
@@ -16,8 +17,11 @@ __all__ = [
     "Report",
     "Residuals",
     "Sample",
+    "Step",
+    "Steps",
     "VJPCheckError",
     "assert_vjp",
+    "check_steps",
     "check_vjp",
     "compare_grads",
 ]

@@ -11,9 +11,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxninja.check import cotangents
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.explain import hints_for
-from jaxninja.check.firstorder import at_edges, first_order, low_precision, outputs
+from jaxninja.check.firstorder import (
+    at_edges,
+    first_order,
+    generator,
+    low_precision,
+    outputs,
+)
 from jaxninja.check.leaves import cast, cotangent, float_leaves, names, unit
 from jaxninja.check.memory import residuals_of
 from jaxninja.check.probes import algebra, lints, repeats, roles
@@ -22,7 +29,7 @@ from jaxninja.check.session import Options, Session
 from jaxninja.check.settings import DRAWS, LIMITS, Setting, settings_of
 from jaxninja.check.structure import STOPPING, casts_down, structure
 from jaxninja.check.subject import Subject
-from jaxninja.check.transforms import on_devices, transformations
+from jaxninja.check.transforms import on_devices, second_order, transformations
 from jaxninja.check.trials import Scene
 from jaxninja.rule import Rule
 
@@ -155,7 +162,18 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
         low_precision(session, scene, setting)
         on_devices(session, scene, setting)
     else:
+        session.transformations.append("jit")
         session.skip("transformations beyond jit, bfloat16: level full has them")
+        if session.suspects_second_order:
+            _second_derivatives(session, scene, args, y)
+
+
+def _second_derivatives(session: Session, scene: Scene, args, y) -> None:
+    """Where a residual carries no derivative, second ones are likely to be wrong."""
+    rng = generator(session, 2)
+    with jax.enable_x64(True):
+        wide = cast(args, "float64")
+        second_order(session, scene, wide, cotangents.ordinary(y, rng))
 
 
 def _explain_roles(session: Session) -> None:

@@ -54,7 +54,7 @@ def difference(got, expected, tolerance) -> Difference:
     both = known & finite
     error = np.zeros(got.shape)
     error[both] = np.abs(got[both] - expected[both])
-    excess = np.where(known & ~finite, np.inf, error - tolerance)
+    excess = np.where(both, error - tolerance, np.where(known, np.inf, -np.inf))
     worst = np.unravel_index(np.argmax(excess), got.shape)
     ok = bool(excess[worst] <= 0)
     bad = "" if ok else ("value" if finite[worst] else "nan")

@@ -53,6 +53,7 @@ def proof_tolerance(scale, ordinary: float, moved, unit_off: float) -> np.ndarra
         moved: change of the true gradient when inputs move by a float32 rounding.
         unit_off: unit round-off of the rule's own arithmetic.
     """
+    scale = _finite_scale(scale)
     coarser = unit_off / unit("float64")
     floor = FLOOR * coarser * max(_top(scale), ordinary)
     relative = PROOF if coarser == 1 else TERMS * unit_off
@@ -62,9 +63,14 @@ def proof_tolerance(scale, ordinary: float, moved, unit_off: float) -> np.ndarra
 
 def run_tolerance(scale, ordinary: float, moved, autodiff_error, dtype) -> np.ndarray:
     """In the run dtype: autodiff's error, the condition, a few units of the terms."""
-    u = unit(dtype)
+    scale, u = _finite_scale(scale), unit(dtype)
     terms = TERMS * u * (scale + max(_top(scale), ordinary) / 8)
     return terms + AUTODIFF * _top(autodiff_error) + MOVED * _top(moved)
+
+
+def _finite_scale(scale) -> np.ndarray:
+    """0 inf among the terms says nothing; the largest known scale stands in."""
+    return np.where(np.isfinite(scale), scale, _top(scale))
 
 
 def _top(values) -> float:

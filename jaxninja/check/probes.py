@@ -2,7 +2,8 @@
 
 A vector-Jacobian product is linear in its cotangent, whatever the forward:
 
-    bwd(0) = 0,   bwd(-g) = -bwd(g),   bwd(a g) = a bwd(g),   bwd(g + h) = bwd(g) + bwd(h)
+    bwd(0) = 0              bwd(-g) = -bwd(g)
+    bwd(a g) = a bwd(g)     bwd(g + h) = bwd(g) + bwd(h)
 
 so each broken law has a name, even where the truth is unknown.
 """
@@ -12,14 +13,16 @@ import re
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 
 from jaxninja.check import cotangents
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.interpret import equations, holds_rule
 from jaxninja.check.judge import proof_tolerance
-from jaxninja.check.leaves import cast, cotangent, float_leaves
+from jaxninja.check.leaves import cast, cotangent, float_leaves, with_floats
 from jaxninja.check.programs import rule_of
 from jaxninja.check.session import Session
 from jaxninja.check.subject import Subject
@@ -95,14 +98,12 @@ def repeats(session: Session, scene: Scene, args: tuple, y: list) -> None:
         same = all(map(_same_bits, first, second))
         texts = [_traced(scene.subject, args, dy) for _ in range(2)]
     if not same:
-        text = (
-            "two calls of the rule on the same inputs differ: it is not deterministic"
-        )
+        text = "two calls of the rule on the same inputs give two results"
         session.find("E-NONDET", text, where)
     elif texts[0] != texts[1]:
         text = (
-            "two traces of the rule differ: something random or a global of Python goes "
-            "into it; pass it as an argument (a PRNG key, for one)"
+            "two traces of the rule differ: something random or a global of Python "
+            "goes into it; pass it as an argument (a PRNG key, for one)"
         )
         session.find("E-NONDET", text, where)
 
@@ -201,6 +202,7 @@ def lints(session: Session, scene: Scene, args: tuple) -> None:
             text += "tracer and raises; pass it as an ordinary argument"
             session.find("W-NONDIFFARRAY", text, subject.where)
     jaxpr = jax.make_jaxpr(lambda *a: float_leaves(subject.fwd(a)[0]))(*args).jaxpr
+    _stopped(session, scene, args)
     if holds_rule(jaxpr):
         names = dict.fromkeys(map(_rule_name, equations(jaxpr)))
         called = ", ".join(name for name in names if name)
@@ -209,6 +211,30 @@ def lints(session: Session, scene: Scene, args: tuple) -> None:
             "jvp of grad raise: call the plain function in fwd"
         )
         session.find("W-FWDSELF", text, subject.where)
+
+
+def _stopped(session: Session, scene: Scene, args: tuple) -> None:
+    """A float residual without a derivative: stop_gradient, or a step function."""
+    subject, floats = scene.subject, [jnp.asarray(a) for a in float_leaves(args)]
+
+    def slopes(v):
+        def residuals(*floats):
+            return float_leaves(subject.fwd(with_floats(args, floats))[1])
+
+        return jax.jvp(residuals, floats, v)[1]
+
+    try:
+        jaxpr = jax.make_jaxpr(slopes)(floats).jaxpr
+    except TypeError:  # fwd calls a function with a custom VJP; W-FWDSELF says so
+        return
+    reached = set(jaxpr.invars)
+    for eqn in jaxpr.eqns:
+        if any(not isinstance(v, Literal) and v in reached for v in eqn.invars):
+            reached.update(eqn.outvars)
+    residuals = float_leaves(jax.eval_shape(subject.fwd, args)[1])
+    for leaf, slope in zip(residuals, jaxpr.outvars, strict=True):
+        if leaf.size and (isinstance(slope, Literal) or slope not in reached):
+            session.suspects_second_order = True
 
 
 def _rule_name(eqn) -> str | None:

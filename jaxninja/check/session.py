@@ -51,6 +51,7 @@ class Session:
     transformations: list[str] = field(default_factory=list)
     residuals: Residuals | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
+    suspects_second_order: bool = False
     nones: set[str] = field(default_factory=set)
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:

@@ -50,10 +50,12 @@ def _accepted_by_jax(subject: Subject, args: tuple) -> None:
     def f(*floats):
         return float_leaves(subject.op(*with_floats(args, floats)))
 
+    def gradient(*floats):
+        y, pull = jax.vjp(f, *floats)
+        return pull(y)
+
     with running(f"the rule of {subject.name} under jax.vjp"):
-        jax.eval_shape(
-            lambda *floats: (lambda y, pull: pull(y))(*jax.vjp(f, *floats)), *floats
-        )
+        jax.eval_shape(gradient, *floats)
 
 
 def _nones(subject: Subject, raw, args: tuple) -> list[str]:

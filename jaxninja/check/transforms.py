@@ -1,8 +1,8 @@
 """The rule under JAX's transformations, against the truth of each example alone.
 
-A rule that is right in a plain call can be wrong or refuse under vmap, where its
-residuals may have no batch axis while its cotangent has; under scan and remat, where
-fwd is traced apart from bwd; and in second derivatives, which differentiate fwd and bwd.
+A rule that is right in a plain call can be wrong or refuse under vmap, where residuals
+may have no batch axis while the cotangent has one; under scan and remat, where fwd
+is traced apart from bwd; and in second derivatives, which differentiate fwd and bwd.
 """
 
 import itertools
@@ -43,10 +43,7 @@ def transformations(session: Session, scene: Scene, setting: Setting) -> None:
         draws = [cast(args, "float64") for args in draws]
         for name, run, examples in _all(scene, draws, dys):
             _one(session, scene, name, run, examples)
-        if session.options.higher_order:
-            _second_order(session, scene, draws[0], dys)
-        else:
-            session.skip("second derivatives: declared higher_order=False")
+        second_order(session, scene, draws[0], dys[0])
 
 
 def on_devices(session: Session, scene: Scene, setting: Setting) -> None:
@@ -162,8 +159,11 @@ def _one(session: Session, scene: Scene, name: str, run, examples) -> None:
                 return
 
 
-def _second_order(session: Session, scene: Scene, args, dys) -> None:
+def second_order(session: Session, scene: Scene, args, dy) -> None:
     """Hessian-vector products and gradients of gradients, against the plain forward."""
+    if not session.options.higher_order:
+        session.skip("second derivatives: declared higher_order=False")
+        return
     rng = np.random.default_rng([session.options.seed, 0x48])
     floats = float_leaves(args)
     v = [rng.standard_normal(np.shape(a)).astype(a.dtype) for a in floats]
@@ -172,12 +172,12 @@ def _second_order(session: Session, scene: Scene, args, dys) -> None:
     ways = {"hvp": _forward_over_reverse, "grad of grad": _reverse_over_reverse}
     for name, way in ways.items():
         try:
-            expected = jax.jit(way(plain, args, dys[0]))(floats, v)
+            expected = jax.jit(way(plain, args, dy))(floats, v)
         except Exception:
             session.skip(f"{name}: JAX cannot differentiate the plain forward twice")
             continue
         try:
-            got = jax.jit(way(pull, args, dys[0]))(floats, v)
+            got = jax.jit(way(pull, args, dy))(floats, v)
         except Exception as error:
             _refused(session, scene, name, error)
             continue
