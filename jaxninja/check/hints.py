@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxninja.check.evidence import Evidence, Hint
 from jaxninja.check.hints_leaves import relation
+from jaxninja.check.hints_pairs import pairs
 from jaxninja.check.hints_paths import Reference, derivation, paths, told
 from jaxninja.check.hints_probes import VAGUE, probes
 from jaxninja.check.hints_problem import Problem, problems
@@ -21,6 +22,7 @@ from jaxninja.check.hints_repair import Mend, repair
 from jaxninja.check.hints_source import return_place
 
 SHORT = 0.3  # seconds for the edit of a bug that has a name already
+TRIES = 3
 SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
 
 
@@ -38,9 +40,17 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
     with jax.enable_x64(True), np.errstate(all="ignore"):
         for problem in problems(evidence):
             if problem.wrong:
-                fresh = problem.on(evidence.resample(SEED))
-                return _hints(problem, fresh, deadline)
+                return _hints(problem, _fresh(problem, evidence), deadline)
     return []
+
+
+def _fresh(problem: Problem, evidence: Evidence) -> Problem:
+    """A sample that was not looked at, on which the same leaves are wrong if any is."""
+    for seed in range(SEED, SEED + TRIES):
+        fresh = problem.on(evidence.resample(seed))
+        if problem.wrong <= fresh.wrong:
+            break
+    return fresh
 
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
@@ -52,12 +62,18 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     until = min(deadline, time.monotonic() + SHORT) if clear else deadline
     mends = [] if problem.program is None else repair(problem, fresh, until)
     if clear:
-        told = [_mended(problem, mend) for mend in mends[1:2]]
+        told = [_mended(problem, fresh, mend) for mend in mends[1:2]]
         return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
-    told = [_mended(problem, mend) for mend in mends[:2]]
+    told = [_mended(problem, fresh, mend) for mend in mends[:2]]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
         return [_joined(problem, by_path[0], mends), *told[1:], *vague]
+    if not told and not by_path and problem.program is not None:
+        told = [
+            _twice(problem, fresh, *both)
+            for both in [pairs(problem, fresh, deadline)]
+            if both
+        ]
     return [*told, *by_path, *vague]
 
 
@@ -85,6 +101,15 @@ def _derived(problem: Problem, leaves: str, mend: Mend) -> Hint:
         f"backward of {spot}: {mend.edit.text}."
     )
     return _hint(problem, min(mend.leaves), sentence, mend.edit.kind)
+
+
+def _twice(problem: Problem, fresh: Problem, first: Mend, second: Mend) -> Hint:
+    one = _mended(problem, fresh, first)
+    sentence = (
+        f"{_leaves(problem, first.leaves)}: exact on a fresh sample after two edits: "
+        f"{_edit(first)}; and {_edit(second)}."
+    )
+    return replace(one, sentence=sentence, edit=f"{_edit(first)}; {_edit(second)}")
 
 
 def _reference(problem: Problem) -> Reference | None:
@@ -115,7 +140,10 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
         return None
     again = probes(fresh, reference) if fresh.wrong else None
     sentence, kind = found
-    if again is None or again[1] != kind:
+    same = again is not None and again[1] == kind
+    if kind == "cotangent" and again is not None:
+        same = again[0] == sentence
+    if not same:
         return _hint(problem, min(problem.wrong), _softer(sentence), kind, False)
     return _hint(problem, min(problem.wrong), sentence, kind)
 
@@ -158,7 +186,7 @@ def _edit(mend: Mend) -> str:
     return f"{where}: {mend.subject}: {mend.edit.text}"
 
 
-def _mended(problem: Problem, mend: Mend) -> Hint:
+def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
     verb = "is" if len(mend.leaves) == 1 else "are"
     where = str(mend.where) if mend.where else None
     sentence = (
@@ -166,4 +194,6 @@ def _mended(problem: Problem, mend: Mend) -> Hint:
         f"edit, of {mend.subject}: {mend.edit.text}."
     )
     leaf = problem.sample.names[min(mend.leaves)]
-    return Hint(sentence, mend.edit.kind, True, where, _edit(mend), leaf)
+    proved = mend.leaves <= fresh.wrong  # else the edit was not put to the test there
+    sentence = sentence if proved else _softer(sentence)
+    return Hint(sentence, mend.edit.kind, proved, where, _edit(mend), leaf)

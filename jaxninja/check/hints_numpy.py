@@ -13,17 +13,29 @@ from scipy import special
 
 from jaxninja.check.hints_indexing import gather, scatter
 
+INDEXING = (
+    *("gather", "scatter", "scatter-add", "scatter_add", "scatter-mul", "scatter_mul"),
+)
+LONG = 4096  # indices, or multiplications, from which NumPy's loops are the slower
+
 
 def run(eqn, operands) -> list:
     """Outputs of one equation on NumPy operands."""
-    twin = TWINS.get(eqn.primitive.name)
-    if twin is None:
+    name = eqn.primitive.name
+    twin = TWINS.get(name)
+    long = name in INDEXING and np.size(operands[1]) > LONG
+    if twin is None or long:
         return _bound(eqn, operands)
     out = twin(eqn.params, *operands)
     return out if isinstance(out, list) else [out]
 
 
 def _bound(eqn, operands) -> list:
+    """Outputs by JAX itself, on operands of the traced types only: XLA trusts them."""
+    for var, operand in zip(eqn.invars, operands, strict=True):
+        same = getattr(operand, "dtype", None) == var.aval.dtype
+        if not same or np.shape(operand) != var.aval.shape:
+            raise TypeError(f"{eqn.primitive.name} of another type than it was traced")
     out = eqn.primitive.bind(*operands, **eqn.params)
     outs = out if eqn.primitive.multiple_results else [out]
     return [np.asarray(o) if hasattr(o, "dtype") and _plain(o) else o for o in outs]
@@ -70,7 +82,8 @@ def _dot_general(params, a, b):
     kept = [name_a[i] for i in (*ba, *free_a)] + [name_b[j] for j in free_b]
     order = {name: k for k, name in enumerate(dict.fromkeys(name_a + name_b))}
     short = [[order[n] for n in names] for names in (name_a, name_b, kept)]
-    return np.einsum(a, short[0], b, short[1], short[2])
+    large = np.size(a) * np.size(b) > LONG**2
+    return np.einsum(a, short[0], b, short[1], short[2], optimize=large)
 
 
 def _select_n(params, which, *cases):

@@ -65,18 +65,16 @@ class Problem:
         return close(value, self.expected[leaf], self.floor)
 
     def mends(self, results: Sequence) -> frozenset[int]:
-        """The leaves that `results` gets right, if it spoils none that were right."""
-        good = frozenset(
-            k for k in self.wrong if close(results[k], self.expected[k], self.floor)
+        """The leaves that `results` gets right, but none if it spoils another."""
+        right = frozenset(
+            k
+            for k, result in enumerate(results)
+            if (result is self.got[k] and k not in self.wrong) or self.right(k, result)
         )
-        if not good:
-            return good
-        kept = all(
-            results[k] is self.got[k] or close(results[k], self.expected[k], self.floor)
-            for k in range(len(results))
-            if k not in self.wrong
+        spoilt = any(
+            k not in right and k not in self.wrong for k in range(len(results))
         )
-        return good if kept else frozenset()
+        return frozenset() if spoilt else right
 
     def called(self, dy) -> list[np.ndarray]:
         """The rule's gradients for another cotangent, by calling it."""
@@ -124,9 +122,12 @@ class Problem:
 
 
 def close(value, expected: np.ndarray, floor: float = 0.0) -> bool:
-    """Equality up to float64 rounding of the largest entry; NaN equals nothing."""
+    """Equality up to float64 rounding of the largest entry, where that is finite."""
     if np.shape(value) != expected.shape:
         return False
+    value, finite = np.asarray(value), np.isfinite(expected)
+    if not finite.all():
+        value, expected = value[finite], expected[finite]
     scale = float(np.abs(expected).max(initial=0))
     gap = float(np.abs(np.subtract(value, expected)).max(initial=0))
     return gap <= EXACT * scale + floor

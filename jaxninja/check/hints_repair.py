@@ -68,19 +68,30 @@ class Search:
                 break
         return _ranked(found)
 
+    def first(self, target: frozenset[int]) -> Mend | None:
+        """The first cheap edit that makes the whole target right."""
+        for phase in (self.scales, self.structural):
+            for edit in phase(target):
+                mend = self.judged(edit, target)
+                if mend is not None or time.monotonic() > self.deadline:
+                    return mend
+        return None
+
     def judged(self, edit: Edit, target: frozenset[int]) -> Mend | None:
         """The edit as a mend, if it makes the target right on both samples."""
         for problem in (self.problem, self.fresh):
-            fixed = self.tried(problem, edit)
-            if not target <= fixed & problem.wrong | (target - problem.wrong):
+            if not target <= self.tried(problem, edit):
                 return None
+        return self.mend(edit, target)
+
+    def mend(self, edit: Edit, target: frozenset[int]) -> Mend:
         index = self.step_of(edit.slot)
         where = self.problem.place_of(index) if index is not None else None
         where = where or return_place(self.problem.subject.source)
         return Mend(edit, target, where, self.name(edit.slot))
 
     def tried(self, problem: Problem, edit: Edit) -> frozenset[int]:
-        """The leaves that the edit mends on a sample."""
+        """The leaves that are right on a sample when the edit is made."""
         try:
             with np.errstate(all="ignore"):
                 value = edit.make(problem.values)

@@ -74,6 +74,13 @@ def norm_two_mistakes(res, dy):
     return -dx, dgamma, dbeta / dy.shape[0]
 
 
+def norm_two_in_one(res, dy):
+    g = dy * res.gamma
+    mean_gx = (g * res.xhat).sum(-1, keepdims=True)
+    dx = res.rstd * (g + g.mean(-1, keepdims=True) - res.xhat * mean_gx)
+    return dx, (dy * res.xhat).sum(0), dy.sum(0)
+
+
 def linear(x, w, b):
     return x @ w + b
 

@@ -5,6 +5,7 @@ sign of one equation of a right backward, whichever it is.
 """
 
 import inspect
+from dataclasses import replace
 from functools import wraps
 
 import hint_slips as slips
@@ -104,6 +105,32 @@ def test_explains_each_wrong_leaf(x64):
     )
     kinds = {hint.leaf: hint.kind for hint in found[:2]}
     assert kinds == {"x": "sign", "beta": "ratio"}
+
+
+def test_two_mistakes_in_one_gradient(x64):
+    first = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_two_in_one, NORM))[
+        0
+    ]
+    assert first.verified
+    assert "mean in place of sum" in first.edit
+    assert "- in place of +" in first.edit
+
+
+def test_an_edit_that_no_fresh_sample_tests_only_looks_right(x64):
+    slip = next(s for s in SLIPS if s.bwd is slips.linear_mean)
+    given = of(slip)
+    subject = Subject(slip.plain, slip.fwd, slip.bwd)
+
+    def without_rows(seed):  # dw is zero on it, whatever it is divided by
+        drawn = sample(subject, slip.shapes, seed)
+        still = jax.tree.map(jnp.zeros_like, drawn.dy)
+        zeros = tuple(np.zeros_like(e) for e in drawn.expected)
+        return replace(drawn, dy=still, got=zeros, expected=zeros)
+
+    hints = diagnose(replace(given, resample=without_rows))
+    assert hints
+    assert not any(hint.verified for hint in hints)
+    assert all("looks like" in hint.sentence for hint in hints)
 
 
 def test_numpy_backward_is_named_from_outside(x64):
