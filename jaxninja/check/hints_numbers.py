@@ -31,8 +31,8 @@ def constant_name(value: float, lengths: dict[int, str]) -> str | None:
 def _positive(value: float, lengths: dict[int, str]) -> str | None:
     table = {"1": 1.0, "2": 2.0, "1/2": 0.5, "0": 0.0}
     for n, name in lengths.items():
-        table[name] = n
-        table[f"1/{name}"] = 1 / n
+        table |= {name: n, f"1/{name}": 1 / n}
+    for n, name in lengths.items():
         table[f"n/(n-1), n = {name}"] = n / (n - 1)
         table[f"(n-1)/n, n = {name}"] = (n - 1) / n
         table[f"1/({name} - 1)"] = 1 / (n - 1)

@@ -112,7 +112,7 @@ def test_two_mistakes_in_one_gradient(x64):
         0
     ]
     assert first.verified
-    assert "mean in place of sum" in first.edit
+    assert "1/xhat.shape[1]" in first.edit  # or mean in place of sum: the same
     assert "- in place of +" in first.edit
 
 
