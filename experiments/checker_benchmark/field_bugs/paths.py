@@ -1,4 +1,4 @@
-"""Class B, first half: a path, a factor or a sign of the algebra."""
+"""Class B: a path, a factor or a sign of the algebra."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -140,70 +140,10 @@ def square_bwd(res, dy):
     return (dy * x,)
 
 
-def softmax(x):
-    return right.softmax(x)
-
-
-def softmax_diagonal_bwd(res, dy):
-    (x,) = res
-    p = right.softmax(x)
-    return (dy * p * (1 - p),)
-
-
-def softmax_doubled_bwd(res, dy):
-    (x,) = res
-    p = right.softmax(x)
-    return (2 * p * (dy - (dy * p).sum(-1, keepdims=True)),)
-
-
-def softmax_plus_bwd(res, dy):
-    (x,) = res
-    p = right.softmax(x)
-    return (p * (dy + (dy * p).sum(-1, keepdims=True)),)
-
-
-def softmax_over_bwd(res, dy):
-    (x,) = res
-    p = right.softmax(x)
-    return (p * (dy - (p / dy).sum(-1, keepdims=True)),)
-
-
-def silu(x):
-    return x * lax.logistic(x)
-
-
-def silu_bwd(res, dy):
-    (x,) = res
-    e = jnp.exp(-x)
-    return (dy * (1 + e + x * e / (1 + e) ** 2),)  # the sum lacks its brackets
-
-
-def sigmoid(x):
-    return lax.logistic(x)
-
-
-def sigmoid_bwd(res, dy):
-    (x,) = res
-    s = lax.logistic(x)
-    return (dy * (s - (1 - s)),)
-
-
-def gelu(x):
-    return 0.5 * x * (1 + lax.erf(x / jnp.sqrt(2)))
-
-
-def gelu_bwd(res, dy):
-    (x,) = res
-    c = 0.7978845608028654
-    t = jnp.tanh(c * (x + 0.044715 * x**3))
-    inner = c * (1 + 3 * 0.044715 * x**2)
-    return (dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner),)
-
-
 ROWS = "N=3 D=5 | N=4 D=4"
 
 
-def _rows(thread, kind, said, plain, bwd, *shapes, truth):
+def rows(thread, kind, said, plain, bwd, *shapes, truth):
     example = normal(*(shapes or ("N D",)), mean=0.4, std=1.1)
     return bug(
         thread, kind, said, plain, saving(plain), bwd, example, ROWS, truth=truth
@@ -211,7 +151,7 @@ def _rows(thread, kind, said, plain, bwd, *shapes, truth):
 
 
 BUGS = (
-    _rows(
+    rows(
         "facebookresearch/CrypTen#143",
         "B1",
         "The input's gradient took the batch's mean and variance for constants.",
@@ -220,7 +160,7 @@ BUGS = (
         *("N D", "D", "D"),
         truth="term",
     ),
-    _rows(
+    rows(
         "karpathy/llm.c#763",
         "B2",
         "An RMSNorm backward left out the weight; it took days to find.",
@@ -229,7 +169,7 @@ BUGS = (
         *("N D", "D"),
         truth="factor",
     ),
-    _rows(
+    rows(
         "NVIDIA/Megatron-LM#6859",
         "B2",
         "The variance term of RMSNorm's gradient had the weight twice.",
@@ -238,7 +178,7 @@ BUGS = (
         *("N D", "D"),
         truth="factor",
     ),
-    _rows(
+    rows(
         "linkedin/Liger-Kernel#74",
         "B10",
         "Gemma's norm multiplies by one plus the weight, the kernel by the weight.",
@@ -247,7 +187,7 @@ BUGS = (
         *("N D", "D"),
         truth="term",
     ),
-    _rows(
+    rows(
         "NVIDIA-NeMo/Automodel#2428",
         "B2",
         "The backward took it for granted that the soft target sums to one.",
@@ -256,7 +196,7 @@ BUGS = (
         *("N D", "N D"),
         truth="factor",
     ),
-    _rows(
+    rows(
         "chalk-lab/Mooncake.jl#1195",
         "B3",
         "copysign's derivative lost the sign of its first argument.",
@@ -265,7 +205,7 @@ BUGS = (
         *("N D", "N D"),
         truth="factor",
     ),
-    _rows(
+    rows(
         "jax-ml/jax#3213",
         "B3",
         "The documentation's example of a custom rule had a wrong sign.",
@@ -274,7 +214,7 @@ BUGS = (
         *("N D", "N D"),
         truth="sign",
     ),
-    _rows(
+    rows(
         "JuliaDiff/ChainRules.jl#74",
         "B7",
         "hypot's two derivatives were exchanged, in the rule and in its test.",
@@ -283,7 +223,7 @@ BUGS = (
         *("N D", "N D"),
         truth="swap",
     ),
-    _rows(
+    rows(
         "getkeops/keops#155",
         "B7",
         "The two terms of the derivative of atan2 were exchanged.",
@@ -292,7 +232,7 @@ BUGS = (
         *("N D", "N D"),
         truth="swap",
     ),
-    _rows(
+    rows(
         "EnzymeAD/Enzyme-JAX#2066",
         "B3",
         "The minus sign of atan2's derivative was in the wrong place.",
@@ -312,68 +252,12 @@ BUGS = (
         "D=4 | D=3",
         truth="sign",
     ),
-    _rows(
+    rows(
         "jax-ml/jax#29485",
         "B4",
         "A documented gradient of x squared was x, not twice x.",
         square,
         square_bwd,
         truth="ratio",
-    ),
-    _rows(
-        "SebLague/Neural-Network-Experiments#5",
-        "B1",
-        "Softmax was differentiated as if each output had one input.",
-        softmax,
-        softmax_diagonal_bwd,
-        truth="term",
-    ),
-    _rows(
-        "markroxor/fromscratchtoml#65",
-        "B4",
-        "The gradient of softmax was off by a factor of two.",
-        softmax,
-        softmax_doubled_bwd,
-        truth="ratio",
-    ),
-    _rows(
-        "harvard-edge/cs249r_book#2046",
-        "D12",
-        "A plus for the minus in softmax's backward survived the course's tests.",
-        softmax,
-        softmax_plus_bwd,
-        truth="sign",
-    ),
-    _rows(
-        "harvard-edge/cs249r_book#2056",
-        "D12",
-        "A division by the cotangent went unnoticed, since the tests' was ones.",
-        softmax,
-        softmax_over_bwd,
-        truth="factor",
-    ),
-    _rows(
-        "chelsea0x3b/dfdx#915",
-        "B10",
-        "The numerator of SiLU's derivative lacked its brackets.",
-        silu,
-        silu_bwd,
-        truth="term",
-    ),
-    _rows(
-        "sausheong/gonn#8",
-        "B10",
-        "The sigmoid's derivative was written s - (1 - s) for s (1 - s).",
-        sigmoid,
-        sigmoid_bwd,
-        truth="factor",
-    ),
-    _rows(
-        "NVIDIA/TileGym#197",
-        "B10",
-        "GELU by erf got the tanh formula (here: its derivative); tolerances hid it.",
-        gelu,
-        gelu_bwd,
-        truth="function",
     ),
 )
