@@ -16,6 +16,7 @@ RESUMABLE = {
     "eval_every",
     "checkpoint_every",
     "keep",
+    "keep_best",
     "check_grads",
     "samples",
 }
@@ -55,7 +56,8 @@ class TrainConfig:
         log_every: steps between lines of metrics.jsonl.
         eval_every: steps between validation losses (with the running statistics).
         checkpoint_every: steps between checkpoints.
-        keep: checkpoints to keep, beside the best one.
+        keep: checkpoints to keep, the last ones.
+        keep_best: keep the checkpoint of the least validation loss as well.
         check_grads: compare the route's gradients with autodiff's at this many steps.
         samples: items to invent at the end.
     """
@@ -84,6 +86,7 @@ class TrainConfig:
     eval_every: int = 10_000
     checkpoint_every: int = 10_000
     keep: int = 2
+    keep_best: bool = True
     check_grads: int = 0
     samples: int = 20
 

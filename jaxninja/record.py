@@ -44,15 +44,16 @@ class Record:
         improved = False
         if evaluates or self._due(config.log_every):
             improved = self._write_line(self._validate() if evaluates else None)
-        if improved or self._due(config.checkpoint_every):
+        if (improved and config.keep_best) or self._due(config.checkpoint_every):
             self.save()
-        if improved:
+        if improved and config.keep_best:
             folder.mark_best(run.path, run.step)
 
     def restore_best(self) -> None:
         """Mark this checkpoint as best if a crash came between saving and marking."""
         run = self.run
-        if run.metrics and run.metrics[-1]["step"] == run.step:
+        at_a_line = bool(run.metrics) and run.metrics[-1]["step"] == run.step
+        if run.config.keep_best and at_a_line:
             best = min(map(_loss, run.metrics))
             if _loss(run.metrics[-1]) == best < math.inf:
                 folder.mark_best(run.path, run.step)

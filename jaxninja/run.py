@@ -124,13 +124,17 @@ class Run:
         return sum(item not in known for item in items)
 
 
-def load(path: str | Path) -> Run:
-    """A run from its folder, at its last checkpoint; see `read` for the errors."""
-    return read(Path(path))[0]
+def load(path: str | Path, at: str = "last") -> Run:
+    """A run from its folder; see `read` for the arguments and errors."""
+    return read(Path(path), at)[0]
 
 
-def read(path: Path) -> tuple[Run, dict[str, Any]]:
-    """A run at its last checkpoint, and the checkpoint's metadata.
+def read(path: Path, at: str = "last") -> tuple[Run, dict[str, Any]]:
+    """A run at one of its checkpoints, and that checkpoint's metadata.
+
+    Args:
+        path: the run folder.
+        at: `last`, or `best` for the checkpoint of the least validation loss.
 
     Raises:
         RunError: there is no run, or it has no checkpoint yet.
@@ -139,21 +143,28 @@ def read(path: Path) -> tuple[Run, dict[str, Any]]:
     description = read_description(path)
     config = TrainConfig.from_dict(description["config"])
     vocabulary = Vocabulary(tuple(description["vocabulary"]))
-    latest = folder.latest_checkpoint(path)
-    if latest is None:
-        raise RunError(
-            f"{path} has no checkpoint yet: nothing was saved before it ended"
-        )
+    chosen = _checkpoint(path, at)
     like = jax.eval_shape(
         lambda: steps.init_state(config, config.model(len(vocabulary)))
     )
-    state, metadata = checkpoint.load(latest, like)
+    state, metadata = checkpoint.load(chosen, like)
     checkpoint.check_config(metadata["config"], description["config"], RESUMABLE)
     metrics = folder.read_metrics(path / "metrics.jsonl")
     result = path / "result.json"
     ended = json.loads(result.read_text()) if result.exists() else None
     run = Run(path, config, vocabulary, state, metadata["step"], metrics, ended)
     return run, metadata
+
+
+def _checkpoint(path: Path, at: str) -> Path:
+    choices = {"last": folder.latest_checkpoint, "best": folder.best_checkpoint}
+    if at not in choices:
+        raise RunError(f"at is {at!r}, expected last or best")
+    chosen = choices[at](path)
+    if chosen is None:
+        which = "" if at == "last" else "best "
+        raise RunError(f"{path} has no {which}checkpoint: none was saved")
+    return chosen
 
 
 def read_description(path: Path) -> dict[str, Any]:

@@ -80,8 +80,15 @@ def test_the_best_checkpoint_is_the_one_of_the_least_val_loss(small):
     run = jaxninja.train(small, progress=QUIET)
     scored = [m for m in lines(run) if m["val_loss"] is not None]
     best = min(scored, key=lambda m: m["val_loss"])
-    _, metadata = checkpoint.load_tensors(folder.best_checkpoint(run.path))
-    assert metadata["step"] == best["step"]
+    assert jaxninja.load(run.path, "best").step == best["step"]
+    assert jaxninja.load(run.path).step == small.steps
+
+
+def test_the_best_checkpoint_is_an_option(small):
+    run = jaxninja.train(dataclasses.replace(small, keep_best=False), progress=QUIET)
+    assert folder.best_checkpoint(run.path) is None
+    with pytest.raises(RunError, match="has no best checkpoint"):
+        jaxninja.load(run.path, "best")
 
 
 def test_a_loaded_run_is_the_trained_one(small):
@@ -222,9 +229,8 @@ def test_one_lost_item_would_be_noticed(lost, small):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(number, small, tmp_path):
     config = dataclasses.replace(small, steps=10**9, name="long")
-    arguments = [
-        f"--{k.replace('_', '-')}={v}" for k, v in config.to_dict().items() if v
-    ]
+    given = {k: v for k, v in config.to_dict().items() if v and k != "keep_best"}
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     command = [sys.executable, "-m", "jaxninja.cli", "train", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         metrics = tmp_path / "runs" / "long" / "metrics.jsonl"

@@ -10,17 +10,19 @@ from jaxninja.run import load
 
 @dataclass(frozen=True)
 class Eval:
-    """Mean losses in nats of a run's last checkpoint."""
+    """Mean losses in nats of a run."""
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder."""
+    at: Literal["last", "best"] = "last"
+    """The last checkpoint, or the one of the least validation loss."""
     bn: Literal["calibrated", "running"] = "calibrated"
     """Batchnorm's statistics: over the whole training set, or those of the training."""
 
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Eval, prog="jaxninja eval", args=args)
-    run = load(options.run)
+    run = load(options.run, options.at)
     losses = run.losses(options.bn)
     print(f"{run.path} at step {run.step:,}, batchnorm {options.bn}")
     for name, part in run.dataset.parts.items():

@@ -10,7 +10,7 @@ from jaxninja.run import load
 
 @dataclass(frozen=True)
 class Sample:
-    """Invent items with a run's last checkpoint."""
+    """Invent items with a run."""
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder."""
@@ -24,13 +24,15 @@ class Sample:
     """What every item begins with."""
     seed: int = 0
     """Of the draws."""
+    at: Literal["last", "best"] = "last"
+    """The last checkpoint, or the one of the least validation loss."""
     bn: Literal["calibrated", "running"] = "calibrated"
     """Batchnorm's statistics: over the whole training set, or those of the training."""
 
 
 def main(args: list[str]) -> int:
     o = tyro.cli(Sample, prog="jaxninja sample", args=args)
-    run = load(o.run)
+    run = load(o.run, o.at)
     items = run.sample(o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn)
     print("\n".join(items))
     print(f"{run.new(items)} of {len(items)} are not in the data")
