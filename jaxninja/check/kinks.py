@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.domain import kind_of
+from jaxninja.check.leaves import cast, unit
 from jaxninja.check.programs import truth_of
 from jaxninja.check.trials import Scene, Tried
 
@@ -22,13 +23,13 @@ def is_subgradient(scene: Scene, tried: Tried, index: int) -> bool:
     trial = tried.trials[index]
     if difference(trial.got, trial.expected, trial.tolerance).ok:
         return False
-    if trial.dtype != "float64" or not np.isfinite(trial.got).all():
+    if not np.isfinite(trial.got).all():
         return False
     near = np.stack([gradients[index] for gradients in _neighbours(scene, tried)])
     near = np.concatenate([near, trial.expected[None]])
     if not np.isfinite(near).all():
         return False
-    slack = 1e-4 * max(float(np.abs(near).max()), 1e-300)
+    slack = max(1e-4, 64 * unit(trial.dtype)) * max(float(np.abs(near).max()), 1e-300)
     return all(
         _within(total(trial.got), np.stack([total(g) for g in near]), slack)
         for total in _totals(trial.got.ndim)
@@ -46,8 +47,9 @@ def _neighbours(scene: Scene, tried: Tried):
 
     for _ in range(NEIGHBOURS):
         with jax.enable_x64(True):
-            args = jax.tree.map(move, tried.args)
-            yield truth_of(scene.subject, args, tried.dy).gradients
+            args = jax.tree.map(move, cast(tried.args, "float64"))
+            dy = cast(tried.dy, "float64")
+            yield truth_of(scene.subject, args, dy).gradients
 
 
 def _totals(ndim: int):

@@ -28,6 +28,8 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
         out = jax.eval_shape(lambda *a: _pair(subject.fwd(a), name), *args)
     y, residuals = out
     findings = _forward(subject, plain, y)
+    if any(finding.code in STOPPING for finding in findings):
+        return findings, []
     raw: list = []
 
     def backward(residuals, floats):
@@ -116,7 +118,10 @@ def _argument(name: str, given, arg, where) -> list[Finding]:
         return [Finding("E-PREFIX", text + "copies it to every one of them", where)]
     try:
         parts = tree.flatten_up_to(given)
+        fits = all(jax.tree.structure(p).num_leaves <= 1 for p in parts)
     except ValueError:
+        parts, fits = [], False
+    if not fits:
         text = f"the cotangent of {name} is {_tree(given)}, {name} is {_tree(arg)}"
         return [Finding("E-TREE", text, where)]
     paths = [
