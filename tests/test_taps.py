@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.ad_checkpoint import checkpoint_name
+from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core.primitives import closed_call_p
 
 from jaxninja.rules import manual
@@ -169,6 +170,18 @@ def test_a_complex_array_has_the_convention_of_jax_grad():
     np.testing.assert_array_equal(grads["z"], jax.grad(after)(z))
 
 
+def test_the_contexts_of_f_hold():
+    """Metadata for XLA is a context that an equation carries, not its parameter."""
+
+    def f(x):
+        with set_xla_metadata(kept="yes"):
+            x = jnp.sin(x)
+        return checkpoint_name(x, "x").sum()
+
+    for g in (f, retain_grads(f), named_values(f)):
+        assert 'kept = "yes"' in jax.jit(g).lower(1.0).as_text()
+
+
 def test_named_values_are_in_the_order_of_f_and_may_be_integers():
     def f(x):
         z = checkpoint_name(x.argsort(), "z")
@@ -300,7 +313,9 @@ def test_cond_has_the_branch_taken(sign, how):
             return checkpoint_name(checkpoint_name(x * 2, "only_up") ** 2, "both").sum()
 
         def down(x):
-            return checkpoint_name(x * 3, "both").sum() * 7
+            return (
+                checkpoint_name(checkpoint_name(x * 3, "only_down"), "both").sum() * 7
+            )
 
         return jax.lax.cond(x.sum() > 0, up, down, x)
 
@@ -312,8 +327,10 @@ def test_cond_has_the_branch_taken(sign, how):
     else:
         _, grads, named = how(retained)(x)
     both, only_up = (1.0, 4 * x) if sign > 0 else (7.0, 0 * x)
+    only_down = 0.0 if sign > 0 else 7.0
     np.testing.assert_array_equal(grads["both"], jnp.full(2, both))
     np.testing.assert_array_equal(grads["only_up"], only_up)
+    np.testing.assert_array_equal(grads["only_down"], jnp.full(2, only_down))
     np.testing.assert_array_equal(named["both"], 4 * x**2 if sign > 0 else 3 * x)
     np.testing.assert_array_equal(named["only_up"], 2 * x if sign > 0 else 0 * x)
 
@@ -602,6 +619,22 @@ def test_a_result_of_checkpoint_name_that_is_dropped(call):
         return (h**2).sum()
 
     refuse(ValueError, r"'h' at .* is lost.*h = checkpoint_name\(h, \"h\"\)", call(f))
+
+
+def test_the_argument_of_checkpoint_name_may_be_used_besides_its_result():
+    def both_used(x):
+        y = checkpoint_name(x * 2, "y")
+        h = y + 1
+        return (checkpoint_name(h, "h") * h).sum()
+
+    def returned(x):
+        total = x.sum()
+        return checkpoint_name(total, "total"), total**2
+
+    _, grads = retain_grads(both_used)(x3())
+    np.testing.assert_array_equal(grads["h"], 2 * x3() + 1)
+    np.testing.assert_array_equal(grads["y"], 4 * x3() + 2)
+    assert retain_grads(returned, has_aux=True)(x3())[1]["total"] == 1
 
 
 def test_outputs_that_do_not_fit():
