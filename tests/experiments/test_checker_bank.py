@@ -11,8 +11,12 @@ from experiments.checker_benchmark import (
     bank,
     field_bugs,
     mutants,
+    ours,
+    peers,
+    run,
     samples,
     surgery,
+    tables,
 )
 from experiments.checker_benchmark.field_bugs import truth
 from jaxninja.rule import Rule
@@ -205,3 +209,46 @@ def test_the_filter_knows_an_equivalent_from_a_mutant():
 def output_edit(rule, change):
     edit = surgery.Edit("test", "output", (0,), change)
     return mutants.Mutant(rule, (edit,), frozenset())
+
+
+def test_the_checker_tells_a_rule_from_its_mutants():
+    """One rule of the tuning half: passed as it is, detected with each slip."""
+    rule = bank.BY_NAME["hardtanh"]
+    assert ours.run(rule, 0, "standard")["verdict"] == "passed"
+    found = [m for m in mutants.subset([rule], 12) if m.order == 1]
+    verdicts = {m.name: ours.run(m.broken(), 0, "standard") for m in found}
+    assert {v["verdict"] for v in verdicts.values()} == {"detected"}
+
+
+def test_the_peers_tell_a_rule_from_a_wrong_one():
+    rule = bank.BY_NAME["hardtanh"]
+    wrong = {m.name: m for m in mutants.candidates(rule)}
+    negated = wrong["hardtanh: gradient negated at output 0"].broken()
+    for peer in (peers.check_grads_64, peers.sum_allclose_32):
+        assert peer(rule) == peers.PASSED
+        assert peer(negated) == peers.DETECTED
+    # a cotangent of ones is its own square: the habitual test cannot see this one
+    squared = wrong["hardtanh: g squared at cotangent 0"].broken()
+    assert peers.sum_allclose_32(squared) == peers.PASSED
+
+
+def test_tables_count_what_was_recorded():
+    about = {"kind": "mutant", "checker": "check_vjp", "order": 1, "seconds": 0.1}
+    about = {**about, "truths": ["sign"], "lines": [7], "double": False}
+    hint = {"kind": "sign", "verified": True, "where": "a.py:7", "edit": None}
+    records = [
+        {**about, "name": "right", "verdict": "detected", "names": [hint]},
+        {**about, "name": "missed", "verdict": "passed", "names": []},
+    ]
+    assert "50.0 % of 2" in tables.detection(records)
+    assert tables.misses(records) == ["mutant: missed: passed"]
+    assert "| single edits | 100.0 % of 1 | 0.0 % of 1 |" in tables.naming(records)
+    wrong = {**hint, "kind": "swap", "verified": False, "where": "a.py:9"}
+    record = {**records[0], "names": [wrong, hint]}
+    assert tables.named(record) == "wrong"
+    assert not tables.right_line(record)
+
+
+def test_an_unknown_peer_is_refused():
+    with pytest.raises(SystemExit, match="'nobody' is unknown; there are: all, none"):
+        run.chosen_checkers(run.Config(peers=("nobody",)))
