@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxninja.cli.rules import residual_bytes
@@ -28,8 +29,10 @@ def test_the_rule_table_is_generated_from_the_rules():
     rows = re.findall(
         r"^\| \[`(\w+)`\].*\| ([\d,]+) \| ([\d,]+) \|$", README, re.MULTILINE
     )
-    expected = [(r.name, *(f"{b:,}" for b in residual_bytes(r))) for r in RULES]
-    assert rows == expected
+    measured = [(r.name, *(f"{b:,}" for b in residual_bytes(r))) for r in RULES]
+    assert [row[:2] for row in rows] == [row[:2] for row in measured]
+    if f"JAX {jax.__version__} " in README:  # another JAX may keep more or less
+        assert rows == measured
 
 
 def test_the_commands_and_links_lead_somewhere():

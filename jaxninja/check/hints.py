@@ -19,6 +19,7 @@ from jaxninja.check.hints_paths import Reference, derivation, paths, told
 from jaxninja.check.hints_probes import VAGUE, probes
 from jaxninja.check.hints_problem import Problem, problems
 from jaxninja.check.hints_repair import Mend, repair
+from jaxninja.check.hints_residuals import residual
 from jaxninja.check.hints_source import return_place
 
 SHORT = 0.3  # seconds for the edit of a bug that has a name already
@@ -65,6 +66,9 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
         told = [_mended(problem, fresh, mend) for mend in mends[1:2]]
         return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
     told = [_mended(problem, fresh, mend) for mend in mends[:2]]
+    packed = None if told else residual(problem, fresh)
+    if packed is not None:
+        told = [_hint(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
         return [_joined(problem, by_path[0], mends), *told[1:], *vague]

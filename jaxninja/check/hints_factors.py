@@ -74,6 +74,20 @@ def term(slot: int, other: int, t: float, text: str, cost: float) -> Edit:
     return Edit(slot, make, text, "term", cost)
 
 
+def mean_term(slot: int, other: int, axis: int, t: float, text: str) -> Edit:
+    """The slot plus t times the mean of another value over an axis."""
+
+    def make(values):
+        return values[slot] + t * spread(values[other], axis)
+
+    return Edit(slot, make, text, "term", 2.4)
+
+
+def spread(value, axis: int) -> np.ndarray:
+    """The mean over an axis, in every entry."""
+    return np.broadcast_to(np.mean(value, axis, keepdims=True), np.shape(value))
+
+
 def multiplied(
     problem: Problem, slot: int, others: Sequence[int], name: Callable[[int], str]
 ) -> Iterator[Edit]:

@@ -13,11 +13,13 @@ import numpy as np
 from jaxninja.check.edits import Edit, structural
 from jaxninja.check.hints_factors import (
     fits,
+    mean_term,
     multiplied,
     newton,
     replaced,
     scaled,
     slope,
+    spread,
     term,
     transposed,
 )
@@ -203,6 +205,7 @@ class Search:
                 yield from replaced(self.problem, index, earlier, self.name)
         for slot in self.slots(target):
             yield from self.terms(slot, every, min(target))
+            yield from self.means(slot, every, min(target))
 
     def terms(self, slot, every, leaf) -> Iterator[Edit]:
         shape = np.shape(self.problem.values[slot])
@@ -220,6 +223,21 @@ class Search:
                 )
                 cost = 2.2 if constant_name(size, self.lengths) else 3.5
                 yield term(slot, other, t, f"{sign} {times}{self.name(other)}", cost)
+
+    def means(self, slot, every, leaf) -> Iterator[Edit]:
+        """The mean of another value over an axis, forgotten."""
+        shape = np.shape(self.problem.values[slot])
+        for other in every:
+            value = self.problem.values[other]
+            alike = _is_float(value) and np.shape(value) == shape
+            for axis in range(len(shape) if alike and self.before(other, slot) else 0):
+                t, misfit = self.slope(slot, spread(value, axis), leaf)
+                known = constant_name(abs(t), self.lengths)
+                if misfit < 1e-5 and t and shape[axis] > 1 and known:
+                    sign = "subtract" if t < 0 else "add"
+                    times = "" if known == "1" else f"{known} * "
+                    text = f"{sign} {times}mean({self.name(other)}, axis={axis})"
+                    yield mean_term(slot, other, axis, t, text)
 
     def available(self) -> list[int]:
         """Every array that an edit may use: inputs first, then intermediate values."""

@@ -59,8 +59,12 @@ def algebra(session: Session, scene: Scene, args: tuple, y: list) -> None:
         truth, _ = scene.truth(args, g)
         plain = _gradients(scene, args, g)
         for code, (text, terms, weight) in laws.items():
-            parts = [[w * a for a in _gradients(scene, args, t)] for w, t in terms]
-            sums = [sum(leaf) for leaf in zip(*parts, strict=True)]
+            parts = [_gradients(scene, args, t) for _, t in terms]
+            with np.errstate(all="ignore"):  # inf - inf is judged below, not here
+                sums = [
+                    sum(w * a for (w, _), a in zip(terms, leaf, strict=True))
+                    for leaf in zip(*parts, strict=True)
+                ]
             leaf = _broken(session, scene, sums, [weight * a for a in plain], truth)
             if leaf and not (code != "E-ZEROCOT" and _has(session, "E-ZEROCOT")):
                 session.find(code, f"{text} (d{leaf})", scene.subject.where)

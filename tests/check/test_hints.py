@@ -107,6 +107,26 @@ def test_explains_each_wrong_leaf(x64):
     assert kinds == {"x": "sign", "beta": "ratio"}
 
 
+def test_a_lost_path_comes_with_the_term_that_it_lacks(x64):
+    slip = next(s for s in SLIPS if s.bwd is slips.norm_lost_mean)
+    first = diagnose(of(slip))[0]
+    assert "lacks the path" in first.sentence
+    assert "subtract mean(" in first.edit
+
+
+def test_residuals_packed_in_another_order(x64):
+    def right(res, dy):
+        sin, cos = res
+        return (dy[0] * cos - dy[1] * sin,)
+
+    def fwd(x):
+        return (jnp.sin(x), jnp.cos(x)), (jnp.cos(x), jnp.sin(x))
+
+    hints = diagnose(evidence(slips.sincos, fwd, right, ((4, 3),)))
+    assert "residuals sin and cos are exchanged" in hints[0].sentence
+    assert hints[0].verified
+
+
 def test_two_mistakes_in_one_gradient(x64):
     first = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_two_in_one, NORM))[
         0
