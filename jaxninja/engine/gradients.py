@@ -1,0 +1,57 @@
+"""The result of a walk: the gradient of every node."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxninja.engine.graph import Node, Tape
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """d output / d node, for every node of a graph; a pytree.
+
+    Look one up by node, by number or by name: `grads[graph.nodes[3]]`, `grads[3]`,
+    `grads["h"]`. A node without influence on the output has gradient zero; a constant,
+    an integer and what is computed from these alone has None.
+
+    Attributes:
+        inner: the gradients inside a step's bodies, by the number of the step.
+    """
+
+    terms: list  # None: zero, or no gradient at all
+    inner: dict[int, Any]
+    values: list
+    tape: Tape = field(metadata={"static": True})
+
+    def __getitem__(self, which: "Node | int | str") -> Any:
+        if isinstance(which, str):
+            which = self._index(which)
+        i = which.index if isinstance(which, Node) else which
+        if not self.tape.active[i]:
+            return None
+        term = self.terms[i]
+        return jnp.zeros_like(self.values[i]) if term is None else term
+
+    def _index(self, name: str) -> int:
+        found = [i for i, n in self.tape.names.items() if n == name]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(sorted(set(self.tape.names.values()))) or "none"
+        count = "no node" if not found else f"{len(found)} nodes"
+        raise KeyError(f"{count} named {name!r}; the names are: {known}")
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    @property
+    def arguments(self) -> Any:
+        """In the structure of the traced function's arguments, one tuple."""
+        tree, places = self.tape.in_tree
+        leaves = [None] * tree.num_leaves
+        for place, i in zip(places, self.tape.arguments, strict=True):
+            leaves[place] = self[i]
+        return jax.tree.unflatten(tree, leaves)
