@@ -106,6 +106,11 @@ class Graph:
             self.tape.active[i],
         )
 
+    def bodies(self, step: int) -> "list[Graph]":
+        """The graphs inside a step: of a scan's body, of a cond's branches."""
+        inside = jax.tree.leaves(self.saved.get(step), is_leaf=_is_graph)
+        return list(filter(_is_graph, inside))
+
     @property
     def output(self) -> Any:
         """What the traced function returned."""
@@ -114,3 +119,7 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+def _is_graph(x: Any) -> bool:
+    return isinstance(x, Graph)

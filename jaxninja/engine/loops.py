@@ -68,7 +68,8 @@ def scan_backward(eqn, saved, cts, active, rules):
     dcarry = [
         ct if tape.active[i] else None for i, ct in zip(carried, dcarry, strict=True)
     ]
-    dfixed = [_zero(saved.graph.values[i]) if tape.active[i] else None for i in fixed]
+    zeros = {i: jnp.zeros_like(saved.graph.values[i]) for i in fixed if tape.active[i]}
+    dfixed = [zeros.get(i) for i in fixed]
 
     def step(state, given):
         (dcarry, dfixed), (row, dys) = state, given

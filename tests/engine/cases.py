@@ -72,6 +72,14 @@ def scanned(c, xs):
     return lax.scan(body, c, xs)
 
 
+def recurrent(w, h, xs):
+    def step(h, x):
+        h = jnp.tanh(h @ w + x)
+        return h, lax.stop_gradient(h) * w.sum()
+
+    return lax.scan(step, h, xs)
+
+
 def branches(x):
     return lax.cond(x[0, 0] > 0, jnp.sin, lambda x: x * x, x)
 
@@ -82,6 +90,7 @@ ROWS = real(3, 4, seed=5)
 CASES = {
     # elementwise
     "add": [(lax.add, X, Y), (lambda x, y: x + lax.add(x, y), X, SCALAR)],
+    "add_jaxvals": [(lambda x: jax.vjp(lambda x: jnp.sin(x) * x, x)[1](x)[0], X)],
     "sub": [(lax.sub, X, Y), (lax.sub, SCALAR, Y)],
     "mul": [(lax.mul, X, Y), (lax.mul, X, SCALAR), (lambda x: x * x, X)],
     "div": [(lax.div, X, Y), (lax.div, SCALAR, Y), (lax.div, EDGE, EDGE[::-1])],
@@ -292,8 +301,21 @@ CASES = {
     "scan": [
         (scanned, Y[0], X),
         (lambda c, x: lax.scan(body, c, x, reverse=True)[0], Y[0], X),
+        (recurrent, real(4, 4), Y[0], X),
+        (lambda x: lax.fori_loop(0, 3, lambda i, c: c * x + i, x), X),
+        (lambda x: lax.scan(lambda c, _: (c, x * 2), 0, None, length=2)[1], X),
+        (lambda c: lax.scan(lambda c, k: (c + k, c), c, np.arange(3)), SCALAR),
     ],
-    "cond": [(branches, X), (branches, -X)],
+    "cond": [
+        (branches, X),
+        (branches, -X),
+        (jax.vmap(lambda x: lax.cond(x > 0, jnp.sin, jnp.exp, x)), X[0]),
+        (
+            lambda x, y: lax.switch(2, [jnp.add, jnp.subtract, lambda x, y: y], x, y),
+            X,
+            Y,
+        ),
+    ],
 }
 
 # the walk stops at a while loop; a test of its own says how
