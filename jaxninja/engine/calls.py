@@ -39,7 +39,7 @@ def _empty(aval):
 def custom_jvp_forward(eqn, operands, active, rules):
     """Run the rule on zero tangents: J^T is the same wherever J dx is evaluated."""
     jaxpr, consts, inputs, moves, given = private.jvp_of(eqn, operands, active)
-    graph = evaluate(jaxpr, consts, inputs, moves, rules)
+    graph = evaluate(jaxpr, consts, inputs, moves, rules, eqn)
     count = len(given)
     primals, tangents = graph.tape.outputs[:count], iter(graph.tape.outputs[count:])
     # an output without a tangent: the primal stands in, which passes nothing on
@@ -71,7 +71,7 @@ def remat_forward(eqn, operands, active, rules):
 def remat_backward(eqn, operands, cts, active, rules):
     if eqn.params["prevent_cse"]:  # else XLA sees the same code twice, and keeps it
         operands = lax.optimization_barrier(operands)
-    graph = evaluate(*private.opened(private.body(eqn)), operands, active, rules)
+    graph = evaluate(*private.opened(private.body(eqn)), operands, active, rules, eqn)
     grads = walk(graph, cts)
     return [grads[i] for i in graph.tape.arguments], grads
 
@@ -84,7 +84,7 @@ def written_out(f: Callable) -> Call:
 
     def forward(eqn, operands, active, rules):
         closed = jax.make_jaxpr(partial(f, **eqn.params))(*operands)
-        graph = evaluate(*private.opened(closed), operands, active, rules)
+        graph = evaluate(*private.opened(closed), operands, active, rules, eqn)
         return [graph.values[i] for i in graph.tape.outputs], graph
 
     def backward(eqn, graph, cts, active, rules):

@@ -66,7 +66,9 @@ class _Recorder:
         return len(self.values) - 1
 
 
-def evaluate(jaxpr, consts, args, active: Sequence[bool], rules: Rules) -> Graph:
+def evaluate(
+    jaxpr, consts, args, active: Sequence[bool], rules: Rules, caller=None
+) -> Graph:
     """Run a jaxpr and keep every value.
 
     Args:
@@ -74,11 +76,12 @@ def evaluate(jaxpr, consts, args, active: Sequence[bool], rules: Rules) -> Graph
         active: for each operand, whether its gradient is wanted. What does not depend
             on one of these is computed, but needs no rule and has no gradient.
         rules: primitive -> rule.
+        caller: the equation whose body this is, if it is one; for error messages.
     """
     rec = _Recorder(rules, [], [], [], {}, {})
     fixed = [rec.add(jnp.asarray(c)) for c in consts]
     arguments = [rec.add(a, moves) for a, moves in zip(args, active, strict=True)]
-    outputs = _record(rec, jaxpr, fixed + arguments, (), None)
+    outputs = _record(rec, jaxpr, fixed + arguments, (), caller)
     steps, moves = tuple(rec.steps), tuple(rec.active)
     tape = Tape(steps, tuple(arguments), tuple(outputs), moves, rec.names, rules)
     return Graph(list(map(_keepable, rec.values)), rec.saved, tape)

@@ -42,7 +42,7 @@ def scan_forward(eqn, operands, active, rules):
     outer, found = set(map(id, [*fixed, *consts])), {}
 
     def step(carry, x):
-        graph = evaluate(jaxpr, consts, [*fixed, *carry, *x], moves, rules)
+        graph = evaluate(jaxpr, consts, [*fixed, *carry, *x], moves, rules, eqn)
         leaves, found["tree"] = jax.tree.flatten(graph)
         found["stacked"] = [_changes(leaf, outer) for leaf in leaves]
         found["leaves"] = [None if _changes(a, outer) else a for a in leaves]
@@ -158,7 +158,7 @@ def cond_forward(eqn, operands, active, rules):
 
     def run(jaxpr):
         def branch(*operands):
-            graph = evaluate(*private.opened(jaxpr), operands, active[1:], rules)
+            graph = evaluate(*private.opened(jaxpr), operands, active[1:], rules, eqn)
             outs = [graph.values[i] for i in graph.tape.outputs]
             return outs, replace(graph, values=list(map(_keepable, graph.values)))
 

@@ -309,12 +309,7 @@ CASES = {
     "cond": [
         (branches, X),
         (branches, -X),
-        (jax.vmap(lambda x: lax.cond(x > 0, jnp.sin, jnp.exp, x)), X[0]),
-        (
-            lambda x, y: lax.switch(2, [jnp.add, jnp.subtract, lambda x, y: y], x, y),
-            X,
-            Y,
-        ),
+        (lambda x, i: lax.switch(i, [jnp.sin, jnp.exp, lax.neg], x), X, np.int32(2)),
     ],
 }
 
