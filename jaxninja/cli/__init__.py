@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "is a backward pass right? of a rule, or of a function of your own",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
+    "graph": "the graph of a function: every value, and its gradient",
     "doctor": "devices, versions and numerical settings",
 }
 

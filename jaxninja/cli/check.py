@@ -1,16 +1,14 @@
 """`jaxninja check`: is a hand-written backward pass right?"""
 
-import importlib
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from jaxninja.check import Report, check_vjp
+from jaxninja.cli.places import load
 from jaxninja.config import ConfigError
 from jaxninja.rules import RULES
 
@@ -75,23 +73,10 @@ def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
     elif options.name in rules:
         yield rules[options.name], ()
     elif ":" in options.name:
-        arguments = _load(options.args, "--args")() if options.args else ()
-        yield _load(options.name, "the function"), tuple(arguments)
+        arguments = load(options.args, "--args")() if options.args else ()
+        yield load(options.name, "the function"), tuple(arguments)
     else:
         known = ", ".join(rules)
         raise ConfigError(
             f"no rule {options.name!r}, expected {known}, or MODULE:FUNCTION"
         )
-
-
-def _load(place: str, what: str) -> Callable:
-    """MODULE:NAME, looked up from the current folder too."""
-    module, colon, name = place.partition(":")
-    if not colon:
-        raise ConfigError(f"{what} is {place!r}, expected MODULE:NAME")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{what} {place!r} cannot be loaded: {error}") from None

@@ -105,7 +105,7 @@ def value_and_grad(
 
         graph = _trace(flat, arrays, [True] * len(arrays), rules)
         value, aux = graph.output
-        one = [_one(value, f)] + [None] * (len(graph.tape.outputs) - 1)
+        one = [_one(value, _called(f))] + [None] * (len(graph.tape.outputs) - 1)
         grads = walk(graph, one)
         tree_of_grads = jax.tree.unflatten(
             tree, [grads[i] for i in graph.tape.arguments]
@@ -171,12 +171,12 @@ def _pair(out):
     )
 
 
-def _one(value, f):
+def _one(value, name: str):
     scalar = isinstance(value, jax.Array) and value.shape == () and _is_float(value)
     if not scalar:
         given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
         raise TypeError(
-            f"{_called(f)} returned {given}, and a gradient needs a real scalar: "
+            f"{name} returned {given}, and a gradient needs a real scalar: "
             "reduce it, or return the rest as aux (has_aux=True)"
         )
     return jnp.ones_like(value)
@@ -189,7 +189,7 @@ def _called(f) -> str:
 def _weights(graph: Graph, cotangent) -> list:
     """One cotangent for each output; None for an integer output."""
     if cotangent is None:
-        return [_one(graph.output, lambda: None)]
+        return [_one(graph.output, "the function")]
     given, tree = jax.tree.flatten(cotangent)
     if tree != graph.tape.out_tree:
         raise ValueError(

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.dtypes import float0
 from jax.extend.core import Literal
@@ -93,7 +94,8 @@ def _record(rec: _Recorder, jaxpr, inputs, outer: tuple[str, ...], caller) -> li
 
     def read(atom) -> int:
         if isinstance(atom, Literal):
-            return rec.add(jnp.asarray(atom.val, atom.aval.dtype))
+            with jax.ensure_compile_time_eval():  # a number, under jit too
+                return rec.add(jnp.asarray(atom.val, atom.aval.dtype))
         return node[atom]
 
     for eqn in jaxpr.eqns:

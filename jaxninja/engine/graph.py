@@ -46,10 +46,14 @@ class Step:
     caller: Any = None  # the equation of the call that it was found in, if any
 
     @property
+    def called(self) -> str:
+        """The name of the function that the step runs, if it runs one."""
+        return private.called_name(self.eqn)
+
+    @property
     def name(self) -> str:
-        called = private.called_name(self.eqn)
         primitive = self.eqn.primitive.name
-        return f"{primitive}[{called}]" if called else primitive
+        return f"{primitive}[{self.called}]" if self.called else primitive
 
     @property
     def where(self) -> str:
@@ -119,6 +123,23 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def to_text(self, grads: Any = None, fold: bool | None = None) -> str:
+        """A line for each operation; see `jaxninja.engine.text`."""
+        from jaxninja.engine.text import to_text
+
+        return to_text(self, grads, fold)
+
+    def to_svg(self, grads: Any = None, fold: bool | None = None) -> str:
+        """A drawing, from left to right; see `jaxninja.engine.svg`."""
+        from jaxninja.engine.svg import to_svg
+
+        return to_svg(self, grads, fold)
+
+    def _repr_svg_(self) -> str:
+        from jaxninja.engine.svg import with_gradients
+
+        return with_gradients(self)
 
 
 def _is_graph(x: Any) -> bool:
