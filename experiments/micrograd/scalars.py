@@ -1,13 +1,15 @@
 """The worked examples of the micrograd lecture, each with its numbers.
 
-    python -m experiments.micrograd.scalars
+    python -m experiments.micrograd.scalars [--figure FILE]
 
 Every example is a plain function of numbers. `jaxninja.engine` traces it to a graph of
 JAX's own operations and walks that graph backwards; a node is named where the function
 names it. All numbers are float64, as in the lecture's Python.
 """
 
+import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -161,6 +163,9 @@ def named_nodes(graph: Graph) -> Iterator[tuple[str, float, float]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="micrograd's worked examples.")
+    parser.add_argument("--figure", type=Path, help="draw the neuron to this file")
+    options = parser.parse_args()
     print(f"parabola: f(3) = {parabola(3.0)}, slope at 2/3 with h = 1e-6:", end=" ")
     print(slope(parabola, 2 / 3, 1e-6))
     with jax.enable_x64(True):
@@ -174,6 +179,9 @@ def main() -> None:
         )
         for h, one, two, walk in why_differences_are_worse():
             print(f" {h:.0e}   {one:.1e}    {two:.1e}    {walk:.1e}")
+        if options.figure:
+            graph = trace(neuron, *NEURON)
+            options.figure.write_text(graph.to_svg(backward(graph)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from jaxninja.engine.graph import Node, Tape
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gradients:
     """d output / d node, for every node of a graph; a pytree.
 
@@ -58,6 +58,9 @@ class Gradients:
 
     def __len__(self) -> int:
         return len(self.terms)
+
+    def __repr__(self) -> str:
+        return f"<Gradients of {len(self)} nodes>"
 
     @property
     def arguments(self) -> Any:

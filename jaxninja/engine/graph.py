@@ -34,7 +34,7 @@ class Node(NamedTuple):
         return self.value.dtype
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Step:
     """One operation: an equation of the jaxpr, and the nodes it reads and makes."""
 
@@ -62,7 +62,7 @@ class Step:
         return here if here == there else f"{here}, called at {there}".lstrip(", ")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tape:
     """The part of a graph that is no array: its shape, so to speak."""
 
@@ -77,7 +77,7 @@ class Tape:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """A computation with all of its values: a pytree, so `jit` can return one.
 
@@ -123,6 +123,10 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        """In one line: the values may be large."""
+        return f"<Graph: {len(self)} nodes, {len(self.tape.steps)} operations>"
 
     def to_text(self, grads: Any = None, fold: bool | None = None) -> str:
         """A line for each operation; see `jaxninja.engine.text`."""

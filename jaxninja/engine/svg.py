@@ -5,6 +5,7 @@ file and line of an operation show when the pointer rests on it. Nothing but tex
 made here: no drawing program is needed.
 """
 
+import re
 from html import escape
 from typing import Any
 
@@ -16,17 +17,23 @@ from jaxninja.engine.words import label, measure, title
 PAGE = 1400.0
 LETTER, LINE, PAD = 6.7, 14.0, 7.0  # of an 11 px monospaced face, in px
 
+# each selector names the class of the drawing, as a page may hold other drawings
 STYLE = """<style>
-text { font: 11px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
-       fill: #222; white-space: pre }
-.title { font-weight: bold } .grad { fill: #a03010 } .note { fill: #666 }
-rect { fill: #fff; stroke: #888 } .op { fill: #eee; stroke: #888 }
-.folded { fill: #e4dcf0 } .source { fill: #e6f0fa; stroke: #6a8fb5 }
-.output { fill: #fdeecb; stroke: #b08d2e; stroke-width: 1.5 }
-.reference { fill: none; stroke: #bbb; stroke-dasharray: 4 3 }
-path { fill: none; stroke: #777 } marker path { fill: #777; stroke: none }
+.graph text { font: 11px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  fill: #222; white-space: pre }
+.graph .title { font-weight: bold }
+.graph .grad { fill: #a03010 }
+.graph .note { fill: #666 }
+.graph rect { fill: #fff; stroke: #888 }
+.graph .op { fill: #eee }
+.graph .folded { fill: #e4dcf0 }
+.graph .source { fill: #e6f0fa; stroke: #6a8fb5 }
+.graph .output { fill: #fdeecb; stroke: #b08d2e; stroke-width: 1.5 }
+.graph .reference { fill: none; stroke: #bbb; stroke-dasharray: 4 3 }
+.graph path { fill: none; stroke: #777 }
+.graph marker path { fill: #777; stroke: none }
 </style>
-<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7"
+<defs><marker id="graph-tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7"
 markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>"""
 
 
@@ -114,9 +121,14 @@ class _Texts:
     def operation(self, p: Placed, pill: float):
         unit, middle = p.cell.unit, p.y + p.height / 2
         kind = "op folded" if unit.folded else "op"
-        yield f"<g><title>{escape(unit.steps[0].where)}</title>"
+        yield f"<g><title>{escape(_file(unit.steps[0].where))}</title>"
         yield _rect(p.x, middle - LINE / 2 - 4, pill, LINE + 8, kind, 11)
         yield _text(p.x + PAD, middle + 4, unit.label, "") + "</g>"
+
+
+def _file(where: str) -> str:
+    """Without the folders."""
+    return re.sub(r"\S*[/\\]", "", where)
 
 
 def _arrow(start: Placed, end: Placed, node: int) -> str:
@@ -125,7 +137,7 @@ def _arrow(start: Placed, end: Placed, node: int) -> str:
     bend = (u - x) / 2
     return (
         f'<path d="M{x:.0f} {y:.0f}C{x + bend:.0f} {y:.0f} {u - bend:.0f} {v:.0f} '
-        f'{u:.0f} {v:.0f}" marker-end="url(#tip)"/>'
+        f'{u:.0f} {v:.0f}" marker-end="url(#graph-tip)"/>'
     )
 
 
@@ -143,5 +155,5 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
 def _page(drawn: Layout, height: float, parts: list[str]) -> str:
     size = f'width="{drawn.width:.0f}" height="{height:.0f}"'
     box = f'viewBox="0 0 {drawn.width:.0f} {height:.0f}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box}>'
+    head = f'<svg class="graph" xmlns="http://www.w3.org/2000/svg" {size} {box}>'
     return "\n".join([head, STYLE, *parts, "</svg>"])
