@@ -87,6 +87,13 @@ def branches(x):
 SCATTER_ROWS = np.array([2, 0, 2])  # row 2 twice
 ROWS = real(3, 4, seed=5)
 
+
+def on_this_device(x):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+    spec = jax.sharding.PartitionSpec("data")
+    return lax.with_sharding_constraint(x, jax.sharding.NamedSharding(mesh, spec))
+
+
 CASES = {
     # elementwise
     "add": [(lax.add, X, Y), (lambda x, y: x + lax.add(x, y), X, SCALAR)],
@@ -187,6 +194,8 @@ CASES = {
     "rev": [(lambda x: lax.rev(x, (0, 1)), X)],
     "copy": [(lambda x: lax.optimization_barrier(jnp.array(x, copy=True)), X)],
     "optimization_barrier": [(lambda x, y: lax.optimization_barrier((x, y)), X, Y)],
+    "device_put": [(lambda x: jax.device_put(x * 2), X)],
+    "sharding_constraint": [(on_this_device, X)],
     "slice": [
         (lambda x: lax.slice(x, (1, 0), (3, 3)), X),
         (lambda x: lax.slice(x, (0, 1), (3, 4), (2, 2)), X),
@@ -234,9 +243,9 @@ CASES = {
         (dot(((), ())), real(2), real(3)),
         (dot(((0,), (0,)), precision=("highest", "default")), real(3), real(3, seed=1)),
         (
-            dot(((1,), (0,)), preferred_element_type=jnp.float64),
-            real(3, 4).astype(np.float32),
-            real(4, 2).astype(np.float32),
+            dot(((1,), (0,)), preferred_element_type=jnp.float32),
+            real(3, 4).astype(np.float16),
+            real(4, 2).astype(np.float16),
         ),
     ],
     "sort": [
