@@ -38,6 +38,13 @@ def dot(contract, batch=((), ()), **options):
     return lambda x, y: lax.dot_general(x, y, (contract, batch), **options)
 
 
+def clamped(low, high):
+    def f(x):
+        return lax.clamp(jnp.asarray(low, x.dtype), x, jnp.asarray(high, x.dtype))
+
+    return f
+
+
 def switch_off(x, y):
     return lax.stop_gradient(x) * y
 
@@ -162,9 +169,9 @@ CASES = {
         (lax.clamp, X, Y, X + 1),
         (lax.clamp, X, Y, X - 1),
         # with scalar bounds JAX differentiates x alone
-        (lambda x: lax.clamp(-0.5, x, 0.7), X),
-        (lambda x: lax.clamp(0.0, x, 1.0), EDGE),
-        (lambda x: lax.clamp(1.0, x, -1.0), EDGE),
+        (clamped(-0.5, 0.7), X),
+        (clamped(0.0, 1.0), EDGE),
+        (clamped(1.0, -1.0), EDGE),
     ],
     "select_n": [
         (lambda x, y: lax.select_n(X > 0, x, y), X, Y),

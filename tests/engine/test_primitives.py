@@ -53,14 +53,17 @@ def test_gradients_have_the_dtype_of_their_operand(dtype):
     """Of every case; nothing is computed, as the values were compared above."""
 
     def cast(x):
-        floating = jnp.issubdtype(x.dtype, jnp.floating)
-        return jnp.asarray(x, dtype if floating else x.dtype)
+        floating = np.issubdtype(x.dtype, np.floating)
+        return jnp.asarray(x, dtype) if floating else jnp.asarray(x)
+
+    def kinds(tree):
+        return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
 
     for name in PRIMITIVE_NAMES:
         for f, *args in CASES[name]:
             both = partial(vjps, f)
             mine, truth = jax.eval_shape(both, *map(cast, map(np.asarray, args)))
-            assert mine == truth, name
+            assert kinds(mine) == kinds(truth), name
 
 
 axes = st.permutations(range(4))
