@@ -11,6 +11,7 @@ COMMANDS = {
     "eval": "losses of a run on train, val, the clean part of val, and test",
     "sample": "items that a run invents",
     "check": "is a backward pass right? of a rule, or of a function of your own",
+    "certify": "a table of what is proved of every rule, and at which source",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
     "doctor": "devices, versions and numerical settings",
@@ -41,11 +42,13 @@ def _guarded(command: str, args: list[str]) -> int:
     from jaxninja.config import ConfigError
     from jaxninja.data import DataError
     from jaxninja.folder import FolderError
+    from jaxninja.mutate.trial import TrialError
     from jaxninja.run import RunError
     from jaxninja.sample import SampleError
     from jaxninja.training import Interrupted, TrainError
 
     user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)
+    user_errors = (*user_errors, TrialError)
     try:
         code = importlib.import_module(f"jaxninja.cli.{command}").main(args)
         sys.stdout.flush()
