@@ -115,7 +115,9 @@ def check_vjp(
         except Stop:
             pass
         _blame_none(session)
-        return session.report(hints_for(session))
+        told = hints_for(session)
+        session.locate(told)
+        return session.report(told)
 
 
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxninja.check import cotangents
 from jaxninja.check.domain import scaled
-from jaxninja.check.edges import edges, operations, same
+from jaxninja.check.edges import edges, operations, same, without_gradient
 from jaxninja.check.kinks import is_subgradient
 from jaxninja.check.leaves import cast, float_leaves
 from jaxninja.check.session import Session
@@ -125,6 +125,11 @@ def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
     with jax.enable_x64(True):
         wide = cast(args, "float64")
         found = operations(jax.make_jaxpr(scene.subject.plain)(*wide).jaxpr)
+        truth = scene.truth(wide, [g.astype("float64") for g in dy])[0]
+    for value in (-np.inf, 1e30):
+        hidden = without_gradient(args, truth.gradients, value)
+        if not same(hidden, args):
+            _edge(session, scene, hidden, dy, f"{value:g} where dx is 0", "float64")
     for dtype in ("float64", *session.options.dtypes):
         given = cast(args, dtype)
         for label, inputs in edges(given, found, dtype):
