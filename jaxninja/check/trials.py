@@ -66,7 +66,8 @@ class Scene:
     def _declared(self, args, y, dy) -> list:
         shaped = jax.eval_shape(self.subject.plain, *args)
         given = self.surrogate(args, with_floats(shaped, dy))  # type: ignore[operator]
-        return [np.asarray(g) for g in gradient_leaves(given, args)]
+        missing = (None,) * (len(args) - len(given))  # of arguments left at defaults
+        return [np.asarray(g) for g in gradient_leaves((*given, *missing), args)]
 
 
 @dataclass(frozen=True)
