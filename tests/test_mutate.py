@@ -72,7 +72,7 @@ def test_tests_that_look_kill_the_mutants_and_others_do_not(project, capsys):
     out = capsys.readouterr().out
     assert "your tests kill 0 of 3" in out
     assert out.count("survived: ") == 3
-    assert re.search(r"survived: .* \(line 11\)", out)
+    assert re.search(r"survived: .* \(line 12\)", out)
 
 
 def test_tests_that_fail_anyway_cannot_judge(project, capsys):
