@@ -14,6 +14,7 @@ COMMANDS = {
     "certify": "a table of what is proved of every rule, and at which source",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
+    "graph": "the graph of a function: every value, and its gradient",
     "doctor": "devices, versions and numerical settings",
 }
 
