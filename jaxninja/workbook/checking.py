@@ -1,4 +1,4 @@
-"""The check of an exercise: backwards, each gradient twice, down to the first wrong one.
+"""The check of an exercise: backwards, each gradient twice, to the first wrong one.
 
 Each gradient is computed from the true gradients before it, and from the learner's own.
 A gradient that is wrong on true ones is wrong by itself; wrong on the learner's alone,
@@ -6,6 +6,7 @@ it has inherited its error. It runs the learner's code: `worker` calls it in a p
 of its own.
 """
 
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,10 +173,7 @@ def _judge(exercise: Exercise, name: str, piece, chains: list[Chain]) -> Judged:
 
 def _pass_on(chain: Chain, name: str) -> None:
     """Below a probe, or at it: the gradient is what it is, and not the learner's."""
-    if name in chain.sample.truth:
-        chain.mine[name] = chain.sample.truth[name]
-    else:
-        chain.mine[name] = np.zeros_like(chain.sample.values[name])
+    chain.mine[name] = chain.sample.gradients[name]
 
 
 def _on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
@@ -183,7 +181,7 @@ def _on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     sample, results = chain.sample, []
 
     def recorded(values, grads):
-        results.append(piece(values, grads))
+        results.append(_as_array(name, piece(values, grads)))
         return results[-1]
 
     true = diagnosis.upstream(exercise, name, sample)
@@ -206,6 +204,16 @@ def _on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     return Judged(step, sample, results[0] if results else None, note)
 
 
+def _as_array(name: str, result):
+    """None passes, and is told as what it is; a string or a ragged list is refused."""
+    try:
+        np.asarray(0.0 if result is None else result).astype(float)
+    except (TypeError, ValueError):
+        what = f"d{name} is of type {type(result).__name__}, expected an array"
+        raise UserCodeError("E-RAISE", what, None) from None
+    return result
+
+
 def _is_float32(results: list) -> bool:
     return bool(results) and str(getattr(results[0], "dtype", "")) == "float32"
 
@@ -214,18 +222,30 @@ def _row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
     line = learner.assigning(f"d{name}")[-1].line
     verdict, mine, sample = judged.step.verdict, judged.result, judged.sample
     if mine is None:
-        return Row(name, WRONG, line, note=judged.step.note or f"d{name} is None")
-    try:
-        compared = cmp(name, mine, sample.truth[name], sample.scale(name))
-        rungs = _rungs(name, judged, first)
-    except (TypeError, ValueError):
-        what = f"d{name} is of type {type(mine).__name__}, expected an array"
-        return Row(name, WRONG, line, note=what)
-    note = judged.note
+        line = _raised_at(judged, learner, line)
+        return Row(name, WRONG, line, note=_raised(name, judged))
+    compared = cmp(name, mine, sample.truth[name], sample.scale(name))
+    rungs, note = _rungs(name, judged, first), judged.note
     if verdict == WRONG:
         note = _wrongness(name, judged)
         compared = replace(compared, approximate=False)
     return Row(name, verdict, line, compared, rungs, note)
+
+
+def _raised(name: str, judged: Judged) -> str:
+    """What the learner's line raised, or that it is None, in few words."""
+    text = judged.step.note.replace(f"the step of {name} ", f"d{name} ")
+    if text == "the step returns None":
+        return f"d{name} is None"
+    text = re.sub(r" at \S+:\d+: ", ": ", text)
+    sizes = judged.sample.sizes
+    return text if sizes == samples.LECTURE else f"{text} (sizes {sizes})"
+
+
+def _raised_at(judged: Judged, learner: Source, line: int) -> int:
+    """The learner's line that raised, else the one that assigns the gradient."""
+    file, _, number = (judged.step.where or "").rpartition(":")
+    return int(number) if file == learner.filename else line
 
 
 def _rungs(name: str, judged: Judged, first: Sample) -> tuple:
@@ -291,10 +311,10 @@ def _wrong(exercise, learner, rows, hints) -> Report:
 
 def _called(exercise, learner: Source, scope, rows, chains) -> Report:
     """All gradients are right: is what `backward` returns the ones it should?"""
-    known = {**chains[0].sample.values}
-    known |= {f"d{k}": chains[0].sample.truth[k] for k in exercise.given}
+    sample = chains[0].sample
+    upstream = {k: sample.truth[k] for k in exercise.given}
     with jax.enable_x64(False), running(FUNCTION):
-        returned = scope[FUNCTION](**{p: known[p] for p in learner.parameters})
+        returned = source.whole(learner, scope)(sample.values, upstream)
     problem = _misreturned(exercise, returned, chains[0].mine)
     end = learner.function.body[-1].lineno
     if problem:

@@ -4,8 +4,9 @@ A mistake is told only if it gives the learner's numbers on every sample looked 
 """
 
 import ast
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -41,7 +42,11 @@ def why(exercise: Exercise, name: str, piece: Piece, mine: Any) -> list[str]:
         return []
     if found := _known(exercise, name, pairs):
         return [f"d{name}: {found}."]
-    return [*_general(exercise, name, pairs), *_engine(exercise, name, piece)]
+    if found := _general(exercise, name, pairs):
+        return found
+    if not all(np.isfinite(mine).all() for _, mine in pairs):
+        return [f"d{name} is NaN or infinite: look for 0 / 0, 1 / 0 and log(0)."]
+    return _engine(exercise, name, piece)
 
 
 def contexts(exercise: Exercise, name: str) -> list[Sample]:
@@ -56,11 +61,7 @@ def contexts(exercise: Exercise, name: str) -> list[Sample]:
 def upstream(exercise: Exercise, name: str, example: Sample) -> dict[str, Any]:
     """The true gradients that are at hand when this one's turn comes."""
     done = exercise.names[: exercise.names.index(name)]
-    shapes = example.values
-    return {
-        k: example.truth.get(k, jnp.zeros_like(shapes[k]))
-        for k in (*exercise.given, *done)
-    }
+    return {k: example.gradients[k] for k in (*exercise.given, *done)}
 
 
 def _computed(exercise, name, piece) -> list[tuple[Sample, np.ndarray]]:
@@ -123,22 +124,23 @@ def _same(mine: np.ndarray, other: np.ndarray) -> bool:
     return difference(mine, other, 1e-6 * size).ok
 
 
-def _general(exercise, name, pairs) -> Iterator[str]:
+def _general(exercise, name, pairs) -> list[str]:
     """What can be said without knowing the slip."""
-    by_loss = [(e, a) for e, a in pairs if e.probe == "loss"]
-    right = [
-        difference(a, e.truth[name], 1e-9 * e.scale(name)).ok
-        if a.shape == e.truth[name].shape
-        else False
-        for e, a in by_loss
+    by_loss = [(example, mine) for example, mine in pairs if example.probe == "loss"]
+    if not all(_right(example, name, mine) for example, mine in by_loss):
+        return []
+    names = ", ".join(f"d{k}" for k in sorted(_sources(exercise, name)))
+    return [
+        f"d{name} is right for the lecture's loss, but it does not follow from {names}:"
+        " with another upstream gradient it is wrong. Apply the chain rule to this step"
+        " alone (exercises 2 and 3 are for short cuts)."
     ]
-    if all(right):
-        names = ", ".join(f"d{k}" for k in sorted(_sources(exercise, name)))
-        yield (
-            f"d{name} is right for the lecture's loss, but it does not follow from "
-            f"{names}: with another upstream gradient it is wrong. Apply the chain "
-            "rule to this step alone (exercises 2 and 3 are for short cuts)."
-        )
+
+
+def _right(example: Sample, name: str, mine: np.ndarray) -> bool:
+    truth = wide(example.truth[name])
+    same = mine.shape == truth.shape
+    return same and difference(mine, truth, 1e-9 * example.scale(name)).ok
 
 
 def _sources(exercise, name) -> set[str]:
@@ -178,26 +180,41 @@ class _Subject:
         return (self.piece({**residuals, "n": self.sizes.n}, dy),)
 
 
-def _engine(exercise: Exercise, name: str, piece: Piece) -> Iterator[str]:
+def _engine(exercise: Exercise, name: str, piece: Piece) -> list[str]:
     """The checker's hints: factors, missing terms, swaps, what mends the line."""
-    sizes = samples.TIED
-
-    def drawn(seed: int) -> Wrong:
-        subject = _Subject(exercise, name, piece, sizes)
-        values = samples.sample(sizes).values
-        args = (np.asarray(values[name]),)
-        y, residuals = subject.fwd(args)
-        rng = np.random.default_rng(seed)
-        dy = {k: jnp.asarray(rng.standard_normal(a.shape)) for k, a in y.items()}
-        _, pull = jax.vjp(subject.plain, jnp.asarray(args[0]))
-        got = subject.bwd(residuals, dy)
-        pairs = (tuple(map(np.asarray, got)), tuple(map(np.asarray, pull(dy))))
-        return Wrong(args, dy, residuals, *pairs, (name,))
-
+    subject = _Subject(exercise, name, piece, samples.TIED)
     try:
-        subject = _Subject(exercise, name, piece, sizes)
-        hints = diagnose(Evidence(subject, (drawn(1),), drawn), BUDGET)  # type: ignore
+        evidence = Evidence(subject, (_drawn(subject, 1),), partial(_drawn, subject))
+        hints = diagnose(evidence, BUDGET)
     except Exception:  # a diagnosis is a courtesy: without one the verdict stands
-        return
-    for hint in hints[:1]:
-        yield hint.sentence if hint.verified else f"It looks like this: {hint.sentence}"
+        return []
+    sentences = [_in_our_names(hint.sentence, subject.found) for hint in hints[:1]]
+    verified = [hint.verified for hint in hints[:1]]
+    return [
+        text if sure else f"It looks like this: {text}"
+        for text, sure in zip(sentences, verified, strict=True)
+    ]
+
+
+def _drawn(subject: _Subject, seed: int) -> Wrong:
+    """The step under a random upstream gradient."""
+    args = (np.asarray(samples.sample(subject.sizes).values[subject.name]),)
+    y, residuals = subject.fwd(args)
+    rng = np.random.default_rng(seed)
+    dy = {k: jnp.asarray(rng.standard_normal(a.shape)) for k, a in y.items()}
+    _, pull = jax.vjp(subject.plain, jnp.asarray(args[0]))
+    got, expected = subject.bwd(residuals, dy), pull(dy)
+    arrays = (tuple(map(np.asarray, pair)) for pair in (got, expected))
+    return Wrong(args, dy, residuals, *arrays, (subject.name,))
+
+
+def _in_our_names(sentence: str, upstream: set[str]) -> str:
+    """The checker speaks of res['h'] and of dy; the lecture of h and of dhpreact."""
+    sentence = re.sub(r"(?:res|dy)\['(\w+)'\]", _named, sentence)
+    if len(upstream) == 1:
+        sentence = re.sub(r"\bdy\b", f"d{min(upstream)}", sentence)
+    return sentence
+
+
+def _named(found: re.Match) -> str:
+    return ("d" if found[0].startswith("dy") else "") + found[1]

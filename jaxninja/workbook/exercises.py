@@ -52,17 +52,15 @@ class Exercise:
         return ("Xb", "Yb", "n", *PARAMETERS, *STEPS, *handed)
 
 
-_ATOMIC = tuple(BACKWARD)
-_WHOLE = tuple(
-    name
-    for name in BACKWARD
-    if name in "logits h W2 b2 hpreact bngain bnbias hprebn embcat W1 b1 emb C".split()
-)
+# Exercise 4 leaves out what exercises 2 and 3 have in one expression each.
+_INSIDE = (*BACKWARD[: BACKWARD.index("logits")], *BACKWARD[14:20])
+_WHOLE = tuple(k for k in BACKWARD if k not in _INSIDE)
+
 EXERCISES = {
     1: Exercise(
         1,
         "the atomic graph",
-        _ATOMIC,
+        BACKWARD,
         PARAMETERS,
         ("probs", "counts", "norm_logits", "logits", "hpreact", "bndiff", "hprebn"),
         ("embcat", "bnvar_inv", "bnraw", "h", "probs"),

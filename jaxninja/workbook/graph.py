@@ -72,11 +72,14 @@ STEPS = tuple(node.name for node in NODES if node.formula)
 PARAMETERS = tuple(node.name for node in NODES if not node.formula)
 
 # The lecture's order, and a backward one: an array comes after all that use it.
+# fmt: off
 BACKWARD = (
-    "logprobs probs counts_sum_inv counts_sum counts norm_logits logit_maxes logits "
-    "h W2 b2 hpreact bngain bnbias bnraw bnvar_inv bnvar bndiff2 bndiff bnmeani hprebn "
-    "embcat W1 b1 emb C"
-).split()
+    "logprobs", "probs", "counts_sum_inv", "counts_sum", "counts", "norm_logits",
+    "logit_maxes", "logits", "h", "W2", "b2", "hpreact", "bngain", "bnbias", "bnraw",
+    "bnvar_inv", "bnvar", "bndiff2", "bndiff", "bnmeani", "hprebn", "embcat", "W1",
+    "b1", "emb", "C",
+)
+# fmt: on
 
 
 def uses(name: str) -> tuple[Node, ...]:

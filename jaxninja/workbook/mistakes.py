@@ -197,7 +197,8 @@ def _factor(missing: str) -> str:
 def _indexed(place: ast.expr, name: str) -> Iterator[Edited]:
     """add for set, and the axis of argmax."""
     if _call(place, "add"):
-        assert isinstance(place, ast.Call) and isinstance(place.func, ast.Attribute)
+        assert isinstance(place, ast.Call)
+        assert isinstance(place.func, ast.Attribute)
         setter = ast.Attribute(place.func.value, "set", ast.Load())
         text = "set stands where add should: of a row that is read more than once the"
         yield ast.Call(setter, place.args, []), f"{text} last gradient overwrites all"

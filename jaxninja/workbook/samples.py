@@ -58,6 +58,7 @@ class Sample:
         probe: where the upstream gradient is put in: "loss", or an array's name.
         values: Xb, Yb, n, the parameters and all steps, by name.
         truth: the gradient of every array upstream of the probe, and the probe's own.
+        gradients: of every array, zero where the probe does not depend on it.
         ties: other gradients that are right too, where a maximum is attained twice.
     """
 
@@ -66,6 +67,7 @@ class Sample:
     probe: str
     values: Arrays
     truth: Arrays
+    gradients: Arrays
     ties: Arrays
 
     def scale(self, name: str) -> float:
@@ -77,7 +79,7 @@ class Sample:
         """
         terms = {"b1": "hprebn", "logit_maxes": "norm_logits"}.get(name, name)
         arrays = [self.truth[k] for k in {name, terms} if k in self.truth]
-        return max(float(jnp.abs(a).max()) for a in arrays) or 1.0
+        return max(float(np.abs(a).max()) for a in arrays) or 1.0
 
 
 def inputs(sizes: Sizes) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -117,7 +119,7 @@ def sample(sizes: Sizes, dtype: str = "float64", probe: str = "loss") -> Sample:
     _, grads, arrays = _gradients(params, upstream, Xb, Yb)
     values = {"Xb": Xb, "Yb": Yb, "n": sizes.n, **arrays}
     truth = {k: grads[k] for k in before(probe)}
-    return Sample(sizes, dtype, probe, values, truth, _ties(values, truth))
+    return Sample(sizes, dtype, probe, values, truth, grads, _ties(values, truth))
 
 
 def _upstream(shapes: Arrays, probe: str, seed: int) -> dict[str, jax.Array]:

@@ -9,7 +9,7 @@ learner's own, in the lecture's own style: one straight list of assignments.
 import ast
 import builtins
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,19 +181,68 @@ def step(
     """`f(values, grads) -> gradient`: the piece of one gradient as a function.
 
     `values` and `grads` are by the lecture's names; the function's parameters and
-    d<name> are what the learner's lines see of them.
+    d<name> are what the learner's lines see of them. The piece is compiled by JAX, once
+    for as long as its text stays as it is; what cannot be compiled (a loop over numbers
+    taken from an array, say) is run line by line.
     """
     body: list[ast.stmt] = [s.node for s in source.piece(variable, gradients)]
     code = compile(ast.Module(body, []), source.filename, "exec")
+    used = {name for s in source.piece(variable, gradients) for name in s.reads}
 
-    def piece(values: dict, grads: dict) -> Any:
-        given = {p: values[p] for p in source.parameters if p in values}
-        upstream = {f"d{name}": grad for name, grad in grads.items()}
-        space = {**scope, **given, **upstream}
+    def run(arrays: dict, numbers: dict) -> Any:
+        space = {**scope, **numbers, **arrays}
         exec(code, space)
         return space[variable]
 
-    return piece
+    return _fast((_outside(source), *map(ast.dump, body)), source, used, run)
+
+
+def whole(source: Source, scope: dict[str, Any]) -> Callable[[dict, dict], Any]:
+    """`f(values, grads)`: a call of the function itself."""
+
+    def run(arrays: dict, numbers: dict) -> Any:
+        return scope[FUNCTION](**arrays, **numbers)
+
+    return _fast((ast.dump(source.tree),), source, set(source.parameters), run)
+
+
+def _fast(key: tuple, source: Source, used: Collection[str], run: Callable):
+    """`run` on what it uses, compiled if that can be: as a function of two dicts."""
+
+    def call(values: dict, grads: dict) -> Any:
+        given = {p: values[p] for p in source.parameters if p in values and p in used}
+        given |= {f"d{k}": g for k, g in grads.items() if f"d{k}" in used}
+        numbers = {k: v for k, v in given.items() if isinstance(v, int)}
+        arrays = {k: v for k, v in given.items() if k not in numbers}
+        compiled = _compiled((source.parameters, *key, *numbers.items()), run)
+        try:
+            return compiled(arrays, numbers)
+        except Exception:  # not traceable, or wrong: line by line it will say what
+            return run(arrays, numbers)
+
+    return call
+
+
+_CACHE: dict[tuple, Callable] = {}
+_MOST = 1_000  # pieces; a day of edits
+
+
+def _compiled(key: tuple, run: Callable) -> Callable:
+    if len(_CACHE) > _MOST:
+        _CACHE.clear()
+    if key not in _CACHE:
+
+        def piece(arrays, numbers):
+            return run(arrays, dict(numbers))
+
+        compiled = jax.jit(piece, static_argnums=1)
+        _CACHE[key] = lambda arrays, numbers: compiled(arrays, tuple(numbers.items()))
+    return _CACHE[key]
+
+
+def _outside(source: Source) -> str:
+    """The file without the function: what the function may lean on."""
+    return "".join(ast.dump(n) for n in source.tree.body if n is not source.function)
 
 
 def _statement(node: ast.stmt) -> Statement:
@@ -232,7 +281,7 @@ def _subscripted(node: ast.stmt) -> Iterator[str]:
 
 
 def _is_idle(node: ast.stmt) -> bool:
-    """Docstrings, prints and asserts make no gradient; the return is run by the call."""
+    """Docstrings, prints and asserts make no gradient; `return` is run by the call."""
     return isinstance(node, ast.Expr | ast.Return | ast.Pass | ast.Assert)
 
 

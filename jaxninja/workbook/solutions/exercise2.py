@@ -8,7 +8,6 @@ differentiate it with pen and paper, and almost everything cancels.
 """
 
 import jax
-import jax.numpy as jnp
 
 
 def backward(logits, Yb, n):

@@ -8,9 +8,6 @@ Exercise 1 took seven steps from hpreact to hprebn. Take them as one formula,
 and write dhprebn in terms of dhpreact, which is given. Mind Bessel's correction.
 """
 
-import jax
-import jax.numpy as jnp
-
 
 # fmt: off
 def backward(
