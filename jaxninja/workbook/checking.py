@@ -8,6 +8,7 @@ of its own.
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,31 +54,46 @@ class Judged:
     first: Any = None
 
 
-def check(number: int, text: str, filename: str, everything: bool = False) -> Report:
+Tell = Callable[[str, int], None]
+
+
+def check(
+    number: int,
+    text: str,
+    filename: str,
+    everything: bool = False,
+    tell: Tell = lambda name, line: None,
+) -> Report:
     """Check a learner's file for one exercise.
 
     Args:
         number: of the exercise, 1 to 4.
         text, filename: of the learner's file.
         everything: go on after the first wrong gradient, on the lecture's sizes.
+        tell: hears which gradient is about to be run, and its line.
     """
     start = time.perf_counter()
     exercise = EXERCISES[number]
     try:
         learner = source.read(text, filename)
         source.check_parameters(learner, exercise.known)
+        tell("", 0)
         with running("the file"):
             scope = source.environment(learner)
-        report = _check(exercise, learner, scope, everything)
+        report = _check(exercise, learner, scope, everything, tell)
     except SourceError as error:
         report = Report(number, filename, "error", (), error.sentence, error.line)
     except UserCodeError as error:
         line = _line_of(error.where)
         report = Report(number, filename, "error", (), error.sentence, line)
+    except SystemExit:
+        report = Report(
+            number, filename, "error", (), "the file ends Python: no exit()"
+        )
     return replace(report, seconds=round(time.perf_counter() - start, 4))
 
 
-def _check(exercise: Exercise, learner: Source, scope, everything: bool) -> Report:
+def _check(exercise: Exercise, learner: Source, scope, everything, tell) -> Report:
     chains = [_chain(exercise, s) for s in _samples(exercise)]
     bad_lines = source.out_of_order(learner, exercise.gradients)
     rows: list[Row] = []
@@ -91,6 +107,7 @@ def _check(exercise: Exercise, learner: Source, scope, everything: bool) -> Repo
         if early is not None:
             row = Row(name, WRONG, early, note=bad_lines[early])
             return _wrong(exercise, learner, [*rows, row], ())
+        tell(name, lines[-1])
         judged = _judge(exercise, name, piece, chains)
         rows.append(_row(name, judged, learner, chains[0].sample))
         if rows[-1].status == WRONG:
@@ -99,6 +116,7 @@ def _check(exercise: Exercise, learner: Source, scope, everything: bool) -> Repo
                 rows += _rest(exercise, name, learner, scope, chains[0])
             report = _wrong(exercise, learner, rows, hints)
             return replace(report, picture=_picture(name, judged))
+    tell(FUNCTION, learner.function.lineno)
     report = _called(exercise, learner, scope, rows, chains)
     return replace(report, picture=_picture(exercise.names[-1], judged))
 

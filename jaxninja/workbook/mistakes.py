@@ -139,10 +139,8 @@ def _sizes(place: ast.expr, name: str) -> Iterator[Edited]:
     """n, 1/n and n - 1."""
     text = ast.unparse(place)
     if text == "n - 1":
-        yield (
-            ast.Name("n", ast.Load()),
-            "n stands where n - 1 should: Bessel's correction",
-        )
+        bessel = "n stands where n - 1 should: Bessel's correction"
+        yield ast.Name("n", ast.Load()), bessel
     if isinstance(place, ast.Name) and place.id == "n":
         yield ast.parse("n - 1", mode="eval").body, "n - 1 stands where n should"
     if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Div):
@@ -237,13 +235,11 @@ def _saved(place: ast.expr, name: str) -> Iterator[Edited]:
     if node is None:
         return
     for other in NODE.values():
-        if other.shape == node.shape and other.name not in (node.name, name):
-            new = f"d{other.name}" if is_gradient else other.name
+        new = f"d{other.name}" if is_gradient else other.name
+        if other.shape == node.shape and new not in (old, f"d{name}"):
             what = "upstream gradient" if is_gradient else "saved value"
-            yield (
-                ast.Name(new, ast.Load()),
-                f"{new} stands where {old} should: the wrong {what}",
-            )
+            text = f"{new} stands where {old} should: the wrong {what}"
+            yield ast.Name(new, ast.Load()), text
 
 
 def _in_brackets(text: str) -> str:
