@@ -17,6 +17,7 @@ _PUBLIC = {
     "TrainConfig": "jaxninja.config",
     "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
+    "check_steps": "jaxninja.check",
     "check_vjp": "jaxninja.check",
     "compare_grads": "jaxninja.check",
     "load": "jaxninja.run",
@@ -29,7 +30,7 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
-    from jaxninja.check import assert_vjp, check_vjp, compare_grads  # noqa: F401
+    from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
     from jaxninja.config import TrainConfig  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401

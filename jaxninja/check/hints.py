@@ -63,7 +63,7 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     until = min(deadline, time.monotonic() + SHORT) if clear else deadline
     mends = [] if problem.program is None else repair(problem, fresh, until)
     if clear:
-        told = [_mended(problem, fresh, mend) for mend in mends[1:2]]
+        told = [_another(problem, fresh, mend) for mend in mends[1:2]]
         return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
     told = [_mended(problem, fresh, mend) for mend in mends[:2]]
     packed = None if told else residual(problem, fresh)
@@ -71,7 +71,8 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
         told = [_hint(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
-        return [_joined(problem, by_path[0], mends), *told[1:], *vague]
+        others = [_another(problem, fresh, mend) for mend in mends[1:2]]
+        return [_joined(problem, by_path[0], mends), *others, *vague]
     if not told and not by_path and problem.program is not None:
         told = [
             _twice(problem, fresh, *both)
@@ -188,6 +189,13 @@ def _joined(problem: Problem, hint: Hint, mends: list[Mend]) -> Hint:
 def _edit(mend: Mend) -> str:
     where = str(mend.where) if mend.where else "bwd"
     return f"{where}: {mend.subject}: {mend.edit.text}"
+
+
+def _another(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
+    """A second edit beside a hint that has one: the reader picks the simpler."""
+    hint = _mended(problem, fresh, mend)
+    text = f"Another edit after which {_leaves(problem, mend.leaves)} is exact too."
+    return replace(hint, sentence=text) if hint.verified else hint
 
 
 def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:

@@ -147,6 +147,7 @@ def told(path: Path, leaves: str) -> tuple[str, str]:
     name = constant_name(path.factor, {}) or f"{path.factor:.6g}"
     if abs(path.factor) < 1e-7:
         what, kind = f"lacks the path through {through}", "term"
+        return f"{leaves} {what}: the true gradient without it equals yours.", kind
     elif name == "-1":
         what, kind = f"has the path through {through} with the wrong sign", "sign"
     elif name == "2":

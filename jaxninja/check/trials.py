@@ -14,6 +14,7 @@ import numpy as np
 from jaxninja.check import judge
 from jaxninja.check.domain import kind_of
 from jaxninja.check.finite import truth_by_differences
+from jaxninja.check.interpret import opened
 from jaxninja.check.leaves import cast, unit, with_floats
 from jaxninja.check.programs import (
     Outcome,
@@ -57,6 +58,11 @@ class Scene:
         if self.surrogate is not None:
             truth = truth._replace(gradients=self._declared(args, truth.y, dy))
         return truth, [0.0] * len(truth.gradients)
+
+    @property
+    def opened(self):
+        """The plain forward, every custom_vjp call in it replaced by its body."""
+        return opened(self.subject.plain)
 
     def _declared(self, args, y, dy) -> list:
         shaped = jax.eval_shape(self.subject.plain, *args)

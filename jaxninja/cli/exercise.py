@@ -177,7 +177,7 @@ def _watch(options: Watch) -> int:
 
 
 def _saved(folder: Path, numbers: list[int]) -> Iterator[int]:
-    """The first exercise that is not done at once, then each that is saved, for ever."""
+    """The first exercise that is not done, at once; then each that is saved."""
     state = progress.load(folder)
     todo = [n for n in numbers if len(state.right(n)) < len(EXERCISES[n].names)]
     seen = {n: _stamp(folder, n) for n in numbers}

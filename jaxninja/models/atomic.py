@@ -13,6 +13,13 @@ from jaxtyping import Array, Float, Int
 from jaxninja.models.mlp import Params
 
 PARAMETERS = ("C", "W1", "b1", "W2", "b2", "bngain", "bnbias")
+# fmt: off
+STEPS = (
+    "emb", "embcat", "hprebn", "bnmeani", "bndiff", "bndiff2", "bnvar", "bnvar_inv",
+    "bnraw", "hpreact", "h", "logits", "logit_maxes", "norm_logits", "counts",
+    "counts_sum", "counts_sum_inv", "probs", "logprobs", "loss",
+)
+# fmt: on
 EPS = 1e-5
 
 
@@ -54,25 +61,11 @@ def forward(
     probs = named(counts * counts_sum_inv, "probs")
     logprobs = named(jnp.log(probs), "logprobs")
     loss = named(-logprobs[jnp.arange(n), Yb].mean(), "loss")
-    return {
-        "emb": emb,
-        "embcat": embcat,
-        "hprebn": hprebn,
-        "bnmeani": bnmeani,
-        "bndiff": bndiff,
-        "bndiff2": bndiff2,
-        "bnvar": bnvar,
-        "bnvar_inv": bnvar_inv,
-        "bnraw": bnraw,
-        "hpreact": hpreact,
-        "h": h,
-        "logits": logits,
-        "logit_maxes": logit_maxes,
-        "norm_logits": norm_logits,
-        "counts": counts,
-        "counts_sum": counts_sum,
-        "counts_sum_inv": counts_sum_inv,
-        "probs": probs,
-        "logprobs": logprobs,
-        "loss": loss,
-    }
+    # fmt: off
+    steps = (
+        emb, embcat, hprebn, bnmeani, bndiff, bndiff2, bnvar, bnvar_inv, bnraw,
+        hpreact, h, logits, logit_maxes, norm_logits, counts, counts_sum,
+        counts_sum_inv, probs, logprobs, loss,
+    )
+    # fmt: on
+    return dict(zip(STEPS, steps, strict=True))

@@ -4,6 +4,7 @@ An alarm does not stop a loop that JAX has compiled; the end of its process does
 process is kept from check to check, as its start and JAX's compilations take seconds.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -136,10 +137,8 @@ def _listen(stream, answers: queue.Queue) -> None:
 
 
 def _close(stream) -> None:
-    try:
+    with contextlib.suppress(OSError):  # what was not flushed goes nowhere now
         stream.close()
-    except OSError:  # what was not flushed goes nowhere now
-        pass
 
 
 def _environment() -> dict[str, str]:

@@ -58,7 +58,7 @@ def _lesson(exercise: Exercise, solution: source.Source, name: str) -> Lesson:
 
 
 def template(exercise: Exercise) -> str:
-    """The solution with gaps: comments that say what is asked, `None` for what to do."""
+    """The solution with gaps: what is asked as comments, `None` for what to do."""
     lines = exercise.solution.splitlines()
     for lesson in reversed(lessons(exercise).values()):
         gap = [f"    # {text}" for text in _task(exercise, lesson.name)]
@@ -82,7 +82,7 @@ def shape(name: str) -> str:
 
 
 def hint(number: int, name: str, level: int) -> str:
-    """The ladder of hints up to a rung, 1 to 5: shape, rule, formula, line, solution."""
+    """The ladder of hints up to a rung of RUNGS, counted from 1."""
     lesson = lessons(EXERCISES[number])[name]
     readers = "; ".join(node.line for node in uses(name))
     rungs = (

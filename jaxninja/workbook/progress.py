@@ -69,7 +69,7 @@ def find(folder: str | None) -> Path:
         folder = "." if _is_workbook(here) else FOLDER
     if not _is_workbook(Path(folder)):
         raise WorkbookError(
-            f"no workbook in {folder!r}: make one with `jaxninja exercise start {folder}`"
+            f"no workbook in {folder!r}: `jaxninja exercise start {folder}` makes one"
         )
     return Path(folder)
 

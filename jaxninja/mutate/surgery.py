@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.extend import source_info_util
-from jax.extend.core import Literal
+from jax.extend.core import ClosedJaxpr, Literal
 
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 CALLS = (
@@ -74,13 +75,13 @@ def run_backward(bwd, static, residuals, dy, edits: Sequence[Edit] = ()):
 def trace(bwd, static, residuals, dy) -> Traced:
     """The jaxpr of a backward at these shapes, remembered."""
     leaves, tree = jax.tree.flatten((residuals, dy))
-    shapes = tuple((jax.numpy.shape(a), jax.numpy.result_type(a)) for a in leaves)
-    return _trace(bwd, static, tree, shapes, jax.config.jax_enable_x64)
+    shapes = tuple((jnp.shape(a), jnp.result_type(a)) for a in leaves)
+    return _trace(bwd, static, tree, shapes, jnp.result_type(float))
 
 
 @lru_cache(maxsize=4096)
-def _trace(bwd, static, tree, shapes, x64) -> Traced:
-    del x64  # only a part of the key: constants depend on it
+def _trace(bwd, static, tree, shapes, floats) -> Traced:
+    del floats  # only a part of the key: constants depend on it
     leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
 
     def flat(*leaves):
@@ -145,7 +146,7 @@ def call_body(eqn):
     if eqn.primitive.name not in CALLS:
         return None
     body = next(eqn.params[name] for name in BODIES if name in eqn.params)
-    return body if hasattr(body, "consts") else jax.extend.core.ClosedJaxpr(body, ())
+    return body if hasattr(body, "consts") else ClosedJaxpr(body, ())
 
 
 class Site(NamedTuple):
@@ -155,10 +156,10 @@ class Site(NamedTuple):
     line: int  # in the file of the rule; 0 where unknown
 
 
-def sites(traced: Traced, file: str) -> Iterator[Site]:
+def sites(jaxpr, file: str) -> Iterator[Site]:
     """All primitive equations in the order in which `Walk` meets them."""
     seen: dict[str, int] = {}
-    for eqn, traceback in _flat(traced.closed.jaxpr, None):
+    for eqn, traceback in _flat(jaxpr, None):
         name = eqn.primitive.name
         seen[name] = seen.get(name, -1) + 1
         yield Site(eqn, name, seen[name], line_in(traceback, file))
