@@ -90,8 +90,9 @@ def load(route: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
         RouteError: the file does not run, or has no `backward` with known parameters.
     """
     scope: dict[str, Any] = {"__name__": "route"}
+    written = text(route)
     try:
-        exec(compile(text(route), route, "exec"), scope)
+        exec(compile(written, route, "exec"), scope)
     except SyntaxError as error:
         raise RouteError(f"{route}:{error.lineno}: {error.msg}") from None
     except Exception as error:

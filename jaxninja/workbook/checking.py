@@ -49,6 +49,7 @@ class Judged:
     step: Step
     sample: Sample
     result: Any = None
+    chained: Any = None
     note: str = ""
     float64: float | None = None
     first: Any = None
@@ -63,6 +64,7 @@ def check(
     filename: str,
     everything: bool = False,
     tell: Tell = lambda name, line: None,
+    explain: bool = True,
 ) -> Report:
     """Check a learner's file for one exercise.
 
@@ -71,6 +73,7 @@ def check(
         text, filename: of the learner's file.
         everything: go on after the first wrong gradient, on the lecture's sizes.
         tell: hears which gradient is about to be run, and its line.
+        explain: look for the mistake behind a wrong gradient.
     """
     start = time.perf_counter()
     exercise = EXERCISES[number]
@@ -80,7 +83,7 @@ def check(
         tell("", 0)
         with running("the file"):
             scope = source.environment(learner)
-        report = _check(exercise, learner, scope, everything, tell)
+        report = _check(exercise, learner, scope, everything, tell, explain)
     except SourceError as error:
         report = Report(number, filename, "error", (), error.sentence, error.line)
     except UserCodeError as error:
@@ -93,7 +96,9 @@ def check(
     return replace(report, seconds=round(time.perf_counter() - start, 4))
 
 
-def _check(exercise: Exercise, learner: Source, scope, everything, tell) -> Report:
+def _check(
+    exercise: Exercise, learner: Source, scope, everything, tell, explain
+) -> Report:
     chains = [_chain(exercise, s) for s in _samples(exercise)]
     bad_lines = source.out_of_order(learner, exercise.gradients)
     rows: list[Row] = []
@@ -111,10 +116,11 @@ def _check(exercise: Exercise, learner: Source, scope, everything, tell) -> Repo
         judged = _judge(exercise, name, piece, chains)
         rows.append(_row(name, judged, learner, chains[0].sample))
         if rows[-1].status == WRONG:
-            hints = _hints(exercise, name, piece, rows[-1], judged)
+            hints = _hints(exercise, name, piece, rows[-1], judged) if explain else ()
             if everything:
                 rows += _rest(exercise, name, learner, scope, chains[0])
             report = _wrong(exercise, learner, rows, hints)
+            report = replace(report, unreliable=() if everything else report.unreliable)
             return replace(report, picture=_picture(name, judged))
     tell(FUNCTION, learner.function.lineno)
     report = _called(exercise, learner, scope, rows, chains)
@@ -219,7 +225,8 @@ def _on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
         chain.narrow = True
     if step.verdict == INHERITED and chain.narrow:
         step = judge(expected, RELATIVE["float32"])
-    return Judged(step, sample, results[0] if results else None, note)
+    given, chained = results if len(results) == 2 else (None, None)
+    return Judged(step, sample, given, chained, note)
 
 
 def _as_array(name: str, result):
@@ -244,9 +251,10 @@ def _row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
         return Row(name, WRONG, line, note=_raised(name, judged))
     compared = cmp(name, mine, sample.truth[name], sample.scale(name))
     rungs, note = _rungs(name, judged, first), judged.note
+    if verdict != OK:
+        compared = replace(compared, approximate=False)
     if verdict == WRONG:
         note = _wrongness(name, judged)
-        compared = replace(compared, approximate=False)
     return Row(name, verdict, line, compared, rungs, note)
 
 
@@ -308,6 +316,8 @@ def _rest(exercise, wrong: str, learner, scope, chain: Chain) -> list[Row]:
         piece = source.step(learner, scope, f"d{name}", exercise.gradients)
         with jax.enable_x64(False):
             judged = _on(exercise, name, piece, chain)
+        if judged.step.verdict == INHERITED:  # show how far its error has come
+            judged = replace(judged, result=judged.chained)
         rows.append(_row(name, judged, learner, chain.sample))
     return rows
 
