@@ -99,6 +99,8 @@ def check(
 def _check(
     exercise: Exercise, learner: Source, scope, everything, tell, explain
 ) -> Report:
+    if (unwritten := _unwritten(exercise, learner, exercise.names[0])) is not None:
+        return _stopped(exercise, learner, [], unwritten)
     chains = [_chain(exercise, s) for s in _samples(exercise)]
     bad_lines = source.out_of_order(learner, exercise.gradients)
     rows: list[Row] = []
@@ -355,10 +357,10 @@ def _called(exercise, learner: Source, scope, rows, chains) -> Report:
 def _misreturned(exercise: Exercise, returned: Any, mine: Grads) -> str | None:
     names = [f"d{k}" for k in exercise.returns]
     expected = f"{FUNCTION} should return {', '.join(names)}"
-    if len(names) == 1 and not isinstance(returned, tuple | list):
-        returned = (returned,)
     if returned is None:
         return f"{expected}; it returns None: is there a return at its end?"
+    if len(names) == 1 and not isinstance(returned, tuple | list):
+        returned = (returned,)
     if not isinstance(returned, tuple | list):
         return f"{expected}; it returns a {type(returned).__name__}"
     if len(returned) != len(names):

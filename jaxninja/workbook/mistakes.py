@@ -86,7 +86,7 @@ def _wholes(variable: str) -> Iterator[tuple[str, str]]:
 def _edited(expression: ast.expr, name: str) -> Iterator[Edited]:
     """The expression with one slip at one place."""
     places = list(ast.walk(expression))
-    for rule in (_sums, _sizes, _signs, _products, _indexed, _numbers, _saved):
+    for rule in (_sums, _bessel, _sizes, _signs, _products, _indexed, _numbers, _saved):
         for k, place in enumerate(places):
             if isinstance(place, ast.expr):
                 for new, sentence in rule(place, name):
@@ -136,17 +136,19 @@ def _sums(place: ast.expr, name: str) -> Iterator[Edited]:
 
 
 def _sizes(place: ast.expr, name: str) -> Iterator[Edited]:
-    """n, 1/n and n - 1."""
-    text = ast.unparse(place)
-    if text == "n - 1":
-        bessel = "n stands where n - 1 should: Bessel's correction"
-        yield ast.Name("n", ast.Load()), bessel
+    """n and 1/n."""
     if isinstance(place, ast.Name) and place.id == "n":
         yield ast.parse("n - 1", mode="eval").body, "n - 1 stands where n should"
     if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Div):
         below = ast.unparse(place.right)
         if below in ("n", "n - 1"):
             yield place.left, f"the factor 1/{_in_brackets(below)} is missing"
+
+
+def _bessel(place: ast.expr, name: str) -> Iterator[Edited]:
+    if ast.unparse(place) == "n - 1":
+        text = "n stands where n - 1 should: Bessel's correction"
+        yield ast.Name("n", ast.Load()), text
 
 
 def _signs(place: ast.expr, name: str) -> Iterator[Edited]:

@@ -194,7 +194,8 @@ def step(
         exec(code, space)
         return space[variable]
 
-    return _fast((_outside(source), *map(ast.dump, body)), source, used, run)
+    key = (_outside(source), *map(ast.dump, body))
+    return _fast(key, source, used, run, _has_loop(body))
 
 
 def whole(source: Source, scope: dict[str, Any]) -> Callable[[dict, dict], Any]:
@@ -203,17 +204,27 @@ def whole(source: Source, scope: dict[str, Any]) -> Callable[[dict, dict], Any]:
     def run(arrays: dict, numbers: dict) -> Any:
         return scope[FUNCTION](**arrays, **numbers)
 
-    return _fast((ast.dump(source.tree),), source, set(source.parameters), run)
+    used, loops = set(source.parameters), _has_loop(source.function.body)
+    return _fast((ast.dump(source.tree),), source, used, run, loops)
 
 
-def _fast(key: tuple, source: Source, used: Collection[str], run: Callable):
-    """`run` on what it uses, compiled if that can be: as a function of two dicts."""
+def _has_loop(body: Sequence[ast.stmt]) -> bool:
+    """A loop is unrolled by the compiler, which takes far longer than running it."""
+    return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
+
+
+def _fast(
+    key: tuple, source: Source, used: Collection[str], run: Callable, loops: bool
+):
+    """`run` on what it uses, compiled if that pays: as a function of two dicts."""
 
     def call(values: dict, grads: dict) -> Any:
         given = {p: values[p] for p in source.parameters if p in values and p in used}
         given |= {f"d{k}": g for k, g in grads.items() if f"d{k}" in used}
         numbers = {k: v for k, v in given.items() if isinstance(v, int)}
         arrays = {k: v for k, v in given.items() if k not in numbers}
+        if loops:
+            return run(arrays, numbers)
         compiled = _compiled((source.parameters, *key, *numbers.items()), run)
         try:
             return compiled(arrays, numbers)
