@@ -75,6 +75,9 @@ class Worker:
                     return Report.from_json(answer["report"])
                 name, line = answer["running"]
                 limit = self.limit + 1.0 if name else START
+        except KeyboardInterrupt:  # its answer, still to come, belongs to nobody
+            self._end()
+            raise
         except queue.Empty:
             place = self._stuck(filename) or line
             self._end()

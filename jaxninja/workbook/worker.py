@@ -10,11 +10,13 @@ written to the file TRACE; whoever started this process then ends it.
 import faulthandler
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 
 def main(trace: str, limit: float) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
     requests, answers = _streams()
     from jaxninja.workbook.checking import check
 

@@ -103,7 +103,7 @@ def test_the_truth_is_autodiffs_and_the_hand_derived_networks(x64):
 
 
 def test_a_batch_of_one_is_not_a_number():
-    """Bessel's correction divides 0 by 0; nothing downstream of the variance is left."""
+    """Bessel's correction divides 0 by 0, and nothing below the variance is left."""
     params, Xb, Yb = samples.inputs(samples.PAIR)
     params = {name: jnp.asarray(a, "float32") for name, a in params.items()}
     arrays = atomic.forward(params, jnp.asarray(Xb[:1]), jnp.asarray(Yb[:1]))
