@@ -35,6 +35,7 @@ from IPython.display import Image
 
 import jaxninja
 from jaxninja import workbook
+from jaxninja.progress import Lines
 from jaxninja.workbook import bessel, plots
 
 sample = workbook.lecture_sample()
@@ -384,7 +385,7 @@ report4
 if report4.ok:
     route = workbook.save(backward, "exercise4.py")
     config = jaxninja.TrainConfig(route=route, steps=20_000)
-    run = jaxninja.train(config)
+    run = jaxninja.train(config, progress=Lines(print))
     print(run.result)
     print((run.path / "samples.txt").read_text())
 

@@ -100,7 +100,7 @@ def _cells() -> Iterator[str]:
     yield _code(
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
         "from IPython.display import Image\n\nimport jaxninja\n"
-        "from jaxninja import workbook\n"
+        "from jaxninja import workbook\nfrom jaxninja.progress import Lines\n"
         "from jaxninja.workbook import bessel, plots\n\n"
         "sample = workbook.lecture_sample()"
     )
@@ -147,7 +147,7 @@ def _cells() -> Iterator[str]:
         "if report4.ok:\n"
         '    route = workbook.save(backward, "exercise4.py")\n'
         "    config = jaxninja.TrainConfig(route=route, steps=20_000)\n"
-        "    run = jaxninja.train(config)\n"
+        "    run = jaxninja.train(config, progress=Lines(print))\n"
         "    print(run.result)\n"
         '    print((run.path / "samples.txt").read_text())'
     )

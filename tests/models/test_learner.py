@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxninja import ConfigError, TrainConfig, train
+from jaxninja import TrainConfig, train
 from jaxninja.cli import main
+from jaxninja.config import ConfigError
 from jaxninja.models import learner, mlp, routes
 from jaxninja.models.mlp import MLP
+from jaxninja.progress import Progress
 from jaxninja.workbook.exercises import EXERCISES
 
 MODEL = MLP(7, 2, 3, 5)
@@ -109,7 +111,7 @@ def test_other_constants_than_the_lectures_are_refused(file):
         learner.value_and_grad(file(FOUR), dataclasses.replace(MODEL, ddof=0))
     with pytest.raises(learner.RouteError, match="No such file"):
         learner.value_and_grad("nowhere.py", MODEL)
-    with pytest.raises(ConfigError, match="or the path of a .py file"):
+    with pytest.raises(ConfigError, match=r"or the path of a \.py file"):
         TrainConfig(route="magic")
 
 
@@ -122,18 +124,14 @@ def config(tmp_path, file):
     return TrainConfig(steps=40, route=route, runs=runs, **sizes, **every)
 
 
-class Heard:
-    """A progress that keeps what is said."""
+class Heard(Progress):
+    """Keeps what is said."""
 
     def __init__(self):
         self.lines = []
 
     def say(self, line):
         self.lines.append(line)
-
-    def start(self, *_): ...
-    def update(self, *_): ...
-    def stop(self): ...
 
 
 def test_training_by_file_is_training_by_network(config):

@@ -1,6 +1,7 @@
 """Templates, hints and the progress file."""
 
 import ast
+import itertools
 import json
 
 import pytest
@@ -35,11 +36,13 @@ def test_a_template_is_the_solution_with_gaps(number):
 @pytest.mark.parametrize(("number", "name"), EVERY)
 def test_every_gradient_has_a_ladder_of_five_rungs(number, name):
     steps = [lessons.hint(number, name, level) for level in range(1, 6)]
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         assert after.startswith(before)
         assert len(after) > len(before)
-    assert f"d{name} = " not in steps[2]  # the formula is words, the code comes later
-    assert f"d{name} = " in steps[3]
+    code = lessons.lessons(EXERCISES[number])[name].code[0]
+    assert code.startswith(f"d{name} = ")
+    assert code not in steps[2]  # the formula is words, the code comes later
+    assert code in steps[3]
     assert [*lessons.explanation(number, name)]
 
 

@@ -1,4 +1,4 @@
-"""The notebook is made of the solutions, and runs: with its gaps, and with them filled."""
+"""The notebook is made of the solutions, and runs: with gaps, and with them filled."""
 
 import re
 from pathlib import Path
