@@ -147,7 +147,7 @@ def judge_step(
     return Step(name, verdict, error, chained_error, where, note)
 
 
-def _call(name: str, step, values: dict, grads: dict):
+def _call(name: str, step, values: Mapping[str, Any], grads: dict):
     try:
         with running(f"the step of {name}"):
             return step(dict(values), grads)

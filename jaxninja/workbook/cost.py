@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.models.atomic import PARAMETERS
-from jaxninja.workbook import samples, source
+from jaxninja.workbook import pieces, samples, source
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import NODES, STEPS
 
@@ -76,7 +76,7 @@ def cost(number: int, text: str) -> Cost:
     """
     exercise = EXERCISES[number]
     learner = source.read(text, exercise.file)
-    backward = source.environment(learner)[source.FUNCTION]
+    backward = pieces.environment(learner)[source.FUNCTION]
     sample = samples.sample(samples.LECTURE, "float32")
     starts, target = SPANS[number]
     start = {name: sample.values[name] for name in starts}

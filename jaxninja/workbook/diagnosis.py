@@ -160,8 +160,9 @@ class _Subject:
         known = frozenset((*exercise.given, *exercise.names))
         self.found, self.between = frontier(name, known)
 
-    def plain(self, array):
+    def plain(self, *args):
         """The arrays whose gradients are at hand, as functions of this one."""
+        (array,) = args
         space = {**samples.sample(self.sizes).values, self.name: array, "jnp": jnp}
         outputs = {}
         for node in NODES:
@@ -204,8 +205,8 @@ def _drawn(subject: _Subject, seed: int) -> Wrong:
     dy = {k: jnp.asarray(rng.standard_normal(a.shape)) for k, a in y.items()}
     _, pull = jax.vjp(subject.plain, jnp.asarray(args[0]))
     got, expected = subject.bwd(residuals, dy), pull(dy)
-    arrays = (tuple(map(np.asarray, pair)) for pair in (got, expected))
-    return Wrong(args, dy, residuals, *arrays, (subject.name,))
+    mine, truth = (tuple(map(np.asarray, pair)) for pair in (got, expected))
+    return Wrong(args, dy, residuals, mine, truth, (subject.name,))
 
 
 def _in_our_names(sentence: str, upstream: set[str]) -> str:

@@ -46,9 +46,11 @@ def _mistake(body: list[ast.stmt], sentence: str) -> Mistake:
 
 def _branches(body: list[ast.stmt], name: str) -> Iterator[Mistake]:
     """A second branch left out, put in place of the first, taken twice or off."""
-    if len(body) != 2 or not isinstance(body[1], ast.AugAssign):
+    if len(body) != 2:
         return
     first, second = body
+    if not isinstance(second, ast.AugAssign):
+        return
     one, other = _branch_names(first, second, name)
     kept = f"d{name} is its branch by {{}} only: {name} is read by {one} and by {other}"
     missing = f"; the branch by {other} is missing: add it with +="
@@ -102,7 +104,7 @@ def _replaced(expression: ast.expr, index: int, new: ast.expr) -> ast.expr:
         def visit(self, node):
             return new if node is old else self.generic_visit(node)
 
-    return Replace().visit(whole).body
+    return Replace().visit(whole).body  # type: ignore[union-attr]
 
 
 def _call(place: ast.expr, attribute: str) -> bool:

@@ -42,10 +42,10 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
         A line: print it, or read its `exact`, `approximate` and `maxdiff`.
     """
     measure = np.asarray(scale or 0.0, "float32")
-    pairs = ({name: a, "its scale": measure} for a in (mine, truth))
+    mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
     zero = [name] if scale else []
     names = sorted([name, "its scale"])
-    lines = compare_grads(*pairs, names, zero=zero).lines
+    lines = compare_grads(mine, truth, names, zero=zero).lines
     return next(line for line in lines if line.name == name)
 
 

@@ -51,7 +51,7 @@ def test_from_a_gap_by_a_mistake_to_done(folder, capsys):
     put(folder, 2, TWO.replace(" / n", ""))
     assert main(["exercise", "check", "2"]) == 1
     out = capsys.readouterr().out
-    assert "exercise2.py:18: dlogits is wrong by itself" in out
+    assert "exercise2.py:19: dlogits is wrong by itself" in out
     assert "the factor 1/n is missing" in out
     for rung in ("shape", "dtype", "bits", "maxdiff", "float32", "float64"):
         assert f"    {rung} " in out
