@@ -19,6 +19,7 @@ _PUBLIC = {
     "autodiff": "jaxninja.rules",
     "check_steps": "jaxninja.check",
     "check_vjp": "jaxninja.check",
+    "cmp": "jaxninja.workbook.verdict",
     "compare_grads": "jaxninja.check",
     "load": "jaxninja.run",
     "manual": "jaxninja.rules",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from jaxninja.run import Run, load  # noqa: F401
     from jaxninja.taps import named_values, retain_grads  # noqa: F401
     from jaxninja.training import train  # noqa: F401
+    from jaxninja.workbook.verdict import cmp  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from jaxninja.models.mlp import MLP
 
+ROUTES = ("network", "rules", "autodiff")
 # What `--resume` may change: how long, where, and how often to look.
 RESUMABLE = {
     "steps",
@@ -34,7 +35,8 @@ class TrainConfig:
         data: names, surnames, makemore (downloaded once), or the path of a UTF-8 text
             file with one item a line.
         route: who derives the gradients: `network`, the whole backward pass by hand;
-            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone.
+            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
+            FILE.py, the function `backward` in it (exercise 4 of the workbook).
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
         seed: of the initialisation and of the batches. It does not move the data split.
@@ -63,7 +65,7 @@ class TrainConfig:
     """
 
     data: str = "names"
-    route: Literal["network", "rules", "autodiff"] = "network"
+    route: str = "network"
     steps: int = 200_000
     batch_size: int = 32
     seed: int = 0
@@ -132,9 +134,12 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     table["ddof"] = (c.ddof in (0, 1), "0 (the paper) or 1 (the lecture)")
     table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
     table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    for name in ("route", "optimizer", "device"):
+    for name in ("optimizer", "device"):
         choices = TrainConfig.__annotations__[name].__args__
         table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
+    is_route = c.route in ROUTES or c.route.endswith(".py")
+    expected = f"one of {', '.join(ROUTES)}, or the path of a .py file"
+    table["route"] = (is_route, expected)
     if c.batch_size == c.ddof:
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)

@@ -18,7 +18,7 @@ import optax
 
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
-from jaxninja.models import mlp, routes
+from jaxninja.models import learner, mlp, routes
 from jaxninja.models.mlp import MLP, Params, Statistics
 
 CHUNK = 1_000  # steps in one call, at most
@@ -126,7 +126,8 @@ def chunks(
     """
     while start < config.steps:
         n = next_stop(config, start, stops) - start
-        advance = _compiled(essential(config), model, len(x), n, x.device)
+        version = learner.version(config.route)
+        advance = _compiled(essential(config), model, len(x), n, x.device, version)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
         state, losses = advance(state, x, y, start)
@@ -140,11 +141,13 @@ def chunks(
 
 
 @lru_cache(maxsize=64)
-def _compiled(config: TrainConfig, model: MLP, size: int, n: int, device: Any) -> Any:
+def _compiled(
+    config: TrainConfig, model: MLP, size: int, n: int, device: Any, version: str
+) -> Any:
     """`advance` of n steps on a training set of `size` examples, compiled ahead.
 
     Ahead, so that its time is not counted as training; cached, so that a notebook that
-    trains twice compiles once.
+    trains twice compiles once; `version` is that of a route that is a file.
     """
     where = jax.sharding.SingleDeviceSharding(device)
     x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxninja import checkpoint, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
-from jaxninja.models import routes
+from jaxninja.models import learner, routes
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
@@ -66,11 +66,12 @@ def train(
     device = pick_device(config.device)
     with jax.default_device(device):
         dataset = load_dataset(config.data, config.context)
+        proof = _proof(config, dataset)  # before there is a run folder
         path = Path(resume) if resume is not None else _new_folder(config)
         with folder.lock(path):
             record = _open(path, config, dataset)
             run = record.run
-            for line in _header(run, device):
+            for line in (*_header(run, device), *proof):
                 progress.say(line)
             _loop(record, progress)
             record.finish()
@@ -112,8 +113,16 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     return dataclasses.replace(config, name=saved["name"], runs=saved["runs"])
 
 
+def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
+    """That the route of a file is by hand, as one line; no line for other routes."""
+    if not learner.is_file(config.route):
+        return []
+    model = config.model(len(dataset.vocabulary))
+    return [f"proof      {learner.proof(config.route, model, config.batch_size)}"]
+
+
 def _new_folder(config: TrainConfig) -> Path:
-    stem = f"{Path(config.data).stem}-{config.route}"
+    stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
     return folder.create(config.runs, config.name, stem)
 
 
@@ -132,11 +141,29 @@ def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
     assert run.dataset  # reads the data and refuses other data than the run's
     folder.cut_metrics(metrics, run.step)
     run.metrics = folder.read_metrics(metrics)
+    _keep_route(path, config.route)
     record.restore_best()
     (path / "result.json").unlink(missing_ok=True)
     files.write_json(path / "config.json", _description(run))
     files.write_json(path / "versions.json", versions())
     return record
+
+
+def _keep_route(path: Path, route: str) -> None:
+    """A copy of the route's file: the run says what it was trained with.
+
+    Raises:
+        ConfigError: the run began with another text of the file.
+    """
+    copy = path / "route.py"
+    if not learner.is_file(route):
+        return
+    if copy.exists() and copy.read_text(encoding="utf-8") != learner.text(route):
+        raise ConfigError(
+            f"{route} has changed since the run began: put {copy} in its place to go "
+            "on, or train anew"
+        )
+    files.write_text(copy, learner.text(route))
 
 
 def _description(run: Run) -> dict:

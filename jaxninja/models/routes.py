@@ -1,4 +1,4 @@
-"""Three routes to the same gradients of the lecture's network."""
+"""Routes to the same gradients of the lecture's network: three, and one of a file."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import mlp, ninja
+from jaxninja.models import learner, mlp, ninja
 from jaxninja.models.mlp import MLP, Params
 from jaxninja.rules import autodiff, manual
 
@@ -20,17 +20,23 @@ def value_and_grad(route: str, model: MLP) -> ValueAndGrad:
 
     Args:
         route: `network`, the whole backward pass by hand; `rules`, `jax.grad` through
-            hand-derived layers; `autodiff`, `jax.grad` of the plain forward.
+            hand-derived layers; `autodiff`, `jax.grad` of the plain forward; the path
+            of a .py file, the function `backward` in it.
         model: sizes and constants of the network.
 
     Raises:
-        ValueError: no such route.
+        ValueError: no such route, or a file that cannot be one.
     """
     if route == "network":
         return partial(ninja.value_and_grad, model=model)
+    if learner.is_file(route):
+        return learner.value_and_grad(route, model)
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
-        raise ValueError(f"route is {route!r}, expected network, rules or autodiff")
+        raise ValueError(
+            f"route is {route!r}, expected network, rules or autodiff, or"
+            " the path of a .py file"
+        )
     return jax.value_and_grad(partial(mlp.loss, model=model, ops=ops), has_aux=True)
 
 
