@@ -13,8 +13,8 @@ Elementwise, so the Jacobian is diagonal and its own transpose: dx = (dy/dx) dy.
 tanh's, the slope cannot be read off y, since y is not monotone (its least value is
 -0.17, at x = -0.75): x is what is kept, and the rest is computed anew.
 
-Check: at x = 0 either slope is 1/2; for x -> inf it is 1, for x -> -inf 0. Far out s (1 - s)
-is 0 and u' may overflow: 0 times inf, which autodiff does meet, at |x| = 2e19.
+Check: at x = 0 either slope is 1/2; for x -> inf it is 1, for x -> -inf 0. Far out
+s (1 - s) is 0 and u' may overflow: 0 times inf, which autodiff meets at |x| = 2e19.
 """
 
 import math
