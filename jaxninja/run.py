@@ -54,6 +54,14 @@ class Run:
         return self.config.model(len(self.vocabulary))
 
     @property
+    def diagnostics(self) -> list[dict[str, Any]]:
+        """Statistics of activations, gradients and updates, a record a diagnosed step.
+
+        See `jaxninja.observe.observe` for their fields; empty with --diagnose 0.
+        """
+        return folder.read_metrics(self.path / "diagnostics.jsonl")
+
+    @property
     def dataset(self) -> Dataset:
         """The data of the run, read again on first use.
 

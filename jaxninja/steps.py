@@ -18,6 +18,7 @@ import optax
 
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
+from jaxninja.diagnostics import global_norm
 from jaxninja.models import networks, routes
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.networks import Model
@@ -68,7 +69,7 @@ def clipped(limit: float) -> optax.GradientTransformation:
         return Clipped(jnp.zeros((), jnp.int32))
 
     def update(grads, state, params=None):
-        acted = state.acted + (optax.global_norm(grads) > limit)
+        acted = state.acted + (global_norm(grads) > limit)
         return clip.update(grads, optax.EmptyState())[0], Clipped(acted)
 
     return optax.GradientTransformation(init, update)  # type: ignore[arg-type]

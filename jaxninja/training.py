@@ -130,10 +130,12 @@ def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
     assert run.dataset  # reads the data and refuses other data than the run's
-    folder.cut_metrics(metrics, run.step)
+    for file in (metrics, path / "diagnostics.jsonl"):
+        folder.cut_metrics(file, run.step)
     run.metrics = folder.read_metrics(metrics)
     record.restore_best()
-    (path / "result.json").unlink(missing_ok=True)
+    for ending in ("result.json", "failure.txt"):
+        (path / ending).unlink(missing_ok=True)
     files.write_json(path / "config.json", _description(run))
     files.write_json(path / "versions.json", versions())
     return record
@@ -177,6 +179,7 @@ def _loop(record: Record, progress: Progress) -> None:
     progress.start(run.step, config.steps)
     try:
         with _caught_signals() as caught:
+            record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
             for chunk in steps.chunks(
                 config, run.model, run.state, x, y, run.step, to_check
@@ -187,9 +190,12 @@ def _loop(record: Record, progress: Progress) -> None:
                     record.save()
                     if run.step < config.steps:
                         raise Interrupted(run.path, run.step, caught[0])
+                record.diagnose(x, y)
                 _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
-        raise TrainError(_explain(diverged, record, x, y)) from None
+        message = _explain(diverged, record, x, y)
+        files.write_text(run.path / "failure.txt", message + "\n")
+        raise TrainError(message) from None
     finally:
         progress.stop()
 
@@ -226,6 +232,9 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
     first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    if run.config.diagnose:
+        bad = steps.state_at(diverged, run.config, run.model, x, y)
+        record.diagnose_at(bad, diverged.step, x, y)
     run.state, run.step = diverged.state, diverged.start
     record.save()
     return (

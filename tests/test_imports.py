@@ -28,7 +28,10 @@ ALLOWED = {
     "sample": {"models"},
     "plots": set(),
     "progress": set(),
-    "steps": {"config", "data", "models"},
+    "steps": {"config", "data", "diagnostics", "models"},
+    "diagnostics": {"taps"},
+    "taps": {"named"},
+    "observe": {"config", "diagnostics", "models", "steps", "taps"},
 }
 
 

@@ -1,0 +1,148 @@
+"""The diagnostics of a training run at a step, as one line of its diagnostics.jsonl.
+
+Measured is the step about to come, from the state before it, on that step's own batch;
+nothing of the training changes, to the bit.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.ad_checkpoint import checkpoint_name
+
+from jaxninja import diagnostics, steps
+from jaxninja.config import TrainConfig
+from jaxninja.models import networks
+from jaxninja.models.networks import Model
+from jaxninja.steps import Clipped, State
+from jaxninja.taps import retain_grads
+
+# Batchnorm's running statistics are compared with those of so many training examples:
+# calibrating on all of them would cost more than the training.
+CALIBRATION = 1_024
+PARAMETER = "parameter/"  # what the names of parameters begin with in retain_grads
+
+
+def observe(
+    config: TrainConfig,
+    model: Model,
+    state: State,
+    x: jax.Array,
+    y: jax.Array,
+    step: int,
+) -> dict[str, Any]:
+    """Statistics of a step, of JSON's types (NaN and infinity become None).
+
+    Args:
+        config, model: of the run.
+        state: before the step.
+        x, y: the training set.
+        step: counted from 0; it decides the batch and the learning rate.
+
+    Returns:
+        step, loss, grad_norm, clipped (share of the steps so far, None without
+        clipping), activations, gradients and parameters by name, and batchnorm: the gap
+        between running and calibrated statistics by layer.
+    """
+    observer, structure = _observer(steps.essential(config), model)
+    packed = np.asarray(observer(state, x, y, step))
+    return {"step": step, **_unpacked(packed, structure["tree"])}
+
+
+@lru_cache(maxsize=16)
+def _observer(config: TrainConfig, model: Model) -> Any:
+    network, tx = networks.of(model), steps.optimizer(config)
+    kinds = network.activations(model)
+
+    def loss(params, ids, labels):
+        named = {k: checkpoint_name(p, f"{PARAMETER}{k}") for k, p in params.items()}
+        return network.loss(named, ids, labels, model, name=checkpoint_name)
+
+    def measure(state, x, y, step):
+        ids, labels = steps.batch(config, x, y, step)
+        retained = retain_grads(loss, has_aux=True, values=True)
+        (value, _), grads, named = retained(state.params, ids, labels)
+        own = {name: grads.pop(f"{PARAMETER}{name}") for name in state.params}
+        del grads["loss"]
+        updates, _ = tx.update(own, state.optimizer, state.params)
+        values = {name: named[name] for name in (*kinds, "logits")}
+        return {
+            "loss": value,
+            "grad_norm": diagnostics.global_norm(own),
+            "clipped": _clipped(state.optimizer, step),
+            "batchnorm": _gaps(network, model, state, x[:CALIBRATION], y[:CALIBRATION]),
+            **_with_histograms(
+                activations={
+                    name: (h, diagnostics.activation(h, kinds.get(name)))
+                    for name, h in values.items()
+                },
+                gradients={
+                    name: (d, diagnostics.gradient(d)) for name, d in grads.items()
+                },
+                parameters={
+                    name: (
+                        own[name],
+                        diagnostics.parameter(p, own[name], updates[name]),
+                    )
+                    for name, p in state.params.items()
+                },
+            ),
+        }
+
+    structure = {}
+
+    @jax.jit
+    def observer(state, x, y, step):
+        """All numbers in one vector: hundreds of small transfers would cost more."""
+        seen = measure(state, x, y, step)
+        structure["tree"] = jax.tree.map(jnp.shape, seen)
+        return jnp.concatenate([jnp.ravel(a) * 1.0 for a in jax.tree.leaves(seen)])
+
+    return observer, structure
+
+
+def _with_histograms(**groups: dict[str, tuple]) -> dict[str, Any]:
+    """group -> name -> the statistics given with an array, and its histogram."""
+    arrays = {(g, k): a for g, group in groups.items() for k, (a, _) in group.items()}
+    bins = diagnostics.histograms(arrays)  # type: ignore[arg-type]
+    return {
+        g: {k: {**stats, "histogram": bins[g, k]} for k, (_, stats) in group.items()}
+        for g, group in groups.items()
+    }
+
+
+def _clipped(optimizer_state: Any, step) -> Any:
+    """Share of the steps so far at which clipping acted, or None."""
+    found = jax.tree.leaves(optimizer_state, is_leaf=lambda s: isinstance(s, Clipped))
+    counts = [s.acted for s in found if isinstance(s, Clipped)]
+    return counts[0] / jnp.maximum(step, 1) if counts else None
+
+
+def _gaps(network, model, state, x, y) -> dict[str, Any]:
+    """As one batch, the examples give each layer's calibrated statistics."""
+    layers = networks.normalised(model)
+    if not layers or len(x) <= model.ddof:
+        return {}
+    _, calibrated = network.loss(state.params, x, y, model)
+    pairs = {
+        str(layer): [(of[mean], of[var]) for of in (state.statistics, calibrated)]
+        for layer, (mean, var) in layers.items()
+    }
+    return {k: diagnostics.batchnorm_gap(*p, model.eps) for k, p in pairs.items()}
+
+
+def _unpacked(packed: np.ndarray, shapes: Any) -> Any:
+    """The vector as a tree of numbers and lists of counts, of JSON's types."""
+    values = iter(packed.tolist())
+
+    def leaf(shape):
+        if shape:
+            return [int(next(values)) for _ in range(math.prod(shape))]
+        value = next(values)
+        # five digits are enough for a figure
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+
+    return jax.tree.map(leaf, shapes, is_leaf=lambda node: isinstance(node, tuple))
