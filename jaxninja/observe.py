@@ -67,7 +67,7 @@ def _observer(config: TrainConfig, model: Model) -> Any:
         (value, _), grads, named = retained(state.params, ids, labels)
         own = {name: grads.pop(f"{PARAMETER}{name}") for name in state.params}
         del grads["loss"]
-        updates, _ = tx.update(own, state.optimizer, state.params)
+        updates: Any = tx.update(own, state.optimizer, state.params)[0]
         values = {name: named[name] for name in (*kinds, "logits")}
         return {
             "loss": value,
@@ -106,8 +106,10 @@ def _observer(config: TrainConfig, model: Model) -> Any:
 
 def _with_histograms(**groups: dict[str, tuple]) -> dict[str, Any]:
     """group -> name -> the statistics given with an array, and its histogram."""
-    arrays = {(g, k): a for g, group in groups.items() for k, (a, _) in group.items()}
-    bins = diagnostics.histograms(arrays)  # type: ignore[arg-type]
+    arrays: Any = {
+        (g, k): a for g, group in groups.items() for k, (a, _) in group.items()
+    }
+    bins: Any = diagnostics.histograms(arrays)
     return {
         g: {k: {**stats, "histogram": bins[g, k]} for k, (_, stats) in group.items()}
         for g, group in groups.items()
@@ -127,11 +129,12 @@ def _gaps(network, model, state, x, y) -> dict[str, Any]:
     if not layers or len(x) <= model.ddof:
         return {}
     _, calibrated = network.loss(state.params, x, y, model)
-    pairs = {
+    pairs: dict[str, Any] = {
         str(layer): [(of[mean], of[var]) for of in (state.statistics, calibrated)]
         for layer, (mean, var) in layers.items()
     }
-    return {k: diagnostics.batchnorm_gap(*p, model.eps) for k, p in pairs.items()}
+    gap = diagnostics.batchnorm_gap
+    return {k: gap(mine, truth, model.eps) for k, (mine, truth) in pairs.items()}
 
 
 def _unpacked(packed: np.ndarray, shapes: Any) -> Any:

@@ -62,7 +62,7 @@ class Record:
         run, path = self.run, self.run.path / "diagnostics.jsonl"
         if self._diagnosed is None:
             before = folder.read_metrics(path)
-            self._diagnosed = before[-1]["step"] if before else -1
+            self._diagnosed = int(before[-1]["step"]) if before else -1
         if step > self._diagnosed:
             line = observe(run.config, run.model, state, x, y, step)
             folder.append_metrics(path, line)
