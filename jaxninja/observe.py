@@ -5,7 +5,7 @@ nothing of the training changes, to the bit.
 """
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -102,6 +102,32 @@ def _observer(config: TrainConfig, model: Model) -> Any:
         return jnp.concatenate([jnp.ravel(a) * 1.0 for a in jax.tree.leaves(seen)])
 
     return observer, structure
+
+
+def dead_over_set(
+    params: dict[str, jax.Array], x: jax.Array, y: jax.Array, model: Model
+) -> dict[str, tuple[int, int]]:
+    """Units that no example of a whole set brings out of their flat part.
+
+    In blocks of 4,096 examples, each normalised by its own statistics.
+
+    Returns:
+        Name of the activations -> (dead units, units).
+    """
+    size = 4_096
+    blocks = [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
+    if len(blocks) > 1 and len(blocks[-1][0]) < size:
+        blocks[-1] = (x[-size:], y[-size:])  # one shape, one compilation
+    dead = [_dead_of_block(params, *block, model) for block in blocks]
+    whole = jax.tree.map(lambda *flags: np.logical_and.reduce(flags), *dead)
+    return {name: (int(flags.sum()), len(flags)) for name, flags in whole.items()}
+
+
+@partial(jax.jit, static_argnums=3)
+def _dead_of_block(params, x, y, model):
+    named = networks.intermediates(params, x, y, model)
+    kinds = networks.of(model).activations(model)
+    return {k: diagnostics.dead_units(named[k], kind) for k, kind in kinds.items()}
 
 
 def _with_histograms(**groups: dict[str, tuple]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Each takes a record of `Run.diagnostics` and draws the outline of its histograms.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ Line = Mapping[str, Any]
 
 
 def activations(line: Line) -> Figure:
-    """Activations of each hidden layer, with mean, std and share saturated."""
+    """Activations of each hidden layer, with mean, std and share in the flat parts."""
     title = f"activations before step {line['step']:,}"
     axes = axes_of(title, "value", "density")
     layers = {k: s for k, s in line["activations"].items() if k != "logits"}
@@ -22,7 +23,7 @@ def activations(line: Line) -> Figure:
         stats = layers[name]
         words = f"{name}: mean {_number(stats['mean'])}, std {_number(stats['std'])}"
         if stats["saturated"] is not None:
-            words += f", saturated {stats['saturated']:.1%}"
+            words += f", flat {stats['saturated']:.1%}"
         _outline(axes, stats["histogram"], words, look)
     legend(axes)
     return axes.figure
@@ -37,6 +38,7 @@ def gradients(line: Line) -> Figure:
         stats = line["gradients"][name]
         words = f"{name}: std {_number(stats['std'])}"
         _outline(axes, stats["histogram"], words, look)
+    axes.set_yscale("log")  # a narrow peak would hide the tails
     legend(axes)
     return axes.figure
 
@@ -50,6 +52,7 @@ def weight_gradients(line: Line) -> Figure:
         stats = line["parameters"][name]
         words = f"{name}: grad:data {_number(stats['grad_data'])}"
         _outline(axes, stats["histogram"], words, look)
+    axes.set_yscale("log")
     legend(axes)
     return axes.figure
 
@@ -71,4 +74,5 @@ def _outline(axes: Any, histogram: Line, words: str, look: dict) -> None:
     else:
         width = (high - low) / len(counts)
         middles = [low + (k + 0.5) * width for k in range(len(counts))]
-        axes.plot(middles, [c / total / width for c in counts], label=words, **look)
+        density = [c / total / width or math.nan for c in counts]  # a gap if empty
+        axes.plot(middles, density, label=words, **look)

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
+
 from jaxninja import folder
 from jaxninja.checkpoint import CheckpointError
 from jaxninja.config import ConfigError
 from jaxninja.data import DataError, Vocabulary
+from jaxninja.observe import dead_over_set
 from jaxninja.run import Run, RunError, load, read_description
 
 
@@ -23,6 +26,7 @@ class Gathered:
         metrics, diagnostics: records of the two .jsonl files.
         result, samples, failure: of a run that ended, well or not, else None.
         run: the run at its last checkpoint, or None.
+        dead: activations -> (dead units, units) over the whole training set.
         problems: a sentence for whatever is missing or cannot be read.
     """
 
@@ -35,6 +39,7 @@ class Gathered:
     samples: str | None = None
     failure: str | None = None
     run: Run | None = None
+    dead: dict[str, tuple[int, int]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -60,6 +65,11 @@ def gather(path: Path) -> Gathered:
     found.samples = _text(path / "samples.txt")
     found.failure = _text(path / "failure.txt")
     found.run = _run(found)
+    if found.run is not None:
+        run, (x, y) = found.run, found.run.dataset.train
+        found.dead = dead_over_set(
+            run.params, jnp.asarray(x), jnp.asarray(y), run.model
+        )
     found.problems += _missing(found)
     return found
 

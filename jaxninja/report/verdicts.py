@@ -28,6 +28,7 @@ def findings(found: Gathered) -> list[Finding]:
     said = list(_ending(found))
     if found.result is not None:
         said += _losses(found)
+    said += _dead(found)
     if found.diagnostics:
         lines = found.diagnostics
         for judge in (
@@ -84,6 +85,17 @@ def _activations(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
     for name, stats in lines[-1]["activations"].items():
         if name != "logits":
             yield from _layer(name, stats, kind)
+
+
+def _dead(found: Gathered) -> Iterator[Finding]:
+    for name, (dead, units) in found.dead.items():
+        text = f"{name}: {dead} of {units} units are dead for all training examples"
+        if dead:
+            todo = "They never learn again: a smaller --lr, or --batchnorm hidden."
+            level = ACT if dead > 0.1 * units else WATCH
+            yield Finding("activations", level, f"{text}.", todo)
+        else:
+            yield Finding("activations", GOOD, f"{text}.")
 
 
 def _layer(name: str, stats: dict[str, Any], kind: str) -> Iterator[Finding]:
