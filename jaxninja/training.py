@@ -17,6 +17,7 @@ from jaxninja import checkpoint, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.models import learner, routes
+from jaxninja.models.mlp import MLP
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
@@ -115,9 +116,9 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
 
 def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
     """That the route of a file is by hand, as one line; no line for other routes."""
-    if not learner.is_file(config.route):
-        return []
     model = config.model(len(dataset.vocabulary))
+    if not learner.is_file(config.route) or not isinstance(model, MLP):
+        return []  # a file for another network is refused with the configuration
     return [f"proof      {learner.proof(config.route, model, config.batch_size)}"]
 
 
@@ -139,11 +140,13 @@ def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
     assert run.dataset  # reads the data and refuses other data than the run's
-    folder.cut_metrics(metrics, run.step)
+    for file in (metrics, path / "diagnostics.jsonl"):
+        folder.cut_metrics(file, run.step)
     run.metrics = folder.read_metrics(metrics)
     _keep_route(path, config.route)
     record.restore_best()
-    (path / "result.json").unlink(missing_ok=True)
+    for ending in ("result.json", "failure.txt"):
+        (path / ending).unlink(missing_ok=True)
     files.write_json(path / "config.json", _description(run))
     files.write_json(path / "versions.json", versions())
     return record
@@ -204,6 +207,7 @@ def _loop(record: Record, progress: Progress) -> None:
     progress.start(run.step, config.steps)
     try:
         with _caught_signals() as caught:
+            record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
             for chunk in steps.chunks(
                 config, run.model, run.state, x, y, run.step, to_check
@@ -214,9 +218,12 @@ def _loop(record: Record, progress: Progress) -> None:
                     record.save()
                     if run.step < config.steps:
                         raise Interrupted(run.path, run.step, caught[0])
+                record.diagnose(x, y)
                 _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
-        raise TrainError(_explain(diverged, record, x, y)) from None
+        message = _explain(diverged, record, x, y)
+        files.write_text(run.path / "failure.txt", message + "\n")
+        raise TrainError(message) from None
     finally:
         progress.stop()
 
@@ -253,6 +260,9 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
     first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    if run.config.diagnose:
+        bad = steps.state_at(diverged, run.config, run.model, x, y)
+        record.diagnose_at(bad, diverged.step, x, y)
     run.state, run.step = diverged.state, diverged.start
     record.save()
     return (

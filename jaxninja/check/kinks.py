@@ -46,7 +46,7 @@ def _neighbours(scene: Scene, tried: Tried):
     for way in ways:
         with jax.enable_x64(True):
             wide = cast(tried.args, "float64")
-            moved = map(_moved, float_leaves(wide), way)
+            moved = list(map(_moved, float_leaves(wide), way))
             args = with_floats(wide, moved)
             dy = cast(tried.dy, "float64")
             yield truth_of(scene.subject, args, dy).gradients

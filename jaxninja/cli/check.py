@@ -1,6 +1,7 @@
 """`jaxninja check`: is a hand-written backward pass right?"""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

@@ -7,13 +7,25 @@ the same plain forward left to `jax.grad`. A model takes either as its `ops` arg
 from types import SimpleNamespace
 
 from jaxninja.rule import Rule
-from jaxninja.rules import batchnorm, cross_entropy, embedding, linear, tanh
+from jaxninja.rules import (
+    batchnorm,
+    cross_entropy,
+    embedding,
+    gelu,
+    linear,
+    relu,
+    sigmoid,
+    tanh,
+)
 
 RULES: tuple[Rule, ...] = (
     embedding.rule,
     linear.rule,
     batchnorm.rule,
     tanh.rule,
+    relu.rule,
+    sigmoid.rule,
+    gelu.rule,
     cross_entropy.rule,
 )
 
