@@ -70,7 +70,7 @@ def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
 
     The state's buffers are donated: the one passed in must not be used again.
     """
-    value_and_grad = routes.value_and_grad(config.route, model)
+    value_and_grad, lay_out, lay_back = routes.layout(config.route, model)
     tx = optimizer(config)
 
     def one_step(state, examples):
@@ -88,7 +88,8 @@ def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
     def advance(state, x, y, start, n):
         steps = start + jnp.arange(n)
         batches = jax.vmap(partial(batch, config, x, y))(steps)
-        return jax.lax.scan(one_step, state, batches)
+        state, losses = jax.lax.scan(one_step, lay_out(state), batches)
+        return lay_back(state), losses
 
     return advance
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import mlp, ninja
+from jaxninja.models import mlp, ninja, ninja_fast
 from jaxninja.models.mlp import MLP, Params
 from jaxninja.rules import autodiff, manual
 
@@ -15,23 +15,54 @@ from jaxninja.rules import autodiff, manual
 ValueAndGrad = Callable[..., Any]
 
 
+class Layout(NamedTuple):
+    """A route as it trains: its gradients, in the storage order that suits it."""
+
+    value_and_grad: ValueAndGrad  # of parameters that are laid out
+    lay_out: Callable[[Any], Any]  # of parameters, wherever they occur in a pytree
+    lay_back: Callable[[Any], Any]  # its inverse
+
+
+def layout(route: str, model: MLP) -> Layout:
+    """What the training loop runs: the same gradients as `value_and_grad`'s."""
+    if route == "network":
+        by_hand = partial(ninja_fast.value_and_grad, model=model)
+        return Layout(by_hand, ninja_fast.lay_out, ninja_fast.lay_back)
+    return Layout(value_and_grad(route, model), _as_it_is, _as_it_is)
+
+
+def _as_it_is(tree: Any) -> Any:
+    return tree
+
+
 def value_and_grad(route: str, model: MLP) -> ValueAndGrad:
     """The function that gives loss, batch statistics and gradients by a route.
 
     Args:
-        route: `network`, the whole backward pass by hand; `rules`, `jax.grad` through
-            hand-derived layers; `autodiff`, `jax.grad` of the plain forward.
+        route: `network`, the whole backward pass by hand, as it trains; `lecture`, the
+            same pass as it reads best; `rules`, `jax.grad` through hand-derived layers;
+            `autodiff`, `jax.grad` of the plain forward.
         model: sizes and constants of the network.
 
     Raises:
         ValueError: no such route.
     """
-    if route == "network":
+    if route == "lecture":
         return partial(ninja.value_and_grad, model=model)
+    if route == "network":
+        return _laid_back(layout(route, model))
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
         raise ValueError(f"route is {route!r}, expected network, rules or autodiff")
     return jax.value_and_grad(partial(mlp.loss, model=model, ops=ops), has_aux=True)
+
+
+def _laid_back(fast: Layout) -> ValueAndGrad:
+    def value_and_grad(params, ids, labels):
+        value, grads = fast.value_and_grad(fast.lay_out(params), ids, labels)
+        return value, fast.lay_back(grads)
+
+    return value_and_grad
 
 
 def disagreement(
