@@ -140,6 +140,14 @@ def chunks(
         yield Chunk(state, start, losses, seconds)
 
 
+def prepare(
+    config: TrainConfig, model: MLP, x: jax.Array, start: int, stops: Collection[int]
+) -> None:
+    """Compile what `chunks` needs first; what is compiled already takes no time."""
+    n = next_stop(config, start, stops) - start
+    _compiled(essential(config), model, len(x), n, x.device)
+
+
 @lru_cache(maxsize=64)
 def _compiled(config: TrainConfig, model: MLP, size: int, n: int, device: Any) -> Any:
     """`advance` of n steps on a training set of `size` examples, compiled ahead.

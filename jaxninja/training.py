@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja import checkpoint, files, folder, steps
+from jaxninja import checkpoint, compile_cache, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.models import routes
@@ -174,6 +174,10 @@ def _loop(record: Record, progress: Progress) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     to_check = _steps_to_check(config, run.step)
+    if run.step < config.steps:
+        with compile_cache.watch() as seen:
+            steps.prepare(config, run.model, x, run.step, to_check)
+        progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
     try:
         with _caught_signals() as caught:

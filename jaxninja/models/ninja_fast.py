@@ -1,4 +1,4 @@
-"""The backward pass of `ninja.py`, laid out for XLA: what `--route network` trains with.
+"""The backward pass of `ninja.py`, laid out for XLA: `--route network` trains with it.
 
 The mathematics is that of `ninja.py`, line for line, and so are the names. What differs
 makes a step a third faster on a CPU, where a matrix product of this size is quick in

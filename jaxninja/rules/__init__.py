@@ -7,7 +7,14 @@ the same plain forward left to `jax.grad`. A model takes either as its `ops` arg
 from types import SimpleNamespace
 
 from jaxninja.rule import Rule
-from jaxninja.rules import batchnorm, cross_entropy, embedding, linear, tanh
+from jaxninja.rules import (
+    batchnorm,
+    cross_entropy,
+    embedding,
+    linear,
+    linear_cross_entropy,
+    tanh,
+)
 
 RULES: tuple[Rule, ...] = (
     embedding.rule,
@@ -15,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     batchnorm.rule,
     tanh.rule,
     cross_entropy.rule,
+    linear_cross_entropy.rule,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})
