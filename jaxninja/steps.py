@@ -65,12 +65,15 @@ def batch(config: TrainConfig, x: jax.Array, y: jax.Array, step) -> tuple:
     return x[index], y[index]
 
 
-def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
+def make_advance(
+    config: TrainConfig, model: MLP, layout: routes.Layout | None = None
+) -> Callable[..., Any]:
     """`advance(state, x, y, start, n) -> state after n steps, losses [n]`, jitted.
 
-    The state's buffers are donated: the one passed in must not be used again.
+    The state's buffers are donated: the one passed in must not be used again. `layout`
+    gives other gradients than those of `config.route`.
     """
-    value_and_grad, lay_out, lay_back = routes.layout(config.route, model)
+    value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
     tx = optimizer(config)
 
     def one_step(state, examples):

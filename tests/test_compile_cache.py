@@ -11,7 +11,8 @@ import jax, sys
 from jaxninja import compile_cache
 folder = compile_cache.enable()
 with compile_cache.watch() as seen:
-    jax.jit(lambda x: x @ x + 3).lower(jax.ShapeDtypeStruct((5, 5), "float32")).compile()
+    square = jax.ShapeDtypeStruct((5, 5), "float32")
+    jax.jit(lambda x: x @ x + 3).lower(square).compile()
 print(folder, seen, sep="|")
 """
 
