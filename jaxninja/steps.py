@@ -32,15 +32,15 @@ class State(NamedTuple):
     statistics: Statistics  # running mean [H] and var [H] of hprebn
 
 
-def schedule(config: TrainConfig) -> optax.Schedule:
+def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
     """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
     drop = {config.lr_drop_at: config.lr_drop}
-    return optax.piecewise_constant_schedule(config.lr, drop)
+    return optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
 
 
-def optimizer(config: TrainConfig) -> optax.GradientTransformation:
+def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformation:
     """SGD, Adam or AdamW from optax, after clipping by global norm if asked for."""
-    rate = schedule(config)
+    rate = schedule(config, lr)
     chosen = {
         "sgd": lambda: optax.sgd(rate),
         "adam": lambda: optax.adam(rate),
@@ -51,16 +51,18 @@ def optimizer(config: TrainConfig) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.clip), chosen)
 
 
-def init_state(config: TrainConfig, model: MLP) -> State:
-    """The state at step 0."""
-    params = mlp.init(_key(config, "init"), model)
+def init_state(config: TrainConfig, model: MLP, seed: Any = None) -> State:
+    """The state at step 0; an array `seed` stands for `config.seed`, as in a sweep."""
+    params = mlp.init(_key(config, "init", seed), model)
     statistics = {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
     return State(params, optimizer(config).init(params), statistics)
 
 
-def batch(config: TrainConfig, x: jax.Array, y: jax.Array, step) -> tuple:
+def batch(
+    config: TrainConfig, x: jax.Array, y: jax.Array, step, seed: Any = None
+) -> tuple:
     """The examples of a step: x [N, T] and y [N], drawn with replacement."""
-    key = _key(config, "batches")
+    key = _key(config, "batches", seed)
     index = batch_indices(key, step, config.batch_size, len(x))
     return x[index], y[index]
 
@@ -73,8 +75,29 @@ def make_advance(
     The state's buffers are donated: the one passed in must not be used again. `layout`
     gives other gradients than those of `config.route`.
     """
+
+    @partial(jax.jit, static_argnums=4, donate_argnums=0)
+    def advance(state, x, y, start, n):
+        return take_steps(config, model, state, x, y, start, n, layout)
+
+    return advance
+
+
+def take_steps(
+    config: TrainConfig,
+    model: MLP,
+    state: State,
+    x: jax.Array,
+    y: jax.Array,
+    start: Any,
+    n: int,
+    layout: routes.Layout | None = None,
+    seed: Any = None,
+    lr: Any = None,
+) -> tuple[State, jax.Array]:
+    """The state after n steps, and the losses [n]; `seed` and `lr` may be arrays."""
     value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
-    tx = optimizer(config)
+    tx = optimizer(config, lr)
 
     def one_step(state, examples):
         (loss, batch_stats), grads = value_and_grad(state.params, *examples)
@@ -87,18 +110,14 @@ def make_advance(
         )
         return State(params, tx_state, running), loss
 
-    @partial(jax.jit, static_argnums=4, donate_argnums=0)
-    def advance(state, x, y, start, n):
-        steps = start + jnp.arange(n)
-        batches = jax.vmap(partial(batch, config, x, y))(steps)
-        state, losses = jax.lax.scan(one_step, lay_out(state), batches)
-        return lay_back(state), losses
-
-    return advance
+    numbers = start + jnp.arange(n)
+    batches = jax.vmap(lambda number: batch(config, x, y, number, seed))(numbers)
+    state, losses = jax.lax.scan(one_step, lay_out(state), batches)
+    return lay_back(state), losses
 
 
-def _key(config: TrainConfig, purpose: str) -> jax.Array:
-    key = jax.random.key(config.seed)
+def _key(config: TrainConfig, purpose: str, seed: Any = None) -> jax.Array:
+    key = jax.random.key(config.seed if seed is None else seed)
     return jax.random.fold_in(key, {"init": 0, "batches": 1, "samples": 2}[purpose])
 
 

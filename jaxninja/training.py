@@ -68,7 +68,7 @@ def train(
         dataset = load_dataset(config.data, config.context)
         path = Path(resume) if resume is not None else _new_folder(config)
         with folder.lock(path):
-            record = _open(path, config, dataset)
+            record = open_run(config, dataset, path)
             run = record.run
             for line in _header(run, device):
                 progress.say(line)
@@ -117,8 +117,12 @@ def _new_folder(config: TrainConfig) -> Path:
     return folder.create(config.runs, config.name, stem)
 
 
-def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
-    """The run in this folder at its last checkpoint, or at step 0 if it has none."""
+def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
+    """The run in a folder at its last checkpoint, or at step 0 if it has none.
+
+    Without a path the folder is a new one, named as the configuration says.
+    """
+    path = path or _new_folder(config)
     files.remove_temporary(path)
     metrics = path / "metrics.jsonl"
     if folder.latest_checkpoint(path) is None:

@@ -8,6 +8,7 @@ import sys
 
 COMMANDS = {
     "train": "train the lecture's network with gradients derived by hand",
+    "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
     "sample": "items that a run invents",
     "check": "is a backward pass right? of a rule, or of a function of your own",
