@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja import checkpoint, files, folder, steps
+from jaxninja import checkpoint, compile_cache, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.models import learner, routes
@@ -70,7 +70,7 @@ def train(
         proof = _proof(config, dataset)  # before there is a run folder
         path = Path(resume) if resume is not None else _new_folder(config)
         with folder.lock(path):
-            record = _open(path, config, dataset)
+            record = open_run(config, dataset, path)
             run = record.run
             for line in (*_header(run, device), *proof):
                 progress.say(line)
@@ -127,8 +127,12 @@ def _new_folder(config: TrainConfig) -> Path:
     return folder.create(config.runs, config.name, stem)
 
 
-def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
-    """The run in this folder at its last checkpoint, or at step 0 if it has none."""
+def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
+    """The run in a folder at its last checkpoint, or at step 0 if it has none.
+
+    Without a path the folder is a new one, named as the configuration says.
+    """
+    path = path or _new_folder(config)
     files.remove_temporary(path)
     metrics = path / "metrics.jsonl"
     if folder.latest_checkpoint(path) is None:
@@ -204,6 +208,10 @@ def _loop(record: Record, progress: Progress) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     to_check = _steps_to_check(config, run.step)
+    if run.step < config.steps:
+        with compile_cache.watch() as seen:
+            steps.prepare(config, run.model, x, run.step, to_check)
+        progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
     try:
         with _caught_signals() as caught:

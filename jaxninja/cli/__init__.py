@@ -8,6 +8,7 @@ import sys
 
 COMMANDS = {
     "train": "train the lecture's network with gradients derived by hand",
+    "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
     "sample": "items that a run invents",
     "report": "one HTML file on a run or several: figures, what is healthy, what to do",
