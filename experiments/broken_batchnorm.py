@@ -14,7 +14,7 @@ import jax
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def batchnorm(x, gamma, beta, eps=1e-5):
-    """x [N, D], each column normalised over the batch, times gamma [D] plus beta [D]."""
+    """Columns of x [N, D] normalised over the batch, times gamma [D] plus beta [D]."""
     centred = x - x.mean(0)
     rstd = jax.lax.rsqrt((centred**2).mean(0) + eps)
     return gamma * centred * rstd + beta

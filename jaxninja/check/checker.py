@@ -115,7 +115,9 @@ def check_vjp(
         except Stop:
             pass
         _blame_none(session)
-        return session.report(hints_for(session))
+        told = hints_for(session)
+        session.locate(told)
+        return session.report(told)
 
 
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
@@ -168,14 +170,16 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
         return
     at_edges(session, scene, setting)
     repeats(session, scene, args, y)
-    if not scene.subject.is_numpy:
-        lints(session, scene, args)
-        session.residuals = residuals_of(scene.subject, args)
+    if scene.subject.is_numpy:
+        session.skip("transformations, residual bytes, lints: NumPy code has no jaxpr")
+        return
+    lints(session, scene, args)
+    session.residuals = residuals_of(scene.subject, args)
     if session.options.level == "full":
         transformations(session, scene, setting)
         _second_derivatives(session, scene, args, y)
         low_precision(session, scene, setting)
-    elif not scene.subject.is_numpy:
+    else:
         session.transformations.append("jit")
         session.skip("transformations beyond jit, bfloat16: level full has them")
         if session.suspects_second_order:
@@ -184,8 +188,6 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
 
 def _second_derivatives(session: Session, scene: Scene, args, y) -> None:
     """Always at level full; else where a residual carries no derivative."""
-    if scene.subject.is_numpy:
-        return
     rng = generator(session, 2)
     with jax.enable_x64(True):
         wide = cast(args, "float64")

@@ -18,6 +18,7 @@ PROOF = 1e-10  # float64: relative to the terms of the entry itself
 FLOOR = 1e-13  # and to the largest terms of the leaf, for entries that are tiny
 AUTODIFF = 2.0  # run dtype: multiple of autodiff's largest error
 TERMS = 32.0  # run dtype: units of the terms, one a rounding of a sum or product
+WORSE = 16.0  # times autodiff's error: not wrong, but said
 MOVED = 8.0  # run dtype: multiple of what a rounding of the inputs does
 
 
@@ -146,6 +147,8 @@ class Tally:
         if not self.powered:
             why = "the true gradient is zero in every sample; declare zero="
             common["note"] = why if self.trials else "no sample could be compared"
+        elif not note and max(self.ratios.values(), default=0.0) > WORSE:
+            common["note"] = "right, but a residual or a sum loses digits"
         return Leaf(self.name, self.shape, "", verdict, self.largest, **common)
 
 

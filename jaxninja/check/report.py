@@ -167,8 +167,9 @@ class Report:
         if self.failures:
             return "fail"
         blocked = any(f.severity == "not tested" for f in self.findings)
-        untested = any(leaf.verdict == "not tested" for leaf in self.leaves)
-        return "not tested" if blocked or untested or not self.leaves else "ok"
+        verdicts = [leaf.verdict for leaf in self.leaves]
+        tested = "ok" in verdicts and "not tested" not in verdicts
+        return "ok" if tested and not blocked else "not tested"
 
     @property
     def ok(self) -> bool:

@@ -28,9 +28,6 @@ COMBINATIONS = 8  # of batched and unbatched arguments
 
 def transformations(session: Session, scene: Scene, setting: Setting) -> None:
     """jit, vmap, jacrev, scan, remat, JAX's other implementation, in float64."""
-    if scene.subject.is_numpy:
-        session.skip("transformations: the pair is NumPy")
-        return
     rng = np.random.default_rng([session.options.seed, 0x7F])
     first = session.options.seed * DRAWS
     draws = [setting.draw(first + k)[1] for k in range(BATCH)]

@@ -8,13 +8,16 @@ import sys
 
 COMMANDS = {
     "train": "train the lecture's network with gradients derived by hand",
+    "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
     "sample": "items that a run invents",
+    "report": "one HTML file on a run or several: figures, what is healthy, what to do",
     "check": "is a backward pass right? of a rule, or of a function of your own",
     "certify": "a table of what is proved of every rule, and at which source",
     "exercise": "the workbook: derive the gradients yourself, with an honest check",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
+    "graph": "the graph of a function: every value, and its gradient",
     "doctor": "devices, versions and numerical settings",
 }
 

@@ -1,10 +1,8 @@
 """`jaxninja check`: is a hand-written backward pass right?"""
 
-import importlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,6 +11,7 @@ from tqdm import tqdm
 
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.devices import ask_for_devices
+from jaxninja.cli.places import load
 from jaxninja.config import ConfigError
 from jaxninja.mutate import trial
 from jaxninja.mutate.mutants import mutants, spread
@@ -78,8 +77,8 @@ def _mutate(options: Check) -> int:
     if options.name is None or ":" not in options.name or options.all or options.json:
         raise ConfigError("--mutate takes one MODULE:FUNCTION of your own")
     place, arguments = options.name, options.args or ""
-    _load(place, "the function")
-    _load(arguments, "--args") if arguments else None
+    load(place, "the function")
+    load(arguments, "--args") if arguments else None
     subject, args = trial.subject_at(place, arguments)[1:]
     found = spread(list(mutants(subject, args)), options.mutants)
     if not found:
@@ -123,23 +122,10 @@ def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
     elif options.name in rules:
         yield rules[options.name], ()
     elif ":" in options.name:
-        arguments = _load(options.args, "--args")() if options.args else ()
-        yield _load(options.name, "the function"), tuple(arguments)
+        arguments = load(options.args, "--args")() if options.args else ()
+        yield load(options.name, "the function"), tuple(arguments)
     else:
         known = ", ".join(rules)
         raise ConfigError(
             f"no rule {options.name!r}, expected {known}, or MODULE:FUNCTION"
         )
-
-
-def _load(place: str, what: str) -> Callable:
-    """MODULE:NAME, looked up from the current folder too."""
-    module, colon, name = place.partition(":")
-    if not colon:
-        raise ConfigError(f"{what} is {place!r}, expected MODULE:NAME")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{what} {place!r} cannot be loaded: {error}") from None

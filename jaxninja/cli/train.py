@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja import compile_cache
 from jaxninja.config import TrainConfig
 from jaxninja.progress import Bar, Lines
 from jaxninja.run import Run
@@ -33,6 +34,7 @@ def main(args: list[str]) -> int:
     given = _resume(args)
     default = Train() if given is None else Train(resumed_config(Path(given)), given)
     options = tyro.cli(Train, prog="jaxninja train", args=args, default=default)
+    compile_cache.enable()
     progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
     run = train(options.config, resume=options.resume, progress=progress)
     for line in _summary(run):

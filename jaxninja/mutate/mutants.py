@@ -1,6 +1,7 @@
 """Which edits of a backward pass are mutants: they run, and change a gradient."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,8 +31,11 @@ class Mutant(NamedTuple):
     def __str__(self) -> str:
         lines = sorted(self.change.edit.lines)
         at = f" (line {', '.join(map(str, lines))})" if lines else ""
-        place = " ".join(str(part) for part in self.change.edit.site[:2])
-        return f"{self.change.edit.operator} at {place}{at}"
+        edit = self.change.edit
+        place = " ".join(str(part) for part in edit.site[:2])
+        several = edit.place == "equation" and isinstance(edit.change, partial)
+        which = f" {edit.site[2] + 1}" if several else ""  # of the operands
+        return f"{edit.operator}{which} at {place}{at}"
 
 
 class Traced(NamedTuple):

@@ -63,12 +63,13 @@ def run_backward(bwd, static, residuals, dy, edits: Sequence[Edit] = ()):
     """bwd(*static, residuals, dy) with `edits` made on the way."""
     traced = trace(bwd, static, residuals, dy)
     res, cot = jax.tree.leaves(residuals), jax.tree.leaves(dy)
-    res = _edit_leaves(res, [e for e in edits if e.place == "residual"])
-    cot = _edit_leaves(cot, [e for e in edits if e.place == "cotangent"])
+    lines = _lines_of_leaves(traced.closed.jaxpr, len(res))
+    res = _edit_leaves(res, edits, "residual", lines)
+    cot = _edit_leaves(cot, edits, "cotangent", lines)
     by_site = {e.site[:2]: e for e in edits if e.place == "equation"}
     walk = Walk(by_site, Available(res, cot))
     outs = walk(traced.closed.jaxpr, traced.closed.consts, [*res, *cot])
-    outs = _edit_leaves(outs, [e for e in edits if e.place == "output"])
+    outs = _edit_leaves(outs, edits, "output", lines)
     return jax.tree.unflatten(traced.out_tree, outs)
 
 
@@ -92,11 +93,29 @@ def _trace(bwd, static, tree, shapes, floats) -> Traced:
     return Traced(closed, jax.tree.structure(shape))
 
 
-def _edit_leaves(leaves, edits):
+def _edit_leaves(leaves, edits, place: str, lines: dict):
     for edit in edits:
-        changed = edit.change(list(leaves))
-        leaves = leaves if changed is None else changed
+        if edit.place == place:
+            with source_info_util.user_context(lines.get(edit.site[:2])):
+                changed = edit.change(list(leaves))
+            leaves = leaves if changed is None else changed
     return leaves
+
+
+def _lines_of_leaves(jaxpr, residuals: int) -> dict[tuple, Any]:
+    """(place, number) -> traceback of the first reader of a leaf, or of its maker."""
+    found: dict[tuple, Any] = {}
+    for eqn in jaxpr.eqns:
+        trace = eqn.source_info.traceback
+        for i, var in enumerate(jaxpr.invars):
+            if any(var is v for v in eqn.invars):
+                late = i >= residuals
+                key = ("cotangent", i - residuals) if late else ("residual", i)
+                found.setdefault(key, trace)
+        for i, var in enumerate(jaxpr.outvars):
+            if any(var is v for v in eqn.outvars):
+                found["output", i] = trace
+    return found
 
 
 class Walk:

@@ -4,7 +4,6 @@ The runs are processes of their own. In each of them this module is a pytest plu
 loads the user's function before any test does, and puts the mutant in place of its bwd.
 """
 
-import importlib
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from jaxninja.cli.places import load
 from jaxninja.mutate.edits import with_edits
 from jaxninja.rule import Rule
 
@@ -32,20 +32,12 @@ class Outcome(NamedTuple):
     detail: str = ""
 
 
-def load(place: str):
-    """MODULE:NAME, looked up from the current folder too."""
-    module, _, name = place.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    return getattr(importlib.import_module(module), name)
-
-
 def subject_at(place: str, arguments: str):
     """The function or Rule at MODULE:NAME, its subject and its example arguments."""
     from jaxninja.check.settings import settings_of
 
-    f = load(place)
-    args = tuple(load(arguments)()) if arguments else ()
+    f = load(place, "the function")
+    args = tuple(load(arguments, "--args")()) if arguments else ()
     settings, _ = settings_of(f, args, None, None, "quick")
     return f, *settings[0].draw(0)
 
