@@ -3,8 +3,8 @@
     python -m experiments.optimizers_by_hand
 
 Each takes (g, state, p, t), with g the gradient of the parameter p at step t = 1, 2,
-..., and returns what is added to p and its new state. 100 steps of the lecture's network
-on the embedded names, in float64; each of the two follows its own parameters.
+..., and returns what is added to p and its new state. 100 steps of the lecture's
+network on the embedded names, in float64; each of the two follows its own parameters.
 """
 
 import jax

@@ -60,7 +60,7 @@ def test_cd1_is_the_gradient_of_nothing(machine):
 def test_the_alignments_backward_is_right(loss, x64):
     """By the library's checker, against jax.vjp of the plain forward."""
     arrays = alignment.example(jax.random.key(5), 6)
-    report = check_vjp(alignment.alignment, (*arrays, loss))
+    report = check_vjp(alignment.alignment, *arrays, loss)
     assert report.ok, report.table()
 
 
