@@ -10,6 +10,7 @@ from jaxninja.models.deep import Deep
 from jaxninja.models.mlp import MLP
 from jaxninja.models.networks import Model
 
+ROUTES = ("network", "rules", "autodiff")
 # What `--resume` may change: how long, where, and how often to look.
 RESUMABLE = {
     "steps",
@@ -46,7 +47,8 @@ class TrainConfig:
         data: names, surnames, makemore (downloaded once), or the path of a UTF-8 text
             file with one item a line.
         route: who derives the gradients: `network`, the whole backward pass by hand;
-            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone.
+            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
+            FILE.py, the function `backward` in it (exercise 4 of the workbook).
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
         seed: of the initialisation and of the batches. It does not move the data split.
@@ -84,7 +86,7 @@ class TrainConfig:
     """
 
     data: str = "names"
-    route: Literal["network", "rules", "autodiff"] = "network"
+    route: str = "network"
     steps: int = 200_000
     batch_size: int = 32
     seed: int = 0
@@ -173,10 +175,13 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     table["gain"] = (c.gain is None or _finite(c, "gain"), "a finite number above 0")
     table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
     table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    for name in ("route", "optimizer", "device", "activation", "batchnorm", "init"):
+    for name in ("optimizer", "device", "activation", "batchnorm", "init"):
         choices = TrainConfig.__annotations__[name].__args__
         table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
-    if c.route == "network" and table["route"][0] and not c.is_lectures:
+    is_file = c.route.endswith(".py")
+    expected = f"one of {', '.join(ROUTES)}, or the path of a .py file"
+    table["route"] = (c.route in ROUTES or is_file, expected)
+    if (c.route == "network" or is_file) and not c.is_lectures:
         other = [
             f"{n} {getattr(c, n)}" for n, v in LECTURE.items() if getattr(c, n) != v
         ]

@@ -96,6 +96,16 @@ class Record:
         from jaxninja import plots  # matplotlib: only once a run is at its end
 
         run, config = self.run, self.run.config
+        self.write_result()
+        if config.samples:
+            items = run.sample(config.samples, seed=config.seed)
+            files.write_text(run.path / "samples.txt", "\n".join(items) + "\n")
+        title = f"{Path(config.data).stem}, route {config.route}"
+        plots.loss_curve(run.metrics, run.result, title, run.path / "loss.png")
+
+    def write_result(self) -> None:
+        """result.json: the losses, with batchnorm calibrated, and the speed."""
+        run, config = self.run, self.run.config
         run.result = run.losses() | {
             "steps_per_second": self.rate,
             "seconds": self.seconds,
@@ -105,11 +115,6 @@ class Record:
             "data": config.data,
         }
         files.write_json(run.path / "result.json", run.result)
-        if config.samples:
-            items = run.sample(config.samples, seed=config.seed)
-            files.write_text(run.path / "samples.txt", "\n".join(items) + "\n")
-        title = f"{Path(config.data).stem}, route {config.route}"
-        plots.loss_curve(run.metrics, run.result, title, run.path / "loss.png")
 
     def _due(self, every: int) -> bool:
         return self.run.step % every == 0 or self.run.step == self.run.config.steps

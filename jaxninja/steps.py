@@ -19,7 +19,7 @@ import optax
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
 from jaxninja.diagnostics import global_norm
-from jaxninja.models import networks, routes
+from jaxninja.models import learner, networks, routes
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.networks import Model
 
@@ -34,15 +34,15 @@ class State(NamedTuple):
     statistics: Statistics  # running mean [H] and var [H] of each batchnorm
 
 
-def schedule(config: TrainConfig) -> optax.Schedule:
+def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
     """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
     drop = {config.lr_drop_at: config.lr_drop}
-    return optax.piecewise_constant_schedule(config.lr, drop)
+    return optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
 
 
-def optimizer(config: TrainConfig) -> optax.GradientTransformation:
+def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformation:
     """An optimizer of optax by name, after clipping by global norm if asked for."""
-    rate = schedule(config)
+    rate = schedule(config, lr)
     chosen = {
         "sgd": lambda: optax.sgd(rate),
         "momentum": lambda: optax.sgd(rate, momentum=0.9),
@@ -75,28 +75,54 @@ def clipped(limit: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
 
 
-def init_state(config: TrainConfig, model: Model) -> State:
-    """The state at step 0."""
+def init_state(config: TrainConfig, model: Model, seed: Any = None) -> State:
+    """The state at step 0; an array `seed` stands for `config.seed`, as in a sweep."""
     network = networks.of(model)
-    params = network.init(_key(config, "init"), model)
+    params = network.init(_key(config, "init", seed), model)
     statistics = network.initial_statistics(model)
     return State(params, optimizer(config).init(params), statistics)
 
 
-def batch(config: TrainConfig, x: jax.Array, y: jax.Array, step) -> tuple:
+def batch(
+    config: TrainConfig, x: jax.Array, y: jax.Array, step, seed: Any = None
+) -> tuple:
     """The examples of a step: x [N, T] and y [N], drawn with replacement."""
-    key = _key(config, "batches")
+    key = _key(config, "batches", seed)
     index = batch_indices(key, step, config.batch_size, len(x))
     return x[index], y[index]
 
 
-def make_advance(config: TrainConfig, model: Model) -> Callable[..., Any]:
+def make_advance(
+    config: TrainConfig, model: Model, layout: routes.Layout | None = None
+) -> Callable[..., Any]:
     """`advance(state, x, y, start, n) -> state after n steps, losses [n]`, jitted.
 
-    The state's buffers are donated: the one passed in must not be used again.
+    The state's buffers are donated: the one passed in must not be used again. `layout`
+    gives other gradients than those of `config.route`.
     """
-    value_and_grad = routes.value_and_grad(config.route, model)
-    tx = optimizer(config)
+
+    @partial(jax.jit, static_argnums=4, donate_argnums=0)
+    def advance(state, x, y, start, n):
+        return take_steps(config, model, state, x, y, start, n, layout)
+
+    return advance
+
+
+def take_steps(
+    config: TrainConfig,
+    model: Model,
+    state: State,
+    x: jax.Array,
+    y: jax.Array,
+    start: Any,
+    n: int,
+    layout: routes.Layout | None = None,
+    seed: Any = None,
+    lr: Any = None,
+) -> tuple[State, jax.Array]:
+    """The state after n steps, and the losses [n]; `seed` and `lr` may be arrays."""
+    value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
+    tx = optimizer(config, lr)
 
     def one_step(state, examples):
         (loss, batch_stats), grads = value_and_grad(state.params, *examples)
@@ -112,17 +138,14 @@ def make_advance(config: TrainConfig, model: Model) -> Callable[..., Any]:
         )
         return State(params, tx_state, running), loss
 
-    @partial(jax.jit, static_argnums=4, donate_argnums=0)
-    def advance(state, x, y, start, n):
-        steps = start + jnp.arange(n)
-        batches = jax.vmap(partial(batch, config, x, y))(steps)
-        return jax.lax.scan(one_step, state, batches)
-
-    return advance
+    numbers = start + jnp.arange(n)
+    batches = jax.vmap(lambda number: batch(config, x, y, number, seed))(numbers)
+    state, losses = jax.lax.scan(one_step, lay_out(state), batches)
+    return lay_back(state), losses
 
 
-def _key(config: TrainConfig, purpose: str) -> jax.Array:
-    key = jax.random.key(config.seed)
+def _key(config: TrainConfig, purpose: str, seed: Any = None) -> jax.Array:
+    key = jax.random.key(config.seed if seed is None else seed)
     return jax.random.fold_in(key, {"init": 0, "batches": 1, "samples": 2}[purpose])
 
 
@@ -154,7 +177,8 @@ def chunks(
     """
     while start < config.steps:
         n = next_stop(config, start, stops) - start
-        advance = _compiled(essential(config), model, len(x), n, x.device)
+        version = learner.version(config.route)
+        advance = _compiled(essential(config), model, len(x), n, x.device, version)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
         state, losses = advance(state, x, y, start)
@@ -167,12 +191,23 @@ def chunks(
         yield Chunk(state, start, losses, seconds)
 
 
+def prepare(
+    config: TrainConfig, model: Model, x: jax.Array, start: int, stops: Collection[int]
+) -> None:
+    """Compile what `chunks` needs first; what is compiled already takes no time."""
+    n = next_stop(config, start, stops) - start
+    version = learner.version(config.route)
+    _compiled(essential(config), model, len(x), n, x.device, version)
+
+
 @lru_cache(maxsize=64)
-def _compiled(config: TrainConfig, model: Model, size: int, n: int, device: Any) -> Any:
+def _compiled(
+    config: TrainConfig, model: Model, size: int, n: int, device: Any, version: str
+) -> Any:
     """`advance` of n steps on a training set of `size` examples, compiled ahead.
 
     Ahead, so that its time is not counted as training; cached, so that a notebook that
-    trains twice compiles once.
+    trains twice compiles once; `version` is that of a route that is a file.
     """
     where = jax.sharding.SingleDeviceSharding(device)
     x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)

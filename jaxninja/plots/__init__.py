@@ -6,7 +6,7 @@ of Okabe and Ito: a figure can be read in black and white and by the colour-blin
 
 from jaxninja.plots.courses import batchnorm_gaps, gradient_norms, update_ratios
 from jaxninja.plots.distributions import activations, gradients, weight_gradients
-from jaxninja.plots.loss import loss_curve, losses_of_runs
+from jaxninja.plots.loss import loss_curve, losses_of_runs, sweep_distribution
 from jaxninja.plots.maps import dead_units, dlogits, embedding
 from jaxninja.plots.style import png, save
 
@@ -22,6 +22,7 @@ __all__ = [
     "losses_of_runs",
     "png",
     "save",
+    "sweep_distribution",
     "update_ratios",
     "weight_gradients",
 ]

@@ -83,3 +83,35 @@ def losses_of_runs(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
             axes.plot(*zip(*points, strict=True), label=name, **mark, **look)
     legend(axes)
     return axes.figure
+
+
+def sweep_distribution(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Losses of a sweep's members at the end, a column for each learning rate.
+
+    Args:
+        rows: of `jaxninja.sweep.sweep`; members that failed are counted below.
+        path: of the PNG, replaced if it exists.
+    """
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    rates = sorted({row["lr"] for row in rows})
+    parts = (("train_loss", "#0072b2", -0.15, "o"), ("val_loss", "#d55e00", 0.15, "s"))
+    for part, color, shift, mark in parts:
+        points = [(rates.index(r["lr"]), r[part]) for r in rows if part in r]
+        # a fixed scatter to the side, so that equal losses do not hide each other
+        x = [
+            i + shift + 0.1 * ((7 * k) % 11 / 5 - 1) for k, (i, _) in enumerate(points)
+        ]
+        label = part.replace("_", " ")
+        axes.plot(x, [y for _, y in points], mark, color=color, ms=4, label=label)
+    failed = [sum(r["lr"] == lr and "failed_at" in r for r in rows) for lr in rates]
+    labels = [
+        f"{lr:g}" + (f"\n{n} failed" if n else "")
+        for lr, n in zip(rates, failed, strict=True)
+    ]
+    axes.set_xticks(range(len(rates)), labels)
+    axes.set_xlim(-0.5, len(rates) - 0.5)
+    axes.set(xlabel="learning rate", ylabel="cross entropy (nats), calibrated")
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    save(figure, path)

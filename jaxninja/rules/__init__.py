@@ -13,6 +13,7 @@ from jaxninja.rules import (
     embedding,
     gelu,
     linear,
+    linear_cross_entropy,
     relu,
     sigmoid,
     tanh,
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     sigmoid.rule,
     gelu.rule,
     cross_entropy.rule,
+    linear_cross_entropy.rule,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})
