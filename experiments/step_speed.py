@@ -12,9 +12,11 @@ and with all of them; the faster of the two is what we compare with.
 import argparse
 import json
 import os
+import shutil
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -69,15 +71,18 @@ def torch_contenders(x, y) -> dict[str, Callable[[int], None]]:
         made[5] += 1
         return made
 
-    def autograd(count: int, params) -> None:
+    def loss_of(params, x, y):
         C, W1, b1, W2, b2, gain, bias = params
+        hprebn = C[x].view(n, -1) @ W1 + b1
+        mean = hprebn.mean(0, keepdim=True)
+        var = hprebn.var(0, keepdim=True, unbiased=True)
+        h = torch.tanh(gain * (hprebn - mean) * (var + eps) ** -0.5 + bias)
+        return F.cross_entropy(h @ W2 + b2, y)
+
+    def autograd(count: int, params, loss_of=loss_of) -> None:
         for _ in range(count):
             ix = torch.randint(0, N, (n,))
-            hprebn = C[X[ix]].view(n, -1) @ W1 + b1
-            mean = hprebn.mean(0, keepdim=True)
-            var = hprebn.var(0, keepdim=True, unbiased=True)
-            h = torch.tanh(gain * (hprebn - mean) * (var + eps) ** -0.5 + bias)
-            loss = F.cross_entropy(h @ W2 + b2, Y[ix])
+            loss = loss_of(params, X[ix], Y[ix])
             for p in params:
                 p.grad = None
             loss.backward()
@@ -137,6 +142,9 @@ def torch_contenders(x, y) -> dict[str, Callable[[int], None]]:
         name = f"PyTorch {{}}, {threads} thread{plural}"
         made[name.format("autograd")] = contender(autograd, threads, True)
         made[name.format("by hand")] = contender(by_hand, threads, False)
+    if shutil.which("g++") or shutil.which("clang++"):  # torch.compile needs one
+        compiled = partial(autograd, loss_of=torch.compile(loss_of))
+        made["PyTorch compiled, 1 thread"] = contender(compiled, 1, True)
     return made
 
 

@@ -18,8 +18,10 @@ import optax
 
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
-from jaxninja.models import mlp, routes
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.diagnostics import global_norm
+from jaxninja.models import learner, networks, routes
+from jaxninja.models.mlp import Params, Statistics
+from jaxninja.models.networks import Model
 
 CHUNK = 1_000  # steps in one call, at most
 
@@ -29,54 +31,106 @@ class State(NamedTuple):
 
     params: Params
     optimizer: Any  # optax's own state, its step count included
-    statistics: Statistics  # running mean [H] and var [H] of hprebn
+    statistics: Statistics  # running mean [H] and var [H] of each batchnorm
 
 
-def schedule(config: TrainConfig) -> optax.Schedule:
+def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
     """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
     drop = {config.lr_drop_at: config.lr_drop}
-    return optax.piecewise_constant_schedule(config.lr, drop)
+    return optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
 
 
-def optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """SGD, Adam or AdamW from optax, after clipping by global norm if asked for."""
-    rate = schedule(config)
+def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformation:
+    """An optimizer of optax by name, after clipping by global norm if asked for."""
+    rate = schedule(config, lr)
     chosen = {
         "sgd": lambda: optax.sgd(rate),
+        "momentum": lambda: optax.sgd(rate, momentum=0.9),
+        "rmsprop": lambda: optax.rmsprop(rate),
         "adam": lambda: optax.adam(rate),
         "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
     }[config.optimizer]()
     if config.clip is None:
         return chosen
-    return optax.chain(optax.clip_by_global_norm(config.clip), chosen)
+    return optax.chain(clipped(config.clip), chosen)
 
 
-def init_state(config: TrainConfig, model: MLP) -> State:
-    """The state at step 0."""
-    params = mlp.init(_key(config, "init"), model)
-    statistics = {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
+class Clipped(NamedTuple):
+    """State of `clipped`."""
+
+    acted: jax.Array  # int32: the steps so far at which the gradient was too long
+
+
+def clipped(limit: float) -> optax.GradientTransformation:
+    """optax's clipping by global norm, and a count of how often it acts."""
+    clip = optax.clip_by_global_norm(limit)
+
+    def init(params):
+        return Clipped(jnp.zeros((), jnp.int32))
+
+    def update(grads, state, params=None):
+        acted = state.acted + (global_norm(grads) > limit)
+        return clip.update(grads, optax.EmptyState())[0], Clipped(acted)
+
+    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+
+
+def init_state(config: TrainConfig, model: Model, seed: Any = None) -> State:
+    """The state at step 0; an array `seed` stands for `config.seed`, as in a sweep."""
+    network = networks.of(model)
+    params = network.init(_key(config, "init", seed), model)
+    statistics = network.initial_statistics(model)
     return State(params, optimizer(config).init(params), statistics)
 
 
-def batch(config: TrainConfig, x: jax.Array, y: jax.Array, step) -> tuple:
+def batch(
+    config: TrainConfig, x: jax.Array, y: jax.Array, step, seed: Any = None
+) -> tuple:
     """The examples of a step: x [N, T] and y [N], drawn with replacement."""
-    key = _key(config, "batches")
+    key = _key(config, "batches", seed)
     index = batch_indices(key, step, config.batch_size, len(x))
     return x[index], y[index]
 
 
-def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
+def make_advance(
+    config: TrainConfig, model: Model, layout: routes.Layout | None = None
+) -> Callable[..., Any]:
     """`advance(state, x, y, start, n) -> state after n steps, losses [n]`, jitted.
 
-    The state's buffers are donated: the one passed in must not be used again.
+    The state's buffers are donated: the one passed in must not be used again. `layout`
+    gives other gradients than those of `config.route`.
     """
-    value_and_grad = routes.value_and_grad(config.route, model)
-    tx = optimizer(config)
+
+    @partial(jax.jit, static_argnums=4, donate_argnums=0)
+    def advance(state, x, y, start, n):
+        return take_steps(config, model, state, x, y, start, n, layout)
+
+    return advance
+
+
+def take_steps(
+    config: TrainConfig,
+    model: Model,
+    state: State,
+    x: jax.Array,
+    y: jax.Array,
+    start: Any,
+    n: int,
+    layout: routes.Layout | None = None,
+    seed: Any = None,
+    lr: Any = None,
+) -> tuple[State, jax.Array]:
+    """The state after n steps, and the losses [n]; `seed` and `lr` may be arrays."""
+    value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
+    tx = optimizer(config, lr)
 
     def one_step(state, examples):
         (loss, batch_stats), grads = value_and_grad(state.params, *examples)
         updates, tx_state = tx.update(grads, state.optimizer, state.params)
         params: Any = optax.apply_updates(state.params, updates)
+        batch_stats = networks.with_ddof(
+            batch_stats, config.batch_size, model, config.running_ddof
+        )
         running = jax.tree.map(
             lambda old, new: old + config.bn_momentum * (new - old),
             state.statistics,
@@ -84,17 +138,14 @@ def make_advance(config: TrainConfig, model: MLP) -> Callable[..., Any]:
         )
         return State(params, tx_state, running), loss
 
-    @partial(jax.jit, static_argnums=4, donate_argnums=0)
-    def advance(state, x, y, start, n):
-        steps = start + jnp.arange(n)
-        batches = jax.vmap(partial(batch, config, x, y))(steps)
-        return jax.lax.scan(one_step, state, batches)
-
-    return advance
+    numbers = start + jnp.arange(n)
+    batches = jax.vmap(lambda number: batch(config, x, y, number, seed))(numbers)
+    state, losses = jax.lax.scan(one_step, lay_out(state), batches)
+    return lay_back(state), losses
 
 
-def _key(config: TrainConfig, purpose: str) -> jax.Array:
-    key = jax.random.key(config.seed)
+def _key(config: TrainConfig, purpose: str, seed: Any = None) -> jax.Array:
+    key = jax.random.key(config.seed if seed is None else seed)
     return jax.random.fold_in(key, {"init": 0, "batches": 1, "samples": 2}[purpose])
 
 
@@ -109,7 +160,7 @@ class Chunk(NamedTuple):
 
 def chunks(
     config: TrainConfig,
-    model: MLP,
+    model: Model,
     state: State,
     x: jax.Array,
     y: jax.Array,
@@ -126,7 +177,8 @@ def chunks(
     """
     while start < config.steps:
         n = next_stop(config, start, stops) - start
-        advance = _compiled(essential(config), model, len(x), n, x.device)
+        version = learner.version(config.route)
+        advance = _compiled(essential(config), model, len(x), n, x.device, version)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
         state, losses = advance(state, x, y, start)
@@ -139,12 +191,23 @@ def chunks(
         yield Chunk(state, start, losses, seconds)
 
 
+def prepare(
+    config: TrainConfig, model: Model, x: jax.Array, start: int, stops: Collection[int]
+) -> None:
+    """Compile what `chunks` needs first; what is compiled already takes no time."""
+    n = next_stop(config, start, stops) - start
+    version = learner.version(config.route)
+    _compiled(essential(config), model, len(x), n, x.device, version)
+
+
 @lru_cache(maxsize=64)
-def _compiled(config: TrainConfig, model: MLP, size: int, n: int, device: Any) -> Any:
+def _compiled(
+    config: TrainConfig, model: Model, size: int, n: int, device: Any, version: str
+) -> Any:
     """`advance` of n steps on a training set of `size` examples, compiled ahead.
 
     Ahead, so that its time is not counted as training; cached, so that a notebook that
-    trains twice compiles once.
+    trains twice compiles once; `version` is that of a route that is a file.
     """
     where = jax.sharding.SingleDeviceSharding(device)
     x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)
@@ -163,6 +226,7 @@ def essential(config: TrainConfig) -> TrainConfig:
 def next_stop(config: TrainConfig, step: int, stops: Collection[int] = ()) -> int:
     """The first step after `step` at which something is due."""
     every = (CHUNK, config.log_every, config.eval_every, config.checkpoint_every)
+    every += (config.diagnose,) * bool(config.diagnose)
     later = [stop for stop in stops if stop > step]
     return min(config.steps, *(step - step % n + n for n in every), *later)
 
@@ -176,9 +240,19 @@ class Diverged(ArithmeticError):
 
 
 def first_nonfinite(
-    diverged: Diverged, config: TrainConfig, model: MLP, x: jax.Array, y: jax.Array
+    diverged: Diverged, config: TrainConfig, model: Model, x: jax.Array, y: jax.Array
 ) -> str:
-    """Name of the first array, in the order of computation, that is not finite.
+    """Name of the first array, in the order of computation, that is not finite."""
+    state = state_at(diverged, config, model, x, y)
+    ids, labels = batch(config, x, y, diverged.step)
+    named = state.params | networks.intermediates(state.params, ids, labels, model)
+    return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")
+
+
+def state_at(
+    diverged: Diverged, config: TrainConfig, model: Model, x: jax.Array, y: jax.Array
+) -> State:
+    """The state at the step whose loss is not finite.
 
     The steps from the last good state are taken again, which gives the same numbers.
     """
@@ -186,6 +260,4 @@ def first_nonfinite(
     if n:
         copy = jax.tree.map(jnp.copy, state)
         state, _ = make_advance(config, model)(copy, x, y, diverged.start, n)
-    ids, labels = batch(config, x, y, diverged.step)
-    named = state.params | mlp.intermediates(state.params, ids, labels, model)
-    return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")
+    return state

@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja import checkpoint, files, folder, steps
+from jaxninja import checkpoint, compile_cache, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
-from jaxninja.models import routes
+from jaxninja.models import learner, routes
+from jaxninja.models.mlp import MLP
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
@@ -66,11 +67,12 @@ def train(
     device = pick_device(config.device)
     with jax.default_device(device):
         dataset = load_dataset(config.data, config.context)
+        proof = _proof(config, dataset)  # before there is a run folder
         path = Path(resume) if resume is not None else _new_folder(config)
         with folder.lock(path):
-            record = _open(path, config, dataset)
+            record = open_run(config, dataset, path)
             run = record.run
-            for line in _header(run, device):
+            for line in (*_header(run, device), *proof):
                 progress.say(line)
             _loop(record, progress)
             record.finish()
@@ -112,13 +114,25 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     return dataclasses.replace(config, name=saved["name"], runs=saved["runs"])
 
 
+def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
+    """That the route of a file is by hand, as one line; no line for other routes."""
+    model = config.model(len(dataset.vocabulary))
+    if not learner.is_file(config.route) or not isinstance(model, MLP):
+        return []  # a file for another network is refused with the configuration
+    return [f"proof      {learner.proof(config.route, model, config.batch_size)}"]
+
+
 def _new_folder(config: TrainConfig) -> Path:
-    stem = f"{Path(config.data).stem}-{config.route}"
+    stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
     return folder.create(config.runs, config.name, stem)
 
 
-def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
-    """The run in this folder at its last checkpoint, or at step 0 if it has none."""
+def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
+    """The run in a folder at its last checkpoint, or at step 0 if it has none.
+
+    Without a path the folder is a new one, named as the configuration says.
+    """
+    path = path or _new_folder(config)
     files.remove_temporary(path)
     metrics = path / "metrics.jsonl"
     if folder.latest_checkpoint(path) is None:
@@ -130,13 +144,33 @@ def _open(path: Path, config: TrainConfig, dataset: Dataset) -> Record:
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
     assert run.dataset  # reads the data and refuses other data than the run's
-    folder.cut_metrics(metrics, run.step)
+    for file in (metrics, path / "diagnostics.jsonl"):
+        folder.cut_metrics(file, run.step)
     run.metrics = folder.read_metrics(metrics)
+    _keep_route(path, config.route)
     record.restore_best()
-    (path / "result.json").unlink(missing_ok=True)
+    for ending in ("result.json", "failure.txt"):
+        (path / ending).unlink(missing_ok=True)
     files.write_json(path / "config.json", _description(run))
     files.write_json(path / "versions.json", versions())
     return record
+
+
+def _keep_route(path: Path, route: str) -> None:
+    """A copy of the route's file: the run says what it was trained with.
+
+    Raises:
+        ConfigError: the run began with another text of the file.
+    """
+    copy = path / "route.py"
+    if not learner.is_file(route):
+        return
+    if copy.exists() and copy.read_text(encoding="utf-8") != learner.text(route):
+        raise ConfigError(
+            f"{route} has changed since the run began: put {copy} in its place to go "
+            "on, or train anew"
+        )
+    files.write_text(copy, learner.text(route))
 
 
 def _description(run: Run) -> dict:
@@ -174,9 +208,14 @@ def _loop(record: Record, progress: Progress) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     to_check = _steps_to_check(config, run.step)
+    if run.step < config.steps:
+        with compile_cache.watch() as seen:
+            steps.prepare(config, run.model, x, run.step, to_check)
+        progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
     try:
         with _caught_signals() as caught:
+            record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
             for chunk in steps.chunks(
                 config, run.model, run.state, x, y, run.step, to_check
@@ -187,9 +226,12 @@ def _loop(record: Record, progress: Progress) -> None:
                     record.save()
                     if run.step < config.steps:
                         raise Interrupted(run.path, run.step, caught[0])
+                record.diagnose(x, y)
                 _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
-        raise TrainError(_explain(diverged, record, x, y)) from None
+        message = _explain(diverged, record, x, y)
+        files.write_text(run.path / "failure.txt", message + "\n")
+        raise TrainError(message) from None
     finally:
         progress.stop()
 
@@ -226,6 +268,9 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
     first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    if run.config.diagnose:
+        bad = steps.state_at(diverged, run.config, run.model, x, y)
+        record.diagnose_at(bad, diverged.step, x, y)
     run.state, run.step = diverged.state, diverged.start
     record.save()
     return (

@@ -1,7 +1,12 @@
 """Every test runs with the jaxtyping annotations of the library checked by beartype."""
 
+import os
+
 import pytest
 from jaxtyping import install_import_hook
+
+# Tests compile afresh, those in processes of their own too.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
 TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data"]

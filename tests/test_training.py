@@ -16,7 +16,7 @@ import jaxninja
 from jaxninja import checkpoint, folder, steps
 from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.data import DataError
-from jaxninja.models import ninja, routes
+from jaxninja.models import ninja, ninja_fast
 from jaxninja.progress import Lines, Progress
 from jaxninja.run import RunError
 from jaxninja.training import Interrupted, TrainError
@@ -40,6 +40,7 @@ def small(tmp_path):
         eval_every=30,
         checkpoint_every=50,
         samples=3,
+        diagnose=0,
     )
 
 
@@ -355,13 +356,13 @@ def test_check_grads_passes_and_changes_nothing(route, small):
 
 
 def test_check_grads_stops_a_wrong_backward(small, monkeypatch):
-    right = ninja.value_and_grad
+    right = ninja_fast.value_and_grad
 
     def wrong(*args, **kwargs):
         aux, grads = right(*args, **kwargs)
         return aux, grads | {"bnbias": 0.9 * grads["bnbias"]}
 
-    monkeypatch.setattr(routes.ninja, "value_and_grad", wrong)
+    monkeypatch.setattr(ninja_fast, "value_and_grad", wrong)
     config = dataclasses.replace(small, check_grads=2, hidden=17)  # traced afresh
     with pytest.raises(
         TrainError, match="at step 0 the gradient of bnbias by route net"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja import compile_cache
 from jaxninja.config import TrainConfig
 from jaxninja.progress import Bar, Lines
 from jaxninja.run import Run
@@ -33,6 +34,7 @@ def main(args: list[str]) -> int:
     given = _resume(args)
     default = Train() if given is None else Train(resumed_config(Path(given)), given)
     options = tyro.cli(Train, prog="jaxninja train", args=args, default=default)
+    compile_cache.enable()
     progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
     run = train(options.config, resume=options.resume, progress=progress)
     for line in _summary(run):
@@ -57,6 +59,8 @@ def _summary(run: Run) -> Iterator[str]:
     yield f"losses     {', '.join(losses)}  (nats; batchnorm calibrated on train)"
     if run.config.data == "makemore":
         yield f"           {LECTURE}"
+    elif run.config.route.endswith(".py"):  # exercise 4
+        yield f"           {LECTURE}; on its own names: --data makemore"
     rate, seconds = result["steps_per_second"], result["seconds"]
     yield f"speed      {rate:,.0f} steps/s, {result['steps']:,} in {seconds:.1f} s"
     if run.config.samples:

@@ -7,14 +7,28 @@ the same plain forward left to `jax.grad`. A model takes either as its `ops` arg
 from types import SimpleNamespace
 
 from jaxninja.rule import Rule
-from jaxninja.rules import batchnorm, cross_entropy, embedding, linear, tanh
+from jaxninja.rules import (
+    batchnorm,
+    cross_entropy,
+    embedding,
+    gelu,
+    linear,
+    linear_cross_entropy,
+    relu,
+    sigmoid,
+    tanh,
+)
 
 RULES: tuple[Rule, ...] = (
     embedding.rule,
     linear.rule,
     batchnorm.rule,
     tanh.rule,
+    relu.rule,
+    sigmoid.rule,
+    gelu.rule,
     cross_entropy.rule,
+    linear_cross_entropy.rule,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp, ninja, routes
+from jaxninja.models import mlp, networks, ninja, ninja_fast, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import autodiff, manual
 
@@ -45,7 +45,7 @@ def test_the_initialisation_is_the_lectures():
         assert float(p.mean()) == pytest.approx(float(name == "bngain"), abs=0.05)
 
 
-@pytest.mark.parametrize("route", ["network", "rules"])
+@pytest.mark.parametrize("route", ["network", "lecture", "rules"])
 @MODELS
 def test_the_routes_agree_in_float64(route, model, n, x64):
     for seed in range(3):
@@ -56,7 +56,7 @@ def test_the_routes_agree_in_float64(route, model, n, x64):
             assert float(difference) <= 1e-12, name
 
 
-@pytest.mark.parametrize("route", ["network", "rules", "autodiff"])
+@pytest.mark.parametrize("route", ["network", "lecture", "rules", "autodiff"])
 @MODELS
 def test_loss_and_statistics_agree(route, model, n, x64):
     params, ids, labels = batch(model, n)
@@ -68,11 +68,11 @@ def test_loss_and_statistics_agree(route, model, n, x64):
     np.testing.assert_allclose(
         stats["var"], np.var(hprebn, 0, ddof=model.ddof), rtol=1e-10
     )
-    named = mlp.intermediates(params, ids, labels, model)
+    named = networks.intermediates(params, ids, labels, model)
     np.testing.assert_allclose(loss, named["loss"], rtol=1e-13)
 
 
-@pytest.mark.parametrize("route", ["network", "rules"])
+@pytest.mark.parametrize("route", ["network", "lecture", "rules"])
 def test_float32_disagreement_is_rounding(route):
     model, n = SIZES["lecture"]
     params, ids, labels = batch(model, n)
@@ -80,34 +80,68 @@ def test_float32_disagreement_is_rounding(route):
     assert all(float(d) <= 2e-5 for d in apart.values()), apart
 
 
-def mutants():
-    """The network's backward pass with one line wrong, as text -> text."""
-    return {
-        "C": (".at[ids].add(demb)", ".at[ids].set(demb)"),
-        "W1": ("dW1 = embcat.T @ dhprebn", "dW1 = embcat.T @ dhpreact"),
-        "b1": ("db1 = dhprebn.sum(0)", "db1 = dhpreact.sum(0)"),
-        "W2": ("dW2 = h.T @ dlogits", "dW2 = bnraw.T @ dlogits"),
-        "b2": ("db2 = dlogits.sum(0)", "db2 = dlogits.mean(0)"),
-        "bngain": ("(bnraw * dhpreact).sum(0)", "(bndiff * dhpreact).sum(0)"),
-        "bnbias": ("dbnbias = dhpreact.sum(0)", "dbnbias = dh.sum(0)"),
-        "dlogits": ("- onehot) / n", "- onehot)"),
-        "bessel": ("dbngain / (n - model.ddof)", "dbngain / n"),
-        "mean path": ("dhpreact - dbnbias / n", "dhpreact"),
-        "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
-    }
+LECTURE = {
+    "C": (".at[ids].add(demb)", ".at[ids].set(demb)"),
+    "W1": ("dW1 = embcat.T @ dhprebn", "dW1 = embcat.T @ dhpreact"),
+    "b1": ("db1 = dhprebn.sum(0)", "db1 = dhpreact.sum(0)"),
+    "W2": ("dW2 = h.T @ dlogits", "dW2 = bnraw.T @ dlogits"),
+    "b2": ("db2 = dlogits.sum(0)", "db2 = dlogits.mean(0)"),
+    "bngain": ("(bnraw * dhpreact).sum(0)", "(bndiff * dhpreact).sum(0)"),
+    "bnbias": ("dbnbias = dhpreact.sum(0)", "dbnbias = dh.sum(0)"),
+    "dlogits": ("- onehot) / n", "- onehot)"),
+    "bessel": ("dbngain / (n - model.ddof)", "dbngain / n"),
+    "mean path": ("dhpreact - dbnbias / n", "dhpreact"),
+    "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
+}
+FAST = {
+    "C": (".at[ids].add(demb)", ".at[ids].set(demb)"),
+    "order of demb": (".transpose(2, 0, 1)", ".transpose(2, 0, 1)[:, ::-1]"),
+    "W1": ("(embdiff.T) @ dbndiff", "(embdiff.T) @ dhpreact"),
+    "b1": ("jnp.zeros_like(b1)", "dhpreact.sum(0)"),
+    "W2": ("dW2T = dlogits @ h", "dW2T = dlogits @ (h * h)"),
+    "b2": ("db2 = dlogits.sum(1)", "db2 = dlogits.mean(1)"),
+    "bngain": ("dbngain = bnvar_inv * dbnscale", "dbngain = dbnscale"),
+    "bnbias": ("_column_sums(dhpreact,", "_column_sums(dh,"),
+    "dlogits": ("- onehot) / n", "- onehot)"),
+    "bessel": ("dbngain / (n - model.ddof)", "dbngain / n"),
+    "mean path": ("dhpreact - dbnbias / n", "dhpreact"),
+    "variance path": (" - through_var)", ")"),
+    "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
+}
+MUTANTS = [
+    pytest.param(route, module, *edit, id=f"{route}-{name}")
+    for route, module, edits in [
+        ("lecture", ninja, LECTURE),
+        ("network", ninja_fast, FAST),
+    ]
+    for name, edit in edits.items()
+]
 
 
-@pytest.mark.parametrize("name", mutants())
-def test_one_wrong_line_is_noticed(name, x64, monkeypatch):
-    right, wrong = mutants()[name]
-    source = inspect.getsource(ninja)
+@pytest.mark.parametrize(("route", "module", "right", "wrong"), MUTANTS)
+def test_one_wrong_line_is_noticed(route, module, right, wrong, x64, monkeypatch):
+    """A backward pass with one line wrong, as text."""
+    source = inspect.getsource(module)
     assert right in source
-    scope: dict = {}
+    scope: dict = {"__name__": "mutant"}
     exec(source.replace(right, wrong), scope)
-    monkeypatch.setattr(ninja, "value_and_grad", scope["value_and_grad"])
+    monkeypatch.setattr(module, "value_and_grad", scope["value_and_grad"])
     model, n = SIZES["lecture"]
-    apart = routes.disagreement("network", *batch(model, n), model)
+    apart = routes.disagreement(route, *batch(model, n), model)
     assert max(map(float, apart.values())) > 1e-3
+
+
+def test_laying_out_is_undone_bit_for_bit():
+    """Wherever parameters occur: in Adam's moments too."""
+    model, _ = SIZES["odd"]
+    params = mlp.init(jax.random.key(0), model)
+    tree = (params, {"count": jnp.int32(3), "moments": (params, params)}, [])
+    there = ninja_fast.lay_out(tree)
+    assert there[0]["W2T"].shape == (model.vocabulary, model.hidden)
+    assert "W2" not in there[1]["moments"][1]
+    back = ninja_fast.lay_back(there)
+    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    jax.tree.map(np.testing.assert_array_equal, back, tree)
 
 
 def equations(jaxpr, stack=""):
@@ -134,6 +168,7 @@ def test_the_network_route_is_by_hand():
     """Whatever autodiff makes carries jvp or transpose in its name stack."""
     model, n = SIZES["lecture"]
     assert traced_by_autodiff("network", model, n) == []
+    assert traced_by_autodiff("lecture", model, n) == []
     assert traced_by_autodiff("autodiff", model, n)  # the test can see autodiff
     assert traced_by_autodiff("rules", model, n)  # jax.grad calls the rules
 

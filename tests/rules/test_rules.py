@@ -178,7 +178,11 @@ def test_the_record_describes_the_function(rule):
     assert module.rule is rule
     assert isinstance(rule, Rule)
     assert getattr(manual, rule.name) is rule.op is getattr(module, rule.name)
-    assert getattr(autodiff, rule.name) is rule.reference is inspect.unwrap(rule.op)
+    assert getattr(autodiff, rule.name) is rule.reference
+    plain = inspect.unwrap(rule.op)
+    assert (
+        rule.reference is plain or rule.name == "linear_cross_entropy"
+    )  # saves memory
     assert rule.op.fwd is rule.fwd
     assert rule.op.bwd is rule.bwd
     assert rule.fwd.__name__ == f"{rule.name}_fwd"

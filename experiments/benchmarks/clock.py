@@ -1,0 +1,52 @@
+"""Timing that a busy machine cannot tilt: contenders take turns, round after round."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+TURN = 0.25  # seconds, about, of one contender's turn
+
+
+def take_turns(
+    contenders: Mapping[str, Callable[[int], None]], rounds: int
+) -> dict[str, list[float]]:
+    """Seconds for one unit of work, in each round.
+
+    Args:
+        contenders: name -> function that does so many units of work.
+        rounds: each contender has one turn in each.
+    """
+    counts = {name: _count(work) for name, work in contenders.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, work in contenders.items():
+            seconds[name].append(_time(work, counts[name]) / counts[name])
+    return seconds
+
+
+def _count(work) -> int:
+    """Units of work that fill a turn; finding it out warms up and compiles too."""
+    work(1)
+    count = 1
+    while True:
+        seconds = _time(work, count)
+        if seconds > TURN / 2 or count >= 10**6:
+            return count
+        count = max(2 * count, int(count * TURN / max(seconds, 1e-6) / 2))
+
+
+def _time(work, count) -> float:
+    start = time.perf_counter()
+    work(count)
+    return time.perf_counter() - start
+
+
+def ratios(slow: list[float], fast: list[float]) -> list[float]:
+    """How many times faster `fast` is, within each round."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """Median (least to greatest)."""
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"

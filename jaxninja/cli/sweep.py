@@ -1,0 +1,81 @@
+"""`jaxninja sweep`: many trainings at once; the other options are TrainConfig's."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import tyro
+
+from jaxninja import compile_cache
+from jaxninja.config import TrainConfig
+from jaxninja.progress import Bar, Lines
+from jaxninja.sweep import summary, sweep
+
+OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
+
+
+def _options() -> type:
+    """The options of a sweep, and after them those of TrainConfig that a sweep has."""
+    own: list[Any] = [
+        ("seeds", int, 8),
+        ("lr", tuple[float, ...], (0.1,)),
+        ("memory_mb", int, 1024),
+    ]
+    shared = [
+        (f.name, f.type, f.default)
+        for f in dataclasses.fields(TrainConfig)
+        if f.name not in OWN
+    ]
+    fields = [(n, t, dataclasses.field(default=d)) for n, t, d in (*own, *shared)]
+    made = dataclasses.make_dataclass("Sweep", fields, frozen=True)
+    described = (TrainConfig.__doc__ or "").split("Attributes:")[1]
+    made.__doc__ = f"""Train a network for each of many seeds and learning rates.
+
+    Attributes:
+        seeds: how many, from 0 on; each with each learning rate.
+        lr: learning rates, one or more of them.
+        memory_mb: for the members that train at the same time; the rest
+            wait.{described}
+    """
+    return made
+
+
+def main(args: list[str]) -> int:
+    options: Any = tyro.cli(_options(), prog="jaxninja sweep", args=args)
+    given = dataclasses.asdict(options)
+    seeds, rates, memory = (given.pop(name) for name in ("seeds", "lr", "memory_mb"))
+    config = TrainConfig(**given)
+    _use_all_cores()
+    compile_cache.enable()
+    progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
+    rows = sweep(config, range(seeds), rates, memory * 2**20, progress)
+    for line in _table(summary(rows)):
+        print(line)
+    print(
+        f"written    {Path(rows[0]['path']).parent}/: sweep.json, sweep.png, a run each"
+    )
+    return 0
+
+
+def _use_all_cores() -> None:
+    """A CPU device for each core; it must be said before JAX looks for devices."""
+    if jax.config.jax_num_cpu_devices in (None, -1):  # type: ignore[attr-defined]
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+
+def _table(lines: list[dict[str, Any]]):
+    yield "       lr  members  failed   train loss (sd)    val loss (sd)  least val"
+    for line in lines:
+        text = f"{line['lr']:9g} {line['members']:8d} {line['failed']:7d}"
+        if "val_loss mean" in line:
+            for part in ("train_loss", "val_loss"):
+                text += f"   {line[part + ' mean']:.4f} ({line[part + ' sd']:.4f})"
+            text += f"     {line['val_loss least']:.4f}"
+        yield text
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)

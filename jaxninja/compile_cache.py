@@ -1,0 +1,78 @@
+"""XLA's compiled programs on disk, so that a second start compiles nothing.
+
+JAX does the work: its persistent compilation cache, which stores by default only what
+took a second to compile. Here it is given a per-user folder and told to store all.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import platformdirs
+
+EVENTS = {
+    "/jax/compilation_cache/cache_hits": "hits",
+    "/jax/compilation_cache/cache_misses": "misses",
+}
+
+
+def enable() -> Path | None:
+    """Turn the cache on for this process; a setting of the user's is left as it is.
+
+    Those are JAX_COMPILATION_CACHE_DIR, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS and
+    JAX_ENABLE_COMPILATION_CACHE=false, or the same in `jax.config`.
+
+    Returns:
+        The cache's folder, or None if it is off.
+    """
+    if not _setting("jax_enable_compilation_cache"):
+        return None
+    if _setting("jax_compilation_cache_dir") is None:
+        folder = Path(platformdirs.user_cache_dir("jaxninja")) / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    if _setting("jax_persistent_cache_min_compile_time_secs") == 1.0:  # JAX's default
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return Path(_setting("jax_compilation_cache_dir"))
+
+
+@dataclass
+class Seen:
+    """What compiling took, and whether the cache had it."""
+
+    hits: int = 0
+    misses: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        took = f"in {self.seconds:.2f} s"
+        if self.hits + self.misses == 0:
+            return f"{took} (compilation cache not used)"
+        found = "miss" if self.misses else "hit"
+        folder = _setting("jax_compilation_cache_dir")
+        return f"{took} (compilation cache: {found}, {folder})"
+
+
+@contextmanager
+def watch() -> Iterator[Seen]:
+    """Count what the cache is asked for meanwhile, by any thread."""
+    seen = Seen()
+
+    def listen(event: str, **_: Any) -> None:
+        if event in EVENTS:
+            setattr(seen, EVENTS[event], getattr(seen, EVENTS[event]) + 1)
+
+    jax.monitoring.register_event_listener(listen)
+    start = time.perf_counter()
+    try:
+        yield seen
+    finally:
+        seen.seconds = time.perf_counter() - start
+        jax.monitoring.unregister_event_listener(listen)
+
+
+def _setting(name: str) -> Any:
+    return getattr(jax.config, name)  # set dynamically: a type checker cannot see it

@@ -1,0 +1,290 @@
+"""The last linear layer and the loss in one: the [N, V] logits never exist as a whole.
+
+    a = x @ W + b        z = a, or cap tanh(a / cap)        lse[n] = log sum_v e^z[n, v]
+    q[n] = (1 - s) onehot(labels[n]) + s / V                        (s: label smoothing)
+    loss[n] = lse[n] - sum_v q[n, v] z[n, v] + k lse[n]^2                   (k: z-loss)
+
+Perturb z[n]; lse moves by sum_v p dz with p = softmax(z), so, with the cotangent w[n],
+
+    dz[n, v] = w[n] ((1 + 2 k lse[n]) p[n, v] - q[n, v])
+    da = dz (1 - (z / cap)^2)                           (the slope of cap tanh(a / cap))
+    dx = da @ W.T        dW = x.T @ da        db = sum_n da               (as in linear)
+
+w[n] is dloss[n], or dloss / (rows that count) for the mean, and 0 in a row to ignore.
+
+Given the maximum m[n] and log sum e^(z - m), a column v of da depends on column v of W
+alone. So the backward pass goes over the vocabulary a chunk at a time: it computes the
+chunk's logits again, its columns of dW and db, and its addend to dx. The forward pass
+needs a running maximum and a sum that is rescaled when the maximum grows.
+
+m and log sum e^(z - m) are kept apart: their sum, lse, would lose to a logit offset of
+1e4 the digits that p needs.
+
+Check: V = 1, s = k = 0 gives p = q and no gradient. A last chunk that would reach
+beyond V starts earlier instead; the columns that it shares with another are masked.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jaxninja.rule import Case, Rule, expect
+
+
+class Residuals(NamedTuple):
+    x: jax.Array  # [N, D]
+    W: jax.Array  # [D, V]
+    b: jax.Array | None  # [V]
+    labels: jax.Array  # [N]
+    m: jax.Array  # [N] maximum of the logits; neither they nor p are kept
+    log_sum: jax.Array  # [N] log sum_v e^(z - m)
+
+
+class Options(NamedTuple):
+    """The static arguments, together."""
+
+    ignore_index: int
+    reduction: str
+    smoothing: float
+    cap: float | None
+    z_loss: float
+    chunk: int | None
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7, 8, 9))
+def linear_cross_entropy(
+    x: Float[Array, "N D"],
+    W: Float[Array, "D V"],
+    b: Float[Array, "V"] | None,
+    labels: Int[Array, "N"],
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    chunk: int | None = None,
+) -> Float[Array, ""] | Float[Array, "N"]:
+    """Cross entropy of x @ W + b against labels, in memory that does not grow with V.
+
+    Args:
+        x: [N, D] features.
+        W: [D, V] output weights.
+        b: [V] bias, or None.
+        labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient.
+        reduction: `mean` over the rows that count (0 if there is none), or `none`.
+        label_smoothing: s in [0, 1): share of the target that is spread evenly.
+        softcap: logits become cap tanh(logits / cap); None leaves them.
+        z_loss: k, the weight of lse^2.
+        chunk: columns of the vocabulary at a time; None takes about 2^21 logits.
+
+    Returns:
+        Scalar, or [N] for the reduction `none`, in nats; float32 at least. Products
+        are taken in the type of x and summed in float32 or better.
+
+    Raises:
+        ValueError: shapes or types do not fit, or an option is out of its range.
+
+    Source: Wijmans et al. 2024, arXiv:2411.09009; z-loss: Chowdhery et al. 2022,
+    arXiv:2204.02311; soft cap: Gemma Team 2024, arXiv:2408.00118.
+    """
+    options = (ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
+    return linear_cross_entropy_fwd(x, W, b, labels, *options)[0]
+
+
+def linear_cross_entropy_fwd(x, W, b, labels, *static):
+    options = Options(*static)
+    _door(x, W, b, labels, options)
+    return _forward(x, W, b, labels, options)
+
+
+@partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
+def _forward(x, W, b, labels, options):
+    start = _row(x, jnp.finfo(_wide(x)).min), *(_row(x, 0.0) for _ in range(3))
+
+    def over_chunk(c, state):
+        m, total, picked, spread = state
+        z, _, columns, new = _chunk(c, x, W, b, options)
+        z = jnp.where(new, z, -jnp.inf)
+        top = jnp.maximum(m, z.max(1))
+        shifted = z - top[:, None]
+        total = total * jnp.exp(m - top) + jnp.exp(shifted).sum(1)
+        picked += jnp.where((columns == labels[:, None]) & new, z, 0).sum(1)
+        if options.smoothing:  # sum of z - m over all columns so far
+            done = c * _size(x, W, options)
+            spread += done * (m - top) + jnp.where(new, shifted, 0).sum(1)
+        return top, total, picked, spread
+
+    count = -(-W.shape[1] // _size(x, W, options))
+    m, total, picked, spread = lax.fori_loop(0, count, over_chunk, start)
+    log_sum = jnp.log(total)
+    loss = _losses(picked - m, spread / W.shape[1], m, log_sum, labels, W, options)
+    return loss, Residuals(x, W, b, labels, m, log_sum)
+
+
+def linear_cross_entropy_bwd(
+    ignore_index, reduction, label_smoothing, softcap, z_loss, chunk, res, dloss
+):
+    """Returns dx [N, D], dW [D, V], db [V] or None, and None for the labels."""
+    options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
+    return *_backward(res, dloss, options), None
+
+
+@partial(jax.jit, static_argnums=2)
+def _backward(res, dloss, options):
+    x, W, b, labels, m, log_sum = res
+    V = W.shape[1]
+    weight = dloss * _weights(labels, options, log_sum.dtype)
+    pull = 1 + 2 * options.z_loss * (m + log_sum)  # dloss[n] / dlse[n]
+
+    def over_chunk(c, state):
+        dx, dW, db = state
+        z, W_chunk, columns, new = _chunk(c, x, W, b, options)
+        p = jnp.exp(z - m[:, None] - log_sum[:, None])
+        onehot = columns == labels[:, None]
+        q = (1 - options.smoothing) * onehot + options.smoothing / V
+        da = jnp.where(new, weight[:, None] * (pull[:, None] * p - q), 0)
+        if options.cap is not None:
+            da *= 1 - (z / options.cap) ** 2
+        start = columns[0]
+        dW = _add_columns(dW, _product(x.T, da), start)
+        db = _add_columns(db, da.sum(0)[None], start)
+        return dx + _product(da.astype(x.dtype), W_chunk.T), dW, db
+
+    shapes = x.shape, W.shape, (1, V)
+    zeros = tuple(jnp.zeros(shape, log_sum.dtype) for shape in shapes)
+    count = -(-V // _size(x, W, options))
+    dx, dW, db = lax.fori_loop(0, count, over_chunk, zeros)
+    db = None if b is None else db[0].astype(b.dtype)
+    return dx.astype(x.dtype), dW.astype(W.dtype), db
+
+
+linear_cross_entropy.defvjp(linear_cross_entropy_fwd, linear_cross_entropy_bwd)
+
+
+def dense(x, W, b, labels, *static):
+    """The plain form, with all the logits: what `jax.grad` differentiates to judge."""
+    options = Options(*static)
+    _door(x, W, b, labels, options)
+    V = W.shape[1]
+    z = _logits(x, W, b, options)
+    m = lax.stop_gradient(z.max(1))
+    shifted = z - m[:, None]
+    log_sum = jnp.log(jnp.exp(shifted).sum(1))
+    index = jnp.clip(labels, 0, V - 1)[:, None]
+    picked = jnp.take_along_axis(shifted, index, 1)[:, 0]
+    spread = shifted.mean(1) if options.smoothing else 0.0
+    return _losses(picked, spread, m, log_sum, labels, W, options)
+
+
+def _losses(picked, spread, m, log_sum, labels, W, options):
+    """The loss from z[label] - m, mean_v (z - m), m and log sum e^(z - m), all [N]."""
+    known = (labels >= 0) & (labels < W.shape[1])
+    picked = jnp.where(known, picked, jnp.nan)
+    target = (1 - options.smoothing) * picked + options.smoothing * spread
+    rows = log_sum - target + options.z_loss * (m + log_sum) ** 2
+    counts = labels != options.ignore_index
+    rows = jnp.where(counts, rows, 0)
+    if options.reduction == "none":
+        return rows
+    return rows.sum() / jnp.maximum(counts.sum(), 1)
+
+
+def _weights(labels, options, dtype):
+    """d(loss) / d(loss of row n): 1 or 0, over the rows that count for the mean."""
+    counts = (labels != options.ignore_index).astype(dtype)
+    return counts if options.reduction == "none" else counts / counts.sum().clip(1)
+
+
+def _chunk(c, x, W, b, options):
+    """Logits [N, C] of chunk c, its W [D, C], its columns, and which ones are new."""
+    size = _size(x, W, options)
+    start = jnp.minimum(c * size, W.shape[1] - size)
+    W_chunk = lax.dynamic_slice_in_dim(W, start, size, 1)
+    b_chunk = None if b is None else lax.dynamic_slice_in_dim(b, start, size)
+    columns = start + jnp.arange(size)
+    return _logits(x, W_chunk, b_chunk, options), W_chunk, columns, columns >= c * size
+
+
+def _logits(x, W, b, options):
+    a = _product(x, W)
+    a = a if b is None else a + b.astype(a.dtype)
+    return a if options.cap is None else options.cap * jnp.tanh(a / options.cap)
+
+
+def _product(a, b):
+    return jnp.matmul(a, b.astype(a.dtype), preferred_element_type=_wide(a))
+
+
+def _add_columns(total, part, start):
+    old = lax.dynamic_slice_in_dim(total, start, part.shape[1], 1)
+    return lax.dynamic_update_slice_in_dim(total, old + part, start, 1)
+
+
+def _size(x, W, options):
+    """Columns of a chunk."""
+    chunk = options.chunk or max(128, 2**21 // len(x))
+    return min(chunk, W.shape[1])
+
+
+def _wide(x):
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def _row(x, value):
+    return jnp.full(len(x), value, _wide(x))
+
+
+def _door(x, W, b, labels, options):
+    def shape(name, array, expected, fits):
+        given = f"of shape {array.shape}"
+        expect("linear_cross_entropy", name, given, expected, fits)
+
+    def option(name, value, expected, fits):
+        expect("linear_cross_entropy", name, repr(value), expected, fits)
+
+    shape("x", x, "[N, D], not empty", x.ndim == 2 and x.size > 0)
+    N, D = x.shape
+    fits = W.ndim == 2 and len(W) == D and W.size > 0
+    shape("W", W, f"[{D}, V], as x is {x.shape}", fits)
+    V = W.shape[1]
+    if b is not None:
+        shape("b", b, f"[{V}], as W is {W.shape}", b.shape == (V,))
+    shape("labels", labels, f"[{N}], as x is {x.shape}", labels.shape == (N,))
+    integer = jnp.issubdtype(labels.dtype, jnp.integer)
+    given = f"of type {labels.dtype}"
+    expect("linear_cross_entropy", "labels", given, "integers", integer)
+    _, reduction, s, cap, k, chunk = options
+    option("reduction", reduction, "mean or none", reduction in ("mean", "none"))
+    option("label_smoothing", s, "0 or more, and below 1", 0 <= s < 1)
+    option("softcap", cap, "None or a number above 0", cap is None or cap > 0)
+    option("z_loss", k, "0 or more", k >= 0)
+    option("chunk", chunk, "None, or 1 or more", chunk is None or chunk >= 1)
+
+
+def example(key, N, D, V):
+    keys = jax.random.split(key, 4)
+    x = jax.random.normal(keys[0], (N, D))
+    W = 2 * jax.random.normal(keys[1], (D, V)) / D**0.5
+    labels = jax.random.randint(keys[2], (N,), 0, V)
+    labels = jnp.where(jnp.arange(N) % 4 == 2, -100, labels)  # some are to ignore
+    return x, W, jax.random.normal(keys[3], (V,)), labels
+
+
+rule = Rule(
+    op=linear_cross_entropy,
+    fwd=linear_cross_entropy_fwd,
+    bwd=linear_cross_entropy_bwd,
+    example=example,
+    reference=dense,
+    cases=(
+        Case({"N": 5, "D": 3, "V": 7}, (-100, "mean", 0.0, None, 0.0, 3)),
+        Case({"N": 4, "D": 4, "V": 4}, (-100, "none", 0.2, 3.0, 1e-2, None)),
+    ),
+    bench=Case({"N": 2048, "D": 256, "V": 8191}, (-100, "mean", 0.0, None, 0.0, None)),
+    source="Wijmans et al. 2024, arXiv:2411.09009",
+)

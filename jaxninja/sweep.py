@@ -1,0 +1,221 @@
+"""Many whole trainings at once: over seeds and learning rates, and over the devices.
+
+A member of a sweep is a run like any other, in a folder of its own, and equal to the
+same training alone up to rounding. Members share the data and the compiled program:
+each device takes its share of them, a few at a time, through `jax.shard_map`. Nothing
+passes between members, so one that diverges hurts no other.
+"""
+
+import dataclasses
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxninja import files, folder, steps
+from jaxninja.config import ConfigError, TrainConfig
+from jaxninja.data import Dataset, load_dataset
+from jaxninja.progress import Progress
+from jaxninja.record import Record
+from jaxninja.run import Run
+from jaxninja.training import open_run, pick_device
+
+AT_ONCE = 4  # members in one vmap on a CPU: more no longer fit its second-level cache
+
+
+class Member(NamedTuple):
+    """One training of a sweep."""
+
+    record: Record
+    failed: int | None = None  # the step whose loss is not finite
+
+
+def sweep(
+    config: TrainConfig,
+    seeds: Sequence[int],
+    rates: Sequence[float],
+    memory: int = 2**30,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Train a network for each seed and learning rate.
+
+    Args:
+        config: of all members; its seed and lr are replaced. Its name is that of the
+            sweep's folder, which holds a run folder for each member.
+        seeds: of the initialisations and batches.
+        rates: learning rates.
+        memory: bytes for the members that train at the same time, about.
+        progress: who listens.
+
+    Returns:
+        A row for each member: seed, lr, path, and its losses or the step it failed at.
+
+    Raises:
+        ConfigError: there is no member, or two are the same.
+    """
+    progress = progress or Progress()
+    configs = _members(config, seeds, rates)
+    dataset = load_dataset(config.data, config.context)
+    stem = f"{config.data.rsplit('/')[-1].split('.')[0]}-sweep"
+    root = folder.create(config.runs, config.name, stem)
+    (root / "checkpoints").rmdir()  # the members have their own
+    mesh = _mesh(config)
+    group = group_size(config, config.model(len(dataset.vocabulary)), memory, mesh.size)
+    progress.say(
+        f"sweep      {len(configs)} members, {min(group, len(configs))} at a time on "
+        f"{mesh.size} {mesh.devices.flat[0].platform} devices, in {root}"
+    )
+    rows = []
+    for start in range(0, len(configs), group):
+        part = [dataclasses.replace(c, runs=str(root)) for c in configs[start:][:group]]
+        rows += _train(part, dataset, mesh, progress)
+        files.write_json(root / "sweep.json", rows)
+    from jaxninja import plots  # matplotlib: only once a sweep is at its end
+
+    plots.sweep_distribution(rows, root / "sweep.png")
+    return rows
+
+
+def _members(config, seeds, rates) -> list[TrainConfig]:
+    pairs = list(itertools.product(rates, seeds))
+    if not pairs or len(set(pairs)) < len(pairs):
+        raise ConfigError(
+            f"seeds is {list(seeds)} and lr is {list(rates)}, expected one or more of "
+            "each, all different"
+        )
+    return [
+        dataclasses.replace(config, lr=lr, seed=seed, name=f"lr-{lr:g}-seed-{seed}")
+        for lr, seed in pairs
+    ]
+
+
+def _mesh(config: TrainConfig) -> Mesh:
+    """All devices of the kind that the configuration asks for, in one row."""
+    devices = np.array(jax.devices(pick_device(config.device).platform))
+    return Mesh(devices, ("members",), axis_types=(AxisType.Auto,))
+
+
+def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> int:
+    """Members that fit into so many bytes: their states twice, and their batches."""
+    state = jax.eval_shape(lambda: steps.init_state(config, model))
+    own = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(state))
+    batches = 4 * steps.CHUNK * config.batch_size * (config.context + 1)
+    return max(memory // (2 * own + batches) // devices, 1) * devices
+
+
+def _train(
+    configs: list[TrainConfig], dataset: Dataset, mesh: Mesh, progress: Progress
+) -> list[dict[str, Any]]:
+    """Train one group from the first step to the last."""
+    config, model = configs[0], configs[0].model(len(dataset.vocabulary))
+    members = [Member(open_run(c, dataset)) for c in configs]
+    padding = [configs[-1]] * (-len(configs) % mesh.size)
+    seeds = np.array([c.seed for c in configs + padding], np.int32)
+    rates = np.array([c.lr for c in configs + padding], np.float32)
+    x, y = (_put(a, mesh, P()) for a in dataset.train)
+    seeds, rates = (_put(a, mesh, P("members")) for a in (seeds, rates))
+    init = jax.vmap(partial(steps.init_state, config, model))
+    states = jax.jit(init, out_shardings=NamedSharding(mesh, P("members")))(seeds)
+    advance = make_advance(config, model, mesh)
+    programs: dict[int, Any] = {}
+    start = 0
+    progress.start(0, config.steps)
+    while start < config.steps and any(m.failed is None for m in members):
+        n = steps.next_stop(config, start) - start
+        given = (states, seeds, rates, x, y, start)
+        if n not in programs:  # ahead, so that compiling does not count as training
+            programs[n] = advance.lower(*given, n).compile()
+        clock = time.perf_counter()
+        new, losses = programs[n](*given)
+        losses = np.asarray(losses)
+        seconds = (time.perf_counter() - clock) / len(configs)
+        before, after = jax.device_get((states, new))
+        start, states = start + n, new
+        for i, member in enumerate(members):
+            pick = partial(jax.tree.map, lambda a, i=i: a[i])
+            chunk = steps.Chunk(pick(after), start, losses[i], seconds)
+            members[i] = _follow(member, chunk, pick(before))
+        alive = losses[: len(members)][[m.failed is None for m in members]]
+        mean = float(alive.mean()) if alive.size else math.nan
+        progress.update(start, mean, n / seconds)  # steps of all members together
+    progress.stop()
+    return [_row(member) for member in members]
+
+
+def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., Any]:
+    """`advance(states, seeds, rates, x, y, start, n)`, jitted, axis 0 over members."""
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+
+    def one(member, x, y, start, n):
+        state, seed, lr = member
+        return steps.take_steps(
+            config, model, state, x, y, start, n, None, seed=seed, lr=lr
+        )
+
+    @partial(jax.jit, static_argnums=6)
+    def advance(states, seeds, rates, x, y, start, n):
+        def share(states, seeds, rates, x, y):
+            train = lambda member: one(member, x, y, start, n)  # noqa: E731
+            limit = min(AT_ONCE, len(seeds)) if on_cpu else len(seeds)
+            size = max(k for k in range(1, limit + 1) if len(seeds) % k == 0)
+            return jax.lax.map(train, (states, seeds, rates), batch_size=size)
+
+        own, whole = P("members"), P()
+        specs = (own, own, own, whole, whole)
+        return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=own)(
+            states, seeds, rates, x, y
+        )
+
+    return advance
+
+
+def _put(array, mesh, spec):
+    return jax.device_put(jnp.asarray(array), NamedSharding(mesh, spec))
+
+
+def _follow(member: Member, chunk: steps.Chunk, before: steps.State) -> Member:
+    """Write down what a member did; one whose loss is not finite stops before it."""
+    record, failed = member
+    if failed is not None:
+        return member
+    finite = np.isfinite(chunk.losses)
+    if finite.all():
+        record.add(chunk)
+        return member
+    first = chunk.step - len(finite) + int(finite.argmin())
+    record.run.state = before
+    record.save()
+    return Member(record, first)
+
+
+def _row(member: Member) -> dict[str, Any]:
+    run: Run = member.record.run
+    row = {"seed": run.config.seed, "lr": run.config.lr, "path": str(run.path)}
+    if member.failed is not None:
+        return row | {"failed_at": member.failed}
+    member.record.write_result()
+    assert run.result is not None
+    return row | {k: v for k, v in run.result.items() if k.endswith("_loss")}
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each learning rate: members, failures, and the spread of the losses."""
+    table = []
+    for lr in sorted({row["lr"] for row in rows}):
+        mine = [row for row in rows if row["lr"] == lr]
+        good = [row for row in mine if "failed_at" not in row]
+        line = {"lr": lr, "members": len(mine), "failed": len(mine) - len(good)}
+        for part in ("train_loss", "val_loss"):
+            values = np.array([row[part] for row in good])
+            stats = {"mean": values.mean, "sd": values.std, "least": values.min}
+            line |= {f"{part} {k}": float(f()) for k, f in stats.items() if len(good)}
+        table.append(line)
+    return table

@@ -1,0 +1,123 @@
+"""Sweeps: a member is the same training alone, and hurts no other."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import jaxninja
+from jaxninja import sweep as sweeping
+from jaxninja.cli.sweep import main
+from jaxninja.config import ConfigError, TrainConfig
+from jaxninja.progress import Progress
+from jaxninja.sweep import group_size, summary, sweep
+
+ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
+
+
+@pytest.fixture
+def small(tmp_path):
+    (tmp_path / "items.txt").write_text("\n".join(ITEMS))
+    return TrainConfig(
+        data=str(tmp_path / "items.txt"),
+        runs=str(tmp_path / "runs"),
+        steps=30,
+        batch_size=8,
+        hidden=16,
+        log_every=15,
+        eval_every=30,
+        checkpoint_every=30,
+        samples=0,
+    )
+
+
+def test_a_member_is_that_training_alone(small):
+    rows = sweep(small, [3, 4], [0.1, 0.02])
+    assert [(r["lr"], r["seed"]) for r in rows] == [
+        (lr, seed) for lr in (0.1, 0.02) for seed in (3, 4)
+    ]
+    for row in rows[3:4]:
+        config = dataclasses.replace(small, seed=row["seed"], lr=row["lr"])
+        alone = jaxninja.train(config, progress=Progress())
+        member = jaxninja.load(row["path"])
+        assert member.config.lr == row["lr"]
+        assert member.step == 30
+        for a, b in zip(
+            jax.tree.leaves(member.state), jax.tree.leaves(alone.state), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        for part in ("train_loss", "val_loss", "test_loss"):
+            assert row[part] == pytest.approx(alone.result[part], rel=1e-5)
+        assert [m["step"] for m in member.metrics] == [m["step"] for m in alone.metrics]
+        assert len(member.sample(2)) == 2
+
+
+def test_one_that_diverges_hurts_no_other(small):
+    with_it = sweep(small, [0, 1], [0.1, 1e30])
+    assert [row.get("failed_at") for row in with_it] == [None, None, 1, 1]
+    without = sweep(small, [0, 1, 2, 3], [0.1])  # the same program
+    for a, b in zip(with_it, without, strict=False):
+        assert a["val_loss"] == b["val_loss"]
+    kept = jaxninja.load(with_it[2]["path"])
+    assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
+    lines = summary(with_it)
+    assert [(line["members"], line["failed"]) for line in lines] == [(2, 0), (2, 2)]
+    assert lines[0]["val_loss mean"] == pytest.approx(
+        np.mean([row["val_loss"] for row in without[:2]])
+    )
+
+
+def test_groups_are_bounded_by_memory_and_do_not_show(small, monkeypatch):
+    calls = []
+    train = sweeping._train
+    monkeypatch.setattr(
+        sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
+    )
+    one = sweep(small, range(4), [0.1])
+    several = sweep(small, range(4), [0.1], memory=40_000)
+    assert calls[0] == 4
+    assert calls[1:] == [2, 2]
+    for a, b in zip(one, several, strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+    assert group_size(small, small.model(11), 1, 2) == 2  # at least one for a device
+
+
+@pytest.mark.parametrize(("seeds", "rates"), [([], [0.1]), ([0], []), ([1, 1], [0.1])])
+def test_no_members_and_twins_are_refused(small, seeds, rates):
+    with pytest.raises(ConfigError, match="expected one or more of each, all differ"):
+        sweep(small, seeds, rates)
+    assert not os.path.exists(small.runs)
+
+
+def test_two_devices_from_the_command_line(small, tmp_path):
+    """Three members on two devices: one place is filled up and left out again."""
+    given = ["data", "runs", "steps", "batch_size", "hidden", "log_every"]
+    options = [f"--{n.replace('_', '-')}={getattr(small, n)}" for n in given]
+    command = [sys.executable, "-m", "jaxninja.cli", "sweep", "--seeds", "3"]
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "2"}
+    done = subprocess.run(
+        [*command, "--lr", "0.1", "--name", "two", *options],
+        capture_output=True,
+        text=True,
+        env=env,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 members, 3 at a time on 2 cpu devices" in done.stdout
+    folder = tmp_path / "runs" / "two"
+    rows = json.loads((folder / "sweep.json").read_text())
+    assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    here = sweep(small, range(3), [0.1])
+    for a, b in zip(rows, here, strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+    assert f"{summary(here)[0]['val_loss mean']:.4f}" in done.stdout
+
+
+def test_an_option_that_a_sweep_has_not_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["--seed", "3"])
+    assert "seed" in capsys.readouterr().err
