@@ -14,7 +14,7 @@ from jax import lax
 from jaxninja.engine import value_and_grad
 from jaxninja.models import mlp
 from jaxninja.models.mlp import MLP
-from jaxninja.rules import autodiff, manual
+from jaxninja.rules import RULES, autodiff, manual
 
 P = ABOVE / ABOVE.sum(1, keepdims=True)  # rows of probabilities
 LABELS = np.array([1, 0, 3])
@@ -99,6 +99,19 @@ def agrees(mine, truth):
 def test_functions_as_they_are(table, module, x64):
     assert len(table) >= 12
     check(table, module)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_forward_and_the_rule_of_every_layer(rule, x64):
+    """Down to JAX's primitives, and by the layer's own backward pass."""
+    case = rule.cases[0]
+    arrays = rule.example(jax.random.key(0), **case.dims)
+    wide = [a.astype(float) if a.dtype.kind == "f" else a for a in arrays]
+    for f in (rule.reference, rule.op):
+        mine, truth = jax.jit(lambda *a, f=f: vjps(lambda *a: f(*a, *case.static), *a))(
+            *wide
+        )
+        same(mine, truth)
 
 
 # ---- networks
