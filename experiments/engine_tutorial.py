@@ -33,7 +33,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import primitives
 
 from jaxninja.engine import PRIMITIVES, backward, trace, value_and_grad
-from jaxninja.models import mlp
+from jaxninja.models import atomic, mlp
 from jaxninja.rules import autodiff, manual
 
 
@@ -207,11 +207,16 @@ def loss(params, ids, labels, ops=manual):
 jax.jit(partial(trace, loss))(params, ids, labels)
 
 # %% [markdown]
-# Then with the plain forward pass, down to JAX's own primitives. Every box has the
-# gradient that the lecture derives on paper in its first exercise.
+# Then in the lecture's 20 steps of its first exercise, down to JAX's own primitives:
+# `dhpreact`, `dbnvar_inv`, `dcounts_sum` and all the others that it derives on paper.
+
 
 # %%
-jax.jit(partial(trace, partial(loss, ops=autodiff)))(params, ids, labels)
+def by_steps(params, ids, labels):
+    return atomic.forward(params, ids, labels)["loss"]
+
+
+jax.jit(partial(trace, by_steps))(params, ids, labels)
 
 # %% [markdown]
 # And the judge: `jax.grad` of the same function, in float64, where only rounding is
