@@ -11,6 +11,7 @@ from jax import lax
 from jax.extend.core import primitives
 
 from jaxninja.engine.calls import CALLS
+from jaxninja.engine.convolution import CONVOLUTION
 from jaxninja.engine.elementwise import ELEMENTWISE
 from jaxninja.engine.indexing import INDEXING
 from jaxninja.engine.kinks import KINKS
@@ -25,6 +26,7 @@ FAMILIES = {
     "kinks": KINKS,
     "shapes": SHAPES,
     "reductions": REDUCTIONS,
+    "convolution": CONVOLUTION,
     "indexing": INDEXING,
     "calls": CALLS,
     "loops": LOOPS,

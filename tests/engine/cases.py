@@ -38,6 +38,16 @@ def dot(contract, batch=((), ()), **options):
     return lambda x, y: lax.dot_general(x, y, (contract, batch), **options)
 
 
+KERNEL, PIXELS = real(4, 3, 3, 2), real(2, 5, 6, 3)
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def conv(strides, padding, x_dilation, w_dilation, layout=None):
+    return lambda x, w: lax.conv_general_dilated(
+        x, w, strides, padding, x_dilation, w_dilation, layout
+    )
+
+
 def clamped(low, high):
     def f(x):
         return lax.clamp(jnp.asarray(low, x.dtype), x, jnp.asarray(high, x.dtype))
@@ -124,8 +134,7 @@ CASES = {
     ],
     "integer_pow": [
         (lambda x, n=n: lax.integer_pow(x, n), x)
-        for n in (0, 1, 2, 3, -1, -2)
-        for x in (X, EDGE)
+        for n, x in ((0, EDGE), (1, EDGE), (2, EDGE), (3, X), (-1, EDGE), (-2, X))
     ],
     "square": unary(lax.square),
     "sqrt": unary(lax.sqrt, ABOVE, (lax.sqrt, EDGE[1:])),
@@ -269,6 +278,17 @@ CASES = {
     "top_k": [
         (lambda x: lax.top_k(x, 2), X),
         (lambda x: lax.top_k(x, 3)[0], TIED),
+    ],
+    # convolution
+    "conv_general_dilated": [
+        (jnp.convolve, real(6), real(3)),
+        (conv((2, 1), ((0, 1), (2, 2)), (1, 1), (1, 2)), real(2, 3, 7, 5), KERNEL),
+        (conv((3, 2), ((-1, 2), (1, 0)), (2, 1), (2, 1)), real(2, 3, 7, 5), KERNEL),
+        (
+            conv((1, 2), ((1, 1), (0, 1)), (1, 2), (1, 1), LAYOUT),
+            real(2, 5, 6, 3),
+            KERNEL.T,
+        ),
     ],
     # indexing
     "gather": [

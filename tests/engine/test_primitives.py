@@ -48,13 +48,12 @@ def test_the_rule_is_right(name, x64):
     check(CASES[name])
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-def test_gradients_have_the_dtype_of_their_operand(dtype, x64):
+def test_gradients_have_the_dtype_of_their_operand(x64):
     """Of every case; nothing is computed, as the values were compared above."""
 
     def cast(x):
         floating = np.issubdtype(x.dtype, np.floating)
-        return jnp.asarray(x, dtype) if floating else jnp.asarray(x)
+        return jnp.asarray(x, jnp.bfloat16) if floating else jnp.asarray(x)
 
     def kinds(tree):
         return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
