@@ -103,7 +103,11 @@ def on_this_device(x):
 
 CASES = {
     # elementwise
-    "add": [(lax.add, X, Y), (lambda x, y: x + lax.add(x, y), X, SCALAR)],
+    "add": [
+        (lax.add, X, Y),
+        (lambda x, y: x + lax.add(x, y), X, SCALAR),
+        (lax.add, real(3, 1), Y),
+    ],
     "add_jaxvals": [(lambda x: jax.vjp(lambda x: jnp.sin(x) * x, x)[1](x)[0], X)],
     "sub": [(lax.sub, X, Y), (lax.sub, SCALAR, Y)],
     "mul": [(lax.mul, X, Y), (lax.mul, X, SCALAR), (lambda x: x * x, X)],
@@ -112,7 +116,7 @@ CASES = {
     "pow": [
         (lax.pow, ABOVE, Y),
         (lax.pow, ABOVE, SCALAR),
-        (lax.pow, np.array([0.0, 0.0, 0.0, 2.0]), np.array([0.5, 1.0, 2.0, 0.0])),
+        (lax.pow, np.array([0.0, 0.0, 0.0, 2.0]), np.array([0.5, 1.0, 0.0, 0.0])),
         (
             lambda x: lax.pow(x, np.array([0, 1, 2, -1])),
             np.array([0.0, 0.0, -2.0, 3.0]),
@@ -168,6 +172,8 @@ CASES = {
     "clamp": [
         (lax.clamp, X, Y, X + 1),
         (lax.clamp, X, Y, X - 1),
+        (lax.clamp, 0 * EDGE, EDGE, 0 * EDGE + 1),
+        (lax.clamp, 0 * EDGE, EDGE, 0 * EDGE),
         # with scalar bounds JAX differentiates x alone
         (clamped(-0.5, 0.7), X),
         (clamped(0.0, 1.0), EDGE),

@@ -49,7 +49,7 @@ def test_the_rule_is_right(name, x64):
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-def test_gradients_have_the_dtype_of_their_operand(dtype):
+def test_gradients_have_the_dtype_of_their_operand(dtype, x64):
     """Of every case; nothing is computed, as the values were compared above."""
 
     def cast(x):
@@ -70,7 +70,7 @@ axes = st.permutations(range(4))
 
 
 @given(x_axes=axes, y_axes=axes, batch=st.integers(0, 2), contracted=st.integers(0, 2))
-@settings(deadline=None, max_examples=6, derandomize=True)
+@settings(deadline=None, max_examples=4, derandomize=True)
 def test_products_over_any_axes(x_axes, y_axes, batch, contracted):
     """Batch and contracted axes anywhere, in any order, in both factors."""
     sizes = [2, 3, 4, 5][: batch + contracted]
@@ -86,7 +86,7 @@ def test_products_over_any_axes(x_axes, y_axes, batch, contracted):
         check([(partial(lax.dot_general, dimension_numbers=(summed, batched)), x, y)])
 
 
-@pytest.mark.parametrize("name", ["tanh", "max", "dot_general", "scatter", "scan"])
+@pytest.mark.parametrize("name", ["tanh", "max", "scan"])
 def test_the_test_finds_a_wrong_rule(name, x64):
     """The gradient of the first operand a millionth too large, at one entry."""
     rule = PRIMITIVES[primitive(name)]
