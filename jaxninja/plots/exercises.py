@@ -23,8 +23,8 @@ PLACES = {
     "bnvar": (7, 6), "bnvar_inv": (8, 6), "bnraw": (9, 5),
     "bngain": (0, 2), "bnbias": (0, 0), "hpreact": (1, 1), "h": (2, 1), "W2": (2, 2),
     "b2": (2, 0), "logits": (3, 1), "logit_maxes": (4, 2), "norm_logits": (5.1, 1),
-    "counts": (6.2, 1), "counts_sum": (7, 2), "counts_sum_inv": (8.4, 2),
-    "probs": (9.5, 1), "logprobs": (10.7, 1), "loss": (11.7, 1),
+    "counts": (6.2, 1), "counts_sum": (7, 2), "counts_sum_inv": (8.6, 2),
+    "probs": (9.7, 1), "logprobs": (10.9, 1), "loss": (11.9, 1),
 }
 # fmt: on
 
