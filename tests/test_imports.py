@@ -32,6 +32,7 @@ ALLOWED = {
     "steps": {"config", "data", "diagnostics", "models"},
     "diagnostics": {"taps"},
     "taps": {"named"},
+    "workbook": {"check", "models", "plots", "taps", "workbook"},
     "observe": {"config", "diagnostics", "models", "steps", "taps"},
 }
 
