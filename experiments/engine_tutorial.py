@@ -195,8 +195,8 @@ trace(normalised, x, np.array([1.0, 2.0, 0.5]), np.zeros(3))
 # %%
 model = mlp.MLP()
 params = mlp.init(jax.random.key(0), model)
-ids = rng.integers(0, 27, (32, 3))
-labels = rng.integers(0, 27, 32)
+ids = jnp.asarray(rng.integers(0, 27, (32, 3)))
+labels = jnp.asarray(rng.integers(0, 27, 32))
 
 
 def loss(params, ids, labels, ops=manual):

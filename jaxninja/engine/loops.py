@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jax.extend.core import Literal
 
 from jaxninja.engine import private
@@ -101,7 +102,7 @@ def _options(eqn) -> dict[str, Any]:
 
 def _changes(leaf, outer: set[int]) -> bool:
     """Whether a value of the body differs from step to step: it is made in the body."""
-    return isinstance(leaf, jax.core.Tracer) and id(leaf) not in outer
+    return isinstance(leaf, Tracer) and id(leaf) not in outer
 
 
 def _rows(leaves, stacked) -> list:
@@ -147,7 +148,7 @@ def _reached(jaxpr, active, rules) -> list[bool]:
 
 
 def _is_float(x) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.floating)
+    return jnp.issubdtype(x.dtype, jnp.inexact)
 
 
 # ---- cond: one branch runs, the values of the others are zeros

@@ -42,7 +42,7 @@ def check(
         text, filename: of the learner's file.
         everything: go on after the first wrong gradient, on the lecture's sizes.
         tell: hears which gradient is about to be run, and its line.
-        explain: look for the mistake behind a wrong gradient.
+        explain: measure a wrong gradient's error in float64, and look for the mistake.
     """
     start = time.perf_counter()
     exercise = EXERCISES[number]
@@ -84,7 +84,7 @@ def _check(
             rows.append(Row(name, WRONG, early, note=bad_lines[early]))
             return _wrong(exercise, learner, rows, ())
         tell(name, lines[-1])
-        judged = judging.judge(exercise, name, piece, chains)
+        judged = judging.judge(exercise, name, piece, chains, explain)
         rows.append(row(name, judged, learner, chains[0].sample))
         if rows[-1].status == WRONG:
             hints = _hints(exercise, name, piece, rows[-1], judged) if explain else ()

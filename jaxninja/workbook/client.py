@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -74,7 +75,7 @@ class Worker:
                 if "report" in answer:
                     return Report.from_json(answer["report"])
                 name, line = answer["running"]
-                limit = self.limit + 1.0 if name else START
+                limit = self.limit if name else START
         except KeyboardInterrupt:  # its answer, still to come, belongs to nobody
             self._end()
             raise
@@ -97,7 +98,7 @@ class Worker:
             self._end()
             command = [sys.executable, "-m", "jaxninja.workbook.worker"]
             self._process = subprocess.Popen(
-                [*command, str(self._trace), str(self.limit)],
+                [*command, str(self._trace)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -118,7 +119,11 @@ class Worker:
             self._process = None
 
     def _stuck(self, filename: str) -> int | None:
-        """The learner's line that the process stands at."""
+        """The learner's line that the process stands at, if it will say so."""
+        if self._process is None or not hasattr(signal, "SIGUSR1"):
+            return None
+        self._process.send_signal(signal.SIGUSR1)
+        time.sleep(0.2)
         text = self._trace.read_text(encoding="utf-8", errors="replace")
         found = re.search(rf'File "{re.escape(filename)}", line (\d+)', text)
         return int(found[1]) if found else None

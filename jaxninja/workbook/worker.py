@@ -1,10 +1,10 @@
 """The process that runs a learner's code: requests on stdin, answers on stdout.
 
-`python -m jaxninja.workbook.worker TRACE LIMIT`. A request is one line of JSON, the
-arguments of `checking.check`; the answers are lines of JSON: {"running": [name, line]}
-before each gradient, {"report": ...} at the end. The learner's own prints go to stderr.
-If a gradient takes longer than LIMIT seconds, the Python lines that it stands at are
-written to the file TRACE; whoever started this process then ends it.
+`python -m jaxninja.workbook.worker TRACE`. A request is one line of JSON, the arguments
+of `checking.check`; the answers are lines of JSON: {"running": [name, line]} before
+each gradient, {"report": ...} at the end. The learner's own prints go to stderr. Upon
+SIGUSR1 the Python lines that it stands at are written to the file TRACE: for whoever
+lost patience, and is about to end this process.
 """
 
 import faulthandler
@@ -15,21 +15,20 @@ import sys
 from pathlib import Path
 
 
-def main(trace: str, limit: float) -> None:
+def main(trace: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
     requests, answers = _streams()
     from jaxninja.workbook.checking import check
 
     with Path(trace).open("w") as file:
+        if hasattr(faulthandler, "register"):  # not on Windows: no line then
+            faulthandler.register(signal.SIGUSR1, file, all_threads=False)
         for line in requests:
 
             def tell(name: str, number: int) -> None:
-                faulthandler.cancel_dump_traceback_later()
                 _send(answers, {"running": [name, number]})
-                faulthandler.dump_traceback_later(limit, file=file)
 
             report = check(**json.loads(line), tell=tell)
-            faulthandler.cancel_dump_traceback_later()
             _send(answers, {"report": report.to_json()})
 
 
@@ -49,4 +48,4 @@ def _send(answers, message: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1])

@@ -357,6 +357,18 @@ def test_a_primitive_without_a_rule_and_how_to_give_one(x64):
     same(grad, jax.vjp(jnp.linalg.cholesky, x)[1](jnp.ones((3, 3)))[0])
 
 
+def test_complex_numbers_are_refused_not_dropped():
+    def power(x):
+        return (abs(jnp.fft.fft(x)) ** 2).sum()
+
+    def through(x):
+        return ((x + 1j) * (x - 1j)).real.sum()
+
+    for f in (power, through):
+        with pytest.raises(NoRule, match=r"complex numbers|no rule for"):
+            value_and_grad(f)(X[0])
+
+
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
