@@ -156,9 +156,7 @@ def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., A
 
     def one(member, x, y, start, n):
         state, seed, lr = member
-        return steps.take_steps(
-            config, model, state, x, y, start, n, None, seed=seed, lr=lr
-        )
+        return steps.take_steps(config, model, state, x, y, start, n, seed=seed, lr=lr)
 
     @partial(jax.jit, static_argnums=6)
     def advance(states, seeds, rates, x, y, start, n):

@@ -12,8 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
-from jaxninja import checkpoint, compile_cache, files, folder, steps
+from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.models import routes
@@ -41,6 +42,7 @@ def train(
     *,
     resume: str | Path | None = None,
     progress: Progress | None = None,
+    mesh: Mesh | None = None,
 ) -> Run:
     """Train the lecture's network; everything lands in a run folder.
 
@@ -49,6 +51,8 @@ def train(
             from the run's own in steps, device and intervals only.
         resume: a run folder to continue from its last checkpoint, exactly.
         progress: who listens; a tqdm bar by default.
+        mesh: devices to divide each batch among, see `jaxninja.distributed`; with
+            several processes each calls this, and process 0 writes the run.
 
     Returns:
         The run, with its losses in `result`.
@@ -64,17 +68,26 @@ def train(
         config = resumed_config(Path(resume), config)
     config = config or TrainConfig()
     device = pick_device(config.device)
+    resume = None if resume is None else Path(resume)
     with jax.default_device(device):
         dataset = load_dataset(config.data, config.context)
-        path = Path(resume) if resume is not None else _new_folder(config)
-        with folder.lock(path):
-            record = open_run(config, dataset, path)
-            run = record.run
-            for line in _header(run, device):
-                progress.say(line)
-            _loop(record, progress)
-            record.finish()
-    return run
+        if mesh is None:
+            return _train(config, dataset, resume, progress, device)
+        distributed.check(config.batch_size, mesh)
+        with distributed.own_folder(config.runs, resume) as (runs, resume):
+            config = dataclasses.replace(config, runs=runs)
+            return _train(config, dataset, resume, progress, device, mesh)
+
+
+def _train(config, dataset, resume, progress, device, mesh=None) -> Run:
+    path = resume or _new_folder(config)
+    with folder.lock(path):
+        record = open_run(config, dataset, path)
+        for line in _header(record.run, device, mesh):
+            progress.say(line)
+        _loop(record, progress, mesh)
+        record.finish()
+    return record.run
 
 
 def pick_device(name: str) -> Device:
@@ -84,9 +97,9 @@ def pick_device(name: str) -> Device:
         ConfigError: a GPU was asked for and JAX sees none (never a silent fall-back).
     """
     if name == "auto":
-        return jax.devices()[0]
+        return jax.local_devices()[0]
     try:
-        return jax.devices(name)[0]
+        return jax.local_devices(backend=name)[0]
     except RuntimeError:
         seen = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise ConfigError(
@@ -162,7 +175,7 @@ def config_value(name: str) -> Any:
     return getattr(jax.config, name)  # set dynamically: a type checker cannot see it
 
 
-def _header(run: Run, device: Device) -> Iterator[str]:
+def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
     parameters = sum(p.size for p in run.params.values())
     precision = config_value("jax_default_matmul_precision") or "default"
     parts = (run.dataset.train, run.dataset.val, run.dataset.test)
@@ -172,31 +185,40 @@ def _header(run: Run, device: Device) -> Iterator[str]:
     yield f"data       {run.config.data}: {sizes} examples of train / val / test"
     yield f"route      {run.config.route}, {parameters:,} parameters"
     yield f"run        {run.path}" + (f", from step {run.step:,}" if run.step else "")
+    if mesh is not None:
+        yield f"devices    {mesh.size} in {jax.process_count()} processes"
+        yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
-def _loop(record: Record, progress: Progress) -> None:
+def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
+    state, xs, ys = run.state, x, y
+    if mesh is not None:
+        state, xs, ys = distributed.everywhere((run.state, *run.dataset.train), mesh)
     to_check = _steps_to_check(config, run.step)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
-            steps.prepare(config, run.model, x, run.step, to_check)
+            steps.prepare(config, run.model, xs, run.step, to_check)
         progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
+    all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with _caught_signals() as caught:
+        with _caught_signals(mesh) as caught:
             _check_gradients(run, x, y, to_check, progress)
-            for chunk in steps.chunks(
-                config, run.model, run.state, x, y, run.step, to_check
-            ):
+            for turn, chunk in enumerate(all_chunks):
+                if mesh is not None:
+                    chunk = chunk._replace(state=distributed.here(chunk.state))
                 record.add(chunk)
                 progress.update(run.step, float(chunk.losses.mean()), record.rate)
-                if caught:
+                if distributed.must_stop(bool(caught), turn):
                     record.save()
                     if run.step < config.steps:
-                        raise Interrupted(run.path, run.step, caught[0])
+                        number = caught[0] if caught else signal.SIGTERM
+                        raise Interrupted(run.path, run.step, number)
                 _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
+        diverged.state = distributed.here(diverged.state)
         raise TrainError(_explain(diverged, record, x, y)) from None
     finally:
         progress.stop()
@@ -245,8 +267,11 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
 
 
 @contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted and acted on when safe; a second acts at once."""
+def _caught_signals(mesh: Mesh | None) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM are noted and acted on when safe; a second acts at once.
+
+    With several processes SIGTERM is left to JAX, which tells all of them.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught  # only the main thread may set handlers
@@ -257,7 +282,9 @@ def _caught_signals() -> Iterator[list[int]]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    alone = mesh is None or jax.process_count() == 1
+    numbers = (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,)
+    before = {n: signal.signal(n, note) for n in numbers}
     try:
         yield caught
     finally:

@@ -79,7 +79,7 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, monkeypatch):
         sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
     one = sweep(small, range(4), [0.1])
-    several = sweep(small, range(4), [0.1], memory=40_000)
+    several = sweep(small, range(4), [0.1], memory=300_000)
     assert calls[0] == 4
     assert calls[1:] == [2, 2]
     for a, b in zip(one, several, strict=True):
