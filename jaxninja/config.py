@@ -50,6 +50,10 @@ class TrainConfig:
         lr_drop: factor of that drop.
         weight_decay: of adamw.
         clip: largest global norm of the gradient; none by default.
+        dtype: of the matrix products of a training step; parameters and sums are in
+            float32 always, and so is the evaluation.
+        matmul_precision: JAX's setting for float32 products, which on a GPU decides
+            between TF32 and more; `default` leaves it as it is.
         device: auto takes what JAX finds; gpu without a GPU is an error.
         name: of the run folder; by default the next free <data>-<route>-<n>.
         runs: folder of the run folders.
@@ -79,6 +83,8 @@ class TrainConfig:
     lr_drop: float = 0.1
     weight_decay: float = 0.01
     clip: float | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    matmul_precision: Literal["default", "high", "highest"] = "default"
     device: Literal["auto", "cpu", "gpu"] = "auto"
     name: str | None = None
     runs: str = "runs"
@@ -99,7 +105,7 @@ class TrainConfig:
     def model(self, vocabulary: int) -> MLP:
         """The network of this configuration for a vocabulary of so many symbols."""
         sizes = (self.context, self.embedding, self.hidden)
-        return MLP(vocabulary, *sizes, self.eps, self.ddof)
+        return MLP(vocabulary, *sizes, self.eps, self.ddof, self.dtype)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -132,7 +138,7 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     table["ddof"] = (c.ddof in (0, 1), "0 (the paper) or 1 (the lecture)")
     table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
     table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    for name in ("route", "optimizer", "device"):
+    for name in ("route", "optimizer", "device", "dtype", "matmul_precision"):
         choices = TrainConfig.__annotations__[name].__args__
         table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
     if c.batch_size == c.ddof:

@@ -7,6 +7,7 @@ a run cut in two draws the same batches as a run in one piece.
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -196,7 +197,15 @@ def _compiled(config: TrainConfig, model: MLP, size: int, n: int, device: Any) -
     if mesh:  # on all devices; one device takes a state from wherever it is
         place = partial(jax.ShapeDtypeStruct, sharding=where)
         state = jax.tree.map(lambda a: place(a.shape, a.dtype), state)
-    return make_advance(config, model, mesh=mesh).lower(state, x, y, 0, n).compile()
+    with matmul_precision(config):
+        return make_advance(config, model, mesh=mesh).lower(state, x, y, 0, n).compile()
+
+
+def matmul_precision(config: TrainConfig) -> Any:
+    """A context in which products are traced with the configuration's precision."""
+    if config.matmul_precision == "default":
+        return nullcontext()
+    return jax.default_matmul_precision(config.matmul_precision)
 
 
 def essential(config: TrainConfig) -> TrainConfig:

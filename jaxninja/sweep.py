@@ -132,7 +132,8 @@ def _train(
         n = steps.next_stop(config, start) - start
         given = (states, seeds, rates, x, y, start)
         if n not in programs:  # ahead, so that compiling does not count as training
-            programs[n] = advance.lower(*given, n).compile()
+            with steps.matmul_precision(config):
+                programs[n] = advance.lower(*given, n).compile()
         clock = time.perf_counter()
         new, losses = programs[n](*given)
         losses = np.asarray(losses)

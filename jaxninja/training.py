@@ -177,11 +177,13 @@ def config_value(name: str) -> Any:
 
 def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
     parameters = sum(p.size for p in run.params.values())
-    precision = config_value("jax_default_matmul_precision") or "default"
+    with steps.matmul_precision(run.config):
+        precision = config_value("jax_default_matmul_precision") or "default"
     parts = (run.dataset.train, run.dataset.val, run.dataset.test)
     sizes = " / ".join(f"{len(y):,}" for _, y in parts)
     yield f"device     {device.device_kind} ({device.platform}), JAX {jax.__version__}"
-    yield f"precision  {run.params['C'].dtype}, matmul precision {precision}"
+    products = "" if run.config.dtype == "float32" else ", products in bfloat16"
+    yield f"precision  {run.params['C'].dtype}{products}, matmul precision {precision}"
     yield f"data       {run.config.data}: {sizes} examples of train / val / test"
     yield f"route      {run.config.route}, {parameters:,} parameters"
     yield f"run        {run.path}" + (f", from step {run.step:,}" if run.step else "")
@@ -235,7 +237,9 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
     if run.step not in to_check:
         return
     ids, labels = steps.batch(run.config, x, y, run.step)
-    route, dtype = run.config.route, run.params["C"].dtype
+    route = run.config.route
+    half = run.config.dtype == "bfloat16"
+    dtype = jnp.bfloat16 if half else run.params["C"].dtype
     apart = jax.jit(routes.disagreement, static_argnums=(0, 4))(
         route, run.params, ids, labels, run.model
     )
