@@ -22,6 +22,7 @@ def report(results: dict[str, Any]) -> str:
         "vocabulary of GPT-2": _gpt2,
         "growth": _growth,
         "start": _start,
+        "sweep": _sweep,
     }
     lines = ["# Benchmarks", "", "Written by `python -m experiments.benchmarks.run`."]
     lines.append("Medians; ratios are formed within a round (least to greatest).")
@@ -128,6 +129,15 @@ def _growth(rows: dict[str, Any]) -> list[str]:
 def _start(seconds: dict[str, list[float]]) -> list[str]:
     rows = [[name, spread(s)] for name, s in seconds.items()]
     return _table(["", "seconds from nothing to 1,000 steps done"], rows)
+
+
+def _sweep(seconds: dict[str, list[float]]) -> list[str]:
+    alone = seconds["one seed"]
+    rows = []
+    for name, s in seconds.items():
+        rate = f"{1 / statistics.median(s):,.0f}"
+        rows.append([name, rate, spread(ratios(alone, s))])
+    return _table(["", "steps/s of all seeds together", "/ one seed"], rows)
 
 
 def plot(rows: dict[str, Any], path: Path) -> None:
