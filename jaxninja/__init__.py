@@ -17,7 +17,9 @@ _PUBLIC = {
     "TrainConfig": "jaxninja.config",
     "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
+    "check_steps": "jaxninja.check",
     "check_vjp": "jaxninja.check",
+    "cmp": "jaxninja.workbook.verdict",
     "compare_grads": "jaxninja.check",
     "load": "jaxninja.run",
     "manual": "jaxninja.rules",
@@ -29,13 +31,14 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
-    from jaxninja.check import assert_vjp, check_vjp, compare_grads  # noqa: F401
+    from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
     from jaxninja.config import TrainConfig  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
     from jaxninja.run import Run, load  # noqa: F401
     from jaxninja.taps import named_values, retain_grads  # noqa: F401
     from jaxninja.training import train  # noqa: F401
+    from jaxninja.workbook.verdict import cmp  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

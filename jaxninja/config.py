@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from jaxninja.models.deep import Deep
 from jaxninja.models.mlp import MLP
+from jaxninja.models.networks import Model
 
+ROUTES = ("network", "rules", "autodiff")
 # What `--resume` may change: how long, where, and how often to look.
 RESUMABLE = {
     "steps",
@@ -18,7 +21,17 @@ RESUMABLE = {
     "keep",
     "keep_best",
     "check_grads",
+    "diagnose",
     "samples",
+}
+
+# The lecture's network: all other values make another one.
+LECTURE = {
+    "layers": 1,
+    "activation": "tanh",
+    "batchnorm": "hidden",
+    "init": "part4",
+    "gain": None,
 }
 
 
@@ -34,15 +47,23 @@ class TrainConfig:
         data: names, surnames, makemore (downloaded once), or the path of a UTF-8 text
             file with one item a line.
         route: who derives the gradients: `network`, the whole backward pass by hand;
-            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone.
+            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
+            FILE.py, the function `backward` in it (exercise 4 of the workbook).
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
         seed: of the initialisation and of the batches. It does not move the data split.
         context: symbols the network sees.
         embedding: features of a symbol.
-        hidden: units of the hidden layer.
+        hidden: units of each hidden layer.
+        layers: hidden layers. Any network but the lecture's needs --route rules.
+        activation: of the hidden layers; gelu is its erf form.
+        batchnorm: none; hidden, before each activation; all, on the logits as well.
+        init: initialisation by name: the stages of the lecture's Part 3 (original,
+            softmax, saturation, kaiming, deep), xavier, or part4.
+        gain: of the hidden layers' weights; by default the activation's own.
         eps: added to batchnorm's variance.
         ddof: batchnorm's variance is over n - ddof: 1 in the lecture, 0 in the paper.
+        running_ddof: the same for the running variance; by default as in ddof.
         bn_momentum: weight of the new value in batchnorm's running statistics.
         optimizer: from optax.
         lr: learning rate.
@@ -63,21 +84,31 @@ class TrainConfig:
         keep: checkpoints to keep, the last ones.
         keep_best: keep the checkpoint of the least validation loss as well.
         check_grads: compare the route's gradients with autodiff's at this many steps.
+        diagnose: steps between statistics of activations, gradients and updates, which
+            `jaxninja report` shows; 0 for none.
         samples: items to invent at the end.
     """
 
     data: str = "names"
-    route: Literal["network", "rules", "autodiff"] = "network"
+    route: str = "network"
     steps: int = 200_000
     batch_size: int = 32
     seed: int = 0
     context: int = 3
     embedding: int = 10
     hidden: int = 200
+    layers: int = 1
+    activation: Literal["tanh", "relu", "sigmoid", "gelu", "gelu-tanh"] = "tanh"
+    batchnorm: Literal["none", "hidden", "all"] = "hidden"
+    init: Literal[
+        "part4", "original", "softmax", "saturation", "kaiming", "xavier", "deep"
+    ] = "part4"
+    gain: float | None = None
     eps: float = 1e-5
     ddof: int = 1
+    running_ddof: int | None = None
     bn_momentum: float = 1e-3
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] = "sgd"
     lr: float = 0.1
     lr_drop_at: int = 100_000
     lr_drop: float = 0.1
@@ -94,6 +125,7 @@ class TrainConfig:
     keep: int = 2
     keep_best: bool = True
     check_grads: int = 0
+    diagnose: int = 1_000
     samples: int = 20
 
     def __post_init__(self) -> None:
@@ -102,10 +134,18 @@ class TrainConfig:
                 given = getattr(self, field)
                 raise ConfigError(f"{field} is {given!r}, expected {expected}")
 
-    def model(self, vocabulary: int) -> MLP:
+    @property
+    def is_lectures(self) -> bool:
+        """Is this the network of Part 4, whose backward pass is by hand as a whole?"""
+        return all(getattr(self, name) == value for name, value in LECTURE.items())
+
+    def model(self, vocabulary: int) -> Model:
         """The network of this configuration for a vocabulary of so many symbols."""
-        sizes = (self.context, self.embedding, self.hidden)
-        return MLP(vocabulary, *sizes, self.eps, self.ddof, self.dtype)
+        sizes = (vocabulary, self.context, self.embedding, self.hidden)
+        if self.is_lectures:
+            return MLP(*sizes, self.eps, self.ddof, self.dtype)
+        shape = (self.layers, self.activation, self.batchnorm, self.init, self.gain)
+        return Deep(*sizes, *shape, self.eps, self.ddof)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -123,10 +163,10 @@ class TrainConfig:
 
 def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     """field -> (does it hold, what is expected)."""
-    counts = ("steps", "batch_size", "context", "embedding", "hidden")
+    counts = ("steps", "batch_size", "context", "embedding", "hidden", "layers")
     every = ("log_every", "eval_every", "checkpoint_every", "keep")
     table = {name: (_count(c, name, 1), "1 or more") for name in (*counts, *every)}
-    for name in ("check_grads", "samples", "lr_drop_at"):
+    for name in ("check_grads", "samples", "lr_drop_at", "diagnose"):
         table[name] = (_count(c, name, 0), "0 or more")
     for name in ("lr", "lr_drop", "eps"):
         table[name] = (_finite(c, name), "a finite number above 0")
@@ -136,12 +176,30 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     )
     table["seed"] = (-(2**31) <= c.seed < 2**31, "an integer of 32 bits")
     table["ddof"] = (c.ddof in (0, 1), "0 (the paper) or 1 (the lecture)")
+    expected = "0 (the paper) or 1 (unbiased)"
+    table["running_ddof"] = (c.running_ddof in (None, 0, 1), expected)
+    table["gain"] = (c.gain is None or _finite(c, "gain"), "a finite number above 0")
     table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
     table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    for name in ("route", "optimizer", "device", "dtype", "matmul_precision"):
+    literal = ("optimizer", "device", "activation", "batchnorm", "init")
+    for name in (*literal, "dtype", "matmul_precision"):
         choices = TrainConfig.__annotations__[name].__args__
         table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
-    if c.batch_size == c.ddof:
+    is_file = c.route.endswith(".py")
+    expected = f"one of {', '.join(ROUTES)}, or the path of a .py file"
+    table["route"] = (c.route in ROUTES or is_file, expected)
+    if (c.route == "network" or is_file) and not c.is_lectures:
+        other = [
+            f"{n} {getattr(c, n)}" for n, v in LECTURE.items() if getattr(c, n) != v
+        ]
+        expected = (
+            "rules or autodiff: the backward pass of a whole network by hand is "
+            f"that of the lecture's, not of one with {', '.join(other)}"
+        )
+        table["route"] = (False, expected)
+    if c.dtype == "bfloat16" and not c.is_lectures:
+        table["dtype"] = (False, "float32 for a network other than the lecture's")
+    if c.batch_size in (c.ddof, c.running_ddof):
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)
     return table

@@ -8,22 +8,30 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxninja.data import check_ids
-from jaxninja.models import mlp
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.models import networks
+from jaxninja.models.mlp import Params, Statistics
+from jaxninja.models.networks import Model
 
 BLOCK = 4096  # examples at a time: 3 MB of hidden units, whatever the data set's size
 
 
-def calibrate(params: Params, x: ArrayLike, model: MLP) -> Statistics:
-    """Mean and variance of hprebn over a whole data set, in two passes.
+def calibrate(
+    params: Params, x: ArrayLike, model: Model, ddof: int | None = None
+) -> Statistics:
+    """Mean and variance of what each batchnorm sees over a whole data set.
+
+    In two passes a layer, each with the calibrated statistics of the layers below: what
+    batchnorm would compute if the whole set were one batch.
 
     Args:
         params: of the network.
         x: [N, T] contexts, usually all of the training set.
-        model: its ddof is used here as in training.
+        model: of these parameters.
+        ddof: the variance is over N - ddof; None takes the model's, as in training.
 
     Returns:
-        mean [H] and var [H] = sum (hprebn - mean)^2 / (N - ddof).
+        For each layer its mean [H] and var [H] = sum (x - mean)^2 / (N - ddof), by
+        the names of the model's statistics; empty without batchnorm.
 
     Raises:
         DataError: an id outside [0, V), with its place.
@@ -31,13 +39,17 @@ def calibrate(params: Params, x: ArrayLike, model: MLP) -> Statistics:
     check_ids(x, model.vocabulary, "x")
     x = jnp.asarray(x)
     blocks, weights = _blocks(x)
-    mean = _sums(params, blocks, weights, jnp.zeros(model.hidden), 1) / len(x)
-    var = _sums(params, blocks, weights, mean, 2) / (len(x) - model.ddof)
-    return {"mean": mean, "var": var}
+    free = len(x) - (model.ddof if ddof is None else ddof)
+    statistics: Statistics = {}
+    for layer, (mean, var) in networks.normalised(model).items():
+        sums = partial(_sums, params, statistics, blocks, weights, model, layer)
+        centre = sums(0.0, 1) / len(x)
+        statistics = {**statistics, mean: centre, var: sums(centre, 2) / free}
+    return statistics
 
 
 def mean_loss(
-    params: Params, statistics: Statistics, x: ArrayLike, y: ArrayLike, model: MLP
+    params: Params, statistics: Statistics, x: ArrayLike, y: ArrayLike, model: Model
 ) -> float:
     """Mean cross entropy in nats over a data set, with given batchnorm statistics.
 
@@ -72,16 +84,18 @@ def _blocks(a: jax.Array) -> tuple[jax.Array, jax.Array]:
     return padded.reshape(count, size, *a.shape[1:]), weights.reshape(count, size)
 
 
-@partial(jax.jit, static_argnums=4)
-def _sums(params, blocks, weights, centre, power):
-    """sum over all examples of (hprebn - centre)^power, as [H]."""
+@partial(jax.jit, static_argnums=(4, 5, 7))
+def _sums(params, statistics, blocks, weights, model, layer, centre, power):
+    """sum over all examples of (preactivation - centre)^power, as [H]."""
+    preactivation = networks.of(model).preactivation
 
     def block_sum(total, block):
         x, w = block
-        hprebn = mlp.hidden_preactivation(params, x)
-        return total + w @ (hprebn - centre) ** power, None
+        value = preactivation(params, statistics, x, model, layer)
+        return total + w @ (value - centre) ** power, None
 
-    return jax.lax.scan(block_sum, jnp.zeros_like(centre), (blocks, weights))[0]
+    total = jnp.zeros(jnp.shape(params[f"W{layer}"])[1])
+    return jax.lax.scan(block_sum, total, (blocks, weights))[0]
 
 
 @partial(jax.jit, static_argnums=5)
@@ -90,7 +104,7 @@ def _losses(params, statistics, blocks, labels, weights, model):
 
     def block_loss(block):
         x, y, w = block
-        logits = mlp.apply(params, statistics, x, model)
+        logits = networks.of(model).apply(params, statistics, x, model)
         logprobs = jax.nn.log_softmax(logits)
         return -(w @ jnp.take_along_axis(logprobs, y[:, None], 1)[:, 0])
 

@@ -3,8 +3,10 @@
 runs/<name>/
     config.json  versions.json     what was trained, and with what
     metrics.jsonl                  a line for each log interval
+    diagnostics.jsonl              a line for each interval of --diagnose
     checkpoints/step-<n>.safetensors   checkpoints/best.safetensors
     result.json  samples.txt  loss.png     at the end
+    failure.txt                    instead, if the run cannot go on
 """
 
 import errno

@@ -6,8 +6,9 @@ from typing import Any
 
 from jaxninja import checkpoint, files, folder
 from jaxninja.evaluate import mean_loss
+from jaxninja.observe import observe
 from jaxninja.run import Run
-from jaxninja.steps import Chunk, schedule
+from jaxninja.steps import Chunk, State, schedule
 
 
 class Record:
@@ -25,6 +26,7 @@ class Record:
         self._count: int = carried["loss_count"]
         self._lr = schedule(run.config)
         self._start = (run.step, self.seconds)
+        self._diagnosed: int | None = None  # the last step in diagnostics.jsonl
 
     @property
     def rate(self) -> float:
@@ -48,6 +50,23 @@ class Record:
             self.save()
         if improved and config.keep_best:
             folder.mark_best(run.path, run.step)
+
+    def diagnose(self, x: Any, y: Any) -> None:
+        """A line of diagnostics.jsonl, if one is due at this step and not there yet."""
+        every = self.run.config.diagnose
+        if every and self._due(every):
+            self.diagnose_at(self.run.state, self.run.step, x, y)
+
+    def diagnose_at(self, state: State, step: int, x: Any, y: Any) -> None:
+        """A line of diagnostics.jsonl for a state, unless this step has one."""
+        run, path = self.run, self.run.path / "diagnostics.jsonl"
+        if self._diagnosed is None:
+            before = folder.read_metrics(path)
+            self._diagnosed = int(before[-1]["step"]) if before else -1
+        if step > self._diagnosed:
+            line = observe(run.config, run.model, state, x, y, step)
+            folder.append_metrics(path, line)
+            self._diagnosed = step
 
     def restore_best(self) -> None:
         """Mark this checkpoint as best if a crash came between saving and marking."""

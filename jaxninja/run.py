@@ -11,7 +11,8 @@ from jaxninja import checkpoint, folder, steps
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import Dataset, Vocabulary, load_dataset
 from jaxninja.evaluate import calibrate, mean_loss
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.models.mlp import Params, Statistics
+from jaxninja.models.networks import Model
 from jaxninja.sample import sample
 
 
@@ -45,12 +46,20 @@ class Run:
 
     @property
     def params(self) -> Params:
-        """C, W1, b1, W2, b2, bngain, bnbias."""
+        """C, W1, b1, W2, b2, bngain, bnbias for the lecture's network."""
         return self.state.params
 
     @property
-    def model(self) -> MLP:
+    def model(self) -> Model:
         return self.config.model(len(self.vocabulary))
+
+    @property
+    def diagnostics(self) -> list[dict[str, Any]]:
+        """Statistics of activations, gradients and updates, a record a diagnosed step.
+
+        See `jaxninja.observe.observe` for their fields; empty with --diagnose 0.
+        """
+        return folder.read_metrics(self.path / "diagnostics.jsonl")
 
     @property
     def dataset(self) -> Dataset:

@@ -5,8 +5,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import mlp
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.models import networks
+from jaxninja.models.mlp import Params, Statistics
+from jaxninja.models.networks import Model
 
 
 class SampleError(ValueError):
@@ -17,7 +18,7 @@ def sample(
     key: jax.Array,
     params: Params,
     statistics: Statistics,
-    model: MLP,
+    model: Model,
     count: int = 20,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -61,7 +62,7 @@ def _draw(key, params, statistics, context, temperature, static):
     model, steps, top_k, greedy = static
 
     def step(context, key):
-        logits = mlp.apply(params, statistics, context, model)
+        logits = networks.of(model).apply(params, statistics, context, model)
         if top_k is not None:
             least = jax.lax.top_k(logits, top_k)[0][:, -1:]
             logits = jnp.where(logits < least, -jnp.inf, logits)

@@ -21,8 +21,10 @@ from jax.sharding import PartitionSpec as P
 
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
-from jaxninja.models import mlp, routes
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.diagnostics import global_norm
+from jaxninja.models import learner, networks, routes
+from jaxninja.models.mlp import Params, Statistics
+from jaxninja.models.networks import Model
 
 CHUNK = 1_000  # steps in one call, at most
 
@@ -32,7 +34,7 @@ class State(NamedTuple):
 
     params: Params
     optimizer: Any  # optax's own state, its step count included
-    statistics: Statistics  # running mean [H] and var [H] of hprebn
+    statistics: Statistics  # running mean [H] and var [H] of each batchnorm
 
 
 def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
@@ -42,22 +44,45 @@ def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
 
 
 def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformation:
-    """SGD, Adam or AdamW from optax, after clipping by global norm if asked for."""
+    """An optimizer of optax by name, after clipping by global norm if asked for."""
     rate = schedule(config, lr)
     chosen = {
         "sgd": lambda: optax.sgd(rate),
+        "momentum": lambda: optax.sgd(rate, momentum=0.9),
+        "rmsprop": lambda: optax.rmsprop(rate),
         "adam": lambda: optax.adam(rate),
         "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
     }[config.optimizer]()
     if config.clip is None:
         return chosen
-    return optax.chain(optax.clip_by_global_norm(config.clip), chosen)
+    return optax.chain(clipped(config.clip), chosen)
 
 
-def init_state(config: TrainConfig, model: MLP, seed: Any = None) -> State:
+class Clipped(NamedTuple):
+    """State of `clipped`."""
+
+    acted: jax.Array  # int32: the steps so far at which the gradient was too long
+
+
+def clipped(limit: float) -> optax.GradientTransformation:
+    """optax's clipping by global norm, and a count of how often it acts."""
+    clip = optax.clip_by_global_norm(limit)
+
+    def init(params):
+        return Clipped(jnp.zeros((), jnp.int32))
+
+    def update(grads, state, params=None):
+        acted = state.acted + (global_norm(grads) > limit)
+        return clip.update(grads, optax.EmptyState())[0], Clipped(acted)
+
+    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+
+
+def init_state(config: TrainConfig, model: Model, seed: Any = None) -> State:
     """The state at step 0; an array `seed` stands for `config.seed`, as in a sweep."""
-    params = mlp.init(_key(config, "init", seed), model)
-    statistics = {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
+    network = networks.of(model)
+    params = network.init(_key(config, "init", seed), model)
+    statistics = network.initial_statistics(model)
     return State(params, optimizer(config).init(params), statistics)
 
 
@@ -72,7 +97,7 @@ def batch(
 
 def make_advance(
     config: TrainConfig,
-    model: MLP,
+    model: Model,
     layout: routes.Layout | None = None,
     mesh: Mesh | None = None,
 ) -> Callable[..., Any]:
@@ -93,7 +118,7 @@ def make_advance(
 
 def take_steps(
     config: TrainConfig,
-    model: MLP,
+    model: Model,
     state: State,
     x: jax.Array,
     y: jax.Array,
@@ -112,6 +137,9 @@ def take_steps(
         (loss, batch_stats), grads = value_and_grad(state.params, *examples)
         updates, tx_state = tx.update(grads, state.optimizer, state.params)
         params: Any = optax.apply_updates(state.params, updates)
+        batch_stats = networks.with_ddof(
+            batch_stats, config.batch_size, model, config.running_ddof
+        )
         running = jax.tree.map(
             lambda old, new: old + config.bn_momentum * (new - old),
             state.statistics,
@@ -144,7 +172,7 @@ class Chunk(NamedTuple):
 
 def chunks(
     config: TrainConfig,
-    model: MLP,
+    model: Model,
     state: State,
     x: jax.Array,
     y: jax.Array,
@@ -161,7 +189,8 @@ def chunks(
     """
     while start < config.steps:
         n = next_stop(config, start, stops) - start
-        advance = _compiled(essential(config), model, len(x), n, x.device)
+        version = learner.version(config.route)
+        advance = _compiled(essential(config), model, len(x), n, x.device, version)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
         state, losses = advance(state, x, y, start)
@@ -175,19 +204,22 @@ def chunks(
 
 
 def prepare(
-    config: TrainConfig, model: MLP, x: jax.Array, start: int, stops: Collection[int]
+    config: TrainConfig, model: Model, x: jax.Array, start: int, stops: Collection[int]
 ) -> None:
     """Compile what `chunks` needs first; what is compiled already takes no time."""
     n = next_stop(config, start, stops) - start
-    _compiled(essential(config), model, len(x), n, x.device)
+    version = learner.version(config.route)
+    _compiled(essential(config), model, len(x), n, x.device, version)
 
 
 @lru_cache(maxsize=64)
-def _compiled(config: TrainConfig, model: MLP, size: int, n: int, device: Any) -> Any:
+def _compiled(
+    config: TrainConfig, model: Model, size: int, n: int, device: Any, version: str
+) -> Any:
     """`advance` of n steps on a training set of `size` examples, compiled ahead.
 
     Ahead, so that its time is not counted as training; cached, so that a notebook that
-    trains twice compiles once.
+    trains twice compiles once; `version` is that of a route that is a file.
     """
     mesh = device.mesh if isinstance(device, NamedSharding) else None
     where = device if mesh else SingleDeviceSharding(device)
@@ -218,6 +250,7 @@ def essential(config: TrainConfig) -> TrainConfig:
 def next_stop(config: TrainConfig, step: int, stops: Collection[int] = ()) -> int:
     """The first step after `step` at which something is due."""
     every = (CHUNK, config.log_every, config.eval_every, config.checkpoint_every)
+    every += (config.diagnose,) * bool(config.diagnose)
     later = [stop for stop in stops if stop > step]
     return min(config.steps, *(step - step % n + n for n in every), *later)
 
@@ -231,9 +264,19 @@ class Diverged(ArithmeticError):
 
 
 def first_nonfinite(
-    diverged: Diverged, config: TrainConfig, model: MLP, x: jax.Array, y: jax.Array
+    diverged: Diverged, config: TrainConfig, model: Model, x: jax.Array, y: jax.Array
 ) -> str:
-    """Name of the first array, in the order of computation, that is not finite.
+    """Name of the first array, in the order of computation, that is not finite."""
+    state = state_at(diverged, config, model, x, y)
+    ids, labels = batch(config, x, y, diverged.step)
+    named = state.params | networks.intermediates(state.params, ids, labels, model)
+    return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")
+
+
+def state_at(
+    diverged: Diverged, config: TrainConfig, model: Model, x: jax.Array, y: jax.Array
+) -> State:
+    """The state at the step whose loss is not finite.
 
     The steps from the last good state are taken again, which gives the same numbers.
     """
@@ -241,6 +284,4 @@ def first_nonfinite(
     if n:
         copy = jax.tree.map(jnp.copy, state)
         state, _ = make_advance(config, model)(copy, x, y, diverged.start, n)
-    ids, labels = batch(config, x, y, diverged.step)
-    named = state.params | mlp.intermediates(state.params, ids, labels, model)
-    return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")
+    return state

@@ -3,9 +3,7 @@
 import dataclasses
 import platform
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,20 +15,14 @@ from jax.sharding import Mesh
 from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
-from jaxninja.models import routes
+from jaxninja.models import learner, routes
+from jaxninja.models.mlp import MLP
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
+from jaxninja.signals import Interrupted, caught_signals
 
 Device = Any  # jax.Device, which is no type to a type checker
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM; the run was saved. `signum` says which, `path` where."""
-
-    def __init__(self, path: Path, step: int, signum: int) -> None:
-        super().__init__(f"stopped at step {step}, saved in {path}")
-        self.path, self.step, self.signum = path, step, signum
 
 
 class TrainError(ArithmeticError):
@@ -71,19 +63,20 @@ def train(
     resume = None if resume is None else Path(resume)
     with jax.default_device(device):
         dataset = load_dataset(config.data, config.context)
+        proof = _proof(config, dataset)  # before there is a run folder
         if mesh is None:
-            return _train(config, dataset, resume, progress, device)
+            return _train(config, dataset, resume, progress, device, proof)
         distributed.check(config.batch_size, mesh)
         with distributed.own_folder(config.runs, resume) as (runs, resume):
             config = dataclasses.replace(config, runs=runs)
-            return _train(config, dataset, resume, progress, device, mesh)
+            return _train(config, dataset, resume, progress, device, proof, mesh)
 
 
-def _train(config, dataset, resume, progress, device, mesh=None) -> Run:
+def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
     path = resume or _new_folder(config)
     with folder.lock(path):
         record = open_run(config, dataset, path)
-        for line in _header(record.run, device, mesh):
+        for line in (*_header(record.run, device, mesh), *proof):
             progress.say(line)
         _loop(record, progress, mesh)
         record.finish()
@@ -125,8 +118,16 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     return dataclasses.replace(config, name=saved["name"], runs=saved["runs"])
 
 
+def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
+    """That the route of a file is by hand, as one line; no line for other routes."""
+    model = config.model(len(dataset.vocabulary))
+    if not learner.is_file(config.route) or not isinstance(model, MLP):
+        return []  # a file for another network is refused with the configuration
+    return [f"proof      {learner.proof(config.route, model, config.batch_size)}"]
+
+
 def _new_folder(config: TrainConfig) -> Path:
-    stem = f"{Path(config.data).stem}-{config.route}"
+    stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
     return folder.create(config.runs, config.name, stem)
 
 
@@ -147,13 +148,33 @@ def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) ->
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
     assert run.dataset  # reads the data and refuses other data than the run's
-    folder.cut_metrics(metrics, run.step)
+    for file in (metrics, path / "diagnostics.jsonl"):
+        folder.cut_metrics(file, run.step)
     run.metrics = folder.read_metrics(metrics)
+    _keep_route(path, config.route)
     record.restore_best()
-    (path / "result.json").unlink(missing_ok=True)
+    for ending in ("result.json", "failure.txt"):
+        (path / ending).unlink(missing_ok=True)
     files.write_json(path / "config.json", _description(run))
     files.write_json(path / "versions.json", versions())
     return record
+
+
+def _keep_route(path: Path, route: str) -> None:
+    """A copy of the route's file: the run says what it was trained with.
+
+    Raises:
+        ConfigError: the run began with another text of the file.
+    """
+    copy = path / "route.py"
+    if not learner.is_file(route):
+        return
+    if copy.exists() and copy.read_text(encoding="utf-8") != learner.text(route):
+        raise ConfigError(
+            f"{route} has changed since the run began: put {copy} in its place to go "
+            "on, or train anew"
+        )
+    files.write_text(copy, learner.text(route))
 
 
 def _description(run: Run) -> dict:
@@ -206,7 +227,8 @@ def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with _caught_signals(mesh) as caught:
+        with caught_signals(mesh) as caught:
+            record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
             for turn, chunk in enumerate(all_chunks):
                 if mesh is not None:
@@ -218,10 +240,14 @@ def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
                     if run.step < config.steps:
                         number = caught[0] if caught else signal.SIGTERM
                         raise Interrupted(run.path, run.step, number)
+                record.diagnose(x, y)
                 _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
-        diverged.state = distributed.here(diverged.state)
-        raise TrainError(_explain(diverged, record, x, y)) from None
+        if mesh is not None:
+            diverged.state = distributed.here(diverged.state)
+        message = _explain(diverged, record, x, y)
+        files.write_text(run.path / "failure.txt", message + "\n")
+        raise TrainError(message) from None
     finally:
         progress.stop()
 
@@ -260,6 +286,9 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
     first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    if run.config.diagnose:
+        bad = steps.state_at(diverged, run.config, run.model, x, y)
+        record.diagnose_at(bad, diverged.step, x, y)
     run.state, run.step = diverged.state, diverged.start
     record.save()
     return (
@@ -268,29 +297,3 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
     )
-
-
-@contextmanager
-def _caught_signals(mesh: Mesh | None) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted and acted on when safe; a second acts at once.
-
-    With several processes SIGTERM is left to JAX, which tells all of them.
-    """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread may set handlers
-        return
-
-    def note(signum, _frame):
-        caught.append(signum)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    alone = mesh is None or jax.process_count() == 1
-    numbers = (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,)
-    before = {n: signal.signal(n, note) for n in numbers}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -25,7 +25,8 @@ def run(capsys, *args):
 @pytest.fixture
 def trained(tmp_path, capsys):
     """A small run on the embedded names."""
-    options = ("--steps", 200, "--hidden", 20, "--log-every", 50, "--runs", tmp_path)
+    options = ("--steps", 200, "--hidden", 20, "--log-every", 50, "--diagnose", 0)
+    options += ("--runs", tmp_path)
     code, out, err = run(capsys, "train", *options)
     assert code == 0, err
     return tmp_path / "names-network-1", out
@@ -178,7 +179,7 @@ def test_version_and_help(capsys):
 
 
 def test_help_shows_every_default(capsys):
-    out = run(capsys, "train", "-h")[1]
+    out = " ".join(run(capsys, "train", "-h")[1].replace("│", " ").split())
     for default in ("200000", "0.1", "0.001", "1e-05", "names", "network", "None"):
         assert f"(default: {default})" in out
 
@@ -226,7 +227,7 @@ def test_a_taken_name_is_refused(trained, capsys):
 
 
 def test_divergence_is_one_line(tmp_path, capsys):
-    args = ("--lr", "1e30", "--steps", 10, "--runs", tmp_path)
+    args = ("--lr", "1e30", "--steps", 10, "--diagnose", 0, "--runs", tmp_path)
     code, _, err = run(capsys, "train", *args)
     assert code == 1
     assert re.fullmatch(r"jaxninja: the loss is not finite at step \d+: .*\n", err)
@@ -253,3 +254,31 @@ def test_the_script_is_the_same_command(tmp_path):
     script = os.path.join(os.path.dirname(sys.executable), "jaxninja")
     done = subprocess.run([script, "--version"], capture_output=True, text=True)
     assert done.stdout == "jaxninja 0.1.0\n"
+
+
+def test_graph_shows_values_and_gradients_and_draws(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "def f(a, b):\n    return a * b\n"
+        "def pair():\n    return 2.0, -3.0\n"
+        "def wrong():\n    return [2.0]\n"
+        "def twice(a, b):\n    import numpy as np\n    return a * np.ones(2)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    drawing = tmp_path / "f.svg"
+    options = ("--args", "mine:pair", "--svg", drawing)
+    code, out, _ = run(capsys, "graph", "mine:f", *options)
+    assert code == 0
+    assert "#2 = a * b  float32[]     -6.0000  1.0000" in out
+    assert drawing.read_text().startswith("<svg")
+    code, out, _ = run(capsys, "graph", "mine:twice", "--args", "mine:pair")
+    assert code == 0
+    assert "no gradients: the function returned float32[2]" in out
+    for arguments, message in (
+        (("mine:f",), "missing 2 required positional arguments"),
+        (("mine:f", "--args", "mine:wrong"), "returned a list, expected a tuple"),
+        (("mine:g",), "'mine:g' cannot be loaded"),
+        (("f",), "expected MODULE:NAME"),
+    ):
+        code, _, err = run(capsys, "graph", *arguments)
+        assert code == 2
+        assert message in err

@@ -26,7 +26,7 @@ BAD = [
     ("ddof", 2, "0 (the paper) or 1 (the lecture)"),
     ("seed", 2**31, "an integer of 32 bits"),
     ("route", "magic", "one of network, rules, autodiff"),
-    ("optimizer", "lion", "one of sgd, adam, adamw"),
+    ("optimizer", "lion", "one of sgd, momentum, rmsprop, adam, adamw"),
     ("device", "tpu", "one of auto, cpu, gpu"),
     ("dtype", "float16", "one of float32, bfloat16"),
     ("matmul_precision", "low", "one of default, high, highest"),

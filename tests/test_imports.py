@@ -18,6 +18,7 @@ ALLOWED = {
     "rule": set(),
     "rules": {"rule", "rules"},
     "models": {"rules", "models"},
+    "engine": {"engine"},
     "config": {"models"},
     "data": {"download"},
     "download": {"data"},
@@ -26,9 +27,12 @@ ALLOWED = {
     "folder": {"files"},
     "evaluate": {"data", "models"},
     "sample": {"models"},
-    "plots": set(),
+    "plots": {"plots"},
     "progress": set(),
-    "steps": {"config", "data", "models"},
+    "steps": {"config", "data", "diagnostics", "models"},
+    "diagnostics": {"taps"},
+    "taps": {"named"},
+    "observe": {"config", "diagnostics", "models", "steps", "taps"},
 }
 
 
@@ -61,10 +65,21 @@ def test_rules_import_jax_and_the_standard_library_only():
         assert tops <= LIBRARIES | set(sys.stdlib_module_names), path
 
 
+def test_the_engine_imports_jax_only_and_differentiates_by_itself():
+    derivatives = {"grad", "value_and_grad", "vjp", "jvp", "linearize", "jacrev"}
+    for path in files("engine"):
+        tops = {m.split(".")[0] for m in imports(path)} - {OURS}
+        assert tops <= {"jax", "numpy"} | set(sys.stdlib_module_names), path
+        assert not [m for m in imports(path) if m.startswith("jax._src")], path
+        tree = ast.walk(ast.parse(path.read_text()))
+        used = {n.attr for n in tree if isinstance(n, ast.Attribute)}
+        assert not used & derivatives, path
+
+
 def test_only_plots_imports_matplotlib_and_only_the_command_line_prints():
     for path in ROOT.rglob("*.py"):
         text = path.read_text()
-        if path.name != "plots.py":
+        if path.parent.name != "plots":
             assert "matplotlib" not in {m.split(".")[0] for m in imports(path)}, path
         if "cli" not in path.parts:
             calls = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call)]
@@ -88,7 +103,7 @@ if "jax" in sys.modules:
 
 
 @pytest.mark.parametrize(
-    "module", ["jaxninja", "jaxninja.rules", "jaxninja.models.mlp"]
+    "module", ["jaxninja", "jaxninja.rules", "jaxninja.models.mlp", "jaxninja.engine"]
 )
 def test_importing_is_cheap_and_touches_no_device(module):
     code = CHEAP.format(module=module)

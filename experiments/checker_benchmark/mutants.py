@@ -12,27 +12,19 @@ All of it is deterministic: samples, order and the pairs of double edits follow 
 fixed seeds, which are not those of any checker under test.
 """
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, wraps
 from itertools import cycle
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.checker_benchmark import leaves, operators, recipes
+from experiments.checker_benchmark import recipes
 from experiments.checker_benchmark.samples import Sample, different, samples
-from experiments.checker_benchmark.surgery import (
-    Edit,
-    Site,
-    run_backward,
-    sites,
-    trace,
-)
+from jaxninja.mutate.edits import changes, with_edits
+from jaxninja.mutate.operators import is_float
+from jaxninja.mutate.surgery import Edit
 from jaxninja.rule import Rule
 
 
@@ -83,15 +75,6 @@ class Mutant:
         )
 
 
-def with_edits(bwd, edits):
-    @wraps(bwd)
-    def wrong(*args):
-        *static, residuals, dy = args
-        return run_backward(bwd, tuple(static), residuals, dy, edits)
-
-    return wrong
-
-
 def rebuilt(rule: Rule, fwd, bwd) -> Rule:
     """The rule around another fwd and bwd."""
     op = jax.custom_vjp(rule.reference, nondiff_argnums=rule.op.nondiff_argnums)
@@ -115,61 +98,12 @@ def candidates(rule: Rule, doubles: int = 12) -> list[Mutant]:
     return [*singles, *pairs.values()]
 
 
-def _traced(rule: Rule):
+def _local(rule: Rule) -> Iterator[Mutant]:
     sample = next(samples(rule))
     with jax.enable_x64(True):
-        return trace(rule.bwd, sample.static, sample.residuals, sample.dy)
-
-
-def _local(rule: Rule) -> Iterator[Mutant]:
-    sample, traced = next(samples(rule)), _traced(rule)
-    found = list(sites(traced, rule.bwd.__code__.co_filename))
-    for site in found:
-        yield from _at_equation(rule, site)
-    res, dy = jax.tree.leaves(sample.residuals), jax.tree.leaves(sample.dy)
-    invars = traced.closed.jaxpr.invars
-    readers = [_lines(s for s in found if var in s.eqn.invars) for var in invars]
-    floats = [i for i, a in enumerate(res) if operators.is_float(a)]
-    for i in floats:
-        for op in leaves.RESIDUAL_OPERATORS:
-            yield _leaf(rule, op, "residual", i, readers[i])
-        for op in leaves.SECOND_ORDER_OPERATORS:
-            yield replace(_leaf(rule, op, "residual", i, readers[i]), order=2)
-    reading_g = frozenset().union(*readers[len(res) :])
-    for op in leaves.COTANGENT_OPERATORS:
-        yield _leaf(rule, op, "cotangent", 0, reading_g)
-    for i in range(len(dy) if len(dy) > 1 else 0):
-        for op in leaves.ONE_COTANGENT_OPERATORS:
-            yield _leaf(rule, op, "cotangent", i, readers[len(res) + i])
-    for i, var in enumerate(traced.closed.jaxpr.outvars):
-        made = _lines(s for s in found if var in s.eqn.outvars)
-        for op in leaves.OUTPUT_OPERATORS:
-            yield _leaf(rule, op, "output", i, made | _returns(rule.bwd))
-
-
-def _at_equation(rule: Rule, site: Site) -> Iterator[Mutant]:
-    floating = operators.is_float(site.eqn.outvars[0].aval)
-    for op in operators.EQUATION_OPERATORS:
-        if site.name not in op.primitives and not (floating and op.primitives == ()):
-            continue
-        for variant in range(op.variants):
-            change = op.change if op.variants == 1 else partial(op.change, **{
-                _variant_name(op.change): variant
-            })  # fmt: skip
-            where = (site.name, site.occurrence, variant)
-            lines = frozenset({site.line} - {0})
-            edit = Edit(op.name, "equation", where, change, lines)
-            yield Mutant(rule, (edit,), frozenset({op.truth}))
-
-
-def _variant_name(change) -> str:
-    return change.__code__.co_varnames[change.__code__.co_argcount - 1]
-
-
-def _leaf(rule, op, place, leaf, lines) -> Mutant:
-    change = partial(op.change, leaf=leaf)
-    edit = Edit(op.name, place, (place, leaf), change, lines)
-    return Mutant(rule, (edit,), frozenset({op.truth}))
+        found = list(changes(rule.bwd, sample.static, sample.residuals, sample.dy))
+    for change in found:
+        yield Mutant(rule, (change.edit,), frozenset({change.truth}), change.order)
 
 
 def _whole(rule: Rule) -> Iterator[Mutant]:
@@ -177,20 +111,6 @@ def _whole(rule: Rule) -> Iterator[Mutant]:
         if op.change(rule) is not None:
             edit = Edit(op.name, "rule", ("rule",), op.change)
             yield Mutant(rule, (edit,), frozenset({op.truth}))
-
-
-def _lines(found) -> frozenset[int]:
-    return frozenset(site.line for site in found) - {0}
-
-
-def _returns(function) -> frozenset[int]:
-    """Lines of the function that hold a return statement."""
-    source, first = inspect.getsourcelines(function)
-    tree = ast.parse(textwrap.dedent("".join(source)))
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Return)]
-    return frozenset(
-        first - 1 + line for n in found for line in range(n.lineno, n.end_lineno + 1)
-    )
 
 
 def classify(mutant: Mutant) -> str:
@@ -248,7 +168,7 @@ def second_order(rule: Rule, sample: Sample) -> float:
 
 
 def _all_floats(tree) -> bool:
-    return all(operators.is_float(a) for a in jax.tree.leaves(tree))
+    return all(is_float(a) for a in jax.tree.leaves(tree))
 
 
 def mutants(rules: Sequence[Rule]) -> Iterator[Mutant]:

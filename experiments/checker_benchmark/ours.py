@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jax
 
-from experiments.checker_benchmark.operators import is_float
+from jaxninja.mutate.operators import is_float
 from jaxninja.rule import Rule
 
 NAME = "check_vjp"

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
-from experiments.checker_benchmark.operators import is_float
 from experiments.checker_benchmark.samples import widened
+from jaxninja.mutate.operators import is_float
 from jaxninja.rule import Rule
 
 DETECTED, PASSED = "detected", "passed"

@@ -6,10 +6,12 @@ import numpy as np
 
 from experiments.checker_benchmark.ours import NAME
 
+LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")  # "bwd(-dy) is not -bwd(dy)"
+
 # What a name may be called where the truth is this class; see README.
 ACCEPTED = {
-    "cotangent": ("cotangent",),
-    "affine": ("cotangent", "affine", "term"),
+    "cotangent": ("cotangent", *LINEARITY),
+    "affine": ("cotangent", "affine", "term", *LINEARITY),
     "sign": ("sign", "ratio"),
     "ratio": ("ratio", "factor"),
     "factor": ("factor", "ratio"),

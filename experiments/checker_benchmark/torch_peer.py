@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from experiments.checker_benchmark.operators import is_float
 from experiments.checker_benchmark.samples import widened
+from jaxninja.mutate.operators import is_float
 from jaxninja.rule import Rule
 
 

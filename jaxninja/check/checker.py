@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.check import cotangents
+from jaxninja.check.devices import on_devices
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.explain import hints_for
 from jaxninja.check.firstorder import (
@@ -25,11 +26,12 @@ from jaxninja.check.leaves import cast, cotangent, float_leaves, names, unit
 from jaxninja.check.memory import residuals_of
 from jaxninja.check.probes import algebra, lints, repeats, roles
 from jaxninja.check.report import Report
+from jaxninja.check.second import second_order
 from jaxninja.check.session import Options, Session
-from jaxninja.check.settings import DRAWS, LIMITS, Setting, settings_of
+from jaxninja.check.settings import DRAWS, LIMITS, Setting, divisible, settings_of
 from jaxninja.check.structure import STOPPING, casts_down, structure
 from jaxninja.check.subject import Subject
-from jaxninja.check.transforms import on_devices, second_order, transformations
+from jaxninja.check.transforms import transformations
 from jaxninja.check.trials import Scene
 from jaxninja.rule import Rule
 
@@ -113,7 +115,9 @@ def check_vjp(
         except Stop:
             pass
         _blame_none(session)
-        return session.report(hints_for(session))
+        told = hints_for(session)
+        session.locate(told)
+        return session.report(told)
 
 
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
@@ -140,7 +144,19 @@ def _run(session: Session, f, args, reference, inputs) -> None:
         first_order(session, scene, setting, index)
         if index == 0:
             _in_depth(session, scene, setting)
+    if level == "full":
+        _over_devices(session, divisible(f, args, reference, inputs))
     _explain_roles(session)
+
+
+def _over_devices(session: Session, setting: Setting | None) -> None:
+    """Where there are several, and sizes that can be split over them."""
+    if jax.device_count() == 1:
+        session.skip("several devices: only one is present")
+    elif setting is None:
+        session.skip("several devices: no size of the first argument can be split")
+    else:
+        on_devices(session, _scene(session, setting), setting)
 
 
 def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
@@ -154,13 +170,15 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
         return
     at_edges(session, scene, setting)
     repeats(session, scene, args, y)
-    if not scene.subject.is_numpy:
-        lints(session, scene, args)
-        session.residuals = residuals_of(scene.subject, args)
+    if scene.subject.is_numpy:
+        session.skip("transformations, residual bytes, lints: NumPy code has no jaxpr")
+        return
+    lints(session, scene, args)
+    session.residuals = residuals_of(scene.subject, args)
     if session.options.level == "full":
         transformations(session, scene, setting)
+        _second_derivatives(session, scene, args, y)
         low_precision(session, scene, setting)
-        on_devices(session, scene, setting)
     else:
         session.transformations.append("jit")
         session.skip("transformations beyond jit, bfloat16: level full has them")
@@ -169,7 +187,7 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
 
 
 def _second_derivatives(session: Session, scene: Scene, args, y) -> None:
-    """Where a residual carries no derivative, second ones are likely to be wrong."""
+    """Always at level full; else where a residual carries no derivative."""
     rng = generator(session, 2)
     with jax.enable_x64(True):
         wide = cast(args, "float64")

@@ -50,8 +50,8 @@ def edges(
     if found & (_KINKED | _SINGULAR):
         yield "ties", _changed(args, ("real",), np.round)
         yield "equal entries", _changed(args, ("real", "positive"), _levelled)
-        yield "zeros", _changed(args, ("real",), np.zeros_like)
         yield "half zeros", _changed(args, ("real",), _half_zero)
+    yield "zeros", _changed(args, ("real",), np.zeros_like)  # a rule may divide by x
     if found & _EXPONENTIAL:
         overflow = float(np.log(float(jnp.finfo(dtype).max)))
         for part in (0.95, 1.2):
@@ -65,6 +65,22 @@ def edges(
     for value in (0, 1):
         label = f"all masks {'on' if value else 'off'}"
         yield label, _changed(args, ("bool", "mask"), _all_masks(value))
+
+
+def without_gradient(args: tuple, gradients: list[np.ndarray], value: float) -> tuple:
+    """Entries with a gradient of exactly zero set to `value`: masked out, they count
+    for nothing, whatever they hold."""
+    rest = iter(gradients)
+
+    def convert(leaf):
+        if not is_float(leaf):
+            return leaf
+        unused = np.asarray(next(rest)) == 0
+        if kind_of(leaf) != "real" or not unused.any() or unused.all():
+            return leaf
+        return np.where(unused, np.asarray(value, leaf.dtype), leaf)
+
+    return jax.tree.map(convert, args)
 
 
 def _changed(args: tuple, kinds: tuple[str, ...], change: Callable) -> tuple:

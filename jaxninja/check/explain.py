@@ -6,7 +6,7 @@ import numpy as np
 from jaxninja.check.evidence import Evidence, Hint, Sample
 from jaxninja.check.leaves import cotangent
 from jaxninja.check.session import Session
-from jaxninja.check.settings import DRAWS, Setting
+from jaxninja.check.settings import DRAWS
 from jaxninja.check.trials import Scene, Tried, prove
 
 SECONDS = 5.0
@@ -15,25 +15,28 @@ MOST = 4  # failing samples to show
 
 def hints_for(session: Session) -> tuple[Hint, ...]:
     """Explanations of the wrong leaves; none if there are none or the search fails."""
-    if not session.failing or not session.options.hints:
+    failing = session.failing or session.rounding
+    if not failing or not session.options.hints:
         return ()
-    scene, _ = session.failing[0]
-    samples = tuple(
-        _sample(scene, tried)
-        for other, tried in session.failing
-        if other is scene and _finite(tried)
-    )
-    if not samples:
-        return ()
-    evidence = Evidence(
-        scene.subject,
-        samples[:MOST],
-        lambda seed: _resample(session, scene, session.settings[scene.label], seed),
-    )
-    try:
-        from jaxninja.check.hints import diagnose
+    scene, _ = failing[0]
+    ours = [tried for other, tried in failing if other is scene]
+    finite = [_sample(scene, tried) for tried in ours if _finite(tried)]
+    lost = [_sample(scene, tried) for tried in ours if not _finite(tried)]
+    if finite and not session.failing:  # rounding alone: the casts show in float64
+        finite = [_resample(session, scene, seed) for seed in range(2)]
 
-        return tuple(diagnose(evidence, SECONDS))
+    def evidence(samples: list[Sample]) -> Evidence:
+        drawn = tuple(samples[:MOST])
+        return Evidence(
+            scene.subject, drawn, lambda seed: _resample(session, scene, seed)
+        )
+
+    try:
+        from jaxninja.check.hints import blowup, diagnose
+
+        named = diagnose(evidence(finite), SECONDS) if finite else []
+        told = blowup(evidence(lost)) if lost else None
+        return (*named, told) if told else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
         return ()
@@ -58,11 +61,13 @@ def _finite(tried: Tried) -> bool:
     return all(np.isfinite(t.got).all() for t in tried.trials)
 
 
-def _resample(session: Session, scene: Scene, setting: Setting, seed: int) -> Sample:
+def _resample(session: Session, scene: Scene, seed: int) -> Sample:
+    setting = session.settings[scene.label]
+    failing = session.failing or session.rounding
     number = session.options.seed * DRAWS + 500 + seed % 400
     args = setting.draw(number)[1]
     rng = np.random.default_rng([session.options.seed, seed, 0xF5])
-    dy = [rng.standard_normal(g.shape) for g in session.failing[0][1].dy]
+    dy = [rng.standard_normal(g.shape) for g in failing[0][1].dy]
     tried = prove(scene, args, dy, "fresh")
     if tried is None:
         raise ValueError("the forward is not finite at a fresh sample")

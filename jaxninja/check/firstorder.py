@@ -7,9 +7,11 @@ import numpy as np
 
 from jaxninja.check import cotangents
 from jaxninja.check.domain import scaled
-from jaxninja.check.edges import edges, operations, same
+from jaxninja.check.edges import edges, operations, same, without_gradient
+from jaxninja.check.errors import UserCodeError
 from jaxninja.check.kinks import is_subgradient
 from jaxninja.check.leaves import cast, float_leaves
+from jaxninja.check.programs import autodiff_of
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
 from jaxninja.check.structure import structure
@@ -83,6 +85,8 @@ def _round(session: Session, scene: Scene, setting: Setting, dy, wide: bool) -> 
     """The run dtypes, at ordinary and at larger inputs."""
     args = setting.draw(session.options.seed * DRAWS)[1]
     for dtype in session.options.dtypes:
+        if not _plain_takes(session, scene, args, dy, dtype):
+            continue
         samples = [("random inputs", args)]
         if wide:
             grown = jax.tree.map(lambda a: scaled(a, 10.0), args)
@@ -94,6 +98,17 @@ def _round(session: Session, scene: Scene, setting: Setting, dy, wide: bool) -> 
                 session.dtypes.append(dtype)
 
 
+def _plain_takes(session: Session, scene: Scene, args, dy, dtype: str) -> bool:
+    """Whether JAX itself can differentiate the plain forward in this dtype."""
+    if dtype != "float32" and not scene.differences:
+        try:
+            autodiff_of(scene.subject, cast(args, dtype), cast(dy, dtype))
+        except UserCodeError as error:
+            session.skip(f"{dtype}: {error.sentence}")
+            return False
+    return True
+
+
 def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
     """bfloat16, where the rule takes it."""
     args = setting.draw(session.options.seed * DRAWS)[1]
@@ -101,11 +116,7 @@ def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
     if scene.subject.is_numpy or "bfloat16" in session.options.dtypes:
         return
     low = cast(args, "bfloat16")
-    try:
-        jax.eval_shape(scene.subject.plain, *low)
-    except Exception as error:
-        first = (str(error).splitlines() or [""])[0]
-        session.skip(f"bfloat16: the plain forward refuses it ({first})")
+    if not _plain_takes(session, scene, args, dy, "bfloat16"):
         return
     for finding in structure(scene.subject, low)[0]:
         session.find(finding.code, f"in bfloat16, {finding.sentence}", finding.where)
@@ -125,7 +136,17 @@ def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
     with jax.enable_x64(True):
         wide = cast(args, "float64")
         found = operations(jax.make_jaxpr(scene.subject.plain)(*wide).jaxpr)
-    for dtype in ("float64", *session.options.dtypes):
+        truth = scene.truth(wide, [g.astype("float64") for g in dy])[0]
+    for value in (-np.inf, 1e30):
+        hidden = without_gradient(args, truth.gradients, value)
+        if not same(hidden, args):
+            _edge(session, scene, hidden, dy, f"{value:g} where dx is 0", "float64")
+    taken = [
+        dtype
+        for dtype in session.options.dtypes
+        if _plain_takes(session, scene, args, dy, dtype)
+    ]
+    for dtype in ("float64", *taken):
         given = cast(args, dtype)
         for label, inputs in edges(given, found, dtype):
             if not same(inputs, given):

@@ -14,8 +14,17 @@ import numpy as np
 
 from jaxninja.check.evidence import Evidence, Hint
 from jaxninja.check.hints_leaves import relation
+from jaxninja.check.hints_linearity import nonlinear_step
+from jaxninja.check.hints_numerics import not_finite, rounded
 from jaxninja.check.hints_pairs import pairs
-from jaxninja.check.hints_paths import Reference, derivation, paths, told
+from jaxninja.check.hints_paths import (
+    Reference,
+    derivation,
+    paths,
+    told,
+    told_of_two,
+    two_cut,
+)
 from jaxninja.check.hints_probes import VAGUE, probes
 from jaxninja.check.hints_problem import Problem, problems
 from jaxninja.check.hints_repair import Mend, repair
@@ -56,6 +65,9 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     """Names first, each with the edit that mends its leaf; then further edits."""
+    cast = rounded(problem, fresh)
+    if cast is not None:
+        return [_rounded(problem, *cast)]
     reference = _reference(problem)
     names = _named(problem, fresh, reference)
     clear = [hint for hint in names if hint.kind != VAGUE]
@@ -63,7 +75,7 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     until = min(deadline, time.monotonic() + SHORT) if clear else deadline
     mends = [] if problem.program is None else repair(problem, fresh, until)
     if clear:
-        told = [_mended(problem, fresh, mend) for mend in mends[1:2]]
+        told = [_another(problem, fresh, mend) for mend in mends[1:2]]
         return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
     told = [_mended(problem, fresh, mend) for mend in mends[:2]]
     packed = None if told else residual(problem, fresh)
@@ -71,7 +83,8 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
         told = [_hint(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
-        return [_joined(problem, by_path[0], mends), *told[1:], *vague]
+        others = [_another(problem, fresh, mend) for mend in mends[1:2]]
+        return [_joined(problem, by_path[0], mends), *others, *vague]
     if not told and not by_path and problem.program is not None:
         told = [
             _twice(problem, fresh, *both)
@@ -93,6 +106,9 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
     simple = [hint for hint in found if hint.kind == "term"][:1]
     if simple:
         return simple
+    both = two_cut(problem, fresh, reference, deadline)
+    if both is not None:
+        return [_hint(problem, min(problem.wrong), *told_of_two(*both, leaves))]
     edits = derivation(problem, fresh, reference, deadline)
     steps = [_derived(problem, leaves, mend) for mend in edits[:1]]
     return [*steps, *found[:1]]
@@ -147,9 +163,37 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
     same = again is not None and again[1] == kind
     if kind == "cotangent" and again is not None:
         same = again[0] == sentence
-    if not same:
-        return _hint(problem, min(problem.wrong), _softer(sentence), kind, False)
-    return _hint(problem, min(problem.wrong), sentence, kind)
+    sentence = sentence if same else _softer(sentence)
+    hint = _hint(problem, min(problem.wrong), sentence, kind, same)
+    step = nonlinear_step(problem)
+    place = problem.place_of(step) if step is not None else None
+    return hint if place is None else replace(hint, where=str(place))
+
+
+def _rounded(problem: Problem, step: int, dtype: str) -> Hint:
+    place = problem.place_of(step)
+    spot = place.quoted if place else "one value"
+    sentence = (
+        f"{_leaves(problem, problem.wrong)}: {spot} is rounded to {dtype}; without "
+        "that cast it is exact."
+    )
+    hint = _hint(problem, min(problem.wrong), sentence, "precision")
+    return replace(hint, where=str(place) if place else hint.where)
+
+
+def blowup(evidence: Evidence) -> Hint | None:
+    """Where a gradient that is not finite arises, if the backward can be traced."""
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        for problem in problems(evidence):
+            found = not_finite(problem)
+            lost = [k for k, g in enumerate(problem.got) if not np.isfinite(g).all()]
+            if found is not None and lost:
+                place = problem.place_of(found[0])
+                spot = place.quoted if place else "one value"
+                text = f"{_leaves(problem, lost)} is not finite: {spot}, {found[1]}."
+                hint = _hint(problem, lost[0], text, "nan")
+                return replace(hint, where=str(place) if place else hint.where)
+    return None
 
 
 def _softer(sentence: str) -> str:
@@ -188,6 +232,13 @@ def _joined(problem: Problem, hint: Hint, mends: list[Mend]) -> Hint:
 def _edit(mend: Mend) -> str:
     where = str(mend.where) if mend.where else "bwd"
     return f"{where}: {mend.subject}: {mend.edit.text}"
+
+
+def _another(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
+    """A second edit beside a hint that has one: the reader picks the simpler."""
+    hint = _mended(problem, fresh, mend)
+    text = f"Another edit after which {_leaves(problem, mend.leaves)} is exact too."
+    return replace(hint, sentence=text) if hint.verified else hint
 
 
 def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:

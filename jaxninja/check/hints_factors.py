@@ -124,6 +124,12 @@ def fits(value, shape: tuple[int, ...]) -> bool:
     return all(n in (1, m) for n, m in pairs)
 
 
+def _kind(value) -> str:
+    """Kind of a NumPy dtype; PRNG keys have one of their own."""
+    dtype = value.dtype if hasattr(value, "dtype") else np.result_type(value)
+    return dtype.kind if isinstance(dtype, np.dtype) else "key"
+
+
 def replaced(
     problem: Problem, index: int, others: Sequence[int], name: Callable[[int], str]
 ) -> Iterator[Edit]:
@@ -136,9 +142,7 @@ def replaced(
         given = problem.values[slot]
         for other in others:
             value = problem.values[other]
-            same = np.shape(value) == np.shape(given) and (
-                np.result_type(value).kind == np.result_type(given).kind
-            )
+            same = np.shape(value) == np.shape(given) and _kind(value) == _kind(given)
             if not same or other in step.ins[k : k + 1]:
                 continue
 

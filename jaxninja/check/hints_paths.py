@@ -6,6 +6,7 @@ trial a cotangent tells by which multiple of it the user's gradient is off: 0 is
 left out, 2 one counted twice, -1 a wrong sign.
 """
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,41 @@ def paths(
     return sorted(found, key=lambda path: not _is_term(program, path.slot))
 
 
+def two_cut(
+    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+) -> tuple[Path, Path] | None:
+    """Two paths that the user left out together: statistics taken for constants."""
+    program = reference.program
+    count = len(jax.tree.leaves(problem.sample.dy))
+    slots = sorted(  # where paths meet comes first
+        _cotangents(program, count), key=lambda s: not _is_term(program, s)
+    )
+    on = [(p, reference.values(p)) for p in (problem, fresh)]
+    for pair in itertools.combinations(slots, 2):
+        if time.monotonic() > deadline:
+            return None
+        if all(_lacks(p, program, values, pair) for p, values in on):
+            wheres = [place(program.steps[program.maker[s]].traceback) for s in pair]
+            one, two = (
+                Path(slot, 0.0, where, problem.wrong)
+                for slot, where in zip(pair, wheres, strict=True)
+            )
+            return one, two
+    return None
+
+
+def _lacks(problem: Problem, program: Program, values, slots) -> bool:
+    """Whether the user's gradients are the true ones with these cotangents zero."""
+    given = {s: np.zeros_like(values[s]) for s in slots}
+    steps = sorted({i for s in slots for i in program.below(s)})
+    changed = program.changes(values, given, steps)
+    results = [changed[s] if s in changed else values[s] for s in program.outputs]
+    return all(
+        close(mine, np.asarray(cut), problem.floor)
+        for mine, cut in zip(problem.got, results, strict=True)
+    )
+
+
 def _equal(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-7 * max(1.0, abs(b))
 
@@ -141,12 +177,20 @@ def derivation(
     return search.mends(search.problem.wrong, reach=False)
 
 
+def told_of_two(one: Path, two: Path, leaves: str) -> tuple[str, str]:
+    """(sentence, kind) of two paths left out."""
+    spots = [p.where.quoted if p.where else "one value" for p in (one, two)]
+    text = f"{leaves} lacks two paths, through {spots[0]} and through {spots[1]}"
+    return f"{text}: the true gradient without both equals yours.", "term"
+
+
 def told(path: Path, leaves: str) -> tuple[str, str]:
     """(sentence, kind) of a path."""
     through = path.where.quoted if path.where else "one value"
     name = constant_name(path.factor, {}) or f"{path.factor:.6g}"
     if abs(path.factor) < 1e-7:
         what, kind = f"lacks the path through {through}", "term"
+        return f"{leaves} {what}: the true gradient without it equals yours.", kind
     elif name == "-1":
         what, kind = f"has the path through {through} with the wrong sign", "sign"
     elif name == "2":

@@ -18,6 +18,7 @@ PROOF = 1e-10  # float64: relative to the terms of the entry itself
 FLOOR = 1e-13  # and to the largest terms of the leaf, for entries that are tiny
 AUTODIFF = 2.0  # run dtype: multiple of autodiff's largest error
 TERMS = 32.0  # run dtype: units of the terms, one a rounding of a sum or product
+WORSE = 16.0  # times autodiff's error: not wrong, but said
 MOVED = 8.0  # run dtype: multiple of what a rounding of the inputs does
 
 
@@ -86,33 +87,33 @@ class Tally:
     worst: tuple[Trial, Difference] | None = None
     largest: float = 0.0
     powered: bool = False
-    ratio: float | None = None
+    ratios: dict[str, float] = field(default_factory=dict)
     better: int = 0
     undecided: int = 0
     always_zero: bool = True
     trials: int = 0
     shape: tuple[int, ...] = ()
-    dtype: str = ""
     nonzero: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, trial: Trial) -> Difference:
         found = difference(trial.got, trial.expected, trial.tolerance)
         self.trials += 1
-        self.shape, self.dtype = np.shape(trial.expected), trial.dtype
+        if self.trials == 1:
+            self.shape = np.shape(trial.expected)
         self.better += found.better
         self.undecided += found.undecided
         if not found.ok and self.worst is None:
             self.worst = (trial, found)
-        if found.ok:
-            self.largest = max(self.largest, self._finite(found.relative))
+        power = has_power(trial)
+        self.powered |= power
+        wide = trial.dtype in ("float64", "complex128")
+        if found.ok and power and wide and np.isfinite(found.relative):
+            self.largest = max(self.largest, found.relative)
         if trial.ratio is not None:
-            self.ratio = max(self.ratio or 0.0, trial.ratio)
+            before = self.ratios.get(trial.dtype, 0.0)
+            self.ratios[trial.dtype] = max(before, trial.ratio)
         self._count(trial)
         return found
-
-    @staticmethod
-    def _finite(value: float) -> float:
-        return value if np.isfinite(value) else 0.0
 
     def _count(self, trial: Trial) -> None:
         expected = np.nan_to_num(trial.expected, nan=0.0, posinf=0.0, neginf=0.0)
@@ -120,7 +121,6 @@ class Tally:
         before = self.nonzero.get(trial.setting)
         self.nonzero[trial.setting] = seen if before is None else before | seen
         self.always_zero &= not seen.any()
-        self.powered = self.powered or has_power(trial)
 
     @property
     def entries(self) -> tuple[int, int]:
@@ -131,23 +131,25 @@ class Tally:
         """The verdict; `zero` and `ignored` are what the user declared."""
         notes = [f"finite at {self.better} entries where autodiff is not"]
         note = notes[0] if self.better else ""
-        common = {"ratio": self.ratio, "note": note}
+        common = {"ratios": self.ratios, "note": note}
         if ignored:
-            return Leaf(self.name, self.shape, self.dtype, "declared", note="nondiff")
+            return Leaf(self.name, self.shape, "", "declared", note="nondiff")
         if self.worst is not None:
             trial, found = self.worst
             return _failing(trial, found, common)
         if zero and not self.always_zero:
             common["note"] = "declared zero, but the true gradient is not"
-            return Leaf(self.name, self.shape, self.dtype, "fail", **common)
+            return Leaf(self.name, self.shape, "", "fail", **common)
         if zero:
             common["note"] = "zero, as declared"
-            return Leaf(self.name, self.shape, self.dtype, "declared", **common)
+            return Leaf(self.name, self.shape, "", "declared", **common)
         verdict = "ok" if self.powered else "not tested"
         if not self.powered:
             why = "the true gradient is zero in every sample; declare zero="
             common["note"] = why if self.trials else "no sample could be compared"
-        return Leaf(self.name, self.shape, self.dtype, verdict, self.largest, **common)
+        elif not note and max(self.ratios.values(), default=0.0) > WORSE:
+            common["note"] = "right, but a residual or a sum loses digits"
+        return Leaf(self.name, self.shape, "", verdict, self.largest, **common)
 
 
 def has_power(trial: Trial) -> bool:

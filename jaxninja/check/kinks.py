@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.domain import kind_of
-from jaxninja.check.leaves import cast, unit
+from jaxninja.check.leaves import cast, float_leaves, unit, with_floats
 from jaxninja.check.programs import truth_of
 from jaxninja.check.trials import Scene, Tried
 
@@ -37,19 +37,25 @@ def is_subgradient(scene: Scene, tried: Tried, index: int) -> bool:
 
 
 def _neighbours(scene: Scene, tried: Tried):
+    """Gradients at neighbours: random ones, and those at which sums are extreme."""
     rng = np.random.default_rng(0xC1A2)
-
-    def move(leaf):
-        if not np.size(leaf) or kind_of(leaf) not in ("real", "positive"):
-            return leaf
-        step = DISTANCE * max(1.0, float(np.max(np.abs(leaf))))
-        return leaf + step * rng.standard_normal(np.shape(leaf))
-
-    for _ in range(NEIGHBOURS):
+    got = [trial.got for trial in tried.trials]
+    ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
+    ways += [[s * np.sign(np.real(g)) for g in got] for s in (1, -1)]
+    ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(NEIGHBOURS)]
+    for way in ways:
         with jax.enable_x64(True):
-            args = jax.tree.map(move, cast(tried.args, "float64"))
+            wide = cast(tried.args, "float64")
+            moved = list(map(_moved, float_leaves(wide), way))
+            args = with_floats(wide, moved)
             dy = cast(tried.dy, "float64")
             yield truth_of(scene.subject, args, dy).gradients
+
+
+def _moved(leaf, way):
+    if not np.size(leaf) or kind_of(leaf) not in ("real", "positive"):
+        return leaf
+    return leaf + DISTANCE * max(1.0, float(np.max(np.abs(leaf)))) * way
 
 
 def _totals(ndim: int):

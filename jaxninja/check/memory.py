@@ -8,6 +8,7 @@ from jaxninja.check.interpret import opened
 from jaxninja.check.leaves import cotangent, float_leaves, is_float, with_floats
 from jaxninja.check.report import Residuals
 from jaxninja.check.subject import Subject
+from jaxninja.rule import Rule
 
 
 def residuals_of(subject: Subject, args: tuple) -> Residuals:
@@ -34,7 +35,26 @@ def residuals_of(subject: Subject, args: tuple) -> Residuals:
         for name, leaf, var in zip(paths, leaves, jaxpr.invars, strict=False)
         if var not in read and leaf.size
     )
-    return Residuals(_bytes(residuals), _bytes(_autodiffs(subject, args)), unused)
+    return Residuals(bytes_of(residuals), bytes_of(_autodiffs(subject, args)), unused)
+
+
+def residual_bytes(rule: Rule) -> tuple[int, int]:
+    """Bytes kept by the rule and by `jax.vjp` of its reference at its `bench` size.
+
+    Nothing is computed.
+    """
+    inputs, static = bench_arrays(rule), rule.bench.static
+
+    def pullback(*arrays):
+        return jax.vjp(lambda *a: rule.reference(*a, *static), *arrays)[1]
+
+    mine = jax.eval_shape(lambda *a: rule.fwd(*a, *static)[1], *inputs)
+    return bytes_of(mine), bytes_of(jax.eval_shape(pullback, *inputs))
+
+
+def bench_arrays(rule: Rule) -> tuple:
+    """Shapes and dtypes of the rule's example at its `bench` size."""
+    return jax.eval_shape(lambda: rule.example(jax.random.key(0), **rule.bench.dims))
 
 
 def _autodiffs(subject: Subject, args: tuple):
@@ -48,7 +68,8 @@ def _autodiffs(subject: Subject, args: tuple):
     return jax.eval_shape(lambda *floats: jax.vjp(f, *floats)[1], *floats)
 
 
-def _bytes(tree) -> int:
+def bytes_of(tree) -> int:
+    """Of all arrays of a pytree."""
     leaves = [a for a in jax.tree.leaves(tree) if hasattr(a, "dtype")]
     sizes = (a.size * getattr(a.dtype, "itemsize", 4) for a in leaves)
     return int(sum(sizes))

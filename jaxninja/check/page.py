@@ -26,7 +26,7 @@ def _row(leaf: Leaf) -> str:
     worst = (
         f"{list(leaf.worst)}: {leaf.got:.4g}, not {leaf.expected:.4g}" if failed else ""
     )
-    ratio = "" if leaf.ratio is None else f"{leaf.ratio:.2f}"
+    ratio = ", ".join(f"{dtype} {r:.2f}" for dtype, r in leaf.ratios.items())
     verdict = _MARK.get(leaf.verdict, leaf.verdict)
     relative = f"{leaf.relative:.1e}"
     cells = (leaf.name, leaf.shape, leaf.dtype, verdict, relative, worst, ratio)

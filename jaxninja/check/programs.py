@@ -62,8 +62,8 @@ def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
     return _truth(*_plain_key(subject))[1].get(signature(args), [])
 
 
-def autodiff_of(subject: Subject, args: tuple, dy: list) -> list:
-    """jax.grad's own answer in the dtype of `args`, with its own rounding."""
+def autodiff_of(subject: Subject, args: tuple, dy: list) -> tuple[list, list]:
+    """Value and gradients by JAX in the dtype of `args`, with their own rounding."""
     with running(f"the plain forward of {subject.name}"):
         return _host(_autodiff(*_plain_key(subject))(args, dy))
 
@@ -75,6 +75,12 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
     with running(f"the rule of {subject.name}"):
         out = _rule(_hashable(subject))(args, dy)
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
+
+
+def backward_of(subject: Subject, args: tuple, residuals, dy: list) -> list:
+    """The rule's gradients for residuals that are given."""
+    with running(f"bwd of {subject.name}"):
+        return _host(_backward(_hashable(subject))(args, residuals, dy))
 
 
 def _plain_key(subject: Subject) -> tuple:
@@ -168,7 +174,7 @@ def _autodiff(plain, positions, static) -> Callable:
             return float_leaves(forward(*with_floats(args, floats)))
 
         y, pullback = jax.vjp(f, *float_leaves(args))
-        return pullback(_typed(dy, y))
+        return y, pullback(_typed(dy, y))
 
     return jax.jit(autodiff)
 
@@ -177,6 +183,18 @@ def _autodiff(plain, positions, static) -> Callable:
 def _rule(subject: Subject) -> Callable:
     subject = subject.with_static(tuple(map(_thawed, subject.static)))
     return jax.jit(lambda args, dy: _outcome(subject, args, dy))
+
+
+@lru_cache(maxsize=128)
+def _backward(subject: Subject) -> Callable:
+    subject = subject.with_static(tuple(map(_thawed, subject.static)))
+
+    def backward(args, residuals, dy):
+        y = jax.eval_shape(subject.plain, *args)
+        dy = cotangent(y, _typed(dy, float_leaves(y)))
+        return gradient_leaves(subject.bwd(residuals, dy), args)
+
+    return jax.jit(backward)
 
 
 def _outcome(subject: Subject, args, dy: list) -> Outcome:

@@ -42,11 +42,13 @@ class Leaf:
 
     Attributes:
         name: "x", or "params['W']" within a pytree.
-        shape, dtype: as in the run dtype, of the sample shown.
+        shape: of the sample shown.
+        dtype: in which the rule ran where it failed; "" where it did not.
         verdict: "ok", "fail", "not tested" or "declared" (zero, or no gradient).
-        relative: largest error over the largest expected magnitude.
+        relative: largest error over the largest expected magnitude: of the sample
+            that failed, or, in float64, of all that could have failed.
         worst: index of the worst entry; got and expected are the values there.
-        ratio: the rule's error in the run dtype over that of autodiff; None untold.
+        ratios: for each run dtype, the rule's error over that of autodiff.
         sample: the input and cotangent that showed it.
         note: what else is to be said of it.
         heat: rows of `SHADES`, where the error of a failing 1-D or 2-D leaf lies.
@@ -60,21 +62,23 @@ class Leaf:
     worst: tuple[int, ...] = ()
     got: complex = 0.0
     expected: complex = 0.0
-    ratio: float | None = None
+    ratios: dict[str, float] = field(default_factory=dict)
     sample: str = ""
     note: str = ""
     heat: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         shape = f"({', '.join(map(str, self.shape))})"
-        start = f"  {self.name:10s} {self.verdict:10s} {shape} {self.dtype}"
+        start = f"  {self.name:10s} {self.verdict:10s} {shape}"
         if self.verdict == "fail":
-            start += f"   rel {self.relative:.2g}   worst {list(self.worst)}: got "
+            start += f" {self.dtype}   rel {self.relative:.2g}   worst "
+            start += f"{list(self.worst)}: got "
             start += f"{self.got:.6g}, expected {self.expected:.6g}"
         elif self.verdict == "ok":
-            start += f"   rel {self.relative:.1e}"
-        if self.ratio is not None:
-            start += f"   error / autodiff's {self.ratio:.2f}"
+            start += f"   float64 {self.relative:.1e}"
+        if self.verdict == "ok":
+            for dtype, ratio in self.ratios.items():
+                start += f"   {dtype} {ratio:.2f} x autodiff's error"
         start += f"   [{self.sample}]" if self.sample and self.verdict == "fail" else ""
         return start + (f"   {self.note}" if self.note else "")
 
@@ -163,8 +167,9 @@ class Report:
         if self.failures:
             return "fail"
         blocked = any(f.severity == "not tested" for f in self.findings)
-        untested = any(leaf.verdict == "not tested" for leaf in self.leaves)
-        return "not tested" if blocked or untested or not self.leaves else "ok"
+        verdicts = [leaf.verdict for leaf in self.leaves]
+        tested = "ok" in verdicts and "not tested" not in verdicts
+        return "ok" if tested and not blocked else "not tested"
 
     @property
     def ok(self) -> bool:

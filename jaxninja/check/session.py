@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -15,6 +15,8 @@ from jaxninja.check.programs import predicate_lines
 from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
 from jaxninja.check.settings import Setting
 from jaxninja.check.trials import Scene, Tried
+
+LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Session:
     findings: dict[tuple, Finding] = field(default_factory=dict)
     not_tested: list[str] = field(default_factory=list)
     failing: list[tuple[Scene, Tried]] = field(default_factory=list)
+    rounding: list[tuple[Scene, Tried]] = field(default_factory=list)
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
@@ -57,6 +60,15 @@ class Session:
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
         self.findings.setdefault((code, where), Finding(code, sentence, where))
+
+    def locate(self, hints: Iterable[Hint]) -> None:
+        """Findings about dy get the line at which a hint saw linearity end."""
+        where = next(
+            (h.where for h in hints if h.kind in ("cotangent", "affine")), None
+        )
+        for key, finding in list(self.findings.items()):
+            if where and finding.code in LINEARITY:
+                self.findings[key] = replace(finding, where=where)
 
     def skip(self, text: str) -> None:
         if text not in self.not_tested:
@@ -79,6 +91,8 @@ class Session:
                 right &= tally.add(trial).ok
         if not right and tried.trials and tried.trials[0].dtype == "float64":
             self.failing.append((scene, tried))
+        elif not right and tried.trials:
+            self.rounding.append((scene, tried))
         self._forward(scene, tried)
         return right
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from jaxninja.check.domain import like
 from jaxninja.check.errors import running
+from jaxninja.check.forms import subject_of
 from jaxninja.check.leaves import cast
-from jaxninja.check.subject import Subject, subject_of
+from jaxninja.check.subject import Subject
 from jaxninja.rule import Rule
 
 PRIMES: tuple[int, ...] = (5, 7, 3, 11, 13, 17, 19)
@@ -150,6 +151,31 @@ def _of_arguments(f, args, reference):
     if fixed:
         missing.append(f"other values of the static options {', '.join(fixed)}")
     return settings, missing
+
+
+def divisible(f, args, reference, inputs) -> Setting | None:
+    """A setting whose first argument's leading axis all devices can share, if any."""
+    count = jax.device_count()
+    if isinstance(f, Rule) and inputs is None and not args:
+        names, static = list(f.cases[0].dims), f.cases[0].static
+        dims = dict(zip(names, (2 * count, *PRIMES), strict=False))
+        draw = partial(_drawn, f, f.example, reference, dims, static)
+    elif inputs is not None:
+        names = list(inspect.signature(inputs).parameters)[1:]
+        dims = dict(zip(names, (2 * count, *PRIMES), strict=False))
+        draw = partial(_drawn, f, inputs, reference, dims, ())
+    else:
+        subject, arrays = subject_of(f, args, reference)
+        sizes = [np.shape(a)[:1] for a in jax.tree.leaves(host(arrays[:1]))]
+        renamed = {n: 2 * count for shape in sizes for n in shape}
+        draw = partial(_redraw, subject, host(arrays), renamed)
+    setting = Setting(f"split over {count} devices", draw)
+    if not _traces(setting):
+        return None
+    subject, arrays = setting.draw(1)
+    shapes = [np.shape(a) for a in jax.tree.leaves(arrays[0])]
+    even = all(shape and shape[0] % count == 0 for shape in shapes)
+    return setting if even and shapes and not subject.is_numpy else None
 
 
 def _redraw(subject, arrays, renamed, seed: int):

@@ -109,11 +109,27 @@ def check_steps(
     found: list[Step] = []
     for name, step in steps.items():
         true_upstream = {k: truth[k] for k in mine}
-        found.append(_judge(name, step, values, true_upstream, mine, truth[name], rtol))
+        judged = judge_step(name, step, values, true_upstream, mine, truth[name], rtol)
+        found.append(judged)
     return Steps(tuple(found))
 
 
-def _judge(name, step, values, true_upstream, mine, expected, rtol) -> Step:
+def judge_step(
+    name: str,
+    step: Callable[[dict, dict], Any],
+    values: Mapping[str, Any],
+    true_upstream: dict[str, Any],
+    mine: dict[str, Any],
+    expected: Any,
+    rtol: float | None = None,
+    scale: float | None = None,
+) -> Step:
+    """One step, on true upstream gradients and on the learner's own, `mine`.
+
+    The learner's result is added to `mine`; where later steps could not even run on it,
+    the expected one is. `scale` is the magnitude that `rtol` is relative to, by default
+    the largest expected entry; a gradient that is zero in theory needs one.
+    """
     where = _where(step)
     try:
         alone, chained = (
@@ -123,15 +139,15 @@ def _judge(name, step, values, true_upstream, mine, expected, rtol) -> Step:
         mine[name] = expected
         return Step(name, WRONG, np.inf, np.inf, error.where or where, error.sentence)
     mine[name] = chained
-    right, error, note = _agrees(alone, expected, rtol)
-    right_chained, chained_error, _ = _agrees(chained, expected, rtol)
+    right, error, note = _agrees(alone, expected, rtol, scale)
+    right_chained, chained_error, _ = _agrees(chained, expected, rtol, scale)
     if not right and note.startswith("shape"):
         mine[name] = expected  # later steps could not even run on it
     verdict = WRONG if not right else OK if right_chained else INHERITED
     return Step(name, verdict, error, chained_error, where, note)
 
 
-def _call(name: str, step, values: dict, grads: dict):
+def _call(name: str, step, values: Mapping[str, Any], grads: dict):
     try:
         with running(f"the step of {name}"):
             return step(dict(values), grads)
@@ -145,14 +161,14 @@ def _call(name: str, step, values: dict, grads: dict):
         raise
 
 
-def _agrees(got, expected, rtol) -> tuple[bool, float, str]:
+def _agrees(got, expected, rtol, scale=None) -> tuple[bool, float, str]:
     if got is None:
         return False, np.inf, "the step returns None"
     if np.shape(wide(got)) != np.shape(expected):
         shapes = f"shape {np.shape(wide(got))}, expected {np.shape(expected)}"
         return False, np.inf, shapes
     rtol = RELATIVE[str(expected.dtype)] if rtol is None else rtol
-    scale = float(np.max(np.abs(wide(expected)), initial=0.0)) or 1.0
+    scale = scale or float(np.max(np.abs(wide(expected)), initial=0.0)) or 1.0
     found = difference(got, expected, rtol * scale)
     return found.ok, found.error, ""
 

@@ -1,8 +1,8 @@
 """The rule under JAX's transformations, against the truth of each example alone.
 
 A rule that is right in a plain call can be wrong or refuse under vmap, where residuals
-may have no batch axis while the cotangent has one; under scan and remat, where fwd
-is traced apart from bwd; and in second derivatives, which differentiate fwd and bwd.
+may have no batch axis while the cotangent has one, and under scan and remat, where fwd
+is traced apart from bwd.
 """
 
 import itertools
@@ -16,7 +16,6 @@ from jaxninja.check import cotangents
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import explained
 from jaxninja.check.firstorder import outputs
-from jaxninja.check.interpret import opened
 from jaxninja.check.judge import proof_tolerance
 from jaxninja.check.leaves import cast, cotangent, float_leaves, with_floats
 from jaxninja.check.session import Session
@@ -25,14 +24,10 @@ from jaxninja.check.trials import Scene
 
 BATCH = 3
 COMBINATIONS = 8  # of batched and unbatched arguments
-SECOND = 1e-7  # relative tolerance of second derivatives in float64
 
 
 def transformations(session: Session, scene: Scene, setting: Setting) -> None:
-    """jit, vmap, jacrev, scan, remat, second derivatives, in float64."""
-    if scene.subject.is_numpy:
-        session.skip("transformations: the pair is NumPy")
-        return
+    """jit, vmap, jacrev, scan, remat, JAX's other implementation, in float64."""
     rng = np.random.default_rng([session.options.seed, 0x7F])
     first = session.options.seed * DRAWS
     draws = [setting.draw(first + k)[1] for k in range(BATCH)]
@@ -42,30 +37,7 @@ def transformations(session: Session, scene: Scene, setting: Setting) -> None:
     with jax.enable_x64(True):
         draws = [cast(args, "float64") for args in draws]
         for name, run, examples in _all(scene, draws, dys):
-            _one(session, scene, name, run, examples)
-        second_order(session, scene, draws[0], dys[0])
-
-
-def on_devices(session: Session, scene: Scene, setting: Setting) -> None:
-    """With the leading axis of the first argument split over all devices there are."""
-    count = jax.device_count()
-    if scene.subject.is_numpy or count == 1:
-        session.skip("more than one device: none is present")
-        return
-    args = setting.draw(session.options.seed * DRAWS)[1]
-    sizes = [np.shape(a) for a in jax.tree.leaves(args[0])]
-    if not all(shape and shape[0] % count == 0 for shape in sizes):
-        session.skip(f"{count} devices: no axis of {setting.label} divides by {count}")
-        return
-    mesh = jax.make_mesh((count,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
-    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("i"))
-    dy = cotangents.ordinary(outputs(scene, args), np.random.default_rng(7))
-    with jax.enable_x64(True):
-        args = cast(args, "float64")
-        placed = (jax.tree.map(lambda a: jax.device_put(a, split), args[0]), *args[1:])
-        pull = jax.jit(pullback(scene))
-        run = lambda: [a[None] for a in pull(placed, dy)]  # noqa: E731
-        _one(session, scene, f"jit over {count} devices", run, [(args, dy)])
+            one(session, scene, name, run, examples)
 
 
 def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
@@ -93,6 +65,50 @@ def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
     yield "scan", jax.jit(scanned), every
     remat = pullback(scene, jax.checkpoint)
     yield "remat", lambda: [a[None] for a in jax.jit(remat)(*alone[0])], alone
+    yield "jacrev", lambda: _by_jacobian(scene, *alone[0]), alone
+    if scene.subject.symbolic_zeros:
+        yield "one argument at a time", lambda: _one_by_one(scene, *alone[0]), alone
+    if hasattr(jax.config, "jax_custom_vjp3"):
+        yield "custom_vjp3", lambda: _other_implementation(pull, *alone[0]), alone
+
+
+def _by_jacobian(scene: Scene, args, dy) -> list:
+    """dy times the Jacobian that jacrev builds: the rule under vmap over one-hot dy."""
+
+    def f(*floats):
+        return float_leaves(scene.subject.op(*with_floats(args, floats)))
+
+    floats = float_leaves(args)
+    rows = jax.jit(jax.jacrev(f, argnums=tuple(range(len(floats)))))(*floats)
+    found = [jnp.zeros((1, *np.shape(a)), a.dtype) for a in floats]
+    for g, row in zip(dy, rows, strict=True):
+        found = [f + jnp.tensordot(g, j, g.ndim) for f, j in zip(found, row)]  # noqa: B905
+    return found
+
+
+def _one_by_one(scene: Scene, args, dy) -> list:
+    """The others are constants then, which a rule with symbolic zeros is told."""
+    floats = float_leaves(args)
+
+    def alone(i):
+        def f(a):
+            some = [*floats[:i], a, *floats[i + 1 :]]
+            return float_leaves(scene.subject.op(*with_floats(args, some)))
+
+        y, back = jax.vjp(f, floats[i])
+        return back([g.astype(a.dtype) for g, a in zip(dy, y, strict=True)])[0][None]
+
+    return [jax.jit(alone, static_argnums=0)(i) for i in range(len(floats))]
+
+
+def _other_implementation(pull, args, dy) -> list:
+    """JAX has two of custom_vjp, behind a flag; a rule must be right in both."""
+    before = getattr(jax.config, "jax_custom_vjp3")  # noqa: B009
+    try:
+        jax.config.update("jax_custom_vjp3", not before)
+        return [a[None] for a in jax.jit(lambda *given: pull(*given))(args, dy)]
+    finally:
+        jax.config.update("jax_custom_vjp3", before)
 
 
 def pullback(scene: Scene, wrap: Callable = lambda f: f) -> Callable:
@@ -133,110 +149,29 @@ def _stack(trees):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def _one(session: Session, scene: Scene, name: str, run, examples) -> None:
+def one(session: Session, scene: Scene, name: str, run, examples) -> None:
+    """Run a transformed rule and hold it against each example alone."""
     try:
         got = [np.asarray(a) for a in run()]
     except Exception as error:
         told = explained(f"the rule of {scene.subject.name} under {name}", error)
         session.find("E-TRANSFORM", told.sentence, told.where)
         return
+    truths = [scene.truth(args, dy)[0] for args, dy in examples]
+    expected = [np.stack(g) for g in zip(*(t.gradients for t in truths), strict=True)]
+    scales = [np.stack(s) for s in zip(*(t.scales for t in truths), strict=True)]
+    compared(session, scene, name, got, expected, scales)
+
+
+def compared(session: Session, scene: Scene, name: str, got, expected, scales=None):
+    """Note the transformation as passed, or the first leaf that differs."""
     session.transformations.append(name)
-    for i, (args, dy) in enumerate(examples):
-        truth, _ = scene.truth(args, dy)
-        for leaf, a, expected, scale in zip(
-            scene.leaf_names, got, truth.gradients, truth.scales, strict=True
-        ):
-            largest = float(np.max(scale, initial=0.0))
-            tolerance = 10 * proof_tolerance(scale, largest, 0.0, scene.coarse)
-            if (
-                not session.ignores(leaf)
-                and not difference(a[i], expected, tolerance).ok
-            ):
-                text = (
-                    f"under {name} d{leaf} is another than that of each example alone"
-                )
-                session.find("E-TRANSFORM", text, scene.subject.where)
-                return
-
-
-def second_order(session: Session, scene: Scene, args, dy) -> None:
-    """Hessian-vector products and gradients of gradients, against the plain forward."""
-    if not session.options.higher_order:
-        session.skip("second derivatives: declared higher_order=False")
-        return
-    rng = np.random.default_rng([session.options.seed, 0x48])
-    floats = float_leaves(args)
-    v = [rng.standard_normal(np.shape(a)).astype(a.dtype) for a in floats]
-    plain = _pull_plain(scene)
-    pull = pullback(scene)
-    ways = {"hvp": _forward_over_reverse, "grad of grad": _reverse_over_reverse}
-    for name, way in ways.items():
-        try:
-            expected = jax.jit(way(plain, args, dy))(floats, v)
-        except Exception:
-            session.skip(f"{name}: JAX cannot differentiate the plain forward twice")
-            continue
-        try:
-            got = jax.jit(way(pull, args, dy))(floats, v)
-        except Exception as error:
-            _refused(session, scene, name, error)
-            continue
-        session.transformations.append(name)
-        _second_agrees(session, scene, name, got, expected)
-
-
-def _forward_over_reverse(pull, args, dy):
-    def hvp(floats, v):
-        def gradient(*floats):
-            return pull(with_floats(args, floats), dy)
-
-        return jax.jvp(gradient, floats, v)[1]
-
-    return hvp
-
-
-def _reverse_over_reverse(pull, args, dy):
-    def hvp(floats, v):
-        def gradient(*floats):
-            return pull(with_floats(args, floats), dy)
-
-        return jax.vjp(gradient, *floats)[1](tuple(v))
-
-    return hvp
-
-
-def _pull_plain(scene: Scene) -> Callable:
-    def pull(args, dy):
-        def f(*floats):
-            return float_leaves(opened(scene.subject.plain)(*with_floats(args, floats)))
-
-        y, back = jax.vjp(f, *float_leaves(args))
-        return back([g.astype(a.dtype) for g, a in zip(dy, y, strict=True)])
-
-    return pull
-
-
-def _refused(session: Session, scene: Scene, name: str, error: Exception) -> None:
-    told = explained(f"{name} of {scene.subject.name}", error)
-    if "forward-mode" in str(error):
-        session.skip(f"{name}: raises, since a function with a custom VJP is called in "
-                     "fwd or bwd (see W-FWDSELF)")  # fmt: skip
-    else:
-        session.find("W-SECOND", told.sentence, told.where)
-
-
-def _second_agrees(session: Session, scene: Scene, name: str, got, expected) -> None:
-    for leaf, a, e in zip(scene.leaf_names, got, expected, strict=True):
-        a, e = np.asarray(a), np.asarray(e)
-        largest = float(np.max(np.abs(e), where=np.isfinite(e), initial=0.0))
-        coarse = SECOND if scene.coarse < 1e-12 else 1e-2
-        floor = coarse * max(largest, 1e-3 * max(scene.ordinary, default=0.0))
-        found = difference(a, e, floor)
+    scales = scales or [np.abs(e) for e in expected]
+    for leaf, a, e, scale in zip(scene.leaf_names, got, expected, scales, strict=True):
+        largest = float(np.max(scale, initial=0.0))
+        tolerance = 10 * proof_tolerance(scale, largest, 0.0, scene.coarse)
+        found = difference(np.asarray(a), np.asarray(e), tolerance)
         if not found.ok and not session.ignores(leaf):
-            text = (
-                f"{name}: the second derivative with respect to {leaf} is wrong: got "
-                f"{found.got:.6g}, expected {found.expected:.6g}; is a residual under "
-                "stop_gradient, or computed outside of JAX?"
-            )
-            session.find("E-SECOND", text, scene.subject.where)
+            text = f"under {name} d{leaf} is another than that of each example alone"
+            session.find("E-TRANSFORM", text, scene.subject.where)
             return

@@ -11,9 +11,13 @@ COMMANDS = {
     "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
     "sample": "items that a run invents",
+    "report": "one HTML file on a run or several: figures, what is healthy, what to do",
     "check": "is a backward pass right? of a rule, or of a function of your own",
+    "certify": "a table of what is proved of every rule, and at which source",
+    "exercise": "the workbook: derive the gradients yourself, with an honest check",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
+    "graph": "the graph of a function: every value, and its gradient",
     "doctor": "devices, versions and numerical settings",
 }
 
@@ -42,16 +46,20 @@ def _guarded(command: str, args: list[str]) -> int:
     from jaxninja.config import ConfigError
     from jaxninja.data import DataError
     from jaxninja.folder import FolderError
+    from jaxninja.models.learner import RouteError
+    from jaxninja.mutate.trial import TrialError
     from jaxninja.run import RunError
     from jaxninja.sample import SampleError
     from jaxninja.training import Interrupted, TrainError
+    from jaxninja.workbook.progress import WorkbookError
 
     user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)
+    user_errors = (*user_errors, TrialError)
     try:
         code = importlib.import_module(f"jaxninja.cli.{command}").main(args)
         sys.stdout.flush()
         return code
-    except (*user_errors, SampleError) as error:
+    except (*user_errors, RouteError, SampleError, WorkbookError) as error:
         return _fail(str(error))
     except BrokenPipeError:  # as in `jaxninja rules | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

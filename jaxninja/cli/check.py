@@ -1,18 +1,23 @@
 """`jaxninja check`: is a hand-written backward pass right?"""
 
-import importlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import tyro
+from tqdm import tqdm
 
 from jaxninja.check import Report, check_vjp
+from jaxninja.check.devices import ask_for_devices
+from jaxninja.cli.places import load
 from jaxninja.config import ConfigError
+from jaxninja.mutate import trial
+from jaxninja.mutate.mutants import mutants, spread
 from jaxninja.rules import RULES
+
+DEVICES = 4  # at level full a CPU shows as several, so that sharding is tested
 
 # what a script can tell apart; 2 is a wrong command line
 EXIT = {"ok": 0, "fail": 1, "not tested": 3}
@@ -38,10 +43,21 @@ class Check:
     """The same seed repeats the same check."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the reports as JSON."""
+    mutate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Check your tests instead: break the backward of a function of your own in many
+    ways, one at a time, and see whether pytest notices."""
+    tests: tuple[str, ...] = ()
+    """With --mutate: what pytest is to run; by default what it finds by itself."""
+    mutants: int = 44
+    """With --mutate: how many, the kinds of mistake taking turns; 0 is all."""
 
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Check, prog="jaxninja check", args=args)
+    if options.mutate:
+        return _mutate(options)
+    if options.level == "full":
+        ask_for_devices(DEVICES)
     verdicts, reports = [], []
     for subject, arguments in _subjects(options):
         report = _checked(subject, arguments, options)
@@ -54,6 +70,37 @@ def main(args: list[str]) -> int:
     elif len(verdicts) > 1:
         print(f"{verdicts.count('ok')} of {len(verdicts)} ok")
     return next((EXIT[v] for v in ("fail", "not tested") if v in verdicts), 0)
+
+
+def _mutate(options: Check) -> int:
+    """The user's tests against mutants of the user's backward pass."""
+    if options.name is None or ":" not in options.name or options.all or options.json:
+        raise ConfigError("--mutate takes one MODULE:FUNCTION of your own")
+    place, arguments = options.name, options.args or ""
+    load(place, "the function")
+    load(arguments, "--args") if arguments else None
+    subject, args = trial.subject_at(place, arguments)[1:]
+    found = spread(list(mutants(subject, args)), options.mutants)
+    if not found:
+        raise ConfigError(f"no edit of {subject.name}'s backward changes a gradient")
+    print(
+        f"{len(found)} mutants of {subject.name} ({subject.where}), a pytest run each"
+    )
+    numbers = [(m.number, str(m)) for m in found]
+    jobs = max(1, (os.cpu_count() or 2) // 2)
+    runs = trial.tried(place, arguments, numbers, list(options.tests), jobs)
+    return _told(list(tqdm(runs, total=len(found), disable=None, leave=False)))
+
+
+def _told(outcomes: list[trial.Outcome]) -> int:
+    """Print who survived; the exit code is 1 if any did."""
+    for outcome in outcomes:
+        if outcome.verdict != "killed":
+            detail = f": {outcome.detail}" if outcome.verdict == "did not run" else ""
+            print(f"  {outcome.verdict}: {outcome.mutant}{detail}")
+    killed = sum(outcome.verdict == "killed" for outcome in outcomes)
+    print(f"your tests kill {killed} of {len(outcomes)}")
+    return 0 if killed == len(outcomes) else 1
 
 
 def _checked(subject: Any, arguments: tuple, options: Check) -> Report:
@@ -75,23 +122,10 @@ def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
     elif options.name in rules:
         yield rules[options.name], ()
     elif ":" in options.name:
-        arguments = _load(options.args, "--args")() if options.args else ()
-        yield _load(options.name, "the function"), tuple(arguments)
+        arguments = load(options.args, "--args")() if options.args else ()
+        yield load(options.name, "the function"), tuple(arguments)
     else:
         known = ", ".join(rules)
         raise ConfigError(
             f"no rule {options.name!r}, expected {known}, or MODULE:FUNCTION"
         )
-
-
-def _load(place: str, what: str) -> Callable:
-    """MODULE:NAME, looked up from the current folder too."""
-    module, colon, name = place.partition(":")
-    if not colon:
-        raise ConfigError(f"{what} is {place!r}, expected MODULE:NAME")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{what} {place!r} cannot be loaded: {error}") from None

@@ -1,12 +1,10 @@
 """`jaxninja rules`: the catalogue, with what each rule keeps for its backward pass."""
 
-import math
 from dataclasses import dataclass
 
-import jax
 import tyro
 
-from jaxninja.rule import Rule
+from jaxninja.check.memory import bench_arrays, residual_bytes
 from jaxninja.rules import RULES
 
 
@@ -21,7 +19,7 @@ def main(args: list[str]) -> int:
         "residuals: bytes kept from forward to backward; autodiff's of the same forward"
     )
     for rule in RULES:
-        inputs = ", ".join(map(_shape, _example(rule)))
+        inputs = ", ".join(map(_shape, bench_arrays(rule)))
         mine, theirs = residual_bytes(rule)
         print(f"\n{rule.name}({', '.join(rule.arguments)})")
         print(f"  inputs     {inputs}  (static: {rule.bench.static or 'none'})")
@@ -29,25 +27,6 @@ def main(args: list[str]) -> int:
         print(f"  source     {rule.source}")
     print("\n`jaxninja show RULE` prints derivation, forward and backward.")
     return 0
-
-
-def residual_bytes(rule: Rule) -> tuple[int, int]:
-    """Bytes kept by the rule and by `jax.vjp` of its reference; nothing is computed."""
-    inputs, static = _example(rule), rule.bench.static
-
-    def pullback(*arrays):
-        return jax.vjp(lambda *a: rule.reference(*a, *static), *arrays)[1]
-
-    mine = jax.eval_shape(lambda *a: rule.fwd(*a, *static)[1], *inputs)
-    return _bytes(mine), _bytes(jax.eval_shape(pullback, *inputs))
-
-
-def _example(rule: Rule) -> tuple:
-    return jax.eval_shape(lambda: rule.example(jax.random.key(0), **rule.bench.dims))
-
-
-def _bytes(tree) -> int:
-    return sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
 def _shape(array) -> str:

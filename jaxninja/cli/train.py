@@ -80,6 +80,8 @@ def _summary(run: Run) -> Iterator[str]:
     yield f"losses     {', '.join(losses)}  (nats; batchnorm calibrated on train)"
     if run.config.data == "makemore":
         yield f"           {LECTURE}"
+    elif run.config.route.endswith(".py"):  # exercise 4
+        yield f"           {LECTURE}; on its own names: --data makemore"
     rate, seconds = result["steps_per_second"], result["seconds"]
     yield f"speed      {rate:,.0f} steps/s, {result['steps']:,} in {seconds:.1f} s"
     if run.config.samples:

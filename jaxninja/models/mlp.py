@@ -7,8 +7,10 @@
 (the same forwards, left to `jax.grad`). Parameters carry the lecture's names.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +65,11 @@ def init(key: Array, model: MLP) -> Params:
     }
 
 
+def unnamed(x: Array, name: str) -> Array:
+    """What `loss` does with an intermediate and its name by default: nothing."""
+    return x
+
+
 def hidden_preactivation(
     params: Params,
     ids: Int[Array, "N T"],
@@ -89,6 +96,7 @@ def loss(
     labels: Int[Array, "N"],
     model: MLP,
     ops: SimpleNamespace = manual,
+    name: Callable[..., Any] = unnamed,
 ) -> tuple[Float[Array, ""], Statistics]:
     """Training loss on a batch, and the batch's statistics.
 
@@ -98,14 +106,17 @@ def loss(
         labels: [N] next symbols, in [0, V).
         model: sizes and constants.
         ops: `manual` or `autodiff`.
+        name: called with each intermediate and its name, and returns it; give
+            `jax.ad_checkpoint.checkpoint_name` to read their gradients.
 
     Returns:
         Mean cross entropy in nats, and mean and variance [H] of the batch before
         batchnorm, for the running statistics.
     """
-    hprebn = hidden_preactivation(params, ids, ops, model.dtype)
+    hprebn = name(hidden_preactivation(params, ids, ops, model.dtype), "hprebn")
     mean, var = batch_statistics(hprebn, model.ddof)
-    return head_loss(params, hprebn, labels, model, ops), {"mean": mean, "var": var}
+    value = head_loss(params, hprebn, labels, model, ops, name)
+    return value, {"mean": mean, "var": var}
 
 
 def head_loss(
@@ -114,34 +125,14 @@ def head_loss(
     labels: Int[Array, "N"],
     model: MLP,
     ops: SimpleNamespace = manual,
+    name: Callable[..., Any] = unnamed,
 ) -> Float[Array, ""]:
     """The part of the loss above hprebn: batchnorm, tanh, linear, cross entropy."""
     gain, bias = params["bngain"], params["bnbias"]
     hpreact = ops.batchnorm(hprebn, gain, bias, model.eps, model.ddof)
-    h = ops.tanh(hpreact)
+    h = name(ops.tanh(name(hpreact, "hpreact")), "h")
     logits = _linear(ops, h, params["W2"], params["b2"], model.dtype)
-    return ops.cross_entropy(logits, labels)
-
-
-def intermediates(
-    params: Params, ids: Int[Array, "N T"], labels: Int[Array, "N"], model: MLP
-) -> dict[str, Array]:
-    """The named arrays of the forward pass on a batch, in the order of computation."""
-    hprebn = hidden_preactivation(params, ids)
-    mean, var = batch_statistics(hprebn, model.ddof)
-    gain, bias = params["bngain"], params["bnbias"]
-    hpreact = manual.batchnorm(hprebn, gain, bias, model.eps, model.ddof)
-    h = manual.tanh(hpreact)
-    logits = manual.linear(h, params["W2"], params["b2"])
-    return {
-        "hprebn": hprebn,
-        "bnmean": mean,
-        "bnvar": var,
-        "hpreact": hpreact,
-        "h": h,
-        "logits": logits,
-        "loss": manual.cross_entropy(logits, labels),
-    }
+    return name(ops.cross_entropy(name(logits, "logits"), labels), "loss")
 
 
 def apply(
@@ -152,3 +143,24 @@ def apply(
     scale = params["bngain"] * jax.lax.rsqrt(statistics["var"] + model.eps)
     h = jnp.tanh((hprebn - statistics["mean"]) * scale + params["bnbias"])
     return h @ params["W2"] + params["b2"]
+
+
+def preactivation(
+    params: Params,
+    statistics: Statistics,
+    ids: Int[Array, "N T"],
+    model: MLP,
+    layer: int = 1,
+) -> Float[Array, "N H"]:
+    """What the batchnorm of a layer normalises; here is one only, with none below."""
+    return hidden_preactivation(params, ids)
+
+
+def initial_statistics(model: MLP) -> Statistics:
+    """Where the running statistics start: mean 0 and variance 1."""
+    return {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
+
+
+def activations(model: MLP) -> dict[str, str]:
+    """Name of each activation array in `loss` -> its function."""
+    return {"h": "tanh"}

@@ -1,4 +1,7 @@
-"""Three routes to the same gradients of the lecture's network."""
+"""Routes to the same gradients: by hand, by rules, by autodiff, by a learner's file.
+
+The first and the last are of the lecture's network alone.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,8 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import mlp, ninja, ninja_fast
+from jaxninja.models import learner, mlp, networks, ninja, ninja_fast
 from jaxninja.models.mlp import MLP, Params
+from jaxninja.models.networks import Model
 from jaxninja.rules import autodiff, manual
 
 # (params, ids, labels) -> (loss, batch statistics), gradients
@@ -23,10 +27,10 @@ class Layout(NamedTuple):
     lay_back: Callable[[Any], Any]  # its inverse
 
 
-def layout(route: str, model: MLP) -> Layout:
+def layout(route: str, model: Model) -> Layout:
     """What the training loop runs: the same gradients as `value_and_grad`'s."""
     if route == "network":
-        by_hand = partial(ninja_fast.value_and_grad, model=model)
+        by_hand = partial(ninja_fast.value_and_grad, model=_lectures(route, model))
         return Layout(by_hand, ninja_fast.lay_out, ninja_fast.lay_back)
     return Layout(value_and_grad(route, model), _as_it_is, _as_it_is)
 
@@ -35,26 +39,42 @@ def _as_it_is(tree: Any) -> Any:
     return tree
 
 
-def value_and_grad(route: str, model: MLP) -> ValueAndGrad:
+def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     """The function that gives loss, batch statistics and gradients by a route.
 
     Args:
         route: `network`, the whole backward pass by hand, as it trains; `lecture`, the
             same pass as it reads best; `rules`, `jax.grad` through hand-derived layers;
-            `autodiff`, `jax.grad` of the plain forward.
+            `autodiff`, `jax.grad` of the plain forward; the path of a .py file, the
+            function `backward` in it.
         model: sizes and constants of the network.
 
     Raises:
-        ValueError: no such route.
+        ValueError: no such route, a file that cannot be one, or a route that is by
+            hand for a network that is not the lecture's.
     """
     if route == "lecture":
-        return partial(ninja.value_and_grad, model=model)
+        return partial(ninja.value_and_grad, model=_lectures(route, model))
     if route == "network":
         return _laid_back(layout(route, model))
+    if learner.is_file(route):
+        return learner.value_and_grad(route, _lectures(route, model))
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
-        raise ValueError(f"route is {route!r}, expected network, rules or autodiff")
-    return jax.value_and_grad(partial(mlp.loss, model=model, ops=ops), has_aux=True)
+        expected = "network, rules or autodiff, or the path of a .py file"
+        raise ValueError(f"route is {route!r}, expected {expected}")
+    loss = partial(networks.of(model).loss, model=model, ops=ops)
+    return jax.value_and_grad(loss, has_aux=True)
+
+
+def _lectures(route: str, model: Model) -> MLP:
+    """The model, if it is the lecture's network: what is by hand is by hand for it."""
+    if not isinstance(model, MLP):
+        raise ValueError(
+            f"route is {route!r}, which is by hand for the lecture's network only, "
+            f"not for {model}; expected rules or autodiff"
+        )
+    return model
 
 
 def _laid_back(fast: Layout) -> ValueAndGrad:
@@ -66,7 +86,7 @@ def _laid_back(fast: Layout) -> ValueAndGrad:
 
 
 def disagreement(
-    route: str, params: Params, ids: jax.Array, labels: jax.Array, model: MLP
+    route: str, params: Params, ids: jax.Array, labels: jax.Array, model: Model
 ) -> dict[str, jax.Array]:
     """How far a route's gradients lie from autodiff's, as max|a - b| / scale.
 
@@ -75,15 +95,18 @@ def disagreement(
     what is left is the rounding of a sum over the batch, of scale sum |dhprebn|.
 
     Returns:
-        A scalar for each parameter; NaN where either gradient is NaN.
+        A scalar for each parameter: 0 where both gradients are 0 throughout, as behind
+        dead units; NaN where either gradient is NaN.
     """
     (_, _), mine = value_and_grad(route, model)(params, ids, labels)
     (_, _), truth = value_and_grad("autodiff", model)(params, ids, labels)
-    hprebn = mlp.hidden_preactivation(params, ids, autodiff, model.dtype)
-    dhprebn = jax.grad(mlp.head_loss, 1)(params, hprebn, labels, model, autodiff)
     scale = {name: abs(b).max() for name, b in truth.items()}
-    scale["b1"] = abs(dhprebn).sum()
-    return {name: abs(mine[name] - truth[name]).max() / scale[name] for name in truth}
+    if isinstance(model, MLP):
+        hprebn = mlp.hidden_preactivation(params, ids, autodiff, model.dtype)
+        dhprebn = jax.grad(mlp.head_loss, 1)(params, hprebn, labels, model, autodiff)
+        scale["b1"] = abs(dhprebn).sum()
+    apart = {name: abs(mine[name] - truth[name]).max() for name in truth}
+    return {k: jnp.where(a == 0, 0.0, a / scale[k]) for k, a in apart.items()}
 
 
 def tolerance(dtype: Any) -> float:

@@ -11,8 +11,11 @@ from jaxninja.rules import (
     batchnorm,
     cross_entropy,
     embedding,
+    gelu,
     linear,
     linear_cross_entropy,
+    relu,
+    sigmoid,
     tanh,
 )
 
@@ -21,6 +24,9 @@ RULES: tuple[Rule, ...] = (
     linear.rule,
     batchnorm.rule,
     tanh.rule,
+    relu.rule,
+    sigmoid.rule,
+    gelu.rule,
     cross_entropy.rule,
     linear_cross_entropy.rule,
 )

@@ -15,10 +15,10 @@ from experiments.checker_benchmark import (
     peers,
     run,
     samples,
-    surgery,
     tables,
 )
 from experiments.checker_benchmark.field_bugs import truth
+from jaxninja.mutate import surgery
 from jaxninja.rule import Rule
 
 CASES = [

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp, ninja, ninja_fast, routes
+from jaxninja.models import mlp, networks, ninja, ninja_fast, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import autodiff, manual
 
@@ -69,7 +69,7 @@ def test_loss_and_statistics_agree(route, model, n, x64):
     np.testing.assert_allclose(
         stats["var"], np.var(hprebn, 0, ddof=model.ddof), rtol=1e-10
     )
-    named = mlp.intermediates(params, ids, labels, model)
+    named = networks.intermediates(params, ids, labels, model)
     np.testing.assert_allclose(loss, named["loss"], rtol=1e-13)
 
 

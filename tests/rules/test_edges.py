@@ -196,3 +196,41 @@ def test_wrong_shapes_are_refused_with_a_sentence():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "all refused\n"
+
+
+def slope(f, *points):
+    return np.asarray(jax.grad(lambda x: f(x).sum())(jnp.array(points)))
+
+
+def test_relu_is_off_at_its_kink_and_keeps_nan():
+    np.testing.assert_array_equal(
+        slope(manual.relu, -2.0, 0.0, -0.0, 3.0), [0, 0, 0, 1]
+    )
+    y = manual.relu(jnp.array([-jnp.inf, -1.0, 0.0, 2.0, jnp.inf, jnp.nan]))
+    np.testing.assert_array_equal(y, [0, 0, 0, 2, np.inf, np.nan])
+
+
+def test_a_saturated_sigmoid_passes_no_gradient():
+    """y (1 - y) = 0 on the right, where y rounds to 1; the left tail has digits."""
+    got = slope(manual.sigmoid, -20.0, 0.0, 20.0)
+    np.testing.assert_allclose(got, [np.exp(-20.0), 0.25, 0], rtol=1e-6)
+
+
+def test_sigmoid_is_a_tanh(x64):
+    x = jnp.linspace(-30, 30, 61)
+    np.testing.assert_allclose(manual.sigmoid(x), (1 + jnp.tanh(x / 2)) / 2, atol=1e-15)
+
+
+@pytest.mark.parametrize("approximate", [False, True])
+def test_gelu_is_jaxs_and_flat_on_the_left(approximate, x64):
+    x = jnp.linspace(-12, 12, 97)
+    expected = jax.nn.gelu(x, approximate)
+    np.testing.assert_allclose(manual.gelu(x, approximate), expected, atol=1e-14)
+    f = lambda x: manual.gelu(x, approximate)  # noqa: E731
+    np.testing.assert_allclose(slope(f, -1e200, -40.0, 0.0, 40.0), [0, 0, 0.5, 1])
+
+
+def test_the_left_tail_of_gelu_keeps_its_digits(x64):
+    """Of the erf form at x = -10: y = x P with P about e^-50 / (10 sqrt 2 pi)."""
+    y = float(manual.gelu(jnp.array(-10.0)))
+    assert y == pytest.approx(-10 * 7.619853024160526e-24, rel=1e-12)

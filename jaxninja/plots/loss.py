@@ -1,12 +1,13 @@
-"""Figures. The only file that imports matplotlib, and it needs no display."""
+"""Losses against the step."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from jaxninja.plots.style import MARKERS, axes_of, legend, looks, save
 
 
 def loss_curve(
@@ -49,7 +50,7 @@ def loss_curve(
     axes.set(xlabel="step", ylabel="cross entropy (nats)", title=title)
     _mark_drops(axes, metrics)
     axes.spines[["top", "right"]].set_visible(False)
-    FigureCanvasAgg(figure).print_png(str(path))
+    save(figure, path)
 
 
 def _mark_drops(axes, metrics) -> None:
@@ -60,6 +61,28 @@ def _mark_drops(axes, metrics) -> None:
             label = f" lr {after['lr']:g}"
             height = axes.get_ylim()[1]
             axes.text(before["step"], height, label, color="gray", va="top", fontsize=9)
+
+
+def losses_of_runs(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Training losses of one or more runs, a point an interval of the log.
+
+    The interval is 1000 steps by default: the lecture's block means.
+
+    Args:
+        metrics: name of a run -> the records of its metrics.jsonl.
+    """
+    axes = axes_of("training loss, means of an interval", "step", "nats")
+    for n, ((name, lines), look) in enumerate(
+        zip(metrics.items(), looks(), strict=False)
+    ):
+        points = [(m["step"], m["train_loss"]) for m in lines]
+        points = [p for p in points if p[1] is not None]
+        if points:
+            every = max(len(points) // 8, 1)
+            mark = {"marker": MARKERS[n % len(MARKERS)], "markevery": every, "ms": 4}
+            axes.plot(*zip(*points, strict=True), label=name, **mark, **look)
+    legend(axes)
+    return axes.figure
 
 
 def sweep_distribution(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -91,4 +114,4 @@ def sweep_distribution(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set(xlabel="learning rate", ylabel="cross entropy (nats), calibrated")
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    FigureCanvasAgg(figure).print_png(str(path))
+    save(figure, path)

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.extend import source_info_util
-from jax.extend.core import Literal
+from jax.extend.core import ClosedJaxpr, Literal
 
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 CALLS = (
@@ -62,25 +63,26 @@ def run_backward(bwd, static, residuals, dy, edits: Sequence[Edit] = ()):
     """bwd(*static, residuals, dy) with `edits` made on the way."""
     traced = trace(bwd, static, residuals, dy)
     res, cot = jax.tree.leaves(residuals), jax.tree.leaves(dy)
-    res = _edit_leaves(res, [e for e in edits if e.place == "residual"])
-    cot = _edit_leaves(cot, [e for e in edits if e.place == "cotangent"])
+    lines = _lines_of_leaves(traced.closed.jaxpr, len(res))
+    res = _edit_leaves(res, edits, "residual", lines)
+    cot = _edit_leaves(cot, edits, "cotangent", lines)
     by_site = {e.site[:2]: e for e in edits if e.place == "equation"}
     walk = Walk(by_site, Available(res, cot))
     outs = walk(traced.closed.jaxpr, traced.closed.consts, [*res, *cot])
-    outs = _edit_leaves(outs, [e for e in edits if e.place == "output"])
+    outs = _edit_leaves(outs, edits, "output", lines)
     return jax.tree.unflatten(traced.out_tree, outs)
 
 
 def trace(bwd, static, residuals, dy) -> Traced:
     """The jaxpr of a backward at these shapes, remembered."""
     leaves, tree = jax.tree.flatten((residuals, dy))
-    shapes = tuple((jax.numpy.shape(a), jax.numpy.result_type(a)) for a in leaves)
-    return _trace(bwd, static, tree, shapes, jax.config.jax_enable_x64)
+    shapes = tuple((jnp.shape(a), jnp.result_type(a)) for a in leaves)
+    return _trace(bwd, static, tree, shapes, jnp.result_type(float))
 
 
 @lru_cache(maxsize=4096)
-def _trace(bwd, static, tree, shapes, x64) -> Traced:
-    del x64  # only a part of the key: constants depend on it
+def _trace(bwd, static, tree, shapes, floats) -> Traced:
+    del floats  # only a part of the key: constants depend on it
     leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
 
     def flat(*leaves):
@@ -91,11 +93,29 @@ def _trace(bwd, static, tree, shapes, x64) -> Traced:
     return Traced(closed, jax.tree.structure(shape))
 
 
-def _edit_leaves(leaves, edits):
+def _edit_leaves(leaves, edits, place: str, lines: dict):
     for edit in edits:
-        changed = edit.change(list(leaves))
-        leaves = leaves if changed is None else changed
+        if edit.place == place:
+            with source_info_util.user_context(lines.get(edit.site[:2])):
+                changed = edit.change(list(leaves))
+            leaves = leaves if changed is None else changed
     return leaves
+
+
+def _lines_of_leaves(jaxpr, residuals: int) -> dict[tuple, Any]:
+    """(place, number) -> traceback of the first reader of a leaf, or of its maker."""
+    found: dict[tuple, Any] = {}
+    for eqn in jaxpr.eqns:
+        trace = eqn.source_info.traceback
+        for i, var in enumerate(jaxpr.invars):
+            if any(var is v for v in eqn.invars):
+                late = i >= residuals
+                key = ("cotangent", i - residuals) if late else ("residual", i)
+                found.setdefault(key, trace)
+        for i, var in enumerate(jaxpr.outvars):
+            if any(var is v for v in eqn.outvars):
+                found["output", i] = trace
+    return found
 
 
 class Walk:
@@ -145,7 +165,7 @@ def call_body(eqn):
     if eqn.primitive.name not in CALLS:
         return None
     body = next(eqn.params[name] for name in BODIES if name in eqn.params)
-    return body if hasattr(body, "consts") else jax.extend.core.ClosedJaxpr(body, ())
+    return body if hasattr(body, "consts") else ClosedJaxpr(body, ())
 
 
 class Site(NamedTuple):
@@ -155,10 +175,10 @@ class Site(NamedTuple):
     line: int  # in the file of the rule; 0 where unknown
 
 
-def sites(traced: Traced, file: str) -> Iterator[Site]:
+def sites(jaxpr, file: str) -> Iterator[Site]:
     """All primitive equations in the order in which `Walk` meets them."""
     seen: dict[str, int] = {}
-    for eqn, traceback in _flat(traced.closed.jaxpr, None):
+    for eqn, traceback in _flat(jaxpr, None):
         name = eqn.primitive.name
         seen[name] = seen.get(name, -1) + 1
         yield Site(eqn, name, seen[name], line_in(traceback, file))

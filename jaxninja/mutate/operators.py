@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Literal
 
-from experiments.checker_benchmark.surgery import rebind
+from jaxninja.mutate.surgery import rebind
 
 ADDITIVE = ("add", "sub")
 PRODUCTS = ("mul", "dot_general")

@@ -1,0 +1,1 @@
+"""The micrograd lecture in JAX: expressions of scalars, a neuron, a network."""

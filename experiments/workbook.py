@@ -1,0 +1,431 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# ruff: noqa
+
+# %% [markdown]
+# # The workbook of "Becoming a Backprop Ninja"
+#
+# The lecture says: work through the exercise yourself. Here is where. Fill the gaps, the
+# `None`s, and run the cell below each exercise: the check goes backwards, from the loss
+# to the embedding, and stops at the first gradient that is wrong. Each gradient is
+# checked twice, given the true gradients before it and with your own, so a mistake is
+# told from one that it inherited.
+#
+# The first check takes some seconds, as JAX compiles; after that they take less than one.
+# Your function runs in a process of its own and can lean on `jax`, `jnp` and `np` only.
+# The times are the lecture's; within its chapters they are good to a minute or two.
+#
+# The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
+
+# %%
+import jax
+import jax.numpy as jnp
+import numpy as np
+from IPython.display import Image
+
+import jaxninja
+from jaxninja import workbook
+from jaxninja.progress import Lines
+from jaxninja.workbook import bessel, plots
+
+sample = workbook.lecture_sample()
+
+# %% [markdown]
+# ## The graph
+#
+# Seven parameters and twenty named steps. A gradient flows against the arrows, and comes
+# from every array that an arrow leads to: two arrows out, two branches to add up.
+
+# %%
+Image(plots.png(plots.graph({})))
+
+# %% [markdown]
+# ## Exercise 1: backpropagate through the atomic graph of the network
+#
+# Replace each None by the gradient of the loss with respect to that array: d<name> has
+# the shape of <name>. Go from the top down, which is from the loss backwards. An array
+# that is read twice has a gradient of two branches: write the first with `=`, and add the
+# second with `+=` as soon as you have what it needs, before anything else reads it.
+#
+# Above each gap stand the steps of the forward pass that read the array, and about where
+# in the lecture its gradient is derived. Sizes: n batch, T context, E embedding, H hidden
+# units, V vocabulary. bngain and bnbias are [H] here, and [1, H] in the lecture.
+
+
+# %%
+def backward(
+    Xb,
+    Yb,
+    n,
+    C,
+    W1,
+    b1,
+    W2,
+    b2,
+    bngain,
+    bnbias,
+    emb,
+    embcat,
+    hprebn,
+    bnmeani,
+    bndiff,
+    bndiff2,
+    bnvar,
+    bnvar_inv,
+    bnraw,
+    hpreact,
+    h,
+    logits,
+    logit_maxes,
+    norm_logits,
+    counts,
+    counts_sum,
+    counts_sum_inv,
+    probs,
+    logprobs,
+):
+    # loss = -logprobs[jnp.arange(n), Yb].mean()
+    # [n, V]; lecture about 0:13:01
+    dlogprobs = None
+
+    # logprobs = jnp.log(probs)
+    # [n, V]; lecture about 0:19:14
+    dprobs = None
+
+    # probs = counts * counts_sum_inv
+    # [n, 1]; lecture about 0:22:05
+    dcounts_sum_inv = None
+
+    # counts_sum_inv = counts_sum**-1
+    # [n, 1]; lecture about 0:27:47
+    dcounts_sum = None
+
+    # counts_sum = counts.sum(1, keepdims=True)
+    # probs = counts * counts_sum_inv
+    # [n, V]; lecture about 0:28:56
+    dcounts = None
+
+    # counts = jnp.exp(norm_logits)
+    # [n, V]; lecture about 0:32:19
+    dnorm_logits = None
+
+    # norm_logits = logits - logit_maxes
+    # [n, 1]; lecture about 0:32:55
+    dlogit_maxes = None
+
+    # logit_maxes = logits.max(1, keepdims=True)
+    # norm_logits = logits - logit_maxes
+    # [n, V]; lecture about 0:37:57
+    dlogits = None
+
+    # logits = h @ W2 + b2
+    # [n, H]; lecture about 0:41:50
+    dh = None
+
+    # logits = h @ W2 + b2
+    # [H, V]; lecture about 0:41:50
+    dW2 = None
+
+    # logits = h @ W2 + b2
+    # [V]; lecture about 0:41:50
+    db2 = None
+
+    # h = jnp.tanh(hpreact)
+    # [n, H]; lecture about 0:53:27
+    dhpreact = None
+
+    # hpreact = bngain * bnraw + bnbias
+    # [H]; lecture about 0:55:07
+    dbngain = None
+
+    # hpreact = bngain * bnraw + bnbias
+    # [H]; lecture about 0:55:07
+    dbnbias = None
+
+    # hpreact = bngain * bnraw + bnbias
+    # [n, H]; lecture about 0:57:57
+    dbnraw = None
+
+    # bnraw = bndiff * bnvar_inv
+    # [1, H]; lecture about 1:01:09
+    dbnvar_inv = None
+
+    # bnvar_inv = (bnvar + 1e-5) ** -0.5
+    # [1, H]; lecture about 1:03:53
+    dbnvar = None
+
+    # bnvar = 1 / (n - 1) * bndiff2.sum(0, keepdims=True)
+    # [n, H]; lecture about 1:09:15
+    dbndiff2 = None
+
+    # bndiff2 = bndiff**2
+    # bnraw = bndiff * bnvar_inv
+    # [n, H]; lecture about 1:13:33
+    dbndiff = None
+
+    # bndiff = hprebn - bnmeani
+    # [1, H]; lecture about 1:14:54
+    dbnmeani = None
+
+    # bnmeani = 1 / n * hprebn.sum(0, keepdims=True)
+    # bndiff = hprebn - bnmeani
+    # [n, H]; lecture about 1:17:21
+    dhprebn = None
+
+    # hprebn = embcat @ W1 + b1
+    # [n, TE]; lecture about 1:19:03
+    dembcat = None
+
+    # hprebn = embcat @ W1 + b1
+    # [TE, H]; lecture about 1:19:03
+    dW1 = None
+
+    # hprebn = embcat @ W1 + b1
+    # [H]; lecture about 1:19:03
+    db1 = None
+
+    # embcat = emb.reshape(n, -1)
+    # [n, T, E]; lecture about 1:21:08
+    demb = None
+
+    # emb = C[Xb]
+    # [V, E]; lecture about 1:22:19
+    dC = None
+
+    return dC, dW1, db1, dW2, db2, dbngain, dbnbias
+
+
+# %%
+report1 = workbook.check(1, backward)
+report1
+
+# %%
+print(workbook.hint("1.logprobs"))
+
+# %% [markdown]
+# ### Any gradient, by name
+#
+# PyTorch keeps the gradient of an intermediate with `retain_grad`; JAX has no such thing.
+# `jaxninja.retain_grads` gives the gradient of every array that a function names with
+# `jax.ad_checkpoint.checkpoint_name`: the reference of exercise 1 is made with it. And
+# `jaxninja.cmp` is the lecture's line, but it refuses what the lecture's broadcasts.
+
+# %%
+from jaxninja.models import atomic
+
+params = {name: sample.values[name] for name in atomic.PARAMETERS}
+Xb, Yb = sample.values["Xb"], sample.values["Yb"]
+
+
+def network_loss(params):
+    return atomic.forward(params, Xb, Yb)["loss"]
+
+
+loss, grads = jaxninja.retain_grads(network_loss)(params)
+probs = sample.values["probs"]
+print(jaxninja.cmp("probs", grads["logprobs"] / probs, grads["probs"]))
+print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))
+
+# %% [markdown]
+# ### Why db1 is zero
+#
+# b1 moves a whole column of hprebn by one number, and batchnorm takes the mean of each
+# column away: no b1 can change the loss. What is left is rounding. A check that asks only
+# for "about zero" would pass any small number; this one also puts a random gradient in at
+# hprebn, where db1 is not zero.
+#
+# A batch of one: its variance is 0/0 with Bessel's correction, and everything after that
+# is not a number. The checks take a batch of two.
+
+# %%
+print("largest |db1|    ", jnp.abs(grads["b1"]).max())
+print("largest |dbnbias|", jnp.abs(grads["bnbias"]).max())
+one = atomic.forward(params, Xb[:1], Yb[:1])
+print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])
+
+# %% [markdown]
+# ## Exercise 2: the gradient of the cross entropy, in one expression (1:26:31)
+#
+# Exercise 1 took eight steps from the loss to the logits. Take the loss as one formula,
+#
+#     loss = mean over the rows of  log(sum_j exp(logits_j)) - logits_y
+#
+# differentiate it with pen and paper, and almost everything cancels.
+
+
+# %%
+def backward(logits, Yb, n):
+    # [n, V]; lecture about 1:26:31
+    dlogits = None
+
+    return dlogits
+
+
+# %%
+report2 = workbook.check(2, backward)
+report2
+
+# %%
+print(workbook.hint("2.logits"))
+
+# %% [markdown]
+# ### Pushes and pulls
+#
+# dlogits as forces: the right character is pulled up, the others are pushed down, each by
+# its probability. The forces on a row sum to zero.
+
+# %%
+symbols = ".abcdefghijklmnopqrstuvwxyz"
+Image(plots.png(plots.forces(grads["logits"], Yb, symbols)))
+
+# %% [markdown]
+# ## Digression: which variance? (1:05:17)
+#
+# The biased estimate divides by n and comes out (n - 1)/n too small on average, the
+# unbiased one divides by n - 1. The paper normalises with the biased one in training and
+# with the unbiased one at inference, and so does PyTorch; the lecture takes the unbiased
+# one for both. The numbers: one column of a batch of 32, and averages over many batches.
+
+# %%
+for convention in bessel.conventions(sample.values["hprebn"][:, 0]):
+    print(convention)
+for n in (2, 32):
+    biased, unbiased = bessel.averages(n)
+    print(f"n = {n}: biased {biased:.4f}, unbiased {unbiased:.4f}, true 1")
+
+# %% [markdown]
+# ## Exercise 3: the gradient of batch normalisation, in one expression (1:36:37)
+#
+# Exercise 1 took seven steps from hpreact to hprebn. Take them as one formula,
+#
+#     bnraw = (hprebn - mean) / sqrt(var + 1e-5),   var = sum (hprebn - mean)^2 / (n - 1)
+#     hpreact = bngain * bnraw + bnbias
+#
+# and write dhprebn in terms of dhpreact, which is given. Mind Bessel's correction.
+
+
+# %%
+def backward(
+    hprebn, bnmeani, bndiff, bnvar, bnvar_inv, bnraw, bngain, bnbias, dhpreact, n
+):
+    # [n, H]; lecture about 1:36:37
+    dhprebn = None
+
+    return dhprebn
+
+
+# %%
+report3 = workbook.check(3, backward)
+report3
+
+# %%
+print(workbook.hint("3.hprebn"))
+
+# %% [markdown]
+# ## Exercise 4: putting it all together (1:50:02)
+#
+# The whole backward pass, with exercises 2 and 3 in it: this function trains the network.
+#
+#     jaxninja train --route exercise4.py --data makemore
+#
+# calls it at every step for the gradients of the seven parameters, and proves that no
+# automatic differentiation took part. `backward` may ask for any array of the forward
+# pass, by its name, as it does below; what it does not ask for need not be kept. The
+# function of exercise 1 would do as well: it is longer, and slower.
+
+
+# %%
+def backward(Xb, Yb, n, C, W1, W2, bngain, emb, embcat, bnvar_inv, bnraw, h, logits):
+    # [n, V]; lecture about 1:50:02
+    dlogits = None
+
+    # logits = h @ W2 + b2
+    # [n, H]; lecture about 1:50:02
+    dh = None
+
+    # logits = h @ W2 + b2
+    # [H, V]; lecture about 1:50:02
+    dW2 = None
+
+    # logits = h @ W2 + b2
+    # [V]; lecture about 1:50:02
+    db2 = None
+
+    # h = jnp.tanh(hpreact)
+    # [n, H]; lecture about 1:50:02
+    dhpreact = None
+
+    # hpreact = bngain * bnraw + bnbias
+    # [H]; lecture about 1:50:02
+    dbngain = None
+
+    # hpreact = bngain * bnraw + bnbias
+    # [H]; lecture about 1:50:02
+    dbnbias = None
+
+    # [n, H]; lecture about 1:50:02
+    dhprebn = None
+
+    # hprebn = embcat @ W1 + b1
+    # [n, TE]; lecture about 1:50:02
+    dembcat = None
+
+    # hprebn = embcat @ W1 + b1
+    # [TE, H]; lecture about 1:50:02
+    dW1 = None
+
+    # hprebn = embcat @ W1 + b1
+    # [H]; lecture about 1:50:02
+    db1 = None
+
+    # embcat = emb.reshape(n, -1)
+    # [n, T, E]; lecture about 1:50:02
+    demb = None
+
+    # emb = C[Xb]
+    # [V, E]; lecture about 1:50:02
+    dC = None
+
+    return dC, dW1, db1, dW2, db2, dbngain, dbnbias
+
+
+# %%
+report4 = workbook.check(4, backward)
+report4
+
+# %% [markdown]
+# ### Your backward trains the network
+#
+# Once it is right: your function becomes the gradient of a training run. It is proved
+# that no automatic differentiation took part, by the names of the equations that JAX
+# traced. On the lecture's own data the full run is
+# `jaxninja train --route exercise4.py --data makemore`; the lecture ends at train 2.0705,
+# val 2.1099.
+
+# %%
+if report4.ok:
+    route = workbook.save(backward, "exercise4.py")
+    config = jaxninja.TrainConfig(route=route, steps=20_000)
+    run = jaxninja.train(config, progress=Lines(print))
+    print(run.result)
+    print((run.path / "samples.txt").read_text())
+
+# %% [markdown]
+# ### What it costs
+#
+# Forward and backward compiled as one, beside `jax.grad`: floating-point operations, what
+# is kept from the forward pass for the backward one, temporary memory, time.
+
+# %%
+if report4.ok:
+    print(workbook.cost(4, backward))

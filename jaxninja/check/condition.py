@@ -1,0 +1,72 @@
+"""The condition of a gradient: how far roundings on the way to it move it.
+
+A correct rule may lose what a rounding of its inputs changes in the true gradient, and
+what a rounding of its residuals changes in its own: probabilities recomputed from a
+log-sum-exp of size 300 are right to 300 units only, though the inputs do not show it.
+"""
+
+import jax
+import numpy as np
+
+from jaxninja.check.domain import kind_of
+from jaxninja.check.programs import Truth, backward_of, rule_of, truth_of
+
+DRAWS = 2  # of the roundings
+
+
+def moved_by_inputs(scene, args, dy, truth: Truth, u: float) -> Truth:
+    """Largest change of output and gradient when inputs move by a rounding `u`.
+
+    Call it under float64, as the next one.
+    """
+    rng = np.random.default_rng(0x5EED)
+    gradients = [np.zeros(e.shape) for e in truth.gradients]
+    y = [np.zeros(a.shape) for a in truth.y]
+    for _ in range(0 if scene.differences or scene.surrogate else DRAWS):
+        near = truth_of(scene.subject, _rounded(args, u, rng), dy)
+        gradients = _larger(gradients, near.gradients, truth.gradients)
+        y = _larger(y, near.y, truth.y)
+    return Truth(y, gradients, [], [])
+
+
+def moved_by_residuals(scene, args, dy, u: float) -> list[np.ndarray]:
+    """Largest change of the rule's own gradients when its residuals move by `u`."""
+    rng = np.random.default_rng(0x5EED)
+    here = rule_of(scene.subject, args, dy)
+    moved = [np.zeros(np.shape(g)) for g in here.gradients]
+    for _ in range(0 if scene.subject.is_numpy else DRAWS):
+        residuals = jax.tree.map(lambda a: _jittered(a, u, rng), here.residuals)
+        near = backward_of(scene.subject, args, residuals, dy)
+        moved = _larger(moved, near, here.gradients)
+    return moved
+
+
+def error(a, b) -> np.ndarray:
+    """|a - b| where both are finite, else 0."""
+    with np.errstate(all="ignore"):
+        gap = np.abs(np.asarray(a, _wide(a)) - np.asarray(b, _wide(b)))
+        return np.nan_to_num(gap, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _wide(array) -> str:
+    return "complex128" if np.iscomplexobj(array) else "float64"
+
+
+def _larger(before: list, near: list, here: list) -> list:
+    return [
+        np.maximum(b, error(n, h)) for b, n, h in zip(before, near, here, strict=True)
+    ]
+
+
+def _rounded(args: tuple, u: float, rng) -> tuple:
+    def move(leaf):
+        if not np.size(leaf) or kind_of(leaf) not in ("real", "positive", "definite"):
+            return leaf
+        return leaf * (1 + u * rng.choice([-1.0, 1.0], np.shape(leaf)))
+
+    return jax.tree.map(move, args)
+
+
+def _jittered(leaf, u: float, rng):
+    floating = getattr(leaf, "dtype", None) == np.float64
+    return leaf * (1 + u * rng.choice([-1.0, 1.0], leaf.shape)) if floating else leaf

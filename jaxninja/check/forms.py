@@ -1,0 +1,195 @@
+"""The forms in which a rule comes to the checker, each made a `Subject`."""
+
+import functools
+import inspect
+
+import jax
+import numpy as np
+
+from jaxninja.check.errors import running
+from jaxninja.check.interpret import holds_rule
+from jaxninja.check.subject import Subject
+from jaxninja.rule import Rule
+
+
+def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
+    """Normalise `f`, and split its arguments into arrays and static options.
+
+    Args:
+        f: a custom_vjp function, a `Rule`, a pair (forward, backward), or a function
+            that calls custom_vjp functions inside.
+        args: arguments as the user passed them, static ones included.
+        reference: plain forward that replaces the one `f` brings.
+
+    Returns:
+        The subject, and its array arguments.
+
+    Raises:
+        TypeError: `f` is none of these, or carries no rule.
+    """
+    if isinstance(f, Rule):
+        return _of_rule(f, args, reference)
+    if isinstance(f, tuple) and len(f) == 2 and all(map(callable, f)):
+        return _of_pair(*f, args, reference)
+    under_jit = _under_jit(f)
+    if _is_rule(under_jit):
+        return _of_custom_vjp(under_jit, args, reference)
+    if callable(f):
+        return _of_function(f, args, reference)
+    raise TypeError(
+        f"check_vjp: {f!r} is of type {type(f).__name__} and carries no backward rule "
+        "to check; give a jax.custom_vjp function, a jaxninja Rule, a pair (forward, "
+        "backward), or a function that calls a custom_vjp function"
+    )
+
+
+def _under_jit(f):
+    """The function that `jax.jit` wraps; `f` itself where it is not jitted."""
+    return inspect.unwrap(f, stop=_is_rule) if isinstance(f, type(jax.jit(len))) else f
+
+
+def _is_rule(f) -> bool:
+    return isinstance(f, jax.custom_vjp)
+
+
+def _of_custom_vjp(op, args, reference) -> tuple[Subject, tuple]:
+    fwd, bwd = getattr(op, "fwd", None), getattr(op, "bwd", None)
+    plain = op.fun
+    name = getattr(plain, "__name__", "f")
+    if fwd is None or bwd is None:
+        raise TypeError(f"check_vjp: {name} has no rule yet; call {name}.defvjp first")
+    parameters = _parameters(plain, len(args))
+    positions = tuple(op.nondiff_argnums)
+    filled = _filled(plain, args)
+    static = tuple(filled[i] for i in positions if i < len(filled))
+    arrays = tuple(a for i, a in enumerate(filled) if i not in positions)
+    subject = Subject(
+        name,
+        plain if reference is None else _door(reference, "reference"),
+        fwd,
+        bwd,
+        op,
+        parameters[: len(filled)],
+        positions,
+        static,
+        symbolic_zeros=bool(getattr(op, "symbolic_zeros", False)),
+    )
+    return subject, arrays
+
+
+def _of_rule(rule: Rule, args, reference) -> tuple[Subject, tuple]:
+    primal = rule.op
+    positions = tuple(getattr(primal, "nondiff_argnums", ()))
+    if not positions and rule.cases:
+        count = len(rule.arguments)
+        positions = tuple(range(count - len(rule.cases[0].static), count))
+    op = primal
+    if getattr(op, "fwd", None) is not rule.fwd or op.bwd is not rule.bwd:
+        op = jax.custom_vjp(inspect.unwrap(primal), nondiff_argnums=positions)
+        op.defvjp(rule.fwd, rule.bwd)
+    subject = Subject(
+        rule.name,
+        rule.reference if reference is None else _door(reference, "reference"),
+        rule.fwd,
+        rule.bwd,
+        op,
+        rule.arguments,
+        positions,
+        kind="rule",
+        symbolic_zeros=bool(getattr(primal, "symbolic_zeros", False)),
+    )
+    if not args:
+        return subject, ()
+    filled = _filled(inspect.unwrap(primal), args)
+    arrays = tuple(a for i, a in enumerate(filled) if i not in positions)
+    return subject.with_static(tuple(filled[i] for i in positions)), arrays
+
+
+def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
+    def value(*args):
+        return forward(*args)[0]
+
+    kind = "numpy" if _is_numpy(forward, args) else "pair"
+    op = jax.custom_vjp(value)
+    op.defvjp(forward, backward)
+    plain = value if reference is None else _door(reference, "reference")
+    name = getattr(forward, "__name__", "forward")
+    parameters = _parameters(forward, len(args))[: len(args)]
+    return (
+        Subject(name, plain, forward, backward, op, parameters, kind=kind),
+        tuple(args),
+    )
+
+
+def _of_function(f, args, reference) -> tuple[Subject, tuple]:
+    """Its pullback is the backward pass: all rules inside, as they are composed."""
+    name = getattr(f, "__name__", type(f).__name__)
+    if not args:
+        raise TypeError(f"check_vjp: {name} is given without example arguments")
+    with running(name):
+        holds = holds_rule(jax.make_jaxpr(f)(*args).jaxpr)
+    if not holds:
+        raise TypeError(
+            f"check_vjp: {name} carries no backward rule to check: it calls no "
+            "custom_vjp function, so its gradient is JAX's own; give a jax.custom_vjp "
+            "function, a jaxninja Rule, or a pair (forward, backward)"
+        )
+
+    def fwd(*args):
+        return jax.vjp(f, *args)
+
+    @functools.wraps(f, assigned=())  # so that its file and line are those of f
+    def bwd(pullback, dy):
+        return pullback(dy)
+
+    parameters = _parameters(f, len(args))[: len(args)]
+    plain = f if reference is None else _door(reference, "reference")
+    return Subject(name, plain, fwd, bwd, f, parameters, kind="function"), tuple(args)
+
+
+def _is_numpy(forward, args) -> bool:
+    """Whether forward is NumPy code: it gives NumPy arrays for NumPy arrays."""
+    with running(f"forward {getattr(forward, '__name__', '')}".strip()):
+        result = forward(*jax.tree.map(np.asarray, args))
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise TypeError(
+            "check_vjp: forward must return (y, residuals), it returned "
+            f"{type(result).__name__}"
+        )
+    arrays = [a for a in jax.tree.leaves(result) if hasattr(a, "dtype")]
+    return bool(arrays) and not any(isinstance(a, jax.Array) for a in arrays)
+
+
+def _door(function, name: str):
+    if not callable(function):
+        raise TypeError(
+            f"check_vjp: {name} is {type(function).__name__}, expected the plain "
+            "forward, a function of the same arguments"
+        )
+    return function.fun if isinstance(function, jax.custom_vjp) else function
+
+
+def _parameters(function, count: int) -> tuple[str, ...]:
+    """Parameter names; positions where the signature does not say."""
+    try:
+        named = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return tuple(f"args[{i}]" for i in range(count))
+    found = [p.name for p in named if p.kind is not p.VAR_POSITIONAL]
+    return (*found, *(f"args[{i}]" for i in range(len(found), count)))
+
+
+def _filled(function, args: tuple) -> tuple:
+    """The arguments with defaults for those that were not given."""
+    try:
+        bound = inspect.signature(function).bind(*args)
+    except ValueError:
+        return tuple(args)
+    except TypeError as error:
+        name = getattr(function, "__name__", "f")
+        raise TypeError(
+            f"check_vjp: {len(args)} arguments for {name}: {error}; it takes "
+            f"{inspect.signature(function)}"
+        ) from None
+    bound.apply_defaults()
+    return bound.args

@@ -1,0 +1,211 @@
+"""The doors of the engine: `trace`, `backward`, and both in one, `value_and_grad`."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.engine import private
+from jaxninja.engine.core import Rules, evaluate, walk
+from jaxninja.engine.gradients import Gradients
+from jaxninja.engine.graph import Graph
+from jaxninja.engine.table import PRIMITIVES
+
+
+def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph:
+    """The graph of f(*args), with the value of every node.
+
+    Args:
+        f: any function that `jax.jit` takes.
+        args: pytrees. Arrays and floats are arguments of the graph, named as in f's
+            signature; what is neither (an int, a string, a config) stays as it is.
+        rules: the table of primitive VJPs that `backward` will use.
+
+    Returns:
+        A `Graph`. It is a pytree: `jax.jit(lambda x: trace(f, x))` works too.
+    """
+    leaves, in_tree = jax.tree.flatten(args)
+    places = [i for i, leaf in enumerate(leaves) if _is_argument(leaf)]
+    arrays = [jnp.asarray(leaves[i]) for i in places]
+
+    def flat(*given):
+        filled = list(leaves)
+        for i, leaf in zip(places, given, strict=True):
+            filled[i] = leaf
+        return f(*jax.tree.unflatten(in_tree, filled))
+
+    active = [_is_float(a) for a in arrays]
+    graph = _trace(flat, arrays, active, rules)
+    names = dict(zip(graph.tape.arguments, _names(f, args, places), strict=True))
+    return _with(graph, names=names | dict(graph.tape.names), in_tree=(in_tree, places))
+
+
+def backward(graph: Graph, cotangent: Any = None) -> Gradients:
+    """The gradient of every node of a graph.
+
+    Args:
+        graph: from `trace`; it is only read, so a second call gives the same again.
+        cotangent: the weights of the outputs, in f's output structure; without it f
+            must have returned one real scalar, whose weight is 1.
+
+    Raises:
+        NoRule: a gradient comes to a primitive without a rule.
+        TypeError, ValueError: the cotangent does not fit; a rule gave a wrong shape.
+    """
+    return walk(graph, _weights(graph, cotangent))
+
+
+def value_and_grad(
+    f: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    rules: Rules = PRIMITIVES,
+) -> Callable[..., tuple[Any, Any]]:
+    """A drop-in for `jax.value_and_grad`, by this engine.
+
+    Where f has a kink or a tie the gradient is that of `jax.grad`: relu'(0) = 0,
+    |.|'(0) = 1, and a maximum shared by k entries gives 1/k to each.
+
+    Args:
+        f: returns a real scalar, or (scalar, aux) with `has_aux`.
+        argnums: which arguments to differentiate: pytrees of floating arrays.
+        has_aux: f returns (value, aux); aux is returned and not differentiated.
+        rules: `{**PRIMITIVES, primitive: rule}` for a rule of your own.
+
+    Returns:
+        A function of f's arguments that returns (value, gradient), or ((value, aux),
+        gradient); for a sequence of argnums a tuple of gradients.
+
+    Raises:
+        TypeError: an argument to differentiate is not floating; f's value is no real
+            scalar. NoRule: a primitive in the way of the gradient has no rule.
+    """
+    several = not isinstance(argnums, int)
+    wanted = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+
+    @functools.wraps(f)
+    def valued(*args, **kwargs):
+        chosen = tuple(args[_place(f, i, len(args))] for i in wanted)
+        leaves, tree = jax.tree.flatten(chosen)
+        arrays = [_differentiable(f, leaf) for leaf in leaves]
+
+        def flat(*given):
+            filled = list(args)
+            for i, value in zip(wanted, jax.tree.unflatten(tree, given), strict=True):
+                filled[i] = value
+            return (
+                _pair(f(*filled, **kwargs)) if has_aux else (f(*filled, **kwargs), ())
+            )
+
+        graph = _trace(flat, arrays, [True] * len(arrays), rules)
+        value, aux = graph.output
+        one = [_one(value, _called(f))] + [None] * (len(graph.tape.outputs) - 1)
+        grads = walk(graph, one)
+        tree_of_grads = jax.tree.unflatten(
+            tree, [grads[i] for i in graph.tape.arguments]
+        )
+        result = (value, aux) if has_aux else value
+        return result, tree_of_grads if several else tree_of_grads[0]
+
+    return valued
+
+
+def _trace(flat, arrays, active, rules) -> Graph:
+    closed, out = jax.make_jaxpr(flat, return_shape=True)(*arrays)
+    graph = evaluate(*private.opened(closed), arrays, active, rules)
+    return _with(graph, out_tree=jax.tree.structure(out))
+
+
+def _with(graph: Graph, **changes) -> Graph:
+    return replace(graph, tape=replace(graph.tape, **changes))
+
+
+def _is_argument(leaf) -> bool:
+    return isinstance(leaf, float | jax.Array | np.ndarray | np.generic)
+
+
+def _is_float(x) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def _names(f, args, places) -> list[str]:
+    """`x`, `params['W1']`: each argument as f's signature and the pytree call it."""
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(args)]
+    try:
+        bound = inspect.signature(f).bind(*args).arguments
+    except (TypeError, ValueError):  # a builtin, say
+        bound = {}
+    named = list(bound) if len(bound) == len(args) else []
+    first = [*named, *(f"arg{k}" for k in range(len(named), len(args)))]
+    return [first[paths[i][0].idx] + jax.tree_util.keystr(paths[i][1:]) for i in places]
+
+
+def _differentiable(f, leaf):
+    array = jnp.asarray(leaf) if _is_argument(leaf) else None
+    if array is None or not _is_float(array):
+        kind = type(leaf).__name__ if array is None else array.dtype
+        raise TypeError(
+            f"{_called(f)}: an argument to differentiate holds {kind}, expected "
+            "floating-point arrays: choose others with argnums, or convert it"
+        )
+    return array
+
+
+def _place(f, i: int, count: int) -> int:
+    if -count <= i < count:
+        return i
+    raise TypeError(f"{_called(f)}: argnums is {i}, but {count} arguments were given")
+
+
+def _pair(out):
+    if isinstance(out, tuple) and len(out) == 2:
+        return out
+    raise TypeError(
+        f"with has_aux f must return (value, aux), not a {type(out).__name__}"
+    )
+
+
+def _one(value, name: str):
+    scalar = isinstance(value, jax.Array) and value.shape == () and _is_float(value)
+    if not scalar:
+        given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
+        raise TypeError(
+            f"{name} returned {given}, and a gradient needs a real scalar: "
+            "reduce it, or return the rest as aux (has_aux=True)"
+        )
+    return jnp.ones_like(value)
+
+
+def _called(f) -> str:
+    return getattr(f, "__name__", str(f))
+
+
+def _weights(graph: Graph, cotangent) -> list:
+    """One cotangent for each output; None for an integer output."""
+    if cotangent is None:
+        return [_one(graph.output, "the function")]
+    given, tree = jax.tree.flatten(cotangent)
+    if tree != graph.tape.out_tree:
+        raise ValueError(
+            f"cotangent has the structure {tree}, expected that of the output, "
+            f"{graph.tape.out_tree}"
+        )
+    outputs = [graph.values[i] for i in graph.tape.outputs]
+    return [_fitting(c, y) for c, y in zip(given, outputs, strict=True)]
+
+
+def _fitting(cotangent, y):
+    if not _is_float(y):
+        return None
+    array = jnp.asarray(cotangent, y.dtype)
+    if array.shape != y.shape:
+        raise ValueError(
+            f"a cotangent has shape {array.shape}, expected {y.shape} as its output"
+        )
+    return array

@@ -1,0 +1,46 @@
+"""What can go wrong in a walk, said so that it can be mended."""
+
+from collections.abc import Sequence
+
+from jaxninja.engine.graph import Step
+
+
+class NoRule(NotImplementedError):
+    """A gradient has come to an operation without a rule."""
+
+
+def no_rule(step: Step) -> NoRule:
+    if step.rule is not None:
+        return NoRule(
+            f"{step.eqn.primitive.name!r}, used at {step.where}, works on complex "
+            "numbers; the rules of the engine are for real ones"
+        )
+    return NoRule(
+        f"the engine has no rule for the primitive {step.eqn.primitive.name!r}, used "
+        f"at {step.where}. Write rule(dz, z, *operands, **params) -> a cotangent for "
+        "each operand (or None), and give it: value_and_grad(f, "
+        "rules={**PRIMITIVES, primitive: rule})"
+    )
+
+
+def check_cotangents(step: Step, operands, terms: Sequence, active) -> None:
+    """Every cotangent must have its operand's shape and dtype.
+
+    Broadcasting hides many a wrong gradient: a sum that was forgotten, a keepdims.
+    """
+    if not isinstance(terms, tuple | list) or len(terms) != len(operands):
+        given = len(terms) if isinstance(terms, tuple | list) else type(terms).__name__
+        raise TypeError(
+            f"the rule of {step.eqn.primitive.name!r} (used at {step.where}) returned "
+            f"{given}, expected a tuple of {len(operands)}: one cotangent an operand"
+        )
+    for k, (x, ct, wanted) in enumerate(zip(operands, terms, active, strict=True)):
+        if wanted and ct is not None and (ct.shape, ct.dtype) != (x.shape, x.dtype):
+            raise TypeError(
+                f"the rule of {step.eqn.primitive.name!r} (used at {step.where}) "
+                f"returned {_kind(ct)} for operand {k}, expected {_kind(x)}, as it is"
+            )
+
+
+def _kind(x) -> str:
+    return f"{x.dtype}{list(x.shape)}"

@@ -1,0 +1,54 @@
+"""VJPs at kinks, ties and jumps, with the choices that JAX makes there."""
+
+import jax.numpy as jnp
+
+from jaxninja.engine.core import constant
+from jaxninja.engine.elementwise import fit
+
+
+def abs_(dy, y, x, **_):
+    """y = |x|: dy/dx = 1 for x >= 0, else -1; at the kink JAX takes the right side."""
+    return (jnp.where(x >= 0, dy, -dy),)
+
+
+def max_(dz, z, x, y, **_):
+    """z = max(x, y) is the larger one; at a tie each gets a half."""
+    return fit(dz * _share(x, y, z), x), fit(dz * _share(y, x, z), y)
+
+
+def _share(x, y, z):
+    """1 where z is x alone, 1/2 where it is both, else 0."""
+    return jnp.where(x == z, jnp.where(y == z, 0.5, 1), 0).astype(z.dtype)
+
+
+def clamp(dy, y, low, x, high, **_):
+    """y = min(max(x, low), high): dy goes to whichever of the three y is.
+
+    At x = low or x = high no one gets it, as in JAX.
+    """
+    inside = (low < x) & (x < high)
+    below, above = (x < low) & (low < high), high < x
+    return (
+        fit(jnp.where(below, dy, 0), low),
+        jnp.where(inside, dy, 0),
+        fit(jnp.where(above, dy, 0), high),
+    )
+
+
+def select_n(dz, z, which, *cases, **_):
+    """z = cases[which], entry by entry: the case that was taken gets dz."""
+    return None, *(jnp.where(which == k, dz, 0) for k in range(len(cases)))
+
+
+KINKS = {
+    "abs": abs_,
+    "ceil": constant,
+    "clamp": clamp,
+    "floor": constant,
+    "max": max_,
+    "min": max_,
+    "round": constant,
+    "select_n": select_n,
+    "sign": constant,
+    "stop_gradient": constant,
+}

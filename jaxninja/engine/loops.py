@@ -1,0 +1,234 @@
+"""Rules of control flow: scan, cond, and why there is none for a while loop.
+
+A scan runs its body once a step. The graphs of all steps differ in their values alone,
+so the values are stacked, [length, ...], and the way back is a scan too, from the last
+step to the first: it is given the values of a step and the gradient of the carry that
+left it, and hands on the gradient of the carry that entered it.
+
+    carry[t+1], y[t] = body(fixed, carry[t], x[t])
+    dcarry[t], dx[t] = walk(body at t, dcarry[t+1], dy[t]);   dfixed = sum over t
+
+What is the same in each step (the weights of a recurrent network) is not stacked.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import Tracer
+from jax.extend.core import Literal
+
+from jaxninja.engine import private
+from jaxninja.engine.core import Call, constant, evaluate, walk
+from jaxninja.engine.errors import NoRule
+from jaxninja.engine.gradients import Gradients
+from jaxninja.engine.graph import Graph
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Stacked:
+    """The graph of a scan's body, with the values of all steps."""
+
+    graph: Graph
+    stacked: tuple[bool, ...] = field(metadata={"static": True})  # which leaves are
+
+
+def scan_forward(eqn, operands, active, rules):
+    jaxpr, consts = private.opened(private.body(eqn))
+    fixed, init, xs = _parts(eqn, operands)
+    moves = _carried(eqn, jaxpr, active, rules)
+    outer, found = set(map(id, [*fixed, *consts])), {}
+
+    def step(carry, x):
+        graph = evaluate(jaxpr, consts, [*fixed, *carry, *x], moves, rules, eqn)
+        leaves, found["tree"] = jax.tree.flatten(graph)
+        found["stacked"] = [_changes(leaf, outer) for leaf in leaves]
+        found["leaves"] = [None if _changes(a, outer) else a for a in leaves]
+        outs = [graph.values[i] for i in graph.tape.outputs]
+        rows = [
+            a for a, changes in zip(leaves, found["stacked"], strict=True) if changes
+        ]
+        return outs[: len(init)], (outs[len(init) :], rows)
+
+    carry, (ys, rows) = lax.scan(step, init, xs, **_options(eqn))
+    graph = found["tree"].unflatten(_filled(found["leaves"], found["stacked"], rows))
+    return [*carry, *ys], Stacked(graph, tuple(found["stacked"]))
+
+
+def scan_backward(eqn, saved, cts, active, rules):
+    leaves, tree = jax.tree.flatten(saved.graph)
+    tape = saved.graph.tape
+    fixed, carried, _ = _parts(eqn, tape.arguments)
+    rows = [
+        leaf for leaf, changes in zip(leaves, saved.stacked, strict=True) if changes
+    ]
+    dcarry, dys = cts[: len(carried)], cts[len(carried) :]
+    dcarry = [
+        ct if tape.active[i] else None for i, ct in zip(carried, dcarry, strict=True)
+    ]
+    zeros = {i: jnp.zeros_like(saved.graph.values[i]) for i in fixed if tape.active[i]}
+    dfixed = [zeros.get(i) for i in fixed]
+
+    def step(state, given):
+        (dcarry, dfixed), (row, dys) = state, given
+        graph = tree.unflatten(_filled(leaves, saved.stacked, row))
+        grads = walk(graph, [*dcarry, *dys])
+        terms = [grads[i] for i in tape.arguments]
+        mine, dcarry, dxs = _parts(eqn, terms)
+        dfixed = jax.tree.map(jnp.add, dfixed, mine)
+        return (dcarry, dfixed), (dxs, grads.terms, grads.inner)
+
+    options = _options(eqn) | {"reverse": not eqn.params["reverse"]}
+    state, given = (dcarry, dfixed), (rows, dys)
+    (dcarry, dfixed), (dxs, terms, inner) = lax.scan(step, state, given, **options)
+    grads = Gradients(terms, inner, saved.graph.values, tape)
+    return [*dfixed, *dcarry, *dxs], grads
+
+
+def _parts(eqn, operands) -> tuple[list, list, list]:
+    """The operands of a scan: fixed ones, the first carry, arrays to go along."""
+    fixed, carried = private.scan_parts(eqn)
+    operands = list(operands)
+    stop = fixed + carried
+    return operands[:fixed], operands[fixed:stop], operands[stop:]
+
+
+def _options(eqn) -> dict[str, Any]:
+    return {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
+
+
+def _changes(leaf, outer: set[int]) -> bool:
+    """Whether a value of the body differs from step to step: it is made in the body."""
+    return isinstance(leaf, Tracer) and id(leaf) not in outer
+
+
+def _rows(leaves, stacked) -> list:
+    return [a for a, s in zip(leaves, stacked, strict=True) if s]
+
+
+def _filled(leaves, stacked, rows) -> list:
+    rows = iter(rows)
+    return [next(rows) if s else a for a, s in zip(leaves, stacked, strict=True)]
+
+
+def _carried(eqn, jaxpr, active, rules) -> list[bool]:
+    """Which operands of the body move; a carry does if it ever does."""
+    fixed, carry, xs = _parts(eqn, active)
+    while True:
+        outs = _reached(jaxpr, [*fixed, *carry, *xs], rules)
+        after = [a or b for a, b in zip(carry, outs, strict=False)]
+        if after == carry:
+            return [*fixed, *carry, *xs]
+        carry = after
+
+
+def _reached(jaxpr, active, rules) -> list[bool]:
+    """Which results of a jaxpr depend on an active operand; nothing is computed."""
+    moving = {v for v, moves in zip(jaxpr.invars, active, strict=True) if moves}
+
+    def moves(atom):
+        return not isinstance(atom, Literal) and atom in moving
+
+    for eqn in jaxpr.eqns:
+        ins = [moves(a) for a in eqn.invars]
+        if eqn.primitive in private.INLINED:
+            outs = _reached(private.opened(private.body(eqn))[0], ins, rules)
+        else:
+            outs = [any(ins) and rules.get(eqn.primitive) is not constant] * len(
+                eqn.outvars
+            )
+        floats = [jnp.issubdtype(v.aval.dtype, jnp.floating) for v in eqn.outvars]
+        moving |= {
+            v for v, a, f in zip(eqn.outvars, outs, floats, strict=True) if a and f
+        }
+    return [moves(a) for a in jaxpr.outvars]
+
+
+def _is_float(x) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+# ---- cond: one branch runs, the values of the others are zeros
+
+
+def cond_forward(eqn, operands, active, rules):
+    index, *operands = operands
+
+    def run(jaxpr):
+        def branch(*operands):
+            graph = evaluate(*private.opened(jaxpr), operands, active[1:], rules, eqn)
+            outs = [graph.values[i] for i in graph.tape.outputs]
+            return outs, replace(graph, values=list(map(_keepable, graph.values)))
+
+        return branch
+
+    outs, graphs = _switch(index, list(map(run, eqn.params["branches"])), operands)
+    return outs, (index, graphs)
+
+
+def cond_backward(eqn, saved, cts, active, rules):
+    index, graphs = saved
+
+    def run(k):
+        def branch(graphs, cts):
+            grads = walk(graphs[k], cts)
+            return [grads[i] for i in graphs[k].tape.arguments], grads
+
+        return branch
+
+    branches = [run(k) for k in range(len(graphs))]
+    terms, grads = _switch(index, branches, (graphs, cts))
+    return [None, *terms], grads
+
+
+def _keepable(value):
+    """Random keys cannot be zeros, and no gradient needs them."""
+    return None if jnp.issubdtype(value.dtype, jax.dtypes.prng_key) else value
+
+
+def _switch(index, branches, operands) -> tuple[Any, list]:
+    """Run one of several branches, each operands -> (common, its own).
+
+    Returns what they have in common, and for every branch its own result: zeros, of the
+    right shapes, for those that did not run.
+    """
+    own = [jax.eval_shape(branch, *operands)[1] for branch in branches]
+    blank = [[jnp.zeros(s.shape, s.dtype) for s in jax.tree.leaves(o)] for o in own]
+
+    def alone(k, branch):
+        def run(*operands):
+            common, mine = branch(*operands)
+            results = [*blank[:k], jax.tree.leaves(mine), *blank[k + 1 :]]
+            return common, results
+
+        return run
+
+    runs = [alone(k, branch) for k, branch in enumerate(branches)]
+    common, results = lax.switch(index, runs, *operands)
+    trees = map(jax.tree.structure, own)
+    return common, [t.unflatten(r) for t, r in zip(trees, results, strict=True)]
+
+
+# ---- while
+
+
+def while_forward(eqn, operands, active, rules):
+    return private.bind(eqn, operands), None
+
+
+def while_backward(eqn, saved, cts, active, rules):
+    raise NoRule(
+        f"the while loop at {private.where(eqn)} has no backward pass: how many steps "
+        "it takes, and so how much is to be kept, is not known before it runs. Use "
+        "jax.lax.scan, or jax.lax.fori_loop with bounds that are Python ints"
+    )
+
+
+LOOPS = {
+    "cond": Call(cond_forward, cond_backward),
+    "scan": Call(scan_forward, scan_backward),
+    "while": Call(while_forward, while_backward),
+}

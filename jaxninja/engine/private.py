@@ -1,0 +1,120 @@
+"""What the engine reads of JAX's inside, and the only file that does.
+
+An equation of a jaxpr is public; what the parameters of a call mean is not, and changes
+between versions. Tested with JAX 0.10 and 0.12.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import source_info_util
+from jax.extend.core import primitives
+
+Jaxpr = Any
+Equation = Any
+
+INLINED = (primitives.jit_p, primitives.closed_call_p)
+
+
+def opened(jaxpr: Jaxpr) -> tuple[Jaxpr, Sequence]:
+    """A jaxpr and its constants, which are one object or two by the version of JAX."""
+    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+
+
+def body(eqn: Equation) -> Jaxpr:
+    """The jaxpr that a call runs."""
+    return eqn.params["jaxpr" if "jaxpr" in eqn.params else "call_jaxpr"]
+
+
+def bind(eqn: Equation, operands: Sequence) -> list:
+    """The results of an equation on other operands, by JAX itself."""
+    with eqn.ctx.manager:
+        params = eqn.primitive.get_bind_params(eqn.params)
+        out = eqn.primitive.bind(*operands, **params)
+    return list(out) if eqn.primitive.multiple_results else [out]
+
+
+def called_name(eqn: Equation) -> str:
+    """The name of the function that a call runs; empty where it has none."""
+    inside = next(
+        (v for k, v in eqn.params.items() if k in ("jaxpr", "call_jaxpr")), None
+    )
+    debug = getattr(opened(inside)[0], "debug_info", None)
+    name = eqn.params.get("name") or getattr(debug, "func_name", "")
+    return "" if name.startswith("<") else name
+
+
+def scope(eqn: Equation) -> tuple[str, ...]:
+    """The names of the jax.named_scope blocks around an equation."""
+    return tuple(filter(None, str(eqn.source_info.name_stack).split("/")))
+
+
+def where(eqn: Equation) -> str:
+    """File and line of the user's code that the equation comes from."""
+    return source_info_util.summarize(eqn.source_info)
+
+
+def scan_parts(eqn: Equation) -> tuple[int, int]:
+    """How many operands of a scan are fixed, and how many are carried.
+
+    A scanned array has one axis more outside of the body than inside.
+    """
+    jaxpr, _ = opened(eqn.params["jaxpr"])
+
+    def same_rank(outer, inner):
+        return len(outer.aval.shape) == len(inner.aval.shape)
+
+    carried = sum(map(same_rank, eqn.outvars, jaxpr.outvars))
+    return sum(map(same_rank, eqn.invars, jaxpr.invars)) - carried, carried
+
+
+def jvp_of(eqn: Equation, operands: Sequence, active: Sequence[bool]) -> tuple:
+    """The rule of a custom_jvp function, as a jaxpr to run.
+
+    Returns:
+        jaxpr, consts, its operands (the primals, and a zero for every tangent), which
+        of these are tangents of active operands, and for each output of the function
+        whether the rule gives its tangent. The jaxpr returns the outputs, then these
+        tangents.
+    """
+    start = eqn.params["num_consts"]
+    primals, moves = list(operands[start:]), list(active[start:])
+    given = moves if eqn.params["symbolic_zeros"] else [True] * len(moves)
+    absent = [not g for g in given]
+    jaxpr, consts, zero = eqn.params["jvp_jaxpr_fun"].call_wrapped(*absent)
+    tangents = [_zero_tangent(p) for p, g in zip(primals, given, strict=True) if g]
+    moving = [m for m, g in zip(moves, given, strict=True) if g]
+    flags = [False] * len(primals) + moving
+    return jaxpr, consts, primals + tangents, flags, [not z for z in zero]
+
+
+def _zero_tangent(x) -> Any:
+    if jax.numpy.issubdtype(x.dtype, jax.numpy.inexact):
+        return jax.numpy.zeros_like(x)
+    return np.zeros(x.shape, jax.dtypes.float0)
+
+
+def forward_of(eqn: Equation, operands: Sequence, active: Sequence[bool]) -> tuple:
+    """Run the fwd of a custom_vjp function: its outputs, and its residuals."""
+    _, fwd, _ = _functions(eqn)
+    pairs = [x for pair in zip(operands, active, strict=True) for x in pair]
+    results = list(fwd.call_wrapped(*pairs))
+    _, residuals, forwarded = eqn.params["out_trees"]()
+    count = residuals.num_leaves - sum(f is not None for f in forwarded)
+    kept, outs = iter(results[:count]), results[count:]
+    return outs, [next(kept) if f is None else operands[f] for f in forwarded]
+
+
+def backward_of(eqn: Equation, residuals: Sequence, cotangents: Sequence) -> list:
+    """Run the bwd of a custom_vjp function; None for an argument without a gradient."""
+    _, _, bwd = _functions(eqn)
+    result = bwd.call_wrapped(*residuals, *cotangents)
+    if isinstance(result, tuple) and isinstance(result[0], list):
+        result = result[0]  # newer JAX returns what bwd logs, too
+    return [ct if isinstance(ct, jax.Array | np.ndarray) else None for ct in result]
+
+
+def _functions(eqn):
+    return eqn.primitive.get_bind_params(eqn.params)["subfuns"]

@@ -1,0 +1,180 @@
+"""The route of a file: the learner's own `backward` becomes the gradient.
+
+    def backward(Xb, Yb, n, ..., h, logits):    # any arrays of the forward, by name
+        ...
+        return dC, dW1, db1, dW2, db2, dbngain, dbnbias
+
+It is called with the arrays of `atomic.forward` that its parameters name. `proof` shows
+that no automatic differentiation took part: all that autodiff makes carries `jvp` or
+`transpose` in the name stack of its equations, and no equation here does.
+"""
+
+import hashlib
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxninja.models import atomic
+from jaxninja.models.mlp import MLP, init
+
+FUNCTION = "backward"
+# "jvp(h)" and "transpose(jvp(h))" are autodiff's; "jit(transpose)" is jnp.transpose
+_AUTODIFF = re.compile(r"(?:^|[/(])(?:jvp|transpose)\(")
+_HIDING = {"pure_callback", "io_callback", "python_callback"}
+
+
+class RouteError(ValueError):
+    """A file that cannot be a route; the message says where and why."""
+
+
+def is_file(route: str) -> bool:
+    return route.endswith(".py")
+
+
+def text(route: str) -> str:
+    """The file's text.
+
+    Raises:
+        RouteError: it cannot be read.
+    """
+    try:
+        return Path(route).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RouteError(f"route {route!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RouteError(f"route {route!r} is not a text file in UTF-8") from None
+
+
+def version(route: str) -> str:
+    """What tells two texts of the file apart; empty for a route that is no file."""
+    return hashlib.sha256(text(route).encode()).hexdigest() if is_file(route) else ""
+
+
+def value_and_grad(route: str, model: MLP) -> Callable[..., Any]:
+    """Loss, batch statistics and the learner's gradients, as `routes.value_and_grad`.
+
+    Raises:
+        RouteError: no such function, parameters that the forward does not have, other
+            constants than the lecture's; when called: it raised, or returned no seven
+            gradients of the right shapes.
+    """
+    if (model.eps, model.ddof) != (atomic.EPS, 1):
+        raise RouteError(
+            f"route {route!r} is for the lecture's batchnorm, eps {atomic.EPS:g} and "
+            f"ddof 1; the configuration has eps {model.eps:g} and ddof {model.ddof}"
+        )
+    backward, wanted = load(route)
+
+    def value_and_learners_grad(params, ids, labels):
+        values = atomic.forward(params, ids, labels)
+        known = {**values, **params, "Xb": ids, "Yb": labels, "n": len(ids)}
+        with_names = {name: known[name] for name in wanted}
+        with jax.named_scope(FUNCTION):
+            grads = _called(route, backward, with_names)
+        statistics = {"mean": values["bnmeani"][0], "var": values["bnvar"][0]}
+        return (values["loss"], statistics), _by_name(route, grads, params)
+
+    return value_and_learners_grad
+
+
+def load(route: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """The function, and the names of the arrays that it asks for.
+
+    Raises:
+        RouteError: the file does not run, or has no `backward` with known parameters.
+    """
+    scope: dict[str, Any] = {"__name__": "route"}
+    written = text(route)
+    try:
+        exec(compile(written, route, "exec"), scope)
+    except SyntaxError as error:
+        raise RouteError(f"{route}:{error.lineno}: {error.msg}") from None
+    except Exception as error:
+        raise _told(route, error) from None
+    backward = scope.get(FUNCTION)
+    if not callable(backward):
+        raise RouteError(f"{route} has no function {FUNCTION!r}")
+    wanted = tuple(inspect.signature(backward).parameters)
+    known = {"Xb", "Yb", "n", *atomic.PARAMETERS, *atomic.STEPS}
+    if unknown := [name for name in wanted if name not in known]:
+        raise RouteError(
+            f"{route}: {FUNCTION} asks for {', '.join(unknown)}, which the forward "
+            "pass does not have; it can have Xb, Yb, n, the parameters and the steps"
+        )
+    return backward, wanted
+
+
+def _called(route: str, backward: Callable, arrays: dict) -> Any:
+    try:
+        return backward(**arrays)
+    except Exception as error:
+        raise _told(route, error) from None
+
+
+def _told(route: str, error: Exception) -> RouteError:
+    """What the file raised, with its line, in a sentence."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == route]
+    place = f"{route}:{lines[-1]}" if lines else route
+    first = (str(error).splitlines() or ["no message"])[0]
+    return RouteError(f"{place}: {type(error).__name__}: {first}")
+
+
+def _by_name(route: str, grads: Any, params: dict) -> dict[str, jax.Array]:
+    names = atomic.PARAMETERS
+    expected = f"{route}: {FUNCTION} should return {', '.join(f'd{k}' for k in names)}"
+    if not isinstance(grads, tuple | list) or len(grads) != len(names):
+        kind = type(grads).__name__
+        size = f" of {len(grads)}" if isinstance(grads, tuple | list) else ""
+        raise RouteError(f"{expected}; it returned a {kind}{size}")
+    found = {}
+    for name, grad in zip(names, grads, strict=True):
+        shape = params[name].shape
+        if grad is None or jnp.shape(grad) != shape:
+            given = "None" if grad is None else f"of shape {jnp.shape(grad)}"
+            raise RouteError(f"{expected}; d{name} is {given}, expected {shape}")
+        found[name] = jnp.asarray(grad, params[name].dtype)
+    return found
+
+
+def proof(route: str, model: MLP, batch_size: int) -> str:
+    """A sentence that says that the gradients were made without autodiff.
+
+    Raises:
+        RouteError: they were not, or it cannot be seen: a callback hides what runs.
+    """
+    params = jax.eval_shape(lambda: init(jax.random.key(0), model))
+    ids = jax.ShapeDtypeStruct((batch_size, model.context), jnp.int32)
+    labels = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+    traced = jax.make_jaxpr(value_and_grad(route, model))(params, ids, labels)
+    pairs = list(equations(traced.jaxpr))
+    for eqn, stack in pairs:
+        if _AUTODIFF.search(stack):
+            raise RouteError(
+                f"{route}: {FUNCTION} uses automatic differentiation (an equation "
+                f"{eqn.primitive.name!r} of {stack.strip('/')}): derive it by hand"
+            )
+        if eqn.primitive.name in _HIDING:
+            raise RouteError(f"{route}: {FUNCTION} hides what it does in a callback")
+    mine = sum(f"/{FUNCTION}" in f"/{stack}" for _, stack in pairs)
+    return f"none of the {mine} equations of {FUNCTION} was made by autodiff"
+
+
+def equations(jaxpr: Any, stack: str = "") -> Iterator[tuple[Any, str]]:
+    """All equations, those of inner jaxprs too, with their full name stacks."""
+    for eqn in jaxpr.eqns:
+        full = f"{stack}/{eqn.source_info.name_stack}"
+        yield eqn, full
+        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
+            if _is_jaxpr(value):
+                yield from equations(getattr(value, "jaxpr", value), full)
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")

@@ -1,0 +1,111 @@
+"""Which edits of a backward pass are mutants: they run, and change a gradient."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxninja.check.leaves import cast, cotangent, float_leaves
+from jaxninja.check.programs import gradient_leaves
+from jaxninja.check.subject import Subject
+from jaxninja.mutate.edits import Change, changes, with_edits
+
+MARGIN = 1e-6  # of the largest entry of a gradient; less is called equivalent
+
+
+class Mutant(NamedTuple):
+    """A backward pass with one mistake.
+
+    Attributes:
+        number: in the list of all edits of this backward pass, equivalent ones too.
+        change: what was done.
+        bwd: the wrong backward pass, called like the right one.
+    """
+
+    number: int
+    change: Change
+    bwd: Any
+
+    def __str__(self) -> str:
+        lines = sorted(self.change.edit.lines)
+        at = f" (line {', '.join(map(str, lines))})" if lines else ""
+        edit = self.change.edit
+        place = " ".join(str(part) for part in edit.site[:2])
+        several = edit.place == "equation" and isinstance(edit.change, partial)
+        which = f" {edit.site[2] + 1}" if several else ""  # of the operands
+        return f"{edit.operator}{which} at {place}{at}"
+
+
+class Traced(NamedTuple):
+    """A backward pass at float64 arguments, and all edits of it."""
+
+    args: tuple
+    residuals: Any
+    dy: Any
+    changes: list[Change]
+
+
+def traced(subject: Subject, args: tuple, seed: int = 0) -> Traced:
+    """Residuals, a random cotangent, and the edits that they allow."""
+    with jax.enable_x64(True):
+        args = cast(args, "float64")
+        y, residuals = jax.jit(lambda a: subject.fwd(a))(args)
+        dy = cotangent(y, _cotangents(y, seed))
+        found = changes(subject.bwd_function, subject.static, residuals, dy)
+        return Traced(args, residuals, dy, list(found))
+
+
+def mutants(subject: Subject, args: tuple, seed: int = 0) -> Iterator[Mutant]:
+    """First-order mutants of the subject's backward pass, told at these arguments.
+
+    An edit is one if, in float64 and under a random cotangent, a gradient is off by
+    more than MARGIN of its largest entry; what raises or returns other shapes is none.
+    """
+    at = traced(subject, args, seed)
+    bwd = subject.bwd_function
+    with jax.enable_x64(True):
+        truth = _gradients(subject, bwd, at)
+    for number, change in enumerate(at.changes):
+        wrong = with_edits(bwd, (change.edit,))
+        if change.order == 1 and _differs(subject, wrong, at, truth):
+            yield Mutant(number, change, wrong)
+
+
+def spread(found: list[Mutant], count: int) -> list[Mutant]:
+    """`count` of them in which the operators take turns; all if count is 0."""
+    turns: dict[str, list[Mutant]] = {}
+    for mutant in found:
+        turns.setdefault(mutant.change.edit.operator, []).append(mutant)
+    longest = max(map(len, turns.values()), default=0)
+    order = [
+        m for i in range(longest) for group in turns.values() for m in group[i : i + 1]
+    ]
+    return order[: count or None]
+
+
+def _cotangents(y, seed: int) -> list:
+    rng = np.random.default_rng([seed, 0xD1])
+    return [rng.normal(0.1, 1.0, a.shape).astype(a.dtype) for a in float_leaves(y)]
+
+
+def _gradients(subject: Subject, bwd, at: Traced) -> list[np.ndarray]:
+    run = jax.jit(lambda res, dy: bwd(*subject.static, res, dy))
+    return [np.asarray(g) for g in gradient_leaves(run(at.residuals, at.dy), at.args)]
+
+
+def _differs(subject: Subject, wrong, at: Traced, truth) -> bool:
+    try:
+        with jax.enable_x64(True):
+            mine = _gradients(subject, wrong, at)
+    except Exception:  # whatever a wrong backward pass raises: it tells of itself
+        return False
+    return any(map(_apart, mine, truth))
+
+
+def _apart(mine: np.ndarray, truth: np.ndarray) -> bool:
+    if mine.shape != truth.shape:
+        return False  # JAX refuses it
+    scale = float(np.abs(truth).max(initial=0.0)) or 1.0
+    return not float(np.abs(mine - truth).max(initial=0.0)) <= MARGIN * scale

@@ -1,0 +1,10 @@
+"""A run, or several beside each other, as one HTML file that needs nothing else.
+
+`gather` reads what is there, `verdicts` judges, `figures` draws, `page` writes it.
+"""
+
+from jaxninja.report.gather import Gathered, gather
+from jaxninja.report.page import page
+from jaxninja.report.verdicts import Finding, findings
+
+__all__ = ["Finding", "Gathered", "findings", "gather", "page"]

@@ -1,0 +1,83 @@
+"""The figures of a run, with what they mean, for the report."""
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja import diagnostics, plots, steps
+from jaxninja.models import networks
+from jaxninja.report.gather import Gathered
+from jaxninja.run import Run
+
+
+class Picture(NamedTuple):
+    """A figure of the report."""
+
+    topic: str  # of the findings that belong to it
+    alt: str  # what it shows, for whoever cannot see it
+    png: str  # base64
+
+
+def pictures(found: Gathered) -> Iterator[Picture]:
+    """What can be drawn from what is there; a figure that fails says so in problems."""
+    for topic, alt, draw in _drawings(found):
+        try:
+            png = base64.b64encode(plots.png(draw())).decode()
+        except Exception as error:  # a broken record must not cost the other figures
+            found.problems.append(f"no figure of {alt}: {error!r}")
+        else:
+            yield Picture(topic, alt, png)
+
+
+def _drawings(found: Gathered) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    if found.metrics:
+        one = {found.name: found.metrics}
+        yield "loss", "the training loss", lambda: plots.losses_of_runs(one)
+    if found.diagnostics:
+        yield from _of_diagnostics(found.diagnostics, found.config.get("clip"))
+    if found.run is not None:
+        yield from _of_network(found.run)
+
+
+def _of_diagnostics(lines: list[dict], clip: float | None) -> Iterator[tuple]:
+    last = lines[-1]
+    if lines[0]["step"] == 0 and len(lines) > 1:
+        at_start = "the activations before the first step"
+        yield "start", at_start, lambda: plots.activations(lines[0])
+    yield "activations", "the activations", lambda: plots.activations(last)
+    yield "gradients", "the gradients by layer", lambda: plots.gradients(last)
+    weights = "the gradients of the weights"
+    yield "gradients", weights, lambda: plots.weight_gradients(last)
+    yield "updates", "the update:data ratios", lambda: plots.update_ratios(lines)
+    norms = "the norm of the gradient"
+    yield "clipping", norms, lambda: plots.gradient_norms(lines, clip)
+    if last["batchnorm"]:
+        gaps = "running against calibrated statistics"
+        yield "batchnorm", gaps, lambda: plots.batchnorm_gaps(lines)
+
+
+def _of_network(run: Run) -> Iterator[tuple]:
+    shown = [run.vocabulary.show([i]) for i in range(len(run.vocabulary))]
+    named, dlogits = forces(run)
+    for name, kind in networks.of(run.model).activations(run.model).items():
+        flat = np.asarray(diagnostics.flat(named[name], kind, diagnostics.DEAD))
+        what = f"where the units of {name} are flat"
+        yield "activations", what, lambda f=flat, n=name: plots.dead_units(f, n)
+    alt = "the gradient of the logits"
+    yield "forces", alt, lambda: plots.dlogits(np.asarray(dlogits), shown)
+    C = np.asarray(run.params["C"])
+    yield "embedding", "the embedding", lambda: plots.embedding(C, shown)
+
+
+def forces(run: Run) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Intermediates of the next batch, and dlogits: what pushes and pulls each."""
+    x, y = map(jnp.asarray, run.dataset.train)
+    ids, labels = steps.batch(run.config, x, y, run.step)
+    named = networks.intermediates(run.params, ids, labels, run.model)
+    probabilities = jax.nn.softmax(named["logits"])
+    onehot = jax.nn.one_hot(labels, probabilities.shape[-1])
+    return named, (probabilities - onehot) / len(labels)

@@ -1,0 +1,227 @@
+"""Is it healthy, and what is to be done? Sentences made from a run's numbers.
+
+The bounds are rules of thumb, most of them the lecture's; a finding states its number,
+so that a reader can disagree.
+"""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from jaxninja.report.gather import Gathered
+
+GOOD, WATCH, ACT = "good", "watch", "act"
+
+
+class Finding(NamedTuple):
+    """One sentence about a run: where it belongs, how grave, and what to do."""
+
+    topic: str  # start, loss, activations, gradients, updates, batchnorm, clipping
+    level: str  # good, watch or act
+    text: str
+    todo: str = ""
+
+
+def findings(found: Gathered) -> list[Finding]:
+    """All that can be said from what a run has recorded, by topic."""
+    said = list(_ending(found))
+    if found.result is not None:
+        said += _losses(found)
+    said += _dead(found)
+    if found.diagnostics:
+        lines = found.diagnostics
+        for judge in (
+            _start,
+            _activations,
+            _gradients,
+            _updates,
+            _batchnorm,
+            _clipping,
+        ):
+            said += judge(found, lines)
+    return said
+
+
+def _ending(found: Gathered) -> Iterator[Finding]:
+    if found.failure is not None:
+        text = f"The run could not go on: {found.failure}"
+        todo = "A smaller --lr or --clip 1; look below for the layer that grew first."
+        yield Finding("loss", ACT, text, todo)
+
+
+def _losses(found: Gathered) -> Iterator[Finding]:
+    assert found.result is not None
+    train, val = (found.result.get(f"{part}_loss") for part in ("train", "val"))
+    if train is None or val is None or not math.isfinite(train + val):
+        return
+    uniform = math.log(len(found.vocabulary))
+    if train > 0.97 * uniform:
+        text = f"Train loss {train:.3f} is that of guessing, log V = {uniform:.3f}."
+        yield Finding("loss", ACT, text, "Look at the gradients and updates below.")
+    gap = val - train
+    text = f"Val loss {val:.4f} is {gap:+.4f} against train {train:.4f}"
+    if gap > 0.1:
+        todo = "More data, a smaller network, or --optimizer adamw with weight decay."
+        yield Finding("loss", WATCH, f"{text}: the network overfits.", todo)
+    else:
+        yield Finding("loss", GOOD, f"{text}: it has hardly learned train by heart.")
+
+
+def _start(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+    first, uniform = lines[0], math.log(len(found.vocabulary))
+    if first["step"] != 0 or first["loss"] is None:
+        return
+    text = f"The loss starts at {first['loss']:.2f}; log V is {uniform:.2f}"
+    if first["loss"] > 1.5 * uniform:
+        todo = "Shrink the output layer's weights (--init kaiming), zero its bias."
+        yield Finding("start", ACT, f"{text}: confidently wrong.", todo)
+    else:
+        yield Finding("start", GOOD, f"{text}: no confidence without a reason.")
+
+
+def _activations(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+    kind = found.config.get("activation", "tanh")
+    for name, stats in lines[-1]["activations"].items():
+        if name != "logits":
+            yield from _layer(name, stats, kind)
+
+
+def _dead(found: Gathered) -> Iterator[Finding]:
+    for name, (dead, units) in found.dead.items():
+        text = f"{name}: {dead} of {units} units are dead for all training examples"
+        if dead:
+            todo = "They never learn again: a smaller --lr, or --batchnorm hidden."
+            level = ACT if dead > 0.1 * units else WATCH
+            yield Finding("activations", level, f"{text}.", todo)
+        else:
+            yield Finding("activations", GOOD, f"{text}.")
+
+
+def _layer(name: str, stats: dict[str, Any], kind: str) -> Iterator[Finding]:
+    bad = stats["histogram"]["nonfinite"]
+    if bad:
+        text = f"{name}: {bad:.0f} values are NaN or infinite."
+        todo = "A smaller --lr, --clip 1, or an --init of smaller weights."
+        yield Finding("activations", ACT, text, todo)
+        return
+    share, dead, constant = stats["saturated"], stats["dead"], stats["constant"]
+    if constant == 1:
+        text = (
+            f"{name}: every unit has one value for all examples: nothing gets through."
+        )
+        yield Finding(
+            "activations", ACT, text, "Smaller weights at the start, or --lr."
+        )
+    elif dead:
+        text = f"{name}: {dead:.1%} of the units are flat for the whole batch (dead)."
+        todo = "A smaller --lr, --batchnorm hidden, or another --activation."
+        yield Finding("activations", ACT if dead > 0.1 else WATCH, text, todo)
+    low, high, word = _bounds(kind)
+    text = f"{name}: {share:.1%} of the values {word}"
+    if share > high:
+        todo = "A smaller --gain, --init kaiming, or --batchnorm hidden."
+        yield Finding(
+            "activations", ACT, f"{text}: little gradient gets through.", todo
+        )
+    elif share > low:
+        yield Finding("activations", WATCH, f"{text}.", "A somewhat smaller --gain.")
+    elif stats["std"] < 0.05 * (0.25 if kind == "sigmoid" else 1):
+        text = f"{name}: std {stats['std']:.2g}, the signal dies out."
+        yield Finding(
+            "activations", ACT, text, "A larger --gain, or --batchnorm hidden."
+        )
+    else:
+        yield Finding("activations", GOOD, f"{text}, std {stats['std']:.2f}.")
+
+
+def _bounds(kind: str) -> tuple[float, float, str]:
+    """Up to what share of flat values all is well, from what share not; their name."""
+    if kind == "relu":
+        return 0.8, 0.95, "are off"
+    if kind.startswith("gelu"):
+        return 0.6, 0.9, "are off"
+    return 0.1, 0.25, "are saturated"
+
+
+def _gradients(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+    last = lines[-1]
+    names = [name for name in last["activations"] if name != "logits"]
+    stds = [last["gradients"][name]["std"] for name in names]
+    if any(std is None for std in stds):
+        text = "Some gradients are NaN or infinite."
+        yield Finding("gradients", ACT, text, "A smaller --lr, or --clip 1.")
+        return
+    if min(stds) == 0:
+        text = "The gradient of a layer is exactly zero: nothing before it learns."
+        yield Finding("gradients", ACT, text, "Dead or saturated units: see above.")
+        return
+    ratio = stds[0] / stds[-1]
+    text = f"The gradient's std is {stds[-1]:.2g} in the last hidden layer"
+    if len(stds) > 1:
+        text += f" and {ratio:.2g} times that in the first"
+    if ratio > 10:
+        todo = "It explodes backwards: a smaller --gain, or --batchnorm hidden."
+    elif ratio < 0.1:
+        todo = "It vanishes backwards: a larger --gain, or --batchnorm hidden."
+    else:
+        yield Finding("gradients", GOOD, f"{text}: the layers learn alike.")
+        return
+    yield Finding("gradients", ACT, f"{text}.", todo)
+
+
+def _updates(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+    """By the median over the time before the learning rate drops."""
+    drop = found.config.get("lr_drop_at", math.inf)
+    early = [line for line in lines if line["step"] < max(drop, 1)] or lines
+    for name in (n for n in lines[-1]["parameters"] if n[0] == "W"):
+        values = [line["parameters"][name]["update_data"] for line in early]
+        values = [value for value in values if value is not None]
+        if not values:
+            text = f"{name} does not move at all, or its updates are not finite."
+            yield Finding("updates", ACT, text, "Look at the gradients.")
+            continue
+        middle = statistics.median(values)
+        text = f"{name}: update:data is 10^{middle:.1f} in the median"
+        if middle > -1.5:
+            yield Finding("updates", ACT, f"{text}, too fast.", "A smaller --lr.")
+        elif middle > -2.3:
+            yield Finding("updates", WATCH, f"{text}, fast.", "Perhaps a smaller --lr.")
+        elif middle < -4:
+            yield Finding("updates", WATCH, f"{text}, slow.", "A larger --lr.")
+        else:
+            yield Finding("updates", GOOD, f"{text}, near 10^-3.")
+
+
+def _batchnorm(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+    for layer, gap in lines[-1]["batchnorm"].items():
+        if gap["mean"] is None or gap["std"] is None:
+            text = f"Layer {layer}: the running statistics are not finite."
+            yield Finding("batchnorm", ACT, text, "Look at the activations.")
+            continue
+        text = (
+            f"Layer {layer}: running means are {gap['mean']:.1%} of a std off, running "
+            f"deviations {gap['std']:.1%}"
+        )
+        if max(gap.values()) > 0.25:
+            todo = (
+                "Evaluate with --bn calibrated, or train with a larger --bn-momentum."
+            )
+            yield Finding("batchnorm", WATCH, f"{text}: they lag.", todo)
+        else:
+            yield Finding("batchnorm", GOOD, f"{text}: they have converged.")
+
+
+def _clipping(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+    share = lines[-1]["clipped"]
+    norms = [line["grad_norm"] for line in lines if line["grad_norm"] is not None]
+    if share is not None:
+        text = f"Clipping acted at {share:.1%} of the steps"
+        if share > 0.5:
+            todo = "The limit acts as a learning rate: raise --clip, or lower --lr."
+            yield Finding("clipping", WATCH, f"{text}.", todo)
+        else:
+            yield Finding("clipping", GOOD, f"{text}: it cuts off what sticks out.")
+    elif norms and max(norms) > 10 * statistics.median(norms):
+        text = f"The gradient's norm reached {max(norms):.3g}, ten times its median."
+        yield Finding("clipping", WATCH, text, "--clip at a few times the median.")

@@ -1,0 +1,13 @@
+"""The workbook: exercises 1 to 4 of "Becoming a Backprop Ninja", with honest checks.
+
+On the command line `jaxninja exercise`; in a notebook
+
+    from jaxninja import workbook
+
+    workbook.check(1, backward)     # the report, with pictures
+    workbook.hint("1.counts")       # one more hint each time
+"""
+
+from jaxninja.workbook.notebook import check, cost, hint, lecture_sample, save
+
+__all__ = ["check", "cost", "hint", "lecture_sample", "save"]

@@ -1,0 +1,88 @@
+"""The four exercises: which gradients each asks for, and from what."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from jaxninja.workbook.graph import BACKWARD, PARAMETERS, STEPS
+
+SOLUTIONS = Path(__file__).parent / "solutions"
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Attributes:
+        number: 1 to 4.
+        title: a few words.
+        names: of the gradients that it asks for, in backward order.
+        returns: of those, what `backward` returns, in that order.
+        given: of the gradients that it is handed.
+        probes: where random upstream gradients are put in, beside the loss's own.
+        least: arrays of the forward pass, by name, that suffice.
+    """
+
+    number: int
+    title: str
+    names: tuple[str, ...]
+    returns: tuple[str, ...]
+    probes: tuple[str, ...]
+    least: tuple[str, ...]
+    given: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        return f"exercise{self.number}.py"
+
+    @cached_property
+    def solution(self) -> str:
+        """The text of the worked solution."""
+        return (SOLUTIONS / self.file).read_text(encoding="utf-8")
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """The variables of the gradients asked for: d<name>."""
+        return tuple(f"d{name}" for name in self.names)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """What `backward` may ask for."""
+        handed = tuple(f"d{name}" for name in self.given)
+        return ("Xb", "Yb", "n", *PARAMETERS, *STEPS, *handed)
+
+
+# Exercise 4 leaves out what exercises 2 and 3 have in one expression each.
+_INSIDE = (*BACKWARD[: BACKWARD.index("logits")], *BACKWARD[14:20])
+_WHOLE = tuple(k for k in BACKWARD if k not in _INSIDE)
+
+EXERCISES = {
+    1: Exercise(
+        1,
+        "the atomic graph",
+        BACKWARD,
+        PARAMETERS,
+        ("probs", "counts", "norm_logits", "logits", "hpreact", "bndiff", "hprebn"),
+        ("embcat", "bnvar_inv", "bnraw", "h", "probs"),
+    ),
+    2: Exercise(
+        2, "cross entropy in one expression", ("logits",), ("logits",), (), ("logits",)
+    ),
+    3: Exercise(
+        3,
+        "batch normalisation in one expression",
+        ("hprebn",),
+        ("hprebn",),
+        ("hpreact",),
+        ("bnvar_inv", "bnraw"),
+        ("hpreact",),
+    ),
+    4: Exercise(
+        4,
+        "putting it all together",
+        _WHOLE,
+        PARAMETERS,
+        ("logits", "hpreact", "hprebn"),
+        ("embcat", "bnvar_inv", "bnraw", "h", "logits"),
+    ),
+}

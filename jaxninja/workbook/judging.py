@@ -1,0 +1,135 @@
+"""One gradient on all samples, given true gradients and in the learner's own chain."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.compare import RELATIVE
+from jaxninja.check.errors import UserCodeError
+from jaxninja.check.steps import INHERITED, OK, WRONG, Step, judge_step
+from jaxninja.workbook import diagnosis, samples
+from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.samples import Sample
+
+
+@dataclass
+class Chain:
+    """One sample and the learner's own gradients on it, as far as they have come."""
+
+    sample: Sample
+    mine: dict[str, Any]
+    narrow: bool = False  # a gradient before was computed in float32, in float64's run
+
+
+@dataclass
+class Judged:
+    """What one gradient came out as: on the sample where it is wrong, and on the first.
+
+    `float64` is the largest relative error there; `first` the result on the lecture's
+    sizes in float32.
+    """
+
+    step: Step
+    sample: Sample
+    result: Any = None
+    chained: Any = None
+    note: str = ""
+    float64: float | None = None
+    first: Any = None
+
+
+def chains(exercise: Exercise) -> list[Chain]:
+    """The lecture's sizes in float32; a batch of two, ties and probes, in float64."""
+    with jax.enable_x64(False):
+        first = samples.sample(samples.LECTURE, "float32")
+    with jax.enable_x64(True):
+        rest = [samples.sample(s) for s in (samples.PAIR, samples.TIED)]
+        probed = [
+            samples.sample(samples.TIED, "float64", probe) for probe in exercise.probes
+        ]
+    return [_chain(exercise, sample) for sample in (first, *rest, *probed)]
+
+
+def _chain(exercise: Exercise, sample: Sample) -> Chain:
+    """What is given, and at a probe the gradient that is put in."""
+    given = {k: sample.truth[k] for k in exercise.given if k in sample.truth}
+    return Chain(sample, given)
+
+
+def judge(
+    exercise: Exercise, name: str, piece, chains: list[Chain], measure: bool = True
+) -> Judged:
+    """The first sample on which the gradient is wrong, else the lecture's.
+
+    Wrong in float32, it is looked at in float64 as well, to `measure` the error there.
+    """
+    found, errors, note = None, [], ""
+    for chain in chains:
+        sample = chain.sample
+        if name not in sample.truth or name == sample.probe:
+            _pass_on(chain, name)
+            continue
+        with jax.enable_x64(sample.dtype == "float64"):
+            judged = on(exercise, name, piece, chain)
+        note = note or judged.note
+        if sample.dtype == "float64":
+            errors.append(judged.step.maxdiff / sample.scale(name))
+        if sample.probe != "loss":  # given true gradients only: ties have two truths
+            chain.mine[name] = sample.truth[name]
+        if found is None or found.step.verdict == OK != judged.step.verdict:
+            first = judged if found is None else found
+            found = replace(judged, first=first.result if found else judged.result)
+        if found.step.verdict != OK and (errors or found.result is None or not measure):
+            break
+    assert found is not None
+    return replace(found, float64=max(errors, default=None), note=note)
+
+
+def _pass_on(chain: Chain, name: str) -> None:
+    """Below a probe, or at it: the gradient is what it is, and not the learner's."""
+    chain.mine[name] = chain.sample.gradients[name]
+
+
+def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
+    """One gradient on one sample, given true gradients and in the learner's chain."""
+    sample, results = chain.sample, []
+
+    def recorded(values, grads):
+        results.append(_as_array(name, piece(values, grads)))
+        return results[-1]
+
+    true = diagnosis.upstream(exercise, name, sample)
+    expected, scale = sample.truth[name], sample.scale(name)
+
+    def compared(expected, rtol=None):
+        results.clear()
+        return judge_step(
+            name, recorded, sample.values, true, chain.mine, expected, rtol, scale
+        )
+
+    step, note = compared(expected), ""
+    if step.verdict == WRONG and name in sample.ties:
+        step = compared(sample.ties[name])
+    if step.verdict == WRONG and sample.dtype == "float64" and _is_float32(results):
+        step, note = compared(expected, RELATIVE["float32"]), "float32 by its own dtype"
+        chain.narrow = True
+    if step.verdict == INHERITED and chain.narrow:
+        step = compared(expected, RELATIVE["float32"])
+    given, chained = results if len(results) == 2 else (None, None)
+    return Judged(step, sample, given, chained, note)
+
+
+def _as_array(name: str, result):
+    """None passes, and is told as what it is; a string or a ragged list is refused."""
+    try:
+        np.asarray(0.0 if result is None else result).astype(float)
+    except (TypeError, ValueError):
+        what = f"d{name} is of type {type(result).__name__}, expected an array"
+        raise UserCodeError("E-RAISE", what, None) from None
+    return result
+
+
+def _is_float32(results: list) -> bool:
+    return bool(results) and str(getattr(results[0], "dtype", "")) == "float32"

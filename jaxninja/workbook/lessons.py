@@ -1,0 +1,132 @@
+"""Exercises and hints, made from the worked solutions."""
+
+import difflib
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxninja.workbook import source
+from jaxninja.workbook.exercises import EXERCISES, Exercise
+from jaxninja.workbook.graph import NODE, uses
+
+RUNGS = ("shape", "rule", "formula", "one line", "solution")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the solution says about one gradient.
+
+    Attributes:
+        name: of the array.
+        rule, formula, why: the comment above it.
+        code: its lines.
+        first, last: line numbers of comment and code, from 1.
+    """
+
+    name: str
+    rule: str
+    formula: str
+    why: str
+    code: tuple[str, ...]
+    first: int
+    last: int
+
+
+def lessons(exercise: Exercise) -> dict[str, Lesson]:
+    """The lessons of an exercise, by name."""
+    solution = source.read(exercise.solution, exercise.file)
+    return {name: _lesson(exercise, solution, name) for name in exercise.names}
+
+
+def _lesson(exercise: Exercise, solution: source.Source, name: str) -> Lesson:
+    lines = exercise.solution.splitlines()
+    nodes = [s.node for s in solution.assigning(f"d{name}")]
+    first, last = nodes[0].lineno, nodes[-1].end_lineno or nodes[-1].lineno
+    top = first
+    while lines[top - 2].startswith("    #"):
+        top -= 1
+    comment = " ".join(line.strip(" #") for line in lines[top - 1 : first - 1])
+    parts = dict(
+        re.findall(r"(rule|formula|why): (.*?)(?= (?:formula|why): |$)", comment)
+    )
+    code = (
+        line.strip().removesuffix("# noqa: E501").rstrip()
+        for line in lines[first - 1 : last]
+    )
+    return Lesson(name, **parts, code=tuple(code), first=top, last=last)
+
+
+def template(exercise: Exercise) -> str:
+    """The solution with gaps: what is asked as comments, `None` for what to do."""
+    lines = exercise.solution.splitlines()
+    for lesson in reversed(lessons(exercise).values()):
+        gap = [f"    # {text}" for text in _task(exercise, lesson.name)]
+        gap.append(f"    d{lesson.name} = None")
+        lines[lesson.first - 1 : lesson.last] = gap
+    return "\n".join(lines) + "\n"
+
+
+def _task(exercise: Exercise, name: str) -> Iterator[str]:
+    """The steps that read an array, its shape, and when the lecture is there."""
+    atomic = [node for node in uses(name) if node.name in (*exercise.names, "loss")]
+    short = len(atomic) < len(uses(name)) or len(exercise.names) == 1
+    if not short:
+        yield from (node.line for node in atomic)
+    time = {1: NODE[name].time, 2: "1:26:31", 3: "1:36:37", 4: "1:50:02"}
+    yield f"{shape(name)}; lecture about {time[exercise.number]}"
+
+
+def shape(name: str) -> str:
+    return "[" + ", ".join(NODE[name].shape.split()) + "]"
+
+
+def hint(number: int, name: str, level: int) -> str:
+    """The ladder of hints up to a rung of RUNGS, counted from 1."""
+    lesson = lessons(EXERCISES[number])[name]
+    readers = "; ".join(node.line for node in uses(name))
+    rungs = (
+        f"d{name} has the shape of {name}, {shape(name)}; it is read by: {readers}",
+        lesson.rule,
+        f"d{name}: {lesson.formula}",
+        lesson.code[0],
+        "\n".join((*lesson.code, *_wrapped(lesson.why))),
+    )
+    pairs = zip(RUNGS[:level], rungs, strict=False)
+    return "\n".join(_labelled(label, text) for label, text in pairs)
+
+
+def explanation(number: int, name: str) -> Iterator[str]:
+    """Why a gradient is what it is, for who has found it."""
+    first, *rest = _wrapped(lessons(EXERCISES[number])[name].why)
+    yield f"  {'d' + name:<16} {first}"
+    yield from (f"  {'':<16} {line}" for line in rest)
+
+
+def _labelled(label: str, text: str) -> str:
+    first, *rest = text.splitlines()
+    return "\n".join([f"{label:<9} {first}", *(f"{'':<9} {line}" for line in rest)])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 70)
+
+
+def find(place: str) -> tuple[int, str]:
+    """ "1.counts" -> (1, "counts"); d in front of the name is fine.
+
+    Raises:
+        ValueError: there is no such exercise or gradient.
+    """
+    number, _, name = place.partition(".")
+    if number not in {str(k) for k in EXERCISES}:
+        raise ValueError(f"{place!r}: expected N.NAME with N from 1 to 4, as 1.counts")
+    names = EXERCISES[int(number)].names
+    if name not in names and name.startswith("d") and name[1:] in names:
+        name = name[1:]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        text = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(names)
+        raise ValueError(f"exercise {number} has no gradient {name!r}{text}: {known}")
+    return int(number), name

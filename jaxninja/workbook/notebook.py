@@ -1,0 +1,93 @@
+"""The workbook in a notebook: functions are checked where they are defined.
+
+Their source goes to the worker process, as files do on the command line. A function can
+lean on jax, jnp and np and on nothing else of the notebook.
+"""
+
+import atexit
+import inspect
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxninja.workbook import lessons
+from jaxninja.workbook.client import Worker
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.report import Report
+
+if TYPE_CHECKING:
+    from jaxninja.workbook.cost import Cost
+    from jaxninja.workbook.samples import Sample
+
+IMPORTS = "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
+_rungs: dict[str, int] = {}
+
+
+def check(number: int, function: Callable, *, everything: bool = False) -> Report:
+    """Check a function for an exercise; in a notebook the report shows pictures.
+
+    Args:
+        number: of the exercise, 1 to 4.
+        function: `backward`, of the exercise's parameters.
+        everything: go on after the first wrong gradient.
+
+    Returns:
+        The report; true if the exercise is done.
+
+    Raises:
+        ValueError: no such exercise, or the source of the function is not to be had.
+    """
+    if number not in EXERCISES:
+        raise ValueError(f"exercise {number!r}: expected 1, 2, 3 or 4")
+    text, first = _source(function)
+    padding = "\n" * (first - 1)  # so that line numbers are those of the cell
+    return _worker().check(number, padding + text, "cell", everything)
+
+
+def hint(place: str) -> str:
+    """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
+    number, name = lessons.find(place)
+    key = f"{number}.{name}"
+    _rungs[key] = min(_rungs.get(key, 0) + 1, len(lessons.RUNGS))
+    return lessons.hint(number, name, _rungs[key])
+
+
+def save(function: Callable, path: str | Path) -> str:
+    """Write a function to a file, as `jaxninja.train` wants it for its route."""
+    Path(path).write_text(f"{IMPORTS}\n\n{_source(function)[0]}", encoding="utf-8")
+    return str(path)
+
+
+def cost(number: int, function: Callable) -> "Cost":
+    """FLOPs, bytes kept, temporary memory and time, beside jax.grad's."""
+    from jaxninja.workbook.cost import cost
+
+    return cost(number, IMPORTS + _source(function)[0])
+
+
+def lecture_sample() -> "Sample":
+    """Values and true gradients on the lecture's sizes: a batch of 32, 64 hidden."""
+    from jaxninja.workbook import samples
+
+    return samples.sample(samples.LECTURE, "float32")
+
+
+def _source(function: Callable) -> tuple[str, int]:
+    """The function's text, and the line of its cell that it begins in."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+    except (OSError, TypeError):
+        raise ValueError(
+            f"{function!r} has no source to read: define it with def, in a cell or file"
+        ) from None
+    return textwrap.dedent("".join(lines)), first
+
+
+@cache
+def _worker() -> Worker:
+    """One process for the notebook; it ends with it."""
+    worker = Worker()
+    atexit.register(worker.close)
+    return worker

@@ -1,0 +1,223 @@
+"""The notebook, made of the same solutions as the exercises: percent format and .ipynb.
+
+`python -m jaxninja.workbook.pages FOLDER` writes workbook.py and workbook.ipynb there;
+a test holds the committed ones to it.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxninja.workbook.exercises import EXERCISES, Exercise
+from jaxninja.workbook.lessons import template
+
+INTRODUCTION = """
+# The workbook of "Becoming a Backprop Ninja"
+
+The lecture says: work through the exercise yourself. Here is where. Fill the gaps, the
+`None`s, and run the cell below each exercise: the check goes backwards, from the loss
+to the embedding, and stops at the first gradient that is wrong. Each gradient is
+checked twice, given the true gradients before it and with your own, so a mistake is
+told from one that it inherited.
+
+The first check takes some seconds, as JAX compiles; after that they take less than one.
+Your function runs in a process of its own and can lean on `jax`, `jnp` and `np` only.
+The times are the lecture's; within its chapters they are good to a minute or two.
+
+The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
+"""
+
+GRAPH = """
+## The graph
+
+Seven parameters and twenty named steps. A gradient flows against the arrows, and comes
+from every array that an arrow leads to: two arrows out, two branches to add up.
+"""
+
+CMP = """
+### Any gradient, by name
+
+PyTorch keeps the gradient of an intermediate with `retain_grad`; JAX has no such thing.
+`jaxninja.retain_grads` gives the gradient of every array that a function names with
+`jax.ad_checkpoint.checkpoint_name`: the reference of exercise 1 is made with it. And
+`jaxninja.cmp` is the lecture's line, but it refuses what the lecture's broadcasts.
+"""
+
+ZERO = """
+### Why db1 is zero
+
+b1 moves a whole column of hprebn by one number, and batchnorm takes the mean of each
+column away: no b1 can change the loss. What is left is rounding. A check that asks only
+for "about zero" would pass any small number; this one also puts a random gradient in at
+hprebn, where db1 is not zero.
+
+A batch of one: its variance is 0/0 with Bessel's correction, and everything after that
+is not a number. The checks take a batch of two.
+"""
+
+FORCES = """
+### Pushes and pulls
+
+dlogits as forces: the right character is pulled up, the others are pushed down, each by
+its probability. The forces on a row sum to zero.
+"""
+
+BESSEL = """
+## Digression: which variance? (1:05:17)
+
+The biased estimate divides by n and comes out (n - 1)/n too small on average, the
+unbiased one divides by n - 1. The paper normalises with the biased one in training and
+with the unbiased one at inference, and so does PyTorch; the lecture takes the unbiased
+one for both. The numbers: one column of a batch of 32, and averages over many batches.
+"""
+
+TRAIN = """
+### Your backward trains the network
+
+Once it is right: your function becomes the gradient of a training run. It is proved
+that no automatic differentiation took part, by the names of the equations that JAX
+traced. On the lecture's own data the full run is
+`jaxninja train --route exercise4.py --data makemore`; the lecture ends at train 2.0705,
+val 2.1099.
+"""
+
+COST = """
+### What it costs
+
+Forward and backward compiled as one, beside `jax.grad`: floating-point operations, what
+is kept from the forward pass for the backward one, temporary memory, time.
+"""
+
+
+def percent() -> str:
+    """The notebook in percent format."""
+    return "\n\n".join(_cells()).rstrip() + "\n"
+
+
+def _cells() -> Iterator[str]:
+    yield _text(INTRODUCTION)
+    yield _code(
+        "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
+        "from IPython.display import Image\n\nimport jaxninja\n"
+        "from jaxninja import workbook\nfrom jaxninja.progress import Lines\n"
+        "from jaxninja.workbook import bessel, plots\n\n"
+        "sample = workbook.lecture_sample()"
+    )
+    yield _text(GRAPH)
+    yield _code("Image(plots.png(plots.graph({})))")
+    yield from _exercise(1, "report1", 'print(workbook.hint("1.logprobs"))')
+    yield _text(CMP)
+    yield _code(
+        "from jaxninja.models import atomic\n\n"
+        "params = {name: sample.values[name] for name in atomic.PARAMETERS}\n"
+        'Xb, Yb = sample.values["Xb"], sample.values["Yb"]\n\n\n'
+        "def network_loss(params):\n"
+        '    return atomic.forward(params, Xb, Yb)["loss"]\n\n\n'
+        "loss, grads = jaxninja.retain_grads(network_loss)(params)\n"
+        'probs = sample.values["probs"]\n'
+        'print(jaxninja.cmp("probs", grads["logprobs"] / probs, grads["probs"]))\n'
+        'print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))'
+    )
+    yield _text(ZERO)
+    yield _code(
+        'print("largest |db1|    ", jnp.abs(grads["b1"]).max())\n'
+        'print("largest |dbnbias|", jnp.abs(grads["bnbias"]).max())\n'
+        "one = atomic.forward(params, Xb[:1], Yb[:1])\n"
+        'print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])'
+    )
+    yield from _exercise(2, "report2", 'print(workbook.hint("2.logits"))')
+    yield _text(FORCES)
+    yield _code(
+        'symbols = ".abcdefghijklmnopqrstuvwxyz"\n'
+        'Image(plots.png(plots.forces(grads["logits"], Yb, symbols)))'
+    )
+    yield _text(BESSEL)
+    yield _code(
+        'for convention in bessel.conventions(sample.values["hprebn"][:, 0]):\n'
+        "    print(convention)\n"
+        "for n in (2, 32):\n"
+        "    biased, unbiased = bessel.averages(n)\n"
+        '    print(f"n = {n}: biased {biased:.4f}, unbiased {unbiased:.4f}, true 1")'
+    )
+    yield from _exercise(3, "report3", 'print(workbook.hint("3.hprebn"))')
+    yield from _exercise(4, "report4", None)
+    yield _text(TRAIN)
+    yield _code(
+        "if report4.ok:\n"
+        '    route = workbook.save(backward, "exercise4.py")\n'
+        "    config = jaxninja.TrainConfig(route=route, steps=20_000)\n"
+        "    run = jaxninja.train(config, progress=Lines(print))\n"
+        "    print(run.result)\n"
+        '    print((run.path / "samples.txt").read_text())'
+    )
+    yield _text(COST)
+    yield _code("if report4.ok:\n    print(workbook.cost(4, backward))")
+
+
+def _exercise(number: int, report: str, hint: str | None) -> Iterator[str]:
+    """Docstring, function with gaps, check and hint of one exercise."""
+    exercise = EXERCISES[number]
+    title, text = _docstring(exercise)
+    yield _text(f"## {title}\n\n{text}")
+    yield _code(_function(exercise))
+    yield _code(f"{report} = workbook.check({number}, backward)\n{report}")
+    if hint:
+        yield _code(hint)
+
+
+def _docstring(exercise: Exercise) -> tuple[str, str]:
+    whole = ast.get_docstring(ast.parse(exercise.solution)) or ""
+    title, _, text = whole.partition("\n\n")
+    return title.rstrip("."), text
+
+
+def _function(exercise: Exercise) -> str:
+    """The template without its docstring and imports."""
+    text = template(exercise)
+    start = text.index("def backward")
+    return text[start:].rstrip()
+
+
+def _text(text: str) -> str:
+    lines = (f"# {line}".rstrip() for line in text.strip().splitlines())
+    return "# %% [markdown]\n" + "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    return "# %%\n" + text
+
+
+HEADER = """\
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# ruff: noqa
+
+"""
+
+
+def write(folder: str | Path) -> None:
+    """Write workbook.py and workbook.ipynb."""
+    import jupytext
+
+    folder = Path(folder)
+    text = HEADER + percent()
+    (folder / "workbook.py").write_text(text, encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    for k, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{k}"  # the same each time
+    jupytext.write(notebook, folder / "workbook.ipynb")
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])

@@ -1,0 +1,164 @@
+"""The learner's folder: four files to fill, and a file that keeps the progress."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.lessons import RUNGS, template
+from jaxninja.workbook.report import GAP, OK, Report
+
+FILE = "progress.json"
+FOLDER = "workbook"
+ALL = "exercise"  # the entry of an exercise as a whole, beside its names
+
+
+class WorkbookError(ValueError):
+    """A folder or a file of the workbook that is not there, or not readable."""
+
+
+def start(folder: str | Path = FOLDER) -> list[Path]:
+    """Make the exercises in a folder; files that are there already stay as they are.
+
+    Returns:
+        The files that were made.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise WorkbookError(f"{folder} is a file, expected a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for exercise in EXERCISES.values():
+        path = folder / exercise.file
+        if not path.exists():
+            path.write_text(template(exercise), encoding="utf-8")
+            made.append(path)
+    if not (folder / FILE).exists():
+        Progress(folder, {}).save()
+    return made
+
+
+def reset(folder: Path, number: int) -> Path:
+    """The exercise as it came; what was written is kept beside it.
+
+    Returns:
+        Where what was written is kept: exercise1.py.1, .2, ...
+    """
+    exercise = EXERCISES[number]
+    path = folder / exercise.file
+    kept = next(
+        p for k in range(1, 10**6) if not (p := folder / f"{path.name}.{k}").exists()
+    )
+    if path.exists():
+        path.rename(kept)
+    path.write_text(template(exercise), encoding="utf-8")
+    progress = load(folder)
+    progress.done.pop(str(number), None)
+    progress.save()
+    return kept
+
+
+def find(folder: str | None) -> Path:
+    """The learner's folder: as given, else here, else ./workbook.
+
+    Raises:
+        WorkbookError: there is none.
+    """
+    if folder is None:
+        here = Path()
+        folder = "." if _is_workbook(here) else FOLDER
+    if not _is_workbook(Path(folder)):
+        raise WorkbookError(
+            f"no workbook in {folder!r}: `jaxninja exercise start {folder}` makes one"
+        )
+    return Path(folder)
+
+
+def _is_workbook(folder: Path) -> bool:
+    files = [FILE, *(exercise.file for exercise in EXERCISES.values())]
+    return any((folder / file).is_file() for file in files)
+
+
+def read(folder: Path, number: int) -> str:
+    """The text of an exercise's file.
+
+    Raises:
+        WorkbookError: it is not there, or not UTF-8.
+    """
+    path = folder / EXERCISES[number].file
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        again = f"`jaxninja exercise start {folder}` makes it again"
+        raise WorkbookError(f"{path} is not there; {again}") from None
+    except UnicodeDecodeError as error:
+        raise WorkbookError(f"{path} is not UTF-8 at byte {error.start}") from None
+
+
+class Progress:
+    """What was passed and which hints were read.
+
+    Attributes:
+        folder: where it is kept.
+        done: exercise -> name -> {"status": ..., "hints": rungs read}.
+    """
+
+    def __init__(self, folder: Path, done: dict[str, dict[str, dict[str, Any]]]):
+        self.folder, self.done = folder, done
+
+    def entry(self, number: int, name: str) -> dict[str, Any]:
+        blank = {"status": GAP, "hints": 0}
+        return self.done.setdefault(str(number), {}).setdefault(name, blank)
+
+    def record(self, report: Report) -> list[str]:
+        """Enter a report; returns the names that are right for the first time."""
+        new = []
+        for row in report.rows:
+            entry = self.entry(report.number, row.name)
+            if row.status == OK and not entry.get("passed"):
+                new.append(row.name)
+                entry["passed"] = True
+            entry["status"] = row.status
+        self.entry(report.number, ALL)["status"] = report.status
+        return new
+
+    def is_done(self, number: int) -> bool:
+        """All gradients were right, and were returned, when it was checked last."""
+        return self.entry(number, ALL)["status"] == OK
+
+    def next_rung(self, number: int, name: str) -> int:
+        """The next rung of the ladder of hints, from 1; the last one stays."""
+        entry = self.entry(number, name)
+        entry["hints"] = min(entry["hints"] + 1, len(RUNGS))
+        return entry["hints"]
+
+    def right(self, number: int) -> list[str]:
+        names = EXERCISES[number].names
+        return [n for n in names if self.entry(number, n)["status"] == OK]
+
+    def save(self) -> None:
+        text = json.dumps({"version": 1, "done": self.done}, indent=1)
+        partial = self.folder / f"{FILE}.partial"
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(self.folder / FILE)
+
+
+def load(folder: Path) -> Progress:
+    """Read the progress.
+
+    Raises:
+        WorkbookError: the file is not what `save` writes.
+    """
+    path = folder / FILE
+    try:
+        done = json.loads(path.read_text(encoding="utf-8"))["done"]
+        progress = Progress(folder, done)
+        for number in EXERCISES:
+            progress.right(number)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise WorkbookError(
+            f"{path} is not readable: delete it, and the next check makes it again"
+        ) from None
+    except FileNotFoundError:
+        progress = Progress(folder, {})
+    return progress

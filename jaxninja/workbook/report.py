@@ -1,0 +1,117 @@
+"""What a check of an exercise found: data, and its text."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxninja.check.compare import Line
+from jaxninja.workbook.verdict import Rung
+
+OK, WRONG, INHERITED, GAP = "ok", "wrong", "inherited", "gap"
+MARK = {OK: "ok", WRONG: "WRONG", INHERITED: "inherited", GAP: "to do"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One gradient.
+
+    Attributes:
+        name: of the array.
+        status: "ok", "wrong" (by itself), "inherited" (right on true gradients, wrong
+            on the learner's own) or "gap".
+        line: of the learner's file, where it is assigned last.
+        compared: the lecture's line, if it was computed.
+        ladder: the verdict in rungs.
+        note: what else is to be said.
+    """
+
+    name: str
+    status: str
+    line: int | None = None
+    compared: Line | None = None
+    ladder: tuple[Rung, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        head = str(self.compared) if self.compared else f"{self.name:15s} | "
+        return head + (f"   {MARK[self.status]}" if self.status != OK else "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the check of one exercise found.
+
+    Attributes:
+        number, file: of the exercise.
+        status: "ok", "wrong", "gap" (right as far as it goes) or "error".
+        rows: a gradient each, backwards, down to the first that is not right.
+        message: what is wrong, or what comes next.
+        line: of the learner's file.
+        hints: the diagnosis, the likeliest first.
+        unreliable: the gradients that are computed from the wrong one.
+        seconds: what it took.
+        picture: name, mine, truth: nested lists of two dimensions, for a plot.
+    """
+
+    number: int
+    file: str
+    status: str
+    rows: tuple[Row, ...] = ()
+    message: str = ""
+    line: int | None = None
+    hints: tuple[str, ...] = ()
+    unreliable: tuple[str, ...] = ()
+    seconds: float = 0.0
+    picture: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == OK
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def guilty(self) -> Row | None:
+        """The first gradient that is wrong by itself."""
+        return next((row for row in self.rows if row.status == WRONG), None)
+
+    def table(self) -> str:
+        """The report as text, a line a gradient."""
+        return "\n".join(self._lines())
+
+    __str__ = table
+
+    def _lines(self) -> list[str]:
+        lines = [str(row) for row in self.rows if row.status != GAP]
+        if self.guilty:
+            lines += [f"    {rung}" for rung in self.guilty.ladder]
+        at = f"{self.file}:{self.line}: " if self.line else ""
+        lines += [f"{at}{self.message}"] if self.message else []
+        lines += [f"  {hint}" for hint in self.hints]
+        if self.unreliable:
+            names = ", ".join(f"d{name}" for name in self.unreliable)
+            lines.append(f"Unreliable until then, and not checked: {names}.")
+        return lines
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Report":
+        values = json.loads(text)
+        rows = tuple(_row(**row) for row in values.pop("rows"))
+        for key in ("hints", "unreliable"):
+            values[key] = tuple(values[key])
+        return cls(rows=rows, **values)
+
+    def _repr_html_(self) -> str:
+        from jaxninja.workbook.plots import page
+
+        return page(self)
+
+
+def _row(compared=None, ladder=(), **values) -> Row:
+    line = Line(**compared) if compared else None
+    return Row(compared=line, ladder=tuple(Rung(**r) for r in ladder), **values)

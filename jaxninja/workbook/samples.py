@@ -1,0 +1,151 @@
+"""What a gradient is checked on: several sizes and seeds, true gradients by autodiff.
+
+Sizes and data are picked to be awkward: a batch of 2, contexts that repeat symbols, a
+row whose maximum is attained twice, sizes that no hard-coded number fits. And beside
+the loss's own gradients there are *probes*: a random gradient R is put in at one array,
+
+    f = <R, array>,
+
+and everything upstream of the array is checked with that. For the loss's own gradients
+hide mistakes: the rows of dlogits sum to zero, so do the columns of dhprebn, and a
+branch that should be there is missed by nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.models.atomic import forward
+from jaxninja.taps import retain_grads
+from jaxninja.workbook.graph import before
+
+Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """n batch, T context, E embedding, H hidden, V vocabulary."""
+
+    n: int
+    T: int
+    E: int
+    H: int
+    V: int
+    seed: int
+    tied: bool = False
+
+    def __str__(self) -> str:
+        return f"n={self.n}, T={self.T}, E={self.E}, H={self.H}, V={self.V}"
+
+
+LECTURE = Sizes(32, 3, 10, 64, 27, seed=0)
+PAIR = Sizes(2, 3, 4, 5, 7, seed=1)
+TIED = Sizes(5, 2, 3, 7, 6, seed=2, tied=True)
+FRESH = Sizes(6, 4, 2, 3, 5, seed=3)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values and true gradients at one point.
+
+    Attributes:
+        sizes, dtype: of the arrays.
+        probe: where the upstream gradient is put in: "loss", or an array's name.
+        values: Xb, Yb, n, the parameters and all steps, by name.
+        truth: the gradient of every array upstream of the probe, and the probe's own.
+        gradients: of every array, zero where the probe does not depend on it.
+        ties: other gradients that are right too, where a maximum is attained twice.
+    """
+
+    sizes: Sizes
+    dtype: str
+    probe: str
+    values: Arrays
+    truth: Arrays
+    gradients: Arrays
+    ties: Arrays
+
+    def scale(self, name: str) -> float:
+        """The magnitude that rounding of this gradient is measured by.
+
+        Usually its own largest entry. Two gradients are zero in theory, those of b1 and
+        of logit_maxes; what is left of them is the rounding of a sum that cancels, and
+        its terms give the scale.
+        """
+        terms = {"b1": "hprebn", "logit_maxes": "norm_logits"}.get(name, name)
+        arrays = [self.truth[k] for k in {name, terms} if k in self.truth]
+        return max(float(np.abs(a).max()) for a in arrays) or 1.0
+
+
+def inputs(sizes: Sizes) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Parameters in float64, contexts and labels. As in the lecture, nothing is zero.
+
+    Contexts hold at least two symbols twice. With `tied` two columns of W2 and b2 are
+    equal and large, so that logits attains its maximum twice in most rows.
+    """
+    n, T, E, H, V = sizes.n, sizes.T, sizes.E, sizes.H, sizes.V
+    rng = np.random.default_rng(sizes.seed)
+    normal = rng.standard_normal
+    params = {
+        "C": normal((V, E)),
+        "W1": normal((T * E, H)) * (5 / 3) / (T * E) ** 0.5,
+        "b1": normal(H) * 0.1,
+        "W2": normal((H, V)) * 0.1,
+        "b2": normal(V) * 0.1,
+        "bngain": normal(H) * 0.1 + 1.0,
+        "bnbias": normal(H) * 0.1,
+    }
+    if sizes.tied:
+        params["W2"][:, 1] = params["W2"][:, 4]
+        params["b2"][[1, 4]] = 1.0
+    Xb = rng.integers(0, V, (n, T))
+    Xb[0] = Xb[-1, 0]
+    return params, Xb, rng.integers(0, V, n)
+
+
+@cache
+def sample(sizes: Sizes, dtype: str = "float64", probe: str = "loss") -> Sample:
+    """One sample, made once. Call it under `jax.enable_x64(True)` for float64."""
+    numbers, Xb, Yb = inputs(sizes)
+    params = {name: jnp.asarray(a, dtype) for name, a in numbers.items()}
+    Xb, Yb = jnp.asarray(Xb, "int32"), jnp.asarray(Yb, "int32")
+    shapes = jax.eval_shape(forward, params, Xb, Yb)
+    upstream = _upstream(shapes, probe, sizes.seed)
+    _, grads, arrays = _gradients(params, upstream, Xb, Yb)
+    values = {"Xb": Xb, "Yb": Yb, "n": sizes.n, **arrays}
+    truth = {k: grads[k] for k in before(probe)}
+    return Sample(sizes, dtype, probe, values, truth, grads, _ties(values, truth))
+
+
+def _upstream(shapes: Arrays, probe: str, seed: int) -> dict[str, jax.Array]:
+    """The gradient that comes from outside: at the probe, zero at all other steps."""
+    zeros = {name: jnp.zeros(s.shape, s.dtype) for name, s in shapes.items()}
+    like = zeros[probe]
+    random = np.random.default_rng([seed, 7]).standard_normal(like.shape) + 0.1
+    inside = jnp.ones_like(like) if probe == "loss" else jnp.asarray(random, like.dtype)
+    return {**zeros, probe: inside}
+
+
+@jax.jit
+def _gradients(params, upstream, Xb, Yb):
+    """sum <upstream, array> over all steps, its gradient by every array, the arrays."""
+
+    def f(params):
+        arrays = forward(params, Xb, Yb)
+        return sum(jnp.vdot(upstream[k], arrays[k]) for k in upstream)
+
+    return retain_grads(f, values=True)(params)
+
+
+def _ties(values: Arrays, truth: Arrays) -> dict[str, jax.Array]:
+    """The lecture gives a tied maximum's gradient to its first place, JAX to both."""
+    if "logit_maxes" not in truth:
+        return {}
+    logits = values["logits"]
+    first = jax.nn.one_hot(logits.argmax(1), logits.shape[1], dtype=logits.dtype)
+    return {"logits": truth["norm_logits"] + first * truth["logit_maxes"]}

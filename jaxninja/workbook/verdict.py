@@ -1,0 +1,101 @@
+"""How near is a gradient to the true one? A ladder of comparisons, a word on each.
+
+shape, dtype, exact bits, largest difference in ULPs, relative error in float32, and in
+float64. Only the last proves: in float32 rounding and a small mistake look alike.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxninja.check.compare import RELATIVE, Line, compare_grads, wide
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rung of the ladder: what is compared, what was found, a word on it."""
+
+    what: str
+    found: str
+    word: str
+    ok: bool
+
+    def __str__(self) -> str:
+        return f"{self.what:<8} {self.found:<44} {self.word}"
+
+
+def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
+    """The lecture's line: `name | exact | approximate | maxdiff`.
+
+    It is `compare_grads` for one array. Unlike the lecture's it broadcasts nothing: a
+    wrong shape is neither exact nor approximate, and the line says both shapes.
+
+    Args:
+        name: at the head of the line.
+        mine, truth: arrays of JAX, NumPy or torch.
+        scale: the magnitude that rounding is measured by; by default truth's largest
+            entry. A gradient that is zero in theory (the lecture's db1, dlogit_maxes)
+            needs one, as all that is left of it is rounding.
+
+    Returns:
+        A line: print it, or read its `exact`, `approximate` and `maxdiff`.
+    """
+    measure = np.asarray(scale or 0.0, "float32")
+    mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
+    zero = [name] if scale else []
+    names = sorted([name, "its scale"])
+    lines = compare_grads(mine, truth, names, zero=zero).lines
+    return next(line for line in lines if line.name == name)
+
+
+def ladder(
+    mine: Any, truth: Any, scale: float, float64: float | None, note: str = ""
+) -> tuple[Rung, ...]:
+    """The rungs for one gradient, down to the first that makes the others senseless.
+
+    Args:
+        mine, truth: in float32.
+        scale: the magnitude that relative errors are taken of.
+        float64: the largest relative error on samples in float64; None if unknown.
+        note: on the last rung.
+    """
+    shapes = tuple(list(np.shape(wide(a))) for a in (mine, truth))
+    if shapes[0] != shapes[1]:
+        text = f"{shapes[0]}, expected {shapes[1]}"
+        return (Rung("shape", text, "wrong: nothing is broadcast", False),)
+    rungs = [Rung("shape", str(shapes[0]), "right", True), _dtype(mine, truth)]
+    gap = np.abs(wide(mine) - wide(truth))
+    if not np.isfinite(gap).all():
+        bad = int((~np.isfinite(wide(mine))).sum())
+        text = f"{bad} of {gap.size} entries are NaN or infinite"
+        return (*rungs, Rung("bits", text, "not a number", False))
+    same = int((wide(mine) == wide(truth)).sum())
+    word = "identical to autodiff" if same == gap.size else "not all identical"
+    rungs.append(Rung("bits", f"{same} of {gap.size} the same", word, True))
+    worst = float(gap.max(initial=0.0))
+    rungs += [_ulps(worst, scale), _relative("float32", worst / scale)]
+    if float64 is not None:
+        rungs.append(_relative("float64", float64, note))
+    return tuple(rungs)
+
+
+def _dtype(mine, truth) -> Rung:
+    given = str(getattr(mine, "dtype", np.asarray(mine).dtype))
+    wanted = str(truth.dtype)
+    word = "right" if given == wanted else f"expected {wanted}, that of the forward"
+    return Rung("dtype", given, word, given == wanted)
+
+
+def _ulps(worst: float, scale: float) -> Rung:
+    """A unit in the last place of the scale: for entries near zero it would be none."""
+    ulps = worst / float(np.spacing(np.float32(scale)))
+    word = "none" if not worst else "rounding" if ulps < 100 else "more than rounding"
+    text = f"{worst:.3g}, {ulps:.3g} ULP of the largest entry"
+    return Rung("maxdiff", text, word, ulps < 100)
+
+
+def _relative(dtype: str, error: float, note: str = "") -> Rung:
+    ok = error <= RELATIVE[dtype]
+    word = {True: "equal up to rounding", False: "wrong"}[ok]
+    return Rung(dtype, f"relative error {error:.2g}", note or word, ok)

@@ -1,0 +1,51 @@
+"""The process that runs a learner's code: requests on stdin, answers on stdout.
+
+`python -m jaxninja.workbook.worker TRACE`. A request is one line of JSON, the arguments
+of `checking.check`; the answers are lines of JSON: {"running": [name, line]} before
+each gradient, {"report": ...} at the end. The learner's own prints go to stderr. Upon
+SIGUSR1 the Python lines that it stands at are written to the file TRACE: for whoever
+lost patience, and is about to end this process.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def main(trace: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
+    requests, answers = _streams()
+    from jaxninja.workbook.checking import check
+
+    with Path(trace).open("w") as file:
+        if hasattr(faulthandler, "register"):  # not on Windows: no line then
+            faulthandler.register(signal.SIGUSR1, file, all_threads=False)
+        for line in requests:
+
+            def tell(name: str, number: int) -> None:
+                _send(answers, {"running": [name, number]})
+
+            report = check(**json.loads(line), tell=tell)
+            _send(answers, {"report": report.to_json()})
+
+
+def _streams():
+    """Private copies of stdin and stdout; the learner's are nothing, and stderr."""
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _send(answers, message: dict) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,57 @@
+"""Is a gradient of the engine that of JAX? By default to 1e-12 of its largest entry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.engine import PRIMITIVES, backward, trace
+
+
+def same(mine, truth, tolerance=1e-12):
+    """Every leaf, in shape, dtype and value; infinities and NaNs in the same places."""
+    assert jax.tree.structure(mine) == jax.tree.structure(truth)
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(truth), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        finite = np.isfinite(b)
+        np.testing.assert_array_equal(a[~finite], b[~finite])
+        scale = abs(b[finite]).max(initial=0.0)
+        # an absolute 1e-300 lets denormal numbers be rounded
+        assert abs(a[finite] - b[finite]).max(initial=0.0) <= tolerance * scale + 1e-300
+
+
+def weights(tree, seed=0):
+    """A dense random cotangent for every floating leaf; float0 zeros for integers."""
+    rng = np.random.default_rng(seed)
+
+    def one(y):
+        if jnp.issubdtype(y.dtype, jnp.floating):
+            return jnp.asarray(rng.normal(size=y.shape), y.dtype)
+        return np.zeros(y.shape, jax.dtypes.float0)
+
+    return jax.tree.map(one, tree)
+
+
+def vjps(f, *args, rules=PRIMITIVES):
+    """(value, gradients) by the engine and by JAX, of the floating arguments."""
+    floating = [k for k, a in enumerate(args) if jnp.issubdtype(a.dtype, jnp.floating)]
+
+    def of_floating(*given):
+        filled = list(args)
+        for k, a in zip(floating, given, strict=True):
+            filled[k] = a
+        return f(*filled)
+
+    graph = trace(f, *args, rules=rules)
+    value, pull = jax.vjp(of_floating, *(args[k] for k in floating))
+    cotangent = weights(value)
+    grads = backward(graph, cotangent).arguments
+    mine = graph.output, tuple(grads[k] for k in floating)
+    return mine, (value, pull(cotangent))
+
+
+def agree(f, *args, tolerance=1e-12, rules=PRIMITIVES):
+    """Jitted, as one XLA program compiles faster than each operation by itself."""
+    args = [jnp.asarray(a) for a in args]
+    both = jax.jit(lambda args: vjps(f, *args, rules=rules))
+    same(*both(args), tolerance)

@@ -1,0 +1,78 @@
+"""The check is tested by answers: every wrong one must fail, every right one pass."""
+
+import itertools
+
+import pytest
+from bank import RIGHT, WRONG, answered, lines
+
+from jaxninja.workbook.checking import check
+from jaxninja.workbook.exercises import EXERCISES
+
+
+def checked(number, **answers):
+    text = answered(
+        number, **{name: lines(name, code) for name, code in answers.items()}
+    )
+    return check(number, text, EXERCISES[number].file, explain=False)
+
+
+def test_every_wrong_answer_fails_at_its_own_name():
+    """One test for all: what is compiled for one serves the next."""
+    slipped = []
+    for number, name, code in WRONG:
+        report = checked(number, **{name: code})
+        guilty = report.guilty and report.guilty.name
+        before = all(row.status == "ok" for row in report.rows[:-1])
+        if (report.status, guilty, before) != ("wrong", name, True):
+            slipped.append((number, name, code, report.status, guilty))
+    assert slipped == []
+    assert len(WRONG) >= 80
+    assert {name for number, name, _ in WRONG if number == 1} == {*EXERCISES[1].names}
+
+
+def rounds():
+    """The right answers, one for each gradient at a time, as an exercise's text."""
+    waiting = [*RIGHT]
+    while waiting:
+        number = waiting[0][0]
+        chosen = {}
+        for entry in [*waiting]:
+            if entry[0] == number and entry[1] not in chosen:
+                chosen[entry[1]] = entry[2]
+                waiting.remove(entry)
+        yield number, chosen
+
+
+def test_every_right_answer_passes():
+    refused = []
+    for number, answers in rounds():
+        report = checked(number, **answers)
+        if not report.ok:
+            refused.append((answers, str(report)))
+    assert refused == []
+    assert len(RIGHT) >= 20
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_zeros_fail_at_the_first_gradient(number):
+    """A checker in the wild passed a file of zeros."""
+    exercise = EXERCISES[number]
+    zeros = {name: f"jnp.zeros_like({name})" for name in exercise.names}
+    report = checked(number, **zeros)
+    assert report.guilty.name == exercise.names[0]
+    assert set(report.unreliable) <= {*exercise.names[1:]}
+
+
+def test_the_own_chain_is_told_from_a_mistake():
+    """After the first wrong gradient the rest is right by itself, and inherits."""
+    exercise = EXERCISES[1]
+    text = answered(
+        1, hpreact="dhpreact = (1.0 - h) * dh", W1="dW1 = embcat.T @ dbndiff"
+    )
+    report = check(1, text, exercise.file, everything=True, explain=False)
+    found = {row.name: row.status for row in report.rows}
+    above = itertools.takewhile(lambda name: name != "hpreact", exercise.names)
+    assert {found[name] for name in above} == {"ok"}
+    wrong = {name for name, status in found.items() if status == "wrong"}
+    assert wrong == {"hpreact", "W1"}
+    assert {found[k] for k in ("bngain", "bnraw", "hprebn", "C")} == {"inherited"}

@@ -1,0 +1,106 @@
+"""Each known mistake is named by its sentence."""
+
+import ast
+
+import pytest
+from bank import HPREBN, MAXIMA, ONEHOT, answered, lines
+
+from jaxninja.workbook import source
+from jaxninja.workbook.checking import check
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.mistakes import mistakes
+
+KNOWN = {
+    "sum": (1, "b2", "dlogits", "the sum over axis 0 of dlogits is missing"),
+    "keepdims": (1, "bnmeani", "-dbndiff.sum(0)", "keepdims=True is missing"),
+    "1/n": (1, "hprebn", "dbndiff + dbnmeani", "1/n"),
+    "n for n - 1": (1, "bndiff2", "jnp.ones_like(bndiff2) * dbnvar / n", "Bessel"),
+    "sign": (1, "logit_maxes", "dnorm_logits.sum(1, keepdims=True)", "sign is wrong"),
+    "transpose": (1, "W2", "(h.T @ dlogits).T", "dW2 is transposed"),
+    "overwritten": (
+        1,
+        "counts",
+        "dcounts = counts_sum_inv * dprobs\ndcounts = 0 * counts + dcounts_sum",
+        "the branch by probs was overwritten: = stands where += should",
+    ),
+    "one branch": (
+        1,
+        "bndiff",
+        "bnvar_inv * dbnraw",
+        "the branch by bndiff2 is missing: add it with +=",
+    ),
+    "max branch": (1, "logits", "dnorm_logits", "the max branch is missing"),
+    "other one-hot": (
+        1,
+        "logits",
+        f"dnorm_logits + {ONEHOT} * dlogit_maxes",
+        "the one-hot is of Yb, it should be of logits.argmax(1)",
+    ),
+    "saved value": (
+        1,
+        "hpreact",
+        "(1 - hpreact**2) * dh",
+        "hpreact stands where h should: the wrong saved value",
+    ),
+    "set for add": (
+        1,
+        "C",
+        "jnp.zeros_like(C).at[Xb].set(demb)",
+        "set stands where add",
+    ),
+    "one-hot": (
+        2,
+        "logits",
+        "jax.nn.softmax(logits, 1) / n",
+        "the one-hot of the targets is not subtracted",
+    ),
+    "mean": (2, "logits", f"jax.nn.softmax(logits, 1) - {ONEHOT}", "1/n is missing"),
+    "dtype": (1, "h", "(dlogits @ W2.T).astype('float16')", "dtype: it is float16"),
+    "chain rule": (
+        1,
+        "norm_logits",
+        f"(probs - {ONEHOT}) / n",
+        "it does not follow from dcounts",
+    ),
+    "Bessel": (
+        3,
+        "hprebn",
+        HPREBN.format("dhpreact.sum(0)", "1", "(dhpreact * bnraw).sum(0)"),
+        "n stands where n - 1 should: Bessel's correction",
+    ),
+    "not finite": (1, "h", "dlogits @ W2.T / 0.0", "NaN or infinite: look for 0 / 0"),
+    "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
+    "checker, our names": (1, "hpreact", "(1 - h**2 + h) * dh", "h"),
+}
+
+
+@pytest.mark.parametrize("mistake", KNOWN)
+def test_a_mistake_is_named(mistake):
+    number, name, code, fragment = KNOWN[mistake]
+    text = answered(number, **{name: lines(name, code)})
+    report = check(number, text, EXERCISES[number].file)
+    assert report.guilty.name == name
+    assert report.hints
+    assert fragment in report.hints[0]
+    assert "res[" not in report.hints[0]
+
+
+def test_a_right_answer_in_another_form_has_no_mistake():
+    assert MAXIMA in EXERCISES[1].solution
+    report = check(1, EXERCISES[1].solution, "exercise1.py")
+    assert report.ok
+    assert report.hints == ()
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_known_mistakes_are_python_with_a_sentence_each(number):
+    exercise = EXERCISES[number]
+    solution = source.read(exercise.solution, exercise.file)
+    for name in exercise.names:
+        right = [
+            ast.dump(s.node) for s in solution.piece(f"d{name}", exercise.gradients)
+        ]
+        for mistake in mistakes(solution, name, exercise.gradients):
+            compile(ast.Module([*mistake.body], []), "mistake", "exec")
+            assert [ast.dump(node) for node in mistake.body] != right
+            assert mistake.sentence

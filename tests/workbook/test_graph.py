@@ -1,0 +1,133 @@
+"""The table of the graph is the graph of the code, and the samples are awkward."""
+
+import ast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import retain_grads
+from jaxninja.models import atomic, ninja
+from jaxninja.models.mlp import MLP
+from jaxninja.workbook import samples
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.graph import (
+    BACKWARD,
+    NODES,
+    PARAMETERS,
+    STEPS,
+    before,
+    downstream,
+    frontier,
+    uses,
+)
+
+
+def test_the_formulas_compute_what_the_code_computes(x64):
+    sample = samples.sample(samples.PAIR)
+    space = dict(sample.values)
+    for node in NODES:
+        if node.formula:
+            space[node.name] = eval(node.formula, {"jnp": jnp}, space)
+            expected = sample.values[node.name]
+            assert space[node.name].shape == expected.shape
+            np.testing.assert_allclose(space[node.name], expected, rtol=1e-13)
+
+
+def test_the_names_are_the_lectures():
+    assert STEPS == atomic.STEPS
+    assert PARAMETERS == atomic.PARAMETERS
+    assert len(STEPS) == 20
+    assert len(BACKWARD) == 26
+    assert {*BACKWARD} == {*STEPS, *PARAMETERS} - {"loss"}
+
+
+def test_backward_comes_after_all_that_use_it():
+    for k, name in enumerate(BACKWARD):
+        later = {*BACKWARD[k:]}
+        assert later.isdisjoint(node.name for node in uses(name))
+
+
+def test_shapes_are_those_of_the_arrays(x64):
+    sample = samples.sample(samples.TIED)
+    s = samples.TIED
+    sizes = {"n": s.n, "T": s.T, "E": s.E, "H": s.H, "V": s.V, "TE": s.T * s.E, "1": 1}
+    for node in NODES:
+        shape = tuple(sizes[letter] for letter in node.shape.split())
+        assert sample.values[node.name].shape == shape
+
+
+def test_upstream_and_downstream():
+    assert [node.name for node in uses("counts")] == ["counts_sum", "probs"]
+    assert before("emb") == ("C", "emb")
+    assert downstream("emb") == ("C",)
+    assert frontier("counts", frozenset(BACKWARD)) == ({"counts_sum", "probs"}, set())
+    assert frontier("hprebn", frozenset({"hpreact"}))[0] == {"hpreact"}
+    assert len(frontier("hprebn", frozenset({"hpreact"}))[1]) == 6
+
+
+def test_time_stamps_go_with_the_lecture():
+    times = [node.time for node in NODES]
+    chapters = ("0:13:01", "1:26:31")
+    assert all(chapters[0] <= time < chapters[1] for time in times)
+    by_backward = {node.name: node.time for node in NODES}
+    order = [by_backward[name] for name in BACKWARD if name in STEPS]
+    assert order == sorted(order)
+
+
+def test_samples_are_awkward(x64):
+    tied = samples.sample(samples.TIED)
+    attained = (tied.values["logits"] == tied.values["logit_maxes"]).sum(1)
+    assert (np.asarray(attained) == 2).any()
+    for sizes in (samples.LECTURE, samples.PAIR, samples.TIED, samples.FRESH):
+        Xb = samples.inputs(sizes)[1]
+        assert len(np.unique(Xb)) < Xb.size
+    assert samples.PAIR.n == 2
+    probe = samples.sample(samples.TIED, "float64", "hprebn")
+    assert float(abs(probe.truth["b1"]).min()) > 1e-3  # zero for the loss itself
+    assert float(abs(tied.truth["b1"]).max()) < 1e-15
+
+
+def test_the_truth_is_autodiffs_and_the_hand_derived_networks(x64):
+    """Two other routes to the parameters' gradients."""
+    sample = samples.sample(samples.TIED)
+    params = {name: sample.values[name] for name in PARAMETERS}
+    Xb, Yb = sample.values["Xb"], sample.values["Yb"]
+    plain = jax.jit(jax.grad(lambda p: atomic.forward(p, Xb, Yb)["loss"]))(params)
+    s = samples.TIED
+    by_hand = jax.jit(ninja.value_and_grad, static_argnums=3)
+    (_, _), mine = by_hand(params, Xb, Yb, MLP(s.V, s.T, s.E, s.H))
+    for name in PARAMETERS:
+        np.testing.assert_allclose(sample.truth[name], plain[name], atol=1e-14)
+        np.testing.assert_allclose(sample.truth[name], mine[name], atol=1e-12)
+
+
+def test_a_batch_of_one_is_not_a_number():
+    """Bessel's correction divides 0 by 0, and nothing below the variance is left."""
+    params, Xb, Yb = samples.inputs(samples.PAIR)
+    params = {name: jnp.asarray(a, "float32") for name, a in params.items()}
+    arrays = atomic.forward(params, jnp.asarray(Xb[:1]), jnp.asarray(Yb[:1]))
+    bad = [name for name, array in arrays.items() if not jnp.isfinite(array).all()]
+    assert bad == list(STEPS[STEPS.index("bnvar") :])
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_solutions_ask_for_what_there_is(number):
+    exercise = EXERCISES[number]
+    tree = ast.parse(exercise.solution)
+    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef))
+    assert {a.arg for a in function.args.args} <= {*exercise.known}
+    assert {*exercise.least} <= {*exercise.known}
+
+
+def test_retain_grads_makes_the_reference(x64):
+    """The samples' truth under the loss, by the public function."""
+    sample = samples.sample(samples.PAIR)
+    params = {name: sample.values[name] for name in PARAMETERS}
+    Xb, Yb = sample.values["Xb"], sample.values["Yb"]
+    reference = retain_grads(lambda p: atomic.forward(p, Xb, Yb)["loss"])
+    loss, grads = jax.jit(reference)(params)
+    np.testing.assert_allclose(loss, sample.values["loss"], rtol=1e-13)
+    for name in BACKWARD:
+        np.testing.assert_allclose(grads[name], sample.truth[name], atol=1e-14)

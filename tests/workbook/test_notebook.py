@@ -1,0 +1,90 @@
+"""The notebook is made of the solutions, and runs: with gaps, and with them filled."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jaxninja import workbook
+from jaxninja.workbook import pages
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.lessons import template
+
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+jupytext = pytest.importorskip("jupytext")
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def test_the_committed_pair_is_the_generated_one(tmp_path):
+    pages.write(tmp_path)
+    written = (EXPERIMENTS / "workbook.py").read_text()
+    assert written == (tmp_path / "workbook.py").read_text()
+    pair = [nbformat.read(f / "workbook.ipynb", 4) for f in (tmp_path, EXPERIMENTS)]
+    cells = [[(c.cell_type, c.source) for c in notebook.cells] for notebook in pair]
+    assert cells[0] == cells[1]
+
+
+def run(notebook, folder):
+    """Every cell from top to bottom; raises where a cell does."""
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
+    client.execute()
+    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
+    assert not [o for o in outputs if o.output_type == "error"]
+    data = [o.get("data", {}) for o in outputs]
+    text = "".join(o.get("text", "") for o in outputs)
+    return text, "".join(d.get("text/html", "") for d in data)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_runs_with_gaps_and_then_filled(tmp_path):
+    """In one kernel, one after the other, which saves its start and compilations."""
+    notebook = nbformat.read(EXPERIMENTS / "workbook.ipynb", 4)
+    notebook.cells += filled().cells
+    for k, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{k}"
+    text, html = run(notebook, tmp_path)
+    assert html.count("comes next") == 4
+    assert text.count("shape (64,), expected (1, 64)") == 2
+    assert len(re.findall(r"Exercise \d is done", html)) == 4
+    assert html.count("data:image/png") >= 6
+    assert "was made by autodiff" in text
+    assert "yours keeps 5 of the forward" in text
+    assert (tmp_path / "exercise4.py").exists()
+
+
+def filled():
+    """The solutions in place of the exercises, and a short run."""
+    notebook = nbformat.read(EXPERIMENTS / "workbook.ipynb", 4)
+    for cell in notebook.cells:
+        for exercise in EXERCISES.values():
+            gaps = cell.source == function(template(exercise))
+            cell.source = function(exercise.solution) if gaps else cell.source
+        cell.source = cell.source.replace("steps=20_000", "steps=200")
+    return notebook
+
+
+def function(text):
+    return text[text.index("def backward") :].rstrip()
+
+
+def test_a_function_without_source_is_refused():
+    scope = {}
+    exec("def backward(n):\n    return n", scope)
+    with pytest.raises(ValueError, match="has no source to read"):
+        workbook.check(2, scope["backward"])
+    with pytest.raises(ValueError, match="exercise 5: expected 1, 2, 3 or 4"):
+        workbook.check(5, filled)
+
+
+def test_hints_climb():
+    first, second = workbook.hint("1.dh"), workbook.hint("1.h")
+    assert first.startswith("shape ")
+    assert second.startswith(first)
+    assert "rule " in second
