@@ -35,8 +35,10 @@ from IPython.display import Image
 
 import jaxninja
 from jaxninja import workbook
+from jaxninja.plots import exercises as figures
+from jaxninja.plots import png
 from jaxninja.progress import Lines
-from jaxninja.workbook import bessel, plots
+from jaxninja.workbook import bessel, pictures
 
 sample = workbook.lecture_sample()
 
@@ -47,7 +49,7 @@ sample = workbook.lecture_sample()
 # from every array that an arrow leads to: two arrows out, two branches to add up.
 
 # %%
-Image(plots.png(plots.graph({})))
+Image(png(pictures.graph()))
 
 # %% [markdown]
 # ## Exercise 1: backpropagate through the atomic graph of the network
@@ -61,37 +63,11 @@ Image(plots.png(plots.graph({})))
 # in the lecture its gradient is derived. Sizes: n batch, T context, E embedding, H hidden
 # units, V vocabulary. bngain and bnbias are [H] here, and [1, H] in the lecture.
 
-
 # %%
 def backward(
-    Xb,
-    Yb,
-    n,
-    C,
-    W1,
-    b1,
-    W2,
-    b2,
-    bngain,
-    bnbias,
-    emb,
-    embcat,
-    hprebn,
-    bnmeani,
-    bndiff,
-    bndiff2,
-    bnvar,
-    bnvar_inv,
-    bnraw,
-    hpreact,
-    h,
-    logits,
-    logit_maxes,
-    norm_logits,
-    counts,
-    counts_sum,
-    counts_sum_inv,
-    probs,
+    Xb, Yb, n, C, W1, b1, W2, b2, bngain, bnbias,
+    emb, embcat, hprebn, bnmeani, bndiff, bndiff2, bnvar, bnvar_inv, bnraw, hpreact,
+    h, logits, logit_maxes, norm_logits, counts, counts_sum, counts_sum_inv, probs,
     logprobs,
 ):
     # loss = -logprobs[jnp.arange(n), Yb].mean()
@@ -204,7 +180,6 @@ def backward(
 
     return dC, dW1, db1, dW2, db2, dbngain, dbnbias
 
-
 # %%
 report1 = workbook.check(1, backward)
 report1
@@ -262,14 +237,12 @@ print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])
 #
 # differentiate it with pen and paper, and almost everything cancels.
 
-
 # %%
 def backward(logits, Yb, n):
     # [n, V]; lecture about 1:26:31
     dlogits = None
 
     return dlogits
-
 
 # %%
 report2 = workbook.check(2, backward)
@@ -286,7 +259,7 @@ print(workbook.hint("2.logits"))
 
 # %%
 symbols = ".abcdefghijklmnopqrstuvwxyz"
-Image(plots.png(plots.forces(grads["logits"], Yb, symbols)))
+Image(png(figures.forces(grads["logits"], Yb, symbols)))
 
 # %% [markdown]
 # ## Digression: which variance? (1:05:17)
@@ -313,7 +286,6 @@ for n in (2, 32):
 #
 # and write dhprebn in terms of dhpreact, which is given. Mind Bessel's correction.
 
-
 # %%
 def backward(
     hprebn, bnmeani, bndiff, bnvar, bnvar_inv, bnraw, bngain, bnbias, dhpreact, n
@@ -322,7 +294,6 @@ def backward(
     dhprebn = None
 
     return dhprebn
-
 
 # %%
 report3 = workbook.check(3, backward)
@@ -343,9 +314,10 @@ print(workbook.hint("3.hprebn"))
 # pass, by its name, as it does below; what it does not ask for need not be kept. The
 # function of exercise 1 would do as well: it is longer, and slower.
 
-
 # %%
-def backward(Xb, Yb, n, C, W1, W2, bngain, emb, embcat, bnvar_inv, bnraw, h, logits):
+def backward(
+    Xb, Yb, n, C, W1, W2, bngain, emb, embcat, bnvar_inv, bnraw, h, logits
+):
     # [n, V]; lecture about 1:50:02
     dlogits = None
 
@@ -397,7 +369,6 @@ def backward(Xb, Yb, n, C, W1, W2, bngain, emb, embcat, bnvar_inv, bnraw, h, log
     dC = None
 
     return dC, dW1, db1, dW2, db2, dbngain, dbnbias
-
 
 # %%
 report4 = workbook.check(4, backward)

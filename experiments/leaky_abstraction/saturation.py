@@ -19,7 +19,7 @@ def experiment(activation: str = "sigmoid") -> Outcome:
         f"{activation} saturates at a large initialisation",
         _measure(wrong.lines[0]),
         _measure(mended.lines[0]),
-        "weights scaled by 1 / sqrt(fan-in)",
+        "weights scaled by gain / sqrt(fan-in), a gain of 4 for the sigmoid",
         word(wrong, "activations"),
     )
 

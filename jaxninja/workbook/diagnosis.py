@@ -41,7 +41,8 @@ def why(exercise: Exercise, name: str, piece: Piece, mine: Any) -> list[str]:
     if not pairs:
         return []
     if found := _known(exercise, name, pairs):
-        return [f"d{name}: {found}."]
+        start = "" if found.startswith(f"d{name} ") else f"d{name}: "
+        return [f"{start}{found}."]
     if found := _general(exercise, name, pairs):
         return found
     if not all(np.isfinite(mine).all() for _, mine in pairs):

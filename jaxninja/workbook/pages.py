@@ -100,12 +100,15 @@ def _cells() -> Iterator[str]:
     yield _code(
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
         "from IPython.display import Image\n\nimport jaxninja\n"
-        "from jaxninja import workbook\nfrom jaxninja.progress import Lines\n"
-        "from jaxninja.workbook import bessel, plots\n\n"
+        "from jaxninja import workbook\n"
+        "from jaxninja.plots import exercises as figures\n"
+        "from jaxninja.plots import png\n"
+        "from jaxninja.progress import Lines\n"
+        "from jaxninja.workbook import bessel, pictures\n\n"
         "sample = workbook.lecture_sample()"
     )
     yield _text(GRAPH)
-    yield _code("Image(plots.png(plots.graph({})))")
+    yield _code("Image(png(pictures.graph()))")
     yield from _exercise(1, "report1", 'print(workbook.hint("1.logprobs"))')
     yield _text(CMP)
     yield _code(
@@ -130,7 +133,7 @@ def _cells() -> Iterator[str]:
     yield _text(FORCES)
     yield _code(
         'symbols = ".abcdefghijklmnopqrstuvwxyz"\n'
-        'Image(plots.png(plots.forces(grads["logits"], Yb, symbols)))'
+        'Image(png(figures.forces(grads["logits"], Yb, symbols)))'
     )
     yield _text(BESSEL)
     yield _code(

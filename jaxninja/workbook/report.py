@@ -107,7 +107,7 @@ class Report:
         return cls(rows=rows, **values)
 
     def _repr_html_(self) -> str:
-        from jaxninja.workbook.plots import page
+        from jaxninja.workbook.pictures import page
 
         return page(self)
 

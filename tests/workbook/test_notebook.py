@@ -3,16 +3,14 @@
 import re
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 from jaxninja import workbook
 from jaxninja.workbook import pages
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import template
-
-nbclient = pytest.importorskip("nbclient")
-nbformat = pytest.importorskip("nbformat")
-jupytext = pytest.importorskip("jupytext")
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 

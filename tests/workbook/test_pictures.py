@@ -4,7 +4,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from jaxninja.workbook import bessel, plots
+from jaxninja.plots import exercises as figures
+from jaxninja.plots import png
+from jaxninja.workbook import bessel, pictures
 from jaxninja.workbook.cost import cost
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import NODES
@@ -14,7 +16,7 @@ from jaxninja.workbook.report import Report, Row
 
 def pixels(figure, tmp_path):
     path = tmp_path / "figure.png"
-    path.write_bytes(plots.png(figure))
+    path.write_bytes(png(figure))
     return matplotlib.image.imread(path)[..., :3]
 
 
@@ -24,20 +26,20 @@ def has(image, colour):
 
 
 def test_the_graph_is_coloured_by_status(tmp_path):
-    assert {*plots.PLACES} == {node.name for node in NODES}
-    blank = pixels(plots.graph({}), tmp_path)
+    assert {*figures.PLACES} == {node.name for node in NODES}
+    blank = pixels(pictures.graph(), tmp_path)
     report = Report(
         1, "x", "wrong", (Row("logits", "ok"), Row("h", "wrong")), unreliable=("C",)
     )
-    image = pixels(plots.graph(plots.statuses(report)), tmp_path)
+    image = pixels(pictures.graph(pictures.statuses(report)), tmp_path)
     for status in ("ok", "wrong", "inherited"):
-        colour = plots.COLOURS[status]
+        colour = figures.COLOURS[status]
         assert has(image, colour) > has(blank, colour)
 
 
 def test_mine_true_and_difference_are_three_images():
     picture = {"name": "h", "mine": [[1.0, 2.0]], "truth": [[1.0, 4.0]]}
-    axes = plots.compared(picture).axes[:3]
+    axes = figures.compared(picture).axes[:3]
     shown = [np.asarray(a.images[0].get_array()) for a in axes]
     np.testing.assert_array_equal(shown[0], [[1, 2]])
     np.testing.assert_array_equal(shown[1], [[1, 4]])
@@ -48,7 +50,7 @@ def test_mine_true_and_difference_are_three_images():
 def test_pushes_and_pulls_sum_to_zero():
     sample = lecture_sample()
     symbols = ".abcdefghijklmnopqrstuvwxyz"
-    figure = plots.forces(sample.truth["logits"], sample.values["Yb"], symbols)
+    figure = figures.forces(sample.truth["logits"], sample.values["Yb"], symbols)
     bars = [bar.get_height() for bar in figure.axes[1].patches]
     assert abs(sum(bars)) < 1e-5
     assert int(np.argmin(bars)) == int(sample.values["Yb"][0])
@@ -60,7 +62,7 @@ def test_the_page_has_the_report_and_its_pictures():
     report = Report(
         1, "<x>", "wrong", (Row("h", "wrong"),), "a < b", 3, picture=picture
     )
-    html = plots.page(report)
+    html = pictures.page(report)
     assert html.count("data:image/png;base64,") == 2
     assert "a &lt; b" in html
 

@@ -1,21 +1,19 @@
-"""Pictures of a check: mine, true, difference; the graph by status; the forces."""
+"""Pictures of the workbook: mine, true, difference; the graph by status; the forces."""
 
-import base64
-import html
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxninja.workbook.graph import NODES
-from jaxninja.workbook.report import GAP, INHERITED, OK, WRONG, Report
-
 # Okabe and Ito's colours, told apart by colour-blind readers too
-COLOURS = {OK: "#8fd3bd", WRONG: "#f0a37a", INHERITED: "#f7d9a0", GAP: "#ffffff"}
-LABELS = {OK: "right", WRONG: "wrong", INHERITED: "unreliable", GAP: "to do"}
+COLOURS = {
+    "ok": "#8fd3bd",
+    "wrong": "#f0a37a",
+    "inherited": "#f7d9a0",
+    "gap": "#ffffff",
+}
+LABELS = {"ok": "right", "wrong": "wrong", "inherited": "unreliable", "gap": "to do"}
 
 # Two rows: the layers up to batchnorm, and from it to the loss.
 # fmt: off
@@ -25,8 +23,8 @@ PLACES = {
     "bnvar": (7, 6), "bnvar_inv": (8, 6), "bnraw": (9, 5),
     "bngain": (0, 2), "bnbias": (0, 0), "hpreact": (1, 1), "h": (2, 1), "W2": (2, 2),
     "b2": (2, 0), "logits": (3, 1), "logit_maxes": (4, 2), "norm_logits": (5.1, 1),
-    "counts": (6.2, 1), "counts_sum": (7, 2), "counts_sum_inv": (8.4, 2),
-    "probs": (9.5, 1), "logprobs": (10.7, 1), "loss": (11.7, 1),
+    "counts": (6.2, 1), "counts_sum": (7, 2), "counts_sum_inv": (8.6, 2),
+    "probs": (9.7, 1), "logprobs": (10.9, 1), "loss": (11.9, 1),
 }
 # fmt: on
 
@@ -59,19 +57,19 @@ def compared(picture: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def graph(statuses: Mapping[str, str]) -> Figure:
-    """The network's graph, each array coloured by the status of its gradient.
+def graph(edges: Iterable[tuple[str, str]], statuses: Mapping[str, str]) -> Figure:
+    """The lecture's network, each array coloured by the status of its gradient.
 
     Args:
+        edges: from an array to one that reads it.
         statuses: name -> "ok", "wrong", "inherited" or "gap"; the rest is to do.
     """
     figure = Figure(figsize=(12, 4.2), dpi=100, layout="constrained")
     axes = figure.subplots()
-    for node in NODES:
-        for parent in node.parents:
-            _arrow(axes, PLACES[parent], PLACES[node.name])
+    for parent, child in edges:
+        _arrow(axes, PLACES[parent], PLACES[child])
     for name, (x, y) in PLACES.items():
-        status = OK if name == "loss" else statuses.get(name, GAP)
+        status = "ok" if name == "loss" else statuses.get(name, "gap")
         box = {"boxstyle": "round", "fc": COLOURS[status], "ec": "#555555", "lw": 0.8}
         axes.text(x, y, name, ha="center", va="center", fontsize=8, bbox=box, zorder=3)
     for colour in COLOURS.values():
@@ -91,12 +89,6 @@ def graph(statuses: Mapping[str, str]) -> Figure:
 def _arrow(axes, start, end) -> None:
     style = {"arrowstyle": "->", "color": "#888888", "lw": 0.8, "shrinkA": 18}
     axes.annotate("", end, start, arrowprops={**style, "shrinkB": 24}, zorder=1)
-
-
-def statuses(report: Report) -> dict[str, str]:
-    """The status of each name in a report; what hangs on a wrong one is unreliable."""
-    found = {row.name: row.status for row in report.rows}
-    return {**dict.fromkeys(report.unreliable, INHERITED), **found}
 
 
 def forces(dlogits, labels, symbols: str) -> Figure:
@@ -124,24 +116,3 @@ def forces(dlogits, labels, symbols: str) -> Figure:
     right.set(title=f"row 0 times N: {target!r} is pulled up, the others pushed down")
     right.text(0.02, 0.05, f"sum {row.sum():.1e}", transform=right.transAxes)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG; no display is needed."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
-
-
-def page(report: Report) -> str:
-    """The report as HTML: its text, the comparison and the graph."""
-    parts = [f"<pre>{html.escape(report.table())}</pre>"]
-    if report.picture is not None:
-        parts.append(_image(compared(report.picture)))
-    if report.number in (1, 4) and report.rows:
-        parts.append(_image(graph(statuses(report))))
-    return "\n".join(parts)
-
-
-def _image(figure: Figure) -> str:
-    return f'<img src="data:image/png;base64,{base64.b64encode(png(figure)).decode()}">'
