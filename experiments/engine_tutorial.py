@@ -33,7 +33,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import primitives
 
 from jaxninja.engine import PRIMITIVES, backward, trace, value_and_grad
-from jaxninja.models import mlp
+from jaxninja.models import atomic, mlp
 from jaxninja.rules import autodiff, manual
 
 
@@ -190,27 +190,33 @@ trace(normalised, x, np.array([1.0, 2.0, 0.5]), np.zeros(3))
 # ## 5. The whole network
 #
 # The lecture's network, all 12,297 parameters of it, in one backward walk. First with
-# the hand-derived layers, where the graph fits on half a page:
+# the hand-derived layers, where the graph fits on half a page. (A graph is a pytree of
+# arrays, so `jax.jit` can return one: that compiles all operations at once.)
 
 # %%
 model = mlp.MLP()
-params = mlp.init(jax.random.key(0), model)
-ids = rng.integers(0, 27, (32, 3))
-labels = rng.integers(0, 27, 32)
+params = jax.jit(mlp.init, static_argnums=1)(jax.random.key(0), model)
+ids = jnp.asarray(rng.integers(0, 27, (32, 3)))
+labels = jnp.asarray(rng.integers(0, 27, 32))
 
 
 def loss(params, ids, labels, ops=manual):
     return mlp.loss(params, ids, labels, model, ops)[0]
 
 
-trace(loss, params, ids, labels)
+jax.jit(partial(trace, loss))(params, ids, labels)
 
 # %% [markdown]
-# Then with the plain forward pass, down to JAX's own primitives. Every box has the
-# gradient that the lecture derives on paper in its first exercise.
+# Then in the lecture's 20 steps of its first exercise, down to JAX's own primitives:
+# `dhpreact`, `dbnvar_inv`, `dcounts_sum` and all the others that it derives on paper.
+
 
 # %%
-trace(partial(loss, ops=autodiff), params, ids, labels)
+def by_steps(params, ids, labels):
+    return atomic.forward(params, ids, labels)["loss"]
+
+
+jax.jit(partial(trace, by_steps))(params, ids, labels)
 
 # %% [markdown]
 # And the judge: `jax.grad` of the same function, in float64, where only rounding is
@@ -221,7 +227,7 @@ trace(partial(loss, ops=autodiff), params, ids, labels)
 with jax.enable_x64(True):
     wide = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
     value, mine = jax.jit(value_and_grad(loss))(wide, ids, labels)
-    truth = jax.grad(partial(loss, ops=autodiff))(wide, ids, labels)
+    truth = jax.jit(jax.grad(partial(loss, ops=autodiff)))(wide, ids, labels)
     for name in truth:
         error = float(abs(mine[name] - truth[name]).max() / abs(truth[name]).max())
         print(f"{name:7} {error:.0e}" if name != "b1" else "b1      (zero in theory)")

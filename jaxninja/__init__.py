@@ -26,6 +26,7 @@ _PUBLIC = {
     "named_values": "jaxninja.taps",
     "retain_grads": "jaxninja.taps",
     "train": "jaxninja.training",
+    "watch": "jaxninja.diagnostics",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
@@ -33,6 +34,7 @@ __all__ = [*_PUBLIC, "__version__"]
 if TYPE_CHECKING:
     from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
     from jaxninja.config import TrainConfig  # noqa: F401
+    from jaxninja.diagnostics import watch  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
     from jaxninja.run import Run, load  # noqa: F401

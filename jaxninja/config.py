@@ -71,6 +71,10 @@ class TrainConfig:
         lr_drop: factor of that drop.
         weight_decay: of adamw.
         clip: largest global norm of the gradient; none by default.
+        dtype: of the matrix products of a training step; parameters and sums are in
+            float32 always, and so is the evaluation.
+        matmul_precision: JAX's setting for float32 products, which on a GPU decides
+            between TF32 and more; `default` leaves it as it is.
         device: auto takes what JAX finds; gpu without a GPU is an error.
         name: of the run folder; by default the next free <data>-<route>-<n>.
         runs: folder of the run folders.
@@ -110,6 +114,8 @@ class TrainConfig:
     lr_drop: float = 0.1
     weight_decay: float = 0.01
     clip: float | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    matmul_precision: Literal["default", "high", "highest"] = "default"
     device: Literal["auto", "cpu", "gpu"] = "auto"
     name: str | None = None
     runs: str = "runs"
@@ -137,7 +143,7 @@ class TrainConfig:
         """The network of this configuration for a vocabulary of so many symbols."""
         sizes = (vocabulary, self.context, self.embedding, self.hidden)
         if self.is_lectures:
-            return MLP(*sizes, self.eps, self.ddof)
+            return MLP(*sizes, self.eps, self.ddof, self.dtype)
         shape = (self.layers, self.activation, self.batchnorm, self.init, self.gain)
         return Deep(*sizes, *shape, self.eps, self.ddof)
 
@@ -175,7 +181,8 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     table["gain"] = (c.gain is None or _finite(c, "gain"), "a finite number above 0")
     table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
     table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    for name in ("optimizer", "device", "activation", "batchnorm", "init"):
+    literal = ("optimizer", "device", "activation", "batchnorm", "init")
+    for name in (*literal, "dtype", "matmul_precision"):
         choices = TrainConfig.__annotations__[name].__args__
         table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
     is_file = c.route.endswith(".py")
@@ -190,6 +197,8 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
             f"that of the lecture's, not of one with {', '.join(other)}"
         )
         table["route"] = (False, expected)
+    if c.dtype == "bfloat16" and not c.is_lectures:
+        table["dtype"] = (False, "float32 for a network other than the lecture's")
     if c.batch_size in (c.ddof, c.running_ddof):
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)

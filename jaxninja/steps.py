@@ -7,6 +7,7 @@ a run cut in two draws the same batches as a run in one piece.
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
@@ -93,17 +96,22 @@ def batch(
 
 
 def make_advance(
-    config: TrainConfig, model: Model, layout: routes.Layout | None = None
+    config: TrainConfig,
+    model: Model,
+    layout: routes.Layout | None = None,
+    mesh: Mesh | None = None,
 ) -> Callable[..., Any]:
     """`advance(state, x, y, start, n) -> state after n steps, losses [n]`, jitted.
 
     The state's buffers are donated: the one passed in must not be used again. `layout`
-    gives other gradients than those of `config.route`.
+    gives other gradients than those of `config.route`. The examples of each batch are
+    divided among the devices of `mesh`, and everything else is on all of them.
     """
+    whole = None if mesh is None else NamedSharding(mesh, P())
 
-    @partial(jax.jit, static_argnums=4, donate_argnums=0)
+    @partial(jax.jit, static_argnums=4, donate_argnums=0, out_shardings=whole)
     def advance(state, x, y, start, n):
-        return take_steps(config, model, state, x, y, start, n, layout)
+        return take_steps(config, model, state, x, y, start, n, layout, mesh)
 
     return advance
 
@@ -117,6 +125,7 @@ def take_steps(
     start: Any,
     n: int,
     layout: routes.Layout | None = None,
+    mesh: Mesh | None = None,
     seed: Any = None,
     lr: Any = None,
 ) -> tuple[State, jax.Array]:
@@ -140,6 +149,9 @@ def take_steps(
 
     numbers = start + jnp.arange(n)
     batches = jax.vmap(lambda number: batch(config, x, y, number, seed))(numbers)
+    if mesh is not None:
+        divided = NamedSharding(mesh, P(None, "data"))
+        batches = jax.lax.with_sharding_constraint(batches, divided)
     state, losses = jax.lax.scan(one_step, lay_out(state), batches)
     return lay_back(state), losses
 
@@ -209,11 +221,23 @@ def _compiled(
     Ahead, so that its time is not counted as training; cached, so that a notebook that
     trains twice compiles once; `version` is that of a route that is a file.
     """
-    where = jax.sharding.SingleDeviceSharding(device)
+    mesh = device.mesh if isinstance(device, NamedSharding) else None
+    where = device if mesh else SingleDeviceSharding(device)
     x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)
     y = jax.ShapeDtypeStruct((size,), jnp.int32, sharding=where)
     state = jax.eval_shape(lambda: init_state(config, model))
-    return make_advance(config, model).lower(state, x, y, 0, n).compile()
+    if mesh:  # on all devices; one device takes a state from wherever it is
+        place = partial(jax.ShapeDtypeStruct, sharding=where)
+        state = jax.tree.map(lambda a: place(a.shape, a.dtype), state)
+    with matmul_precision(config):
+        return make_advance(config, model, mesh=mesh).lower(state, x, y, 0, n).compile()
+
+
+def matmul_precision(config: TrainConfig) -> Any:
+    """A context in which products are traced with the configuration's precision."""
+    if config.matmul_precision == "default":
+        return nullcontext()
+    return jax.default_matmul_precision(config.matmul_precision)
 
 
 def essential(config: TrainConfig) -> TrainConfig:

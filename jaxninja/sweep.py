@@ -132,7 +132,8 @@ def _train(
         n = steps.next_stop(config, start) - start
         given = (states, seeds, rates, x, y, start)
         if n not in programs:  # ahead, so that compiling does not count as training
-            programs[n] = advance.lower(*given, n).compile()
+            with steps.matmul_precision(config):
+                programs[n] = advance.lower(*given, n).compile()
         clock = time.perf_counter()
         new, losses = programs[n](*given)
         losses = np.asarray(losses)
@@ -156,9 +157,7 @@ def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., A
 
     def one(member, x, y, start, n):
         state, seed, lr = member
-        return steps.take_steps(
-            config, model, state, x, y, start, n, None, seed=seed, lr=lr
-        )
+        return steps.take_steps(config, model, state, x, y, start, n, seed=seed, lr=lr)
 
     @partial(jax.jit, static_argnums=6)
     def advance(states, seeds, rates, x, y, start, n):

@@ -3,17 +3,16 @@
 import dataclasses
 import platform
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
-from jaxninja import checkpoint, compile_cache, files, folder, steps
+from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.models import learner, routes
@@ -21,16 +20,9 @@ from jaxninja.models.mlp import MLP
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
+from jaxninja.signals import Interrupted, caught_signals
 
 Device = Any  # jax.Device, which is no type to a type checker
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM; the run was saved. `signum` says which, `path` where."""
-
-    def __init__(self, path: Path, step: int, signum: int) -> None:
-        super().__init__(f"stopped at step {step}, saved in {path}")
-        self.path, self.step, self.signum = path, step, signum
 
 
 class TrainError(ArithmeticError):
@@ -42,6 +34,7 @@ def train(
     *,
     resume: str | Path | None = None,
     progress: Progress | None = None,
+    mesh: Mesh | None = None,
 ) -> Run:
     """Train the lecture's network; everything lands in a run folder.
 
@@ -50,6 +43,8 @@ def train(
             from the run's own in steps, device and intervals only.
         resume: a run folder to continue from its last checkpoint, exactly.
         progress: who listens; a tqdm bar by default.
+        mesh: devices to divide each batch among, see `jaxninja.distributed`; with
+            several processes each calls this, and process 0 writes the run.
 
     Returns:
         The run, with its losses in `result`.
@@ -65,18 +60,27 @@ def train(
         config = resumed_config(Path(resume), config)
     config = config or TrainConfig()
     device = pick_device(config.device)
+    resume = None if resume is None else Path(resume)
     with jax.default_device(device):
         dataset = load_dataset(config.data, config.context)
         proof = _proof(config, dataset)  # before there is a run folder
-        path = Path(resume) if resume is not None else _new_folder(config)
-        with folder.lock(path):
-            record = open_run(config, dataset, path)
-            run = record.run
-            for line in (*_header(run, device), *proof):
-                progress.say(line)
-            _loop(record, progress)
-            record.finish()
-    return run
+        if mesh is None:
+            return _train(config, dataset, resume, progress, device, proof)
+        distributed.check(config.batch_size, mesh)
+        with distributed.own_folder(config.runs, resume) as (runs, resume):
+            config = dataclasses.replace(config, runs=runs)
+            return _train(config, dataset, resume, progress, device, proof, mesh)
+
+
+def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
+    path = resume or _new_folder(config)
+    with folder.lock(path):
+        record = open_run(config, dataset, path)
+        for line in (*_header(record.run, device, mesh), *proof):
+            progress.say(line)
+        _loop(record, progress, mesh)
+        record.finish()
+    return record.run
 
 
 def pick_device(name: str) -> Device:
@@ -86,9 +90,9 @@ def pick_device(name: str) -> Device:
         ConfigError: a GPU was asked for and JAX sees none (never a silent fall-back).
     """
     if name == "auto":
-        return jax.devices()[0]
+        return jax.local_devices()[0]
     try:
-        return jax.devices(name)[0]
+        return jax.local_devices(backend=name)[0]
     except RuntimeError:
         seen = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise ConfigError(
@@ -192,43 +196,55 @@ def config_value(name: str) -> Any:
     return getattr(jax.config, name)  # set dynamically: a type checker cannot see it
 
 
-def _header(run: Run, device: Device) -> Iterator[str]:
+def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
     parameters = sum(p.size for p in run.params.values())
-    precision = config_value("jax_default_matmul_precision") or "default"
+    with steps.matmul_precision(run.config):
+        precision = config_value("jax_default_matmul_precision") or "default"
     parts = (run.dataset.train, run.dataset.val, run.dataset.test)
     sizes = " / ".join(f"{len(y):,}" for _, y in parts)
     yield f"device     {device.device_kind} ({device.platform}), JAX {jax.__version__}"
-    yield f"precision  {run.params['C'].dtype}, matmul precision {precision}"
+    products = "" if run.config.dtype == "float32" else ", products in bfloat16"
+    yield f"precision  {run.params['C'].dtype}{products}, matmul precision {precision}"
     yield f"data       {run.config.data}: {sizes} examples of train / val / test"
     yield f"route      {run.config.route}, {parameters:,} parameters"
     yield f"run        {run.path}" + (f", from step {run.step:,}" if run.step else "")
+    if mesh is not None:
+        yield f"devices    {mesh.size} in {jax.process_count()} processes"
+        yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
-def _loop(record: Record, progress: Progress) -> None:
+def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
+    state, xs, ys = run.state, x, y
+    if mesh is not None:
+        state, xs, ys = distributed.everywhere((run.state, *run.dataset.train), mesh)
     to_check = _steps_to_check(config, run.step)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
-            steps.prepare(config, run.model, x, run.step, to_check)
+            steps.prepare(config, run.model, xs, run.step, to_check)
         progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
+    all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with _caught_signals() as caught:
+        with caught_signals(mesh) as caught:
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
-            for chunk in steps.chunks(
-                config, run.model, run.state, x, y, run.step, to_check
-            ):
+            for turn, chunk in enumerate(all_chunks):
+                if mesh is not None:
+                    chunk = chunk._replace(state=distributed.here(chunk.state))
                 record.add(chunk)
                 progress.update(run.step, float(chunk.losses.mean()), record.rate)
-                if caught:
+                if distributed.must_stop(bool(caught), turn):
                     record.save()
                     if run.step < config.steps:
-                        raise Interrupted(run.path, run.step, caught[0])
+                        number = caught[0] if caught else signal.SIGTERM
+                        raise Interrupted(run.path, run.step, number)
                 record.diagnose(x, y)
                 _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
+        if mesh is not None:
+            diverged.state = distributed.here(diverged.state)
         message = _explain(diverged, record, x, y)
         files.write_text(run.path / "failure.txt", message + "\n")
         raise TrainError(message) from None
@@ -247,7 +263,9 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
     if run.step not in to_check:
         return
     ids, labels = steps.batch(run.config, x, y, run.step)
-    route, dtype = run.config.route, run.params["C"].dtype
+    route = run.config.route
+    half = run.config.dtype == "bfloat16"
+    dtype = jnp.bfloat16 if half else run.params["C"].dtype
     apart = jax.jit(routes.disagreement, static_argnums=(0, 4))(
         route, run.params, ids, labels, run.model
     )
@@ -279,24 +297,3 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
     )
-
-
-@contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted and acted on when safe; a second acts at once."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread may set handlers
-        return
-
-    def note(signum, _frame):
-        caught.append(signum)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

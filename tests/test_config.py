@@ -28,6 +28,8 @@ BAD = [
     ("route", "magic", "one of network, rules, autodiff"),
     ("optimizer", "lion", "one of sgd, momentum, rmsprop, adam, adamw"),
     ("device", "tpu", "one of auto, cpu, gpu"),
+    ("dtype", "float16", "one of float32, bfloat16"),
+    ("matmul_precision", "low", "one of default, high, highest"),
 ]
 
 

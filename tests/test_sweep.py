@@ -61,7 +61,7 @@ def test_one_that_diverges_hurts_no_other(small):
     with_it = sweep(small, [0, 1], [0.1, 1e30])
     assert [row.get("failed_at") for row in with_it] == [None, None, 1, 1]
     without = sweep(small, [0, 1, 2, 3], [0.1])  # the same program
-    for a, b in zip(with_it, without, strict=False):
+    for a, b in zip(with_it[:2], without[:2], strict=True):
         assert a["val_loss"] == b["val_loss"]
     kept = jaxninja.load(with_it[2]["path"])
     assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
@@ -79,7 +79,7 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, monkeypatch):
         sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
     one = sweep(small, range(4), [0.1])
-    several = sweep(small, range(4), [0.1], memory=40_000)
+    several = sweep(small, range(4), [0.1], memory=300_000)
     assert calls[0] == 4
     assert calls[1:] == [2, 2]
     for a, b in zip(one, several, strict=True):

@@ -40,6 +40,7 @@ def small(tmp_path):
         eval_every=30,
         checkpoint_every=50,
         samples=3,
+        diagnose=0,
     )
 
 

@@ -87,12 +87,20 @@ def _first_chunk(folder, settings) -> float:
     return float(done.stdout)
 
 
+def sweep(rounds: int) -> dict[str, Any]:
+    """Seconds of a step of one seed, alone and among 64, in a process of its own."""
+    command = [sys.executable, "-m", "experiments.benchmarks.sweeps", str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 PARTS = {
     "step": step,
     "rules": rules.measure,
     "vocabulary of GPT-2": lambda rounds: rules.measure_gpt2(min(rounds, 3)),
     "growth": scaling.measure,
     "start": start,
+    "sweep": sweep,
 }
 
 

@@ -10,6 +10,10 @@ from matplotlib.figure import Figure
 from experiments.benchmarks import limits, scaling
 from experiments.benchmarks.clock import ratios, spread
 
+# rules that take longer than autodiff of their plain form, and why
+SLOWER = {
+    "gelu": "keeps x alone, half of autodiff's bytes, and so computes erfc twice",
+}
 CUBE = "1024 x 1024 x 1024"
 COPY = "copy of 256 MiB"
 
@@ -22,6 +26,7 @@ def report(results: dict[str, Any]) -> str:
         "vocabulary of GPT-2": _gpt2,
         "growth": _growth,
         "start": _start,
+        "sweep": _sweep,
     }
     lines = ["# Benchmarks", "", "Written by `python -m experiments.benchmarks.run`."]
     lines.append("Medians; ratios are formed within a round (least to greatest).")
@@ -128,6 +133,15 @@ def _growth(rows: dict[str, Any]) -> list[str]:
 def _start(seconds: dict[str, list[float]]) -> list[str]:
     rows = [[name, spread(s)] for name, s in seconds.items()]
     return _table(["", "seconds from nothing to 1,000 steps done"], rows)
+
+
+def _sweep(seconds: dict[str, list[float]]) -> list[str]:
+    alone = seconds["one seed"]
+    rows = []
+    for name, s in seconds.items():
+        rate = f"{1 / statistics.median(s):,.0f}"
+        rows.append([name, rate, spread(ratios(alone, s))])
+    return _table(["", "steps/s of all seeds together", "/ one seed"], rows)
 
 
 def plot(rows: dict[str, Any], path: Path) -> None:

@@ -33,13 +33,24 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
 
     try:
         from jaxninja.check.hints import blowup, diagnose
+        from jaxninja.check.hints_diagonal import at_zero
 
         named = diagnose(evidence(finite), SECONDS) if finite else []
         told = blowup(evidence(lost)) if lost else None
+        if not told and not any(hint.verified for hint in named):
+            return (*_only_at_zero(scene, at_zero(finite)), *named)
         return (*named, told) if told else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
         return ()
+
+
+def _only_at_zero(scene: Scene, found: tuple[str, str] | None) -> tuple[Hint, ...]:
+    if found is None:
+        return ()
+    leaf, argument = found
+    text = f"d{leaf} is right except where {argument} is 0."
+    return (Hint(text, "edge", True, scene.subject.where, None, leaf),)
 
 
 def _sample(scene: Scene, tried: Tried) -> Sample:

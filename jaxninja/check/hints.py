@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.evidence import Evidence, Hint
+from jaxninja.check.hints_diagonal import diagonal
 from jaxninja.check.hints_leaves import relation
 from jaxninja.check.hints_linearity import nonlinear_step
 from jaxninja.check.hints_numerics import not_finite, rounded
@@ -106,6 +107,13 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
     simple = [hint for hint in found if hint.kind == "term"][:1]
     if simple:
         return simple
+    leaf = diagonal(problem, fresh, reference)
+    if leaf is not None:
+        text = (
+            f"d{problem.sample.names[leaf]} is the diagonal of the Jacobian times dy: "
+            "it takes each output to depend on the one input beside it only."
+        )
+        return [_hint(problem, leaf, text, "term")]
     both = two_cut(problem, fresh, reference, deadline)
     if both is not None:
         return [_hint(problem, min(problem.wrong), *told_of_two(*both, leaves))]

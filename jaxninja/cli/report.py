@@ -1,6 +1,7 @@
 """`jaxninja report RUN [RUN ...]`."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from jaxninja import files
-from jaxninja.report import findings, gather, page
+from jaxninja.report import Gathered, findings, gather, page
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,20 @@ def main(args: list[str]) -> int:
     out = Path(options.out) if options.out else default
     files.write_text(out, page(gathered))
     for found in gathered:
-        levels = Counter(finding.level for finding in findings(found))
-        counts = ", ".join(f"{levels[k]} {k}" for k in ("good", "watch", "act"))
-        print(f"{found.path}: {counts}")
-        for problem in found.problems:
-            print(f"  {problem}")
+        for line in _summary(found):
+            print(line)
     print(f"written    {out}")
     return 0
+
+
+def _summary(found: Gathered) -> Iterator[str]:
+    """How many findings are good, and the sentences of those that are not."""
+    said = findings(found)
+    levels = Counter(finding.level for finding in said)
+    counts = ", ".join(f"{levels[k]} {k}" for k in ("good", "watch", "act"))
+    yield f"{found.path}: {counts}"
+    for finding in said:
+        if finding.level != "good":
+            yield f"  {finding.level:<6} {finding.text} {finding.todo}".rstrip()
+    for problem in found.problems:
+        yield f"  {problem}"

@@ -1,17 +1,20 @@
 """`jaxninja train`: the options are the fields of TrainConfig."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 
-from jaxninja import compile_cache
+from jaxninja import compile_cache, distributed
 from jaxninja.config import TrainConfig
-from jaxninja.progress import Bar, Lines
+from jaxninja.distributed import HEARTBEAT
+from jaxninja.progress import Bar, Lines, Progress
 from jaxninja.run import Run
 from jaxninja.training import resumed_config, train
 
@@ -28,18 +31,36 @@ class Train:
     resume: str | None = None
     """Run folder to continue from its last checkpoint, exactly. Its own options hold;
     only steps, device, intervals, check-grads and samples may be given anew."""
+    distributed: bool = False
+    """Divide each batch among all devices of all processes that start this command."""
+    heartbeat: int = HEARTBEAT
+    """Seconds without a sign of life after which a process is given up, and the run
+    ends."""
 
 
 def main(args: list[str]) -> int:
     given = _resume(args)
     default = Train() if given is None else Train(resumed_config(Path(given)), given)
     options = tyro.cli(Train, prog="jaxninja train", args=args, default=default)
+    if options.distributed and distributed.CHILD not in os.environ:
+        return distributed.watch(["train", *args])
     compile_cache.enable()
-    progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
-    run = train(options.config, resume=options.resume, progress=progress)
-    for line in _summary(run):
+    mesh = None
+    if options.distributed:
+        distributed.initialize(options.heartbeat)
+        mesh = distributed.data_mesh()
+    progress = _listener()
+    run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
+    for line in _summary(run) if jax.process_index() == 0 else ():
         print(line)
     return 0
+
+
+def _listener() -> Progress:
+    """Process 0 speaks for all."""
+    if jax.process_index() > 0:
+        return Progress()
+    return Bar(print) if sys.stderr.isatty() else Lines(_print)
 
 
 def _resume(args: list[str]) -> str | None:

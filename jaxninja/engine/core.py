@@ -63,7 +63,7 @@ class _Recorder:
 
     def add(self, value, active: bool = False) -> int:
         self.values.append(value)
-        self.active.append(active and jnp.issubdtype(value.dtype, jnp.floating))
+        self.active.append(active and jnp.issubdtype(value.dtype, jnp.inexact))
         return len(self.values) - 1
 
 
@@ -95,7 +95,7 @@ def _record(rec: _Recorder, jaxpr, inputs, outer: tuple[str, ...], caller) -> li
     def read(atom) -> int:
         if isinstance(atom, Literal):
             with jax.ensure_compile_time_eval():  # a number, under jit too
-                return rec.add(jnp.asarray(atom.val, atom.aval.dtype))
+                return rec.add(jnp.asarray(atom.val, _dtype(atom)))
         return node[atom]
 
     for eqn in jaxpr.eqns:
@@ -153,7 +153,7 @@ def _pull(graph: Graph, k: int, step: Step, cotangents: list) -> tuple[Sequence,
     operands = [graph.values[i] for i in step.ins]
     results = [graph.values[i] for i in step.outs]
     active = [graph.tape.active[i] for i in step.ins]
-    if step.rule is None:
+    if step.rule is None or any(map(_is_complex, operands + results)):
         raise no_rule(step)
     cts = [_full(ct, y) for ct, y in zip(cotangents, results, strict=True)]
     if isinstance(step.rule, Call):
@@ -170,8 +170,17 @@ def _pull(graph: Graph, k: int, step: Step, cotangents: list) -> tuple[Sequence,
 
 def _full(ct, y):
     """A result that the output does not depend on has the cotangent 0."""
-    floating = y is not None and jnp.issubdtype(y.dtype, jnp.floating)
-    return jnp.zeros_like(y) if ct is None and floating else ct
+    if ct is None and y is not None and jnp.issubdtype(y.dtype, jnp.floating):
+        return jnp.zeros_like(y)
+    return ct
+
+
+def _is_complex(x) -> bool:
+    return x is not None and jnp.issubdtype(x.dtype, jnp.complexfloating)
+
+
+def _dtype(atom) -> Any:
+    return atom.aval.dtype
 
 
 def _keepable(value):

@@ -10,6 +10,11 @@ class NoRule(NotImplementedError):
 
 
 def no_rule(step: Step) -> NoRule:
+    if step.rule is not None:
+        return NoRule(
+            f"{step.eqn.primitive.name!r}, used at {step.where}, works on complex "
+            "numbers; the rules of the engine are for real ones"
+        )
     return NoRule(
         f"the engine has no rule for the primitive {step.eqn.primitive.name!r}, used "
         f"at {step.where}. Write rule(dz, z, *operands, **params) -> a cotangent for "

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jax.extend.core import Literal
 
 from jaxninja.engine import private
@@ -38,53 +39,45 @@ class Stacked:
 def scan_forward(eqn, operands, active, rules):
     jaxpr, consts = private.opened(private.body(eqn))
     fixed, init, xs = _parts(eqn, operands)
-    moves = _carried(eqn, jaxpr, active, rules)
-    outer, found = set(map(id, [*fixed, *consts])), {}
+    moves = _moving(eqn, jaxpr, active, rules)
+    outer = set(map(id, [*fixed, *consts]))
+    traced: list[tuple] = []  # the leaves of the body's graph, and its structure
 
     def step(carry, x):
         graph = evaluate(jaxpr, consts, [*fixed, *carry, *x], moves, rules, eqn)
-        leaves, found["tree"] = jax.tree.flatten(graph)
-        found["stacked"] = [_changes(leaf, outer) for leaf in leaves]
-        found["leaves"] = [None if _changes(a, outer) else a for a in leaves]
+        leaves, tree = jax.tree.flatten(graph)
+        stacked = [isinstance(a, Tracer) and id(a) not in outer for a in leaves]
+        traced.append((leaves, stacked, tree))
         outs = [graph.values[i] for i in graph.tape.outputs]
-        rows = [
-            a for a, changes in zip(leaves, found["stacked"], strict=True) if changes
-        ]
-        return outs[: len(init)], (outs[len(init) :], rows)
+        return outs[: len(init)], (outs[len(init) :], _rows(leaves, stacked))
 
     carry, (ys, rows) = lax.scan(step, init, xs, **_options(eqn))
-    graph = found["tree"].unflatten(_filled(found["leaves"], found["stacked"], rows))
-    return [*carry, *ys], Stacked(graph, tuple(found["stacked"]))
+    leaves, stacked, tree = traced[-1]
+    graph = tree.unflatten(_filled(leaves, stacked, rows))
+    return [*carry, *ys], Stacked(graph, tuple(stacked))
 
 
 def scan_backward(eqn, saved, cts, active, rules):
     leaves, tree = jax.tree.flatten(saved.graph)
-    tape = saved.graph.tape
+    values, tape = saved.graph.values, saved.graph.tape
     fixed, carried, _ = _parts(eqn, tape.arguments)
-    rows = [
-        leaf for leaf, changes in zip(leaves, saved.stacked, strict=True) if changes
-    ]
-    dcarry, dys = cts[: len(carried)], cts[len(carried) :]
-    dcarry = [
-        ct if tape.active[i] else None for i, ct in zip(carried, dcarry, strict=True)
-    ]
-    zeros = {i: jnp.zeros_like(saved.graph.values[i]) for i in fixed if tape.active[i]}
-    dfixed = [zeros.get(i) for i in fixed]
+    dfixed = [jnp.zeros_like(values[i]) if tape.active[i] else None for i in fixed]
+    pairs = zip(carried, cts[: len(carried)], strict=True)
+    dcarry = [ct if tape.active[i] else None for i, ct in pairs]
 
     def step(state, given):
-        (dcarry, dfixed), (row, dys) = state, given
+        (dfixed, dcarry), (row, dys) = state, given
         graph = tree.unflatten(_filled(leaves, saved.stacked, row))
         grads = walk(graph, [*dcarry, *dys])
-        terms = [grads[i] for i in tape.arguments]
-        mine, dcarry, dxs = _parts(eqn, terms)
-        dfixed = jax.tree.map(jnp.add, dfixed, mine)
-        return (dcarry, dfixed), (dxs, grads.terms, grads.inner)
+        terms, dcarry, dxs = _parts(eqn, [grads[i] for i in tape.arguments])
+        dfixed = jax.tree.map(jnp.add, dfixed, terms)
+        return (dfixed, dcarry), (dxs, grads.terms, grads.inner)
 
-    options = _options(eqn) | {"reverse": not eqn.params["reverse"]}
-    state, given = (dcarry, dfixed), (rows, dys)
-    (dcarry, dfixed), (dxs, terms, inner) = lax.scan(step, state, given, **options)
-    grads = Gradients(terms, inner, saved.graph.values, tape)
-    return [*dfixed, *dcarry, *dxs], grads
+    rows, dys = _rows(leaves, saved.stacked), cts[len(carried) :]
+    back = _options(eqn) | {"reverse": not eqn.params["reverse"]}
+    state, every = lax.scan(step, (dfixed, dcarry), (rows, dys), **back)
+    (dfixed, dcarry), (dxs, terms, inner) = state, every
+    return [*dfixed, *dcarry, *dxs], Gradients(terms, inner, values, tape)
 
 
 def _parts(eqn, operands) -> tuple[list, list, list]:
@@ -99,11 +92,6 @@ def _options(eqn) -> dict[str, Any]:
     return {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
 
 
-def _changes(leaf, outer: set[int]) -> bool:
-    """Whether a value of the body differs from step to step: it is made in the body."""
-    return isinstance(leaf, jax.core.Tracer) and id(leaf) not in outer
-
-
 def _rows(leaves, stacked) -> list:
     return [a for a, s in zip(leaves, stacked, strict=True) if s]
 
@@ -113,12 +101,12 @@ def _filled(leaves, stacked, rows) -> list:
     return [next(rows) if s else a for a, s in zip(leaves, stacked, strict=True)]
 
 
-def _carried(eqn, jaxpr, active, rules) -> list[bool]:
+def _moving(eqn, jaxpr, active, rules) -> list[bool]:
     """Which operands of the body move; a carry does if it ever does."""
     fixed, carry, xs = _parts(eqn, active)
     while True:
         outs = _reached(jaxpr, [*fixed, *carry, *xs], rules)
-        after = [a or b for a, b in zip(carry, outs, strict=False)]
+        after = [a or b for a, b in zip(carry, outs[: len(carry)], strict=True)]
         if after == carry:
             return [*fixed, *carry, *xs]
         carry = after
@@ -136,18 +124,14 @@ def _reached(jaxpr, active, rules) -> list[bool]:
         if eqn.primitive in private.INLINED:
             outs = _reached(private.opened(private.body(eqn))[0], ins, rules)
         else:
-            outs = [any(ins) and rules.get(eqn.primitive) is not constant] * len(
-                eqn.outvars
-            )
-        floats = [jnp.issubdtype(v.aval.dtype, jnp.floating) for v in eqn.outvars]
-        moving |= {
-            v for v, a, f in zip(eqn.outvars, outs, floats, strict=True) if a and f
-        }
+            passes = any(ins) and rules.get(eqn.primitive) is not constant
+            outs = [passes and _can_move(v.aval.dtype) for v in eqn.outvars]
+        moving |= {v for v, a in zip(eqn.outvars, outs, strict=True) if a}
     return [moves(a) for a in jaxpr.outvars]
 
 
-def _is_float(x) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.floating)
+def _can_move(dtype) -> bool:
+    return jnp.issubdtype(dtype, jnp.inexact)
 
 
 # ---- cond: one branch runs, the values of the others are zeros

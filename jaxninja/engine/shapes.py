@@ -39,12 +39,12 @@ def rev(dy, y, x, *, dimensions, **_):
 
 
 def copy(dy, y, x, **_):
-    """y = x."""
+    """y = x, perhaps placed elsewhere."""
     return (dy,)
 
 
-def optimization_barrier(cts, outs, *xs, **_):
-    """Each result is its operand; XLA may not merge computations across it."""
+def each(cts, outs, *xs, **_):
+    """Each result is its operand: moved to a device, or kept apart by a barrier."""
     return tuple(cts)
 
 
@@ -113,10 +113,12 @@ SHAPES = {
     "broadcast_in_dim": broadcast_in_dim,
     "concatenate": concatenate,
     "copy": copy,
-    "optimization_barrier": optimization_barrier,
+    "device_put": each,
+    "optimization_barrier": each,
     "pad": pad,
     "reshape": reshape,
     "rev": rev,
+    "sharding_constraint": copy,
     "slice": slice_,
     "split": split,
     "squeeze": squeeze,

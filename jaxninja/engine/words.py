@@ -5,6 +5,7 @@ from collections.abc import Set
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxninja.engine.graph import Graph, Node, Step
 
@@ -43,8 +44,8 @@ def called(step: Step) -> str:
     if name == "scan":
         return f"scan, {params['length']} steps"
     if name in BY_NAME:
-        return step.called or name
-    return SYMBOLS.get(name, name)
+        return step.called or str(name)
+    return SYMBOLS.get(name) or name
 
 
 def number(x) -> str:
@@ -66,7 +67,7 @@ def measure(x) -> str:
 
     Empty for what has no numbers: nothing, a random key, a value that is being traced.
     """
-    if x is None or isinstance(x, jax.core.Tracer):
+    if x is None or isinstance(x, Tracer):
         return ""
     if jnp.issubdtype(x.dtype, jax.dtypes.extended) or x.size == 0:
         return ""

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.models.initial import GAIN, SCHEMES
 from jaxninja.models.mlp import Params, Statistics, unnamed
+from jaxninja.models.normalise import frozen
 from jaxninja.rules import manual
 from jaxninja.rules.batchnorm import batch_statistics
 
@@ -157,9 +158,9 @@ def _frozen(params, statistics, model):
     """Batchnorm as at inference: an affine map."""
 
     def normalise(layer, x):
-        rstd = jax.lax.rsqrt(statistics[f"var{layer}"] + model.eps)
-        xhat = (x - statistics[f"mean{layer}"]) * rstd
-        return params[f"gamma{layer}"] * xhat + params[f"beta{layer}"]
+        moments = statistics[f"mean{layer}"], statistics[f"var{layer}"]
+        gamma, beta = params[f"gamma{layer}"], params[f"beta{layer}"]
+        return frozen(x, gamma, beta, moments, model.eps)
 
     return normalise
 

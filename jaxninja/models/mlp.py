@@ -26,7 +26,11 @@ Statistics = dict[str, Array]
 
 @dataclass(frozen=True)
 class MLP:
-    """Sizes and constants of the network; the defaults are the lecture's."""
+    """Sizes and constants of the network; the defaults are the lecture's.
+
+    In `dtype` bfloat16 the matrix products of the training step take bfloat16 and all
+    else stays as it is: parameters, sums, batchnorm, the loss.
+    """
 
     vocabulary: int = 27
     context: int = 3
@@ -34,6 +38,7 @@ class MLP:
     hidden: int = 200
     eps: float = 1e-5
     ddof: int = 1
+    dtype: str = "float32"
 
 
 def init(key: Array, model: MLP) -> Params:
@@ -66,12 +71,23 @@ def unnamed(x: Array, name: str) -> Array:
 
 
 def hidden_preactivation(
-    params: Params, ids: Int[Array, "N T"], ops: SimpleNamespace = manual
+    params: Params,
+    ids: Int[Array, "N T"],
+    ops: SimpleNamespace = manual,
+    dtype: str = "float32",
 ) -> Float[Array, "N H"]:
     """hprebn: what batchnorm normalises."""
     emb = ops.embedding(params["C"], ids)
     embcat = emb.reshape(len(ids), -1)
-    return ops.linear(embcat, params["W1"], params["b1"])
+    return _linear(ops, embcat, params["W1"], params["b1"], dtype)
+
+
+def _linear(ops, x, W, b, dtype):
+    """The layer in `dtype`, its result in the type of x again."""
+    if dtype == "float32":
+        return ops.linear(x, W, b)
+    half = (a.astype(dtype) for a in (x, W, b))
+    return ops.linear(*half).astype(x.dtype)
 
 
 def loss(
@@ -97,7 +113,7 @@ def loss(
         Mean cross entropy in nats, and mean and variance [H] of the batch before
         batchnorm, for the running statistics.
     """
-    hprebn = name(hidden_preactivation(params, ids, ops), "hprebn")
+    hprebn = name(hidden_preactivation(params, ids, ops, model.dtype), "hprebn")
     mean, var = batch_statistics(hprebn, model.ddof)
     value = head_loss(params, hprebn, labels, model, ops, name)
     return value, {"mean": mean, "var": var}
@@ -115,8 +131,8 @@ def head_loss(
     gain, bias = params["bngain"], params["bnbias"]
     hpreact = ops.batchnorm(hprebn, gain, bias, model.eps, model.ddof)
     h = name(ops.tanh(name(hpreact, "hpreact")), "h")
-    logits = name(ops.linear(h, params["W2"], params["b2"]), "logits")
-    return name(ops.cross_entropy(logits, labels), "loss")
+    logits = _linear(ops, h, params["W2"], params["b2"], model.dtype)
+    return name(ops.cross_entropy(name(logits, "logits"), labels), "loss")
 
 
 def apply(

@@ -25,6 +25,7 @@ def activations(line: Line) -> Figure:
         if stats["saturated"] is not None:
             words += f", flat {stats['saturated']:.1%}"
         _outline(axes, stats["histogram"], words, look)
+    axes.set_ylim(bottom=0)
     legend(axes)
     return axes.figure
 

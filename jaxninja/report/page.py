@@ -49,7 +49,7 @@ def page(runs: Sequence[Gathered]) -> str:
         "'none'; img-src data:; style-src 'unsafe-inline'\">",
         '<link rel="icon" href="data:,">',
         f"<title>jaxninja: {escape(names)}</title><style>{CSS}</style></head><body>",
-        f"<header><h1>{escape(names)}</h1></header>",
+        f"<header><h1>What training did: {escape(names)}</h1></header>",
         _comparison(runs) if len(runs) > 1 else "",
         f'<main class="runs">{"".join(sections)}</main></body></html>\n',
     ]
@@ -78,7 +78,9 @@ def _results(found: Gathered) -> str:
         for name, value in found.result.items()
         if name.endswith("_loss") or name in ("parameters", "steps", "seconds")
     ]
-    return "<h3>Result</h3>" + _table(("", "nats, batchnorm calibrated"), rows)
+    return "<h3>Result</h3>" + _table(
+        ("", "losses in nats, batchnorm calibrated"), rows
+    )
 
 
 def _topics(drawn: list[Picture], said: list[Finding]) -> Iterator[str]:

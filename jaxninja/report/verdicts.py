@@ -57,8 +57,9 @@ def _losses(found: Gathered) -> Iterator[Finding]:
         return
     uniform = math.log(len(found.vocabulary))
     if train > 0.97 * uniform:
-        text = f"Train loss {train:.3f} is that of guessing, log V = {uniform:.3f}."
+        text = f"Train loss {train:.3f}; guessing alone gives log V = {uniform:.3f}."
         yield Finding("loss", ACT, text, "Look at the gradients and updates below.")
+        return
     gap = val - train
     text = f"Val loss {val:.4f} is {gap:+.4f} against train {train:.4f}"
     if gap > 0.1:

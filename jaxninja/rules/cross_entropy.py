@@ -59,8 +59,11 @@ def cross_entropy(
 
 def cross_entropy_fwd(logits, labels):
     _door(logits, labels)
-    logprobs = _log_softmax(logits)
-    return -_pick(logprobs, labels).mean(), Residuals(jnp.exp(logprobs), labels)
+    shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
+    counts = jnp.exp(shifted)
+    total = counts.sum(-1, keepdims=True)
+    loss = (jnp.log(total) - _pick(shifted, labels)).mean()
+    return loss, Residuals(counts / total, labels)
 
 
 def cross_entropy_bwd(res, dloss):
@@ -73,14 +76,9 @@ def cross_entropy_bwd(res, dloss):
 cross_entropy.defvjp(cross_entropy_fwd, cross_entropy_bwd)
 
 
-def _log_softmax(logits):
-    shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
-    return shifted - jnp.log(jnp.exp(shifted).sum(-1, keepdims=True))
-
-
-def _pick(logprobs, labels):
+def _pick(logits, labels):
     index = labels[:, None]
-    return jnp.take_along_axis(logprobs, index, -1, mode="fill", fill_value=jnp.nan)
+    return jnp.take_along_axis(logits, index, -1, mode="fill", fill_value=jnp.nan)
 
 
 def _door(logits, labels):

@@ -256,3 +256,67 @@ def test_rerun_equals_a_run_from_the_start(x64):
     values = program.run([np.asarray(a) for a in (x, w, i)])
     moved = program.rerun(values, program.inputs[1], 2 * values[program.inputs[1]])
     np.testing.assert_allclose(moved[0], everything(x, 2 * w, i), rtol=1e-12)
+
+
+def test_casts_are_named_where_they_stand(x64):
+    def sine_bwd(x, dy):
+        return ((jnp.cos(x).astype(jnp.bfloat16) * dy).astype(x.dtype),)  # slip
+
+    first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
+        0
+    ]
+    assert (first.kind, first.verified) == ("precision", True)
+    assert first.where == f"test_hints.py:{marked_line(sine_bwd)}"
+    assert "bfloat16" in first.sentence
+
+
+def test_two_paths_lost_together(x64):
+    def plain(x):
+        return (x - x.mean(0)) / jnp.sqrt(((x - x.mean(0)) ** 2).mean(0) + 1e-3)
+
+    def fwd(x):
+        return plain(x), 1 / jnp.sqrt(x.var(0) + 1e-3)
+
+    def constants(r, dy):
+        return (r * dy,)
+
+    first = diagnose(evidence(plain, fwd, constants, [(4, 3)]))[0]
+    assert (first.kind, first.verified) == ("term", True)
+    assert "lacks two paths" in first.sentence
+
+
+def test_a_diagonal_taken_for_the_jacobian(x64):
+    def softmax(x):
+        p = jnp.exp(x - x.max(-1, keepdims=True))
+        return p / p.sum(-1, keepdims=True)
+
+    def elementwise(p, dy):
+        return (p * (1 - p) * dy,)
+
+    found = evidence(softmax, lambda x: (softmax(x),) * 2, elementwise, [(3, 4)])
+    first = diagnose(found)[0]
+    assert "diagonal of the Jacobian" in first.sentence
+    assert first.verified
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda dy: jnp.clip(dy, -0.1, 0.1), "clip"),
+        (jnp.abs, "|dy|"),
+        (lambda dy: dy * dy, ""),
+        (lambda dy: dy + 0.3, ""),
+    ],
+)
+def test_the_line_at_which_linearity_ends(x64, change, says):
+    def sine_bwd(x, dy):
+        slope = jnp.cos(x)
+        other = change(dy)  # slip
+        return (slope * other,)
+
+    first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
+        0
+    ]
+    assert first.kind in ("cotangent", "affine")
+    assert says in first.sentence
+    assert first.where is not None

@@ -265,3 +265,33 @@ def test_assert_vjp_raises_the_table():
     with pytest.raises(VJPCheckError, match=r"norm +FAIL +1 of 2 gradients"):
         assert_vjp(ruled(bwd=bwd), *inputs(), level="quick", hints=False)
     assert_vjp(ruled(), *inputs(), level="quick")
+
+
+@pytest.mark.parametrize(
+    ("bwd", "says"),
+    [
+        (lambda x, dy: (jnp.where(x == 0, 0.0, 2 * x) * dy + (x == 0) * dy,), "x is 0"),
+        (lambda x, dy: (2 * x * x / x * dy,), "the denominator is 0"),
+    ],
+    ids=["a value", "0 / 0"],
+)
+def test_wrong_at_zero_only(bwd, says):
+    op = ruled(lambda x: x * x, lambda x: (x * x, x), bwd, ())
+    report = check_vjp(op, inputs()[0])
+    assert report.verdict == "fail"
+    assert says in report.hints[0].sentence
+
+
+def test_what_a_mask_hides_may_be_anything():
+    """Rows that a mask drops hold -inf: 0 times NaN is not 0."""
+
+    def plain(x):
+        return jnp.exp(jnp.where(jnp.arange(x.shape[0])[:, None] > 0, x, 0))
+
+    def bwd(x, dy):
+        return (jnp.exp(x) * (x - x + 1) * dy * (jnp.arange(len(x))[:, None] > 0),)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    report = check_vjp(op, inputs()[0])
+    assert report.verdict == "fail"
+    assert "infinity minus infinity" in report.hints[0].sentence

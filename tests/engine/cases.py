@@ -38,6 +38,13 @@ def dot(contract, batch=((), ()), **options):
     return lambda x, y: lax.dot_general(x, y, (contract, batch), **options)
 
 
+def clamped(low, high):
+    def f(x):
+        return lax.clamp(jnp.asarray(low, x.dtype), x, jnp.asarray(high, x.dtype))
+
+    return f
+
+
 def switch_off(x, y):
     return lax.stop_gradient(x) * y
 
@@ -87,9 +94,20 @@ def branches(x):
 SCATTER_ROWS = np.array([2, 0, 2])  # row 2 twice
 ROWS = real(3, 4, seed=5)
 
+
+def on_this_device(x):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+    spec = jax.sharding.PartitionSpec("data")
+    return lax.with_sharding_constraint(x, jax.sharding.NamedSharding(mesh, spec))
+
+
 CASES = {
     # elementwise
-    "add": [(lax.add, X, Y), (lambda x, y: x + lax.add(x, y), X, SCALAR)],
+    "add": [
+        (lax.add, X, Y),
+        (lambda x, y: x + lax.add(x, y), X, SCALAR),
+        (lax.add, real(3, 1), Y),
+    ],
     "add_jaxvals": [(lambda x: jax.vjp(lambda x: jnp.sin(x) * x, x)[1](x)[0], X)],
     "sub": [(lax.sub, X, Y), (lax.sub, SCALAR, Y)],
     "mul": [(lax.mul, X, Y), (lax.mul, X, SCALAR), (lambda x: x * x, X)],
@@ -98,7 +116,7 @@ CASES = {
     "pow": [
         (lax.pow, ABOVE, Y),
         (lax.pow, ABOVE, SCALAR),
-        (lax.pow, np.array([0.0, 0.0, 0.0, 2.0]), np.array([0.5, 1.0, 2.0, 0.0])),
+        (lax.pow, np.array([0.0, 0.0, 0.0, 2.0]), np.array([0.5, 1.0, 0.0, 0.0])),
         (
             lambda x: lax.pow(x, np.array([0, 1, 2, -1])),
             np.array([0.0, 0.0, -2.0, 3.0]),
@@ -154,10 +172,12 @@ CASES = {
     "clamp": [
         (lax.clamp, X, Y, X + 1),
         (lax.clamp, X, Y, X - 1),
+        (lax.clamp, 0 * EDGE, EDGE, 0 * EDGE + 1),
+        (lax.clamp, 0 * EDGE, EDGE, 0 * EDGE),
         # with scalar bounds JAX differentiates x alone
-        (lambda x: lax.clamp(-0.5, x, 0.7), X),
-        (lambda x: lax.clamp(0.0, x, 1.0), EDGE),
-        (lambda x: lax.clamp(1.0, x, -1.0), EDGE),
+        (clamped(-0.5, 0.7), X),
+        (clamped(0.0, 1.0), EDGE),
+        (clamped(1.0, -1.0), EDGE),
     ],
     "select_n": [
         (lambda x, y: lax.select_n(X > 0, x, y), X, Y),
@@ -187,6 +207,8 @@ CASES = {
     "rev": [(lambda x: lax.rev(x, (0, 1)), X)],
     "copy": [(lambda x: lax.optimization_barrier(jnp.array(x, copy=True)), X)],
     "optimization_barrier": [(lambda x, y: lax.optimization_barrier((x, y)), X, Y)],
+    "device_put": [(lambda x: jax.device_put(x * 2), X)],
+    "sharding_constraint": [(on_this_device, X)],
     "slice": [
         (lambda x: lax.slice(x, (1, 0), (3, 3)), X),
         (lambda x: lax.slice(x, (0, 1), (3, 4), (2, 2)), X),
@@ -234,9 +256,9 @@ CASES = {
         (dot(((), ())), real(2), real(3)),
         (dot(((0,), (0,)), precision=("highest", "default")), real(3), real(3, seed=1)),
         (
-            dot(((1,), (0,)), preferred_element_type=jnp.float64),
-            real(3, 4).astype(np.float32),
-            real(4, 2).astype(np.float32),
+            dot(((1,), (0,)), preferred_element_type=jnp.float32),
+            real(3, 4).astype(np.float16),
+            real(4, 2).astype(np.float16),
         ),
     ],
     "sort": [

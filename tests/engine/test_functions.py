@@ -11,10 +11,12 @@ from agree import same, vjps
 from cases import ABOVE, TIED, X, Y, real
 from jax import lax
 
-from jaxninja.engine import value_and_grad
-from jaxninja.models import mlp
+from jaxninja.engine import backward, trace, value_and_grad
+from jaxninja.models import atomic, deep, mlp
+from jaxninja.models.deep import Deep
 from jaxninja.models.mlp import MLP
-from jaxninja.rules import autodiff, manual
+from jaxninja.rules import RULES, autodiff, manual
+from jaxninja.taps import retain_grads
 
 P = ABOVE / ABOVE.sum(1, keepdims=True)  # rows of probabilities
 LABELS = np.array([1, 0, 3])
@@ -24,34 +26,23 @@ SQUARE = real(3, 3)
 NUMPY = {
     "average": (X,),
     "clip": (X, np.float64(-0.5), np.float64(0.7)),
-    "cross": (X[:, :3], Y[:, :3]),
-    "cumprod": (TIED,),
-    "diff": (X,),
     "kron": (X, SQUARE),
     "linalg.norm": (X,),
     "logaddexp": (X, X + TIED),
     "max": (TIED,),
     "maximum": (X, Y),
     "mean": (X,),
-    "median": (X,),
-    "mod": (X, Y),
-    "nanmean": (np.where(X > 1, np.nan, X),),
-    "outer": (X, Y),
     "power": (ABOVE, Y),
     "prod": (TIED,),
-    "ptp": (X,),
     "sinc": (np.append(X, 0.0),),
     "sort": (X,),
     "std": (X,),
-    "trapezoid": (X,),
     "tril": (X,),
-    "unwrap": (3 * X,),
-    "vander": (X[0],),
     "var": (X,),
     "where": (X > 0, X, Y),
 }
-ACTIVATIONS = """celu elu gelu hard_silu hard_tanh leaky_relu log_sigmoid mish relu
-relu6 selu sigmoid silu soft_sign softplus sparse_plus squareplus""".split()  # noqa: SIM905
+ACTIVATIONS = """elu gelu hard_tanh leaky_relu log_sigmoid relu
+relu6 selu sigmoid silu soft_sign softplus squareplus""".split()  # noqa: SIM905
 NN = dict.fromkeys(ACTIVATIONS, (np.append(3 * X, [0.0, 6.0]),))
 NN |= dict.fromkeys(
     ["glu", "log_softmax", "logsumexp", "softmax", "standardize"], (X + 1e3,)
@@ -112,6 +103,19 @@ def test_functions_as_they_are(table, module, x64):
     check(table, module)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_forward_and_the_rule_of_every_layer(rule, x64):
+    """Down to JAX's primitives, and by the layer's own backward pass."""
+    case = rule.cases[0]
+    arrays = rule.example(jax.random.key(0), **case.dims)
+    wide = [a.astype(float) if a.dtype.kind == "f" else a for a in arrays]
+    for f in (rule.reference, rule.op):
+        mine, truth = jax.jit(lambda *a, f=f: vjps(lambda *a: f(*a, *case.static), *a))(
+            *wide
+        )
+        same(mine, truth)
+
+
 # ---- networks
 
 
@@ -146,11 +150,40 @@ def test_the_network_of_the_lecture(ops, lecture):
     close(grads, expected_grads, scale=1.0)
 
 
-def deep(params, x, labels):
-    """Part 3's deep network: five times linear, batchnorm, tanh."""
-    for W, gain, bias in params["layers"]:
-        x = manual.tanh(manual.batchnorm(manual.linear(x, W, bias), gain, bias))
-    return manual.cross_entropy(x @ params["out"], labels)
+def test_every_tensor_of_the_first_exercise(lecture):
+    """The gradients of all 20 steps and 7 parameters, against jax.vjp at each name."""
+    _, params, ids, labels = lecture
+
+    def loss(params):
+        return atomic.forward(params, ids, labels)["loss"]
+
+    @jax.jit
+    def both(params):
+        return backward(trace(loss, params)), retain_grads(loss)(params)[1]
+
+    mine, truth = both(params)
+    assert len(truth) == 27
+    for name, dtruth in truth.items():
+        scale = max(1e-3, float(abs(dtruth).max()))  # some are zero in theory
+        assert float(abs(mine[name] - dtruth).max()) <= 1e-12 * scale, name
+
+
+def test_the_deep_network_of_part_3(x64):
+    model = Deep(vocabulary=5, context=2, embedding=3, hidden=7)
+    shapes = jax.eval_shape(lambda: deep.init(jax.random.key(0), model))
+    params = {k: jnp.asarray(real(*s.shape, seed=7)) for k, s in shapes.items()}
+    ids, labels = jnp.arange(16).reshape(8, 2) % 5, jnp.arange(8) % 5
+
+    @jax.jit
+    def both(params):
+        loss = partial(deep.loss, model=model)
+        args = (params, ids, labels)
+        mine = value_and_grad(loss, has_aux=True)(*args)
+        return mine, jax.value_and_grad(loss, has_aux=True)(*args)
+
+    (value, grads), (expected, expected_grads) = both(params)
+    same(value, expected)
+    close(grads, expected_grads, scale=1e-3)
 
 
 def wavenet(params, x, labels):
@@ -181,7 +214,6 @@ def gated(params, x, labels):
 @pytest.mark.parametrize(
     ("network", "shape", "widths"),
     [
-        (deep, (8, 6), [6, 7, 7, 7, 7]),
         (wavenet, (6, 8, 3), [6, 14, 14]),
         (gated, (5, 4, 6), [6, 7]),
     ],

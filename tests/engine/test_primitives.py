@@ -1,10 +1,16 @@
 """Every rule of the table against `jax.vjp`, in float64."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from agree import same, vjps
-from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT
+from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT, real
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 from jaxninja.engine import PRIMITIVES, Call
@@ -42,7 +48,45 @@ def test_the_rule_is_right(name, x64):
     check(CASES[name])
 
 
-@pytest.mark.parametrize("name", ["tanh", "max", "dot_general", "scatter", "scan"])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_gradients_have_the_dtype_of_their_operand(dtype, x64):
+    """Of every case; nothing is computed, as the values were compared above."""
+
+    def cast(x):
+        floating = np.issubdtype(x.dtype, np.floating)
+        return jnp.asarray(x, dtype) if floating else jnp.asarray(x)
+
+    def kinds(tree):
+        return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+
+    for name in PRIMITIVE_NAMES:
+        for f, *args in CASES[name]:
+            both = partial(vjps, f)
+            mine, truth = jax.eval_shape(both, *map(cast, map(np.asarray, args)))
+            assert kinds(mine) == kinds(truth), name
+
+
+axes = st.permutations(range(4))
+
+
+@given(x_axes=axes, y_axes=axes, batch=st.integers(0, 2), contracted=st.integers(0, 2))
+@settings(deadline=None, max_examples=4, derandomize=True)
+def test_products_over_any_axes(x_axes, y_axes, batch, contracted):
+    """Batch and contracted axes anywhere, in any order, in both factors."""
+    sizes = [2, 3, 4, 5][: batch + contracted]
+    free = [6, 7, 1, 2][batch + contracted :]
+    x_shape, y_shape = [0] * 4, [0] * 4
+    for shape, order in ((x_shape, x_axes), (y_shape, y_axes)):
+        for axis, size in zip(order, [*sizes, *free], strict=True):
+            shape[axis] = size
+    parts = slice(0, batch), slice(batch, batch + contracted)
+    batched, summed = [(x_axes[p], y_axes[p]) for p in parts]
+    with jax.enable_x64(True):
+        x, y = real(*x_shape), real(*y_shape, seed=1)
+        check([(partial(lax.dot_general, dimension_numbers=(summed, batched)), x, y)])
+
+
+@pytest.mark.parametrize("name", ["tanh", "max", "scan"])
 def test_the_test_finds_a_wrong_rule(name, x64):
     """The gradient of the first operand a millionth too large, at one entry."""
     rule = PRIMITIVES[primitive(name)]

@@ -52,7 +52,7 @@ def runs(tmp_path_factory):
     for name in ("result.json", "samples.txt", "loss.png"):
         (root / "half" / name).unlink()
     for file in [*(root / "half").glob("*.jsonl"), *root.glob("half/checkpoints/*")]:
-        file.write_bytes(file.read_bytes()[:-200])
+        file.write_bytes(file.read_bytes()[:-40])
     return root
 
 
@@ -91,6 +91,9 @@ def test_a_diverged_run_says_so_and_shows_the_rest(runs):
     said = [f for f in findings(found) if f.level == "act"]
     assert "not finite at step 1" in said[0].text
     assert any("h: 128 values are NaN or infinite" in f.text for f in said)
+    last = found.diagnostics[-1]  # of the step whose loss is not finite
+    assert (last["step"], last["loss"]) == (1, None)
+    assert last["activations"]["h"]["histogram"]["nonfinite"] == 8 * 16
     html = page([found])
     assert len(images(html)) >= 8
     assert "no figure of" not in html

@@ -1,0 +1,79 @@
+"""Many seeds at once against one: seconds of a step of one seed.
+
+    python -m experiments.benchmarks.sweeps ROUNDS
+
+Prints JSON. A process of its own: the number of CPU devices is fixed at the start.
+"""
+
+import json
+import os
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from experiments import step_speed
+from experiments.benchmarks.clock import take_turns
+from jaxninja import TrainConfig, steps
+from jaxninja import sweep as sweeping
+
+SEEDS, STEPS = 64, 200  # of a call
+
+
+def one_seed(config, x, y):
+    """A unit is a call of STEPS steps."""
+    model = config.model(step_speed.V)
+    advance = steps.make_advance(config, model)
+    state = steps.init_state(config, model)
+    x, y = jnp.asarray(x), jnp.asarray(y)
+
+    def train(count: int) -> None:
+        nonlocal state
+        for _ in range(count):
+            state, losses = advance(state, x, y, 0, STEPS)
+            np.asarray(losses)
+
+    return train
+
+
+def many_seeds(config, x, y, devices: int, at_once: int):
+    """The program of `jaxninja sweep`, with so many members in one vmap."""
+    model = config.model(step_speed.V)
+    axes = (AxisType.Auto,)
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("members",), axis_types=axes)
+    put = lambda a, spec: jax.device_put(a, NamedSharding(mesh, spec))  # noqa: E731
+    seeds = put(jnp.arange(SEEDS), P("members"))
+    rates = put(jnp.full(SEEDS, config.lr), P("members"))
+    states = jax.vmap(lambda seed: steps.init_state(config, model, seed))(seeds)
+    given = (put(states, P("members")), seeds, rates, put(x, P()), put(y, P()), 0)
+    sweeping.AT_ONCE = at_once
+    program = sweeping.make_advance(config, model, mesh).lower(*given, STEPS).compile()
+
+    def train(count: int) -> None:
+        for _ in range(count):
+            jax.block_until_ready(program(*given))
+
+    return train
+
+
+def main() -> None:
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    x, y = step_speed.examples()
+    config, shipped = TrainConfig(), sweeping.AT_ONCE
+    devices = len(jax.devices())
+    tried = {(devices, k) for k in (1, shipped, 8, SEEDS // devices)} | {(1, shipped)}
+    work = {"one seed": one_seed(config, x, y)}
+    for count, at_once in sorted(tried):
+        name = f"{SEEDS} seeds, {count} devices, {at_once} in a vmap"
+        name += " (jaxninja sweep)" * ((count, at_once) == (devices, shipped))
+        work[name] = many_seeds(config, x, y, count, at_once)
+    seconds = take_turns(work, int(sys.argv[1]))
+    units = {name: STEPS * (1 if name == "one seed" else SEEDS) for name in work}
+    print(json.dumps({k: [s / units[k] for s in row] for k, row in seconds.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What does --diagnose cost at its default interval of 1000 steps?
+
+    python -m experiments.diagnose_cost [--rounds 30]
+
+Within a round: 1000 steps as `jaxninja train` takes them, then one line of diagnostics
+measured and written. Their ratio is taken within the round, since a busy machine slows
+both; reported is the median (least to greatest). Compilation is timed apart.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.step_speed import examples
+from jaxninja import TrainConfig, folder, steps
+from jaxninja.observe import observe
+
+NETS = {
+    "the lecture's network": {},
+    "the deep net of Part 3": {
+        "route": "rules",
+        "layers": 5,
+        "hidden": 100,
+        "batchnorm": "all",
+        "init": "deep",
+        "gain": 1.0,
+    },
+}
+
+
+def measure(options: dict, rounds: int, file: Path) -> tuple[list[float], float, float]:
+    """Ratios of the rounds, milliseconds of a line, seconds to compile."""
+    config = TrainConfig(**options)
+    model = config.model(27)
+    x, y = map(jnp.asarray, examples())
+    state = steps.init_state(config, model)
+    advance = steps.make_advance(config, model)
+    clock = time.perf_counter()
+    observe(config, model, state, x, y, 0)
+    compiling = time.perf_counter() - clock
+    ratios, lines = [], []
+    for n in range(rounds + 1):
+        start = time.perf_counter()
+        state, losses = advance(state, x, y, 1_000 * n, 1_000)
+        np.asarray(losses)
+        middle = time.perf_counter()
+        line = observe(config, model, state, x, y, 1_000 * (n + 1))
+        folder.append_metrics(file, line)
+        end = time.perf_counter()
+        if n:  # the first round compiles
+            ratios.append((end - middle) / (middle - start))
+            lines.append(1e3 * (end - middle))
+    return ratios, statistics.median(lines), compiling
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, net in NETS.items():
+            file = Path(scratch) / f"{len(net)}.jsonl"
+            ratios, line, compiling = measure(net, options.rounds, file)
+            print(
+                f"{name}: {statistics.median(ratios):.1%} ({min(ratios):.1%} to "
+                f"{max(ratios):.1%}) of the time of 1000 steps; {line:.1f} ms a line, "
+                f"{file.stat().st_size / (options.rounds + 1) / 1e3:.0f} kB; compiled "
+                f"in {compiling:.1f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

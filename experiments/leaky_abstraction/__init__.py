@@ -1,0 +1,1 @@
+"""Backprop is a leaky abstraction: six failures, their symptoms, their mends."""

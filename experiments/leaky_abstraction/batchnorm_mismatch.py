@@ -1,0 +1,42 @@
+"""Batchnorm trains with one set of statistics and infers with another.
+
+With a momentum of 0.001 the running statistics need thousands of steps to follow. Until
+then the network at inference is not the one that was trained, and its loss says so.
+"""
+
+import jax.numpy as jnp
+
+from experiments.leaky_abstraction.setup import Outcome, names, train, word
+from jaxninja.config import TrainConfig
+from jaxninja.evaluate import calibrate, mean_loss
+from jaxninja.observe import observe
+from jaxninja.steps import State
+
+NET = {"layers": 3, "hidden": 100, "batchnorm": "all", "init": "deep", "gain": 1.0}
+
+
+def experiment(steps: int = 300) -> Outcome:
+    trained = train(steps, bn_momentum=1e-3, **NET)
+    model = trained.config.model(len(names().vocabulary))
+    calibrated = calibrate(trained.state.params, names().train.x, model)
+    return Outcome(
+        f"batchnorm at inference is not that of training, after {steps} steps",
+        _measure(trained.config, trained.state, steps),
+        _measure(trained.config, trained.state._replace(statistics=calibrated), steps),
+        "statistics calibrated on the training set (`--bn calibrated`)",
+        word(trained, "batchnorm"),
+    )
+
+
+def _measure(config: TrainConfig, state: State, step: int) -> dict[str, float]:
+    """Val loss with the state's statistics, and how far off they are."""
+    model = config.model(len(names().vocabulary))
+    x, y = map(jnp.asarray, names().train)
+    gaps = observe(config, model, state, x, y, step)["batchnorm"]
+    val = names().val
+    return {
+        "val loss": mean_loss(state.params, state.statistics, val.x, val.y, model),
+        "gap of layer 1, mean": gaps["1"]["mean"],
+        "gap of layer 1, std": gaps["1"]["std"],
+        "gap of layer 4, std": gaps["4"]["std"],
+    }
