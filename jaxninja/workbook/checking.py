@@ -87,6 +87,7 @@ def _check(
         judged = judging.judge(exercise, name, piece, chains, explain)
         rows.append(row(name, judged, learner, chains[0].sample))
         if rows[-1].status == WRONG:
+            tell("", 0)  # the diagnosis takes its own time, not the learner's
             hints = _hints(exercise, name, piece, rows[-1], judged) if explain else ()
             if everything:
                 rows += _rest(exercise, name, learner, scope, chains[0])

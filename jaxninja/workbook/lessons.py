@@ -90,15 +90,22 @@ def hint(number: int, name: str, level: int) -> str:
         lesson.rule,
         f"d{name}: {lesson.formula}",
         lesson.code[0],
-        "\n".join((*lesson.code, *_wrapped(lesson.why))),
+        "\n".join((*lesson.code, *_wrapped(_why(number, name)))),
     )
     pairs = zip(RUNGS[:level], rungs, strict=False)
     return "\n".join(_labelled(label, text) for label, text in pairs)
 
 
+def _why(number: int, name: str) -> str:
+    """The derivation in words; exercise 4 refers to the others for most of its."""
+    text = lessons(EXERCISES[number])[name].why
+    other = re.fullmatch(r"See exercise (\d)\.", text)
+    return _why(int(other[1]), name) if other else text
+
+
 def explanation(number: int, name: str) -> Iterator[str]:
     """Why a gradient is what it is, for who has found it."""
-    first, *rest = _wrapped(lessons(EXERCISES[number])[name].why)
+    first, *rest = _wrapped(_why(number, name))
     yield f"  {'d' + name:<16} {first}"
     yield from (f"  {'':<16} {line}" for line in rest)
 

@@ -43,7 +43,9 @@ def test_every_gradient_has_a_ladder_of_five_rungs(number, name):
     assert code.startswith(f"d{name} = ")
     assert code not in steps[2]  # the formula is words, the code comes later
     assert code in steps[3]
-    assert [*lessons.explanation(number, name)]
+    told = " ".join(lessons.explanation(number, name))
+    assert len(told) > 20
+    assert "See exercise" not in told
 
 
 def test_places_are_found_or_refused():

@@ -118,7 +118,8 @@ def backward(
     # rule: A scaled sum forward is a scaled copy backward.
     # formula: dbnvar / (n - 1), copied to all n rows.
     # why: Every squared deviation adds 1/(n - 1) of itself to the variance: Bessel's
-    #   correction, where the paper has 1/n.
+    #   correction, where the paper has 1/n. A batch of one has 0/0 here, and NaN
+    #   everywhere after it: the checks take a batch of two.
     dbndiff2 = 1.0 / (n - 1) * jnp.ones_like(bndiff2) * dbnvar
 
     # rule: bndiff is read twice: by bnraw, and by its own square.
