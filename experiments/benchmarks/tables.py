@@ -12,7 +12,7 @@ from experiments.benchmarks.clock import ratios, spread
 
 # rules that take longer than autodiff of their plain form, and why
 SLOWER = {
-    "gelu": "keeps x alone, half of autodiff's bytes, and so computes erfc twice",
+    "gelu": "keeps x alone, a third of autodiff's bytes, and so computes erfc twice",
 }
 CUBE = "1024 x 1024 x 1024"
 COPY = "copy of 256 MiB"
