@@ -221,7 +221,7 @@ def _compiled(
     Ahead, so that its time is not counted as training; cached, so that a notebook that
     trains twice compiles once; `version` is that of a route that is a file.
     """
-    mesh = device.mesh if isinstance(device, NamedSharding) else None
+    mesh: Any = device.mesh if isinstance(device, NamedSharding) else None
     where = device if mesh else SingleDeviceSharding(device)
     x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)
     y = jax.ShapeDtypeStruct((size,), jnp.int32, sharding=where)

@@ -20,12 +20,22 @@ from jaxninja.sweep import group_size, summary, sweep
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 
 
+@pytest.fixture(scope="module")
+def items(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "items.txt"
+    path.write_text("\n".join(ITEMS))
+    return path
+
+
 @pytest.fixture
-def small(tmp_path):
-    (tmp_path / "items.txt").write_text("\n".join(ITEMS))
+def small(items, tmp_path):
+    return _small(items, tmp_path / "runs")
+
+
+def _small(items, runs):
     return TrainConfig(
-        data=str(tmp_path / "items.txt"),
-        runs=str(tmp_path / "runs"),
+        data=str(items),
+        runs=str(runs),
         steps=30,
         batch_size=8,
         hidden=16,
@@ -36,11 +46,17 @@ def small(tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def four(items, tmp_path_factory):
+    """The rows of a sweep over four seeds, for others to be compared with."""
+    runs = tmp_path_factory.mktemp("runs")
+    return sweep(_small(items, runs), range(4), [0.1])
+
+
 def test_a_member_is_that_training_alone(small):
     rows = sweep(small, [3, 4], [0.1, 0.02])
-    assert [(r["lr"], r["seed"]) for r in rows] == [
-        (lr, seed) for lr in (0.1, 0.02) for seed in (3, 4)
-    ]
+    expected = [(lr, seed) for lr in (0.1, 0.02) for seed in (3, 4)]
+    assert [(row["lr"], row["seed"]) for row in rows] == expected
     for row in rows[3:4]:
         config = dataclasses.replace(small, seed=row["seed"], lr=row["lr"])
         alone = jaxninja.train(config, progress=Progress())
@@ -57,32 +73,29 @@ def test_a_member_is_that_training_alone(small):
         assert len(member.sample(2)) == 2
 
 
-def test_one_that_diverges_hurts_no_other(small):
+def test_one_that_diverges_hurts_no_other(small, four):
     with_it = sweep(small, [0, 1], [0.1, 1e30])
     assert [row.get("failed_at") for row in with_it] == [None, None, 1, 1]
-    without = sweep(small, [0, 1, 2, 3], [0.1])  # the same program
-    for a, b in zip(with_it[:2], without[:2], strict=True):
+    for a, b in zip(with_it[:2], four[:2], strict=True):  # by the same program
         assert a["val_loss"] == b["val_loss"]
     kept = jaxninja.load(with_it[2]["path"])
     assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
     lines = summary(with_it)
     assert [(line["members"], line["failed"]) for line in lines] == [(2, 0), (2, 2)]
     assert lines[0]["val_loss mean"] == pytest.approx(
-        np.mean([row["val_loss"] for row in without[:2]])
+        np.mean([row["val_loss"] for row in four[:2]])
     )
 
 
-def test_groups_are_bounded_by_memory_and_do_not_show(small, monkeypatch):
+def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     calls = []
     train = sweeping._train
     monkeypatch.setattr(
         sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
-    one = sweep(small, range(4), [0.1])
     several = sweep(small, range(4), [0.1], memory=300_000)
-    assert calls[0] == 4
-    assert calls[1:] == [2, 2]
-    for a, b in zip(one, several, strict=True):
+    assert calls == [2, 2]
+    for a, b in zip(four, several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
     assert group_size(small, small.model(11), 1, 2) == 2  # at least one for a device
 
@@ -94,7 +107,7 @@ def test_no_members_and_twins_are_refused(small, seeds, rates):
     assert not os.path.exists(small.runs)
 
 
-def test_two_devices_from_the_command_line(small, tmp_path):
+def test_two_devices_from_the_command_line(small, four, tmp_path):
     """Three members on two devices: one place is filled up and left out again."""
     given = ["data", "runs", "steps", "batch_size", "hidden", "log_every"]
     options = [f"--{n.replace('_', '-')}={getattr(small, n)}" for n in given]
@@ -111,10 +124,9 @@ def test_two_devices_from_the_command_line(small, tmp_path):
     folder = tmp_path / "runs" / "two"
     rows = json.loads((folder / "sweep.json").read_text())
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
-    here = sweep(small, range(3), [0.1])
-    for a, b in zip(rows, here, strict=True):
+    for a, b in zip(rows, four[:3], strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
-    assert f"{summary(here)[0]['val_loss mean']:.4f}" in done.stdout
+    assert f"{summary(four[:3])[0]['val_loss mean']:.4f}" in done.stdout
 
 
 def test_an_option_that_a_sweep_has_not_is_refused(capsys):

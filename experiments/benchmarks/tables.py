@@ -12,7 +12,7 @@ from experiments.benchmarks.clock import ratios, spread
 
 # rules that take longer than autodiff of their plain form, and why
 SLOWER = {
-    "gelu": "keeps x alone, half of autodiff's bytes, and so computes erfc twice",
+    "gelu": "keeps x alone, a third of autodiff's bytes, and so computes erfc twice",
 }
 CUBE = "1024 x 1024 x 1024"
 COPY = "copy of 256 MiB"
@@ -34,7 +34,7 @@ def report(results: dict[str, Any]) -> str:
         lines.append("No GPU was at hand: the rows of a GPU are missing.")
     for part, write in writers.items():
         if part in results:
-            lines += ["", f"## {part.capitalize()}", _about(results[part]["about"]), ""]
+            lines += ["", f"## {part[0].upper() + part[1:]}", _about(results[part]["about"]), ""]
             lines += write(results[part]["measured"])
     return "\n".join(lines) + "\n"
 

@@ -115,11 +115,12 @@ def _product(
     assert dtype == "bfloat16"
 
     def rounded(a, b):
-        return lax.dot_general(*(lax.reduce_precision(c, 8, 7) for c in (a, b)), axes)
+        a, b = lax.reduce_precision(a, 8, 7), lax.reduce_precision(b, 8, 7)
+        return lax.dot_general(a, b, axes)
 
     def native(a, b):
-        half = a.astype(dtype), b.astype(dtype)
-        return lax.dot_general(*half, axes, preferred_element_type=a.dtype)
+        wide, a, b = a.dtype, a.astype(dtype), b.astype(dtype)
+        return lax.dot_general(a, b, axes, preferred_element_type=wide)
 
     return lax.platform_dependent(a, b, cpu=rounded, default=native)
 

@@ -1,0 +1,82 @@
+"""The benchmark suite measures what it says, and its committed tables are its own."""
+
+import json
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.benchmarks import clock, compare, contenders, limits, scaling, tables
+from experiments.benchmarks.run import PARTS, RESULTS
+from jaxninja.models import mlp, ninja_fast
+from jaxninja.models.mlp import MLP
+
+JSONS = sorted(RESULTS.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", JSONS, ids=lambda path: path.stem)
+def test_the_committed_tables_are_written_from_the_measurements(path):
+    results = json.loads(path.read_text())
+    assert set(results) <= set(PARTS)
+    assert path.with_suffix(".md").read_text() == tables.report(results)
+    for part in results.values():
+        assert {"device", "platform", "versions", "date"} <= part["about"].keys()
+
+
+def test_there_are_results_of_a_cpu():
+    assert "cpu" in [path.stem for path in JSONS]
+    assert "GPU are missing" in (RESULTS / "cpu.md").read_text()
+
+
+def test_a_run_compared_with_itself_has_ratio_one_throughout():
+    results = json.loads(JSONS[0].read_text())
+    lines = compare.compare(results, results)[1:]
+    assert len(lines) > 20
+    assert all(line.startswith("   1.00") for line in lines)
+
+
+def test_a_slower_run_shows():
+    old = {"start": {"measured": {"a": [1.0, 2.0, 3.0], "b": [1.0]}}}
+    new = {"start": {"measured": {"a": [4.0, 4.0, 4.0], "b": [0.5]}}}
+    lines = compare.compare(old, new)[1:]
+    assert [line.split()[0] for line in lines] == ["0.50", "2.00"]
+
+
+def test_contenders_take_turns_and_ratios_stay_within_a_round():
+    order = []
+    work = {"a": lambda count: order.append("a"), "b": lambda count: order.append("b")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "_count", lambda work: 3)
+        seconds = clock.take_turns(work, 4)
+    assert "".join(order) == "abababab"
+    assert [len(s) for s in seconds.values()] == [4, 4]
+    assert clock.ratios([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
+    assert clock.spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+
+
+def test_autodiff_laid_out_has_the_networks_loss_and_gradients(x64):
+    """Or it would be no fair contender."""
+    model = MLP(vocabulary=11, hidden=8)
+    params = ninja_fast.lay_out(mlp.init(jax.random.key(0), model))
+    params = jax.tree.map(lambda p: p.astype(jnp.float64), params)
+    ids = jax.random.randint(jax.random.key(1), (6, 3), 0, 11)
+    loss = partial(contenders.forward_laid_out, model=model)
+    theirs = jax.value_and_grad(loss, has_aux=True)(params, ids, ids[:, 0])
+    mine = ninja_fast.value_and_grad(params, ids, ids[:, 0], model)
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_the_flops_of_a_step():
+    products = [limits.flops(name) for name in limits.PRODUCTS if "1024" not in name]
+    assert len(products) == 6
+    assert sum(products) == limits.STEP_FLOPS == scaling.step_flops(32, MLP())
+
+
+def test_a_slope_is_the_exponent():
+    sizes = [1, 2, 4, 8]
+    seconds = [[0.5 * n**1.5] * 3 for n in sizes]
+    row = {"sizes": sizes, "flops": [7 * n for n in sizes], "seconds": seconds}
+    assert scaling.slope(row) == pytest.approx((1.5, 1.0))
