@@ -16,5 +16,5 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def worker(compiled):
-    with Worker(limit=20.0) as one:
+    with Worker(limit=90.0) as one:
         yield one
