@@ -34,8 +34,12 @@ def report(results: dict[str, Any]) -> str:
         lines.append("No GPU was at hand: the rows of a GPU are missing.")
     for part, write in writers.items():
         if part in results:
-            title = f"## {part[0].upper() + part[1:]}"
-            lines += ["", title, _about(results[part]["about"]), ""]
+            lines += [
+                "",
+                f"## {part[0].upper() + part[1:]}",
+                _about(results[part]["about"]),
+                "",
+            ]
             lines += write(results[part]["measured"])
     return "\n".join(lines) + "\n"
 
