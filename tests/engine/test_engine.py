@@ -231,7 +231,9 @@ def test_the_bwd_of_a_custom_vjp_is_used_and_the_jvp_of_a_custom_jvp(x64):
     np.testing.assert_allclose(grad, 3 * jnp.cos(x) * 2, rtol=1e-15)
 
 
-@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint, jax.vmap], ids=str)
+@pytest.mark.parametrize(
+    "wrap", [jax.jit, jax.checkpoint, jax.vmap], ids=["jit", "checkpoint", "vmap"]
+)
 def test_rules_are_used_inside_of_calls(wrap, x64):
     def f(x):
         return wrap(lambda x: doubled(x, 3) * tripled(x, x)[1])(x).sum()
