@@ -50,8 +50,9 @@ def edges(
     if found & (_KINKED | _SINGULAR):
         yield "ties", _changed(args, ("real",), np.round)
         yield "equal entries", _changed(args, ("real", "positive"), _levelled)
-        yield "half zeros", _changed(args, ("real",), _half_zero)
-    yield "zeros", _changed(args, ("real",), np.zeros_like)  # a rule may divide by x
+    # a rule may divide by x, whatever the forward does
+    yield "zeros", _changed(args, ("real",), np.zeros_like)
+    yield "half zeros", _changed(args, ("real",), _half_zero)
     if found & _EXPONENTIAL:
         overflow = float(np.log(float(jnp.finfo(dtype).max)))
         for part in (0.95, 1.2):

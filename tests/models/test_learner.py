@@ -152,7 +152,8 @@ def test_an_edited_file_is_another_version_and_cannot_resume(config, file):
 def test_what_is_compiled_depends_on_the_text(config, file, monkeypatch):
     """A training step is compiled once for each version of the file."""
     seen = []
-    monkeypatch.setattr(steps, "make_advance", lambda *_: seen.append(1) or Fake())
+    made = lambda *_, **__: seen.append(1) or Fake()  # noqa: E731
+    monkeypatch.setattr(steps, "make_advance", made)
     for text in (FOUR, FOUR, FOUR + "# edited"):
         file(text)
         arguments = (steps.essential(config), MODEL, 5, 3, jax.devices()[0])
