@@ -104,7 +104,8 @@ def linear_cross_entropy_fwd(x, W, b, labels, *static):
 
 @partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
 def _forward(x, W, b, labels, options):
-    start = _row(x, jnp.finfo(_wide(x)).min), *(_row(x, 0.0) for _ in range(3))
+    values = jnp.finfo(_wide(x)).min, 0.0, 0.0, 0.0
+    start = tuple(_varying(_row(x, value), x, W, b, labels) for value in values)
 
     def over_chunk(c, state):
         m, total, picked, spread = state
@@ -156,7 +157,8 @@ def _backward(res, dloss, options):
         return dx + _product(da.astype(x.dtype), W_chunk.T), dW, db
 
     shapes = x.shape, W.shape, (1, V)
-    zeros = tuple(jnp.zeros(shape, log_sum.dtype) for shape in shapes)
+    made_of = x, W, labels, m, dloss
+    zeros = tuple(_varying(jnp.zeros(s, log_sum.dtype), *made_of) for s in shapes)
     count = -(-V // _size(x, W, options))
     dx, dW, db = lax.fori_loop(0, count, over_chunk, zeros)
     db = None if b is None else db[0].astype(b.dtype)
@@ -237,6 +239,15 @@ def _wide(x):
 
 def _row(x, value):
     return jnp.full(len(x), value, _wide(x))
+
+
+def _varying(start, *arrays):
+    """`start`, typed as varying over devices where an array is: shard_map asks it of
+    what a loop begins with. Nothing is computed."""
+    for array in arrays:
+        if array is not None:
+            start = jnp.where(False, array.sum().astype(start.dtype), start)
+    return start
 
 
 def _door(x, W, b, labels, options):
