@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp, networks, ninja, ninja_fast, routes
+from jaxninja.models import mlp, networks, ninja, ninja_blocks, ninja_fast, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import autodiff, manual
 
@@ -55,6 +55,33 @@ def test_the_routes_agree_in_float64(route, model, n, x64):
         assert routes.tolerance(jnp.float64) == 1e-12
         for name, difference in apart.items():
             assert float(difference) <= 1e-12, name
+
+
+@pytest.mark.parametrize("rows", [1, 4, 100])
+@MODELS
+def test_blocks_of_rows_change_nothing(rows, model, n, x64, monkeypatch):
+    """Blocks that divide the batch, that leave a rest, and one block."""
+    monkeypatch.setattr(ninja_blocks, "LARGE", 1)
+    monkeypatch.setattr(ninja_blocks, "ROWS", rows)
+    params, ids, labels = batch(model, n)
+    apart = routes.disagreement("network", params, ids, labels, model)
+    assert all(float(d) <= 1e-12 for d in apart.values()), apart
+    both = [
+        module.value_and_grad(ninja_fast.lay_out(params), ids, labels, model)[0]
+        for module in (ninja_blocks, ninja_fast)
+    ]
+    for a, b in zip(*map(jax.tree.leaves, both), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+def test_only_a_large_batch_goes_in_blocks():
+    """Seen by S, which no other layout has: [T E, T E]."""
+    model = MLP(hidden=8)
+    value_and_grad = routes.value_and_grad("network", model)
+    for n in (ninja_blocks.LARGE - 1, ninja_blocks.LARGE):
+        args = jax.eval_shape(lambda n=n: batch(model, n))
+        found = str(jax.make_jaxpr(value_and_grad)(*args)).count("f32[30,30] = dot")
+        assert bool(found) == (n >= ninja_blocks.LARGE)
 
 
 @pytest.mark.parametrize("route", ["network", "lecture", "rules", "autodiff"])
@@ -109,11 +136,27 @@ FAST = {
     "variance path": (" - through_var)", ")"),
     "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
 }
+BLOCKS = {
+    "C": (".at[ids].add(dembcat", ".at[ids].set(dembcat"),
+    "W1": ("dW1 = scale * (A - k * SW1)", "dW1 = scale * A"),
+    "b1": ("jnp.zeros_like(b1)", "dbnbias"),
+    "W2": ("product(dlogits, h), dlogits", "product(dlogits, h * h), dlogits"),
+    "b2": ("dlogits.sum(1))", "dlogits.mean(1))"),
+    "bngain": ("bnvar_inv * (W1 * A).sum(0)", "(W1 * A).sum(0)"),
+    "bnbias": ("dhpreact.sum(0)", "dh.sum(0)"),
+    "bessel": ("dbngain / (n - model.ddof)", "dbngain / n"),
+    "mean path": ("(dbnbias / n) @ W1s.T + ", ""),
+    "variance path": (" + embdiff @ ((k * W1) @ W1s.T)", ""),
+    "rows of a block": ("out.swapaxes(0, 1)", "out"),
+    "rest": ("sums, rest = step", "_, rest = step"),
+    "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
+}
 MUTANTS = [
-    pytest.param(route, module, *edit, id=f"{route}-{name}")
+    pytest.param(route, module, *edit, id=f"{module.__name__.split('.')[-1]}-{name}")
     for route, module, edits in [
         ("lecture", ninja, LECTURE),
         ("network", ninja_fast, FAST),
+        ("network", ninja_blocks, BLOCKS),
     ]
     for name, edit in edits.items()
 ]
@@ -126,6 +169,9 @@ def test_one_wrong_line_is_noticed(route, module, right, wrong, x64, monkeypatch
     assert right in source
     scope: dict = {"__name__": "mutant"}
     exec(source.replace(right, wrong), scope)
+    scope["ROWS"] = 5  # with a rest
+    if module is ninja_blocks:
+        monkeypatch.setattr(ninja_blocks, "LARGE", 1)
     monkeypatch.setattr(module, "value_and_grad", scope["value_and_grad"])
     model, n = SIZES["lecture"]
     apart = routes.disagreement(route, *batch(model, n), model)
