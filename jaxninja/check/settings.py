@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.domain import like
+from jaxninja.check.drawing import drawn
 from jaxninja.check.errors import running
 from jaxninja.check.forms import subject_of
 from jaxninja.check.leaves import cast
@@ -91,7 +92,7 @@ def _wanted(given: list[dict[str, int]]) -> list[tuple[str, dict[str, int]]]:
 
 def _drawn(f, example, reference, dims, static, seed: int) -> tuple[Subject, tuple]:
     with running("the example's function"):
-        arrays = example(jax.random.key(seed), **dims)
+        arrays = drawn(example, seed, dims)
     if not isinstance(arrays, tuple | list):
         arrays = (arrays,)
     subject, arrays = subject_of(f, (*arrays, *static), reference)
