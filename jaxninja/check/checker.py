@@ -29,7 +29,7 @@ from jaxninja.check.report import Report
 from jaxninja.check.second import second_order
 from jaxninja.check.session import Options, Session
 from jaxninja.check.settings import DRAWS, LIMITS, Setting, divisible, settings_of
-from jaxninja.check.structure import STOPPING, casts_down, structure
+from jaxninja.check.structure import STOPPING, accepted_by_jax, casts_down, structure
 from jaxninja.check.subject import Subject
 from jaxninja.check.transforms import transformations
 from jaxninja.check.trials import Scene
@@ -166,7 +166,7 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
     if session.options.linear:
         algebra(session, scene, args, y)
     if session.options.level == "quick":
-        session.skip("edges, repeatability, residuals: level quick")
+        session.skip("edges, repeatability, residuals, other options: level quick")
         return
     at_edges(session, scene, setting)
     repeats(session, scene, args, y)
@@ -252,6 +252,7 @@ def _structure(session: Session, scene: Scene, args) -> None:
     for finding in found:
         session.find(finding.code, finding.sentence, finding.where)
     if not any(f.code in STOPPING for f in session.findings.values()):
+        accepted_by_jax(subject, args)
         with jax.enable_x64(True):
             _precision(session, scene, cast(args, "float64"))
 

@@ -22,14 +22,15 @@ def drawn(example: Callable, seed: int, dims: dict[str, int]) -> Any:
     key = jax.random.key(seed)
     try:
         program = _program(example, tuple(dims.items()), jax.config.jax_enable_x64)
-    except Exception:  # it must run in Python, and says there what is wrong with it
+    except TypeError:  # it has no hash
         program = None
     return example(key, **dims) if program is None else program(key)
 
 
 @lru_cache(maxsize=256)
 def _program(example: Callable, dims: tuple, x64: bool) -> Callable | None:
-    """The example under jit; None if it holds arrays of the host, random ones perhaps.
+    """The example under jit; None if it must run in Python, or holds arrays of the
+    host, random ones perhaps.
 
     What is no array, a static option that it returns beside them, stays as it is.
     """
@@ -40,7 +41,10 @@ def _program(example: Callable, dims: tuple, x64: bool) -> Callable | None:
         rest[:] = [tree, [None if isinstance(a, Tracer) else a for a in leaves]]
         return [a for a in leaves if isinstance(a, Tracer)]
 
-    closed = jax.make_jaxpr(arrays)(jax.random.key(0))
+    try:
+        closed = jax.make_jaxpr(arrays)(jax.random.key(0))
+    except Exception:  # in Python it will work, or say what is wrong with it
+        return None
     if _holds_arrays(closed) or any(hasattr(a, "dtype") for a in rest[1]):
         return None
     return partial(_whole, compiled(jaxpr_as_fun(closed)), *rest)

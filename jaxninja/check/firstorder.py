@@ -6,15 +6,16 @@ import jax
 import numpy as np
 
 from jaxninja.check import cotangents
+from jaxninja.check.compare import difference
 from jaxninja.check.domain import scaled
-from jaxninja.check.edges import edges, operations, same, without_gradient
+from jaxninja.check.edges import edges, extremes, operations, same, without_gradient
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.kinks import is_subgradient
 from jaxninja.check.leaves import cast, float_leaves
 from jaxninja.check.programs import autodiff_of
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
-from jaxninja.check.structure import structure
+from jaxninja.check.structure import accepted_by_jax, structure
 from jaxninja.check.trials import Scene, compare_rounding, prove
 
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
@@ -118,6 +119,7 @@ def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
     low = cast(args, "bfloat16")
     if not _plain_takes(session, scene, args, dy, "bfloat16"):
         return
+    accepted_by_jax(scene.subject, low)
     for finding in structure(scene.subject, low)[0]:
         session.find(finding.code, f"in bfloat16, {finding.sentence}", finding.where)
     tried = compare_rounding(scene, args, dy, "random inputs", "bfloat16")
@@ -151,6 +153,28 @@ def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
         for label, inputs in edges(given, found, dtype):
             if not same(inputs, given):
                 _edge(session, scene, inputs, dy, label, dtype)
+        if session.options.level == "full":
+            for label, inputs in extremes(given, found, dtype):
+                _extreme(session, scene, inputs, dy, label, dtype)
+
+
+def _extreme(session: Session, scene: Scene, inputs, dy, label: str, dtype: str):
+    """In float64 there is room: the rule must be right. In less, what it loses there
+    that autodiff keeps is told."""
+    if dtype == "float64":
+        _edge(session, scene, inputs, dy, label, dtype)
+        return
+    tried = compare_rounding(scene, inputs, dy, label, dtype)
+    lost = [t for t in tried.trials if not _agrees(t)] if tried else []
+    if lost:
+        names = ", ".join(f"d{t.name}" for t in lost)
+        text = f"in {dtype} at {label} {names} is lost where autodiff's is not: an "
+        text += "intermediate of the rule overflows or vanishes"
+        session.find("W-RANGE", text, scene.subject.where)
+
+
+def _agrees(trial) -> bool:
+    return difference(trial.got, trial.expected, trial.tolerance).ok
 
 
 def _edge(session: Session, scene: Scene, inputs, dy, label: str, dtype: str) -> None:

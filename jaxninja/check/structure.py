@@ -40,12 +40,10 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     with running(f"bwd of {name}"):
         jax.eval_shape(backward, residuals, floats)
     findings += _backward(subject, raw[-1], args)
-    if not any(finding.code in STOPPING for finding in findings):
-        _accepted_by_jax(subject, args)
     return findings, _nones(subject, raw[-1], args)
 
 
-def _accepted_by_jax(subject: Subject, args: tuple) -> None:
+def accepted_by_jax(subject: Subject, args: tuple) -> None:
     """Trace the rule as `jax.grad` does: residuals must be arrays, and more."""
     floats = float_leaves(args)
 

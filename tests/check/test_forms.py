@@ -102,18 +102,6 @@ def test_inputs_vary_shapes_and_values():
     assert any(n == d for n, d in seen)
 
 
-def test_options_that_can_be_listed_are_varied():
-    def plain(x, mean: bool):
-        return x.mean(0) if mean else x.sum(0)
-
-    def bwd(mean, shape, dy):  # right for the sum only
-        return (jnp.broadcast_to(dy, shape.shape),)
-
-    op = ruled(plain, lambda x, mean: (plain(x, mean), x), bwd, (1,))
-    report = check_vjp(op, X, False)
-    assert report.verdict == "fail"
-
-
 # what is wrong -> (call, words of the sentence)
 def _no_rule():
     check_vjp(jnp.sin, X)
