@@ -73,9 +73,9 @@ def chosen(config: Config) -> dict[str, Rule]:
 def listen(compilations: list[float]) -> None:
     """Note the seconds of each compilation from here on."""
 
-    def note(event: str, duration: float, **_) -> None:
+    def note(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == COMPILED:
-            compilations.append(duration)
+            compilations.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(note)
 

@@ -1,8 +1,8 @@
 """Compilation for a short life.
 
-A check runs dozens of small functions a few dozen times each, so compiling them is what
-it takes its time for. XLA is asked to optimise little, which on a CPU takes a quarter of
-the time; large arrays get it all. Rule and reference are always compiled alike.
+A check runs dozens of small functions a few dozen times each, so compiling them is
+what it takes its time for. XLA is asked to optimise little, which on a CPU takes a
+quarter of the time; large arrays get it all. Rule and reference are compiled alike.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,8 @@ def drawn(example: Callable, seed: int, dims: dict[str, int]) -> Any:
     """`example(jax.random.key(seed), **dims)`, of one jit where it can be jitted."""
     key = jax.random.key(seed)
     try:
-        program = _program(example, tuple(dims.items()), jax.config.jax_enable_x64)
+        wide = jax.config.read("jax_enable_x64")
+        program = _program(example, tuple(dims.items()), wide)
     except TypeError:  # it has no hash
         program = None
     return example(key, **dims) if program is None else program(key)

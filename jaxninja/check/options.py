@@ -57,8 +57,9 @@ def _listed(annotation) -> tuple:
         return (False, True)
     if annotation is type(None):
         return (None,)
-    is_enum = isinstance(annotation, type) and issubclass(annotation, Enum)
-    return tuple(annotation) if is_enum else ()
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return tuple(annotation.__members__.values())
+    return ()
 
 
 def _annotations(subject: Subject) -> dict[str, Any]:

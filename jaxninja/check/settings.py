@@ -65,9 +65,7 @@ def settings_of(f, args, reference, inputs, level: str) -> tuple[list[Setting], 
     return shapes, missing
 
 
-def _of_options(
-    setting: Setting, seen: list[tuple]
-) -> tuple[list[Setting], list[str]]:
+def _of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
     """The setting at the other values of each static option, one at a time."""
     subject = setting.draw(1)[0]
     settings, missing = [], []
