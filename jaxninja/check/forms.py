@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+from collections.abc import Callable
+from enum import Enum
 
 import jax
 import numpy as np
@@ -122,12 +124,17 @@ def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
 
 
 def _of_function(f, args, reference) -> tuple[Subject, tuple]:
-    """Its pullback is the backward pass: all rules inside, as they are composed."""
+    """Its pullback is the backward pass: all rules inside, as they are composed.
+
+    Strings, booleans, members of an enumeration among `args` are static options.
+    """
     name = getattr(f, "__name__", type(f).__name__)
     if not args:
         raise TypeError(f"check_vjp: {name} is given without example arguments")
+    positions = tuple(i for i, a in enumerate(args) if isinstance(a, str | bool | Enum))
+    of_arrays, arrays = _split(f, positions, args)
     with running(name):
-        holds = holds_rule(jax.make_jaxpr(f)(*args).jaxpr)
+        holds = holds_rule(jax.make_jaxpr(of_arrays)(*arrays).jaxpr)
     if not holds:
         raise NoRuleError(
             f"no gradient to check: {name} calls no custom_vjp function, so its "
@@ -137,15 +144,32 @@ def _of_function(f, args, reference) -> tuple[Subject, tuple]:
         )
 
     def fwd(*args):
-        return jax.vjp(f, *args)
+        of_arrays, arrays = _split(f, positions, args)
+        return jax.vjp(of_arrays, *arrays)
 
     @functools.wraps(f, assigned=())  # so that its file and line are those of f
-    def bwd(pullback, dy):
+    def bwd(*given):
+        pullback, dy = given[-2:]
         return pullback(dy)
 
     parameters = _parameters(f, len(args))[: len(args)]
     plain = f if reference is None else _reference(reference, args, name)
-    return Subject(name, plain, fwd, bwd, f, parameters, kind="function"), tuple(args)
+    static = tuple(args[i] for i in positions)
+    subject = Subject(
+        name, plain, fwd, bwd, f, parameters, positions, static, kind="function"
+    )
+    return subject, arrays
+
+
+def _split(f, positions: tuple[int, ...], given) -> tuple[Callable, tuple]:
+    """`f` as a function of its arrays alone, the options bound; and these arrays."""
+    fixed = {i: given[i] for i in positions}
+
+    def of_arrays(*arrays):
+        rest = iter(arrays)
+        return f(*(fixed[i] if i in fixed else next(rest) for i in range(len(given))))
+
+    return of_arrays, tuple(a for i, a in enumerate(given) if i not in fixed)
 
 
 def _line_of(f) -> str | None:

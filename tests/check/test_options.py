@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import pytest
 from subjects import inputs, ruled
 
@@ -56,6 +57,17 @@ def test_one_wrong_member_is_found_whichever_was_given(plain):
         right = [v for v in ALL[plain] if v is not wrong]
         report = check_vjp(pool_rule(plain, right), X, given, hints=False)
         assert report.verdict == "fail", wrong
+
+
+def test_options_of_a_function_that_calls_rules_are_varied():
+    right, wrong = (pool_rule(pool_enum, r) for r in (tuple(Pool), (Pool.SUM,)))
+
+    def loss(op):
+        return lambda x, pool, mean=True: jnp.sin(op(x, pool)) * (2 if mean else 3)
+
+    assert check_vjp(loss(right), X, Pool.SUM, False).ok
+    report = check_vjp(loss(wrong), X, Pool.SUM, False, hints=False)
+    assert report.verdict == "fail"
 
 
 def test_options_that_inputs_returns_are_varied():
