@@ -2,13 +2,16 @@
 
 import ast
 import builtins
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.models import learner
+from jaxninja.workbook import byhand
 from jaxninja.workbook.source import FUNCTION, Source
 
 
@@ -22,7 +25,7 @@ def environment(source: Source) -> dict[str, Any]:
 
 def step(
     source: Source, scope: dict[str, Any], variable: str, gradients: Sequence[str]
-) -> Callable[[dict, dict], Any]:
+) -> "Piece":
     """`f(values, grads) -> gradient`: the piece of one gradient as a function.
 
     `values` and `grads` are by the lecture's names; the function's parameters and
@@ -40,17 +43,17 @@ def step(
         return space[variable]
 
     key = (_outside(source), *map(ast.dump, body))
-    return _fast(key, source, used, run, _has_loop(body))
+    return Piece(source, frozenset(used), run, _has_loop(body), key)
 
 
-def whole(source: Source, scope: dict[str, Any]) -> Callable[[dict, dict], Any]:
+def whole(source: Source, scope: dict[str, Any]) -> "Piece":
     """`f(values, grads)`: a call of the function itself."""
 
     def run(arrays: dict, numbers: dict) -> Any:
         return scope[FUNCTION](**arrays, **numbers)
 
-    used, loops = set(source.parameters), _has_loop(source.function.body)
-    return _fast((ast.dump(source.tree),), source, used, run, loops)
+    loops, key = _has_loop(source.function.body), (ast.dump(source.tree),)
+    return Piece(source, frozenset(source.parameters), run, loops, key)
 
 
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
@@ -58,42 +61,70 @@ def _has_loop(body: Sequence[ast.stmt]) -> bool:
     return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
 
 
-def _fast(
-    key: tuple, source: Source, used: Collection[str], run: Callable, loops: bool
-):
-    """`run` on what it uses, compiled if that pays: as a function of two dicts."""
+@dataclass(frozen=True)
+class Piece:
+    """Lines of a learner as a function of two dicts, compiled if that pays.
 
-    def call(values: dict, grads: dict) -> Any:
-        given = {p: values[p] for p in source.parameters if p in values and p in used}
-        given |= {f"d{k}": g for k, g in grads.items() if f"d{k}" in used}
-        numbers = {k: v for k, v in given.items() if isinstance(v, int)}
-        arrays = {k: v for k, v in given.items() if k not in numbers}
-        if loops:
-            return run(arrays, numbers)
-        compiled = _compiled((source.parameters, *key, *numbers.items()), run)
+    Attributes:
+        source: what the lines are of.
+        used: the names that they read.
+        run: the lines, on what they use: arrays, and numbers that are static.
+        loops: whether there is a loop among them.
+        key: what tells two texts of them apart.
+    """
+
+    source: Source
+    used: frozenset[str]
+    run: Callable[[dict, dict], Any]
+    loops: bool
+    key: tuple
+
+    def __call__(self, values: Mapping, grads: Mapping) -> Any:
+        arrays, numbers = self._given(values, grads)
+        if self.loops:
+            return self.run(arrays, numbers)
         try:
-            return compiled(arrays, numbers)
+            return self._compiled(numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
-            return run(arrays, numbers)
+            return self.run(arrays, numbers)
 
-    return call
+    def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
+        """What in these lines is not by hand, as autodiff is; None if all of it is."""
+        arrays, numbers = self._given(values, grads)
+        key = ("by hand", self.source.parameters, *self.key)
+        if key not in _CACHE:
+            try:
+                traced = self._compiled(numbers).trace(arrays)
+                found = learner.not_by_hand(traced.jaxpr)
+                _CACHE[key] = found and (byhand.written(self.source.tree) or found)
+            except Exception:  # NumPy does not trace: what is written has to do
+                _CACHE[key] = byhand.written(self.source.tree)
+        return _CACHE[key]
+
+    def _given(self, values: Mapping, grads: Mapping) -> tuple[dict, dict]:
+        """Of what there is, what the lines see and use: arrays, and numbers."""
+        parameters = self.used.intersection(self.source.parameters, values)
+        given = {p: values[p] for p in sorted(parameters)}
+        given |= {f"d{k}": g for k, g in grads.items() if f"d{k}" in self.used}
+        numbers = {k: v for k, v in given.items() if isinstance(v, int)}
+        return {k: v for k, v in given.items() if k not in numbers}, numbers
+
+    def _compiled(self, numbers: dict) -> Any:
+        """A jitted function of the arrays, the same as long as the text is."""
+        if len(_CACHE) > _MOST:
+            _CACHE.clear()
+        key = (self.source.parameters, *self.key, *numbers.items())
+        if key not in _CACHE:
+
+            def piece(arrays):
+                return self.run(arrays, numbers)
+
+            _CACHE[key] = jax.jit(piece)
+        return _CACHE[key]
 
 
-_CACHE: dict[tuple, Callable] = {}
-_MOST = 1_000  # pieces; a day of edits
-
-
-def _compiled(key: tuple, run: Callable) -> Callable:
-    if len(_CACHE) > _MOST:
-        _CACHE.clear()
-    if key not in _CACHE:
-
-        def piece(arrays, numbers):
-            return run(arrays, dict(numbers))
-
-        compiled = jax.jit(piece, static_argnums=1)
-        _CACHE[key] = lambda arrays, numbers: compiled(arrays, tuple(numbers.items()))
-    return _CACHE[key]
+_CACHE: dict[tuple, Any] = {}
+_MOST = 2_000  # pieces; a day of edits
 
 
 def _outside(source: Source) -> str:
