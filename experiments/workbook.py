@@ -206,7 +206,7 @@ def network_loss(params):
     return atomic.forward(params, Xb, Yb)["loss"]
 
 
-loss, grads = jaxninja.retain_grads(network_loss)(params)
+loss, grads = jax.jit(jaxninja.retain_grads(network_loss))(params)
 probs = sample.values["probs"]
 print(jaxninja.cmp("probs", grads["logprobs"] / probs, grads["probs"]))
 print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))
@@ -225,7 +225,7 @@ print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))
 # %%
 print("largest |db1|    ", jnp.abs(grads["b1"]).max())
 print("largest |dbnbias|", jnp.abs(grads["bnbias"]).max())
-one = atomic.forward(params, Xb[:1], Yb[:1])
+one = jax.jit(atomic.forward)(params, Xb[:1], Yb[:1])
 print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])
 
 # %% [markdown]

@@ -32,7 +32,8 @@ def compiled(tmp_path_factory):
     on["jax_persistent_cache_min_entry_size_bytes"] = -1
     with pytest.MonkeyPatch.context() as patch:
         for name, value in on.items():
-            patch.setenv(name.upper(), str(value))
+            if name != "jax_disable_most_optimizations":  # workers know by themselves
+                patch.setenv(name.upper(), str(value))
         configure(on)
         yield
     configure(OFF)
