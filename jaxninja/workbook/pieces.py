@@ -4,12 +4,14 @@ import ast
 import builtins
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.hints_program import Program, flatten
 from jaxninja.models import learner
 from jaxninja.workbook import byhand
 from jaxninja.workbook.source import FUNCTION, Source
@@ -29,8 +31,8 @@ def step(
     """`f(values, grads) -> gradient`: the piece of one gradient as a function.
 
     `values` and `grads` are by the lecture's names; the function's parameters and
-    d<name> are what the learner's lines see of them. The piece is compiled by JAX, once
-    for as long as its text stays as it is; what cannot be compiled (a loop over numbers
+    d<name> are what the learner's lines see of them. The piece is traced by JAX, once
+    for as long as its text stays as it is; what cannot be traced (a loop over numbers
     taken from an array, say) is run line by line.
     """
     body: list[ast.stmt] = [s.node for s in source.piece(variable, gradients)]
@@ -47,13 +49,12 @@ def step(
 
 
 def whole(source: Source, scope: dict[str, Any]) -> "Piece":
-    """`f(values, grads)`: a call of the function itself."""
+    """`f(values, grads)`: a call of the function itself, which runs only once."""
 
     def run(arrays: dict, numbers: dict) -> Any:
         return scope[FUNCTION](**arrays, **numbers)
 
-    loops, key = _has_loop(source.function.body), (ast.dump(source.tree),)
-    return Piece(source, frozenset(source.parameters), run, loops, key)
+    return Piece(source, frozenset(source.parameters), run, True, (source.text,))
 
 
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
@@ -61,45 +62,76 @@ def _has_loop(body: Sequence[ast.stmt]) -> bool:
     return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
 
 
+def _outside(source: Source) -> str:
+    """The file without the function: what the function may lean on."""
+    return "".join(ast.dump(n) for n in source.tree.body if n is not source.function)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Lines as JAX traced them; called, they run in NumPy.
+
+    Attributes:
+        closed: the jaxpr.
+        program: the same as steps that NumPy can run.
+        tree: of the results.
+    """
+
+    closed: Any
+    program: Program
+    tree: Any
+
+    def __call__(self, arrays: dict) -> Any:
+        leaves = [np.asarray(a) for a in jax.tree.leaves(arrays)]
+        with np.errstate(all="ignore"):
+            values = self.program.run(leaves)
+        found = [np.asarray(values[slot]) for slot in self.program.outputs]
+        return jax.tree.unflatten(self.tree, found)
+
+
 @dataclass(frozen=True)
 class Piece:
-    """Lines of a learner as a function of two dicts, compiled if that pays.
+    """Lines of a learner as a function of two dicts.
+
+    To compile takes longer than to run. So XLA compiles them for the lecture's sizes in
+    float32, where exact bits are compared; in float64 NumPy runs what JAX traced.
 
     Attributes:
         source: what the lines are of.
         used: the names that they read.
         run: the lines, on what they use: arrays, and numbers that are static.
-        loops: whether there is a loop among them.
+        slow: not worth compiling at all.
         key: what tells two texts of them apart.
     """
 
     source: Source
     used: frozenset[str]
     run: Callable[[dict, dict], Any]
-    loops: bool
+    slow: bool
     key: tuple
 
     def __call__(self, values: Mapping, grads: Mapping) -> Any:
         arrays, numbers = self._given(values, grads)
-        if self.loops:
-            return self.run(arrays, numbers)
+        inside = any(isinstance(a, jax.core.Tracer) for a in arrays.values())
         try:
-            return self._compiled(numbers)(arrays)
+            if not inside and (self.slow or jax.config.jax_enable_x64):
+                return self._traced(arrays, numbers)(arrays)
+            return self.run(arrays, numbers) if inside else self._jit(numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
             return self.run(arrays, numbers)
 
     def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
         """What in these lines is not by hand, as autodiff is; None if all of it is."""
         arrays, numbers = self._given(values, grads)
-        key = ("by hand", self.source.parameters, *self.key)
-        if key not in _CACHE:
+
+        def found():
             try:
-                traced = self._compiled(numbers).trace(arrays)
-                found = learner.not_by_hand(traced.jaxpr)
-                _CACHE[key] = found and (byhand.written(self.source.tree) or found)
+                told = learner.not_by_hand(self._traced(arrays, numbers).closed)
+                return told and (byhand.written(self.source.tree) or told)
             except Exception:  # NumPy does not trace: what is written has to do
-                _CACHE[key] = byhand.written(self.source.tree)
-        return _CACHE[key]
+                return byhand.written(self.source.tree)
+
+        return self._once("by hand", numbers, (), found)
 
     def _given(self, values: Mapping, grads: Mapping) -> tuple[dict, dict]:
         """Of what there is, what the lines see and use: arrays, and numbers."""
@@ -109,24 +141,33 @@ class Piece:
         numbers = {k: v for k, v in given.items() if isinstance(v, int)}
         return {k: v for k, v in given.items() if k not in numbers}, numbers
 
-    def _compiled(self, numbers: dict) -> Any:
-        """A jitted function of the arrays, the same as long as the text is."""
+    def _jit(self, numbers: dict) -> Callable[[dict], Any]:
+        """The lines as a jitted function of the arrays."""
+
+        def piece(arrays):
+            return self.run(arrays, numbers)
+
+        return self._once("jit", numbers, (), lambda: jax.jit(piece))
+
+    def _traced(self, arrays: dict, numbers: dict) -> Traced:
+        kinds = tuple((k, np.shape(a), str(a.dtype)) for k, a in arrays.items())
+
+        def made():
+            f = partial(self.run, numbers=numbers)
+            closed, shape = jax.make_jaxpr(f, return_shape=True)(arrays)
+            return Traced(closed, flatten(closed), jax.tree.structure(shape))
+
+        return self._once("trace", numbers, kinds, made)
+
+    def _once(self, what: str, numbers: dict, kinds: tuple, make: Callable) -> Any:
+        """Made once for a text of these lines, however often it is checked."""
         if len(_CACHE) > _MOST:
             _CACHE.clear()
-        key = (self.source.parameters, *self.key, *numbers.items())
+        key = (what, self.source.parameters, self.key, *numbers.items(), *kinds)
         if key not in _CACHE:
-
-            def piece(arrays):
-                return self.run(arrays, numbers)
-
-            _CACHE[key] = jax.jit(piece)
+            _CACHE[key] = make()
         return _CACHE[key]
 
 
 _CACHE: dict[tuple, Any] = {}
-_MOST = 2_000  # pieces; a day of edits
-
-
-def _outside(source: Source) -> str:
-    """The file without the function: what the function may lean on."""
-    return "".join(ast.dump(n) for n in source.tree.body if n is not source.function)
+_MOST = 5_000  # a day of edits
