@@ -28,7 +28,7 @@ def why(exercise: Exercise, name: str, piece: Piece, mine: Any) -> list[str]:
         piece: the learner's lines for it.
         mine: what they gave on the sample where it was found wrong.
     """
-    if narrow := _narrow(mine):
+    if (narrow := _narrow(mine)) and np.ndim(mine):
         return [narrow]
     pairs = _computed(exercise, name, piece)
     if not pairs:

@@ -128,7 +128,11 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
 
 
 def _as_array(name: str, result):
-    """None passes, and is told as what it is; a string or a ragged list is refused."""
+    """None passes, and is told as what it is; a string, a tuple, a list is refused."""
+    if isinstance(result, tuple | list | dict):
+        what = f"d{name} is a {type(result).__name__} of {len(result)}, expected one "
+        what += "array: is there a comma too much?"
+        raise UserCodeError("E-RAISE", what, None)
     try:
         np.asarray(0.0 if result is None else result).astype(float)
     except (TypeError, ValueError):

@@ -4,12 +4,12 @@ import ast
 import builtins
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxninja.check.hints_program import Program, flatten
 from jaxninja.models import learner
@@ -112,11 +112,13 @@ class Piece:
 
     def __call__(self, values: Mapping, grads: Mapping) -> Any:
         arrays, numbers = self._given(values, grads)
-        inside = any(isinstance(a, jax.core.Tracer) for a in arrays.values())
+        double = jnp.result_type(float) == jnp.float64
         try:
-            if not inside and (self.slow or jax.config.jax_enable_x64):
+            if any(isinstance(a, Tracer) for a in arrays.values()):
+                return self.run(arrays, numbers)
+            if self.slow or double:
                 return self._traced(arrays, numbers)(arrays)
-            return self.run(arrays, numbers) if inside else self._jit(numbers)(arrays)
+            return self._jit(numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
             return self.run(arrays, numbers)
 
@@ -153,8 +155,10 @@ class Piece:
         kinds = tuple((k, np.shape(a), str(a.dtype)) for k, a in arrays.items())
 
         def made():
-            f = partial(self.run, numbers=numbers)
-            closed, shape = jax.make_jaxpr(f, return_shape=True)(arrays)
+            def piece(arrays):
+                return self.run(arrays, numbers)
+
+            closed, shape = jax.make_jaxpr(piece, return_shape=True)(arrays)
             return Traced(closed, flatten(closed), jax.tree.structure(shape))
 
         return self._once("trace", numbers, kinds, made)

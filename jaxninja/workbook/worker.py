@@ -14,6 +14,8 @@ import signal
 import sys
 from pathlib import Path
 
+from jaxninja.workbook.report import Report
+
 
 def main(trace: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
@@ -28,8 +30,22 @@ def main(trace: str) -> None:
             def tell(name: str, number: int) -> None:
                 _send(answers, {"running": [name, number]})
 
-            report = check(**json.loads(line), tell=tell)
+            request = json.loads(line)
+            try:
+                report = check(**request, tell=tell)
+            except Exception as error:
+                report = _failed(request, error)
             _send(answers, {"report": report.to_json()})
+
+
+def _failed(request: dict, error: Exception) -> Report:
+    """A mistake in the check itself: the learner is to know that it is not theirs."""
+    first = (str(error).splitlines() or ["no message"])[0]
+    text = (
+        f"the check itself failed: {type(error).__name__}: {first}. That is a mistake "
+    )
+    text += "in jaxninja, not in this file"
+    return Report(request["number"], request["filename"], "error", (), text)
 
 
 def _streams():

@@ -28,6 +28,13 @@ FILES = {
     "exception": (two("dlogits = logits @ logits"), "logits @", "raised TypeError: "),
     "name": (two("dlogits = logit"), "= logit", "NameError: name 'logit' is not"),
     "none": (two("dlogits = print()"), "print()", "dlogits is None"),
+    "comma": (
+        two("dlogits = logits,"),
+        "= logits,",
+        "is a tuple of 1, expected one array",
+    ),
+    "list": (two("dlogits = [1.0, 2.0]"), "[1.0", "is a list of 2, expected one array"),
+    "number": (two("dlogits = 0"), "= 0", "dlogits is wrong by itself"),
     "text": (two("dlogits = 'x'"), "'x'", "dlogits is of type str, expected an array"),
     "nan": (two("dlogits = logits / 0.0"), "/ 0.0", "it is not finite"),
     "gap": (template(EXERCISES[2]), "= None", "dlogits is still None: it comes next"),
@@ -114,6 +121,12 @@ def test_a_lost_process_is_told_and_another_one_goes_on():
         report = impatient.check(2, two("import os\ndlogits = os._exit(3)"), "x.py")
         assert "ended Python (exit code 3)" in report.message
         assert impatient.check(2, TWO.replace(" / n", ""), "x.py").status == "wrong"
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_learner(worker):
+    report = worker.check(9, TWO, "exercise9.py")
+    assert "the check itself failed: KeyError" in report.message
+    assert "not in this file" in report.message
 
 
 def test_prints_do_not_get_in_the_way(worker):
