@@ -65,6 +65,12 @@ def check(
     return replace(report, seconds=round(time.perf_counter() - start, 4))
 
 
+def warm(number: int) -> None:
+    """Make the true gradients that an exercise is checked with."""
+    if number in EXERCISES:
+        judging.chains(EXERCISES[number])
+
+
 def _check(
     exercise: Exercise, learner: Source, scope, everything, tell, explain
 ) -> Report:

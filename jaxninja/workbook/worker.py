@@ -14,13 +14,13 @@ import signal
 import sys
 from pathlib import Path
 
-from jaxninja.workbook.report import Report
+from jaxninja.workbook.report import GAP, Report
 
 
 def main(trace: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
     requests, answers = _streams()
-    from jaxninja.workbook.checking import check
+    from jaxninja.workbook.checking import check, warm
 
     with Path(trace).open("w") as file:
         if hasattr(faulthandler, "register"):  # not on Windows: no line then
@@ -36,6 +36,8 @@ def main(trace: str) -> None:
             except Exception as error:
                 report = _failed(request, error)
             _send(answers, {"report": report.to_json()})
+            if not report.rows or report.rows[0].status == GAP:
+                warm(request["number"])  # while the learner writes the first line
 
 
 def _failed(request: dict, error: Exception) -> Report:
