@@ -103,7 +103,8 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     sample, results = chain.sample, []
 
     def recorded(values, grads):
-        results.append(_as_array(name, piece(values, grads)))
+        same = results and all(grads[k] is true.get(k) for k in grads)
+        results.append(results[0] if same else _as_array(name, piece(values, grads)))
         return results[-1]
 
     true = upstream(exercise, name, sample)

@@ -120,7 +120,7 @@ class Piece:
                 return self._traced(arrays, numbers)(arrays)
             return self._jit(numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
-            return self.run(arrays, numbers)
+            return self.run(_labels_in_numpy(arrays), numbers)
 
     def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
         """What in these lines is not by hand, as autodiff is; None if all of it is."""
@@ -171,6 +171,12 @@ class Piece:
         if key not in _CACHE:
             _CACHE[key] = make()
         return _CACHE[key]
+
+
+def _labels_in_numpy(arrays: dict) -> dict:
+    """Xb and Yb as NumPy's: a loop reads them one by one, which JAX is slow at."""
+    whole = {k: jnp.issubdtype(a.dtype, jnp.integer) for k, a in arrays.items()}
+    return {k: np.asarray(a) if whole[k] else a for k, a in arrays.items()}
 
 
 _CACHE: dict[tuple, Any] = {}
