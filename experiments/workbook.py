@@ -23,7 +23,8 @@
 #
 # The first check takes some seconds, as JAX compiles; after that they take less than one.
 # Your function runs in a process of its own and can lean on `jax`, `jnp` and `np` only.
-# The times are the lecture's; within its chapters they are good to a minute or two.
+# The times of the chapters are the lecture's own. Within a chapter a time is interpolated
+# by the words spoken so far, and good to a minute or two.
 #
 # The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
 
