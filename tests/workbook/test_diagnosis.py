@@ -73,7 +73,7 @@ KNOWN = {
     "a constant too much": (
         4,
         "hprebn",
-        "dhpreact * 0 + 0.1",
+        "dhpreact * h + 0.1",
         "with dhpreact = 0 it is",
     ),
     "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
