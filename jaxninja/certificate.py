@@ -17,7 +17,7 @@ from jaxninja.check import Report, check_vjp
 from jaxninja.check.memory import bench_arrays, bytes_of, residual_bytes
 from jaxninja.check.session import environment
 from jaxninja.check.settings import settings_of
-from jaxninja.mutate.mutants import mutants, spread
+from jaxninja.mutate.mutants import mutants
 from jaxninja.rule import Rule
 
 BEGIN, END = "<!-- jaxninja certify -->", "<!-- end of certificate -->"
@@ -129,7 +129,7 @@ def put_into(path: Path, table: str) -> None:
 def _wrong(rule: Rule, count: int) -> list[tuple[str, Rule]]:
     settings, _ = settings_of(rule, (), None, None, "quick")
     subject, args = settings[0].draw(0)
-    found = spread(list(mutants(subject, args)), count)
+    found = mutants(subject, args, count)
     return [(str(mutant), replace(rule, bwd=mutant.bwd)) for mutant in found]
 
 

@@ -140,6 +140,8 @@ def test_check_has_an_exit_code_for_each_verdict(capsys, tmp_path, monkeypatch):
     assert (code, "FAIL" in out) == (1, True), out
     code, out, _ = run(capsys, "check", "my_rules:wrong", *options, "--json")
     assert json.loads(out)[0]["verdict"] == "fail"
+    code, out, _ = run(capsys, "check", "my_rules:halves", *options)
+    assert (code, "N-NORULE: no gradient to check" in out) == (3, True), out
     code, out, _ = run(capsys, "check", "tanh", "--level", "quick")
     assert code == 0
 

@@ -87,6 +87,18 @@ def test_fixture(vjp_check):
     result.stdout.fnmatch_lines(["FAILED*test_wrong*", "FAILED*test_options*"])
 
 
+def test_a_function_without_a_rule_is_no_pass(run):
+    code = """
+import jax.numpy as jnp
+
+@pytest.mark.vjp(lambda x: jnp.sin(x), (jnp.arange(3.0),))
+def test_nothing(): pass
+"""
+    result = run(code=code)
+    result.assert_outcomes(failed=1)
+    assert "N-NORULE: no gradient to check: <lambda> calls no" in result.stdout.str()
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [

@@ -8,15 +8,17 @@ TURN = 0.25  # seconds, about, of one contender's turn
 
 
 def take_turns(
-    contenders: Mapping[str, Callable[[int], None]], rounds: int
+    contenders: Mapping[str, Callable[[int], None]], rounds: int, turn: float = TURN
 ) -> dict[str, list[float]]:
     """Seconds for one unit of work, in each round.
 
     Args:
         contenders: name -> function that does so many units of work.
         rounds: each contender has one turn in each.
+        turn: seconds, about, that it takes; the shorter, the more alike the machine is
+            to all contenders of a round.
     """
-    counts = {name: _count(work) for name, work in contenders.items()}
+    counts = {name: _count(work, turn) for name, work in contenders.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, work in contenders.items():
@@ -24,15 +26,15 @@ def take_turns(
     return seconds
 
 
-def _count(work) -> int:
+def _count(work, turn: float = TURN) -> int:
     """Units of work that fill a turn; finding it out warms up and compiles too."""
     work(1)
     count = 1
     while True:
         seconds = _time(work, count)
-        if seconds > TURN / 2 or count >= 10**6:
+        if seconds > turn / 2 or count >= 10**6:
             return count
-        count = max(2 * count, int(count * TURN / max(seconds, 1e-6) / 2))
+        count = max(2 * count, int(count * turn / max(seconds, 1e-6) / 2))
 
 
 def _time(work, count) -> float:

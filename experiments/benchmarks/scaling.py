@@ -47,7 +47,7 @@ def _trainer(axis: str, size: int, route: str):
     """Steps in a call, and the function that makes so many calls."""
     batch, model = _sizes(axis, size)
     config = TrainConfig(route=route, batch_size=batch)  # type: ignore[arg-type]
-    in_call = int(np.clip(2e9 / step_flops(batch, model), 2, 1_000))
+    in_call = int(np.clip(2e9 / step_flops(batch, model), 20, 1_000))
     advance = steps.make_advance(config, model)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.integers(0, model.vocabulary, (50_000, 3), dtype=np.int32))

@@ -22,22 +22,17 @@ from jaxninja.check.firstorder import (
     low_precision,
     outputs,
 )
-from jaxninja.check.leaves import cast, cotangent, float_leaves, names, unit
+from jaxninja.check.leaves import cast
 from jaxninja.check.memory import residuals_of
 from jaxninja.check.probes import algebra, lints, repeats, roles
 from jaxninja.check.report import Report
+from jaxninja.check.scenes import Stop, scene_of
 from jaxninja.check.second import second_order
 from jaxninja.check.session import Options, Session
 from jaxninja.check.settings import DRAWS, LIMITS, Setting, divisible, settings_of
-from jaxninja.check.structure import STOPPING, casts_down, structure
-from jaxninja.check.subject import Subject
 from jaxninja.check.transforms import transformations
 from jaxninja.check.trials import Scene
 from jaxninja.rule import Rule
-
-
-class Stop(Exception):
-    """Nothing more can be tested; the reason is among the findings."""
 
 
 def check_vjp(
@@ -106,7 +101,7 @@ def check_vjp(
         higher_order,
         hints,
     )
-    session = Session(options)
+    session = Session(options, _name(f))
     with jax.default_matmul_precision("highest"):
         try:
             _run(session, f, args, reference, inputs)
@@ -125,6 +120,12 @@ def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
     check_vjp(f, *args, **options).raise_if_failed()
 
 
+def _name(f) -> str:
+    """Until more is known of it: of the function, or of the forward of a pair."""
+    f = f[0] if isinstance(f, tuple) and f else f
+    return getattr(f, "name", None) or getattr(f, "__name__", type(f).__name__)
+
+
 def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
     if given not in allowed:
         raise ValueError(
@@ -139,7 +140,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
-        scene = _scene(session, setting)
+        scene = scene_of(session, setting)
         session.settings[scene.label] = setting
         first_order(session, scene, setting, index)
         if index == 0:
@@ -156,7 +157,7 @@ def _over_devices(session: Session, setting: Setting | None) -> None:
     elif setting is None:
         session.skip("several devices: no size of the first argument can be split")
     else:
-        on_devices(session, _scene(session, setting), setting)
+        on_devices(session, scene_of(session, setting), setting)
 
 
 def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
@@ -166,7 +167,7 @@ def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
     if session.options.linear:
         algebra(session, scene, args, y)
     if session.options.level == "quick":
-        session.skip("edges, repeatability, residuals: level quick")
+        session.skip("edges, repeatability, residuals, other options: level quick")
         return
     at_edges(session, scene, setting)
     repeats(session, scene, args, y)
@@ -198,88 +199,6 @@ def _explain_roles(session: Session) -> None:
     if session.failing:
         scene, tried = session.failing[0]
         roles(session, scene, tried.args, tried.truth.y)
-
-
-def _scene(session: Session, setting: Setting) -> Scene:
-    """Trace the rule at these shapes; stop where that alone shows it wrong."""
-    subject, args = setting.draw(session.options.seed * DRAWS)
-    session.name, session.where = subject.name, subject.where
-    leaf_names = names(args, subject.argument_names)
-    _door(session, subject, args, leaf_names)
-    differences = subject.is_numpy and not _traceable(subject, args)
-    scene = Scene(
-        subject, setting.label, differences, session.options.surrogate,
-        leaf_names=leaf_names,
-    )  # fmt: skip
-    if not subject.is_numpy:
-        _structure(session, scene, args)
-    if any(f.code in STOPPING for f in session.findings.values()):
-        raise Stop
-    return scene
-
-
-def _door(session: Session, subject: Subject, args, leaf_names) -> None:
-    declared = (*session.options.nondiff, *session.options.zero)
-    known = {*subject.argument_names, *leaf_names}
-    for name in declared:
-        if name not in known:
-            raise ValueError(
-                f"check_vjp: {name!r} is declared, but {subject.name} has no such "
-                f"argument; it has {', '.join(subject.argument_names)}"
-            )
-    if not args:
-        session.find("N-NOGRAD", f"{subject.name} has no argument with a gradient")
-        raise Stop
-    if not leaf_names:
-        held = ", ".join(subject.argument_names)
-        text = f"no gradient to check: {held} hold integers or keys, no floats"
-        session.find("N-NOGRAD", text)
-        raise Stop
-
-
-def _traceable(subject: Subject, args) -> bool:
-    try:
-        jax.eval_shape(subject.plain, *args)
-    except Exception:
-        return False
-    return True
-
-
-def _structure(session: Session, scene: Scene, args) -> None:
-    subject = scene.subject
-    found, nones = structure(subject, args)
-    session.nones.update(name for name in nones if name not in session.options.nondiff)
-    for finding in found:
-        session.find(finding.code, finding.sentence, finding.where)
-    if not any(f.code in STOPPING for f in session.findings.values()):
-        with jax.enable_x64(True):
-            _precision(session, scene, cast(args, "float64"))
-
-
-def _precision(session: Session, scene: Scene, args) -> None:
-    """Does "float64" mean float64? The forward must; a rule that does not is told."""
-    subject = scene.subject
-    down = casts_down(subject.plain, *args)
-    if down:
-        text = (
-            f"the plain forward casts down inside ({down[0]}), so that nothing can be "
-            "proved in float64: remove the cast, or give a reference= without it"
-        )
-        session.find("N-CAST", text)
-    narrow = [
-        f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
-    ]
-
-    def both(*args):
-        y, residuals = subject.fwd(args)
-        dy = jax.tree.map(jnp.ones_like, float_leaves(y))
-        return subject.bwd(residuals, cotangent(y, dy))
-
-    inside = casts_down(both, *args)
-    if narrow or inside:
-        scene.coarse = unit("bfloat16" if "bfloat16" in str(inside) else "float32")
-        what = inside[0] if inside else narrow[0].sentence
-        session.skip(f"float64 precision of the rule: it computes in less ({what})")
 
 
 def _blame_none(session: Session) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxninja.check import cotangents
-from jaxninja.check.errors import explained
+from jaxninja.check.errors import UserCodeError, explained
 from jaxninja.check.firstorder import outputs
 from jaxninja.check.leaves import cast, float_leaves, with_floats
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
+from jaxninja.check.structure import STOPPING, structure
 from jaxninja.check.transforms import compared, one, pullback
 from jaxninja.check.trials import Scene
 
@@ -42,6 +43,10 @@ def on_devices(session: Session, scene: Scene, setting: Setting) -> None:
     with jax.enable_x64(True):
         args = cast(args, "float64")
         _under_jit(session, scene, mesh, args, dy)
+        if not _fits(scene, mesh, args):
+            text = "shard_map: the rule is not made for the shapes of a device's part"
+            session.skip(text)
+            return
         for name, nested in (("inside", _inside), ("outside", _outside)):
             _under_shard_map(session, scene, mesh, args, nested, f"grad {name}")
 
@@ -76,6 +81,17 @@ def _split(args):
     """Which arrays are split: the first, and what is as long as it (labels, say)."""
     longs = [np.shape(a)[:1] for a in jax.tree.leaves(args[0])]
     return jax.tree.map(lambda a: a.shape[:1] in longs, args)
+
+
+def _fits(scene: Scene, mesh, args) -> bool:
+    """Whether the rule's shapes are right where an argument is a part of itself."""
+    split = _split(args)
+    part = jax.tree.map(lambda a, s: a[: len(a) // mesh.size] if s else a, args, split)
+    try:
+        found = structure(scene.subject, part)[0]
+    except UserCodeError:  # shard_map will say the same, of the plain forward perhaps
+        return True
+    return not any(finding.code in STOPPING for finding in found)
 
 
 def _mapped(part, mesh, args):

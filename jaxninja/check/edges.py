@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.domain import kind_of
+from jaxninja.check.domain import kind_of, scaled
 from jaxninja.check.interpret import equations
-from jaxninja.check.leaves import is_float
+from jaxninja.check.leaves import float_leaves, is_float
 
 # fmt: off
 _KINKED = frozenset((
@@ -66,6 +66,27 @@ def edges(
     for value in (0, 1):
         label = f"all masks {'on' if value else 'off'}"
         yield label, _changed(args, ("bool", "mask"), _all_masks(value))
+
+
+def extremes(
+    args: tuple, found: frozenset[str], dtype: str
+) -> Iterator[tuple[str, tuple]]:
+    """(label, args) at the ends of the range: times 1e20 and 1e-20, or as far as the
+    dtype goes; logits of 1e4, beyond the overflow of any exponential in float64."""
+    limits = jnp.finfo(dtype)
+    most = max([float(np.max(np.abs(a), initial=1.0)) for a in _floats(args)] + [1.0])
+    high = min(1e20, 0.5 * float(limits.max) / most)
+    low = max(1e-20, 1e3 * float(limits.tiny))
+    for factor in (high, low):
+        label = f"inputs x {factor:.0e}"
+        yield label, jax.tree.map(lambda a, f=factor: scaled(a, f), args)
+    if found & _EXPONENTIAL:
+        yield "entries of +-1e+04", _changed(args, ("real",), _signs(1e4))
+
+
+def _floats(args: tuple) -> list[np.ndarray]:
+    finite = (np.asarray(a, np.complex128) for a in float_leaves(args))
+    return [a[np.isfinite(a)] for a in finite]
 
 
 def without_gradient(args: tuple, gradients: list[np.ndarray], value: float) -> tuple:

@@ -25,7 +25,7 @@ class UserCodeError(Exception):
     """The user's code raised, or cannot be traced.
 
     Attributes:
-        code: "E-CONTROL", "E-NUMPY" or "E-RAISE".
+        code: "E-CONTROL", "E-NUMPY", "E-RAISE"; "N-NORULE" of a function without one.
         sentence: what happened and what to do.
         where: "file:line" in the user's code, if a frame of it is known.
     """
@@ -33,6 +33,13 @@ class UserCodeError(Exception):
     def __init__(self, code: str, sentence: str, where: str | None):
         super().__init__(sentence)
         self.code, self.sentence, self.where = code, sentence, where
+
+
+class NoRuleError(UserCodeError, TypeError):
+    """A function whose gradient is JAX's own: there is no rule to check."""
+
+    def __init__(self, sentence: str, where: str | None = None):
+        super().__init__("N-NORULE", sentence, where)
 
 
 @contextmanager

@@ -6,18 +6,20 @@ import jax
 import numpy as np
 
 from jaxninja.check import cotangents
+from jaxninja.check.compare import difference
 from jaxninja.check.domain import scaled
-from jaxninja.check.edges import edges, operations, same, without_gradient
+from jaxninja.check.edges import edges, extremes, operations, same, without_gradient
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.kinks import is_subgradient
 from jaxninja.check.leaves import cast, float_leaves
 from jaxninja.check.programs import autodiff_of
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
-from jaxninja.check.structure import structure
+from jaxninja.check.structure import accepted_by_jax, structure
 from jaxninja.check.trials import Scene, compare_rounding, prove
 
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
+HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
 def generator(session: Session, *parts: int) -> np.random.Generator:
@@ -118,6 +120,7 @@ def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
     low = cast(args, "bfloat16")
     if not _plain_takes(session, scene, args, dy, "bfloat16"):
         return
+    accepted_by_jax(scene.subject, low)
     for finding in structure(scene.subject, low)[0]:
         session.find(finding.code, f"in bfloat16, {finding.sentence}", finding.where)
     tried = compare_rounding(scene, args, dy, "random inputs", "bfloat16")
@@ -137,7 +140,7 @@ def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
         wide = cast(args, "float64")
         found = operations(jax.make_jaxpr(scene.subject.plain)(*wide).jaxpr)
         truth = scene.truth(wide, [g.astype("float64") for g in dy])[0]
-    for value in (-np.inf, 1e30):
+    for value in (-np.inf, HIDDEN):
         hidden = without_gradient(args, truth.gradients, value)
         if not same(hidden, args):
             _edge(session, scene, hidden, dy, f"{value:g} where dx is 0", "float64")
@@ -151,6 +154,32 @@ def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
         for label, inputs in edges(given, found, dtype):
             if not same(inputs, given):
                 _edge(session, scene, inputs, dy, label, dtype)
+        if session.options.level == "full":
+            for label, inputs in extremes(given, found, dtype):
+                _extreme(session, scene, inputs, dy, label, dtype)
+
+
+def _extreme(session: Session, scene: Scene, inputs, dy, label: str, dtype: str):
+    """What the rule loses at the ends of the range is told and is no error: few rules
+    are meant for it."""
+    if dtype == "float64":
+        tried = prove(scene, inputs, dy, label)
+    else:
+        tried = compare_rounding(scene, inputs, dy, label, dtype)
+    lost = [t for t in tried.trials if not _agrees(t)] if tried else []
+    if lost and not all(session.ignores(t.name) for t in lost):
+        found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
+        text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
+        session.find("W-RANGE", f"{text}or cancels ({found})", scene.subject.where)
+
+
+def _told(trial) -> str:
+    found = difference(trial.got, trial.expected, trial.tolerance)
+    return f"got {found.got:.3g}, expected {found.expected:.3g}"
+
+
+def _agrees(trial) -> bool:
+    return difference(trial.got, trial.expected, trial.tolerance).ok
 
 
 def _edge(session: Session, scene: Scene, inputs, dy, label: str, dtype: str) -> None:

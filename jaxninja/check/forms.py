@@ -2,13 +2,15 @@
 
 import functools
 import inspect
+from collections.abc import Callable
+from enum import Enum
 
 import jax
 import numpy as np
 
-from jaxninja.check.errors import running
+from jaxninja.check.errors import NoRuleError, is_users, running
 from jaxninja.check.interpret import holds_rule
-from jaxninja.check.subject import Subject
+from jaxninja.check.subject import Subject, accepts, short, source_of
 from jaxninja.rule import Rule
 
 
@@ -25,7 +27,7 @@ def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
         The subject, and its array arguments.
 
     Raises:
-        TypeError: `f` is none of these, or carries no rule.
+        NoRuleError: it carries no rule. TypeError: it is none of these.
     """
     if isinstance(f, Rule):
         return _of_rule(f, args, reference)
@@ -37,7 +39,7 @@ def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
     if callable(f):
         return _of_function(f, args, reference)
     raise TypeError(
-        f"check_vjp: {f!r} is of type {type(f).__name__} and carries no backward rule "
+        f"check_vjp: {f!r} is of type {type(f).__name__} and carries no backward pass "
         "to check; give a jax.custom_vjp function, a jaxninja Rule, a pair (forward, "
         "backward), or a function that calls a custom_vjp function"
     )
@@ -57,7 +59,7 @@ def _of_custom_vjp(op, args, reference) -> tuple[Subject, tuple]:
     plain = op.fun
     name = getattr(plain, "__name__", "f")
     if fwd is None or bwd is None:
-        raise TypeError(f"check_vjp: {name} has no rule yet; call {name}.defvjp first")
+        raise NoRuleError(f"{name} has no backward rule yet: call {name}.defvjp first")
     parameters = _parameters(plain, len(args))
     positions = tuple(op.nondiff_argnums)
     filled = _filled(plain, args)
@@ -65,7 +67,7 @@ def _of_custom_vjp(op, args, reference) -> tuple[Subject, tuple]:
     arrays = tuple(a for i, a in enumerate(filled) if i not in positions)
     subject = Subject(
         name,
-        plain if reference is None else _door(reference, "reference"),
+        plain if reference is None else _reference(reference, filled, name),
         fwd,
         bwd,
         op,
@@ -89,7 +91,7 @@ def _of_rule(rule: Rule, args, reference) -> tuple[Subject, tuple]:
         op.defvjp(rule.fwd, rule.bwd)
     subject = Subject(
         rule.name,
-        rule.reference if reference is None else _door(reference, "reference"),
+        rule.reference if reference is None else _reference(reference, args, rule.name),
         rule.fwd,
         rule.bwd,
         op,
@@ -112,8 +114,8 @@ def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
     kind = "numpy" if _is_numpy(forward, args) else "pair"
     op = jax.custom_vjp(value)
     op.defvjp(forward, backward)
-    plain = value if reference is None else _door(reference, "reference")
     name = getattr(forward, "__name__", "forward")
+    plain = value if reference is None else _reference(reference, args, name)
     parameters = _parameters(forward, len(args))[: len(args)]
     return (
         Subject(name, plain, forward, backward, op, parameters, kind=kind),
@@ -122,29 +124,58 @@ def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
 
 
 def _of_function(f, args, reference) -> tuple[Subject, tuple]:
-    """Its pullback is the backward pass: all rules inside, as they are composed."""
+    """Its pullback is the backward pass: all rules inside, as they are composed.
+
+    Strings, booleans, members of an enumeration among `args` are static options.
+    """
     name = getattr(f, "__name__", type(f).__name__)
     if not args:
         raise TypeError(f"check_vjp: {name} is given without example arguments")
+    positions = tuple(i for i, a in enumerate(args) if isinstance(a, str | bool | Enum))
+    of_arrays, arrays = _split(f, positions, args)
     with running(name):
-        holds = holds_rule(jax.make_jaxpr(f)(*args).jaxpr)
+        holds = holds_rule(jax.make_jaxpr(of_arrays)(*arrays).jaxpr)
     if not holds:
-        raise TypeError(
-            f"check_vjp: {name} carries no backward rule to check: it calls no "
-            "custom_vjp function, so its gradient is JAX's own; give a jax.custom_vjp "
-            "function, a jaxninja Rule, or a pair (forward, backward)"
+        raise NoRuleError(
+            f"no gradient to check: {name} calls no custom_vjp function, so its "
+            "gradient is JAX's own; give a jax.custom_vjp function, a jaxninja Rule, "
+            "or a pair (forward, backward)",
+            _line_of(f),
         )
 
     def fwd(*args):
-        return jax.vjp(f, *args)
+        of_arrays, arrays = _split(f, positions, args)
+        return jax.vjp(of_arrays, *arrays)
 
     @functools.wraps(f, assigned=())  # so that its file and line are those of f
-    def bwd(pullback, dy):
+    def bwd(*given):
+        pullback, dy = given[-2:]
         return pullback(dy)
 
     parameters = _parameters(f, len(args))[: len(args)]
-    plain = f if reference is None else _door(reference, "reference")
-    return Subject(name, plain, fwd, bwd, f, parameters, kind="function"), tuple(args)
+    plain = f if reference is None else _reference(reference, args, name)
+    static = tuple(args[i] for i in positions)
+    subject = Subject(
+        name, plain, fwd, bwd, f, parameters, positions, static, kind="function"
+    )
+    return subject, arrays
+
+
+def _split(f, positions: tuple[int, ...], given) -> tuple[Callable, tuple]:
+    """`f` as a function of its arrays alone, the options bound; and these arrays."""
+    fixed = {i: given[i] for i in positions}
+
+    def of_arrays(*arrays):
+        rest = iter(arrays)
+        return f(*(fixed[i] if i in fixed else next(rest) for i in range(len(given))))
+
+    return of_arrays, tuple(a for i, a in enumerate(given) if i not in fixed)
+
+
+def _line_of(f) -> str | None:
+    """ "file:line" of a function of the user's."""
+    source = source_of(f)
+    return short(source) if source and is_users(source[0]) else None
 
 
 def _is_numpy(forward, args) -> bool:
@@ -152,21 +183,28 @@ def _is_numpy(forward, args) -> bool:
     with running(f"forward {getattr(forward, '__name__', '')}".strip()):
         result = forward(*jax.tree.map(np.asarray, args))
     if not (isinstance(result, tuple) and len(result) == 2):
+        what = "one array" if hasattr(result, "shape") else type(result).__name__
         raise TypeError(
-            "check_vjp: forward must return (y, residuals), it returned "
-            f"{type(result).__name__}"
+            f"check_vjp: forward must return (y, residuals), it returned {what}"
         )
     arrays = [a for a in jax.tree.leaves(result) if hasattr(a, "dtype")]
     return bool(arrays) and not any(isinstance(a, jax.Array) for a in arrays)
 
 
-def _door(function, name: str):
+def _reference(function, args: tuple, name: str):
+    """The door of `reference=`: a plain function of the same arguments."""
     if not callable(function):
         raise TypeError(
-            f"check_vjp: {name} is {type(function).__name__}, expected the plain "
+            f"check_vjp: reference is {type(function).__name__}, expected the plain "
             "forward, a function of the same arguments"
         )
-    return function.fun if isinstance(function, jax.custom_vjp) else function
+    plain = function.fun if isinstance(function, jax.custom_vjp) else function
+    if args and not accepts(plain, *args):
+        raise TypeError(
+            f"check_vjp: reference takes {inspect.signature(plain)}, but is called as "
+            f"{name} is, with {len(args)} arguments"
+        )
+    return plain
 
 
 def _parameters(function, count: int) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class Search:
         phases = (self.structural, self.constants, self.scales, self.others)
         for phase in phases if reach else phases[:1]:
             for edit in phase(target):
-                if time.monotonic() > self.deadline:
+                if time.process_time() > self.deadline:
                     return _ranked(found)
                 mend = self.judged(edit, target)
                 found += [mend] if mend is not None else []
@@ -75,7 +75,7 @@ class Search:
         for phase in (self.scales, self.structural):
             for edit in phase(target):
                 mend = self.judged(edit, target)
-                if mend is not None or time.monotonic() > self.deadline:
+                if mend is not None or time.process_time() > self.deadline:
                     return mend
         return None
 

@@ -146,6 +146,7 @@ class Tally:
         verdict = "ok" if self.powered else "not tested"
         if not self.powered:
             why = "the true gradient is zero in every sample; declare zero="
+            why = why if np.prod(self.shape) else "it has no entries"
             common["note"] = why if self.trials else "no sample could be compared"
         elif not note and max(self.ratios.values(), default=0.0) > WORSE:
             common["note"] = "right, but a residual or a sum loses digits"

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.compiled import compiled
 from jaxninja.check.errors import running
 from jaxninja.check.interpret import line_of, opened
 from jaxninja.check.leaves import (
@@ -149,7 +150,7 @@ def _truth(plain, positions, static) -> tuple[Callable, dict]:
         gradients = pullback(dy)
         return y, gradients, magnitudes(linear, dy), predicates
 
-    return jax.jit(truth), lines
+    return compiled(truth), lines
 
 
 def _watch(found: list):
@@ -176,13 +177,13 @@ def _autodiff(plain, positions, static) -> Callable:
         y, pullback = jax.vjp(f, *float_leaves(args))
         return y, pullback(_typed(dy, y))
 
-    return jax.jit(autodiff)
+    return compiled(autodiff)
 
 
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
     subject = subject.with_static(tuple(map(_thawed, subject.static)))
-    return jax.jit(lambda args, dy: _outcome(subject, args, dy))
+    return compiled(lambda args, dy: _outcome(subject, args, dy))
 
 
 @lru_cache(maxsize=128)
@@ -194,7 +195,7 @@ def _backward(subject: Subject) -> Callable:
         dy = cotangent(y, _typed(dy, float_leaves(y)))
         return gradient_leaves(subject.bwd(residuals, dy), args)
 
-    return jax.jit(backward)
+    return compiled(backward)
 
 
 def _outcome(subject: Subject, args, dy: list) -> Outcome:

@@ -15,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.domain import like
+from jaxninja.check.drawing import drawn
 from jaxninja.check.errors import running
 from jaxninja.check.forms import subject_of
 from jaxninja.check.leaves import cast
+from jaxninja.check.options import others, unlisted
 from jaxninja.check.subject import Subject
 from jaxninja.rule import Rule
 
@@ -43,13 +45,45 @@ class Setting:
 
 def settings_of(f, args, reference, inputs, level: str) -> tuple[list[Setting], list]:
     """Settings to check at, and in words what could not be varied."""
-    if isinstance(f, Rule) and inputs is None and not args:
+    cases = isinstance(f, Rule) and inputs is None and not args
+    if cases:
         found, missing = _of_rule(f, reference)
     elif inputs is not None:
         found, missing = _of_inputs(f, inputs, reference)
     else:
         found, missing = _of_arguments(f, args, reference)
-    return found[: LIMITS[level]], missing
+    shapes = found[: LIMITS[level]]
+    left = [setting.label for setting in found[len(shapes) :]]
+    if level != "quick":
+        seen = [case.static for case in f.cases[: len(shapes)]] if cases else []
+        options, refused = _of_options(found[0], seen)
+        shapes += options[: LIMITS[level]]
+        left += [setting.label for setting in options[LIMITS[level] :]]
+        missing += refused
+    if left:
+        missing.append(f"more than level {level} takes: {'; '.join(left)}")
+    return shapes, missing
+
+
+def _of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
+    """The setting at the other values of each static option, one at a time."""
+    subject = setting.draw(1)[0]
+    settings, missing = [], []
+    for label, static in others(subject, seen):
+        other = Setting(label, partial(_with_options, setting.draw, static))
+        if _traces(other):
+            settings.append(other)
+        else:
+            missing.append(f"{label}: the forward does not run with it")
+    fixed = unlisted(subject) if not seen else []
+    if fixed:
+        missing.append(f"other values of the static options {', '.join(fixed)}")
+    return settings, missing
+
+
+def _with_options(draw, static: tuple, seed: int):
+    subject, arrays = draw(seed)
+    return subject.with_static(static), arrays
 
 
 def _of_rule(rule: Rule, reference):
@@ -91,7 +125,7 @@ def _wanted(given: list[dict[str, int]]) -> list[tuple[str, dict[str, int]]]:
 
 def _drawn(f, example, reference, dims, static, seed: int) -> tuple[Subject, tuple]:
     with running("the example's function"):
-        arrays = example(jax.random.key(seed), **dims)
+        arrays = drawn(example, seed, dims)
     if not isinstance(arrays, tuple | list):
         arrays = (arrays,)
     subject, arrays = subject_of(f, (*arrays, *static), reference)
@@ -140,16 +174,9 @@ def _of_arguments(f, args, reference):
         draw = partial(_redraw, subject, arrays, renamed)
         if _traces(setting := Setting(f"sizes {label}", draw)):
             settings.append(setting)
-    for label, other in _flipped(subject):
-        draw = partial(_redraw, other, arrays, {})
-        if _traces(setting := Setting(label, draw)):
-            settings.append(setting)
     missing = []
     if len(settings) == 1:
         missing.append("other shapes: the forward traces at no others; give inputs=")
-    fixed = [n for n, v in _options(subject) if not isinstance(v, bool)]
-    if fixed:
-        missing.append(f"other values of the static options {', '.join(fixed)}")
     return settings, missing
 
 
@@ -180,18 +207,6 @@ def divisible(f, args, reference, inputs) -> Setting | None:
 
 def _redraw(subject, arrays, renamed, seed: int):
     return subject, _varied(arrays, seed, renamed)
-
-
-def _options(subject: Subject):
-    return list(zip(subject.static_names, subject.static, strict=True))
-
-
-def _flipped(subject: Subject):
-    """The subject with each boolean option the other way."""
-    for i, (name, value) in enumerate(_options(subject)):
-        if isinstance(value, bool):
-            static = (*subject.static[:i], not value, *subject.static[i + 1 :])
-            yield f"{name}={not value}", subject.with_static(static)
 
 
 def _varied(arrays, seed: int, renamed: dict[int, int]):

@@ -4,6 +4,7 @@ JAX accepts much of this without a word: a cotangent of another dtype, None for 
 argument that has a gradient, one array for a whole dict, a forward that differs.
 """
 
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -14,9 +15,12 @@ from jaxninja.check.errors import running
 from jaxninja.check.interpret import equations, line_of
 from jaxninja.check.leaves import cotangent, float_leaves, is_float, with_floats
 from jaxninja.check.report import Finding
-from jaxninja.check.subject import Subject
+from jaxninja.check.subject import Subject, accepts
 
-STOPPING = ("E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE")
+STOPPING = (
+    *("E-ARGS", "E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE"),
+    "N-NOGRAD",
+)
 
 
 def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
@@ -24,10 +28,16 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     name = subject.name
     with running(f"the plain forward of {name}"):
         plain = jax.eval_shape(subject.plain, *args)
+    findings = _signatures(subject, args)
+    if findings:
+        return findings, []
     with running(f"fwd of {name}"):
         out = jax.eval_shape(lambda *a: _pair(subject.fwd(a), name), *args)
     y, residuals = out
     findings = _forward(subject, plain, y)
+    if not findings and not float_leaves(y):
+        text = f"no gradient to check: {name} returns no floats"
+        findings = [Finding("N-NOGRAD", text, subject.where)]
     if any(finding.code in STOPPING for finding in findings):
         return findings, []
     raw: list = []
@@ -40,12 +50,24 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     with running(f"bwd of {name}"):
         jax.eval_shape(backward, residuals, floats)
     findings += _backward(subject, raw[-1], args)
-    if not any(finding.code in STOPPING for finding in findings):
-        _accepted_by_jax(subject, args)
     return findings, _nones(subject, raw[-1], args)
 
 
-def _accepted_by_jax(subject: Subject, args: tuple) -> None:
+def _signatures(subject: Subject, args: tuple) -> list[Finding]:
+    """fwd takes what the forward takes; bwd the static options, residuals and dy."""
+    bwd, fwd = subject.bwd_function, subject.fwd_function
+    given = (*subject.static_names, "residuals", "dy")
+    if not accepts(bwd, *given):
+        text = f"bwd takes {inspect.signature(bwd)}, but JAX calls it with "
+        text += f"({', '.join(given)})"
+        return [Finding("E-ARGS", text, subject.where)]
+    if not accepts(fwd, *subject.merged(args)):
+        text = f"fwd takes {inspect.signature(fwd)}, but JAX calls it as {subject.name}"
+        return [Finding("E-ARGS", f"{text}, with all its arguments", subject.where)]
+    return []
+
+
+def accepted_by_jax(subject: Subject, args: tuple) -> None:
     """Trace the rule as `jax.grad` does: residuals must be arrays, and more."""
     floats = float_leaves(args)
 
@@ -167,7 +189,10 @@ def _missing_sum(given: tuple, expected: tuple) -> str:
 
 
 def _tree(tree) -> str:
-    return str(jax.tree.structure(tree)).removeprefix("PyTreeDef")
+    structure = jax.tree.structure(tree)
+    if structure == jax.tree.structure(0):
+        return "one array"
+    return str(structure).removeprefix("PyTreeDef(").removesuffix(")")
 
 
 def casts_down(f: Callable, *args) -> list[str]:

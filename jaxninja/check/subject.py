@@ -81,7 +81,7 @@ class Subject:
     @property
     def where(self) -> str | None:
         """ "file:line" of bwd."""
-        return _short(self.source)
+        return short(self.source)
 
     @property
     def is_numpy(self) -> bool:
@@ -97,5 +97,17 @@ def source_of(function) -> tuple[str, int] | None:
     return (code.co_filename, code.co_firstlineno) if code else None
 
 
-def _short(source) -> str | None:
+def short(source) -> str | None:
+    """ "file:line", the file without its folders."""
     return f"{source[0].rsplit('/', 1)[-1]}:{source[1]}" if source else None
+
+
+def accepts(function, *args) -> bool:
+    """Whether a function can be called so, as far as its signature tells."""
+    try:
+        inspect.signature(function, follow_wrapped=False).bind(*args)
+    except TypeError:
+        return False
+    except ValueError:  # it has none
+        pass
+    return True

@@ -14,7 +14,7 @@ from jaxninja.check.devices import ask_for_devices
 from jaxninja.cli.places import load
 from jaxninja.config import ConfigError
 from jaxninja.mutate import trial
-from jaxninja.mutate.mutants import mutants, spread
+from jaxninja.mutate.mutants import mutants
 from jaxninja.rules import RULES
 
 DEVICES = 4  # at level full a CPU shows as several, so that sharding is tested
@@ -80,7 +80,7 @@ def _mutate(options: Check) -> int:
     load(place, "the function")
     load(arguments, "--args") if arguments else None
     subject, args = trial.subject_at(place, arguments)[1:]
-    found = spread(list(mutants(subject, args)), options.mutants)
+    found = mutants(subject, args, options.mutants)
     if not found:
         raise ConfigError(f"no edit of {subject.name}'s backward changes a gradient")
     print(

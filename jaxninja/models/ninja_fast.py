@@ -62,7 +62,7 @@ def value_and_grad(
     W2T, b2 = params["W2T"], params["b2"]
     bngain, bnbias = params["bngain"], params["bnbias"]
     n, V = len(ids), len(C)
-    product = partial(_product, dtype=model.dtype)
+    product = partial(matmul, dtype=model.dtype)
 
     # forward
     embcat = C[ids].reshape(n, -1)  # [N, T E]
@@ -101,7 +101,7 @@ def value_and_grad(
     return (loss, {"mean": bnmean, "var": bnvar}), grads
 
 
-def _product(
+def matmul(
     a: Array, b: Array, axis_a: int = 1, axis_b: int = 0, dtype: str = "float32"
 ) -> Array:
     """Matrix product over these axes, a @ b by default; with 1 and 1 it is a @ b.T.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import learner, mlp, networks, ninja, ninja_fast
+from jaxninja.models import learner, mlp, networks, ninja, ninja_blocks, ninja_fast
 from jaxninja.models.mlp import MLP, Params
 from jaxninja.models.networks import Model
 from jaxninja.rules import autodiff, manual
@@ -30,13 +30,20 @@ class Layout(NamedTuple):
 def layout(route: str, model: Model) -> Layout:
     """What the training loop runs: the same gradients as `value_and_grad`'s."""
     if route == "network":
-        by_hand = partial(ninja_fast.value_and_grad, model=_lectures(route, model))
+        by_hand = partial(_by_hand, model=_lectures(route, model))
         return Layout(by_hand, ninja_fast.lay_out, ninja_fast.lay_back)
     return Layout(value_and_grad(route, model), _as_it_is, _as_it_is)
 
 
 def _as_it_is(tree: Any) -> Any:
     return tree
+
+
+def _by_hand(params: Params, ids: jax.Array, labels: jax.Array, model: MLP) -> Any:
+    """The layout that is quick at this batch: whole, or from LARGE on in blocks."""
+    large = len(ids) >= ninja_blocks.LARGE
+    module = ninja_blocks if large else ninja_fast
+    return module.value_and_grad(params, ids, labels, model)
 
 
 def value_and_grad(route: str, model: Model) -> ValueAndGrad:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxninja.check.compiled import compiled
 from jaxninja.check.leaves import cast, cotangent, float_leaves
 from jaxninja.check.programs import gradient_leaves
 from jaxninja.check.subject import Subject
@@ -51,38 +53,48 @@ def traced(subject: Subject, args: tuple, seed: int = 0) -> Traced:
     """Residuals, a random cotangent, and the edits that they allow."""
     with jax.enable_x64(True):
         args = cast(args, "float64")
-        y, residuals = jax.jit(lambda a: subject.fwd(a))(args)
+        y, residuals = compiled(lambda a: subject.fwd(a))(args)
         dy = cotangent(y, _cotangents(y, seed))
         found = changes(subject.bwd_function, subject.static, residuals, dy)
         return Traced(args, residuals, dy, list(found))
 
 
-def mutants(subject: Subject, args: tuple, seed: int = 0) -> Iterator[Mutant]:
+def mutants(
+    subject: Subject, args: tuple, count: int = 0, seed: int = 0
+) -> list[Mutant]:
     """First-order mutants of the subject's backward pass, told at these arguments.
 
     An edit is one if, in float64 and under a random cotangent, a gradient is off by
     more than MARGIN of its largest entry; what raises or returns other shapes is none.
+
+    Args:
+        count: how many, the operators taking turns: no more edits than that takes are
+            tried. 0 is all.
     """
     at = traced(subject, args, seed)
-    bwd = subject.bwd_function
     with jax.enable_x64(True):
-        truth = _gradients(subject, bwd, at)
+        truth = _gradients(subject, subject.bwd_function, at)
+    kinds: dict[str, list[tuple[int, Change]]] = {}
     for number, change in enumerate(at.changes):
-        wrong = with_edits(bwd, (change.edit,))
+        kinds.setdefault(change.edit.operator, []).append((number, change))
+    queues = [_of_kind(subject, at, truth, kind) for kind in kinds.values()]
+    return list(islice(_by_turns(queues), count or None))
+
+
+def _of_kind(subject: Subject, at: Traced, truth, numbered) -> Iterator[Mutant]:
+    for number, change in numbered:
+        wrong = with_edits(subject.bwd_function, (change.edit,))
         if change.order == 1 and _differs(subject, wrong, at, truth):
             yield Mutant(number, change, wrong)
 
 
-def spread(found: list[Mutant], count: int) -> list[Mutant]:
-    """`count` of them in which the operators take turns; all if count is 0."""
-    turns: dict[str, list[Mutant]] = {}
-    for mutant in found:
-        turns.setdefault(mutant.change.edit.operator, []).append(mutant)
-    longest = max(map(len, turns.values()), default=0)
-    order = [
-        m for i in range(longest) for group in turns.values() for m in group[i : i + 1]
-    ]
-    return order[: count or None]
+def _by_turns(queues: list[Iterator]) -> Iterator:
+    while queues:
+        for queue in list(queues):
+            try:
+                yield next(queue)
+            except StopIteration:
+                queues.remove(queue)
 
 
 def _cotangents(y, seed: int) -> list:
@@ -91,7 +103,7 @@ def _cotangents(y, seed: int) -> list:
 
 
 def _gradients(subject: Subject, bwd, at: Traced) -> list[np.ndarray]:
-    run = jax.jit(lambda res, dy: bwd(*subject.static, res, dy))
+    run = compiled(lambda res, dy: bwd(*subject.static, res, dy))
     return [np.asarray(g) for g in gradient_leaves(run(at.residuals, at.dy), at.args)]
 
 

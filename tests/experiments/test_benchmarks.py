@@ -48,7 +48,7 @@ def test_contenders_take_turns_and_ratios_stay_within_a_round():
     order = []
     work = {"a": lambda count: order.append("a"), "b": lambda count: order.append("b")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clock, "_count", lambda work: 3)
+        patch.setattr(clock, "_count", lambda work, turn: 3)
         seconds = clock.take_turns(work, 4)
     assert "".join(order) == "abababab"
     assert [len(s) for s in seconds.values()] == [4, 4]

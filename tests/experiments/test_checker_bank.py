@@ -18,6 +18,7 @@ from experiments.checker_benchmark import (
     tables,
 )
 from experiments.checker_benchmark.field_bugs import truth
+from jaxninja.check.compiled import compiled
 from jaxninja.mutate import surgery
 from jaxninja.rule import Rule
 
@@ -66,8 +67,7 @@ def both_gradients(rule, case):
             jax.tree.leaves(rule.bwd(*case.static, residuals, dy)),
         )
 
-    # Compiling is most of the time here, and the arrays are tiny.
-    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})
+    return compiled(run)
 
 
 @pytest.mark.parametrize(("rule", "case"), CASES)

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp, networks, ninja, ninja_fast, routes
+from jaxninja.models import mlp, networks, ninja, ninja_blocks, ninja_fast, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import autodiff, manual
+
+disagreement = jax.jit(routes.disagreement, static_argnums=(0, 4))
 
 SIZES = {
     "lecture": (MLP(hidden=64), 32),
@@ -51,17 +53,44 @@ def test_the_initialisation_is_the_lectures():
 def test_the_routes_agree_in_float64(route, model, n, x64):
     for seed in range(3):
         params, ids, labels = batch(model, n, seed)
-        apart = routes.disagreement(route, params, ids, labels, model)
+        apart = disagreement(route, params, ids, labels, model)
         assert routes.tolerance(jnp.float64) == 1e-12
         for name, difference in apart.items():
             assert float(difference) <= 1e-12, name
 
 
-@pytest.mark.parametrize("route", ["network", "lecture", "rules", "autodiff"])
+@pytest.mark.parametrize("rows", [1, 4, 100])
 @MODELS
-def test_loss_and_statistics_agree(route, model, n, x64):
+def test_blocks_of_rows_change_nothing(rows, model, n, x64, monkeypatch):
+    """Blocks that divide the batch, that leave a rest, and one block."""
+    monkeypatch.setattr(ninja_blocks, "LARGE", 1)
+    monkeypatch.setattr(ninja_blocks, "ROWS", rows)
     params, ids, labels = batch(model, n)
-    (loss, stats), _ = routes.value_and_grad(route, model)(params, ids, labels)
+    fresh = jax.jit(lambda *args: routes.disagreement("network", *args, model))
+    apart = fresh(params, ids, labels)
+    assert all(float(d) <= 1e-12 for d in apart.values()), apart
+
+
+def test_only_a_large_batch_goes_in_blocks():
+    """Seen by S, which no other layout has: [T E, T E]."""
+    model = MLP(hidden=8)
+    value_and_grad = routes.value_and_grad("network", model)
+    for n in (ninja_blocks.LARGE - 1, ninja_blocks.LARGE):
+        args = jax.eval_shape(lambda n=n: batch(model, n))
+        found = str(jax.make_jaxpr(value_and_grad)(*args)).count("f32[30,30] = dot")
+        assert bool(found) == (n >= ninja_blocks.LARGE)
+
+
+@pytest.mark.parametrize("route", ["blocks", "network", "lecture", "rules", "autodiff"])
+@MODELS
+def test_loss_and_statistics_agree(route, model, n, x64, monkeypatch):
+    if route == "blocks":
+        route = "network"
+        monkeypatch.setattr(ninja_blocks, "LARGE", 1)
+        monkeypatch.setattr(ninja_blocks, "ROWS", 4)
+    params, ids, labels = batch(model, n)
+    value_and_grad = jax.jit(routes.value_and_grad(route, model))
+    (loss, stats), _ = value_and_grad(params, ids, labels)
     hprebn = params["C"][ids].reshape(n, -1) @ params["W1"] + params["b1"]
     np.testing.assert_allclose(
         stats["mean"], np.mean(hprebn, 0), rtol=1e-10, atol=1e-13
@@ -77,7 +106,7 @@ def test_loss_and_statistics_agree(route, model, n, x64):
 def test_float32_disagreement_is_rounding(route):
     model, n = SIZES["lecture"]
     params, ids, labels = batch(model, n)
-    apart = routes.disagreement(route, params, ids, labels, model)
+    apart = disagreement(route, params, ids, labels, model)
     assert all(float(d) <= 2e-5 for d in apart.values()), apart
 
 
@@ -109,11 +138,27 @@ FAST = {
     "variance path": (" - through_var)", ")"),
     "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
 }
+BLOCKS = {
+    "C": (".at[ids].add(dembcat", ".at[ids].set(dembcat"),
+    "W1": ("dW1 = scale * (A - k * SW1)", "dW1 = scale * A"),
+    "b1": ("jnp.zeros_like(b1)", "dbnbias"),
+    "W2": ("product(dlogits, h), dlogits", "product(dlogits, h * h), dlogits"),
+    "b2": ("dlogits.sum(1))", "dlogits.mean(1))"),
+    "bngain": ("bnvar_inv * (W1 * A).sum(0)", "(W1 * A).sum(0)"),
+    "bnbias": ("dhpreact.sum(0)", "dh.sum(0)"),
+    "bessel": ("dbngain / (n - model.ddof)", "dbngain / n"),
+    "mean path": ("(dbnbias / n) @ W1s.T + ", ""),
+    "variance path": (" + embdiff @ ((k * W1) @ W1s.T)", ""),
+    "rows of a block": ("out.swapaxes(0, 1)", "out"),
+    "rest": ("sums, rest = step", "_, rest = step"),
+    "tanh": ("(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
+}
 MUTANTS = [
-    pytest.param(route, module, *edit, id=f"{route}-{name}")
+    pytest.param(route, module, *edit, id=f"{module.__name__.split('.')[-1]}-{name}")
     for route, module, edits in [
         ("lecture", ninja, LECTURE),
         ("network", ninja_fast, FAST),
+        ("network", ninja_blocks, BLOCKS),
     ]
     for name, edit in edits.items()
 ]
@@ -126,6 +171,9 @@ def test_one_wrong_line_is_noticed(route, module, right, wrong, x64, monkeypatch
     assert right in source
     scope: dict = {"__name__": "mutant"}
     exec(source.replace(right, wrong), scope)
+    scope["ROWS"] = 5  # with a rest
+    if module is ninja_blocks:
+        monkeypatch.setattr(ninja_blocks, "LARGE", 1)
     monkeypatch.setattr(module, "value_and_grad", scope["value_and_grad"])
     model, n = SIZES["lecture"]
     apart = routes.disagreement(route, *batch(model, n), model)

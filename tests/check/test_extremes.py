@@ -1,0 +1,42 @@
+"""Inputs at the ends of the range, as far as dtype and domain go."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from subjects import codes, ruled
+
+from jaxninja import check_vjp
+from jaxninja.check.edges import extremes
+
+X = np.array([0.7, -1.9, 2.3], np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_they_stay_within_the_dtype_and_the_domain(dtype):
+    shares = np.array([0.25, 0.75], jnp.dtype(dtype))
+    args = (X.astype(jnp.dtype(dtype)), shares)
+    found = dict(extremes(args, frozenset(["exp"]), dtype))
+    assert len(found) == 3
+    for x, kept in found.values():
+        assert x.dtype == args[0].dtype
+        assert np.isfinite(x).all()
+        assert x.all()
+        assert kept is shares
+    sizes = [float(abs(x).max()) for x, _ in found.values()]
+    wide = dtype != "float16"
+    assert sizes[0] > (1e20 if wide else 3e4)
+    assert sizes[1] < (1e-19 if wide else 1)
+
+
+def test_a_rule_that_overflows_is_told_and_passes():
+    def bwd(x, dy):
+        cube = jnp.where(x == 0, 1, x * x * x)  # 1e60 is more than float32 holds
+        return (2 * dy * (cube / cube),)
+
+    op = ruled(lambda x: 2 * x, lambda x: (2 * x, x), bwd, ())
+    report = check_vjp(op, X, level="full")
+    assert report.ok, report.table()
+    assert "W-RANGE: in float32 at inputs x 1e+20" in report.table()
+    assert "got nan, expected" in report.table()
+    right = ruled(lambda x: 2 * x, lambda x: (2 * x, x), lambda x, dy: (2 * dy,), ())
+    assert "W-RANGE" not in codes(check_vjp(right, X, level="full"))
