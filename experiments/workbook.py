@@ -23,7 +23,8 @@
 #
 # The first check takes some seconds, as JAX compiles; after that they take less than one.
 # Your function runs in a process of its own and can lean on `jax`, `jnp` and `np` only.
-# The times are the lecture's; within its chapters they are good to a minute or two.
+# The times of the chapters are the lecture's own. Within a chapter a time is interpolated
+# by the words spoken so far, and good to a minute or two.
 #
 # The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
 
@@ -57,7 +58,8 @@ Image(png(pictures.graph()))
 # Replace each None by the gradient of the loss with respect to that array: d<name> has
 # the shape of <name>. Go from the top down, which is from the loss backwards. An array
 # that is read twice has a gradient of two branches: write the first with `=`, and add the
-# second with `+=` as soon as you have what it needs, before anything else reads it.
+# second with `+=` as soon as you have what it needs, before anything else reads it. All
+# of it by hand: the check refuses jax.grad and its like.
 #
 # Above each gap stand the steps of the forward pass that read the array, and about where
 # in the lecture its gradient is derived. Sizes: n batch, T context, E embedding, H hidden
@@ -206,7 +208,7 @@ def network_loss(params):
     return atomic.forward(params, Xb, Yb)["loss"]
 
 
-loss, grads = jaxninja.retain_grads(network_loss)(params)
+loss, grads = jax.jit(jaxninja.retain_grads(network_loss))(params)
 probs = sample.values["probs"]
 print(jaxninja.cmp("probs", grads["logprobs"] / probs, grads["probs"]))
 print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))
@@ -225,7 +227,7 @@ print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))
 # %%
 print("largest |db1|    ", jnp.abs(grads["b1"]).max())
 print("largest |dbnbias|", jnp.abs(grads["bnbias"]).max())
-one = atomic.forward(params, Xb[:1], Yb[:1])
+one = jax.jit(atomic.forward)(params, Xb[:1], Yb[:1])
 print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])
 
 # %% [markdown]

@@ -3,19 +3,27 @@
     python experiments/workbook_speed.py
 
 Prints seconds: the first check in a new process with nothing compiled, the same with
-JAX's compilations kept from an earlier session, the check after a save that changed
-nothing, and the median over exercise 1's lines of the check after an edit of the line,
-each edit new to JAX.
+JAX's compilations kept from an earlier session, and the check after a save that changed
+nothing. Then the median over the gradients, and the most, of the check after an edit of
+each, new to JAX: a right one, a known mistake, and one that nothing explains, so that
+all explanations are tried. And the same over the bank of answers of the tests.
 """
 
 import os
 import statistics
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 from jaxninja.workbook.client import Worker
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import lessons
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "workbook"))
+import bank
+
+ODD = "jax.numpy.sin(3 * {0}) * {0} + jax.numpy.flip({0})"
 
 
 def main() -> None:
@@ -28,13 +36,24 @@ def main() -> None:
                 again = timed(worker, number, exercise.solution)
                 warm = timed(worker, number, exercise.solution)
                 right = [timed(worker, number, t) for t in edits(number, "{} + 0.0")]
-                wrong = [timed(worker, number, t) for t in edits(number, "{} * 1.01")]
+                known = [timed(worker, number, t) for t in edits(number, "-{}")]
+                odd = [timed(worker, number, t) for t in edits(number, ODD)]
             print(
                 f"exercise {number}: first {first:.1f} s, new session {again:.1f} s, "
                 f"saved again {warm:.2f} s, edited and right {summary(right)}, "
-                f"edited and wrong, with diagnosis {summary(wrong)}",
+                f"known mistake {summary(known)}, unknown {summary(odd)}",
                 flush=True,
             )
+        for kind, answers in {"wrong": bank.WRONG, "right": bank.RIGHT}.items():
+            with Worker(limit=60) as worker:
+                for number, exercise in EXERCISES.items():
+                    timed(worker, number, exercise.solution)
+                times = [timed(worker, n, answer(n, *rest)) for n, *rest in answers]
+            print(f"{kind} answers of the bank: {summary(times)}", flush=True)
+
+
+def answer(number: int, name: str, code: str) -> str:
+    return bank.answered(number, **{name: bank.lines(name, code)})
 
 
 def edits(number: int, change: str):
@@ -53,7 +72,7 @@ def timed(worker: Worker, number: int, text: str) -> float:
 
 
 def summary(times: list[float]) -> str:
-    return f"{statistics.median(times):.2f} s (at most {max(times):.2f})"
+    return f"{statistics.median(times):.2f} (at most {max(times):.2f}) s"
 
 
 if __name__ == "__main__":

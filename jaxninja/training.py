@@ -4,6 +4,7 @@ import dataclasses
 import platform
 import signal
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -266,9 +267,8 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
     route = run.config.route
     half = run.config.dtype == "bfloat16"
     dtype = jnp.bfloat16 if half else run.params["C"].dtype
-    apart = jax.jit(routes.disagreement, static_argnums=(0, 4))(
-        route, run.params, ids, labels, run.model
-    )
+    text = learner.version(route)
+    apart = _disagreement(route, text, run.params, ids, labels, run.model)
     worst = max(apart, key=lambda name: float(jnp.nan_to_num(apart[name], nan=jnp.inf)))
     bound = routes.tolerance(dtype)
     if not apart[worst] <= bound:
@@ -280,6 +280,12 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
     progress.say(
         f"gradients at step {run.step:,}: worst {worst}, {apart[worst]:.1e} apart"
     )
+
+
+@partial(jax.jit, static_argnums=(0, 1, 5))
+def _disagreement(route, text, params, ids, labels, model):
+    """Traced anew where a route that is a file has another text, of that version."""
+    return routes.disagreement(route, params, ids, labels, model)
 
 
 def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:

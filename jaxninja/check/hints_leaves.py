@@ -184,7 +184,8 @@ def factor(problem: Problem, leaf: int) -> Finding | None:
                     model = truth * f(value)
                 except ValueError:
                     break
-                if model.shape == truth.shape and _equal(problem, mine, model):
+                known = model.shape == truth.shape and np.isfinite(model).all()
+                if known and _equal(problem, mine, model):
                     what = text.format(name)
                     text = f"is the true gradient times {what}."
                     return f"{_name(problem, leaf)} {text}", "factor"

@@ -153,17 +153,23 @@ def proof(route: str, model: MLP, batch_size: int) -> str:
     ids = jax.ShapeDtypeStruct((batch_size, model.context), jnp.int32)
     labels = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     traced = jax.make_jaxpr(value_and_grad(route, model))(params, ids, labels)
-    pairs = list(equations(traced.jaxpr))
-    for eqn, stack in pairs:
+    if found := not_by_hand(traced.jaxpr):
+        raise RouteError(f"{route}: {FUNCTION} {found}: derive it by hand")
+    mine = sum(f"/{FUNCTION}" in f"/{stack}" for _, stack in equations(traced.jaxpr))
+    return f"none of the {mine} equations of {FUNCTION} was made by autodiff"
+
+
+def not_by_hand(jaxpr: Any) -> str | None:
+    """What in a traced function is not by hand, in words; None if all of it is."""
+    for eqn, stack in equations(jaxpr):
         if _AUTODIFF.search(stack):
-            raise RouteError(
-                f"{route}: {FUNCTION} uses automatic differentiation (an equation "
-                f"{eqn.primitive.name!r} of {stack.strip('/')}): derive it by hand"
+            return (
+                "uses automatic differentiation (an equation "
+                f"{eqn.primitive.name!r} of {stack.strip('/')})"
             )
         if eqn.primitive.name in _HIDING:
-            raise RouteError(f"{route}: {FUNCTION} hides what it does in a callback")
-    mine = sum(f"/{FUNCTION}" in f"/{stack}" for _, stack in pairs)
-    return f"none of the {mine} equations of {FUNCTION} was made by autodiff"
+            return "hides what it does in a callback"
+    return None
 
 
 def equations(jaxpr: Any, stack: str = "") -> Iterator[tuple[Any, str]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.steps import INHERITED, OK, WRONG
-from jaxninja.workbook import diagnosis, judging, pieces, source
+from jaxninja.workbook import diagnosis, judging, pieces, samples, source
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import downstream
 from jaxninja.workbook.judging import Chain, Judged
@@ -65,6 +65,12 @@ def check(
     return replace(report, seconds=round(time.perf_counter() - start, 4))
 
 
+def warm(number: int) -> None:
+    """Make the true gradients that an exercise is checked with."""
+    if number in EXERCISES:
+        judging.chains(EXERCISES[number])
+
+
 def _check(
     exercise: Exercise, learner: Source, scope, everything, tell, explain
 ) -> Report:
@@ -84,6 +90,9 @@ def _check(
             rows.append(Row(name, WRONG, early, note=bad_lines[early]))
             return _wrong(exercise, learner, rows, ())
         tell(name, lines[-1])
+        if note := _not_by_hand(exercise, name, piece, chains):
+            rows.append(Row(name, WRONG, lines[-1], note=note))
+            return _wrong(exercise, learner, rows, ())
         judged = judging.judge(exercise, name, piece, chains, explain)
         rows.append(row(name, judged, learner, chains[0].sample))
         if rows[-1].status == WRONG:
@@ -97,6 +106,19 @@ def _check(
     tell(FUNCTION, learner.function.lineno)
     report = _called(exercise, learner, scope, rows, chains)
     return replace(report, picture=picture(exercise.names[-1], judged))
+
+
+def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
+    """That the lines of a gradient use autodiff, if they do, and what to do instead."""
+    small = next(chain.sample for chain in chains if chain.sample.sizes == samples.PAIR)
+    with jax.enable_x64(True):
+        found = piece.not_by_hand(small.values, judging.upstream(exercise, name, small))
+    if found is None:
+        return None
+    return (
+        f"d{name} {found}. It may well be right, but here it is to be derived by hand: "
+        f"`jaxninja exercise hint {exercise.number}.{name}` helps"
+    )
 
 
 def _unwritten(exercise: Exercise, learner: Source, name: str) -> Row | None:
@@ -167,9 +189,13 @@ def _called(exercise, learner: Source, scope, rows, chains) -> Report:
     """All gradients are right: is what `backward` returns the ones it should?"""
     sample = chains[0].sample
     upstream = {k: sample.truth[k] for k in exercise.given}
+    function = pieces.whole(learner, scope)
     with jax.enable_x64(False), running(FUNCTION):
-        returned = pieces.whole(learner, scope)(sample.values, upstream)
+        returned = function(sample.values, upstream)
+        hidden = function.not_by_hand(sample.values, upstream)
     problem = _misreturned(exercise, returned, chains[0].mine)
+    if hidden and not problem:
+        problem = f"{FUNCTION} {hidden}: derive it by hand"
     end = learner.function.body[-1].lineno
     if problem:
         file, number = learner.filename, exercise.number

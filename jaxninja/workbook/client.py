@@ -150,11 +150,16 @@ def _close(stream) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """JAX on the CPU, with its compilations kept between sessions."""
+    """JAX on the CPU, quick to compile, its compilations kept between sessions.
+
+    A learner's lines run a few times on small arrays: what optimising them costs is
+    more than what it saves.
+    """
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(Path(user_cache_dir("jaxninja")) / "workbook"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    return {**cache, **quiet, **os.environ, "JAX_PLATFORMS": "cpu"}
+    return {**cache, **quick, **quiet, **os.environ, "JAX_PLATFORMS": "cpu"}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from jaxninja.workbook import source
 from jaxninja.workbook.graph import BACKWARD, PARAMETERS, STEPS
 
 SOLUTIONS = Path(__file__).parent / "solutions"
@@ -39,6 +40,11 @@ class Exercise:
     def solution(self) -> str:
         """The text of the worked solution."""
         return (SOLUTIONS / self.file).read_text(encoding="utf-8")
+
+    @cached_property
+    def worked(self) -> source.Source:
+        """The worked solution, parsed."""
+        return source.read(self.solution, self.file)
 
     @property
     def gradients(self) -> tuple[str, ...]:

@@ -9,9 +9,15 @@ import numpy as np
 from jaxninja.check.compare import RELATIVE
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.steps import INHERITED, OK, WRONG, Step, judge_step
-from jaxninja.workbook import diagnosis, samples
+from jaxninja.workbook import samples
 from jaxninja.workbook.exercises import Exercise
 from jaxninja.workbook.samples import Sample
+
+
+def upstream(exercise: Exercise, name: str, example: Sample) -> dict[str, Any]:
+    """The true gradients that are at hand when this one's turn comes."""
+    done = exercise.names[: exercise.names.index(name)]
+    return {k: example.gradients[k] for k in (*exercise.given, *done)}
 
 
 @dataclass
@@ -97,10 +103,11 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     sample, results = chain.sample, []
 
     def recorded(values, grads):
-        results.append(_as_array(name, piece(values, grads)))
+        same = results and all(grads[k] is true.get(k) for k in grads)
+        results.append(results[0] if same else _as_array(name, piece(values, grads)))
         return results[-1]
 
-    true = diagnosis.upstream(exercise, name, sample)
+    true = upstream(exercise, name, sample)
     expected, scale = sample.truth[name], sample.scale(name)
 
     def compared(expected, rtol=None):
@@ -122,7 +129,11 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
 
 
 def _as_array(name: str, result):
-    """None passes, and is told as what it is; a string or a ragged list is refused."""
+    """None passes, and is told as what it is; a string, a tuple, a list is refused."""
+    if isinstance(result, tuple | list | dict):
+        what = f"d{name} is a {type(result).__name__} of {len(result)}, expected one "
+        what += "array: is there a comma too much?"
+        raise UserCodeError("E-RAISE", what, None)
     try:
         np.asarray(0.0 if result is None else result).astype(float)
     except (TypeError, ValueError):

@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from jaxninja.workbook import source
 from jaxninja.workbook.exercises import EXERCISES, Exercise
@@ -33,10 +34,10 @@ class Lesson:
     last: int
 
 
+@cache
 def lessons(exercise: Exercise) -> dict[str, Lesson]:
     """The lessons of an exercise, by name."""
-    solution = source.read(exercise.solution, exercise.file)
-    return {name: _lesson(exercise, solution, name) for name in exercise.names}
+    return {name: _lesson(exercise, exercise.worked, name) for name in exercise.names}
 
 
 def _lesson(exercise: Exercise, solution: source.Source, name: str) -> Lesson:

@@ -27,6 +27,8 @@ class Mistake:
 def mistakes(solution: Source, name: str, gradients: tuple[str, ...]):
     """Every known slip in the solution's lines for one gradient, the plainest first."""
     body = [s.node for s in solution.piece(f"d{name}", gradients)]
+    zeros = ast.parse(f"d{name} = jnp.zeros_like({name})").body
+    yield _mistake(zeros, f"d{name} is zero everywhere")
     yield from _branches(body, name)
     last = body[-1]
     assert isinstance(last, ast.Assign | ast.AugAssign)
@@ -78,7 +80,6 @@ def _wholes(variable: str) -> Iterator[tuple[str, str]]:
     yield f"{variable} = {variable}.T", f"{variable} is transposed"
     yield f"{variable} = {variable} * n", f"{variable} is n times too large"
     yield f"{variable} = {variable} / n", f"{variable} is divided by n once too often"
-    yield f"{variable} = jnp.zeros_like({variable})", f"{variable} is zero everywhere"
     yield (
         f"{variable} = jnp.broadcast_to({variable}.mean(0), {variable}.shape)",
         f"{variable} is the same in every row: the mean over the batch",

@@ -23,7 +23,8 @@ told from one that it inherited.
 
 The first check takes some seconds, as JAX compiles; after that they take less than one.
 Your function runs in a process of its own and can lean on `jax`, `jnp` and `np` only.
-The times are the lecture's; within its chapters they are good to a minute or two.
+The times of the chapters are the lecture's own. Within a chapter a time is interpolated
+by the words spoken so far, and good to a minute or two.
 
 The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
 """
@@ -117,7 +118,7 @@ def _cells() -> Iterator[str]:
         'Xb, Yb = sample.values["Xb"], sample.values["Yb"]\n\n\n'
         "def network_loss(params):\n"
         '    return atomic.forward(params, Xb, Yb)["loss"]\n\n\n'
-        "loss, grads = jaxninja.retain_grads(network_loss)(params)\n"
+        "loss, grads = jax.jit(jaxninja.retain_grads(network_loss))(params)\n"
         'probs = sample.values["probs"]\n'
         'print(jaxninja.cmp("probs", grads["logprobs"] / probs, grads["probs"]))\n'
         'print(jaxninja.cmp("bnmeani", -grads["bndiff"].sum(0), grads["bnmeani"]))'
@@ -126,7 +127,7 @@ def _cells() -> Iterator[str]:
     yield _code(
         'print("largest |db1|    ", jnp.abs(grads["b1"]).max())\n'
         'print("largest |dbnbias|", jnp.abs(grads["bnbias"]).max())\n'
-        "one = atomic.forward(params, Xb[:1], Yb[:1])\n"
+        "one = jax.jit(atomic.forward)(params, Xb[:1], Yb[:1])\n"
         'print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])'
     )
     yield from _exercise(2, "report2", 'print(workbook.hint("2.logits"))')

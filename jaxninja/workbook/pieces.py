@@ -2,13 +2,18 @@
 
 import ast
 import builtins
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
+from jaxninja.check.hints_program import Program, flatten
+from jaxninja.models import learner
+from jaxninja.workbook import byhand
 from jaxninja.workbook.source import FUNCTION, Source
 
 
@@ -22,12 +27,12 @@ def environment(source: Source) -> dict[str, Any]:
 
 def step(
     source: Source, scope: dict[str, Any], variable: str, gradients: Sequence[str]
-) -> Callable[[dict, dict], Any]:
+) -> "Piece":
     """`f(values, grads) -> gradient`: the piece of one gradient as a function.
 
     `values` and `grads` are by the lecture's names; the function's parameters and
-    d<name> are what the learner's lines see of them. The piece is compiled by JAX, once
-    for as long as its text stays as it is; what cannot be compiled (a loop over numbers
+    d<name> are what the learner's lines see of them. The piece is traced by JAX, once
+    for as long as its text stays as it is; what cannot be traced (a loop over numbers
     taken from an array, say) is run line by line.
     """
     body: list[ast.stmt] = [s.node for s in source.piece(variable, gradients)]
@@ -40,17 +45,16 @@ def step(
         return space[variable]
 
     key = (_outside(source), *map(ast.dump, body))
-    return _fast(key, source, used, run, _has_loop(body))
+    return Piece(source, frozenset(used), run, _has_loop(body), key)
 
 
-def whole(source: Source, scope: dict[str, Any]) -> Callable[[dict, dict], Any]:
-    """`f(values, grads)`: a call of the function itself."""
+def whole(source: Source, scope: dict[str, Any]) -> "Piece":
+    """`f(values, grads)`: a call of the function itself, which runs only once."""
 
     def run(arrays: dict, numbers: dict) -> Any:
         return scope[FUNCTION](**arrays, **numbers)
 
-    used, loops = set(source.parameters), _has_loop(source.function.body)
-    return _fast((ast.dump(source.tree),), source, used, run, loops)
+    return Piece(source, frozenset(source.parameters), run, True, (source.text,))
 
 
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
@@ -58,44 +62,122 @@ def _has_loop(body: Sequence[ast.stmt]) -> bool:
     return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
 
 
-def _fast(
-    key: tuple, source: Source, used: Collection[str], run: Callable, loops: bool
-):
-    """`run` on what it uses, compiled if that pays: as a function of two dicts."""
-
-    def call(values: dict, grads: dict) -> Any:
-        given = {p: values[p] for p in source.parameters if p in values and p in used}
-        given |= {f"d{k}": g for k, g in grads.items() if f"d{k}" in used}
-        numbers = {k: v for k, v in given.items() if isinstance(v, int)}
-        arrays = {k: v for k, v in given.items() if k not in numbers}
-        if loops:
-            return run(arrays, numbers)
-        compiled = _compiled((source.parameters, *key, *numbers.items()), run)
-        try:
-            return compiled(arrays, numbers)
-        except Exception:  # not traceable, or wrong: line by line it will say what
-            return run(arrays, numbers)
-
-    return call
-
-
-_CACHE: dict[tuple, Callable] = {}
-_MOST = 1_000  # pieces; a day of edits
-
-
-def _compiled(key: tuple, run: Callable) -> Callable:
-    if len(_CACHE) > _MOST:
-        _CACHE.clear()
-    if key not in _CACHE:
-
-        def piece(arrays, numbers):
-            return run(arrays, dict(numbers))
-
-        compiled = jax.jit(piece, static_argnums=1)
-        _CACHE[key] = lambda arrays, numbers: compiled(arrays, tuple(numbers.items()))
-    return _CACHE[key]
-
-
 def _outside(source: Source) -> str:
     """The file without the function: what the function may lean on."""
     return "".join(ast.dump(n) for n in source.tree.body if n is not source.function)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Lines as JAX traced them; called, they run in NumPy.
+
+    Attributes:
+        closed: the jaxpr.
+        program: the same as steps that NumPy can run.
+        tree: of the results.
+    """
+
+    closed: Any
+    program: Program
+    tree: Any
+
+    def __call__(self, arrays: dict) -> Any:
+        leaves = [np.asarray(a) for a in jax.tree.leaves(arrays)]
+        with np.errstate(all="ignore"):
+            values = self.program.run(leaves)
+        found = [np.asarray(values[slot]) for slot in self.program.outputs]
+        return jax.tree.unflatten(self.tree, found)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Lines of a learner as a function of two dicts.
+
+    To compile takes longer than to run. So XLA compiles them for the lecture's sizes in
+    float32, where exact bits are compared; in float64 NumPy runs what JAX traced.
+
+    Attributes:
+        source: what the lines are of.
+        used: the names that they read.
+        run: the lines, on what they use: arrays, and numbers that are static.
+        slow: not worth compiling at all.
+        key: what tells two texts of them apart.
+    """
+
+    source: Source
+    used: frozenset[str]
+    run: Callable[[dict, dict], Any]
+    slow: bool
+    key: tuple
+
+    def __call__(self, values: Mapping, grads: Mapping) -> Any:
+        arrays, numbers = self._given(values, grads)
+        double = jnp.result_type(float) == jnp.float64
+        try:
+            if any(isinstance(a, Tracer) for a in arrays.values()):
+                return self.run(arrays, numbers)
+            if self.slow or double:
+                return self._traced(arrays, numbers)(arrays)
+            return self._jit(numbers)(arrays)
+        except Exception:  # not traceable, or wrong: line by line it will say what
+            return self.run(_labels_in_numpy(arrays), numbers)
+
+    def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
+        """What in these lines is not by hand, as autodiff is; None if all of it is."""
+        arrays, numbers = self._given(values, grads)
+
+        def found():
+            try:
+                told = learner.not_by_hand(self._traced(arrays, numbers).closed)
+                return told and (byhand.written(self.source.tree) or told)
+            except Exception:  # NumPy does not trace: what is written has to do
+                return byhand.written(self.source.tree)
+
+        return self._once("by hand", numbers, (), found)
+
+    def _given(self, values: Mapping, grads: Mapping) -> tuple[dict, dict]:
+        """Of what there is, what the lines see and use: arrays, and numbers."""
+        parameters = self.used.intersection(self.source.parameters, values)
+        given = {p: values[p] for p in sorted(parameters)}
+        given |= {f"d{k}": g for k, g in grads.items() if f"d{k}" in self.used}
+        numbers = {k: v for k, v in given.items() if isinstance(v, int)}
+        return {k: v for k, v in given.items() if k not in numbers}, numbers
+
+    def _jit(self, numbers: dict) -> Callable[[dict], Any]:
+        """The lines as a jitted function of the arrays."""
+
+        def piece(arrays):
+            return self.run(arrays, numbers)
+
+        return self._once("jit", numbers, (), lambda: jax.jit(piece))
+
+    def _traced(self, arrays: dict, numbers: dict) -> Traced:
+        kinds = tuple((k, np.shape(a), str(a.dtype)) for k, a in arrays.items())
+
+        def made():
+            def piece(arrays):
+                return self.run(arrays, numbers)
+
+            closed, shape = jax.make_jaxpr(piece, return_shape=True)(arrays)
+            return Traced(closed, flatten(closed), jax.tree.structure(shape))
+
+        return self._once("trace", numbers, kinds, made)
+
+    def _once(self, what: str, numbers: dict, kinds: tuple, make: Callable) -> Any:
+        """Made once for a text of these lines, however often it is checked."""
+        if len(_CACHE) > _MOST:
+            _CACHE.clear()
+        key = (what, self.source.parameters, self.key, *numbers.items(), *kinds)
+        if key not in _CACHE:
+            _CACHE[key] = make()
+        return _CACHE[key]
+
+
+def _labels_in_numpy(arrays: dict) -> dict:
+    """Xb and Yb as NumPy's: a loop reads them one by one, which JAX is slow at."""
+    whole = {k: jnp.issubdtype(a.dtype, jnp.integer) for k, a in arrays.items()}
+    return {k: np.asarray(a) if whole[k] else a for k, a in arrays.items()}
+
+
+_CACHE: dict[tuple, Any] = {}
+_MOST = 5_000  # a day of edits

@@ -49,9 +49,9 @@ TIED = Sizes(5, 2, 3, 7, 6, seed=2, tied=True)
 FRESH = Sizes(6, 4, 2, 3, 5, seed=3)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
-    """Values and true gradients at one point.
+    """Values and true gradients at one point; made once, so it equals itself only.
 
     Attributes:
         sizes, dtype: of the arrays.

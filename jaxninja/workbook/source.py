@@ -10,6 +10,7 @@ import ast
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 FUNCTION = "backward"
 
@@ -187,8 +188,10 @@ def _refuse_return(node: ast.stmt) -> None:
 
 
 def _subscripted(node: ast.stmt) -> Iterator[str]:
-    """dC[i] += ... changes dC, though to Python it only reads it."""
+    """dC[i] += ... and np.add.at(dC, ...) change dC, though to Python they read it."""
     for inner in ast.walk(node):
+        if _is_at(inner) and isinstance(inner.args[0], ast.Name):
+            yield inner.args[0].id
         is_stored = isinstance(inner, ast.Subscript) and isinstance(
             inner.ctx, ast.Store
         )
@@ -198,7 +201,15 @@ def _subscripted(node: ast.stmt) -> Iterator[str]:
 
 def _is_idle(node: ast.stmt) -> bool:
     """Docstrings, prints and asserts make no gradient; `return` is run by the call."""
+    if isinstance(node, ast.Expr) and _is_at(node.value):
+        return False
     return isinstance(node, ast.Expr | ast.Return | ast.Pass | ast.Assert)
+
+
+def _is_at(node: ast.AST) -> TypeGuard[ast.Call]:
+    """np.add.at(array, ...) and its like, which work in place."""
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    return called and node.func.attr == "at" and bool(node.args)  # type: ignore
 
 
 def _is_blank(node: ast.stmt) -> bool:

@@ -14,11 +14,13 @@ import signal
 import sys
 from pathlib import Path
 
+from jaxninja.workbook.report import GAP, Report
+
 
 def main(trace: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
     requests, answers = _streams()
-    from jaxninja.workbook.checking import check
+    from jaxninja.workbook.checking import check, warm
 
     with Path(trace).open("w") as file:
         if hasattr(faulthandler, "register"):  # not on Windows: no line then
@@ -28,8 +30,24 @@ def main(trace: str) -> None:
             def tell(name: str, number: int) -> None:
                 _send(answers, {"running": [name, number]})
 
-            report = check(**json.loads(line), tell=tell)
+            request = json.loads(line)
+            try:
+                report = check(**request, tell=tell)
+            except Exception as error:
+                report = _failed(request, error)
             _send(answers, {"report": report.to_json()})
+            if not report.rows or report.rows[0].status == GAP:
+                warm(request["number"])  # while the learner writes the first line
+
+
+def _failed(request: dict, error: Exception) -> Report:
+    """A mistake in the check itself: the learner is to know that it is not theirs."""
+    first = (str(error).splitlines() or ["no message"])[0]
+    text = (
+        f"the check itself failed: {type(error).__name__}: {first}. That is a mistake "
+    )
+    text += "in jaxninja, not in this file"
+    return Report(request["number"], request["filename"], "error", (), text)
 
 
 def _streams():

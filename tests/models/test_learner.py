@@ -1,17 +1,19 @@
 """A learner's file as the route of a training run."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from jaxninja import TrainConfig, steps, train
+from jaxninja import TrainConfig, steps, train, training
 from jaxninja.cli import main
 from jaxninja.config import ConfigError
 from jaxninja.models import learner, mlp, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.progress import Progress
+from jaxninja.training import TrainError
 from jaxninja.workbook.exercises import EXERCISES
 
 MODEL = MLP(7, 2, 3, 5)
@@ -159,6 +161,18 @@ def test_what_is_compiled_depends_on_the_text(config, file, monkeypatch):
         arguments = (steps.essential(config), MODEL, 5, 3, jax.devices()[0])
         steps._compiled(*arguments, learner.version(config.route))
     assert len(seen) == 2
+
+
+def test_the_check_of_gradients_sees_the_files_text(config, file):
+    """An edit between two checks in one process: nothing of the first is left."""
+    params, ids, labels = batch(MODEL, 40)
+    run = SimpleNamespace(step=0, config=config, params=params, model=MODEL)
+    heard = Heard()
+    training._check_gradients(run, ids, labels, {0}, heard)
+    assert "gradients at step 0: worst" in heard.lines[0]
+    file(FOUR.replace("dW2 = h.T @ dlogits", "dW2 = 2 * h.T @ dlogits"))
+    with pytest.raises(TrainError, match="the gradient of W2 by route"):
+        training._check_gradients(run, ids, labels, {0}, heard)
 
 
 class Fake:

@@ -144,6 +144,8 @@ for k in range(Xb.shape[0]):
     for j in range(Xb.shape[1]):
         ix = int(Xb[k, j])
         dC[ix] += np.asarray(demb)[k, j]"""
+NUMPY_AT = """dC = np.zeros(C.shape, C.dtype)
+np.add.at(dC, np.asarray(Xb), np.asarray(demb))"""
 STATISTICS = """mean = hprebn.mean(0)
 xhat = (hprebn - mean) / jnp.sqrt(hprebn.var(0, ddof=1) + 1e-5)
 g = bngain * dhpreact
@@ -198,6 +200,7 @@ RIGHT = [
     (1, "C", "jnp.einsum('ntv,nte->ve', jax.nn.one_hot(Xb, C.shape[0]), demb)"),
     (1, "C", LOOP),
     (1, "C", NUMPY_LOOP),
+    (1, "C", NUMPY_AT),
     (
         2,
         "logits",

@@ -69,6 +69,13 @@ KNOWN = {
         "n stands where n - 1 should: Bessel's correction",
     ),
     "not finite": (1, "h", "dlogits @ W2.T / 0.0", "NaN or infinite: look for 0 / 0"),
+    "no factor that is NaN": (1, "norm_logits", "jnp.sin(counts) * dcounts", "out sin"),
+    "a constant too much": (
+        4,
+        "hprebn",
+        "dhpreact * h + 0.1",
+        "with dhpreact = 0 it is",
+    ),
     "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
     "checker, our names": (1, "hpreact", "(1 - h**2 + h) * dh", "h"),
 }

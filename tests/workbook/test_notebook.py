@@ -42,29 +42,29 @@ def run(notebook, folder):
 
 @pytest.mark.filterwarnings("ignore")
 def test_it_runs_with_gaps_and_then_filled(tmp_path):
-    """In one kernel, one after the other, which saves its start and compilations."""
+    """All of it with gaps; then in the same kernel what depends on the exercises."""
     notebook = nbformat.read(EXPERIMENTS / "workbook.ipynb", 4)
-    notebook.cells += filled().cells
+    notebook.cells += [c for c in filled().cells if "backward" in c.source]
     for k, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{k}"
     text, html = run(notebook, tmp_path)
     assert html.count("comes next") == 4
-    assert text.count("shape (64,), expected (1, 64)") == 2
+    assert "shape (64,), expected (1, 64)" in text
     assert len(re.findall(r"Exercise \d is done", html)) == 4
-    assert html.count("data:image/png") >= 6
+    assert html.count("data:image/png") == 8
     assert "was made by autodiff" in text
     assert "yours keeps 5 of the forward" in text
     assert (tmp_path / "exercise4.py").exists()
 
 
 def filled():
-    """The solutions in place of the exercises, and a short run."""
+    """The solutions in place of the exercises, and a short run: it is the route's."""
     notebook = nbformat.read(EXPERIMENTS / "workbook.ipynb", 4)
     for cell in notebook.cells:
         for exercise in EXERCISES.values():
             gaps = cell.source == function(template(exercise))
             cell.source = function(exercise.solution) if gaps else cell.source
-        cell.source = cell.source.replace("steps=20_000", "steps=200")
+        cell.source = cell.source.replace("steps=20_000", "steps=200, diagnose=0")
     return notebook
 
 

@@ -3,7 +3,8 @@
 Replace each None by the gradient of the loss with respect to that array: d<name> has
 the shape of <name>. Go from the top down, which is from the loss backwards. An array
 that is read twice has a gradient of two branches: write the first with `=`, and add the
-second with `+=` as soon as you have what it needs, before anything else reads it.
+second with `+=` as soon as you have what it needs, before anything else reads it. All
+of it by hand: the check refuses jax.grad and its like.
 
 Above each gap stand the steps of the forward pass that read the array, and about where
 in the lecture its gradient is derived. Sizes: n batch, T context, E embedding, H hidden

@@ -1,0 +1,69 @@
+"""The true gradient times a number: which number?
+
+One batch does not tell. 5/4 is n / (n - 1) for n = 5, or it is 1.25: so a factor is
+named only if its name gives the number on another batch size too.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxninja.workbook.samples import Sample, Sizes
+
+EXACT = 1e-7  # relative
+LETTERS = {"n": "n", "V": "logits.shape[1]", "H": "h.shape[1]", "T": "Xb.shape[1]"}
+NAMES = ("{}", "1 / {}", "{0} / ({0} - 1)", "({0} - 1) / {0}", "({} - 1)")
+NAMES += ("1 / ({} - 1)", "{}**2", "1 / {}**2", "{}**0.5", "{}**-0.5")
+
+
+def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> str | None:
+    """A sentence, if on every sample a gradient is a multiple of the true one.
+
+    Args:
+        name: of the array.
+        pairs: samples, and the learner's gradient there.
+    """
+    found: dict[Sizes, float] = {}
+    for sample, mine in pairs:
+        truth = np.asarray(sample.truth[name])
+        if np.abs(truth).max(initial=0.0) < 1e-9 * sample.scale(name):
+            continue  # zero in theory: any number of times it is zero
+        ratio = _ratio(mine, truth)
+        if ratio is None or not _near(ratio, found.setdefault(sample.sizes, ratio)):
+            return None
+    return f"d{name} is the true gradient times {_told(found)}" if found else None
+
+
+def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:
+    """c, if mine = c truth; any two numbers have one, so more than one is asked for."""
+    if mine.shape != truth.shape or mine.size < 2 or not np.isfinite(mine).all():
+        return None
+    c = float(np.vdot(mine, truth) / np.vdot(truth, truth))
+    gap = np.abs(mine - c * truth).max()
+    return c if c and gap <= EXACT * np.abs(c * truth).max() else None
+
+
+def _told(found: dict[Sizes, float]) -> str:
+    sizes, ratios = list(found), list(found.values())
+    if all(_near(c, ratios[0]) for c in ratios):
+        return f"{ratios[0]:.6g}"
+    for letter, text in LETTERS.items():
+        for formula in NAMES:
+            values = [_value(formula, getattr(s, letter)) for s in sizes]
+            parts = [c / v for c, v in zip(ratios, values, strict=True)]
+            if all(_near(part, parts[0]) for part in parts):
+                name, number = formula.format(text), f"{parts[0]:.6g}"
+                if number == "1":
+                    return name
+                inverse = name.startswith("1 / ")
+                return number + name[1:] if inverse else f"{number} * {name}"
+    each = (f"{c:.6g} for {s}" for s, c in found.items())
+    return f"what depends on the sizes: {'; '.join(each)}"
+
+
+def _value(formula: str, size: int) -> float:
+    return float(eval(formula.format(size)))
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= EXACT * abs(b)
