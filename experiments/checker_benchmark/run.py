@@ -33,6 +33,7 @@ class Config:
         seeds: how many seeds a clean rule is checked with (x 5 scales x 2 dtypes).
         peers: names of peers, "all" or "none".
         kinds: what to check.
+        operators: only mutants by these operators; all by default.
         level: of check_vjp.
         ours: whether to run check_vjp itself.
         processes: how many at once.
@@ -46,6 +47,7 @@ class Config:
     seeds: int = 2
     peers: tuple[str, ...] = ("all",)
     kinds: tuple[Kind, ...] = ("field", "mutant", "clean")
+    operators: tuple[str, ...] = ()
     level: Literal["quick", "standard", "full"] = "standard"
     ours: bool = True
     processes: int = 2

@@ -24,6 +24,7 @@ class Unit:
         level: of check_vjp.
         seeds: how many seeds a clean rule is checked with.
         limit: how many mutants of the rule at most; 0 is all.
+        operators: only mutants by these; all if there are none.
     """
 
     kind: str
@@ -32,11 +33,13 @@ class Unit:
     level: str
     seeds: int
     limit: int
+    operators: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         parts = (self.kind, self.subject, "+".join(self.checkers), self.level)
-        return "|".join((*parts, str(self.seeds), str(self.limit)))
+        numbers = (str(self.seeds), str(self.limit))
+        return "|".join((*parts, *numbers, *self.operators))
 
 
 def units(config, checkers) -> list[Unit]:
@@ -49,7 +52,10 @@ def units(config, checkers) -> list[Unit]:
         "clean": [rule.name for rule in rules],
     }
     return [
-        Unit(kind, subject, tuple(checkers), config.level, config.seeds, limit)
+        Unit(
+            *(kind, subject, tuple(checkers), config.level, config.seeds, limit),
+            operators=config.operators,
+        )
         for kind in config.kinds
         for subject in subjects[kind]
     ]
@@ -82,6 +88,8 @@ def _mutants(unit: Unit) -> Iterator[dict]:
     found, census = chosen(rule, unit.limit)
     yield {"kind": "census", "rule": rule.name, "census": census}
     for number, mutant in enumerate(found):
+        if unit.operators and mutant.operator not in unit.operators:
+            continue
         about = {
             "kind": "mutant",
             "rule": rule.name,

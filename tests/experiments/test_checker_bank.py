@@ -16,6 +16,7 @@ from experiments.checker_benchmark import (
     run,
     samples,
     tables,
+    tasks,
 )
 from experiments.checker_benchmark.field_bugs import truth
 from jaxninja.check.compiled import compiled
@@ -252,3 +253,18 @@ def test_tables_count_what_was_recorded():
 def test_an_unknown_peer_is_refused():
     with pytest.raises(SystemExit, match="'nobody' is unknown; there are: all, none"):
         run.chosen_checkers(run.Config(peers=("nobody",)))
+
+
+def test_operators_can_be_chosen():
+    unit = tasks.Unit("mutant", "hardtanh", (), "full", 1, 3, operators=("negate",))
+    assert unit.key.endswith("|1|3|negate")
+    rule = bank.BY_NAME["hardtanh"]
+    both = [
+        m for m in mutants.candidates(rule) if m.operator in ("negate", "g squared")
+    ]
+    assert {m.operator for m in both} == {"negate", "g squared"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "chosen", lambda *_: (both, {}))
+        patch.setattr(tasks, "checks", lambda *_: [{}])
+        kept = [r["operator"] for r in tasks.work(unit) if r["kind"] == "mutant"]
+    assert set(kept) == {"negate"}
