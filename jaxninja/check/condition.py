@@ -3,15 +3,25 @@
 A correct rule may lose what a rounding of its inputs changes in the true gradient, and
 what a rounding of its residuals changes in its own: probabilities recomputed from a
 log-sum-exp of size 300 are right to 300 units only, though the inputs do not show it.
+A value may lose what roundings on the way to it change: a divergence of 1e-4 between
+two distributions is a difference of logarithms of size 3.
 """
 
 import jax
 import numpy as np
 
 from jaxninja.check.domain import kind_of
+from jaxninja.check.interpret import OPENED, opened, rebind
+from jaxninja.check.leaves import float_leaves
 from jaxninja.check.programs import Truth, backward_of, rule_of, truth_of
 
 DRAWS = 2  # of the roundings
+EXACT = (  # what moves, chooses or negates, and rounds nothing
+    *("broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "rev"),
+    *("slice", "dynamic_slice", "concatenate", "pad", "gather", "copy", "select_n"),
+    *("neg", "abs", "sign", "max", "min", "reduce_max", "reduce_min", "sort", "clamp"),
+    *("stop_gradient", "optimization_barrier", "convert_element_type"),
+)
 
 
 def moved_by_inputs(scene, args, dy, truth: Truth, u: float) -> Truth:
@@ -38,6 +48,22 @@ def moved_by_residuals(scene, args, dy, u: float) -> list[np.ndarray]:
         residuals = jax.tree.map(lambda a: _jittered(a, u, rng), here.residuals)
         near = backward_of(scene.subject, args, residuals, dy)
         moved = _larger(moved, near, here.gradients)
+    return moved
+
+
+def moved_by_steps(scene, args, y: list, u: float) -> list[np.ndarray]:
+    """Largest change of the plain value `y` when each step of it moves by `u`."""
+    rng = np.random.default_rng(0x5EED)
+
+    def step(eqn, ins):
+        if eqn.primitive.name in (*OPENED, *EXACT):
+            return None
+        return [_jittered(out, u, rng) for out in rebind(eqn, ins)]
+
+    moved = [np.zeros(a.shape) for a in y]
+    for _ in range(0 if scene.differences else 2 * DRAWS):
+        near = float_leaves(opened(scene.subject.plain, step)(*args))
+        moved = _larger(moved, near, y)
     return moved
 
 

@@ -13,7 +13,12 @@ import numpy as np
 
 from jaxninja.check import judge
 from jaxninja.check.compare import difference
-from jaxninja.check.condition import error, moved_by_inputs, moved_by_residuals
+from jaxninja.check.condition import (
+    error,
+    moved_by_inputs,
+    moved_by_residuals,
+    moved_by_steps,
+)
 from jaxninja.check.finite import truth_by_differences
 from jaxninja.check.interpret import opened
 from jaxninja.check.leaves import cast, unit, with_floats
@@ -159,6 +164,10 @@ def compare_rounding(
         judge.run_tolerance(np.abs(y), _top([y]), shift, error(r, y), dtype)
         for y, shift, r in zip(reached.y, moved.y, plain_y, strict=True)
     ]
+    if not all(map(_within, outcome.y, reached.y, forward)):
+        with jax.enable_x64(True):
+            lost = moved_by_steps(scene, wide, truth.y, unit(dtype))
+        forward = [t + judge.MOVED * m for t, m in zip(forward, lost, strict=True)]
     outputs = _outputs(scene, sample, dtype, outcome, reached, forward)
     return Tried(trials, outputs, args, dy, outcome, shown)
 

@@ -65,7 +65,8 @@ def gelu_bwd(approximate, res, dy):
         s = _tanh_weight(z)
         slope = s + 2 * z * s * (1 - s) * K * (1 + 3 * C * z * z)
     else:
-        density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        z = -x * math.sqrt(0.5)  # as in erfc, whose e^(-z^2) XLA then shares
+        density = jnp.exp(-(z * z)) / math.sqrt(2 * math.pi)
         slope = _erf_weight(x) + x * density
     return (slope * dy,)
 

@@ -70,13 +70,16 @@ def determinant(a):
 
 
 def determinant_fwd(a):
-    det = jnp.linalg.det(a)
-    return det, (det, jnp.linalg.inv(a))
+    wide = a.astype(jnp.promote_types(a.dtype, jnp.float32))  # no svd in bfloat16
+    return jnp.linalg.det(a), (*jnp.linalg.svd(wide),)
 
 
 def determinant_bwd(res, dy):
-    det, inv = res
-    return (dy * det * inv.T,)
+    """dy times the cofactors of a = u s vt, which a singular matrix has too."""
+    u, s, vt = res
+    others = jnp.where(jnp.eye(s.size, dtype=bool), 1, s).prod(-1)
+    sign = jnp.linalg.det(u) * jnp.linalg.det(vt)
+    return ((dy * sign * (u * others) @ vt).astype(dy.dtype),)
 
 
 def trace_product(a, b):
