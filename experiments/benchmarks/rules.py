@@ -11,22 +11,23 @@ from jaxninja.cli.rules import residual_bytes
 from jaxninja.rule import Case, Rule
 from jaxninja.rules import RULES, linear_cross_entropy
 
-FINER = 5  # times more rounds, as much shorter: these programs differ by per cents
+ROUNDS, SHORT = 10, TURN / 5  # more rounds, shorter turns: these differ by per cents
 GPT2 = Case({"N": 4096, "D": 256, "V": 50_257}, linear_cross_entropy.rule.bench.static)
 
 
 def measure(rounds: int) -> dict[str, Any]:
     """Rule -> seconds of forward and of forward + backward, bytes, equations."""
-    return {rule.name: one_rule(rule, rule.bench, rounds) for rule in RULES}
+    rounds *= ROUNDS
+    return {rule.name: one_rule(rule, rule.bench, rounds, SHORT) for rule in RULES}
 
 
 def measure_gpt2(rounds: int) -> dict[str, Any]:
     """linear_cross_entropy at the size of GPT-2's vocabulary."""
-    return one_rule(linear_cross_entropy.rule, GPT2, rounds, forward=False, finer=1)
+    return one_rule(linear_cross_entropy.rule, GPT2, rounds, forward=False)
 
 
 def one_rule(
-    rule: Rule, case: Case, rounds: int, forward: bool = True, finer: int = FINER
+    rule: Rule, case: Case, rounds: int, turn: float = TURN, forward: bool = True
 ) -> dict:
     arrays = rule.example(jax.random.key(0), **case.dims)
     out = jax.eval_shape(lambda *a: rule.op(*a, *case.static), *arrays)
@@ -45,7 +46,7 @@ def one_rule(
     row["rule residual bytes"], row["autodiff residual bytes"] = residual_bytes(rule)
     arguments = {k: arrays if "forward" in k else (arrays, dy) for k in programs}
     work = {k: _repeat(p, arguments[k]) for k, p in programs.items()}
-    row["seconds"] = take_turns(work, finer * rounds, TURN / finer)
+    row["seconds"] = take_turns(work, rounds, turn)
     return row
 
 

@@ -10,10 +10,6 @@ from matplotlib.figure import Figure
 from experiments.benchmarks import limits, scaling
 from experiments.benchmarks.clock import ratios, spread
 
-# rules that take longer than autodiff of their plain form, and why
-SLOWER = {
-    "gelu": "keeps x alone, a third of autodiff's bytes, and so computes erfc twice",
-}
 CUBE = "1024 x 1024 x 1024"
 COPY = "copy of 256 MiB"
 
