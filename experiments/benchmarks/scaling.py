@@ -63,8 +63,15 @@ def _trainer(axis: str, size: int, route: str):
 
 
 def slope(row: dict[str, Any], points: int = 3) -> tuple[float, float]:
-    """Fitted exponents of the time, and of the FLOPs, over the largest sizes."""
+    """Fitted exponents of the time, and of the FLOPs, over so many largest sizes."""
     x = np.log(row["sizes"][-points:])
     times = [np.median(s) for s in row["seconds"][-points:]]
     fit = lambda y: float(np.polyfit(x, np.log(y), 1)[0])  # noqa: E731
     return fit(times), fit(row["flops"][-points:])
+
+
+def above_launch(rows: dict[str, Any], times: float = 5.0) -> dict[str, int]:
+    """How many of an axis's largest sizes take so many times the least step of all."""
+    medians = {axis: np.median(row["seconds"], axis=1) for axis, row in rows.items()}
+    least = times * min(m.min() for m in medians.values())
+    return {axis: int((m >= least).sum()) for axis, m in medians.items()}

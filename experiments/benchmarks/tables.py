@@ -119,15 +119,22 @@ def _gpt2(row: dict[str, Any]) -> list[str]:
 
 def _growth(rows: dict[str, Any]) -> list[str]:
     lines = []
+    above = scaling.above_launch(rows)
     for axis, row in rows.items():
-        time, flops = scaling.slope(row)
+        time, flops = scaling.slope(row, above[axis])
+        last, _ = scaling.slope(row)
         micro = [statistics.median(s) * 1e6 for s in row["seconds"]]
         cells = ", ".join(
             f"{n:,}: {m:,.0f}" for n, m in zip(row["sizes"], micro, strict=True)
         )
-        lines.append([axis, cells, f"{time:.2f}", f"{flops:.2f}"])
+        lines.append([axis, cells, f"{time:.2f}", f"{flops:.2f}", f"{last:.2f}"])
     head = ["axis", "µs a step", "slope of time", "slope of FLOPs"]
-    note = "Slopes of log time and log FLOPs over the three largest sizes."
+    head += ["of time, three largest"]
+    note = (
+        "Slopes of log time and log FLOPs over the sizes that take five times as long "
+        "as the least step of all, which is mostly launching; and over the three "
+        "largest alone."
+    )
     return [note, "", *_table(head, lines)]
 
 

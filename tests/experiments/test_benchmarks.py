@@ -80,3 +80,5 @@ def test_a_slope_is_the_exponent():
     seconds = [[0.5 * n**1.5] * 3 for n in sizes]
     row = {"sizes": sizes, "flops": [7 * n for n in sizes], "seconds": seconds}
     assert scaling.slope(row) == pytest.approx((1.5, 1.0))
+    other = row | {"seconds": [[9.0]] * 4}
+    assert scaling.above_launch({"a": row, "b": other}) == {"a": 2, "b": 4}
