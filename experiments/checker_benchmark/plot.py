@@ -31,7 +31,7 @@ def plot(records: list[dict], path: Path) -> None:
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
     axes.set_ylabel("failed by the checker, %")
     axes.set_ylim(0, 105)
-    axes.legend(fontsize=8, ncols=2, loc="lower right")
+    axes.legend(ncols=len(bars), loc="lower center", bbox_to_anchor=(0.5, 1))
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

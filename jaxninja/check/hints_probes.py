@@ -146,7 +146,7 @@ def _functions(
         ("exp(dy)", np.exp),
     ]
     limit = _limit(problem, probe, reference)
-    if limit is not None:
+    if limit is not None and limit > 0:
         text = f"clip(dy, -{limit:.6g}, {limit:.6g})"
         one.append((text, lambda g: np.clip(g, -limit, limit)))
     if any(g.size > 1 for g in probe.dy):

@@ -1,11 +1,14 @@
 """Inputs at the ends of the range, as far as dtype and domain go."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from subjects import codes, ruled
 
 from jaxninja import check_vjp
+from jaxninja.check.condition import moved_by_steps
 from jaxninja.check.edges import extremes
 
 X = np.array([0.7, -1.9, 2.3], np.float32)
@@ -40,3 +43,32 @@ def test_a_rule_that_overflows_is_told_and_passes():
     assert "got nan, expected" in report.table()
     right = ruled(lambda x: 2 * x, lambda x: (2 * x, x), lambda x, dy: (2 * dy,), ())
     assert "W-RANGE" not in codes(check_vjp(right, X, level="full"))
+
+
+def square_of_sum(x, c):
+    """x * x, as a difference of numbers of size c * c."""
+    return (x + c) ** 2 - c * c - 2 * c * x
+
+
+@pytest.mark.parametrize("size", [200.0, 0.0])
+def test_a_value_may_lose_what_the_steps_of_the_plain_one_lose(size):
+    """As a small divergence does, which is a difference of large logarithms."""
+
+    def fwd(x):
+        return square_of_sum(x, -200.0), x
+
+    def bwd(x, dy):
+        return (2 * x * dy,)
+
+    op = ruled(lambda x: square_of_sum(x, size), fwd, bwd, ())
+    report = check_vjp(op, np.linspace(0.9, 1.1, 101, dtype=np.float32), level="quick")
+    assert ("E-FWD" in codes(report)) == (size == 0), report.table()
+
+
+@pytest.mark.parametrize(("size", "units"), [(200.0, 4e4), (0.0, 1.0)])
+def test_how_far_the_steps_of_a_value_move_it(size, units, x64):
+    x = np.linspace(0.9, 1.1, 101)
+    subject = SimpleNamespace(plain=lambda x: square_of_sum(x, size))
+    scene = SimpleNamespace(subject=subject, differences=False)
+    moved = moved_by_steps(scene, (x,), [x * x], 1e-7)[0]
+    assert units < float(np.median(moved)) / 1e-7 < 10 * units
