@@ -111,7 +111,7 @@ def test_svg_says_what_the_graph_says():
     assert [t for t in texts if t in "*+"] == ["*", "+", "*"]
     assert len(root.findall(f"{SVG}path")) == 6
     titles = [t.text for t in root.iter(f"{SVG}title")]
-    assert all("test_drawing.py" in title for title in titles)
+    assert all("test_picture.py" in title for title in titles)
     assert "grad" not in "".join(
         t.text for t in ET.fromstring(graph.to_svg()).iter(f"{SVG}text")
     )
