@@ -46,6 +46,10 @@ class Worker:
     def __exit__(self, *_) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start the process, so that it is ready when the first check comes."""
+        self._started()
+
     def close(self) -> None:
         """End the process."""
         self._end()

@@ -1,5 +1,6 @@
 """One gradient on all samples, given true gradients and in the learner's own chain."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,16 +47,21 @@ class Judged:
     first: Any = None
 
 
-def chains(exercise: Exercise) -> list[Chain]:
+def examples(exercise: Exercise) -> Iterator[Sample]:
     """The lecture's sizes in float32; a batch of two, ties and probes, in float64."""
     with jax.enable_x64(False):
         first = samples.sample(samples.LECTURE, "float32")
-    with jax.enable_x64(True):
-        rest = [samples.sample(s) for s in (samples.PAIR, samples.TIED)]
-        probed = [
-            samples.sample(samples.TIED, "float64", probe) for probe in exercise.probes
-        ]
-    return [_chain(exercise, sample) for sample in (first, *rest, *probed)]
+    yield first
+    probed = [(samples.TIED, "float64", probe) for probe in exercise.probes]
+    for point in ((samples.PAIR,), (samples.TIED,), *probed):
+        with jax.enable_x64(True):
+            found = samples.sample(*point)
+        yield found
+
+
+def chains(exercise: Exercise) -> list[Chain]:
+    """A chain for each sample that an exercise is checked on."""
+    return [_chain(exercise, sample) for sample in examples(exercise)]
 
 
 def _chain(exercise: Exercise, sample: Sample) -> Chain:

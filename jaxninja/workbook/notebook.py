@@ -68,9 +68,13 @@ def cost(number: int, function: Callable) -> "Cost":
 
 
 def lecture_sample() -> "Sample":
-    """Values and true gradients on the lecture's sizes: a batch of 32, 64 hidden."""
+    """Values and true gradients on the lecture's sizes: a batch of 32, 64 hidden.
+
+    The process that checks starts meanwhile, so that the first check need not wait.
+    """
     from jaxninja.workbook import samples
 
+    _worker().start()
     return samples.sample(samples.LECTURE, "float32")
 
 

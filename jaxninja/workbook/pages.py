@@ -21,8 +21,9 @@ to the embedding, and stops at the first gradient that is wrong. Each gradient i
 checked twice, given the true gradients before it and with your own, so a mistake is
 told from one that it inherited.
 
-The first check takes some seconds, as JAX compiles; after that they take less than one.
-Your function runs in a process of its own and can lean on `jax`, `jnp` and `np` only.
+The checker starts in the background with the first cell, and a check takes less than a
+second. Your function runs in a process of its own and can lean on `jax`, `jnp` and `np`
+only.
 The times of the chapters are the lecture's own. Within a chapter a time is interpolated
 by the words spoken so far, and good to a minute or two.
 

@@ -57,6 +57,19 @@ def whole(source: Source, scope: dict[str, Any]) -> "Piece":
     return Piece(source, frozenset(source.parameters), run, True, (source.text,))
 
 
+def returned(source: Source, scope: dict[str, Any], known: Mapping) -> Any:
+    """What `return` gives where all variables are known.
+
+    Raises:
+        NameError: it asks for one that is not.
+    """
+    last = source.function.body[-1]
+    assert isinstance(last, ast.Return)
+    assert last.value is not None
+    code = compile(ast.Expression(last.value), source.filename, "eval")
+    return eval(code, {**scope, **known})
+
+
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
     """A loop is unrolled by the compiler, which takes far longer than running it."""
     return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
@@ -121,6 +134,15 @@ class Piece:
             return self._jit(numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
             return self.run(_labels_in_numpy(arrays), numbers)
+
+    def traces(self, values: Mapping, grads: Mapping) -> bool:
+        """Whether JAX can trace these lines."""
+        arrays, numbers = self._given(values, grads)
+        try:
+            self._traced(arrays, numbers)
+        except Exception:  # the learner's; it will be told where they are run
+            return False
+        return True
 
     def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
         """What in these lines is not by hand, as autodiff is; None if all of it is."""

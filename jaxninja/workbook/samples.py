@@ -122,12 +122,12 @@ def sample(sizes: Sizes, dtype: str = "float64", probe: str = "loss") -> Sample:
     return Sample(sizes, dtype, probe, values, truth, grads, _ties(values, truth))
 
 
-def _upstream(shapes: Arrays, probe: str, seed: int) -> dict[str, jax.Array]:
+def _upstream(shapes: Arrays, probe: str, seed: int) -> dict[str, np.ndarray]:
     """The gradient that comes from outside: at the probe, zero at all other steps."""
-    zeros = {name: jnp.zeros(s.shape, s.dtype) for name, s in shapes.items()}
+    zeros = {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
     like = zeros[probe]
     random = np.random.default_rng([seed, 7]).standard_normal(like.shape) + 0.1
-    inside = jnp.ones_like(like) if probe == "loss" else jnp.asarray(random, like.dtype)
+    inside = np.ones_like(like) if probe == "loss" else np.asarray(random, like.dtype)
     return {**zeros, probe: inside}
 
 
@@ -146,6 +146,7 @@ def _ties(values: Arrays, truth: Arrays) -> dict[str, jax.Array]:
     """The lecture gives a tied maximum's gradient to its first place, JAX to both."""
     if "logit_maxes" not in truth:
         return {}
-    logits = values["logits"]
-    first = jax.nn.one_hot(logits.argmax(1), logits.shape[1], dtype=logits.dtype)
-    return {"logits": truth["norm_logits"] + first * truth["logit_maxes"]}
+    logits = np.asarray(values["logits"])
+    first = np.eye(logits.shape[1], dtype=logits.dtype)[logits.argmax(1)]
+    tied = np.asarray(truth["norm_logits"]) + first * np.asarray(truth["logit_maxes"])
+    return {"logits": jnp.asarray(tied)}

@@ -66,6 +66,14 @@ class Source:
         nodes = [s.node for s in self.assigning(variable)]
         return bool(nodes) and all(_is_blank(node) for node in nodes)
 
+    @property
+    def only_returns(self) -> bool:
+        """Whether nothing is left to run but a `return` at the end, once the pieces
+        have: no print, no assert."""
+        *before, last = self.function.body
+        idle = [n for n in before if _is_idle(n) and not _is_text(n)]
+        return isinstance(last, ast.Return) and bool(last.value) and not idle
+
     def piece(self, variable: str, gradients: Sequence[str]) -> list[Statement]:
         """The statements that make one gradient, in order.
 
@@ -204,6 +212,10 @@ def _is_idle(node: ast.stmt) -> bool:
     if isinstance(node, ast.Expr) and _is_at(node.value):
         return False
     return isinstance(node, ast.Expr | ast.Return | ast.Pass | ast.Assert)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _is_at(node: ast.AST) -> TypeGuard[ast.Call]:

@@ -5,27 +5,32 @@ of `checking.check`; the answers are lines of JSON: {"running": [name, line]} be
 each gradient, {"report": ...} at the end. The learner's own prints go to stderr. Upon
 SIGUSR1 the Python lines that it stands at are written to the file TRACE: for whoever
 lost patience, and is about to end this process.
+
+While nobody asks, it makes the true gradients that later checks need.
 """
 
 import faulthandler
 import json
 import os
+import queue
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from jaxninja.workbook.report import GAP, Report
+from jaxninja.workbook.report import Report
 
 
 def main(trace: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
     requests, answers = _streams()
-    from jaxninja.workbook.checking import check, warm
+    from jaxninja.workbook.checking import check, prepared
 
     with Path(trace).open("w") as file:
         if hasattr(faulthandler, "register"):  # not on Windows: no line then
             faulthandler.register(signal.SIGUSR1, file, all_threads=False)
-        for line in requests:
+        for line in _asked(requests, prepared()):
 
             def tell(name: str, number: int) -> None:
                 _send(answers, {"running": [name, number]})
@@ -36,8 +41,28 @@ def main(trace: str) -> None:
             except Exception as error:
                 report = _failed(request, error)
             _send(answers, {"report": report.to_json()})
-            if not report.rows or report.rows[0].status == GAP:
-                warm(request["number"])  # while the learner writes the first line
+
+
+def _asked(requests, idle: Iterator) -> Iterator[str]:
+    """Each request as soon as it is there; until then `idle` takes its steps."""
+    lines: queue.Queue = queue.Queue()
+    threading.Thread(target=_listen, args=(requests, lines), daemon=True).start()
+    while True:
+        try:
+            line = lines.get_nowait()
+        except queue.Empty:
+            if next(idle, None) is not None:
+                continue
+            line = lines.get()
+        if line is None:
+            return
+        yield line
+
+
+def _listen(requests, lines: queue.Queue) -> None:
+    for line in requests:
+        lines.put(line)
+    lines.put(None)
 
 
 def _failed(request: dict, error: Exception) -> Report:
