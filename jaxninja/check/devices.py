@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxninja.check import cotangents
+from jaxninja.check.compiled import compiled
 from jaxninja.check.errors import UserCodeError, explained
 from jaxninja.check.firstorder import outputs
 from jaxninja.check.leaves import cast, float_leaves, with_floats
@@ -54,7 +55,7 @@ def on_devices(session: Session, scene: Scene, setting: Setting) -> None:
 def _under_jit(session: Session, scene: Scene, mesh, args, dy) -> None:
     split = NamedSharding(mesh, PartitionSpec(AXIS))
     placed = (jax.tree.map(lambda a: jax.device_put(a, split), args[0]), *args[1:])
-    pull = jax.jit(pullback(scene))
+    pull = compiled(pullback(scene))
     name = f"jit over {mesh.size} devices"
     one(session, scene, name, lambda: [a[None] for a in pull(placed, dy)], [(args, dy)])
 
@@ -63,13 +64,13 @@ def _under_shard_map(session: Session, scene: Scene, mesh, args, nested, name) -
     """The rule and JAX's own gradient of the plain forward, in the same program."""
     name = f"shard_map, {name}"
     try:
-        expected = jax.jit(partial(nested, scene.opened, mesh))(args)
+        expected = compiled(partial(nested, scene.opened, mesh))(args)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         session.skip(f"{name}: the plain forward refuses it ({first})")
         return
     try:
-        got = jax.jit(partial(nested, scene.subject.op, mesh))(args)
+        got = compiled(partial(nested, scene.subject.op, mesh))(args)
     except Exception as error:
         told = explained(f"the rule of {scene.subject.name} under {name}", error)
         session.find("E-TRANSFORM", told.sentence, told.where)

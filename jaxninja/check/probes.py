@@ -10,6 +10,7 @@ so each broken law has a name, even where the truth is unknown.
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -218,27 +219,31 @@ def lints(session: Session, scene: Scene, args: tuple) -> None:
 
 
 def _stopped(session: Session, scene: Scene, args: tuple) -> None:
-    """A float residual without a derivative: stop_gradient, or a step function."""
+    """A float residual that hangs on the inputs and has no derivative: stop_gradient,
+    or a step function."""
     subject, floats = scene.subject, [jnp.asarray(a) for a in float_leaves(args)]
 
-    def slopes(v):
-        def residuals(*floats):
-            return float_leaves(subject.fwd(with_floats(args, floats))[1])
-
-        return jax.jvp(residuals, floats, v)[1]
+    def residuals(*floats):
+        return float_leaves(subject.fwd(with_floats(args, floats))[1])
 
     try:
-        jaxpr = jax.make_jaxpr(slopes)(floats).jaxpr
+        slopes = _reached(lambda v: jax.jvp(residuals, floats, v)[1], floats)
     except TypeError:  # fwd calls a function with a custom VJP; W-FWDSELF says so
         return
+    if not all(slopes):
+        values = _reached(lambda x: residuals(*x), floats)
+        pairs = zip(values, slopes, strict=True)
+        session.suspects_second_order |= any(v and not s for v, s in pairs)
+
+
+def _reached(f: Callable, arrays: list) -> list[bool]:
+    """For each array that f returns, whether it is computed from the ones given."""
+    jaxpr = jax.make_jaxpr(f)(arrays).jaxpr
     reached = set(jaxpr.invars)
     for eqn in jaxpr.eqns:
         if any(not isinstance(v, Literal) and v in reached for v in eqn.invars):
             reached.update(eqn.outvars)
-    residuals = float_leaves(jax.eval_shape(subject.fwd, args)[1])
-    for leaf, slope in zip(residuals, jaxpr.outvars, strict=True):
-        if leaf.size and (isinstance(slope, Literal) or slope not in reached):
-            session.suspects_second_order = True
+    return [not isinstance(v, Literal) and v in reached for v in jaxpr.outvars]
 
 
 def _rule_name(eqn) -> str | None:

@@ -23,6 +23,7 @@ from jaxninja.check.leaves import (
     with_floats,
 )
 from jaxninja.check.magnitude import magnitudes
+from jaxninja.check.remembered import frozen, frozen_option, thawed, thawed_option
 from jaxninja.check.subject import Subject
 
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
@@ -74,45 +75,22 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
     if subject.is_numpy:
         return _outcome(subject, args, dy)
     with running(f"the rule of {subject.name}"):
-        out = _rule(_hashable(subject))(args, dy)
+        out = _rule(frozen(subject))(args, dy)
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
 
 
 def backward_of(subject: Subject, args: tuple, residuals, dy: list) -> list:
     """The rule's gradients for residuals that are given."""
     with running(f"bwd of {subject.name}"):
-        return _host(_backward(_hashable(subject))(args, residuals, dy))
+        return _host(_backward(frozen(subject))(args, residuals, dy))
 
 
 def _plain_key(subject: Subject) -> tuple:
     return (
         subject.plain_function,
         subject.static_positions,
-        tuple(map(_frozen, subject.static)),
+        tuple(map(frozen_option, subject.static)),
     )
-
-
-class _Frozen:
-    """An unhashable static option, compared by identity."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-def _frozen(value):
-    try:
-        hash(value)
-    except TypeError:
-        return _Frozen(value)
-    return value
-
-
-def _thawed(value):
-    return value.value if isinstance(value, _Frozen) else value
-
-
-def _hashable(subject: Subject) -> Subject:
-    return subject.with_static(tuple(map(_frozen, subject.static)))
 
 
 def _host(tree):
@@ -120,7 +98,7 @@ def _host(tree):
 
 
 def _bound(plain: Callable, positions: tuple, static: tuple) -> Callable:
-    static = tuple(map(_thawed, static))
+    static = tuple(map(thawed_option, static))
 
     def forward(*args):
         rest, fixed = iter(args), dict(zip(positions, static, strict=True))
@@ -182,13 +160,13 @@ def _autodiff(plain, positions, static) -> Callable:
 
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
-    subject = subject.with_static(tuple(map(_thawed, subject.static)))
+    subject = thawed(subject)
     return compiled(lambda args, dy: _outcome(subject, args, dy))
 
 
 @lru_cache(maxsize=128)
 def _backward(subject: Subject) -> Callable:
-    subject = subject.with_static(tuple(map(_thawed, subject.static)))
+    subject = thawed(subject)
 
     def backward(args, residuals, dy):
         y = jax.eval_shape(subject.plain, *args)

@@ -5,13 +5,18 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.leaves import cast, cotangent, float_leaves, names, unit
+from jaxninja.check.leaves import cast, float_leaves, names, unit
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
-from jaxninja.check.structure import STOPPING, accepted_by_jax, casts_down, structure
+from jaxninja.check.structure import (
+    STOPPING,
+    accepted_by_jax,
+    casts_of_forward,
+    casts_of_rule,
+    structure,
+)
 from jaxninja.check.subject import Subject
 from jaxninja.check.trials import Scene
 
@@ -91,7 +96,7 @@ def _structure(session: Session, scene: Scene, args) -> None:
 def _precision(session: Session, scene: Scene, args) -> None:
     """Does "float64" mean float64? The forward must; a rule that does not is told."""
     subject = scene.subject
-    down = casts_down(subject.plain, *args)
+    down = casts_of_forward(subject, args)
     if down:
         text = (
             f"the plain forward casts down inside ({down[0]}), so that nothing can be "
@@ -101,13 +106,7 @@ def _precision(session: Session, scene: Scene, args) -> None:
     narrow = [
         f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
     ]
-
-    def both(*args):
-        y, residuals = subject.fwd(args)
-        dy = jax.tree.map(jnp.ones_like, float_leaves(y))
-        return subject.bwd(residuals, cotangent(y, dy))
-
-    inside = casts_down(both, *args)
+    inside = casts_of_rule(subject, args)
     if narrow or inside:
         scene.coarse = unit("bfloat16" if "bfloat16" in str(inside) else "float32")
         what = inside[0] if inside else narrow[0].sentence

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.compare import difference
+from jaxninja.check.compiled import compiled
 from jaxninja.check.errors import explained
 from jaxninja.check.interpret import opened
 from jaxninja.check.leaves import float_leaves, with_floats
@@ -29,12 +30,12 @@ def second_order(session: Session, scene: Scene, args, dy) -> None:
     ways = {"hvp": _forward_over_reverse, "grad of grad": _reverse_over_reverse}
     for name, way in ways.items():
         try:
-            expected = jax.jit(way(plain, args, dy))(floats, v)
+            expected = compiled(way(plain, args, dy))(floats, v)
         except Exception:
             session.skip(f"{name}: JAX cannot differentiate the plain forward twice")
             continue
         try:
-            got = jax.jit(way(pull, args, dy))(floats, v)
+            got = compiled(way(pull, args, dy))(floats, v)
         except Exception as error:
             _refused(session, scene, name, error)
             continue

@@ -14,6 +14,7 @@ import numpy as np
 from jaxninja.check.errors import running
 from jaxninja.check.interpret import equations, line_of
 from jaxninja.check.leaves import cotangent, float_leaves, is_float, with_floats
+from jaxninja.check.remembered import remembered
 from jaxninja.check.report import Finding
 from jaxninja.check.subject import Subject, accepts
 
@@ -23,6 +24,7 @@ STOPPING = (
 )
 
 
+@remembered
 def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     """What is wrong with the structure of the rule, and for what it returns None."""
     name = subject.name
@@ -53,6 +55,12 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     return findings, _nones(subject, raw[-1], args)
 
 
+@remembered
+def shapes_of_output(subject: Subject, args: tuple) -> list:
+    """Shapes and dtypes of the float leaves that the plain forward returns."""
+    return float_leaves(jax.eval_shape(subject.plain, *args))
+
+
 def _signatures(subject: Subject, args: tuple) -> list[Finding]:
     """fwd takes what the forward takes; bwd the static options, residuals and dy."""
     bwd, fwd = subject.bwd_function, subject.fwd_function
@@ -67,19 +75,19 @@ def _signatures(subject: Subject, args: tuple) -> list[Finding]:
     return []
 
 
+@remembered
 def accepted_by_jax(subject: Subject, args: tuple) -> None:
     """Trace the rule as `jax.grad` does: residuals must be arrays, and more."""
-    floats = float_leaves(args)
 
-    def f(*floats):
-        return float_leaves(subject.op(*with_floats(args, floats)))
+    def gradient(*args):
+        def f(*floats):
+            return float_leaves(subject.op(*with_floats(args, floats)))
 
-    def gradient(*floats):
-        y, pull = jax.vjp(f, *floats)
+        y, pull = jax.vjp(f, *float_leaves(args))
         return pull(y)
 
     with running(f"the rule of {subject.name} under jax.vjp"):
-        jax.eval_shape(gradient, *floats)
+        jax.eval_shape(gradient, *args)
 
 
 def _nones(subject: Subject, raw, args: tuple) -> list[str]:
@@ -195,8 +203,26 @@ def _tree(tree) -> str:
     return str(structure).removeprefix("PyTreeDef(").removesuffix(")")
 
 
-def casts_down(f: Callable, *args) -> list[str]:
-    """ "float64 -> float32 at file:line" for each cast in f; call it under float64."""
+@remembered
+def casts_of_forward(subject: Subject, args: tuple) -> list[str]:
+    """Casts of the plain forward to a narrower float; call it under float64."""
+    return _casts(subject.plain, args)
+
+
+@remembered
+def casts_of_rule(subject: Subject, args: tuple) -> list[str]:
+    """Casts of fwd and bwd to a narrower float; call it under float64."""
+
+    def both(*args):
+        y, residuals = subject.fwd(args)
+        dy = jax.tree.map(jnp.ones_like, float_leaves(y))
+        return subject.bwd(residuals, cotangent(y, dy))
+
+    return _casts(both, args)
+
+
+def _casts(f: Callable, args: tuple) -> list[str]:
+    """ "float64 -> float32 at file:line" for each."""
     found = []
     for eqn in equations(jax.make_jaxpr(f)(*args).jaxpr):
         if eqn.primitive.name != "convert_element_type":

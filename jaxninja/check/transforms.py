@@ -7,6 +7,7 @@ is traced apart from bwd.
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import numpy as np
 
 from jaxninja.check import cotangents
 from jaxninja.check.compare import difference
+from jaxninja.check.compiled import compiled
 from jaxninja.check.errors import explained
 from jaxninja.check.firstorder import outputs
 from jaxninja.check.judge import proof_tolerance
@@ -44,13 +46,13 @@ def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
     """(name, computation, examples whose gradients it returns, stacked)."""
     pull = pullback(scene)
     alone = [(draws[0], dys[0])]
-    yield "jit", lambda: [a[None] for a in jax.jit(pull)(*alone[0])], alone
+    yield "jit", lambda: [a[None] for a in compiled(pull)(*alone[0])], alone
     for batched in _choices(len(draws[0])):
         names = [scene.subject.argument_names[i] for i in batched]
         label = f"vmap over {', '.join(names) or 'dy only'}"
         axes = tuple(0 if i in batched else None for i in range(len(draws[0])))
         args = _stacked(draws, batched)
-        run = jax.jit(jax.vmap(pull, (axes, 0)))
+        run = compiled(jax.vmap(pull, (axes, 0)))
         examples = [
             (tuple(d[i] if i in batched else a for i, a in enumerate(draws[0])), dy)
             for d, dy in zip(draws, dys, strict=True)
@@ -62,9 +64,9 @@ def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
         both = _stacked(draws, range(len(draws[0]))), _stack(dys)
         return jax.lax.scan(lambda c, xs: (c, pull(*xs)), 0, both)[1]
 
-    yield "scan", jax.jit(scanned), every
+    yield "scan", compiled(scanned), every
     remat = pullback(scene, jax.checkpoint)
-    yield "remat", lambda: [a[None] for a in jax.jit(remat)(*alone[0])], alone
+    yield "remat", lambda: [a[None] for a in compiled(remat)(*alone[0])], alone
     yield "jacrev", lambda: _by_jacobian(scene, *alone[0]), alone
     if scene.subject.symbolic_zeros:
         yield "one argument at a time", lambda: _one_by_one(scene, *alone[0]), alone
@@ -79,7 +81,7 @@ def _by_jacobian(scene: Scene, args, dy) -> list:
         return float_leaves(scene.subject.op(*with_floats(args, floats)))
 
     floats = float_leaves(args)
-    rows = jax.jit(jax.jacrev(f, argnums=tuple(range(len(floats)))))(*floats)
+    rows = compiled(jax.jacrev(f, argnums=tuple(range(len(floats)))))(*floats)
     found = [jnp.zeros((1, *np.shape(a)), a.dtype) for a in floats]
     for g, row in zip(dy, rows, strict=True):
         found = [f + jnp.tensordot(g, j, g.ndim) for f, j in zip(found, row)]  # noqa: B905
@@ -98,7 +100,7 @@ def _one_by_one(scene: Scene, args, dy) -> list:
         y, back = jax.vjp(f, floats[i])
         return back([g.astype(a.dtype) for g, a in zip(dy, y, strict=True)])[0][None]
 
-    return [jax.jit(alone, static_argnums=0)(i) for i in range(len(floats))]
+    return [compiled(partial(alone, i))() for i in range(len(floats))]
 
 
 def _other_implementation(pull, args, dy) -> list:
@@ -106,7 +108,7 @@ def _other_implementation(pull, args, dy) -> list:
     before = getattr(jax.config, "jax_custom_vjp3")  # noqa: B009
     try:
         jax.config.update("jax_custom_vjp3", not before)
-        return [a[None] for a in jax.jit(lambda *given: pull(*given))(args, dy)]
+        return [a[None] for a in compiled(lambda *given: pull(*given))(args, dy)]
     finally:
         jax.config.update("jax_custom_vjp3", before)
 

@@ -7,6 +7,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from subjects import codes, inputs, norm_bwd, ruled
 
@@ -38,6 +39,23 @@ def test_wrong_second_derivative():
 
     assert "E-SECOND" in codes(check_vjp(sine(fwd=fwd), X))
     assert check_vjp(sine(fwd=fwd), X, higher_order=False).ok
+
+
+def test_a_residual_that_hangs_on_no_input_raises_no_suspicion():
+    """Its derivative is zero rightly, second ones need no look at standard."""
+
+    def fwd(x, keep):
+        weight = keep / keep.sum()
+        return jnp.sin(x) * weight, (x, weight)
+
+    def bwd(residuals, dy):
+        x, weight = residuals
+        return jnp.cos(x) * weight * dy, None
+
+    rule = ruled(lambda x, keep: fwd(x, keep)[0], fwd, bwd, ())
+    report = check_vjp(rule, X, np.ones(X.shape, bool))
+    assert report.ok
+    assert report.coverage.transformations == ("jit",)
 
 
 def test_fwd_that_calls_the_rule_itself():
