@@ -23,10 +23,11 @@ from jax.sharding import PartitionSpec as P
 from jaxninja import files, folder, steps
 from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
+from jaxninja.machine import pick_device
 from jaxninja.progress import Progress
 from jaxninja.record import Record
 from jaxninja.run import Run
-from jaxninja.training import open_run, pick_device
+from jaxninja.training import open_run
 
 AT_ONCE = 4  # members in one vmap on a CPU: more no longer fit its second-level cache
 
