@@ -108,7 +108,8 @@ def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> in
     """Members that fit into so many bytes: their states twice, and their batches."""
     state = jax.eval_shape(lambda: steps.init_state(config, model))
     own = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(state))
-    batches = 4 * steps.CHUNK * config.batch_size * (config.context + 1)
+    examples = steps.longest_chunk(config) * config.batch_size
+    batches = 4 * examples * (config.context + 1)
     return max(memory // (2 * own + batches) // devices, 1) * devices
 
 
