@@ -114,7 +114,7 @@ def repeats(session: Session, scene: Scene, args: tuple, y: list) -> None:
 
 
 def _same_bits(a, b) -> bool:
-    return np.array_equal(a, b, equal_nan=True)
+    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
 
 
 def _traced(subject: Subject, args, dy) -> tuple:
