@@ -6,6 +6,7 @@ the end every leaf must show that it could have failed.
 """
 
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -88,14 +89,16 @@ def check_vjp(
         TypeError, ValueError: the call itself makes no sense: `f` carries no rule, a
             name is unknown, an option has no such value.
     """
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"check_vjp: seed is {seed!r}, expected an integer from 0 on")
     rule_zero = f.zero if isinstance(f, Rule) else ()
     options = Options(
         _choice("level", level, tuple(LIMITS)),
         seed,
-        tuple(str(jnp.dtype(d)) for d in dtypes),
+        tuple(str(jnp.dtype(d)) for d in _several(dtypes)),
         surrogate,
-        tuple(nondiff),
-        tuple(dict.fromkeys((*zero, *rule_zero))),
+        _several(nondiff),
+        tuple(dict.fromkeys((*_several(zero), *rule_zero))),
         linear,
         _choice("kink", kink, ("any-subgradient", "jax")),
         higher_order,
@@ -132,6 +135,11 @@ def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
             f"check_vjp: {name} is {given!r}, expected {' or '.join(allowed)}"
         )
     return given
+
+
+def _several(given: str | Iterable[str]) -> tuple[str, ...]:
+    """A single name is meant as one, not as its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _run(session: Session, f, args, reference, inputs) -> None:

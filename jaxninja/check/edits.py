@@ -108,8 +108,16 @@ def _dropped_kind(primitive: str, number: bool) -> str:
     return KINDS.get(primitive, "function")
 
 
-def conjugated(slot: int) -> Edit:
-    return Edit(slot, lambda v: np.conj(v[slot]), "conjugate it", "conjugate", 1.2)
+def conjugated(program: Program, values: Values, slots) -> Iterator[Edit]:
+    for slot in slots:
+        maker = program.maker.get(slot)
+        is_conj = maker is not None and program.steps[maker].name == "conj"
+        if np.iscomplexobj(values[slot]) and not is_conj:
+
+            def make(values, slot=slot):
+                return np.conj(values[slot])
+
+            yield Edit(slot, make, "conjugate it", "conjugate", 1.2)
 
 
 def _exchanged(program, index, name) -> Iterator[Edit]:
@@ -164,10 +172,15 @@ def _skipped(program, index, name) -> Iterator[Edit]:
                 ins[k] = values[inner]
                 return run(step.eqn, ins)[0]
 
-            text = f"{name(inner)} in place of {name(slot)}"
+            text = instead(name(inner), name(slot))
             kind = {"slice": "index", "transpose": "transpose"}.get(before.name)
             kind = kind or KINDS.get(before.name, "residual")
             yield Edit(out, make, text, kind, 1.5)
+
+
+def instead(new: str, old: str) -> str:
+    """One value for another, in words; two of one line may have one name."""
+    return f"{new} in place of {old}" if new != old else f"another {old} in its place"
 
 
 def _summed(program, index, name) -> Iterator[Edit]:

@@ -69,9 +69,18 @@ def explained(what: str, error: Exception) -> UserCodeError:
             "make the value a static argument"
         )
         return UserCodeError("E-CONTROL", sentence, where)
-    text = (str(error).strip().splitlines() or ["no message"])[0]
+    text = _message(error)
     sentence = f"{what} raised {type(error).__name__}{at}: {text}"
     return UserCodeError("E-RAISE", sentence, where)
+
+
+def _message(error: Exception) -> str:
+    """The first line of an error; with what follows where that line announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return "no message"
+    count = next((i for i, line in enumerate(lines) if not line.endswith(":")), 0)
+    return " ".join(lines[: count + 1])
 
 
 def user_line(error: BaseException) -> str | None:

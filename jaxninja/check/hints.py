@@ -19,6 +19,7 @@ from jaxninja.check.evidence import Evidence, Hint
 from jaxninja.check.hints_diagonal import diagonal
 from jaxninja.check.hints_leaves import relation
 from jaxninja.check.hints_linearity import nonlinear_step
+from jaxninja.check.hints_names import listed, said
 from jaxninja.check.hints_numerics import not_finite, rounded
 from jaxninja.check.hints_pairs import pairs
 from jaxninja.check.hints_paths import (
@@ -90,7 +91,7 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     if clear:
         told = _others(problem, fresh, mends)
         return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
-    told = [_mended(problem, fresh, mend) for mend in mends[:2]]
+    told = [_mended(problem, fresh, mend) for mend in _distinct(mends)]
     packed = None if told else residual(problem, fresh)
     if packed is not None:
         told = [_hint(problem, min(problem.wrong), *packed)]
@@ -98,6 +99,8 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     if by_path and by_path[0].kind == "term":
         others = _others(problem, fresh, mends)
         return [_joined(problem, by_path[0], mends), *others, *vague]
+    if told and told[0].verified:  # what is inside an operation adds nothing to it
+        by_path = [hint for hint in by_path if hint.kind != "path"]
     if not told and not by_path and problem.program is not None:
         told = [
             _twice(problem, fresh, *both)
@@ -116,7 +119,7 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
         _hint(problem, min(problem.wrong), *told(path, leaves))
         for path in paths(problem, fresh, reference, deadline)
     ]
-    simple = [hint for hint in found if hint.kind == "term"][:1]
+    simple = [hint for hint in found if hint.kind in ("term", "path")][:1]
     if simple:
         return simple
     leaf = diagonal(problem, fresh, reference)
@@ -137,8 +140,8 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
 def _derived(problem: Problem, leaves: str, mend: Mend) -> Hint:
     spot = mend.where.quoted if mend.where else mend.subject
     sentence = (
-        f"{leaves} is the true gradient with one change of its derivation, in the "
-        f"backward of {spot}: {mend.edit.text}."
+        f"{said(leaves, 'is', 'are')} the true gradient with one change of its "
+        f"derivation, in the backward of {spot}: {mend.edit.text}."
     )
     return _hint(problem, min(mend.leaves), sentence, mend.edit.kind)
 
@@ -194,8 +197,8 @@ def _rounded(problem: Problem, step: int, dtype: str) -> Hint:
     place = problem.place_of(step)
     spot = place.quoted if place else "one value"
     sentence = (
-        f"{_leaves(problem, problem.wrong)}: {spot} is rounded to {dtype}; without "
-        "that cast it is exact."
+        f"{_leaves(problem, problem.wrong)}: {spot} is rounded to {dtype}; exact "
+        "without that cast."
     )
     hint = _hint(problem, min(problem.wrong), sentence, "precision")
     return replace(hint, where=str(place) if place else hint.where)
@@ -210,7 +213,8 @@ def blowup(evidence: Evidence) -> Hint | None:
             if found is not None and lost:
                 place = problem.place_of(found[0])
                 spot = place.quoted if place else "one value"
-                text = f"{_leaves(problem, lost)} is not finite: {spot}, {found[1]}."
+                leaves = said(_leaves(problem, lost), "is", "are")
+                text = f"{leaves} not finite: {spot}, {found[1]}."
                 hint = _hint(problem, lost[0], text, "nan")
                 return replace(hint, where=str(place) if place else hint.where)
     return None
@@ -221,7 +225,7 @@ def _softer(sentence: str) -> str:
 
 
 def _leaves(problem: Problem, leaves) -> str:
-    return " and ".join(f"d{problem.sample.names[k]}" for k in sorted(leaves))
+    return listed([f"d{problem.sample.names[k]}" for k in sorted(leaves)])
 
 
 def _hint(problem: Problem, leaf: int, sentence: str, kind: str, verified=True) -> Hint:
@@ -254,23 +258,32 @@ def _edit(mend: Mend) -> str:
     return f"{where}: {mend.subject}: {mend.edit.text}"
 
 
+def _distinct(mends: list[Mend]) -> list[Mend]:
+    """The best mend of each leaf; of one leaf, or of all at once, the two best."""
+    found: dict[tuple, Mend] = {}
+    for mend in mends:
+        found.setdefault((mend.leaves, mend.subject, mend.edit.text), mend)
+    best = {mend.leaves: mend for mend in reversed(found.values())}
+    return list(found.values())[:2] if len(best) == 1 else list(reversed(best.values()))
+
+
 def _others(problem: Problem, fresh: Problem, mends: list[Mend]) -> list[Hint]:
     """A second edit beside a hint that has one: the reader picks the simpler."""
+    given = {leaf: _edit(m) for m in reversed(mends) for leaf in m.leaves}
     for mend in mends[1:]:
-        if _edit(mend) != _edit(mends[0]):  # two steps of a line may read the same
+        if _edit(mend) not in given.values():  # two steps of a line may read the same
             hint = _mended(problem, fresh, mend)
-            leaves = _leaves(problem, mend.leaves)
-            text = f"Another edit after which {leaves} is exact too."
+            leaves = said(_leaves(problem, mend.leaves), "is", "are")
+            text = f"Another edit after which {leaves} exact too."
             return [replace(hint, sentence=text) if hint.verified else hint]
     return []
 
 
 def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
-    verb = "is" if len(mend.leaves) == 1 else "are"
     where = str(mend.where) if mend.where else None
     sentence = (
-        f"{_leaves(problem, mend.leaves)} {verb} exact on a fresh sample after one "
-        f"edit, of {mend.subject}: {mend.edit.text}."
+        f"{said(_leaves(problem, mend.leaves), 'is', 'are')} exact on a fresh sample "
+        f"after one edit, of {mend.subject}: {mend.edit.text}."
     )
     leaf = problem.sample.names[min(mend.leaves)]
     proved = mend.leaves <= fresh.wrong  # else the edit was not put to the test there

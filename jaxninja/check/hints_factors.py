@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from jaxninja.check.edits import Edit
+from jaxninja.check.edits import Edit, instead
 from jaxninja.check.hints_numpy import run
 from jaxninja.check.hints_problem import Problem, inner
 
@@ -155,8 +155,27 @@ def replaced(
                 ins[k] = values[other]
                 return run(step.eqn, ins)[0]
 
-            text = f"{name(other)} in place of {name(slot)}"
+            text = instead(name(other), name(slot))
             yield Edit(step.outs[0], make, text, "residual", 2.1)
+
+
+def squared(problem: Problem, index: int, name) -> Iterator[Edit]:
+    """The step with the square of one operand: 1 - y * y, where 1 - y was written."""
+    assert problem.program is not None
+    step = problem.program.steps[index]
+    if step.name not in ("add", "sub", "mul", "div"):
+        return
+    for k, slot in enumerate(step.ins):
+        if slot in problem.program.constants:
+            continue
+
+        def make(values, k=k):
+            ins = [values[s] for s in step.ins]
+            ins[k] = np.square(ins[k])
+            return run(step.eqn, ins)[0]
+
+        text = f"{name(slot)}**2 in place of {name(slot)}"
+        yield Edit(step.outs[0], make, text, "factor", 2.0)
 
 
 def transposed(problem: Problem, index: int, name) -> Iterator[Edit]:

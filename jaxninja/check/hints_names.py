@@ -56,6 +56,16 @@ def argument_leaves(subject: Explained, sample: Sample) -> list[str]:
     return [name for arg, value in pairs for name in leaf_names(value, arg)]
 
 
+def listed(names: list[str]) -> str:
+    """ "dx", "dx and dw", "dx, dw and db"."""
+    return " and ".join([part for part in (", ".join(names[:-1]), names[-1]) if part])
+
+
+def said(leaves: str, one: str, many: str) -> str:
+    """Leaves as `listed`, with the verb that goes with their number."""
+    return f"{leaves} {many if ' and ' in leaves else one}"
+
+
 DERIVED = {
     "transpose": "{}.T",
     "sub": "(1 - {})",

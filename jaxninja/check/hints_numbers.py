@@ -70,4 +70,5 @@ def shown(value: float, lengths: dict[int, str]) -> str:
     if name is None:
         return f"{value:.6g}"
     plain = name.lstrip("-").replace("/", "").isdigit()
-    return name if plain else f"{name} = {value:.6g}"
+    term, comma, of = name.partition(", ")  # "n/(n-1), n = x.shape[0]"
+    return name if plain else f"{term} = {value:.6g}{comma}{of}"

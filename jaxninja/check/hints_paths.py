@@ -15,12 +15,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.hints_names import argument_leaves, named
+from jaxninja.check.hints_names import argument_leaves, named, said
 from jaxninja.check.hints_numbers import constant_name
 from jaxninja.check.hints_problem import Problem, as_leaf, close, inner, is_inexact
 from jaxninja.check.hints_program import Program, trace
 from jaxninja.check.hints_repair import Mend, Search
 from jaxninja.check.hints_source import Place, leaf_names, place
+
+WITHOUT_IT = "the true gradient without it equals yours."
 
 
 class Reference:
@@ -60,12 +62,17 @@ class Reference:
 
 @dataclass(frozen=True)
 class Path:
-    """A cotangent of the reference that the user multiplies by `factor`."""
+    """A cotangent of the reference that the user multiplies by `factor`.
+
+    `inner` if it is a term within the derivative of one operation, as tanh's is made
+    of two by JAX: the user need not know of it.
+    """
 
     slot: int
     factor: float
     where: Place | None
     leaves: frozenset[int]
+    inner: bool = False
 
 
 def paths(
@@ -81,8 +88,9 @@ def paths(
         factors = [_factor(p, program, values, slot) for p, values in on]
         if None not in factors and _equal(*factors):  # type: ignore[arg-type]
             where = place(program.steps[program.maker[slot]].traceback)
-            found.append(Path(slot, factors[0] or 0.0, where, problem.wrong))
-    return sorted(found, key=lambda path: not _is_term(program, path.slot))
+            inner = _is_inner(program, slot)
+            found.append(Path(slot, factors[0] or 0.0, where, problem.wrong, inner))
+    return sorted(found, key=lambda p: (not _is_term(program, p.slot), p.inner))
 
 
 def two_cut(
@@ -140,6 +148,16 @@ def _is_term(program: Program, slot: int) -> bool:
     return len(readers) == 1 and program.steps[readers[0]].name in ("add_any", "add")
 
 
+def _is_inner(program: Program, slot: int) -> bool:
+    """Whether it meets only what the same operation of the user's text sends back."""
+    if not _is_term(program, slot):
+        return False
+    meeting = program.steps[program.readers[slot][0]]
+    makers = [program.maker.get(s) for s in meeting.ins]
+    places = {m if m is None else place(program.steps[m].traceback) for m in makers}
+    return len(places) == 1 and None not in places
+
+
 def _factor(problem: Problem, program: Program, values, slot: int) -> float | None:
     """The multiple of the cotangent that gives the user's gradients, if one does."""
     cut = program.rerun(values, slot, np.zeros_like(values[slot]))
@@ -179,22 +197,30 @@ def derivation(
 
 def told_of_two(one: Path, two: Path, leaves: str) -> tuple[str, str]:
     """(sentence, kind) of two paths left out."""
-    spots = [p.where.quoted if p.where else "one value" for p in (one, two)]
-    text = f"{leaves} lacks two paths, through {spots[0]} and through {spots[1]}"
+    spots = dict.fromkeys(_through(path) for path in (one, two))
+    text = f"{said(leaves, 'lacks', 'lack')} two paths, {' and '.join(spots)}"
     return f"{text}: the true gradient without both equals yours.", "term"
+
+
+def _through(path: Path) -> str:
+    place = path.where
+    return f"through {place.quoted}" if place else "through a line that is not known"
 
 
 def told(path: Path, leaves: str) -> tuple[str, str]:
     """(sentence, kind) of a path."""
-    through = path.where.quoted if path.where else "one value"
+    through, lacks = _through(path), said(leaves, "lacks", "lack")
     name = constant_name(path.factor, {}) or f"{path.factor:.6g}"
+    if path.inner and abs(path.factor) < 1e-7:
+        text = f"{lacks} a term of the derivative of {through.removeprefix('through ')}"
+        return f"{text}: {WITHOUT_IT}", "path"
     if abs(path.factor) < 1e-7:
-        what, kind = f"lacks the path through {through}", "term"
-        return f"{leaves} {what}: the true gradient without it equals yours.", kind
+        return f"{lacks} the path {through}: {WITHOUT_IT}", "term"
     elif name == "-1":
-        what, kind = f"has the path through {through} with the wrong sign", "sign"
+        what, kind = f"the path {through} with the wrong sign", "sign"
     elif name == "2":
-        what, kind = f"counts the path through {through} twice", "ratio"
+        what, kind = f"the path {through} twice", "ratio"
     else:
-        what, kind = f"has {name} times the path through {through}", "ratio"
-    return f"{leaves} {what}: the true gradient with that change equals yours.", kind
+        what, kind = f"{name} times the path {through}", "ratio"
+    what = f"{said(leaves, 'has', 'have')} {what}"
+    return f"{what}: the true gradient with that change equals yours.", kind

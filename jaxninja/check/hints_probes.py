@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
+from jaxninja.check.hints_names import listed
 from jaxninja.check.hints_paths import Reference
 from jaxninja.check.hints_problem import Problem, as_leaf, close, inner
 
@@ -123,7 +124,7 @@ def _another(problem: Problem, probe: Probe, reference: Reference) -> str | None
     """The h for which the user's gradients are the true ones of h(dy)."""
     for text, h in _functions(problem, probe, reference):
         if all(_agree(problem, probe, reference, h, t) for t in MULTIPLES):
-            leaves = " and ".join(f"d{problem.sample.names[k]}" for k in problem.wrong)
+            leaves = listed([f"d{problem.sample.names[k]}" for k in problem.wrong])
             return f"{leaves}: the true gradient of {text}, not of the cotangent dy."
     return None
 

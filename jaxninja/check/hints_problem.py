@@ -16,7 +16,7 @@ import numpy as np
 from jaxninja.check.evidence import Evidence, Explained, Sample
 from jaxninja.check.hints_names import derive, slot_names
 from jaxninja.check.hints_program import Program, trace
-from jaxninja.check.hints_source import Place, place
+from jaxninja.check.hints_source import Place, called_rules, place
 
 EXACT = 1e-9  # of the largest entry: float64 rounding, amplified a little
 
@@ -96,7 +96,22 @@ class Problem:
         return slot_names(self.program, self.subject, self.sample)
 
     def place_of(self, step: int) -> Place | None:
-        """Where a step stands: in the backward's own file, if any step near it does."""
+        """Where a step stands: in the backward's own file, if any step near it does.
+
+        A step of a rule inside a model shows the line of its call; the rule's own
+        backward is where it can be mended.
+        """
+        found = self._place_of(step)
+        return self.rules_inside.get(found, found) if found else None
+
+    @cached_property
+    def rules_inside(self) -> dict[Place, Place]:
+        """Of a function that calls rules: the backward that each call leads to."""
+        if getattr(self.subject, "kind", "") != "function":
+            return {}
+        return called_rules(self.subject.plain, self.sample.args, self.home)
+
+    def _place_of(self, step: int) -> Place | None:
         assert self.program is not None
         own = place(self.program.steps[step].traceback, self.home)
         if not self.home or (own is not None and own.file == self.home):

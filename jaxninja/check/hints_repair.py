@@ -20,6 +20,7 @@ from jaxninja.check.hints_factors import (
     scaled,
     slope,
     spread,
+    squared,
     term,
     transposed,
 )
@@ -27,7 +28,10 @@ from jaxninja.check.hints_numbers import constant_name, shown, sizes
 from jaxninja.check.hints_problem import Problem
 from jaxninja.check.hints_source import Place, return_place
 
-PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
+PASSIVE = (
+    *("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type"),
+    *("stop_gradient", "optimization_barrier"),
+)
 
 
 @dataclass(frozen=True)
@@ -146,11 +150,8 @@ class Search:
             if step.outs and target <= self.program.reaches(step.outs[0]):
                 yield from structural(self.program, index, self.name)
                 yield from transposed(self.problem, index, self.name)
-        for slot in self.slots(target, inputs=True):
-            maker = self.program.maker.get(slot)
-            is_conj = maker is not None and self.program.steps[maker].name == "conj"
-            if np.iscomplexobj(self.problem.values[slot]) and not is_conj:
-                yield conjugated(slot)
+        slots = self.slots(target, inputs=True)
+        yield from conjugated(self.program, self.problem.values, slots)
 
     def constants(self, target) -> Iterator[Edit]:
         """Another number in place of one that stands in the text."""
@@ -208,6 +209,7 @@ class Search:
             yield from multiplied(self.problem, slot, earlier, self.name)
         for index, step in enumerate(self.program.steps):
             if step.outs and target <= self.program.reaches(step.outs[0]):
+                yield from squared(self.problem, index, self.name)
                 earlier = [s for s in every if self.before(s, step.outs[0])]
                 yield from replaced(self.problem, index, earlier, self.name)
         for slot in self.slots(target):

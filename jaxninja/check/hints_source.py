@@ -16,6 +16,8 @@ import jax
 import jaxlib
 import numpy as np
 
+from jaxninja.check.interpret import equations
+
 LONGEST = 60  # characters of a quotation
 
 
@@ -80,6 +82,22 @@ def _frames(traceback) -> Iterator[tuple[Any, int]]:
 @lru_cache(maxsize=4096)
 def _library(file: str) -> bool:
     return file.startswith("<") or file.startswith(_LIBRARIES)
+
+
+def called_rules(f, args: tuple, home: str) -> dict[Place, Place]:
+    """The place of each call of a custom_vjp function, and that of its backward."""
+    found = {}
+    for eqn in equations(jax.make_jaxpr(f)(*args).jaxpr):
+        source = getattr(eqn.params.get("bwd"), "debug_info", None)
+        call = place(eqn.source_info.traceback, home)
+        if call is not None and source is not None and source.func_filename:
+            file, line, name = (
+                source.func_filename,
+                source.func_lineno,
+                source.func_name,
+            )
+            found[call] = Place(file, line or 1, name)
+    return found
 
 
 def _folder(module) -> str:

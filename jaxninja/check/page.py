@@ -22,7 +22,7 @@ def page(report: Report) -> str:
 
 
 def _row(leaf: Leaf) -> str:
-    failed = leaf.verdict == "fail"
+    failed = leaf.verdict == "fail" and bool(leaf.sample)
     worst = (
         f"{list(leaf.worst)}: {leaf.got:.4g}, not {leaf.expected:.4g}" if failed else ""
     )

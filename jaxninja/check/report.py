@@ -70,7 +70,7 @@ class Leaf:
     def __str__(self) -> str:
         shape = f"({', '.join(map(str, self.shape))})"
         start = f"  {self.name:10s} {self.verdict:10s} {shape}"
-        if self.verdict == "fail":
+        if self.verdict == "fail" and self.sample:
             start += f" {self.dtype}   rel {self.relative:.2g}   worst "
             start += f"{list(self.worst)}: got "
             start += f"{self.got:.6g}, expected {self.expected:.6g}"
@@ -79,7 +79,7 @@ class Leaf:
         if self.verdict == "ok":
             for dtype, ratio in self.ratios.items():
                 start += f"   {dtype} {ratio:.2f} x autodiff's error"
-        start += f"   [{self.sample}]" if self.sample and self.verdict == "fail" else ""
+        start += f"   [{self.sample}]" if self.verdict == "fail" and self.sample else ""
         return start + (f"   {self.note}" if self.note else "")
 
 
