@@ -163,6 +163,63 @@ def test_check_refuses_what_makes_no_sense(args, text, capsys):
     assert text in err
 
 
+ARGUMENTS = """
+import jax.numpy as jnp
+
+table = jnp.ones((2, 3))
+
+def raising():
+    raise RuntimeError("no data here")
+
+def one_array():
+    return table
+"""
+
+
+@pytest.mark.parametrize("mutate", [(), ("--mutate",)], ids=["check", "mutate"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("table", "expected a callable that returns the example arguments"),
+        ("raising", "raised RuntimeError at my_args.py:7: no data here"),
+        ("missing", "has no attribute 'missing'"),
+    ],
+)
+def test_check_refuses_bad_arguments(name, text, mutate, capsys, tmp_path, monkeypatch):
+    (tmp_path / "my_rules.py").write_text(MY_RULE)
+    (tmp_path / "my_args.py").write_text(ARGUMENTS)
+    monkeypatch.chdir(tmp_path)
+    options = ("--args", f"my_args:{name}", *mutate)
+    code, _, err = run(capsys, "check", "my_rules:right", *options)
+    assert code == 2
+    assert text in err
+
+
+def test_one_array_is_one_argument(capsys, tmp_path, monkeypatch):
+    (tmp_path / "my_rules.py").write_text(MY_RULE)
+    (tmp_path / "my_args.py").write_text(ARGUMENTS)
+    monkeypatch.chdir(tmp_path)
+    options = ("--args", "my_args:one_array", "--level", "quick")
+    code, out, err = run(capsys, "check", "my_rules:right", *options)
+    assert (code, "OK" in out) == (0, True), out + err
+
+
+@pytest.mark.parametrize("option", ["--json", "--all"])
+def test_mutate_names_the_option_that_it_does_not_take(option, capsys):
+    code, _, err = run(capsys, "check", "my_rules:right", "--mutate", option)
+    assert code == 2
+    assert f"--mutate does not go with {option}" in err
+
+
+def test_mutate_needs_a_rule(capsys, tmp_path, monkeypatch):
+    (tmp_path / "my_rules.py").write_text(MY_RULE)
+    monkeypatch.chdir(tmp_path)
+    options = ("--args", "my_rules:arguments", "--mutate")
+    code, _, err = run(capsys, "check", "my_rules:halves", *options)
+    assert code == 2
+    assert "halves calls no custom_vjp function" in err
+
+
 def test_doctor_prints_what_matters(capsys):
     code, out, _ = run(capsys, "doctor")
     assert code == 0

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.devices import ask_for_devices
-from jaxninja.cli.places import load
+from jaxninja.check.errors import UserCodeError
+from jaxninja.cli.places import arguments_at, load
 from jaxninja.config import ConfigError
 from jaxninja.mutate import trial
 from jaxninja.mutate.mutants import mutants
@@ -74,12 +75,16 @@ def main(args: list[str]) -> int:
 
 def _mutate(options: Check) -> int:
     """The user's tests against mutants of the user's backward pass."""
-    if options.name is None or ":" not in options.name or options.all or options.json:
+    if options.name is None or ":" not in options.name:
         raise ConfigError("--mutate takes one MODULE:FUNCTION of your own")
+    for given, option in ((options.all, "--all"), (options.json, "--json")):
+        if given:
+            raise ConfigError(f"--mutate does not go with {option}: leave {option} out")
     place, arguments = options.name, options.args or ""
-    load(place, "the function")
-    load(arguments, "--args") if arguments else None
-    subject, args = trial.subject_at(place, arguments)[1:]
+    try:
+        subject, args = trial.subject_at(place, arguments)[1:]
+    except (TypeError, ValueError, UserCodeError) as error:
+        raise ConfigError(str(error)) from error
     found = mutants(subject, args, options.mutants)
     if not found:
         raise ConfigError(f"no edit of {subject.name}'s backward changes a gradient")
@@ -122,8 +127,8 @@ def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
     elif options.name in rules:
         yield rules[options.name], ()
     elif ":" in options.name:
-        arguments = load(options.args, "--args")() if options.args else ()
-        yield load(options.name, "the function"), tuple(arguments)
+        function = load(options.name, "the function")
+        yield function, arguments_at(options.args)
     else:
         known = ", ".join(rules)
         raise ConfigError(

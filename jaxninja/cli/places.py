@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from jaxninja.check.errors import user_line
 from jaxninja.config import ConfigError
 
 
@@ -27,3 +28,32 @@ def load(place: str, what: str) -> Callable:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{what} {place!r} cannot be loaded: {error}") from None
+
+
+def arguments_at(place: str | None) -> tuple:
+    """What the callable at `--args MODULE:CALLABLE` returns; none without a place.
+
+    A tuple or a list holds the arguments; anything else is the only one.
+
+    Raises:
+        ConfigError: it cannot be loaded or called, or raises.
+    """
+    if not place:
+        return ()
+    function = load(place, "--args")
+    if not callable(function):
+        kind = type(function).__name__
+        raise ConfigError(
+            f"--args {place!r} is of type {kind}, expected a callable that returns "
+            "the example arguments"
+        )
+    try:
+        found = function()
+    except Exception as error:
+        line = user_line(error)
+        at = f" at {line}" if line else ""
+        raise ConfigError(
+            f"--args {place!r}, called without arguments, raised "
+            f"{type(error).__name__}{at}: {error}"
+        ) from error
+    return tuple(found) if isinstance(found, tuple | list) else (found,)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from jaxninja.cli.places import load
+from jaxninja.cli.places import arguments_at, load
 from jaxninja.mutate.edits import with_edits
 from jaxninja.rule import Rule
 
@@ -37,7 +37,7 @@ def subject_at(place: str, arguments: str):
     from jaxninja.check.settings import settings_of
 
     f = load(place, "the function")
-    args = tuple(load(arguments, "--args")()) if arguments else ()
+    args = arguments_at(arguments)
     settings, _ = settings_of(f, args, None, None, "quick")
     return f, *settings[0].draw(0)
 
