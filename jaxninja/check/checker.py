@@ -86,8 +86,9 @@ def check_vjp(
         A `Report`. Its verdict is "ok" only if every gradient was tested and is right.
 
     Raises:
-        TypeError, ValueError: the call itself makes no sense: `f` carries no rule, a
-            name is unknown, an option has no such value.
+        TypeError, ValueError: the call itself makes no sense: `f` is none of these, a
+            name is unknown, an option has no such value. What is no rule (a function
+            that JAX differentiates by itself) is no error: its report says N-NORULE.
     """
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"check_vjp: seed is {seed!r}, expected an integer from 0 on")

@@ -147,7 +147,8 @@ def compare_grads(
         another shape disagrees; nothing is broadcast.
 
     Raises:
-        ValueError: the structures differ, there is no leaf, or a name is missing.
+        ValueError: the structures differ, there is no leaf or no entry, so that nothing
+            is compared, or a name is missing.
     """
     paths, leaves = _leaves(mine)
     wanted, expected = _leaves(truth)
@@ -161,6 +162,10 @@ def compare_grads(
     unknown = set(zero) - set(names)
     if unknown:
         raise ValueError(f"compare_grads: zero names {sorted(unknown)}, not in {names}")
+    if not any(np.size(wide(a)) for a in (*leaves, *expected)):
+        raise ValueError(
+            f"compare_grads: nothing to compare, {', '.join(names)} hold no entries"
+        )
     overall = max(_magnitude(a) for a in expected)
     scales = [overall if name in zero else None for name in names]
     triples = zip(names, leaves, expected, scales, strict=True)

@@ -2,10 +2,13 @@
 
 from html import escape
 
-from jaxninja.check.report import Leaf, Report
+from jaxninja.check.report import Leaf, Report, hint_lines
 
 _MARK = {"ok": "✓ ok", "fail": "✗ fail", "not tested": "? not tested"}
-_HEAD = ("gradient", "shape", "dtype", "verdict", "rel. error", "worst", "/ autodiff")
+_HEAD = (
+    *("gradient", "shape", "dtype", "verdict", "rel. error", "worst", "/ autodiff"),
+    "note",
+)
 
 
 def page(report: Report) -> str:
@@ -14,7 +17,7 @@ def page(report: Report) -> str:
     rows = "".join(map(_row, report.leaves))
     title = f"<b>{escape(report.name)}</b>: {report.verdict}"
     texts = [str(f) for f in report.findings]
-    texts += [f"{h.leaf}: {h.sentence} {h.edit or ''}" for h in report.hints]
+    texts += [" ".join(map(str.strip, hint_lines([hint]))) for hint in report.hints]
     texts += [f"not tested: {t}" for t in report.not_tested]
     texts.append(str(report.coverage))
     notes = "".join(f"<li>{escape(t)}</li>" for t in texts)
@@ -29,7 +32,8 @@ def _row(leaf: Leaf) -> str:
     ratio = ", ".join(f"{dtype} {r:.2f}" for dtype, r in leaf.ratios.items())
     verdict = _MARK.get(leaf.verdict, leaf.verdict)
     relative = f"{leaf.relative:.1e}"
-    cells = (leaf.name, leaf.shape, leaf.dtype, verdict, relative, worst, ratio)
+    note = ", ".join(filter(None, (leaf.sample if failed else "", leaf.note)))
+    cells = (leaf.name, leaf.shape, leaf.dtype, verdict, relative, worst, ratio, note)
     style = " style='font-weight:bold'" if failed else ""
     row = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
     return f"<tr{style}>{row}</tr>{_heat(leaf)}"

@@ -197,7 +197,7 @@ class Report:
         lines = [f"{self.name}  {self.verdict.upper()}{count}{where}"]
         lines += map(str, self.leaves)
         lines += [f"  {finding}" for finding in self.findings]
-        lines += _hint_lines(self.hints)
+        lines += hint_lines(self.hints)
         lines += [f"  not tested: {text}" for text in self.not_tested]
         lines += [f"  gap: {text}" for text in self.coverage.gaps]
         lines += [f"  {self.residuals}"] if self.residuals else []
@@ -210,7 +210,7 @@ class Report:
         for item in self.failures:
             lines.append(str(item).strip())
             lines += [f"    {row}" for row in getattr(item, "heat", ())]
-        lines += [line.strip() for line in _hint_lines(self.hints)]
+        lines += [line.strip() for line in hint_lines(self.hints)]
         if self.failures and not self.hints:
             lines.append("No hint: the error fits no known class of mistake.")
         return "\n".join(lines)
@@ -238,7 +238,7 @@ class Report:
         return page(self)
 
 
-def _hint_lines(hints) -> list[str]:
+def hint_lines(hints) -> list[str]:
     lines = []
     for hint in hints:
         start = "Hint" if hint.verified else "Looks like"

@@ -8,10 +8,11 @@ on the learner's alone has inherited its error.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
@@ -85,6 +86,7 @@ def check_steps(
     steps: Mapping[str, Callable[[dict, dict], Any]],
     *args: Any,
     rtol: float | None = None,
+    zero: Iterable[str] = (),
 ) -> Steps:
     """Check a chain of hand-derived gradients, step by step.
 
@@ -96,22 +98,43 @@ def check_steps(
             intermediates, `grads` the gradients of the steps before.
         args: of forward; a step may bear an argument's name.
         rtol: relative to the largest entry of the gradient; 1e-5 in float32.
+        zero: names whose gradient is zero in theory, such as that of a mean that is
+            subtracted: they hold rounding alone, and the largest entry of all
+            gradients serves as their scale.
 
     Returns:
         `Steps`, one entry a step. The first step that is wrong by itself is `guilty`.
 
     Raises:
-        ValueError: a step's name is neither an intermediate nor an argument, or forward
-            returns no scalar.
+        ValueError: a name of a step, or of `zero`, is neither an intermediate nor an
+            argument; or forward returns no real scalar.
     """
-    values, truth = _truth(forward, args, tuple(steps))
+    values, truth = _truth(forward, args, (*steps, *zero))
+    sizes = {name: _magnitude(gradient) for name, gradient in truth.items()}
+    overall = max(sizes.values(), default=0.0)
     mine: dict[str, Any] = {}
     found: list[Step] = []
     for name, step in steps.items():
         true_upstream = {k: truth[k] for k in mine}
-        judged = judge_step(name, step, values, true_upstream, mine, truth[name], rtol)
+        scale = overall if name in zero else None
+        judged = judge_step(
+            name, step, values, true_upstream, mine, truth[name], rtol, scale
+        )
+        rounding = sizes[name] <= 8 * float(jnp.finfo(truth[name].dtype).eps) * overall
+        if judged.verdict == WRONG and rounding and name not in zero:
+            judged = replace(judged, note=f"{judged.note} {_MAY_BE_ZERO}".strip())
         found.append(judged)
     return Steps(tuple(found))
+
+
+_MAY_BE_ZERO = (
+    "the true gradient is of the size of a rounding: if it is zero in theory, name it "
+    "in zero="
+)
+
+
+def _magnitude(gradient) -> float:
+    return float(np.max(np.abs(wide(gradient)), initial=0.0))
 
 
 def judge_step(
@@ -168,13 +191,20 @@ def _agrees(got, expected, rtol, scale=None) -> tuple[bool, float, str]:
         shapes = f"shape {np.shape(wide(got))}, expected {np.shape(expected)}"
         return False, np.inf, shapes
     rtol = RELATIVE[str(expected.dtype)] if rtol is None else rtol
-    scale = scale or float(np.max(np.abs(wide(expected)), initial=0.0)) or 1.0
+    scale = scale or _magnitude(expected) or 1.0
     found = difference(got, expected, rtol * scale)
     return found.ok, found.error, ""
 
 
 def _truth(forward, args, wanted: tuple[str, ...]) -> tuple[dict, dict]:
     """Named values and the gradients of all names and float arguments."""
+    y = jax.eval_shape(forward, *args)
+    real = jax.tree.structure(y) == jax.tree.structure(0) and not y.shape
+    if not (real and jnp.issubdtype(y.dtype, jnp.floating)):
+        what = y if hasattr(y, "shape") else type(y).__name__
+        raise ValueError(
+            f"check_steps: forward returns {what}, expected a real scalar, as a loss is"
+        )
     parameters = list(inspect.signature(forward).parameters)[: len(args)]
 
     def named(*args):

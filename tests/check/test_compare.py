@@ -95,3 +95,9 @@ def test_finite_where_the_truth_is_not_counts_as_better():
     found = difference([1.0, np.nan], [1.0, np.nan], 0.0)
     assert (found.better, found.undecided) == (0, 1)
     assert difference([np.nan], [1.0], 1.0).reason == "nan"
+
+
+def test_empty_arrays_are_no_pass():
+    with pytest.raises(ValueError, match="nothing to compare, dW, db hold no entries"):
+        compare_grads([np.ones((0, 3))] * 2, [np.ones((0, 3))] * 2, names=["dW", "db"])
+    assert compare_grads([np.ones((0, 3)), np.ones(2)], [np.ones((0, 3)), np.ones(2)])

@@ -1,5 +1,7 @@
 """What a hint says: the right line, the right number of the verb, no name twice."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,3 +116,20 @@ def test_an_error_of_several_lines():
     report = check_vjp(op, X)
     assert codes(report) == {"E-RAISE"}
     assert "Binding failed with the error: no such axis\n" in report.table()
+
+
+def test_the_page_says_what_the_table_says():
+    def bwd(res, dy):
+        return res[1] * dy, 2 * res[0] * dy
+
+    op = ruled(lambda x, w: x * w, lambda x, w: (x * w, (x, w)), bwd, ())
+    report = check_vjp(op, X, X[::-1].copy())
+    page = report._repr_html_()
+    assert "Hint [w]: dw is the true gradient times 2." in page
+    assert f"({report.hints[0].where})" in page
+    assert "random inputs" in page
+    vague = dataclasses.replace(report.hints[0], verified=False, edit=None)
+    leaf = dataclasses.replace(report.leaves[0], note="loses digits")
+    other = dataclasses.replace(report, hints=(vague,), leaves=(leaf,))._repr_html_()
+    assert "Looks like [w]: dw is the true gradient times 2." in other
+    assert "loses digits" in other

@@ -89,3 +89,41 @@ def test_a_gradient_asked_for_too_early_is_told(args):
 def test_an_unknown_name_is_told(args):
     with pytest.raises(ValueError, match="no array is named z"):
         check_steps(forward, {"z": STEPS["s"]}, *args)
+
+
+def centred(x):
+    m = checkpoint_name(x.mean(0, keepdims=True), "m")
+    d = checkpoint_name(x - m, "d")
+    return (d**2).mean()
+
+
+CENTRED = {
+    "d": lambda v, g: 2 * v["d"] / v["d"].size,
+    "m": lambda v, g: -g["d"].sum(0, keepdims=True),
+    "x": lambda v, g: g["d"] + g["m"] / v["x"].shape[0],
+}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_gradient_that_is_zero_in_theory(dtype, args):
+    x = (args[0] + 3).astype(dtype)
+    assert check_steps(centred, CENTRED, x, zero=("m",))
+    other = {**CENTRED, "m": lambda v, g: -(g["d"][::-1] * 1.01).sum(0, keepdims=True)}
+    assert check_steps(centred, other, x, zero=["m"])
+    undeclared = check_steps(centred, other, x).guilty
+    assert undeclared is not None
+    assert "name it in zero=" in undeclared.note
+    wrong = {**CENTRED, "m": lambda v, g: g["d"].sum(1, keepdims=True)[:1]}
+    assert not check_steps(centred, {**CENTRED, "m": lambda v, g: v["m"]}, x, zero="m")
+    assert not check_steps(centred, wrong, x, zero=("m",))
+
+
+def test_an_unknown_zero_is_told(args):
+    with pytest.raises(ValueError, match="no array is named z"):
+        check_steps(centred, CENTRED, args[0], zero=("z",))
+
+
+@pytest.mark.parametrize("f", [lambda x: x * x, lambda x: (x * x).sum().astype(int)])
+def test_forward_must_return_a_scalar(f, args):
+    with pytest.raises(ValueError, match="expected a real scalar"):
+        check_steps(f, {"x": lambda v, g: v["x"]}, args[0])
