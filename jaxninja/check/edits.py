@@ -44,6 +44,10 @@ EXCHANGED = {
     "le": np.greater, "lt": np.greater_equal, "ge": np.less, "eq": np.not_equal,
     "ne": np.equal,
 }  # fmt: skip
+STRICTER = {
+    "gt": (np.greater_equal, ">="), "ge": (np.greater, ">"),
+    "lt": (np.less_equal, "<="), "le": (np.less, "<"),
+}  # fmt: skip
 SYMBOLS = {
     "add": "-", "add_any": "-", "sub": "+", "mul": "/", "div": "*", "max": "minimum",
     "min": "maximum", "gt": "<=", "le": ">", "lt": ">=", "ge": "<", "eq": "!=",
@@ -131,6 +135,10 @@ def _exchanged(program, index, name) -> Iterator[Edit]:
         )  # fmt: skip
         text = f"{SYMBOLS[step.name]} in place of {old}"
         yield Edit(out, lambda v: f(v[ins[0]], v[ins[1]]), text, kind, 1.2)
+    if step.name in STRICTER:
+        f, symbol = STRICTER[step.name]
+        text = f"{symbol} in place of {OPERATORS[step.name]}"
+        yield Edit(out, lambda v, f=f: f(v[ins[0]], v[ins[1]]), text, "mask", 1.2)
     if step.name in ("sub", "div", "pow", "dot_general", "atan2"):
         text = f"exchange the operands of {OPERATORS.get(step.name, step.name)}"
         swap = [ins[1], ins[0]]

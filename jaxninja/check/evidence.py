@@ -58,11 +58,13 @@ class Evidence:
         subject: the rule, its static options bound.
         samples: samples with at least one wrong leaf, the plainest first.
         resample: `resample(seed)` draws an independent sample of the same shapes.
+        unit: unit round-off of the rule, larger than float64's if it casts down.
     """
 
     subject: Explained
     samples: tuple[Sample, ...]
     resample: Callable[[int], Sample]
+    unit: float = 2.0**-53
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.evidence import Evidence, Hint, Sample
-from jaxninja.check.leaves import cotangent
+from jaxninja.check.leaves import cotangent, unit
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS
 from jaxninja.check.trials import Scene, Tried, prove
@@ -28,7 +28,10 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
     def evidence(samples: list[Sample]) -> Evidence:
         drawn = tuple(samples[:MOST])
         return Evidence(
-            scene.subject, drawn, lambda seed: _resample(session, scene, seed)
+            scene.subject,
+            drawn,
+            lambda seed: _resample(session, scene, seed),
+            scene.coarse if session.failing else unit("float64"),
         )
 
     try:

@@ -6,7 +6,7 @@ found by the same search. Only cheap edits are tried first, and only for a while
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def edited(problem: Problem, edit: Edit) -> Problem:
     start = {edit.slot: edit.make(problem.values)}
     changed = plain.changes(problem.values, start, plain.below(edit.slot))
     values = [changed.get(s, v) for s, v in enumerate(problem.values)]
-    left = Problem(problem.subject, problem.sample, program, values, problem.home)
+    left = replace(problem, program=program, values=values)
     left.names = problem.names
     return left
 

@@ -186,7 +186,8 @@ def derivation(
 
     def mirrored(p: Problem) -> Problem:
         swapped = replace(p.sample, got=p.sample.expected, expected=tuple(p.got))
-        mirror = Problem(p.subject, swapped, reference.program, reference.values(p))
+        known = reference.values(p)
+        mirror = Problem(p.subject, swapped, reference.program, known, unit=p.unit)
         roots = [*argument_leaves(p.subject, p.sample), *leaf_names(p.sample.dy, "dy")]
         mirror.names = named(reference.program, roots)
         return mirror

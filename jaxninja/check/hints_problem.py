@@ -5,7 +5,7 @@ are right when one value of the backward is another?
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from jaxninja.check.hints_names import derive, slot_names
 from jaxninja.check.hints_program import Program, trace
 from jaxninja.check.hints_source import Place, called_rules, place
 
+ROUNDINGS = 90  # units of the largest entry of all leaves: 1e-14 in float64
 EXACT = 1e-9  # of the largest entry: float64 rounding, amplified a little
 
 
@@ -30,6 +31,7 @@ class Problem:
         program: the backward on (residuals, dy, args), None if it cannot be traced.
         values: every slot of the program on this sample.
         home: the file whose lines are pointed at, if a step has one there.
+        unit: unit round-off of the rule's own arithmetic.
     """
 
     subject: Explained
@@ -37,6 +39,7 @@ class Problem:
     program: Program | None = None
     values: list = field(default_factory=list)
     home: str = ""
+    unit: float = 2.0**-53
 
     @cached_property
     def got(self) -> list[np.ndarray]:
@@ -53,7 +56,7 @@ class Problem:
     def floor(self) -> float:
         """A difference below it is rounding, whatever the leaf."""
         largest = max([float(np.abs(e).max(initial=0)) for e in self.expected] + [0.0])
-        return 1e-14 * (largest or 1.0)
+        return ROUNDINGS * self.unit * (largest or 1.0)
 
     @cached_property
     def wrong(self) -> frozenset[int]:
@@ -84,9 +87,9 @@ class Problem:
     def on(self, sample: Sample) -> "Problem":
         """The same program on another sample of the same shapes."""
         if self.program is None:
-            return Problem(self.subject, sample)
+            return Problem(self.subject, sample, unit=self.unit)
         values = self.program.run(inputs(sample))
-        return Problem(self.subject, sample, self.program, values, self.home)
+        return replace(self, sample=sample, values=values)
 
     @cached_property
     def names(self) -> dict[int, str]:
@@ -189,10 +192,10 @@ def problems(evidence: Evidence) -> list[Problem]:
     ordered = sorted(
         evidence.samples, key=lambda s: sum(np.size(e) for e in s.expected)
     )
-    return [_problem(subject, sample) for sample in ordered[:1]]
+    return [_problem(subject, sample, evidence.unit) for sample in ordered[:1]]
 
 
-def _problem(subject: Explained, sample: Sample) -> Problem:
+def _problem(subject: Explained, sample: Sample, unit: float) -> Problem:
     def backward(residuals, dy, args):
         derive(residuals, args)
         grads = float_gradients(args, subject.bwd(residuals, dy))
@@ -202,6 +205,6 @@ def _problem(subject: Explained, sample: Sample) -> Problem:
         program, _ = trace(backward, sample.residuals, sample.dy, sample.args)
         values = program.run(inputs(sample))
     except Exception:  # NumPy code, or whatever the user's code raises on a tracer
-        return Problem(subject, sample)
+        return Problem(subject, sample, unit=unit)
     home = subject.source[0] if subject.source else ""
-    return Problem(subject, sample, program, values, home)
+    return Problem(subject, sample, program, values, home, unit)

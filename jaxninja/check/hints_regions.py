@@ -87,6 +87,7 @@ def _of(name: str, value: np.ndarray, shape) -> Iterator[tuple[str, np.ndarray]]
     for c in (1.0, -1.0):
         yield f"{name} > {c:g}", value > c
     yield f"|{name}| > 1", np.abs(value) > 1
+    yield f"0 < {name} < 1", (value > 0) & (value < 1)
     for axis in range(len(shape)):
         largest = value == value.max(axis, keepdims=True)
         yield f"{name} is the largest along axis {axis}", largest

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxninja.check.edits import Edit, conjugated, structural
+from jaxninja.check.edits_axes import over_other_axes
 from jaxninja.check.hints_factors import (
     fits,
     mean_term,
@@ -150,6 +151,7 @@ class Search:
             if step.outs and target <= self.program.reaches(step.outs[0]):
                 yield from structural(self.program, index, self.name)
                 yield from transposed(self.problem, index, self.name)
+                yield from over_other_axes(self.program, index)
         slots = self.slots(target, inputs=True)
         yield from conjugated(self.program, self.problem.values, slots)
 
