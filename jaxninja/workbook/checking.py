@@ -6,7 +6,9 @@ it has inherited its error. It runs the learner's code: `worker` calls it in a p
 of its own.
 """
 
+import re
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +20,7 @@ import numpy as np
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.steps import INHERITED, OK, WRONG
 from jaxninja.workbook import diagnosis, judging, pieces, samples, source
+from jaxninja.workbook.asides import Asides
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import downstream
 from jaxninja.workbook.judging import Chain, Judged
@@ -45,7 +48,7 @@ def check(
         tell: hears which gradient is about to be run, and its line.
         explain: measure a wrong gradient's error in float64, and look for the mistake.
     """
-    start = time.perf_counter()
+    start, rows = time.perf_counter(), []
     exercise = EXERCISES[number]
     try:
         learner = source.read(text, filename)
@@ -53,17 +56,24 @@ def check(
         tell("", 0)
         with running("the file"):
             scope = pieces.environment(learner)
-        report = _check(exercise, learner, scope, everything, tell, explain)
-    except SourceError as error:
-        report = Report(number, filename, "error", (), error.sentence, error.line)
-    except UserCodeError as error:
-        line = _line_of(error.where)
-        report = Report(number, filename, "error", (), error.sentence, line)
-    except SystemExit:
-        report = Report(
-            number, filename, "error", (), "the file ends Python: no exit()"
-        )
+        report = _check(exercise, learner, scope, rows, everything, tell, explain)
+    except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
+        what, line = _told(error, filename)
+        report = Report(number, filename, "error", tuple(rows), what, line)
     return replace(report, seconds=round(time.perf_counter() - start, 4))
+
+
+def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
+    """What stops a check, and in which line of the learner's."""
+    if isinstance(error, SourceError):
+        return error.sentence, error.line
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == filename]
+    line = lines[-1] if lines else None
+    if isinstance(error, UserCodeError):
+        return re.sub(r" at \S+:\d+: ", ": ", error.sentence), line
+    name = type(error).__name__
+    return f"{name} ends Python, and the check with it: take it out", line
 
 
 def prepared() -> Iterator[samples.Sample]:
@@ -73,13 +83,15 @@ def prepared() -> Iterator[samples.Sample]:
 
 
 def _check(
-    exercise: Exercise, learner: Source, scope, everything, tell, explain
+    exercise: Exercise, learner: Source, scope, rows, everything, tell, explain
 ) -> Report:
-    if (unwritten := _unwritten(exercise, learner, exercise.names[0])) is not None:
+    unwritten = _unwritten(exercise, learner, exercise.names[0])
+    if unwritten is not None and not learner.asides:
         return _stopped(exercise, learner, [], unwritten)
     chains = judging.chains(exercise)
     bad_lines = source.out_of_order(learner, exercise.gradients)
-    rows: list[Row] = []
+    asides = Asides(exercise, learner, scope, chains[0], tell)
+    asides.run()
     for name in exercise.names:
         variable = f"d{name}"
         if (unwritten := _unwritten(exercise, learner, name)) is not None:
@@ -94,8 +106,10 @@ def _check(
         if note := _not_by_hand(exercise, name, piece, chains):
             rows.append(Row(name, WRONG, lines[-1], note=note))
             return _wrong(exercise, learner, rows, ())
+        asides.inside(piece)
         judged = judging.judge(exercise, name, piece, chains, explain)
         rows.append(row(name, judged, learner, chains[0].sample))
+        asides.after(name, judged)
         if rows[-1].status == WRONG:
             tell("", 0)  # the diagnosis takes its own time, not the learner's
             hints = _hints(exercise, name, piece, rows[-1], judged) if explain else ()
@@ -209,7 +223,7 @@ def _returned(learner: Source, scope, function, chain: Chain, upstream) -> Any:
     """What the function returns. All its lines have run by now, and to run them again
     compiles each operation unless JAX can trace them: then `return` alone has to do."""
     values = chain.sample.values
-    if learner.only_returns and not function.traces(values, upstream):
+    if learner.returns and not function.traces(values, upstream):
         known = {f"d{name}": gradient for name, gradient in chain.mine.items()}
         with suppress(NameError):
             return pieces.returned(learner, scope, {**values, **known})
@@ -234,7 +248,3 @@ def _misreturned(exercise: Exercise, returned: Any, mine: dict[str, Any]) -> str
         if not right:
             return f"{expected}; what it returns for {name} is not the {name} above"
     return None
-
-
-def _line_of(where: str | None) -> int | None:
-    return int(where.rsplit(":", 1)[1]) if where else None

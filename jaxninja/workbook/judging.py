@@ -46,6 +46,10 @@ class Judged:
     float64: float | None = None
     first: Any = None
 
+    @property
+    def right(self) -> bool:
+        return self.step.verdict == OK
+
 
 def examples(exercise: Exercise) -> Iterator[Sample]:
     """The lecture's sizes in float32; a batch of two, ties and probes, in float64."""
@@ -90,10 +94,10 @@ def judge(
             errors.append(judged.step.maxdiff / sample.scale(name))
         if sample.probe != "loss":  # given true gradients only: ties have two truths
             chain.mine[name] = sample.truth[name]
-        if found is None or found.step.verdict == OK != judged.step.verdict:
+        if found is None or (found.right and not judged.right):
             first = judged if found is None else found
             found = replace(judged, first=first.result if found else judged.result)
-        if found.step.verdict != OK and (errors or found.result is None or not measure):
+        if not found.right and (errors or found.result is None or not measure):
             break
     assert found is not None
     return replace(found, float64=max(errors, default=None), note=note)

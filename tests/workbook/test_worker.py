@@ -40,7 +40,7 @@ FILES = {
     "gap": (template(EXERCISES[2]), "= None", "dlogits is still None: it comes next"),
     "no line": (two("pass"), "def backward", "no line assigns dlogits"),
     "import": ("import nothing_of_the_kind\n" + TWO, "nothing_of", "No module named"),
-    "exit": ("import sys\nsys.exit()\n" + TWO, None, "the file ends Python"),
+    "exit": ("import sys\nsys.exit()\n" + TWO, "sys.exit()", "ends Python, and the"),
     "no function": (TWO.replace("def backward", "def back"), None, "no function 'back"),
     "parameter": (TWO.replace("(logits,", "(logit,"), "def backward", "'logits'?"),
     "stars": (TWO.replace("Yb, n)", "Yb, n, *a)"), "def backward", "takes *"),
