@@ -8,23 +8,20 @@ of its own.
 
 import re
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import jax
-import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
-from jaxninja.check.steps import INHERITED, OK, WRONG
-from jaxninja.workbook import diagnosis, judging, pieces, samples, source
+from jaxninja.check.steps import INHERITED, WRONG
+from jaxninja.workbook import diagnosis, judging, pieces, returning, samples, source
 from jaxninja.workbook.asides import Asides
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import downstream
 from jaxninja.workbook.judging import Chain, Judged
 from jaxninja.workbook.report import GAP, Report, Row
+from jaxninja.workbook.returning import line_in
 from jaxninja.workbook.rows import picture, row
 from jaxninja.workbook.source import FUNCTION, Source, SourceError
 
@@ -67,9 +64,7 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
     """What stops a check, and in which line of the learner's."""
     if isinstance(error, SourceError):
         return error.sentence, error.line
-    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == filename]
-    line = lines[-1] if lines else None
+    line = line_in(filename, error.__cause__ or error)
     if isinstance(error, UserCodeError):
         return re.sub(r" at \S+:\d+: ", ": ", error.sentence), line
     name = type(error).__name__
@@ -119,7 +114,7 @@ def _check(
             report = replace(report, unreliable=() if everything else report.unreliable)
             return replace(report, picture=picture(name, judged))
     tell(FUNCTION, learner.function.lineno)
-    report = _called(exercise, learner, scope, rows, chains)
+    report = returning.checked(exercise, learner, scope, rows, chains[0])
     return replace(report, picture=picture(exercise.names[-1], judged))
 
 
@@ -198,53 +193,3 @@ def _wrong(exercise, learner, rows, hints) -> Report:
         tuple(hints),
         tuple(names),
     )
-
-
-def _called(exercise, learner: Source, scope, rows, chains) -> Report:
-    """All gradients are right: is what `backward` returns the ones it should?"""
-    sample = chains[0].sample
-    upstream = {k: sample.truth[k] for k in exercise.given}
-    function = pieces.whole(learner, scope)
-    with jax.enable_x64(False), running(FUNCTION):
-        returned = _returned(learner, scope, function, chains[0], upstream)
-        hidden = function.not_by_hand(sample.values, upstream)
-    problem = _misreturned(exercise, returned, chains[0].mine)
-    if hidden and not problem:
-        problem = f"{FUNCTION} {hidden}: derive it by hand"
-    end = learner.function.body[-1].lineno
-    if problem:
-        file, number = learner.filename, exercise.number
-        return Report(number, file, "error", tuple(rows), problem, end)
-    message = f"Exercise {exercise.number} is done: {len(rows)} of {len(rows)} right."
-    return Report(exercise.number, learner.filename, OK, tuple(rows), message)
-
-
-def _returned(learner: Source, scope, function, chain: Chain, upstream) -> Any:
-    """What the function returns. All its lines have run by now, and to run them again
-    compiles each operation unless JAX can trace them: then `return` alone has to do."""
-    values = chain.sample.values
-    if learner.returns and not function.traces(values, upstream):
-        known = {f"d{name}": gradient for name, gradient in chain.mine.items()}
-        with suppress(NameError):
-            return pieces.returned(learner, scope, {**values, **known})
-    return function(values, upstream)
-
-
-def _misreturned(exercise: Exercise, returned: Any, mine: dict[str, Any]) -> str | None:
-    names = [f"d{k}" for k in exercise.returns]
-    expected = f"{FUNCTION} should return {', '.join(names)}"
-    if returned is None:
-        return f"{expected}; it returns None: is there a return at its end?"
-    if len(names) == 1 and not isinstance(returned, tuple | list):
-        returned = (returned,)
-    if not isinstance(returned, tuple | list):
-        return f"{expected}; it returns a {type(returned).__name__}"
-    if len(returned) != len(names):
-        return f"{expected}: a tuple of {len(names)}; it returns {len(returned)}"
-    for name, value, key in zip(names, returned, exercise.returns, strict=True):
-        right = np.shape(value) == np.shape(mine[key]) and np.allclose(
-            value, mine[key], rtol=1e-4, atol=1e-6
-        )
-        if not right:
-            return f"{expected}; what it returns for {name} is not the {name} above"
-    return None

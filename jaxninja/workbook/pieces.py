@@ -168,14 +168,14 @@ class Piece:
         except Exception:  # not traceable, or wrong: line by line it will say what
             return self.run(_labels_in_numpy(arrays), numbers)
 
-    def traces(self, values: Mapping, grads: Mapping) -> bool:
-        """Whether JAX can trace these lines."""
+    def untraceable(self, values: Mapping, grads: Mapping) -> Exception | None:
+        """What the lines raise where JAX traces them."""
         arrays, numbers = self._given(values, grads)
         try:
             self._traced(arrays, numbers)
-        except Exception:  # the learner's; it will be told where they are run
-            return False
-        return True
+        except Exception as error:
+            return error
+        return None
 
     def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
         """What in these lines is not by hand, as autodiff is; None if all of it is."""
