@@ -11,6 +11,7 @@ import numpy as np
 from jaxninja.workbook.samples import Sample, Sizes
 
 EXACT = 1e-7  # relative
+ONE = 1e-5  # nearer to 1 a factor is none: something small is added, perhaps
 LETTERS = {"n": "n", "V": "logits.shape[1]", "H": "h.shape[1]", "T": "Xb.shape[1]"}
 NAMES = ("{}", "1 / {}", "{0} / ({0} - 1)", "({0} - 1) / {0}", "({} - 1)")
 NAMES += ("1 / ({} - 1)", "{}**2", "1 / {}**2", "{}**0.5", "{}**-0.5")
@@ -31,7 +32,9 @@ def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> str | None:
         ratio = _ratio(mine, truth)
         if ratio is None or not _near(ratio, found.setdefault(sample.sizes, ratio)):
             return None
-    return f"d{name} is the true gradient times {_told(found)}" if found else None
+    if all(abs(ratio - 1) < ONE for ratio in found.values()):
+        return None
+    return f"d{name} is the true gradient times {_told(found)}"
 
 
 def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:

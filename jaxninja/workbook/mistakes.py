@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from jaxninja.workbook.graph import NODE, uses
 from jaxninja.workbook.source import Source
 
+TIES = (
+    "in a row whose maximum is attained twice each of the two places receives the "
+    "whole of dlogit_maxes: divide it among them, or give it to one, as argmax does"
+)
 Edited = tuple[ast.expr, str]
 
 
@@ -89,7 +93,17 @@ def _wholes(variable: str) -> Iterator[tuple[str, str]]:
 def _edited(expression: ast.expr, name: str) -> Iterator[Edited]:
     """The expression with one slip at one place."""
     places = list(ast.walk(expression))
-    for rule in (_sums, _bessel, _sizes, _signs, _products, _indexed, _numbers, _saved):
+    for rule in (
+        _sums,
+        _bessel,
+        _sizes,
+        _signs,
+        _products,
+        _indexed,
+        _powers,
+        _numbers,
+        _saved,
+    ):
         for k, place in enumerate(places):
             if isinstance(place, ast.expr):
                 for new, sentence in rule(place, name):
@@ -212,22 +226,37 @@ def _indexed(place: ast.expr, name: str) -> Iterator[Edited]:
         other = ast.parse(wrong[given], mode="eval").body
         text = f"the one-hot is of {wrong[given]}, it should be of {given}"
         yield ast.Call(place.func, [other, *place.args[1:]], []), text
+        if name == "logits" and given != "Yb":
+            yield ast.parse("(logits == logit_maxes)", mode="eval").body, TIES
 
 
 def _numbers(place: ast.expr, name: str) -> Iterator[Edited]:
-    """A power or a number that is another."""
-    if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Pow):
+    """A number that is another; of small ones, as of eps, other powers of ten."""
+    if isinstance(place, ast.Constant) and isinstance(place.value, float):
+        small = (0.1, 10.0, 1e-3) if place.value < 1e-2 else ()
+        for factor in (0.5, 2.0, 0.0, *small):
+            new, old = place.value * factor, place.value
+            text = f"{new:g} stands where {old:g} should"
+            yield ast.Constant(new), text
+
+
+def _powers(place: ast.expr, name: str) -> Iterator[Edited]:
+    """A power that is another, or of more than it should be: (1 - h)**2."""
+    if not isinstance(place, ast.BinOp):
+        return
+    if isinstance(place.op, ast.Pow):
         base, power = ast.unparse(place.left), ast.unparse(place.right)
         yield place.left, f"the power {power} of {base} is missing"
         for by in (-1, 1, 2, -2):
             new = ast.Constant(ast.literal_eval(power) + by)
             text = f"{base} is to the power {new.value}, it should be {power}"
             yield ast.BinOp(place.left, ast.Pow(), new), text
-    if isinstance(place, ast.Constant) and isinstance(place.value, float):
-        for factor in (0.5, 2.0, 0.0):
-            new, old = place.value * factor, place.value
-            text = f"{new:g} stands where {old:g} should"
-            yield ast.Constant(new), text
+    right = place.right
+    if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Pow):
+        base, power = ast.unparse(right.left), ast.unparse(right.right)
+        whole = ast.BinOp(place.left, place.op, right.left)
+        text = f"the power {power} is of {base} alone: {ast.unparse(place)}"
+        yield ast.BinOp(whole, ast.Pow(), right.right), text
 
 
 def _saved(place: ast.expr, name: str) -> Iterator[Edited]:

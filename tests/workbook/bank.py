@@ -189,6 +189,12 @@ RIGHT = [
         "dlogits = dnorm_logits.at[jnp.arange(n), logits.argmax(1)].add("
         "dlogit_maxes[:, 0])",
     ),
+    (
+        1,
+        "logits",
+        "last = logits.shape[1] - 1 - logits[:, ::-1].argmax(1)\n"
+        "dlogits = dnorm_logits.at[jnp.arange(n), last].add(dlogit_maxes[:, 0])",
+    ),
     (1, "h", "jnp.einsum('nv,hv->nh', dlogits, W2)"),
     (1, "h", "dlogits.astype(jnp.float32) @ W2.T.astype(jnp.float32)"),
     (1, "W2", "(dlogits.T @ h).T"),

@@ -76,6 +76,26 @@ KNOWN = {
         "dhpreact * h + 0.1",
         "with dhpreact = 0 it is",
     ),
+    "eps": (
+        1,
+        "bnvar",
+        "-0.5 * (bnvar + 1e-6) ** -1.5 * dbnvar_inv",
+        "1e-06 stands where 1e-05 should",
+    ),
+    "square of all": (
+        1,
+        "hpreact",
+        "(1.0 - h) ** 2 * dh",
+        "the power 2 is of h alone: 1.0 - h ** 2",
+    ),
+    "ties": (
+        1,
+        "logits",
+        "dnorm_logits + (logits == logit_maxes) * dlogit_maxes",
+        "in a row whose maximum is attained twice",
+    ),
+    "a trifle": (1, "h", "dlogits @ W2.T + 1e-9", "of its largest entry: too little"),
+    "nearly 1": (4, "h", "dlogits @ W2.T * (1 + 1e-7)", "is off by 1e-07 of its"),
     "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
     "checker, our names": (1, "hpreact", "(1 - h**2 + h) * dh", "h"),
 }
@@ -90,6 +110,29 @@ def test_a_mistake_is_named(mistake):
     assert report.hints
     assert fragment in report.hints[0]
     assert "res[" not in report.hints[0]
+
+
+def ladder(name, code):
+    text = answered(1, **{name: lines(name, code)})
+    return {rung.what: rung for rung in check(1, text, "x.py").guilty.ladder}
+
+
+def test_the_last_rung_is_of_the_sample_that_is_worst():
+    """Of two examples no symbol is read twice at one place: only others show it."""
+    loop = "for j in range(Xb.shape[1]):\n    dC = dC.at[Xb[:, j]].set(demb[:, j])"
+    found = ladder("C", f"dC = jnp.zeros_like(C)\n{loop}")
+    assert "wrong for n=5" in found["float64"].word
+    assert not found["float64"].ok
+    assert "sizes" not in found
+
+
+def test_a_ladder_of_another_sample_than_the_line_above_it_says_so():
+    found = ladder("b1", "jnp.zeros_like(b1)")
+    assert found["float32"].ok
+    assert found["sizes"].found == "the lecture's"
+    assert found["float64"].word.endswith("dhprebn random")
+    found = ladder("logprobs", f"-{ONEHOT.replace('logits.shape[1]', '27')} / n")
+    assert found["sizes"].found == "n=2, T=3, E=4, H=5, V=7"
 
 
 def test_a_right_answer_in_another_form_has_no_mistake():
