@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import jax
 
@@ -20,6 +21,7 @@ from jaxninja.workbook.asides import Asides
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import downstream
 from jaxninja.workbook.judging import Chain, Judged
+from jaxninja.workbook.pieces import Piece
 from jaxninja.workbook.report import GAP, Report, Row
 from jaxninja.workbook.returning import line_in
 from jaxninja.workbook.rows import picture, row
@@ -53,7 +55,9 @@ def check(
         tell("", 0)
         with running("the file"):
             scope = pieces.environment(learner)
-        report = _check(exercise, learner, scope, rows, everything, tell, explain)
+        report = _gap(exercise, learner) or _Check(
+            exercise, learner, scope, rows, tell, explain
+        ).report(everything)
     except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
         what, line = _told(error, filename)
         report = Report(number, filename, "error", tuple(rows), what, line)
@@ -77,45 +81,67 @@ def prepared() -> Iterator[samples.Sample]:
         yield from judging.examples(exercise)
 
 
-def _check(
-    exercise: Exercise, learner: Source, scope, rows, everything, tell, explain
-) -> Report:
-    unwritten = _unwritten(exercise, learner, exercise.names[0])
-    if unwritten is not None and not learner.asides:
-        return _stopped(exercise, learner, [], unwritten)
-    chains = judging.chains(exercise)
-    bad_lines = source.out_of_order(learner, exercise.gradients)
-    asides = Asides(exercise, learner, scope, chains[0], tell)
-    asides.run()
-    for name in exercise.names:
-        variable = f"d{name}"
-        if (unwritten := _unwritten(exercise, learner, name)) is not None:
-            return _stopped(exercise, learner, rows, unwritten)
-        piece = pieces.step(learner, scope, variable, exercise.gradients)
-        lines = [s.line for s in learner.piece(variable, exercise.gradients)]
-        early = next((n for n in lines if n in bad_lines), None)
+class _Check:
+    """A learner's gradients one after the other, down to the first that stops it."""
+
+    def __init__(self, exercise: Exercise, learner: Source, scope, rows, tell, explain):
+        self.exercise, self.learner, self.scope = exercise, learner, scope
+        self.rows, self.tell, self.explain = rows, tell, explain
+        self.chains = judging.chains(exercise)
+        self.asides = Asides(exercise, learner, scope, self.chains[0], tell)
+        self.bad_lines = source.out_of_order(learner, exercise.gradients)
+        self.picture: dict[str, Any] | None = None
+
+    def report(self, everything: bool) -> Report:
+        """The report; with `everything` a wrong gradient is no end."""
+        self.asides.run()
+        for name in self.exercise.names:
+            if (unwritten := _unwritten(self.exercise, self.learner, name)) is not None:
+                report = _stopped(self.exercise, self.learner, self.rows, unwritten)
+                return replace(report, picture=self.picture)
+            if (wrong := self._wrong(name, everything)) is not None:
+                return wrong
+        self.tell(FUNCTION, self.learner.function.lineno)
+        given = (self.exercise, self.learner, self.scope, self.rows, self.chains[0])
+        return replace(returning.checked(*given), picture=self.picture)
+
+    def _wrong(self, name: str, everything: bool) -> Report | None:
+        """The report if this gradient is not right; else its row is added."""
+        exercise, learner = self.exercise, self.learner
+        piece = pieces.step(learner, self.scope, f"d{name}", exercise.gradients)
+        if (refused := self._refused(name, piece)) is not None:
+            return _wrong(exercise, learner, [*self.rows, refused], ())
+        self.asides.inside(piece)
+        judged = judging.judge(exercise, name, piece, self.chains, self.explain)
+        self.rows.append(row(name, judged, learner, self.chains[0].sample))
+        self.picture = picture(name, judged)
+        self.asides.after(name, judged)
+        if self.rows[-1].status != WRONG:
+            return None
+        self.tell("", 0)  # the diagnosis takes its own time, not the learner's
+        hints = self._hints(name, piece, judged) if self.explain else ()
+        if everything:
+            self.rows += _rest(exercise, name, learner, self.scope, self.chains[0])
+        report = _wrong(exercise, learner, self.rows, hints)
+        unreliable = () if everything else report.unreliable
+        return replace(report, picture=self.picture, unreliable=unreliable)
+
+    def _refused(self, name: str, piece: Piece) -> Row | None:
+        """A gradient that is not looked at: used too early, or made by autodiff."""
+        made = self.learner.piece(f"d{name}", self.exercise.gradients)
+        lines = [s.line for s in made]
+        early = next((n for n in lines if n in self.bad_lines), None)
         if early is not None:
-            rows.append(Row(name, WRONG, early, note=bad_lines[early]))
-            return _wrong(exercise, learner, rows, ())
-        tell(name, lines[-1])
-        if note := _not_by_hand(exercise, name, piece, chains):
-            rows.append(Row(name, WRONG, lines[-1], note=note))
-            return _wrong(exercise, learner, rows, ())
-        asides.inside(piece)
-        judged = judging.judge(exercise, name, piece, chains, explain)
-        rows.append(row(name, judged, learner, chains[0].sample))
-        asides.after(name, judged)
-        if rows[-1].status == WRONG:
-            tell("", 0)  # the diagnosis takes its own time, not the learner's
-            hints = _hints(exercise, name, piece, rows[-1], judged) if explain else ()
-            if everything:
-                rows += _rest(exercise, name, learner, scope, chains[0])
-            report = _wrong(exercise, learner, rows, hints)
-            report = replace(report, unreliable=() if everything else report.unreliable)
-            return replace(report, picture=picture(name, judged))
-    tell(FUNCTION, learner.function.lineno)
-    report = returning.checked(exercise, learner, scope, rows, chains[0])
-    return replace(report, picture=picture(exercise.names[-1], judged))
+            return Row(name, WRONG, early, note=self.bad_lines[early])
+        self.tell(name, lines[-1])
+        note = _not_by_hand(self.exercise, name, piece, self.chains)
+        return Row(name, WRONG, lines[-1], note=note) if note else None
+
+    def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[str, ...]:
+        if self.rows[-1].compared is None:
+            return ()
+        with jax.enable_x64(True):
+            return tuple(diagnosis.why(self.exercise, name, piece, judged.result))
 
 
 def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
@@ -149,16 +175,17 @@ def _blank(learner: Source, variable: str) -> str:
     return "..." if getattr(value, "value", None) is ... else "None"
 
 
+def _gap(exercise: Exercise, learner: Source) -> Report | None:
+    """The report on a file as it came: no gradient was ever needed for it."""
+    unwritten = _unwritten(exercise, learner, exercise.names[0])
+    if unwritten is None or learner.asides:
+        return None
+    return _stopped(exercise, learner, [], unwritten)
+
+
 def _stopped(exercise: Exercise, learner: Source, rows: list[Row], gap: Row) -> Report:
     file, number = learner.filename, exercise.number
     return Report(number, file, GAP, (*rows, gap), gap.note, gap.line)
-
-
-def _hints(exercise, name, piece, wrong: Row, judged: Judged) -> tuple[str, ...]:
-    if wrong.compared is None:
-        return ()
-    with jax.enable_x64(True):
-        return tuple(diagnosis.why(exercise, name, piece, judged.result))
 
 
 def _rest(exercise, wrong: str, learner, scope, chain: Chain) -> list[Row]:

@@ -3,7 +3,7 @@
 import difflib
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -97,11 +97,25 @@ def hint(number: int, name: str, level: int) -> str:
     return "\n".join(_labelled(label, text) for label, text in pairs)
 
 
+def ladder(number: int, name: str, level: int) -> str:
+    """The hints up to a rung, and which comes next."""
+    more = [f"again for more: {rung}" for rung in RUNGS[level : level + 1]]
+    return "\n".join([hint(number, name, level), *more])
+
+
 def _why(number: int, name: str) -> str:
     """The derivation in words; exercise 4 refers to the others for most of its."""
     text = lessons(EXERCISES[number])[name].why
     other = re.fullmatch(r"See exercise (\d)\.", text)
     return _why(int(other[1]), name) if other else text
+
+
+def explanations(number: int, names: Sequence[str]) -> Iterator[str]:
+    """What was found just now, in words."""
+    if names:
+        yield "Right for the first time, and why it is so:"
+    for name in names:
+        yield from explanation(number, name)
 
 
 def explanation(number: int, name: str) -> Iterator[str]:

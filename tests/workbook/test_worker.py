@@ -5,6 +5,7 @@ import time
 import pytest
 from bank import answered
 
+from jaxninja.workbook.checking import check
 from jaxninja.workbook.client import Worker
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import template
@@ -134,6 +135,14 @@ def test_prints_do_not_get_in_the_way(worker):
         "    return", "    print(n)\n    return"
     )
     assert worker.check(2, text, "exercise2.py").ok
+
+
+def test_at_a_gap_the_last_right_gradient_is_the_picture():
+    text = answered(1, counts="dcounts = None")
+    report = check(1, text, "exercise1.py", explain=False)
+    assert report.status == "gap"
+    assert report.picture["name"] == "counts_sum"
+    assert report.picture["mine"] == report.picture["truth"]
 
 
 def test_a_report_survives_its_journey(worker):
