@@ -5,6 +5,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import NODES
 from jaxninja.workbook.report import INHERITED, Report
 
@@ -15,7 +16,8 @@ def graph(statuses: Mapping[str, str] | None = None) -> Figure:
     """The network's graph, each array coloured by the status of its gradient.
 
     Args:
-        statuses: name -> "ok", "wrong", "inherited" or "gap"; the rest is to do.
+        statuses: name -> "ok", "wrong", "inherited", "gap" or "unasked"; the rest is
+            to do.
     """
     from jaxninja.plots.exercises import graph
 
@@ -25,8 +27,10 @@ def graph(statuses: Mapping[str, str] | None = None) -> Figure:
 
 def statuses(report: Report) -> dict[str, str]:
     """The status of each name in a report; what hangs on a wrong one is unreliable."""
+    unasked = {k.name for k in NODES} - {*EXERCISES[report.number].names}
     found = {row.name: row.status for row in report.rows}
-    return {**dict.fromkeys(report.unreliable, INHERITED), **found}
+    unreliable = dict.fromkeys(report.unreliable, INHERITED)
+    return {**dict.fromkeys(unasked - {"loss"}, "unasked"), **unreliable, **found}
 
 
 def page(report: Report) -> str:
