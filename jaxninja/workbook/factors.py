@@ -5,6 +5,7 @@ named only if its name gives the number on another batch size too.
 """
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 
@@ -60,8 +61,19 @@ def _told(found: dict[Sizes, float]) -> str:
                     return name
                 inverse = name.startswith("1 / ")
                 return number + name[1:] if inverse else f"{number} * {name}"
+    if quotient := _quotient(found):
+        return quotient
     each = (f"{c:.6g} for {s}" for s, c in found.items())
     return f"what depends on the sizes: {'; '.join(each)}"
+
+
+def _quotient(found: dict[Sizes, float]) -> str | None:
+    """Two sizes, one divided by the other."""
+    for above, below in permutations(LETTERS, 2):
+        pairs = ((c, getattr(s, above) / getattr(s, below)) for s, c in found.items())
+        if all(_near(c, quotient) for c, quotient in pairs):
+            return f"{LETTERS[above]} / {LETTERS[below]}"
+    return None
 
 
 def _value(formula: str, size: int) -> float:

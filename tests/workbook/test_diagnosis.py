@@ -10,6 +10,9 @@ from jaxninja.workbook.checking import check
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.mistakes import mistakes
 
+SETS = """dC = jnp.zeros_like(C)
+for j in range(Xb.shape[1]):
+    dC = dC.at[Xb[:, j]].set(demb[:, j])"""
 KNOWN = {
     "sum": (1, "b2", "dlogits", "the sum over axis 0 of dlogits is missing"),
     "keepdims": (1, "bnmeani", "-dbndiff.sum(0)", "keepdims=True is missing"),
@@ -96,6 +99,58 @@ KNOWN = {
     ),
     "a trifle": (1, "h", "dlogits @ W2.T + 1e-9", "of its largest entry: too little"),
     "nearly 1": (4, "h", "dlogits @ W2.T * (1 + 1e-7)", "is off by 1e-07 of its"),
+    "targets": (
+        1,
+        "logprobs",
+        "jnp.zeros_like(logprobs).at[jnp.arange(n), logprobs.argmax(1)].set(-1.0 / n)",
+        "argmax(1) stands where Yb should",
+    ),
+    "all rows": (
+        1,
+        "logprobs",
+        "jnp.zeros_like(logprobs).at[:, Yb].set(-1.0 / n)",
+        "[:, Yb] stands where",
+    ),
+    "minimum": (
+        1,
+        "logits",
+        f"dnorm_logits + {MAXIMA.replace('max', 'min')} * dlogit_maxes",
+        "the one-hot is of logits.argmin(1)",
+    ),
+    "another shape": (1, "bnraw", "bnvar_inv * dhpreact", "bnvar_inv stands where bng"),
+    "order": (
+        1,
+        "emb",
+        "dembcat.reshape(emb.shape, order='F')",
+        "order of the numbers",
+    ),
+    "set in a loop": (1, "C", SETS, "set stands where add should"),
+    "one symbol": (
+        1,
+        "C",
+        "jnp.zeros_like(C).at[Xb[:, 0]].add(demb[:, 0])",
+        "only the first symbol of each context",
+    ),
+    "axis of softmax": (
+        2,
+        "logits",
+        f"(jax.nn.softmax(logits, 0) - {ONEHOT}) / n",
+        "the softmax goes over axis 0, it should go over axis 1",
+    ),
+    "no softmax": (2, "logits", f"(logits - {ONEHOT}) / n", "the softmax is missing"),
+    "exp": (2, "logits", f"(jnp.exp(logits) - {ONEHOT}) / n", "is not normalised"),
+    "log": (
+        2,
+        "logits",
+        f"(jax.nn.log_softmax(logits, 1) - {ONEHOT}) / n",
+        "a log_softmax stands where a softmax should",
+    ),
+    "by V": (
+        2,
+        "logits",
+        f"(jax.nn.softmax(logits, 1) - {ONEHOT}) / logits.shape[1]",
+        "times n / logits.shape[1]",
+    ),
     "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
     "checker, our names": (1, "hpreact", "(1 - h**2 + h) * dh", "h"),
 }
@@ -119,8 +174,7 @@ def ladder(name, code):
 
 def test_the_last_rung_is_of_the_sample_that_is_worst():
     """Of two examples no symbol is read twice at one place: only others show it."""
-    loop = "for j in range(Xb.shape[1]):\n    dC = dC.at[Xb[:, j]].set(demb[:, j])"
-    found = ladder("C", f"dC = jnp.zeros_like(C)\n{loop}")
+    found = ladder("C", SETS)
     assert "wrong for n=5" in found["float64"].word
     assert not found["float64"].ok
     assert "sizes" not in found
