@@ -55,6 +55,8 @@ def test_it_runs_with_gaps_and_then_filled(tmp_path):
     assert len(re.findall(r"Exercise \d is done", html)) == 4
     assert html.count("data:image/png") == 8
     assert "was made by autodiff" in text
+    assert "the lecture, after 200,000 steps: train 2.0705, val 2.1099" in text
+    assert re.search(r"samples    20, of which \d+ are not in the data", text)
     assert "yours keeps 5 of the forward" in text
     assert (tmp_path / "exercise4.py").exists()
 
