@@ -37,7 +37,8 @@ def page(report: Report) -> str:
     """The report as HTML: its text, the comparison and the graph."""
     from jaxninja.plots.exercises import compared
 
-    parts = [f"<pre>{html.escape(report.table())}</pre>"]
+    text = html.escape(report.table())
+    parts = [f'<pre style="white-space: pre-wrap">{text}</pre>']
     if report.picture is not None:
         parts.append(_image(compared(report.picture)))
     if report.number in (1, 4) and report.rows:
@@ -48,4 +49,5 @@ def page(report: Report) -> str:
 def _image(figure: Figure) -> str:
     from jaxninja.plots.style import png
 
-    return f'<img src="data:image/png;base64,{base64.b64encode(png(figure)).decode()}">'
+    data = base64.b64encode(png(figure)).decode()
+    return f'<img style="max-width: 100%" src="data:image/png;base64,{data}">'

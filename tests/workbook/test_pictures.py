@@ -84,6 +84,8 @@ def test_the_page_has_the_report_and_its_pictures():
     html = pictures.page(report)
     assert html.count("data:image/png;base64,") == 2
     assert "a &lt; b" in html
+    assert html.count("max-width: 100%") == 2  # it fits into a narrow notebook
+    assert "white-space: pre-wrap" in html
 
 
 def test_the_score_says_what_would_suffice():
