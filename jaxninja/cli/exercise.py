@@ -19,6 +19,7 @@ Number = Annotated[Literal[1, 2, 3, 4], tyro.conf.Positional]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
 POLL = 0.2  # seconds between looks at the files
+DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,17 @@ def _start(options: Start) -> int:
 
 def _check(options: Check) -> int:
     folder = progress.find(options.dir)
-    with Worker(options.limit) as worker:
+    with _worker(options.limit) as worker:
         report = _checked(worker, folder, options.number, options.all)
         if options.cost:
             _cost(folder, report)
     return EXIT[report.status]
+
+
+def _worker(limit: float) -> Worker:
+    if not 0 < limit <= DAY:
+        raise WorkbookError(f"--limit {limit:g}: expected seconds, more than 0")
+    return Worker(limit)
 
 
 def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Report:
@@ -152,8 +159,9 @@ def _cost(folder: Path, report: Report) -> None:
 def _watch(options: Watch) -> int:
     folder = progress.find(options.dir)
     numbers = [options.number] if options.number else list(EXERCISES)
+    worker = _worker(options.limit)
     print(f"watching {folder}/; Ctrl-C ends it", flush=True)
-    with Worker(options.limit) as worker:
+    with worker:
         try:
             for number in _saved(folder, numbers):
                 print(f"\n{EXERCISES[number].file}, {time.strftime('%H:%M:%S')}")

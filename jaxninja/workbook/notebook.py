@@ -81,6 +81,8 @@ def lecture_sample() -> "Sample":
 
 def _source(function: Callable) -> tuple[str, int]:
     """The function's text, and the line of its cell that it begins in."""
+    if getattr(function, "__name__", "") == "<lambda>":
+        raise ValueError("a lambda has no lines to read: define it with def")
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):

@@ -39,8 +39,16 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
             needs one, as all that is left of it is rounding.
 
     Returns:
-        A line: print it, or read its `exact`, `approximate` and `maxdiff`.
+        A line: print it, or read its `exact`, `approximate` and `maxdiff`, which is NaN
+        where an array is not finite.
+
+    Raises:
+        TypeError: one of them is no array: None, a list, a string.
     """
+    for what, given in (("mine", mine), ("truth", truth)):
+        if given is None or isinstance(given, str | list | tuple | dict | set):
+            kind = type(given).__name__
+            raise TypeError(f"cmp {name!r}: {what} is a {kind}, expected an array")
     measure = np.asarray(scale or 0.0, "float32")
     mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
     zero = [name] if scale else []

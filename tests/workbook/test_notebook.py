@@ -81,6 +81,8 @@ def test_a_function_without_source_is_refused():
     exec("def backward(n):\n    return n", scope)
     with pytest.raises(ValueError, match="has no source to read"):
         workbook.check(2, scope["backward"])
+    with pytest.raises(ValueError, match="a lambda has no lines to read: define it"):
+        workbook.check(2, lambda logits, Yb, n: logits)
     with pytest.raises(ValueError, match="exercise 5: expected 1, 2, 3 or 4"):
         workbook.check(5, filled)
 

@@ -1,6 +1,10 @@
 """Whatever is in the learner's file: a clear message with its line, and in time."""
 
+import os
+import queue
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from bank import answered
@@ -10,6 +14,7 @@ from jaxninja.workbook.client import Worker
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import template
 from jaxninja.workbook.report import Report
+from jaxninja.workbook.worker import _listen
 
 TWO = EXERCISES[2].solution
 LINE = next(k for k, text in enumerate(TWO.splitlines(), 1) if "dlogits =" in text)
@@ -122,6 +127,17 @@ def test_a_lost_process_is_told_and_another_one_goes_on():
         report = impatient.check(2, two("import os\ndlogits = os._exit(3)"), "x.py")
         assert "ended Python (exit code 3)" in report.message
         assert impatient.check(2, TWO.replace(" / n", ""), "x.py").status == "wrong"
+
+
+def test_who_asks_leaves_nothing_behind(monkeypatch):
+    """A worker whose stdin is closed ends, even amid a loop; no file has a name."""
+    codes, lines = [], queue.Queue()
+    monkeypatch.setattr(os, "_exit", codes.append)
+    _listen(["one"], lines)
+    assert (lines.get(), codes) == ("one", [0])
+    names = set(Path(tempfile.gettempdir()).glob("jaxninja-*"))
+    with Worker():
+        assert set(Path(tempfile.gettempdir()).glob("jaxninja-*")) == names
 
 
 def test_a_mistake_of_ours_is_not_blamed_on_the_learner(worker):
