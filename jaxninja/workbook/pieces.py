@@ -92,7 +92,8 @@ def returned(source: Source, scope: dict[str, Any], known: Mapping) -> Any:
 
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
     """A loop is unrolled by the compiler, which takes far longer than running it."""
-    return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
+    loops = ast.For | ast.While | ast.comprehension
+    return any(isinstance(n, loops) for s in body for n in ast.walk(s))
 
 
 def _outside(source: Source) -> str:
