@@ -71,12 +71,12 @@ class Asides:
             self._run(one)
 
     def _above(self, one: Statement) -> set[str]:
-        above = (s for s in self.learner.statements if s.line < one.line)
+        above = (s for s in self.learner.statements if s.is_above(one))
         assigned = {name for statement in above for name in statement.assigns}
         return {k for k in self.exercise.names if f"d{k}" in assigned}
 
     def _run(self, one: Statement) -> None:
-        self.tell(next(reversed(self.done), ""), one.line)
+        self.tell("this line", one.line)
         lines = pieces.aside(self.learner, self.scope, one, self.exercise.gradients)
         try:
             with jax.enable_x64(False), running("this line"):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
+from jaxninja.workbook.graph import NODE
 from jaxninja.workbook.report import Report
 
 LIMIT = 10.0  # seconds for one gradient
@@ -138,8 +139,7 @@ class Worker:
 
 
 def _gradient(name: str) -> str:
-    names = {"": "the file", "backward": "backward"}
-    return names.get(name, f"d{name}")
+    return f"d{name}" if name in NODE else name or "the file"
 
 
 def _listen(stream, answers: queue.Queue) -> None:

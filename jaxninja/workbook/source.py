@@ -84,8 +84,8 @@ class Source:
 
         So it is with a gradient that is not complete yet when the aside's turn comes.
         """
-        above = [s for s in self.statements if s.line < aside.line]
-        below = [s for s in self.statements if s.line > aside.line]
+        above = [s for s in self.statements if s.is_above(aside)]
+        below = [s for s in self.statements if aside.is_above(s)]
         complete = {*gradients} - {name for s in below for name in s.assigns}
         return [*_making(above, aside.reads - complete, gradients), aside]
 

@@ -18,6 +18,11 @@ class Statement:
     def line(self) -> int:
         return self.node.lineno
 
+    def is_above(self, other: "Statement") -> bool:
+        """Of two in one line, whether it is the first."""
+        mine, others = self.node, other.node
+        return (mine.lineno, mine.col_offset) < (others.lineno, others.col_offset)
+
 
 def statement(node: ast.stmt, variables: frozenset[str] = frozenset()) -> Statement:
     """Read a statement.

@@ -28,6 +28,7 @@ PRINTS = {
         f"double = 2 * probs\nprint(double.shape, double.min() > 0)\n{PROBS}",
         "",
     ),
+    "one line": (f"p = probs; print(p.shape, p.min() > 0); {PROBS}", ""),
     "inside": (f"{PROBS} * (print(n, C.size) is None)", ""),
     "function": (
         "dprobs = divided(dlogprobs, probs)",
@@ -79,7 +80,12 @@ def test_a_wrong_gradient_is_told_before_the_assert_below_it():
     assert (report.status, report.guilty.name) == ("wrong", "probs")
 
 
-ENDS = ["exit()", "raise SystemExit(3)", "raise KeyboardInterrupt"]
+ENDS = [
+    "import sys; sys.exit()",
+    "exit()",
+    "raise SystemExit(3)",
+    "raise KeyboardInterrupt",
+]
 
 
 @pytest.mark.parametrize("code", ENDS)
