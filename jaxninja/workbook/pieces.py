@@ -4,8 +4,9 @@ import ast
 import builtins
 import io
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeGuard
 
 import jax
@@ -107,13 +108,16 @@ class Traced:
 
     Attributes:
         closed: the jaxpr.
-        program: the same as steps that NumPy can run.
         tree: of the results.
     """
 
     closed: Any
-    program: Program
     tree: Any
+
+    @cached_property
+    def program(self) -> Program:
+        """The same as steps that NumPy can run; ValueError if they are thousands."""
+        return flatten(self.closed)
 
     def __call__(self, arrays: dict) -> Any:
         leaves = [np.asarray(a) for a in jax.tree.leaves(arrays)]
@@ -178,6 +182,13 @@ class Piece:
             return error
         return None
 
+    def is_quick(self, values: Mapping, grads: Mapping) -> bool:
+        """Whether NumPy can run them as JAX traced them."""
+        arrays, numbers = self._given(values, grads)
+        with suppress(Exception):  # not traceable, or thousands of steps
+            return bool(self._traced(arrays, numbers).program)
+        return False
+
     def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
         """What in these lines is not by hand, as autodiff is; None if all of it is."""
         arrays, numbers = self._given(values, grads)
@@ -216,7 +227,7 @@ class Piece:
 
             with _silence():
                 closed, shape = jax.make_jaxpr(piece, return_shape=True)(arrays)
-            return Traced(closed, flatten(closed), jax.tree.structure(shape))
+            return Traced(closed, jax.tree.structure(shape))
 
         return self._once("trace", numbers, kinds, made)
 

@@ -52,9 +52,9 @@ def _unfit(
 
 def _returned(learner: Source, scope, function: Piece, chain: Chain, upstream) -> Any:
     """What the function returns. All its lines have run by now, and to run them again
-    compiles each operation unless JAX can trace them: then `return` alone has to do."""
+    compiles each operation unless JAX can trace them: else `return` alone has to do."""
     values = chain.sample.values
-    if learner.returns and function.untraceable(values, upstream):
+    if learner.returns and not function.is_quick(values, upstream):
         known = {f"d{name}": gradient for name, gradient in chain.mine.items()}
         with suppress(NameError):
             return pieces.returned(learner, scope, {**values, **known})

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from bank import NUMPY_AT, NUMPY_LOOP, RIGHT, TOGETHER, WRONG, answered, lines
 
-from jaxninja.workbook import pieces, samples
+from jaxninja.workbook import pieces, samples, source
 from jaxninja.workbook.checking import check, prepared
 from jaxninja.workbook.exercises import EXERCISES
 
@@ -98,6 +98,9 @@ def test_the_true_gradients_can_be_made_ahead():
     assert samples.sample.cache_info().misses == made > 0
 
 
+LONG = """db1 = dhprebn.sum(0)
+for k in range(4001):
+    db1 += 0"""
 RETURNS = "return dC, dW1, db1, dW2, db2, dbngain, dbnbias"
 PRINTED = f"print('here')\n    {RETURNS}"
 OTHER = f"others = db1, db2\n    {RETURNS.replace('db1', 'others[0]')}"
@@ -148,3 +151,12 @@ def test_exercise_4_is_not_done_before_it_can_train(code, place, told):
     assert told in report.message
     assert place in text.splitlines()[report.line - 1]
     assert len(report.rows) == 13
+
+
+def test_a_long_loop_can_train_all_the_same():
+    """Too long for NumPy to run what was traced, it is compiled by training."""
+    read = source.read(answered(4, b1=LONG), "exercise4.py")
+    function = pieces.whole(read, pieces.environment(read))
+    values = samples.sample(samples.LECTURE, "float32").values
+    assert function.untraceable(values, {}) is None
+    assert not function.is_quick(values, {})
