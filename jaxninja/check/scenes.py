@@ -7,6 +7,7 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
+from jaxninja.check.errors import UserCodeError
 from jaxninja.check.leaves import cast, float_leaves, names, unit
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
@@ -41,6 +42,18 @@ def scene_of(session: Session, setting: Setting) -> Scene:
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return scene
+
+
+def refusal(setting: Setting) -> str | None:
+    """Why the rule does not run at sizes that were guessed; None if it does."""
+    subject, args = setting.draw(0)
+    try:
+        found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
+        if not found:
+            accepted_by_jax(subject, args)
+    except UserCodeError as error:
+        return error.sentence
+    return found[0].sentence if found else None
 
 
 def _door(session: Session, subject: Subject, args, leaf_names) -> None:
@@ -111,3 +124,6 @@ def _precision(session: Session, scene: Scene, args) -> None:
         scene.coarse = unit("bfloat16" if "bfloat16" in str(inside) else "float32")
         what = inside[0] if inside else narrow[0].sentence
         session.skip(f"float64 precision of the rule: it computes in less ({what})")
+        if session.options.double:
+            text = f"the arguments are float64, and the rule computes in less: {what}"
+            session.find("W-CAST", text, subject.where)

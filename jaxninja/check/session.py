@@ -31,8 +31,10 @@ class Options:
     zero: tuple[str, ...] = ()
     linear: bool = True
     kink: str = "any-subgradient"
+    edges: bool = True
     higher_order: bool = True
     hints: bool = True
+    double: bool = False  # arguments are float64, and JAX keeps them so
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Session:
     options: Options
     name: str = "f"
     where: str | None = None
+    at: str = ""
     start: float = field(default_factory=time.perf_counter)
     tallies: dict[str, Tally] = field(default_factory=dict)
     findings: dict[tuple, Finding] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class Session:
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
+        sentence = f"{sentence} ({self.at})" if self.at else sentence
         self.findings.setdefault((code, where), Finding(code, sentence, where))
 
     def locate(self, hints: Iterable[Hint]) -> None:
