@@ -131,8 +131,16 @@ def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
         return
     if not _plain_takes(session, scene, args, dy, "bfloat16"):
         return
-    _structure_in(session, scene, args, "bfloat16")
-    tried = compare_rounding(scene, args, dy, "random inputs", "bfloat16")
+    try:
+        _structure_in(session, scene, args, "bfloat16")
+        tried = compare_rounding(scene, args, dy, "random inputs", "bfloat16")
+    except UserCodeError as error:
+        if (
+            "Unsupported dtype" not in error.sentence
+        ):  # of LU, say: no mistake of theirs
+            raise
+        session.skip(f"bfloat16: {error.sentence}")
+        return
     if tried is not None:
         session.record(scene, tried)
         session.dtypes.append("bfloat16")

@@ -148,6 +148,27 @@ def test_a_narrow_domain_is_declared():
     assert any("edges=False" in text for text in report.not_tested)
 
 
+def test_a_rule_by_linear_algebra_need_not_take_bfloat16():
+    """LU has none; iterating has, so the forward runs there."""
+
+    def solve(W, b):
+        return jax.lax.fori_loop(0, 60, lambda _, x: W @ x / 10 + b, b)
+
+    def bwd(residuals, dy):
+        W, x = residuals
+        u = jnp.linalg.solve(jnp.eye(len(x), dtype=x.dtype) - W.T / 10, dy)
+        return u[:, None] * x / 10, u
+
+    def fwd(W, b):
+        x = solve(W, b)
+        return x, (W, x)
+
+    rule = ruled(solve, fwd, bwd, ())
+    report = check_vjp(rule, normal(4, 4), normal(4), edges=False, level="full")
+    assert report.ok, report.table()
+    assert any("bfloat16" in text for text in report.not_tested)
+
+
 def test_comparisons_of_integers_are_watched():
     def twice(x, i):
         return jnp.where(i >= 0, 2 * x, x)
