@@ -19,6 +19,7 @@ from jaxninja.check.leaves import float_leaves, with_floats
 from jaxninja.check.programs import Truth
 
 STEP = 2e-3
+ROUNDING = 1e-15  # of s, relative to the terms it is summed from; D(h) has 1 / h of it
 KINK = 0.75  # part of J(h) that J(h/2) is: a half where s is smooth, all at a kink
 LIMIT = 4000  # entries, beyond which the differences are refused
 
@@ -37,13 +38,17 @@ def truth_by_differences(plain: Callable, args: tuple, dy: list) -> tuple[Truth,
             f"reference=, a jax.numpy forward, or inputs of at most {LIMIT} entries"
         )
 
-    def value() -> float:
+    def terms() -> list[np.ndarray]:
         y = float_leaves(plain(*with_floats(args, [a.copy() for a in floats])))
-        return float(sum(np.sum(g * np.asarray(a)) for g, a in zip(dy, y, strict=True)))
+        return [g * np.asarray(a) for g, a in zip(dy, y, strict=True)]
+
+    def value() -> float:
+        return float(sum(map(np.sum, terms())))
 
     with np.errstate(all="ignore"):  # the inputs are ours: overflow is no news
         here = value()
-        pairs = [_differences(value, here, floats, i) for i in range(len(floats))]
+        rounding = ROUNDING * sum(float(np.abs(t).sum()) for t in terms())
+        pairs = [_differences(value, here, rounding, a) for a in floats]
     gradients = [gradient for gradient, _ in pairs]
     scale = max([float(np.max(np.abs(g), initial=0.0)) for g in gradients] + [0.0])
     scales = [np.full(g.shape, scale) for g in gradients]
@@ -51,8 +56,7 @@ def truth_by_differences(plain: Callable, args: tuple, dy: list) -> tuple[Truth,
     return Truth(y, gradients, scales, []), [doubt for _, doubt in pairs]
 
 
-def _differences(value: Callable, here: float, floats: list, index: int):
-    array = floats[index]
+def _differences(value: Callable, here: float, rounding: float, array):
     least = STEP * (np.max(np.abs(array), initial=0.0) or 1.0) / 100
     gradient, doubt = np.zeros(array.shape), np.zeros(array.shape)
     for position in np.ndindex(array.shape):
@@ -62,7 +66,7 @@ def _differences(value: Callable, here: float, floats: list, index: int):
         )
         gradient[position] = (4 * fine - coarse) / 3
         kinked = abs(half_jump) > KINK * abs(jump)
-        doubt[position] = abs(fine - coarse) + 1e-9 * abs(fine)
+        doubt[position] = abs(fine - coarse) + 1e-9 * abs(fine) + rounding / h
         doubt[position] += abs(half_jump) if kinked else 0.0
     return gradient, doubt
 
