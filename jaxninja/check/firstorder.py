@@ -19,6 +19,7 @@ from jaxninja.check.structure import accepted_by_jax, shapes_of_output, structur
 from jaxninja.check.trials import Scene, compare_rounding, prove
 
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
+NO_DTYPE = "Unsupported dtype", "does not accept dtype"  # of LU, say: nobody's mistake
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
