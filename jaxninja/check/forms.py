@@ -108,11 +108,13 @@ def _of_rule(rule: Rule, args, reference) -> tuple[Subject, tuple]:
 
 
 def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
+    positions = _options(args)
+    kind = "numpy" if _is_numpy(forward, args) else "pair"
+    forward = _of_arrays(forward) if kind == "numpy" else forward
+
     def value(*args):
         return forward(*args)[0]
 
-    positions = _options(args)
-    kind = "numpy" if _is_numpy(forward, args) else "pair"
     op = jax.custom_vjp(value, nondiff_argnums=positions)
     bwd = _after_options(backward, positions, len(args)) if positions else backward
     op.defvjp(forward, bwd)
@@ -124,6 +126,17 @@ def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
         name, plain, forward, bwd, op, parameters, positions, static, kind=kind
     )
     return subject, tuple(a for i, a in enumerate(args) if i not in positions)
+
+
+def _of_arrays(forward) -> Callable:
+    """A NumPy forward whose output is an array where it gave a Python number."""
+
+    @functools.wraps(forward)
+    def fwd(*args):
+        y, residuals = forward(*args)
+        return jax.tree.map(np.asarray, y), residuals
+
+    return fwd
 
 
 def _options(args) -> tuple[int, ...]:
@@ -205,7 +218,7 @@ def _is_numpy(forward, args) -> bool:
         options = _options(args)
         result = forward(
             *(
-                a if i in options else jax.tree.map(np.asarray, a)
+                a if i in options else jax.tree.map(np.array, a)  # it may write there
                 for i, a in enumerate(args)
             )
         )

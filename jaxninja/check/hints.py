@@ -7,6 +7,9 @@ found on, or says "looks like".
 """
 
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import jax
@@ -49,11 +52,19 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
         Hints; empty if nothing was found or no sample is wrong.
     """
     deadline = time.process_time() + budget_seconds
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with jax.enable_x64(True), np.errstate(all="ignore"), _no_lost_parts():
         for problem in problems(evidence):
             if problem.wrong:
                 return _hints(problem, _fresh(problem, evidence), deadline)
     return []
+
+
+@contextmanager
+def _no_lost_parts() -> Iterator[None]:
+    """An edit that would drop imaginary parts raises, and so is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        yield
 
 
 def _fresh(problem: Problem, evidence: Evidence) -> Problem:

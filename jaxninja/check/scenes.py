@@ -18,6 +18,7 @@ from jaxninja.check.structure import (
     casts_of_rule,
     structure,
 )
+from jaxninja.check.structure_numpy import structure_by_running
 from jaxninja.check.subject import Subject
 from jaxninja.check.trials import Scene
 
@@ -37,7 +38,9 @@ def scene_of(session: Session, setting: Setting) -> Scene:
         subject, setting.label, differences, session.options.surrogate,
         leaf_names=leaf_names,
     )  # fmt: skip
-    if not subject.is_numpy:
+    if subject.is_numpy:
+        _structure_of_numpy(session, scene, args)
+    else:
         _structure(session, scene, args)
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
@@ -104,6 +107,15 @@ def _structure(session: Session, scene: Scene, args) -> None:
         accepted_by_jax(subject, args)
         with jax.enable_x64(True):
             _precision(session, scene, cast(args, "float64"))
+
+
+def _structure_of_numpy(session: Session, scene: Scene, args) -> None:
+    found, nones = structure_by_running(scene.subject, args, scene.differences)
+    session.nones.update(name for name in nones if name not in session.options.nondiff)
+    for finding in found:
+        session.find(finding.code, finding.sentence, finding.where)
+    if any(finding.code == "E-MUTATES" for finding in found):
+        raise Stop
 
 
 def _precision(session: Session, scene: Scene, args) -> None:
