@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -131,23 +131,13 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     text = progress.read(folder, number)
     report = worker.check(number, text, EXERCISES[number].file, everything)
     state = progress.load(folder)
-    new = state.record(report)
+    report = replace(report, new=tuple(state.record(report)))
     state.save()
     print(report.table())
-    for line in _explained(number, new):
-        print(line)
     count = len(state.right(number)), len(EXERCISES[number].names)
     print(f"exercise {number}: {count[0]} of {count[1]} right, {report.seconds:.2f} s")
     sys.stdout.flush()
     return report
-
-
-def _explained(number: int, names: list[str]) -> Iterator[str]:
-    """Once passed, why it is so: what the learner found, in words."""
-    if names:
-        yield "Right for the first time, and why it is so:"
-    for name in names:
-        yield from lessons.explanation(number, name)
 
 
 def _cost(folder: Path, report: Report) -> None:
@@ -226,9 +216,7 @@ def _hint(options: Hint) -> int:
     state = progress.load(folder)
     rung = state.next_rung(number, name)
     state.save()
-    print(lessons.hint(number, name, rung))
-    if rung < len(lessons.RUNGS):
-        print(f"again for more: {lessons.RUNGS[rung]}")
+    print(lessons.ladder(number, name, rung))
     return 0
 
 

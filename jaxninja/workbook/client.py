@@ -94,7 +94,7 @@ class Worker:
             place, message = line, f"{_gradient(name)} ended Python (exit code {code})"
         seconds = time.perf_counter() - start
         return Report(
-            number, filename, "error", (), message, place or None, (), (), seconds
+            number, filename, "error", (), message, place or None, seconds=seconds
         )
 
     def _started(self) -> subprocess.Popen:

@@ -5,6 +5,7 @@ import time
 import pytest
 from bank import answered
 
+from jaxninja.workbook.checking import check
 from jaxninja.workbook.client import Worker
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import template
@@ -40,7 +41,7 @@ FILES = {
     "gap": (template(EXERCISES[2]), "= None", "dlogits is still None: it comes next"),
     "no line": (two("pass"), "def backward", "no line assigns dlogits"),
     "import": ("import nothing_of_the_kind\n" + TWO, "nothing_of", "No module named"),
-    "exit": ("import sys\nsys.exit()\n" + TWO, None, "the file ends Python"),
+    "exit": ("import sys\nsys.exit()\n" + TWO, "sys.exit()", "ends Python, and the"),
     "no function": (TWO.replace("def backward", "def back"), None, "no function 'back"),
     "parameter": (TWO.replace("(logits,", "(logit,"), "def backward", "'logits'?"),
     "stars": (TWO.replace("Yb, n)", "Yb, n, *a)"), "def backward", "takes *"),
@@ -134,6 +135,14 @@ def test_prints_do_not_get_in_the_way(worker):
         "    return", "    print(n)\n    return"
     )
     assert worker.check(2, text, "exercise2.py").ok
+
+
+def test_at_a_gap_the_last_right_gradient_is_the_picture():
+    text = answered(1, counts="dcounts = None")
+    report = check(1, text, "exercise1.py", explain=False)
+    assert report.status == "gap"
+    assert report.picture["name"] == "counts_sum"
+    assert report.picture["mine"] == report.picture["truth"]
 
 
 def test_a_report_survives_its_journey(worker):
