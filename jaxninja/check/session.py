@@ -14,6 +14,7 @@ from jaxninja.check.judge import Tally
 from jaxninja.check.programs import predicate_lines
 from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
 from jaxninja.check.settings import Setting
+from jaxninja.check.subject import Subject
 from jaxninja.check.trials import Scene, Tried
 
 LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")
@@ -59,6 +60,7 @@ class Session:
     settings: dict[str, Setting] = field(default_factory=dict)
     suspects_second_order: bool = False
     nones: set[str] = field(default_factory=set)
+    coarse: dict[Subject, float] = field(default_factory=dict)
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
