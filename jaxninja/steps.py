@@ -27,6 +27,7 @@ from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.networks import Model
 
 CHUNK = 1_000  # steps in one call, at most
+GATHERED = 2**24  # numbers in the batches of a call: 64 MB, gathered before its steps
 
 
 class State(NamedTuple):
@@ -181,7 +182,7 @@ def chunks(
 ) -> Iterator[Chunk]:
     """Train from `start` to `config.steps`, handing over at every interval and stop.
 
-    The results do not depend on where it hands over. A chunk has at most CHUNK steps,
+    The results do not depend on where it hands over. A chunk has CHUNK steps at most,
     so whoever waits hears of it often, and one transfer to the host: its losses.
 
     Raises:
@@ -247,9 +248,19 @@ def essential(config: TrainConfig) -> TrainConfig:
     return replace(config, **defaults)
 
 
+def longest_chunk(config: TrainConfig) -> int:
+    """Steps whose batches may be gathered at once: a divisor of CHUNK, so that all
+    chunks are of one length where the intervals are round."""
+    fits = GATHERED // (config.batch_size * (config.context + 1))
+    return max(
+        (n for n in range(1, CHUNK + 1) if CHUNK % n == 0 and n <= fits), default=1
+    )
+
+
 def next_stop(config: TrainConfig, step: int, stops: Collection[int] = ()) -> int:
     """The first step after `step` at which something is due."""
-    every = (CHUNK, config.log_every, config.eval_every, config.checkpoint_every)
+    intervals = config.log_every, config.eval_every, config.checkpoint_every
+    every = (longest_chunk(config), *intervals)
     every += (config.diagnose,) * bool(config.diagnose)
     later = [stop for stop in stops if stop > step]
     return min(config.steps, *(step - step % n + n for n in every), *later)

@@ -23,10 +23,11 @@ from jax.sharding import PartitionSpec as P
 from jaxninja import files, folder, steps
 from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
+from jaxninja.machine import pick_device
 from jaxninja.progress import Progress
 from jaxninja.record import Record
 from jaxninja.run import Run
-from jaxninja.training import open_run, pick_device
+from jaxninja.training import open_run
 
 AT_ONCE = 4  # members in one vmap on a CPU: more no longer fit its second-level cache
 
@@ -107,7 +108,8 @@ def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> in
     """Members that fit into so many bytes: their states twice, and their batches."""
     state = jax.eval_shape(lambda: steps.init_state(config, model))
     own = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(state))
-    batches = 4 * steps.CHUNK * config.batch_size * (config.context + 1)
+    examples = steps.longest_chunk(config) * config.batch_size
+    batches = 4 * examples * (config.context + 1)
     return max(memory // (2 * own + batches) // devices, 1) * devices
 
 

@@ -1,13 +1,10 @@
 """A training run from its header to its samples, in a folder that survives a crash."""
 
 import dataclasses
-import platform
 import signal
 from collections.abc import Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +13,13 @@ from jax.sharding import Mesh
 from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
+from jaxninja.machine import Device, config_value, pick_device, versions
 from jaxninja.models import learner, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.progress import Bar, Progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
 from jaxninja.signals import Interrupted, caught_signals
-
-Device = Any  # jax.Device, which is no type to a type checker
 
 
 class TrainError(ArithmeticError):
@@ -82,24 +78,6 @@ def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
         _loop(record, progress, mesh)
         record.finish()
     return record.run
-
-
-def pick_device(name: str) -> Device:
-    """The device to run on.
-
-    Raises:
-        ConfigError: a GPU was asked for and JAX sees none (never a silent fall-back).
-    """
-    if name == "auto":
-        return jax.local_devices()[0]
-    try:
-        return jax.local_devices(backend=name)[0]
-    except RuntimeError:
-        seen = ", ".join(sorted({d.platform for d in jax.devices()}))
-        raise ConfigError(
-            f"device is {name!r}, but JAX sees only: {seen}; for an NVIDIA GPU install "
-            "the extra jaxninja[cuda13] or [cuda12], or pass --device cpu"
-        ) from None
 
 
 def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:
@@ -184,17 +162,6 @@ def _description(run: Run) -> dict:
         "vocabulary": list(run.vocabulary.symbols),
         "data_sha256": run.dataset.sha256,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of what the numbers depend on."""
-    names = ("jaxninja", "jax", "jaxlib", "optax", "numpy")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}
-
-
-def config_value(name: str) -> Any:
-    """A setting of JAX, its context managers respected."""
-    return getattr(jax.config, name)  # set dynamically: a type checker cannot see it
 
 
 def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:

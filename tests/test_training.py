@@ -170,6 +170,15 @@ def test_where_chunks_end_does_not_matter(cut, small):
     assert same_bits(run([]), run(cut))
 
 
+@pytest.mark.parametrize(
+    ("batch", "expected"), [(32, 1_000), (4_096, 1_000), (32_768, 125), (2**24, 1)]
+)
+def test_large_batches_are_gathered_a_few_steps_at_a_time(batch, expected):
+    config = TrainConfig(batch_size=batch, context=3)
+    assert steps.longest_chunk(config) == expected
+    assert steps.next_stop(config, 3 * expected) == 4 * expected
+
+
 KILLED = """
 import os, sys, json
 from jaxninja import TrainConfig, record, train

@@ -25,7 +25,7 @@ from experiments import step_speed
 from experiments.benchmarks import contenders, limits, rules, scaling, tables
 from experiments.benchmarks.clock import take_turns
 from jaxninja import TrainConfig
-from jaxninja.training import versions
+from jaxninja.machine import versions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -55,7 +55,7 @@ import sys, time
 start = float(sys.argv[1])
 from jaxninja import TrainConfig, compile_cache
 from jaxninja.progress import Progress
-from jaxninja.training import train
+from jaxninja.machine import train
 compile_cache.enable()
 class First(Progress):
     def update(self, step, loss, rate):

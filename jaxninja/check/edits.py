@@ -58,7 +58,7 @@ OPERATORS = {
 KINDS = {
     "add": "sign", "add_any": "sign", "sub": "sign", "mul": "factor", "div": "factor",
     "neg": "sign", "convert_element_type": "precision", "transpose": "transpose",
-    "select_n": "mask", "dot_general": "swap", "rev": "index",
+    "select_n": "mask", "dot_general": "swap", "rev": "index", "conj": "conjugate",
 }  # fmt: skip
 FUNCTIONS: dict[str, Callable] = {
     "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
@@ -106,6 +106,10 @@ def _dropped_kind(primitive: str, number: bool) -> str:
     if primitive in ("mul", "div") and number:
         return "ratio"
     return KINDS.get(primitive, "function")
+
+
+def conjugated(slot: int) -> Edit:
+    return Edit(slot, lambda v: np.conj(v[slot]), "conjugate it", "conjugate", 1.2)
 
 
 def _exchanged(program, index, name) -> Iterator[Edit]:

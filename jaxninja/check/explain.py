@@ -72,13 +72,19 @@ def _finite(tried: Tried) -> bool:
     return all(np.isfinite(t.got).all() for t in tried.trials)
 
 
+def _normal(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
+    real = rng.standard_normal(like.shape)
+    is_complex = np.iscomplexobj(like)
+    return real + 1j * rng.standard_normal(like.shape) if is_complex else real
+
+
 def _resample(session: Session, scene: Scene, seed: int) -> Sample:
     setting = session.settings[scene.label]
     failing = session.failing or session.rounding
     number = session.options.seed * DRAWS + 500 + seed % 400
     args = setting.draw(number)[1]
     rng = np.random.default_rng([session.options.seed, seed, 0xF5])
-    dy = [rng.standard_normal(g.shape) for g in failing[0][1].dy]
+    dy = [_normal(rng, g) for g in failing[0][1].dy]
     tried = prove(scene, args, dy, "fresh")
     if tried is None:
         raise ValueError("the forward is not finite at a fresh sample")

@@ -108,30 +108,64 @@ def _of_rule(rule: Rule, args, reference) -> tuple[Subject, tuple]:
 
 
 def _of_pair(forward, backward, args, reference) -> tuple[Subject, tuple]:
+    positions = _options(args)
+    kind = "numpy" if _is_numpy(forward, args) else "pair"
+    forward = _of_arrays(forward) if kind == "numpy" else forward
+
     def value(*args):
         return forward(*args)[0]
 
-    kind = "numpy" if _is_numpy(forward, args) else "pair"
-    op = jax.custom_vjp(value)
-    op.defvjp(forward, backward)
+    op = jax.custom_vjp(value, nondiff_argnums=positions)
+    bwd = _after_options(backward, positions, len(args)) if positions else backward
+    op.defvjp(forward, bwd)
     name = getattr(forward, "__name__", "forward")
     plain = value if reference is None else _reference(reference, args, name)
     parameters = _parameters(forward, len(args))[: len(args)]
-    return (
-        Subject(name, plain, forward, backward, op, parameters, kind=kind),
-        tuple(args),
+    static = tuple(args[i] for i in positions)
+    subject = Subject(
+        name, plain, forward, bwd, op, parameters, positions, static, kind=kind
     )
+    return subject, tuple(a for i, a in enumerate(args) if i not in positions)
+
+
+def _of_arrays(forward) -> Callable:
+    """A NumPy forward whose output is an array where it gave a Python number."""
+
+    @functools.wraps(forward)
+    def fwd(*args):
+        y, residuals = forward(*args)
+        return jax.tree.map(np.asarray, y), residuals
+
+    return fwd
+
+
+def _options(args) -> tuple[int, ...]:
+    """Strings, booleans, members of an enumeration are static options."""
+    return tuple(i for i, a in enumerate(args) if isinstance(a, str | bool | Enum))
+
+
+def _after_options(backward, positions: tuple[int, ...], count: int) -> Callable:
+    """The backward of a pair, called as JAX calls one: static options come first.
+
+    It may return something for them, None say, or leave them out.
+    """
+
+    @functools.wraps(backward, assigned=())
+    def bwd(*given):
+        found = backward(*given[-2:])
+        if isinstance(found, tuple | list) and len(found) == count:
+            return tuple(g for i, g in enumerate(found) if i not in positions)
+        return found
+
+    return bwd
 
 
 def _of_function(f, args, reference) -> tuple[Subject, tuple]:
-    """Its pullback is the backward pass: all rules inside, as they are composed.
-
-    Strings, booleans, members of an enumeration among `args` are static options.
-    """
+    """Its pullback is the backward pass: all rules inside, as they are composed."""
     name = getattr(f, "__name__", type(f).__name__)
     if not args:
         raise TypeError(f"check_vjp: {name} is given without example arguments")
-    positions = tuple(i for i, a in enumerate(args) if isinstance(a, str | bool | Enum))
+    positions = _options(args)
     of_arrays, arrays = _split(f, positions, args)
     with running(name):
         holds = holds_rule(jax.make_jaxpr(of_arrays)(*arrays).jaxpr)
@@ -181,7 +215,13 @@ def _line_of(f) -> str | None:
 def _is_numpy(forward, args) -> bool:
     """Whether forward is NumPy code: it gives NumPy arrays for NumPy arrays."""
     with running(f"forward {getattr(forward, '__name__', '')}".strip()):
-        result = forward(*jax.tree.map(np.asarray, args))
+        options = _options(args)
+        result = forward(
+            *(
+                a if i in options else jax.tree.map(np.array, a)  # it may write there
+                for i, a in enumerate(args)
+            )
+        )
     if not (isinstance(result, tuple) and len(result) == 2):
         what = "one array" if hasattr(result, "shape") else type(result).__name__
         raise TypeError(

@@ -7,6 +7,9 @@ found on, or says "looks like".
 """
 
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import jax
@@ -49,11 +52,19 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
         Hints; empty if nothing was found or no sample is wrong.
     """
     deadline = time.process_time() + budget_seconds
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with jax.enable_x64(True), np.errstate(all="ignore"), _no_lost_parts():
         for problem in problems(evidence):
             if problem.wrong:
                 return _hints(problem, _fresh(problem, evidence), deadline)
     return []
+
+
+@contextmanager
+def _no_lost_parts() -> Iterator[None]:
+    """An edit that would drop imaginary parts raises, and so is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        yield
 
 
 def _fresh(problem: Problem, evidence: Evidence) -> Problem:
@@ -77,7 +88,7 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     until = min(deadline, time.process_time() + SHORT) if clear else deadline
     mends = [] if problem.program is None else repair(problem, fresh, until)
     if clear:
-        told = [_another(problem, fresh, mend) for mend in mends[1:2]]
+        told = _others(problem, fresh, mends)
         return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
     told = [_mended(problem, fresh, mend) for mend in mends[:2]]
     packed = None if told else residual(problem, fresh)
@@ -85,7 +96,7 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
         told = [_hint(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
-        others = [_another(problem, fresh, mend) for mend in mends[1:2]]
+        others = _others(problem, fresh, mends)
         return [_joined(problem, by_path[0], mends), *others, *vague]
     if not told and not by_path and problem.program is not None:
         told = [
@@ -243,11 +254,15 @@ def _edit(mend: Mend) -> str:
     return f"{where}: {mend.subject}: {mend.edit.text}"
 
 
-def _another(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
+def _others(problem: Problem, fresh: Problem, mends: list[Mend]) -> list[Hint]:
     """A second edit beside a hint that has one: the reader picks the simpler."""
-    hint = _mended(problem, fresh, mend)
-    text = f"Another edit after which {_leaves(problem, mend.leaves)} is exact too."
-    return replace(hint, sentence=text) if hint.verified else hint
+    for mend in mends[1:]:
+        if _edit(mend) != _edit(mends[0]):  # two steps of a line may read the same
+            hint = _mended(problem, fresh, mend)
+            leaves = _leaves(problem, mend.leaves)
+            text = f"Another edit after which {leaves} is exact too."
+            return [replace(hint, sentence=text) if hint.verified else hint]
+    return []
 
 
 def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:

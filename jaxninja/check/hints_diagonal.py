@@ -32,7 +32,7 @@ def _is_diagonal(problem: Problem, reference: Reference, leaf: int) -> bool:
     dy = np.asarray(cotangents[0])
     if dy.size > ENTRIES:
         return False
-    model = np.zeros(shape)
+    model = np.zeros(shape, np.result_type(dy, problem.expected[leaf]))
     for index in np.ndindex(*shape):
         one = np.zeros(shape, dy.dtype)
         one[index] = 1

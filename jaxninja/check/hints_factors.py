@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxninja.check.edits import Edit
 from jaxninja.check.hints_numpy import run
-from jaxninja.check.hints_problem import Problem
+from jaxninja.check.hints_problem import Problem, inner
 
 POWERS = {
     1: "multiply by {}",
@@ -33,10 +33,10 @@ def slope(problem: Problem, slot: int, direction, leaf: int) -> tuple[float, flo
     moved = problem.program.rerun(problem.values, slot, base + direction)[leaf]
     change = np.ravel(np.subtract(moved, problem.got[leaf]))
     error = np.ravel(np.subtract(problem.expected[leaf], problem.got[leaf]))
-    size = float(change @ change)
+    size = inner(change, change)
     if not np.isfinite(size) or size == 0:
         return 0.0, 1.0
-    t = float(change @ error) / size
+    t = inner(change, error) / size
     return t, float(np.linalg.norm(error - t * change) / np.linalg.norm(error))
 
 
@@ -47,16 +47,16 @@ def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | N
     target, program = problem.expected[leaf], problem.program
 
     def result(c):
-        return np.asarray(program.rerun(problem.values, slot, c)[leaf], float)
+        return np.asarray(program.rerun(problem.values, slot, c)[leaf])
 
     for _ in range(count):
         now, step = result(value), 1e-6 * (1 + abs(value))
         change = np.ravel(result(value + step) - now) / step
         error = np.ravel(target - now)
-        size = float(change @ change)
+        size = inner(change, change)
         if not np.isfinite(size) or size == 0:
             return None
-        move = float(change @ error) / size
+        move = inner(change, error) / size
         value = value + move
         if abs(move) <= 1e-13 * (1 + abs(value)):
             break
@@ -101,7 +101,7 @@ def multiplied(
         for power, words in list(POWERS.items())[: 1 if yes_no else None]:
 
             def make(values, other=other, power=power):
-                return values[slot] * np.asarray(values[other], float) ** power
+                return values[slot] * _inexact(values[other]) ** power
 
             text = words.format(name(other))
             cost = 2.0 if abs(power) == 1 else 2.6
@@ -113,6 +113,10 @@ def multiplied(
                 return values[slot] * ~values[other]
 
             yield Edit(slot, negated, text, "mask", 2.2)
+
+
+def _inexact(value) -> np.ndarray:
+    return np.asarray(value, np.result_type(value, float))
 
 
 def fits(value, shape: tuple[int, ...]) -> bool:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.hints_numbers import constant_name, shown, sizes
-from jaxninja.check.hints_problem import Problem, as_leaf, close
+from jaxninja.check.hints_problem import Problem, as_leaf, close, inner
 from jaxninja.check.hints_regions import few_elements, region
 
 Finding = tuple[str, str]  # sentence, kind
@@ -72,11 +72,11 @@ def lengths(problem: Problem) -> dict[int, str]:
 
 
 def ratio(problem: Problem, leaf: int) -> Finding | None:
-    mine, truth = np.ravel(problem.got[leaf]), np.ravel(problem.expected[leaf])
-    size = float(truth @ truth)
+    mine, truth = problem.got[leaf], problem.expected[leaf]
+    size = inner(truth, truth)
     if size == 0 or not np.isfinite(mine).all():
         return None
-    c = float(mine @ truth) / size
+    c = inner(truth, mine) / size
     if not np.any(mine) or not _equal(problem, mine, c * truth):
         return None
     name, known = _name(problem, leaf), constant_name(c, lengths(problem))
@@ -86,6 +86,14 @@ def ratio(problem: Problem, leaf: int) -> Finding | None:
         return None  # any two numbers have a ratio
     text = shown(c, lengths(problem))
     return f"{name} is the true gradient times {text}.", "ratio"
+
+
+def conjugated(problem: Problem, leaf: int) -> Finding | None:
+    mine, truth = problem.got[leaf], problem.expected[leaf]
+    if not np.imag(truth).any() or not _equal(problem, mine, np.conj(truth)):
+        return None
+    text = "is the complex conjugate of the true gradient."
+    return f"{_name(problem, leaf)} {text}", "conjugate"
 
 
 def transposed(problem: Problem, leaf: int) -> Finding | None:
@@ -131,7 +139,7 @@ def offset(problem: Problem, leaf: int) -> Finding | None:
     gap = problem.got[leaf] - problem.expected[leaf]
     if gap.size < 2 or not np.isfinite(gap).all():
         return None
-    c = float(gap.flat[0])
+    c = gap.flat[0].item()
     if not np.allclose(gap, c, rtol=1e-6, atol=0):
         return None
     return f"{_name(problem, leaf)} is the true gradient plus {c:.6g}.", "affine"
@@ -212,6 +220,7 @@ TESTS: tuple[Callable[[Problem, int], Finding | None], ...] = (
     zero,
     swapped,
     ratio,
+    conjugated,
     transposed,
     shifted,
     spread,

@@ -22,8 +22,12 @@ def nonlinear_step(problem: Problem) -> int | None:
     first = len(jax.tree.leaves(problem.sample.residuals))
     count = len(jax.tree.leaves(problem.sample.dy))
     slots = program.inputs[first : first + count]
-    given = {s: FACTOR * np.asarray(problem.values[s]) for s in slots}
-    steps = sorted({i for slot in slots for i in program.below(slot)})
+    given = {
+        s: FACTOR * np.asarray(problem.values[s])
+        for s in slots
+        if np.result_type(problem.values[s]).kind in "fc"
+    }
+    steps = sorted({i for slot in given for i in program.below(slot)})
     with np.errstate(all="ignore"):
         moved = program.changes(problem.values, given, steps)
         for i in steps:
@@ -36,9 +40,10 @@ def nonlinear_step(problem: Problem) -> int | None:
 def _in_order(before, after) -> bool:
     """Whether each entry stayed as it was or was multiplied like dy."""
     before, after = np.asarray(before), np.asarray(after)
-    if before.dtype.kind != "f":
+    if before.dtype.kind not in "fc":
         return bool(np.array_equal(before, after))
-    before, after = before.astype(np.float64), after.astype(np.float64)
+    kind = np.result_type(before, np.float64)
+    before, after = before.astype(kind), after.astype(kind)
     size = EXACT * float(np.abs(before).max(initial=0.0, where=np.isfinite(before)))
     same = np.abs(after - before) <= size
     linear = np.abs(after - FACTOR * before) <= abs(FACTOR) * size

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxninja.check.hints_names import argument_leaves, named
 from jaxninja.check.hints_numbers import constant_name
-from jaxninja.check.hints_problem import Problem, as_leaf, close, is_inexact
+from jaxninja.check.hints_problem import Problem, as_leaf, close, inner, is_inexact
 from jaxninja.check.hints_program import Program, trace
 from jaxninja.check.hints_repair import Mend, Search
 from jaxninja.check.hints_source import Place, leaf_names, place
@@ -145,12 +145,12 @@ def _factor(problem: Problem, program: Program, values, slot: int) -> float | No
     cut = program.rerun(values, slot, np.zeros_like(values[slot]))
     whole = [values[s] for s in program.outputs]
     leaf = min(problem.wrong)
-    share = np.ravel(np.subtract(whole[leaf], cut[leaf]))
-    mine = np.ravel(np.subtract(problem.got[leaf], cut[leaf]))
-    size = float(share @ share)
+    share = np.subtract(whole[leaf], cut[leaf])
+    mine = np.subtract(problem.got[leaf], cut[leaf])
+    size = inner(share, share)
     if not np.isfinite(size) or size == 0 or not np.all(np.isfinite(mine)):
         return None
-    t = float(share @ mine) / size
+    t = inner(share, mine) / size
     for k, (all_of_it, without) in enumerate(zip(whole, cut, strict=True)):
         model = without + t * (np.asarray(all_of_it) - without)
         if not close(problem.got[k], np.asarray(model), problem.floor):

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.hints_paths import Reference
-from jaxninja.check.hints_problem import Problem, as_leaf, close
+from jaxninja.check.hints_problem import Problem, as_leaf, close, inner
 
 Cotangent = list[np.ndarray]
 MULTIPLES = (1.0, -1.0, 3.0, -0.3)
@@ -44,7 +44,12 @@ class Probe:
 
 
 def _times(g, factor: float):
-    return factor * g if np.result_type(g).kind in "fc" else g
+    return factor * g if _is_float(g) else g
+
+
+def _is_float(g) -> bool:
+    """Not so of an integer output, whose cotangent is of type float0."""
+    return np.result_type(g).kind in "fc"
 
 
 VAGUE = "nonlinear"
@@ -88,7 +93,7 @@ def _constant(problem: Problem, probe: Probe, at_zero, leaf: int) -> str:
         return f"d{name} does not depend on the incoming cotangent: it ignores dy."
     extra = at_zero[leaf]
     same = np.all(extra == np.ravel(extra)[0])
-    size = f"{float(np.ravel(extra)[0]):.6g}" if same else (
+    size = f"{np.ravel(extra)[0]:.6g}" if same else (
         f"up to {float(np.abs(extra).max()):.3g}"
     )  # fmt: skip
     text = f"d{name} has a term independent of the cotangent: bwd(0) is {size}, not 0."
@@ -149,16 +154,17 @@ def _functions(
     if limit is not None and limit > 0:
         text = f"clip(dy, -{limit:.6g}, {limit:.6g})"
         one.append((text, lambda g: np.clip(g, -limit, limit)))
-    if any(g.size > 1 for g in probe.dy):
+    floats = [g for g in probe.dy if _is_float(g)]
+    if any(g.size > 1 for g in floats):
         one += [
             ("its first entry in every place", lambda g: np.full_like(g, g.flat[0])),
             ("its mean in every place", lambda g: np.full_like(g, g.mean())),
             ("its sum in every place", lambda g: np.full_like(g, g.sum())),
             ("its largest entry in every place", lambda g: np.full_like(g, g.max())),
         ]
-        one += list(_layouts(probe.dy))
+        one += list(_layouts(floats))
     for text, f in one:
-        yield text, lambda dy, f=f: [f(np.asarray(g)) for g in dy]
+        yield text, lambda dy, f=f: [f(g) if _is_float(g) else g for g in dy]
     yield from _several(probe.dy)
 
 
@@ -183,13 +189,14 @@ def _layouts(dy: Cotangent) -> Iterator[tuple[str, Callable]]:
 
 def _several(dy: Cotangent) -> Iterator[tuple[str, Callable]]:
     """One output's cotangent lost, or two exchanged."""
-    for i in range(len(dy) if len(dy) > 1 else 0):
+    floats = [i for i, g in enumerate(dy) if _is_float(g)]
+    for i in floats if len(dy) > 1 else ():
         yield (
             f"dy with output {i} ignored",
             lambda g, i=i: [np.zeros_like(a) if j == i else a for j, a in enumerate(g)],
         )
-        for j in range(i + 1, len(dy)):
-            if np.shape(dy[i]) == np.shape(dy[j]):
+        for j in floats:
+            if j > i and np.shape(dy[i]) == np.shape(dy[j]):
                 yield (
                     f"dy with outputs {i} and {j} exchanged",
                     (lambda g, i=i, j=j: [g[_swap(k, i, j)] for k in range(len(g))]),
@@ -206,7 +213,7 @@ def _limit(problem: Problem, probe: Probe, reference: Reference) -> float | None
     far, farther = (probe(probe.times(t))[leaf] for t in (1e7, 1e8))
     if not close(far, farther) or not np.any(far):
         return None
-    signs = [np.sign(g) for g in probe.dy]
-    unit = np.ravel(reference.gradients(problem, signs)[leaf])
-    size = float(unit @ unit)
-    return float(unit @ np.ravel(far)) / size if size else None
+    signs = [np.sign(g) if _is_float(g) else g for g in probe.dy]
+    unit = reference.gradients(problem, signs)[leaf]
+    size = inner(unit, unit)
+    return inner(unit, far) / size if size else None

@@ -133,6 +133,11 @@ def close(value, expected: np.ndarray, floor: float = 0.0) -> bool:
     return gap <= EXACT * scale + floor
 
 
+def inner(a, b) -> float:
+    """The product of two arrays as real vectors: of complex ones both parts count."""
+    return float(np.real(np.vdot(a, b)))
+
+
 def inputs(sample: Sample) -> list:
     """The leaves that the program of a backward takes."""
     leaves = jax.tree.leaves((sample.residuals, sample.dy, sample.args))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxninja.check.edits import Edit, structural
+from jaxninja.check.edits import Edit, conjugated, structural
 from jaxninja.check.hints_factors import (
     fits,
     mean_term,
@@ -97,7 +97,9 @@ class Search:
         try:
             with np.errstate(all="ignore"):
                 value = edit.make(problem.values)
-                if np.shape(value) != np.shape(problem.values[edit.slot]):
+                before = problem.values[edit.slot]
+                widened = np.iscomplexobj(value) and not np.iscomplexobj(before)
+                if np.shape(value) != np.shape(before) or widened:
                     return frozenset()
                 return problem.mends(
                     self.program.rerun(problem.values, edit.slot, value)
@@ -135,7 +137,7 @@ class Search:
         return [
             slot
             for slot in [*given, *own]
-            if _is_float(self.problem.values[slot])
+            if _is_inexact(self.problem.values[slot])
             and target <= self.program.reaches(slot)
         ]
 
@@ -144,6 +146,11 @@ class Search:
             if step.outs and target <= self.program.reaches(step.outs[0]):
                 yield from structural(self.program, index, self.name)
                 yield from transposed(self.problem, index, self.name)
+        for slot in self.slots(target, inputs=True):
+            maker = self.program.maker.get(slot)
+            is_conj = maker is not None and self.program.steps[maker].name == "conj"
+            if np.iscomplexobj(self.problem.values[slot]) and not is_conj:
+                yield conjugated(slot)
 
     def constants(self, target) -> Iterator[Edit]:
         """Another number in place of one that stands in the text."""
@@ -264,6 +271,10 @@ def _is_array(value) -> bool:
 
 def _is_float(value) -> bool:
     return _is_array(value) and value.dtype.kind == "f"
+
+
+def _is_inexact(value) -> bool:
+    return _is_array(value) and value.dtype.kind in "fc"
 
 
 def _ranked(found: list[Mend]) -> list[Mend]:

@@ -3,6 +3,9 @@
 The gradients at points next to the kink span the (generalised, Clarke) subdifferential.
 A rule's gradient is held against their range, entry by entry and in sums over axes: at
 a tie of two numbers max may send (1, 0), (0, 1) or (1/2, 1/2), but not (1, 1).
+
+Next to a kink that range is the same however near one looks; where a function is
+smooth it shrinks with the distance, and there a gradient has one value alone.
 """
 
 import jax
@@ -10,33 +13,76 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.domain import kind_of
+from jaxninja.check.judge import Trial
 from jaxninja.check.leaves import cast, float_leaves, unit, with_floats
 from jaxninja.check.programs import truth_of
 from jaxninja.check.trials import Scene, Tried
 
 NEIGHBOURS = 24
-DISTANCE = 1e-6
+DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties there
+FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smooth one's
 
 
 def is_subgradient(scene: Scene, tried: Tried, index: int) -> bool:
     """Whether leaf `index` is wrong by JAX's convention and right by another one."""
     trial = tried.trials[index]
-    if difference(trial.got, trial.expected, trial.tolerance).ok:
+    if not _is_off(trial) or not np.isfinite(trial.got).all():
         return False
-    if not np.isfinite(trial.got).all():
-        return False
-    near = np.stack([gradients[index] for gradients in _neighbours(scene, tried)])
-    near = np.concatenate([near, trial.expected[None]])
+    distance = DISTANCE if trial.dtype == "float64" else ROUGH
+    around = _near(scene, tried, distance)
+    near = around[index]
     if not np.isfinite(near).all():
         return False
     slack = max(1e-4, 64 * unit(trial.dtype)) * max(float(np.abs(near).max()), 1e-300)
-    return all(
+    inside = all(
         _within(total(trial.got), np.stack([total(g) for g in near]), slack)
         for total in _totals(trial.got.ndim)
     )
+    # what two arguments share, as the larger of both does, is not counted twice
+    inside = inside and all(
+        _within(trial.got + other.got, near + theirs, slack)
+        for other, theirs in zip(tried.trials, around, strict=True)
+        if other is not trial and _alike(trial, other) and _is_off(other)
+    )
+    return inside and _jumps(
+        trial, near, _near(scene, tried, FARTHER * distance)[index]
+    )
 
 
-def _neighbours(scene: Scene, tried: Tried):
+def _is_off(trial: Trial) -> bool:
+    return not difference(trial.got, trial.expected, trial.tolerance).ok
+
+
+def _alike(one: Trial, other: Trial) -> bool:
+    return one.got.shape == other.got.shape and bool(np.isfinite(other.got).all())
+
+
+def _jumps(trial: Trial, near: np.ndarray, far: np.ndarray) -> bool:
+    """Whether the gradient jumps in each entry that is off, by about as much as it is.
+
+    Args:
+        near, far: gradients at neighbours, and at ones further away: [K, *shape].
+    """
+    gap = np.abs(trial.got - trial.expected)
+    off = gap > trial.tolerance
+    spread, wider = _spread(near), _spread(far)
+    jumps = (spread >= gap / 4) & (wider <= GROWTH * spread)
+    return bool(jumps[off].all())
+
+
+def _spread(gradients: np.ndarray) -> np.ndarray:
+    parts = (np.real(gradients), np.imag(gradients))
+    return np.hypot(*(np.ptp(part, axis=0) for part in parts))
+
+
+def _near(scene: Scene, tried: Tried, distance: float) -> list[np.ndarray]:
+    """[K, *shape] a leaf: gradients around the point, and the one at it."""
+    around = list(_neighbours(scene, tried, distance))
+    around.append([trial.expected for trial in tried.trials])
+    return [np.stack(leaf) for leaf in zip(*around, strict=True)]
+
+
+def _neighbours(scene: Scene, tried: Tried, distance: float):
     """Gradients at neighbours: random ones, and those at which sums are extreme."""
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in tried.trials]
@@ -46,16 +92,19 @@ def _neighbours(scene: Scene, tried: Tried):
     for way in ways:
         with jax.enable_x64(True):
             wide = cast(tried.args, "float64")
-            moved = list(map(_moved, float_leaves(wide), way))
+            moved = [
+                _moved(leaf, w, distance)
+                for leaf, w in zip(float_leaves(wide), way, strict=True)
+            ]
             args = with_floats(wide, moved)
             dy = cast(tried.dy, "float64")
             yield truth_of(scene.subject, args, dy).gradients
 
 
-def _moved(leaf, way):
+def _moved(leaf, way, distance: float):
     if not np.size(leaf) or kind_of(leaf) not in ("real", "positive"):
         return leaf
-    return leaf + DISTANCE * max(1.0, float(np.max(np.abs(leaf)))) * way
+    return leaf + distance * max(1.0, float(np.max(np.abs(leaf)))) * way
 
 
 def _totals(ndim: int):
@@ -65,6 +114,9 @@ def _totals(ndim: int):
 
 
 def _within(value, near, slack: float) -> bool:
+    if np.iscomplexobj(value) or np.iscomplexobj(near):
+        parts = [(part(value), part(near)) for part in (np.real, np.imag)]
+        return all(_within(of, among, slack) for of, among in parts)
     low, high = near.min(0), near.max(0)
     room = slack + 0.02 * (high - low)  # random neighbours do not reach the very ends
     return bool(((value >= low - room) & (value <= high + room)).all())

@@ -25,7 +25,7 @@ def remembered(look: Callable[[Subject, tuple], Any]) -> Callable:
     @wraps(look)
     def run(subject: Subject, args: tuple):
         leaves, tree = jax.tree.flatten(args)
-        kinds = [(np.shape(a), a.dtype) for a in leaves]
+        kinds = [(np.shape(a), jax.dtypes.result_type(a)) for a in leaves]
         shapes = tuple(jax.ShapeDtypeStruct(*kind) for kind in kinds)
         return known(frozen(subject), jnp.result_type(float), tree, shapes)
 

@@ -30,13 +30,13 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     name = subject.name
     with running(f"the plain forward of {name}"):
         plain = jax.eval_shape(subject.plain, *args)
-    findings = _signatures(subject, args)
+    findings = of_signatures(subject, args)
     if findings:
         return findings, []
     with running(f"fwd of {name}"):
         out = jax.eval_shape(lambda *a: _pair(subject.fwd(a), name), *args)
     y, residuals = out
-    findings = _forward(subject, plain, y)
+    findings = of_forward(subject, plain, y)
     if not findings and not float_leaves(y):
         text = f"no gradient to check: {name} returns no floats"
         findings = [Finding("N-NOGRAD", text, subject.where)]
@@ -51,8 +51,8 @@ def structure(subject: Subject, args: tuple) -> tuple[list[Finding], list[str]]:
     floats = [a for a in jax.tree.leaves(y) if is_float(a)]
     with running(f"bwd of {name}"):
         jax.eval_shape(backward, residuals, floats)
-    findings += _backward(subject, raw[-1], args)
-    return findings, _nones(subject, raw[-1], args)
+    findings += of_backward(subject, raw[-1], args)
+    return findings, nones(subject, raw[-1], args)
 
 
 @remembered
@@ -61,7 +61,7 @@ def shapes_of_output(subject: Subject, args: tuple) -> list:
     return float_leaves(jax.eval_shape(subject.plain, *args))
 
 
-def _signatures(subject: Subject, args: tuple) -> list[Finding]:
+def of_signatures(subject: Subject, args: tuple) -> list[Finding]:
     """fwd takes what the forward takes; bwd the static options, residuals and dy."""
     bwd, fwd = subject.bwd_function, subject.fwd_function
     given = (*subject.static_names, "residuals", "dy")
@@ -90,7 +90,7 @@ def accepted_by_jax(subject: Subject, args: tuple) -> None:
         jax.eval_shape(gradient, *args)
 
 
-def _nones(subject: Subject, raw, args: tuple) -> list[str]:
+def nones(subject: Subject, raw, args: tuple) -> list[str]:
     """Names of arguments with floats for which bwd returns None."""
     if not isinstance(raw, tuple | list) or len(raw) != len(args):
         return []
@@ -108,7 +108,7 @@ def _has_dtype(leaf) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray | float | int)
 
 
-def _forward(subject: Subject, plain, y) -> list[Finding]:
+def of_forward(subject: Subject, plain, y) -> list[Finding]:
     where = subject.where
     if jax.tree.structure(plain) != jax.tree.structure(y):
         text = f"the reference returns {_tree(plain)}, fwd returns {_tree(y)}"
@@ -123,18 +123,24 @@ def _forward(subject: Subject, plain, y) -> list[Finding]:
     return []
 
 
-def _backward(subject: Subject, raw, args: tuple) -> list[Finding]:
+def of_backward(subject: Subject, raw, args: tuple) -> list[Finding]:
     names, where = subject.argument_names, subject.where
     if not isinstance(raw, tuple | list):
-        text = f"bwd returns {type(raw).__name__}, expected a tuple of {len(names)}: "
+        what = "one array" if hasattr(raw, "shape") else type(raw).__name__
+        text = f"bwd returns {what}, expected a tuple of {len(names)}: "
         return [Finding("E-TUPLE", text + f"({', '.join(names)},)", where)]
     if len(raw) != len(args):
-        text = f"bwd returns {len(raw)} cotangents for {len(args)} arguments: "
+        text = f"bwd returns {_counted(len(raw), 'cotangent')} for "
+        text += f"{_counted(len(args), 'argument')}: "
         return [Finding("E-COUNT", text + f"one each for {', '.join(names)}", where)]
     found = []
     for name, given, arg in zip(names, raw, args, strict=True):
         found += _argument(name, given, arg, where)
     return found
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _argument(name: str, given, arg, where) -> list[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import tyro
 
-from jaxninja.training import config_value, versions
+from jaxninja.machine import config_value, versions
 
 
 @dataclass(frozen=True)

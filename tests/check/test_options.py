@@ -5,6 +5,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from subjects import inputs, ruled
 
@@ -121,3 +122,24 @@ def test_more_options_than_a_level_takes_are_named():
     op = ruled(plain, lambda x, w: (plain(x, w), None), bwd, (1,))
     said = " / ".join(check_vjp(op, X, Many.M0).not_tested)
     assert "more than level standard takes: way=Many.M7; way=Many.M8" in said
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+@pytest.mark.parametrize("extra", [(), (None,)])
+def test_options_of_a_pair_are_static(xp, extra):
+    """They have no gradient: bwd may return None for them, or leave them out."""
+
+    def forward(x, pool):
+        scale = 1 / x.size if pool is Pool.MEAN else 1.0
+        return xp.sin(x).sum() * scale, (x, scale)
+
+    def backward(residuals, dy):
+        x, scale = residuals
+        return (xp.cos(x) * dy * scale, *extra)
+
+    def forgets(residuals, dy):
+        return (xp.cos(residuals[0]) * dy, *extra)
+
+    for pool in (Pool.MEAN, Pool.SUM):  # the other one is tried as well
+        assert check_vjp((forward, backward), X, pool).ok
+        assert check_vjp((forward, forgets), X, pool).verdict == "fail"
