@@ -37,6 +37,7 @@ from IPython.display import Image
 
 import jaxninja
 from jaxninja import workbook
+from jaxninja.cli.train import summary
 from jaxninja.plots import exercises as figures
 from jaxninja.plots import png
 from jaxninja.progress import Lines
@@ -391,8 +392,7 @@ if report4.ok:
     route = workbook.save(backward, "exercise4.py")
     config = jaxninja.TrainConfig(route=route, steps=20_000)
     run = jaxninja.train(config, progress=Lines(print))
-    print(run.result)
-    print((run.path / "samples.txt").read_text())
+    print("\n".join(summary(run)))
 
 # %% [markdown]
 # ### What it costs

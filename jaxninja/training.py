@@ -255,6 +255,12 @@ def _disagreement(route, text, params, ids, labels, model):
     return routes.disagreement(route, params, ids, labels, model)
 
 
+def _learners(route: str) -> str:
+    """Of a route that is a learner's file."""
+    file = learner.is_file(route)
+    return "is it right? `jaxninja exercise check 4` tells; " if file else ""
+
+
 def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
@@ -268,5 +274,6 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
         f"the loss is not finite at step {diverged.step}: the first array that is not "
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
+        f"{_learners(run.config.route)}"
         f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
     )

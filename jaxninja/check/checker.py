@@ -27,7 +27,7 @@ from jaxninja.check.leaves import cast
 from jaxninja.check.memory import residuals_of
 from jaxninja.check.probes import algebra, lints, repeats, roles
 from jaxninja.check.report import Report
-from jaxninja.check.scenes import Stop, scene_of
+from jaxninja.check.scenes import Stop, refusal, scene_of
 from jaxninja.check.second import second_order
 from jaxninja.check.session import Options, Session
 from jaxninja.check.settings import DRAWS, LIMITS, Setting, divisible, settings_of
@@ -42,13 +42,14 @@ def check_vjp(
     reference: Callable | None = None,
     level: str = "standard",
     seed: int = 0,
-    dtypes: Iterable[str] = ("float32",),
+    dtypes: Iterable[str] | None = None,
     inputs: Callable | None = None,
     surrogate: Callable | None = None,
     nondiff: Iterable[str] = (),
     zero: Iterable[str] = (),
     linear: bool = True,
     kink: str = "any-subgradient",
+    edges: bool = True,
     higher_order: bool = True,
     hints: bool = True,
 ) -> Report:
@@ -68,7 +69,8 @@ def check_vjp(
             NumPy pair without it is held against finite differences.
         level: "quick", "standard" or "full".
         seed: the same seed repeats the same check.
-        dtypes: run dtypes to compare with autodiff in, besides the proof in float64.
+        dtypes: run dtypes to compare with autodiff in, besides the proof in float64;
+            by default float32 and those of `args` that are narrower.
         inputs: `inputs(key, **dims) -> args`, to vary shapes and values. Its
             parameters after the key are sizes.
         surrogate: declares that the gradient is another one on purpose:
@@ -79,6 +81,9 @@ def check_vjp(
             (clipping); it is then judged at small cotangents.
         kink: "any-subgradient" accepts other conventions than JAX's at kinks and ties,
             with a warning; "jax" does not.
+        edges: False for a function of a narrow domain, an iteration that converges
+            only there say: inputs are then drawn, and neither scaled nor put to ties,
+            zeros and large numbers.
         higher_order: False where second derivatives are not meant to work.
         hints: False leaves the explanation out.
 
@@ -96,14 +101,16 @@ def check_vjp(
     options = Options(
         _choice("level", level, tuple(LIMITS)),
         seed,
-        tuple(str(jnp.dtype(d)) for d in _several(dtypes)),
+        _dtypes(dtypes, args),
         surrogate,
         _several(nondiff),
         tuple(dict.fromkeys((*_several(zero), *rule_zero))),
         linear,
         _choice("kink", kink, ("any-subgradient", "jax")),
+        edges,
         higher_order,
         hints,
+        double="float64" in _given(args) and jnp.result_type(float) == jnp.float64,
     )
     session = Session(options, _name(f))
     with jax.default_matmul_precision("highest"):
@@ -113,6 +120,7 @@ def check_vjp(
             session.find(error.code, error.sentence, error.where)
         except Stop:
             pass
+        session.at = ""
         _blame_none(session)
         told = hints_for(session)
         session.locate(told)
@@ -122,6 +130,20 @@ def check_vjp(
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
     """Raise VJPCheckError, with the report as its text, unless `check_vjp` says ok."""
     check_vjp(f, *args, **options).raise_if_failed()
+
+
+def _dtypes(dtypes: Iterable[str] | None, args: tuple) -> tuple[str, ...]:
+    if isinstance(dtypes, str):
+        dtypes = (dtypes,)
+    if dtypes is None:
+        narrow = [d for d in _given(args) if d in ("bfloat16", "float16")]
+        dtypes = ("float32", *narrow)
+    return tuple(dict.fromkeys(str(jnp.dtype(d)) for d in dtypes))
+
+
+def _given(args: tuple) -> list[str]:
+    """The dtypes of all arrays among the arguments."""
+    return [str(a.dtype) for a in jax.tree.leaves(args) if hasattr(a, "dtype")]
 
 
 def _name(f) -> str:
@@ -149,14 +171,25 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
+        if setting.ambiguous and (refused := refusal(setting)):
+            session.skip(f"{setting.label}: {refused}; give inputs= to vary sizes")
+            continue
+        session.at = _place(setting) if index else ""
         scene = scene_of(session, setting)
         session.settings[scene.label] = setting
         first_order(session, scene, setting, index)
         if index == 0:
             _in_depth(session, scene, setting)
+    session.at = ""
     if level == "full":
         _over_devices(session, divisible(f, args, reference, inputs))
     _explain_roles(session)
+
+
+def _place(setting: Setting) -> str:
+    """What a finding says of sizes and options that are not the first ones."""
+    asked = ", tried as the forward takes them; inputs= gives others"
+    return f"at {setting.label}{asked if setting.guessed else ''}"
 
 
 def _over_devices(session: Session, setting: Setting | None) -> None:

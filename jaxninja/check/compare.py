@@ -199,7 +199,8 @@ def _line(name: str, mine, truth, scale: float | None, rtol: float | None) -> Li
     nan = found.reason == "nan" or found.undecided or found.better
     note = "not finite" if nan else ""
     exact = bool(np.array_equal(wide(mine), wide(truth)))
-    return Line(name, exact, found.ok and not nan, found.error, note)
+    error = np.nan if nan else found.error
+    return Line(name, exact, found.ok and not nan, error, note)
 
 
 def _magnitude(array) -> float:

@@ -27,15 +27,21 @@ EXACT = (  # what moves, chooses or negates, and rounds nothing
 def moved_by_inputs(scene, args, dy, truth: Truth, u: float) -> Truth:
     """Largest change of output and gradient when inputs move by a rounding `u`.
 
-    Call it under float64, as the next one.
+    Where the truth is by differences, it is the rule itself that tells, whose gradient
+    may be wrong and is of the right size all the same. Call it under float64, as the
+    next one.
     """
     rng = np.random.default_rng(0x5EED)
     gradients = [np.zeros(e.shape) for e in truth.gradients]
     y = [np.zeros(a.shape) for a in truth.y]
-    for _ in range(0 if scene.differences or scene.surrogate else DRAWS):
-        near = truth_of(scene.subject, _rounded(args, u, rng), dy)
-        gradients = _larger(gradients, near.gradients, truth.gradients)
-        y = _larger(y, near.y, truth.y)
+    if scene.surrogate:
+        return Truth(y, gradients, [], [])
+    at = rule_of if scene.differences else truth_of
+    here = rule_of(scene.subject, args, dy) if scene.differences else truth
+    for _ in range(DRAWS):
+        near = at(scene.subject, _rounded(args, u, rng), dy)
+        gradients = _larger(gradients, near.gradients, here.gradients)
+        y = _larger(y, near.y, here.y)
     return Truth(y, gradients, [], [])
 
 

@@ -60,8 +60,10 @@ def edges(
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
     if found & (_EXPONENTIAL | _SINGULAR | _KINKED):
         yield "common offset 1e3", _changed(args, ("real",), lambda x: x + 1e3)
+    if found & (_INDEXED | _KINKED):
+        yield "integers all at their least", _changed(args, ("int",), _all(np.min))
+        yield "integers all at their most", _changed(args, ("int",), _all(np.max))
     if found & _INDEXED:
-        yield "equal indices", _changed(args, ("int",), _all_same)
         yield "repeated indices", _changed(args, ("int",), _repeated)
     for value in (0, 1):
         label = f"all masks {'on' if value else 'off'}"
@@ -136,8 +138,8 @@ def _signs(size: float) -> Callable:
     return lambda x: size * np.where(np.asarray(x, np.float64) < 0, -1.0, 1.0)
 
 
-def _all_same(x):
-    return np.full_like(x, x.flat[0])
+def _all(choose: Callable) -> Callable:
+    return lambda x: np.full_like(x, choose(x))
 
 
 def _repeated(x):

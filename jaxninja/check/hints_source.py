@@ -146,10 +146,12 @@ def _short(name: str, root: str) -> str:
 
 
 def return_place(source: tuple[str, int] | None) -> Place | None:
-    """The last return statement of a function."""
-    node = _definition(*source) if source is not None else None
-    if source is None or node is None:
+    """The last return statement of a function; a lambda's line."""
+    if source is None:
         return None
+    node = _definition(*source)
+    if node is None:
+        return Place(*source, "")
     lines = [n.lineno for n in ast.walk(node) if isinstance(n, ast.Return)]
     return Place(source[0], max(lines), "") if lines else None
 

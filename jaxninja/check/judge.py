@@ -175,10 +175,15 @@ def _failing(trial: Trial, found: Difference, common) -> Leaf:
         found.worst,
         found.got,
         found.expected,
-        sample=trial.sample,
+        sample=_place(trial),
         heat=heat(trial),
         **common,
     )
+
+
+def _place(trial: Trial) -> str:
+    plain = trial.setting in ("as given", "as drawn")
+    return trial.sample if plain else f"{trial.sample}; {trial.setting}"
 
 
 def heat(trial: Trial, limit: int = 24) -> tuple[str, ...]:

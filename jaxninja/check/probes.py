@@ -164,8 +164,8 @@ def roles(session: Session, scene: Scene, args: tuple, y: list) -> None:
     """Would bwd be right if it were called with its arguments in another order?"""
     subject = scene.subject
     count = len(subject.static) + 2
-    if not subject.static or scene.differences:
-        return
+    if not subject.static or scene.differences or subject.kind in ("pair", "numpy"):
+        return  # bwd of a pair takes residuals and dy alone
     rng = np.random.default_rng([session.options.seed, 0x501])
     dy = cotangents.ordinary(y, rng)
     with jax.enable_x64(True):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 
 from jaxninja.check.compiled import compiled
 from jaxninja.check.errors import running
@@ -36,7 +37,7 @@ class Truth(NamedTuple):
         y: float leaves of the output.
         gradients: one array a float leaf of the arguments.
         scales: sum of the magnitudes of the terms of each gradient entry.
-        predicates: for each comparison of floats in the forward: ever true, ever false.
+        predicates: for each comparison in the forward: ever true, ever false.
     """
 
     y: list
@@ -73,7 +74,8 @@ def autodiff_of(subject: Subject, args: tuple, dy: list) -> tuple[list, list]:
 def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
     """The rule's value, gradients and residuals in the dtype of `args`."""
     if subject.is_numpy:
-        return _outcome(subject, args, dy)
+        with np.errstate(all="ignore"):  # the inputs are ours: overflow is no news
+            return _outcome(subject, args, dy)
     with running(f"the rule of {subject.name}"):
         out = _rule(frozen(subject))(args, dy)
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
@@ -132,16 +134,23 @@ def _truth(plain, positions, static) -> tuple[Callable, dict]:
 
 
 def _watch(found: list):
-    """A step that notes whether each comparison of floats was ever true, ever false."""
+    """A step that notes whether each comparison was ever true, ever false."""
 
     def step(eqn, ins):
-        if eqn.primitive.name not in _COMPARISONS or not is_float(ins[0]):
+        if eqn.primitive.name not in _COMPARISONS or not _tells(eqn, ins[0]):
             return None
         out = eqn.primitive.bind(*ins, **eqn.params)
         found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
         return [out]
 
     return step
+
+
+def _tells(eqn, operand) -> bool:
+    """Whether it compares numbers of the user's: indices below 0 are jnp's question."""
+    if eqn.primitive.name == "lt" and isinstance(eqn.invars[1], Literal):
+        return is_float(operand)
+    return operand.dtype != bool and jnp.issubdtype(operand.dtype, np.number)
 
 
 @lru_cache(maxsize=128)

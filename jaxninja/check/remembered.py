@@ -25,17 +25,11 @@ def remembered(look: Callable[[Subject, tuple], Any]) -> Callable:
     @wraps(look)
     def run(subject: Subject, args: tuple):
         leaves, tree = jax.tree.flatten(args)
-        kinds = [(np.shape(a), _known_to_jax(a.dtype)) for a in leaves]
+        kinds = [(np.shape(a), jax.dtypes.result_type(a)) for a in leaves]
         shapes = tuple(jax.ShapeDtypeStruct(*kind) for kind in kinds)
         return known(frozen(subject), jnp.result_type(float), tree, shapes)
 
     return run
-
-
-def _known_to_jax(dtype):
-    """int32 for the int64 of NumPy, unless 64 bits are enabled; keys stay keys."""
-    plain = isinstance(dtype, np.dtype)
-    return jax.dtypes.canonicalize_dtype(dtype) if plain else dtype
 
 
 class Frozen:

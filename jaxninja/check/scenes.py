@@ -7,7 +7,9 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
+from jaxninja.check.errors import UserCodeError
 from jaxninja.check.leaves import cast, float_leaves, names, unit
+from jaxninja.check.remembered import frozen
 from jaxninja.check.session import Session
 from jaxninja.check.settings import DRAWS, Setting
 from jaxninja.check.structure import (
@@ -44,6 +46,18 @@ def scene_of(session: Session, setting: Setting) -> Scene:
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return scene
+
+
+def refusal(setting: Setting) -> str | None:
+    """Why the rule does not run at sizes that were guessed; None if it does."""
+    subject, args = setting.draw(0)
+    try:
+        found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
+        if not found:
+            accepted_by_jax(subject, args)
+    except UserCodeError as error:
+        return error.sentence
+    return found[0].sentence if found else None
 
 
 def _door(session: Session, subject: Subject, args, leaf_names) -> None:
@@ -92,8 +106,12 @@ def _structure(session: Session, scene: Scene, args) -> None:
         session.find(finding.code, finding.sentence, finding.where)
     if not any(f.code in STOPPING for f in session.findings.values()):
         accepted_by_jax(subject, args)
-        with jax.enable_x64(True):
-            _precision(session, scene, cast(args, "float64"))
+        rule = frozen(subject)
+        if rule not in session.coarse:  # sizes have no bearing on it
+            with jax.enable_x64(True):
+                wide = cast(args, "float64")
+                session.coarse[rule] = _precision(session, subject, wide)
+        scene.coarse = session.coarse[rule]
 
 
 def _structure_of_numpy(session: Session, scene: Scene, args) -> None:
@@ -105,9 +123,9 @@ def _structure_of_numpy(session: Session, scene: Scene, args) -> None:
         raise Stop
 
 
-def _precision(session: Session, scene: Scene, args) -> None:
-    """Does "float64" mean float64? The forward must; a rule that does not is told."""
-    subject = scene.subject
+def _precision(session: Session, subject: Subject, args) -> float:
+    """Unit round-off of the rule in float64: the forward must compute in that, and a
+    rule that does not is told."""
     down = casts_of_forward(subject, args)
     if down:
         text = (
@@ -119,7 +137,11 @@ def _precision(session: Session, scene: Scene, args) -> None:
         f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
     ]
     inside = casts_of_rule(subject, args)
-    if narrow or inside:
-        scene.coarse = unit("bfloat16" if "bfloat16" in str(inside) else "float32")
-        what = inside[0] if inside else narrow[0].sentence
-        session.skip(f"float64 precision of the rule: it computes in less ({what})")
+    if not (narrow or inside):
+        return unit("float64")
+    what = inside[0] if inside else narrow[0].sentence
+    session.skip(f"float64 precision of the rule: it computes in less ({what})")
+    if session.options.double:
+        text = f"the arguments are float64, and the rule computes in less: {what}"
+        session.find("W-CAST", text, subject.where)
+    return unit("bfloat16" if "bfloat16" in str(inside) else "float32")

@@ -14,6 +14,7 @@ from jaxninja.check.judge import Tally
 from jaxninja.check.programs import predicate_lines
 from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
 from jaxninja.check.settings import Setting
+from jaxninja.check.subject import Subject
 from jaxninja.check.trials import Scene, Tried
 
 LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")
@@ -31,8 +32,10 @@ class Options:
     zero: tuple[str, ...] = ()
     linear: bool = True
     kink: str = "any-subgradient"
+    edges: bool = True
     higher_order: bool = True
     hints: bool = True
+    double: bool = False  # arguments are float64, and JAX keeps them so
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Session:
     options: Options
     name: str = "f"
     where: str | None = None
+    at: str = ""
     start: float = field(default_factory=time.perf_counter)
     tallies: dict[str, Tally] = field(default_factory=dict)
     findings: dict[tuple, Finding] = field(default_factory=dict)
@@ -56,9 +60,11 @@ class Session:
     settings: dict[str, Setting] = field(default_factory=dict)
     suspects_second_order: bool = False
     nones: set[str] = field(default_factory=set)
+    coarse: dict[Subject, float] = field(default_factory=dict)
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
+        sentence = f"{sentence} ({self.at})" if self.at else sentence
         self.findings.setdefault((code, where), Finding(code, sentence, where))
 
     def locate(self, hints: Iterable[Hint]) -> None:

@@ -37,10 +37,15 @@ class Setting:
     Attributes:
         label: for the report: "N=7,D=5".
         draw: `draw(seed) -> (subject, arrays)`, NumPy arrays of at most float32.
+        guessed: nobody asked for these sizes; the plain forward takes them.
+        ambiguous: guessed, and a size was changed in several axes of one array, which
+            may have different parts to play: channels and a kernel's width.
     """
 
     label: str
     draw: Callable[[int], tuple[Subject, tuple]]
+    guessed: bool = False
+    ambiguous: bool = False
 
 
 def settings_of(f, args, reference, inputs, level: str) -> tuple[list[Setting], list]:
@@ -172,12 +177,41 @@ def _of_arguments(f, args, reference):
     for renamed in _renamings(arrays):
         label = ", ".join(f"{old}->{new}" for old, new in renamed.items())
         draw = partial(_redraw, subject, arrays, renamed)
-        if _traces(setting := Setting(f"sizes {label}", draw)):
+        twice = any(_repeats(np.shape(a), renamed) for a in jax.tree.leaves(arrays))
+        setting = Setting(f"sizes {label}", draw, guessed=True, ambiguous=twice)
+        if _traces(setting) and _follows(setting, given, renamed):
             settings.append(setting)
     missing = []
     if len(settings) == 1:
-        missing.append("other shapes: the forward traces at no others; give inputs=")
+        missing.append("other shapes: none found that the forward takes; give inputs=")
     return settings, missing
+
+
+def _repeats(shape: tuple[int, ...], renamed: dict[int, int]) -> bool:
+    changed = [n for n in shape if renamed.get(n, n) != n]
+    return len(changed) > len(set(changed))
+
+
+def _follows(setting: Setting, given: Setting, renamed: dict[int, int]) -> bool:
+    """Whether the output's sizes were renamed as those of the arguments.
+
+    Else an array that the forward brings along, a table of positions say, was broadcast
+    against arguments that it does not fit.
+    """
+    before, after = (_output_sizes(at) for at in (given, setting))
+    if 0 in after and 0 not in before:
+        return False  # a window wider than what it slides over
+    return len(before) == len(after) and all(
+        new == renamed[old]
+        for old, new in zip(before, after, strict=True)
+        if old in renamed
+    )
+
+
+def _output_sizes(setting: Setting) -> list[int]:
+    subject, arrays = setting.draw(1)
+    y = jax.tree.leaves(jax.eval_shape(subject.plain, *arrays))
+    return [n for leaf in y for n in leaf.shape]
 
 
 def divisible(f, args, reference, inputs) -> Setting | None:

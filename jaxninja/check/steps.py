@@ -170,12 +170,21 @@ def judge_step(
     return Step(name, verdict, error, chained_error, where, note)
 
 
+class _NoGradientError(KeyError):
+    """A step asks for a gradient that is not there; any other key is its own matter."""
+
+
+class _Gradients(dict):
+    def __missing__(self, name):
+        raise _NoGradientError(name)
+
+
 def _call(name: str, step, values: Mapping[str, Any], grads: dict):
     try:
         with running(f"the step of {name}"):
-            return step(dict(values), grads)
+            return step(dict(values), _Gradients(grads))
     except UserCodeError as error:
-        if isinstance(error.__cause__, KeyError):
+        if isinstance(error.__cause__, _NoGradientError):
             known = ", ".join(grads) or "none"
             text = (
                 f"the step of {name} asks for {error.__cause__}; gradients before it: "

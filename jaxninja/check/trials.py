@@ -60,7 +60,12 @@ class Scene:
             return truth_by_differences(self.subject.plain, args, dy)
         truth = truth_of(self.subject, args, dy)
         if self.surrogate is not None:
-            truth = truth._replace(gradients=self._declared(args, truth.y, dy))
+            declared = self._declared(args, truth.y, dy)
+            terms = [np.abs(g) for g in declared]
+            scales = [
+                np.maximum(*pair) for pair in zip(truth.scales, terms, strict=True)
+            ]
+            truth = truth._replace(gradients=declared, scales=scales)
         return truth, [0.0] * len(truth.gradients)
 
     @property

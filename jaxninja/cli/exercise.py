@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ Number = Annotated[Literal[1, 2, 3, 4], tyro.conf.Positional]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
 POLL = 0.2  # seconds between looks at the files
+DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,17 @@ def _start(options: Start) -> int:
 
 def _check(options: Check) -> int:
     folder = progress.find(options.dir)
-    with Worker(options.limit) as worker:
+    with _worker(options.limit) as worker:
         report = _checked(worker, folder, options.number, options.all)
         if options.cost:
             _cost(folder, report)
     return EXIT[report.status]
+
+
+def _worker(limit: float) -> Worker:
+    if not 0 < limit <= DAY:
+        raise WorkbookError(f"--limit {limit:g}: expected seconds, more than 0")
+    return Worker(limit)
 
 
 def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Report:
@@ -131,23 +138,13 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     text = progress.read(folder, number)
     report = worker.check(number, text, EXERCISES[number].file, everything)
     state = progress.load(folder)
-    new = state.record(report)
+    report = replace(report, new=tuple(state.record(report)))
     state.save()
     print(report.table())
-    for line in _explained(number, new):
-        print(line)
     count = len(state.right(number)), len(EXERCISES[number].names)
     print(f"exercise {number}: {count[0]} of {count[1]} right, {report.seconds:.2f} s")
     sys.stdout.flush()
     return report
-
-
-def _explained(number: int, names: list[str]) -> Iterator[str]:
-    """Once passed, why it is so: what the learner found, in words."""
-    if names:
-        yield "Right for the first time, and why it is so:"
-    for name in names:
-        yield from lessons.explanation(number, name)
 
 
 def _cost(folder: Path, report: Report) -> None:
@@ -162,8 +159,9 @@ def _cost(folder: Path, report: Report) -> None:
 def _watch(options: Watch) -> int:
     folder = progress.find(options.dir)
     numbers = [options.number] if options.number else list(EXERCISES)
+    worker = _worker(options.limit)
     print(f"watching {folder}/; Ctrl-C ends it", flush=True)
-    with Worker(options.limit) as worker:
+    with worker:
         try:
             for number in _saved(folder, numbers):
                 print(f"\n{EXERCISES[number].file}, {time.strftime('%H:%M:%S')}")
@@ -226,9 +224,7 @@ def _hint(options: Hint) -> int:
     state = progress.load(folder)
     rung = state.next_rung(number, name)
     state.save()
-    print(lessons.hint(number, name, rung))
-    if rung < len(lessons.RUNGS):
-        print(f"again for more: {lessons.RUNGS[rung]}")
+    print(lessons.ladder(number, name, rung))
     return 0
 
 

@@ -51,7 +51,7 @@ def main(args: list[str]) -> int:
         mesh = distributed.data_mesh()
     progress = _listener()
     run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
-    for line in _summary(run) if jax.process_index() == 0 else ():
+    for line in summary(run) if jax.process_index() == 0 else ():
         print(line)
     return 0
 
@@ -70,7 +70,8 @@ def _resume(args: list[str]) -> str | None:
     return parser.parse_known_args(args)[0].resume
 
 
-def _summary(run: Run) -> Iterator[str]:
+def summary(run: Run) -> Iterator[str]:
+    """The losses beside the lecture's, the speed, what the network invents."""
     result = run.result
     assert result is not None
     parts = ("train", "val", "clean_val", "test")

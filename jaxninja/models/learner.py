@@ -26,6 +26,10 @@ from jaxninja.models.mlp import MLP, init
 FUNCTION = "backward"
 # "jvp(h)" and "transpose(jvp(h))" are autodiff's; "jit(transpose)" is jnp.transpose
 _AUTODIFF = re.compile(r"(?:^|[/(])(?:jvp|transpose)\(")
+_NEEDS_NUMBERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerIntegerConversionError,
+)
 _HIDING = {"pure_callback", "io_callback", "python_callback"}
 
 
@@ -123,7 +127,23 @@ def _told(route: str, error: Exception) -> RouteError:
     lines = [frame.lineno for frame in frames if frame.filename == route]
     place = f"{route}:{lines[-1]}" if lines else route
     first = (str(error).splitlines() or ["no message"])[0]
-    return RouteError(f"{place}: {type(error).__name__}: {first}")
+    what = not_compiled(error) or f"{type(error).__name__}: {first}"
+    return RouteError(f"{place}: {what}")
+
+
+def not_compiled(error: Exception) -> str | None:
+    """What in a backward pass cannot be compiled, and what to write; None if it can."""
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return (
+            "training compiles backward, and NumPy cannot be compiled: use jnp, as in "
+            "dC = jnp.zeros_like(C).at[Xb].add(demb)"
+        )
+    if isinstance(error, _NEEDS_NUMBERS):
+        return (
+            "training compiles backward, before there are numbers: int, float, if, "
+            "while and assert cannot have those of an array; use jnp, as in jnp.where"
+        )
+    return None
 
 
 def _by_name(route: str, grads: Any, params: dict) -> dict[str, jax.Array]:

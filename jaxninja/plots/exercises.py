@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
 
 # Okabe and Ito's colours, told apart by colour-blind readers too
 COLOURS = {
@@ -12,8 +14,16 @@ COLOURS = {
     "wrong": "#f0a37a",
     "inherited": "#f7d9a0",
     "gap": "#ffffff",
+    "unasked": "#e6e6e6",
 }
-LABELS = {"ok": "right", "wrong": "wrong", "inherited": "unreliable", "gap": "to do"}
+LABELS = {
+    "ok": "right",
+    "wrong": "wrong",
+    "inherited": "unreliable",
+    "gap": "to do",
+    "unasked": "not asked",
+}
+NOT_FINITE = "#4d4d4d"  # no colour of the scale, whose middle is white
 
 # Two rows: the layers up to batchnorm, and from it to the loss.
 # fmt: off
@@ -36,25 +46,36 @@ def compared(picture: Mapping[str, Any]) -> Figure:
         picture: name, mine and truth, as in `Report.picture`.
     """
     mine, truth = (np.atleast_2d(picture[k]).astype(float) for k in ("mine", "truth"))
-    gap = mine - truth
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        gap = mine - truth
     figure = Figure(figsize=(9, 2.8), dpi=100, layout="constrained")
     name = f"d{picture['name']}"
-    titles = (f"{name}, mine", f"{name}, true", "mine - true")
-    largest = float(np.nanmax(np.abs([mine, truth]), initial=0.0)) or 1.0
-    rest = float(np.nanmax(np.abs(gap), initial=0.0)) or 1.0
-    for axes, array, title, scale in zip(
-        figure.subplots(1, 3),
-        (mine, truth, gap),
-        titles,
-        (largest, largest, rest),
-        strict=True,
-    ):
-        image = axes.imshow(array, cmap="RdBu_r", vmin=-scale, vmax=scale)
-        axes.set_aspect("auto")
-        axes.set_title(title, fontsize=9)
-        axes.tick_params(labelsize=7)
-        figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
+    bad = "" if np.isfinite(mine).all() else " (grey: not finite)"
+    largest = max(_largest(mine), _largest(truth))
+    columns = (
+        (mine, f"{name}, mine{bad}", largest),
+        (truth, f"{name}, true", largest),
+        (gap, "mine - true", _largest(gap)),
+    )
+    for axes, column in zip(figure.subplots(1, 3), columns, strict=True):
+        _image(figure, axes, *column)
     return figure
+
+
+def _largest(array: np.ndarray) -> float:
+    return float(np.abs(array).max(where=np.isfinite(array), initial=0.0)) or 1.0
+
+
+def _image(figure: Figure, axes, array: np.ndarray, title: str, scale: float) -> None:
+    colours = colormaps["RdBu_r"].with_extremes(bad=NOT_FINITE)
+    shown = np.ma.masked_invalid(array)
+    image = axes.imshow(shown, cmap=colours, vmin=-scale, vmax=scale)
+    axes.set_aspect("auto")
+    axes.set_title(title, fontsize=9)
+    axes.tick_params(labelsize=7)
+    if len(array) == 1:
+        axes.set_yticks([])
+    figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
 
 
 def graph(edges: Iterable[tuple[str, str]], statuses: Mapping[str, str]) -> Figure:
@@ -62,33 +83,56 @@ def graph(edges: Iterable[tuple[str, str]], statuses: Mapping[str, str]) -> Figu
 
     Args:
         edges: from an array to one that reads it.
-        statuses: name -> "ok", "wrong", "inherited" or "gap"; the rest is to do.
+        statuses: name -> "ok", "wrong", "inherited", "gap" or "unasked"; the rest is to
+            do.
     """
     figure = Figure(figsize=(12, 4.2), dpi=100, layout="constrained")
     axes = figure.subplots()
+    found = {"loss": "ok", **dict(statuses)}
+    boxes = {name: _box(axes, name, found.get(name, "gap")) for name in PLACES}
     for parent, child in edges:
-        _arrow(axes, PLACES[parent], PLACES[child])
-    for name, (x, y) in PLACES.items():
-        status = "ok" if name == "loss" else statuses.get(name, "gap")
-        box = {"boxstyle": "round", "fc": COLOURS[status], "ec": "#555555", "lw": 0.8}
-        axes.text(x, y, name, ha="center", va="center", fontsize=8, bbox=box, zorder=3)
-    for colour in COLOURS.values():
-        axes.scatter([], [], c=colour, edgecolors="#555555", marker="s", s=60)
-    axes.legend(
-        axes.collections[-len(COLOURS) :],
-        [LABELS[status] for status in COLOURS],
-        loc="center right",
-        frameon=False,
-        fontsize=8,
-    )
+        _arrow(axes, boxes[parent], boxes[child])
+    _legend(axes, [s for s in COLOURS if s != "unasked" or s in found.values()])
     axes.set(xlim=(-0.6, 12.6), ylim=(-0.6, 6.6))
     axes.axis("off")
     return figure
 
 
+def _box(axes, name: str, status: str):
+    """An array's name in a box of its status's colour."""
+    box = {"boxstyle": "round", "fc": COLOURS[status], "ec": "#555555", "lw": 0.8}
+    middle = {"ha": "center", "va": "center", "fontsize": 8}
+    return axes.text(*PLACES[name], name, bbox=box, zorder=1, **middle)
+
+
 def _arrow(axes, start, end) -> None:
-    style = {"arrowstyle": "->", "color": "#888888", "lw": 0.8, "shrinkA": 18}
-    axes.annotate("", end, start, arrowprops={**style, "shrinkB": 24}, zorder=1)
+    """From the edge of one box to that of another.
+
+    It is drawn after them, zorder says so: only then do they know how large they are.
+    """
+    arrow = FancyArrowPatch(
+        start.get_position(),
+        end.get_position(),
+        patchA=start.get_bbox_patch(),
+        patchB=end.get_bbox_patch(),
+        arrowstyle="->",
+        mutation_scale=10,
+        shrinkA=1,
+        shrinkB=1,
+        color="#888888",
+        lw=0.8,
+        zorder=2,
+    )
+    axes.add_patch(arrow)
+
+
+def _legend(axes, statuses: list[str]) -> None:
+    marks = [
+        axes.scatter([], [], c=COLOURS[s], edgecolors="#555555", marker="s", s=60)
+        for s in statuses
+    ]
+    labels = [LABELS[s] for s in statuses]
+    axes.legend(marks, labels, loc="center right", frameon=False, fontsize=8)
 
 
 def forces(dlogits, labels, symbols: str) -> Figure:

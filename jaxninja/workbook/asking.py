@@ -47,13 +47,13 @@ class Subject:
 
     def fwd(self, args):
         arrays = {k: a for k, a in self.values.items() if k != "n"}
-        return {name: arrays[name] for name in self.found}, arrays
+        asked = {k: a for k, a in arrays.items() if k in self.piece.source.parameters}
+        return {name: arrays[name] for name in self.found}, asked
 
     def bwd(self, residuals, dy):
         """The learner's lines; dloss they cannot know, so it is multiplied in here."""
-        values = {**residuals, "n": self.values["n"]}
-        more = {k: step(values, dy) for k, step in self._others.items()}
-        gradient = self.piece(values, {**dy, **more})
+        more = {k: step(self.values, dy) for k, step in self._others.items()}
+        gradient = self.piece({**residuals, "n": self.values["n"]}, {**dy, **more})
         return (gradient * dy["loss"] if self.found == {"loss"} else gradient,)
 
     def truth(self, dy) -> np.ndarray:
@@ -111,7 +111,7 @@ def _in_our_words(sentence: str, upstream: set[str]) -> str:
     n/(n - 1) where n is 5. The number is what we know, and for which n.
     """
     sentence = SIZES.sub("", sentence)
-    number = re.search(r"(?:in place of|multiply by|times) -?[\d.]", sentence)
+    number = re.search(r"(?:in place of|multiply by|times) -?\.?\d", sentence)
     sentence = re.sub(r"(?:res|dy)\['(\w+)'\]", _named, sentence)
     all_of_it = " and ".join(f"d{name}" for name in sorted(upstream))
     for theirs, ours in (

@@ -6,22 +6,24 @@ it has inherited its error. It runs the learner's code: `worker` calls it in a p
 of its own.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
-from jaxninja.check.steps import INHERITED, OK, WRONG
-from jaxninja.workbook import diagnosis, judging, pieces, samples, source
+from jaxninja.check.steps import INHERITED, WRONG
+from jaxninja.workbook import diagnosis, judging, pieces, returning, samples, source
+from jaxninja.workbook.asides import Asides
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import downstream
 from jaxninja.workbook.judging import Chain, Judged
+from jaxninja.workbook.pieces import Piece
 from jaxninja.workbook.report import GAP, Report, Row
+from jaxninja.workbook.returning import line_in
 from jaxninja.workbook.rows import picture, row
 from jaxninja.workbook.source import FUNCTION, Source, SourceError
 
@@ -45,7 +47,7 @@ def check(
         tell: hears which gradient is about to be run, and its line.
         explain: measure a wrong gradient's error in float64, and look for the mistake.
     """
-    start = time.perf_counter()
+    start, rows = time.perf_counter(), []
     exercise = EXERCISES[number]
     try:
         learner = source.read(text, filename)
@@ -53,17 +55,24 @@ def check(
         tell("", 0)
         with running("the file"):
             scope = pieces.environment(learner)
-        report = _check(exercise, learner, scope, everything, tell, explain)
-    except SourceError as error:
-        report = Report(number, filename, "error", (), error.sentence, error.line)
-    except UserCodeError as error:
-        line = _line_of(error.where)
-        report = Report(number, filename, "error", (), error.sentence, line)
-    except SystemExit:
-        report = Report(
-            number, filename, "error", (), "the file ends Python: no exit()"
-        )
+        report = _gap(exercise, learner) or _Check(
+            exercise, learner, scope, rows, tell, explain
+        ).report(everything)
+    except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
+        what, line = _told(error, filename)
+        report = Report(number, filename, "error", tuple(rows), what, line)
     return replace(report, seconds=round(time.perf_counter() - start, 4))
+
+
+def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
+    """What stops a check, and in which line of the learner's."""
+    if isinstance(error, SourceError):
+        return error.sentence, error.line
+    line = line_in(filename, error.__cause__ or error)
+    if isinstance(error, UserCodeError):
+        return re.sub(r" at \S+:\d+: ", ": ", error.sentence), line
+    name = type(error).__name__
+    return f"{name} ends Python, and the check with it: take it out", line
 
 
 def prepared() -> Iterator[samples.Sample]:
@@ -72,41 +81,67 @@ def prepared() -> Iterator[samples.Sample]:
         yield from judging.examples(exercise)
 
 
-def _check(
-    exercise: Exercise, learner: Source, scope, everything, tell, explain
-) -> Report:
-    if (unwritten := _unwritten(exercise, learner, exercise.names[0])) is not None:
-        return _stopped(exercise, learner, [], unwritten)
-    chains = judging.chains(exercise)
-    bad_lines = source.out_of_order(learner, exercise.gradients)
-    rows: list[Row] = []
-    for name in exercise.names:
-        variable = f"d{name}"
-        if (unwritten := _unwritten(exercise, learner, name)) is not None:
-            return _stopped(exercise, learner, rows, unwritten)
-        piece = pieces.step(learner, scope, variable, exercise.gradients)
-        lines = [s.line for s in learner.piece(variable, exercise.gradients)]
-        early = next((n for n in lines if n in bad_lines), None)
+class _Check:
+    """A learner's gradients one after the other, down to the first that stops it."""
+
+    def __init__(self, exercise: Exercise, learner: Source, scope, rows, tell, explain):
+        self.exercise, self.learner, self.scope = exercise, learner, scope
+        self.rows, self.tell, self.explain = rows, tell, explain
+        self.chains = judging.chains(exercise)
+        self.asides = Asides(exercise, learner, scope, self.chains[0], tell)
+        self.bad_lines = source.out_of_order(learner, exercise.gradients)
+        self.picture: dict[str, Any] | None = None
+
+    def report(self, everything: bool) -> Report:
+        """The report; with `everything` a wrong gradient is no end."""
+        self.asides.run()
+        for name in self.exercise.names:
+            if (unwritten := _unwritten(self.exercise, self.learner, name)) is not None:
+                report = _stopped(self.exercise, self.learner, self.rows, unwritten)
+                return replace(report, picture=self.picture)
+            if (wrong := self._wrong(name, everything)) is not None:
+                return wrong
+        self.tell(FUNCTION, self.learner.function.lineno)
+        given = (self.exercise, self.learner, self.scope, self.rows, self.chains[0])
+        return replace(returning.checked(*given), picture=self.picture)
+
+    def _wrong(self, name: str, everything: bool) -> Report | None:
+        """The report if this gradient is not right; else its row is added."""
+        exercise, learner = self.exercise, self.learner
+        piece = pieces.step(learner, self.scope, f"d{name}", exercise.gradients)
+        if (refused := self._refused(name, piece)) is not None:
+            return _wrong(exercise, learner, [*self.rows, refused], ())
+        self.asides.inside(piece)
+        judged = judging.judge(exercise, name, piece, self.chains, self.explain)
+        self.rows.append(row(name, judged, learner, self.chains[0].sample))
+        self.picture = picture(name, judged)
+        self.asides.after(name, judged)
+        if self.rows[-1].status != WRONG:
+            return None
+        self.tell("", 0)  # the diagnosis takes its own time, not the learner's
+        hints = self._hints(name, piece, judged) if self.explain else ()
+        if everything:
+            self.rows += _rest(exercise, name, learner, self.scope, self.chains[0])
+        report = _wrong(exercise, learner, self.rows, hints)
+        unreliable = () if everything else report.unreliable
+        return replace(report, picture=self.picture, unreliable=unreliable)
+
+    def _refused(self, name: str, piece: Piece) -> Row | None:
+        """A gradient that is not looked at: used too early, or made by autodiff."""
+        made = self.learner.piece(f"d{name}", self.exercise.gradients)
+        lines = [s.line for s in made]
+        early = next((n for n in lines if n in self.bad_lines), None)
         if early is not None:
-            rows.append(Row(name, WRONG, early, note=bad_lines[early]))
-            return _wrong(exercise, learner, rows, ())
-        tell(name, lines[-1])
-        if note := _not_by_hand(exercise, name, piece, chains):
-            rows.append(Row(name, WRONG, lines[-1], note=note))
-            return _wrong(exercise, learner, rows, ())
-        judged = judging.judge(exercise, name, piece, chains, explain)
-        rows.append(row(name, judged, learner, chains[0].sample))
-        if rows[-1].status == WRONG:
-            tell("", 0)  # the diagnosis takes its own time, not the learner's
-            hints = _hints(exercise, name, piece, rows[-1], judged) if explain else ()
-            if everything:
-                rows += _rest(exercise, name, learner, scope, chains[0])
-            report = _wrong(exercise, learner, rows, hints)
-            report = replace(report, unreliable=() if everything else report.unreliable)
-            return replace(report, picture=picture(name, judged))
-    tell(FUNCTION, learner.function.lineno)
-    report = _called(exercise, learner, scope, rows, chains)
-    return replace(report, picture=picture(exercise.names[-1], judged))
+            return Row(name, WRONG, early, note=self.bad_lines[early])
+        self.tell(name, lines[-1])
+        note = _not_by_hand(self.exercise, name, piece, self.chains)
+        return Row(name, WRONG, lines[-1], note=note) if note else None
+
+    def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[str, ...]:
+        if self.rows[-1].compared is None:
+            return ()
+        with jax.enable_x64(True):
+            return tuple(diagnosis.why(self.exercise, name, piece, judged.result))
 
 
 def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
@@ -140,16 +175,17 @@ def _blank(learner: Source, variable: str) -> str:
     return "..." if getattr(value, "value", None) is ... else "None"
 
 
+def _gap(exercise: Exercise, learner: Source) -> Report | None:
+    """The report on a file as it came: no gradient was ever needed for it."""
+    unwritten = _unwritten(exercise, learner, exercise.names[0])
+    if unwritten is None or learner.asides:
+        return None
+    return _stopped(exercise, learner, [], unwritten)
+
+
 def _stopped(exercise: Exercise, learner: Source, rows: list[Row], gap: Row) -> Report:
     file, number = learner.filename, exercise.number
     return Report(number, file, GAP, (*rows, gap), gap.note, gap.line)
-
-
-def _hints(exercise, name, piece, wrong: Row, judged: Judged) -> tuple[str, ...]:
-    if wrong.compared is None:
-        return ()
-    with jax.enable_x64(True):
-        return tuple(diagnosis.why(exercise, name, piece, judged.result))
 
 
 def _rest(exercise, wrong: str, learner, scope, chain: Chain) -> list[Row]:
@@ -184,57 +220,3 @@ def _wrong(exercise, learner, rows, hints) -> Report:
         tuple(hints),
         tuple(names),
     )
-
-
-def _called(exercise, learner: Source, scope, rows, chains) -> Report:
-    """All gradients are right: is what `backward` returns the ones it should?"""
-    sample = chains[0].sample
-    upstream = {k: sample.truth[k] for k in exercise.given}
-    function = pieces.whole(learner, scope)
-    with jax.enable_x64(False), running(FUNCTION):
-        returned = _returned(learner, scope, function, chains[0], upstream)
-        hidden = function.not_by_hand(sample.values, upstream)
-    problem = _misreturned(exercise, returned, chains[0].mine)
-    if hidden and not problem:
-        problem = f"{FUNCTION} {hidden}: derive it by hand"
-    end = learner.function.body[-1].lineno
-    if problem:
-        file, number = learner.filename, exercise.number
-        return Report(number, file, "error", tuple(rows), problem, end)
-    message = f"Exercise {exercise.number} is done: {len(rows)} of {len(rows)} right."
-    return Report(exercise.number, learner.filename, OK, tuple(rows), message)
-
-
-def _returned(learner: Source, scope, function, chain: Chain, upstream) -> Any:
-    """What the function returns. All its lines have run by now, and to run them again
-    compiles each operation unless JAX can trace them: then `return` alone has to do."""
-    values = chain.sample.values
-    if learner.only_returns and not function.traces(values, upstream):
-        known = {f"d{name}": gradient for name, gradient in chain.mine.items()}
-        with suppress(NameError):
-            return pieces.returned(learner, scope, {**values, **known})
-    return function(values, upstream)
-
-
-def _misreturned(exercise: Exercise, returned: Any, mine: dict[str, Any]) -> str | None:
-    names = [f"d{k}" for k in exercise.returns]
-    expected = f"{FUNCTION} should return {', '.join(names)}"
-    if returned is None:
-        return f"{expected}; it returns None: is there a return at its end?"
-    if len(names) == 1 and not isinstance(returned, tuple | list):
-        returned = (returned,)
-    if not isinstance(returned, tuple | list):
-        return f"{expected}; it returns a {type(returned).__name__}"
-    if len(returned) != len(names):
-        return f"{expected}: a tuple of {len(names)}; it returns {len(returned)}"
-    for name, value, key in zip(names, returned, exercise.returns, strict=True):
-        right = np.shape(value) == np.shape(mine[key]) and np.allclose(
-            value, mine[key], rtol=1e-4, atol=1e-6
-        )
-        if not right:
-            return f"{expected}; what it returns for {name} is not the {name} above"
-    return None
-
-
-def _line_of(where: str | None) -> int | None:
-    return int(where.rsplit(":", 1)[1]) if where else None

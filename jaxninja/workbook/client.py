@@ -19,9 +19,11 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
+from jaxninja.workbook.graph import NODE
 from jaxninja.workbook.report import Report
 
 LIMIT = 10.0  # seconds for one gradient
+SIGNALS = hasattr(signal, "SIGUSR1")  # not on Windows
 START = 120.0  # seconds for Python, JAX and the true gradients
 
 
@@ -36,9 +38,7 @@ class Worker:
         self.limit = limit
         self._process: subprocess.Popen | None = None
         self._answers: queue.Queue = queue.Queue()
-        handle, trace = tempfile.mkstemp(prefix="jaxninja-", suffix=".trace")
-        os.close(handle)
-        self._trace = Path(trace)
+        self._trace = tempfile.TemporaryFile()  # noqa: SIM115, it is closed with this
 
     def __enter__(self) -> "Worker":
         return self
@@ -53,7 +53,7 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._end()
-        self._trace.unlink(missing_ok=True)
+        self._trace.close()
 
     def check(
         self, number: int, text: str, filename: str, everything: bool = False
@@ -87,22 +87,27 @@ class Worker:
             place = self._stuck(filename) or line
             self._end()
             message = f"{_gradient(name)} runs for more than {self.limit:g} s: "
-            message += "is there a loop without an end?"
+            message += "is there a loop without an end? Or one of many operations of "
+            message += "JAX on single numbers: NumPy is far quicker at these"
         except BrokenPipeError:
             code = process.wait()
             self._end()
             place, message = line, f"{_gradient(name)} ended Python (exit code {code})"
         seconds = time.perf_counter() - start
         return Report(
-            number, filename, "error", (), message, place or None, (), (), seconds
+            number, filename, "error", (), message, place or None, seconds=seconds
         )
 
     def _started(self) -> subprocess.Popen:
         if self._process is None or self._process.poll() is not None:
             self._end()
             command = [sys.executable, "-m", "jaxninja.workbook.worker"]
+            trace = self._trace.fileno()
+            self._trace.seek(0)
+            self._trace.truncate()
             self._process = subprocess.Popen(
-                [*command, str(self._trace)],
+                [*command, str(trace)],
+                pass_fds=[trace] if SIGNALS else (),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -124,18 +129,17 @@ class Worker:
 
     def _stuck(self, filename: str) -> int | None:
         """The learner's line that the process stands at, if it will say so."""
-        if self._process is None or not hasattr(signal, "SIGUSR1"):
+        if self._process is None or not SIGNALS:
             return None
         self._process.send_signal(signal.SIGUSR1)
         time.sleep(0.2)
-        text = self._trace.read_text(encoding="utf-8", errors="replace")
+        text = os.pread(self._trace.fileno(), 2**20, 0).decode(errors="replace")
         found = re.search(rf'File "{re.escape(filename)}", line (\d+)', text)
         return int(found[1]) if found else None
 
 
 def _gradient(name: str) -> str:
-    names = {"": "the file", "backward": "backward"}
-    return names.get(name, f"d{name}")
+    return f"d{name}" if name in NODE else name or "the file"
 
 
 def _listen(stream, answers: queue.Queue) -> None:

@@ -40,7 +40,7 @@ def why(exercise: Exercise, name: str, piece: Piece, mine: Any) -> list[str]:
         return found
     if not all(np.isfinite(mine).all() for _, mine in pairs):
         return [f"d{name} is NaN or infinite: look for 0 / 0, 1 / 0 and log(0)."]
-    return ask(exercise, name, piece)
+    return _tiny(name, pairs) or ask(exercise, name, piece)
 
 
 def contexts(exercise: Exercise, name: str) -> list[Sample]:
@@ -123,6 +123,21 @@ def _general(exercise, name, pairs) -> list[str]:
         f"d{name} is right for the lecture's loss, but it does not follow from {names}:"
         " with another upstream gradient it is wrong. Apply the chain rule to this step"
         " alone (exercises 2 and 3 are for short cuts)."
+    ]
+
+
+def _tiny(name: str, pairs) -> list[str]:
+    """An error that float32 would not show."""
+    errors = [
+        difference(mine, example.truth[name], 0.0).error / example.scale(name)
+        for example, mine in pairs
+    ]
+    if not 0.0 < max(errors) < 1e-5:
+        return []
+    return [
+        f"d{name} is off by {max(errors):.0e} of its largest entry: too little to show "
+        "in float32, too much for rounding in float64. Is something small added, a "
+        "number cut short, an array cast to float32?"
     ]
 
 

@@ -19,9 +19,10 @@ class Exercise:
         title: a few words.
         names: of the gradients that it asks for, in backward order.
         returns: of those, what `backward` returns, in that order.
-        given: of the gradients that it is handed.
         probes: where random upstream gradients are put in, beside the loss's own.
         least: arrays of the forward pass, by name, that suffice.
+        given: the gradients that it is handed.
+        trains: whether it is to train the network, and so to be compiled.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Exercise:
     probes: tuple[str, ...]
     least: tuple[str, ...]
     given: tuple[str, ...] = ()
+    trains: bool = False
 
     @property
     def file(self) -> str:
@@ -90,5 +92,6 @@ EXERCISES = {
         PARAMETERS,
         ("logits", "hpreact", "hprebn"),
         ("embcat", "bnvar_inv", "bnraw", "h", "logits"),
+        trains=True,
     ),
 }

@@ -5,12 +5,14 @@ named only if its name gives the number on another batch size too.
 """
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 
 from jaxninja.workbook.samples import Sample, Sizes
 
 EXACT = 1e-7  # relative
+ONE = 1e-5  # nearer to 1 a factor is none: something small is added, perhaps
 LETTERS = {"n": "n", "V": "logits.shape[1]", "H": "h.shape[1]", "T": "Xb.shape[1]"}
 NAMES = ("{}", "1 / {}", "{0} / ({0} - 1)", "({0} - 1) / {0}", "({} - 1)")
 NAMES += ("1 / ({} - 1)", "{}**2", "1 / {}**2", "{}**0.5", "{}**-0.5")
@@ -31,7 +33,9 @@ def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> str | None:
         ratio = _ratio(mine, truth)
         if ratio is None or not _near(ratio, found.setdefault(sample.sizes, ratio)):
             return None
-    return f"d{name} is the true gradient times {_told(found)}" if found else None
+    if all(abs(ratio - 1) < ONE for ratio in found.values()):
+        return None
+    return f"d{name} is the true gradient times {_told(found)}"
 
 
 def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:
@@ -57,8 +61,19 @@ def _told(found: dict[Sizes, float]) -> str:
                     return name
                 inverse = name.startswith("1 / ")
                 return number + name[1:] if inverse else f"{number} * {name}"
+    if quotient := _quotient(found):
+        return quotient
     each = (f"{c:.6g} for {s}" for s, c in found.items())
     return f"what depends on the sizes: {'; '.join(each)}"
+
+
+def _quotient(found: dict[Sizes, float]) -> str | None:
+    """Two sizes, one divided by the other."""
+    for above, below in permutations(LETTERS, 2):
+        pairs = ((c, getattr(s, above) / getattr(s, below)) for s, c in found.items())
+        if all(_near(c, quotient) for c, quotient in pairs):
+            return f"{LETTERS[above]} / {LETTERS[below]}"
+    return None
 
 
 def _value(formula: str, size: int) -> float:

@@ -34,8 +34,8 @@ class Chain:
 class Judged:
     """What one gradient came out as: on the sample where it is wrong, and on the first.
 
-    `float64` is the largest relative error there; `first` the result on the lecture's
-    sizes in float32.
+    `float64` is the largest relative error on any sample in float64, `worst` that
+    sample; `first` the result on the lecture's sizes in float32.
     """
 
     step: Step
@@ -44,7 +44,12 @@ class Judged:
     chained: Any = None
     note: str = ""
     float64: float | None = None
+    worst: Sample | None = None
     first: Any = None
+
+    @property
+    def right(self) -> bool:
+        return self.step.verdict == OK
 
 
 def examples(exercise: Exercise) -> Iterator[Sample]:
@@ -75,7 +80,7 @@ def judge(
 ) -> Judged:
     """The first sample on which the gradient is wrong, else the lecture's.
 
-    Wrong in float32, it is looked at in float64 as well, to `measure` the error there.
+    Once wrong, it is looked at on the other samples only to `measure` its error.
     """
     found, errors, note = None, [], ""
     for chain in chains:
@@ -86,17 +91,19 @@ def judge(
         with jax.enable_x64(sample.dtype == "float64"):
             judged = on(exercise, name, piece, chain)
         note = note or judged.note
-        if sample.dtype == "float64":
-            errors.append(judged.step.maxdiff / sample.scale(name))
+        if sample.dtype == "float64" and np.isfinite(judged.step.maxdiff):
+            errors.append((judged.step.maxdiff / sample.scale(name), sample))
         if sample.probe != "loss":  # given true gradients only: ties have two truths
             chain.mine[name] = sample.truth[name]
-        if found is None or found.step.verdict == OK != judged.step.verdict:
+        if found is None or (found.right and not judged.right):
             first = judged if found is None else found
             found = replace(judged, first=first.result if found else judged.result)
-        if found.step.verdict != OK and (errors or found.result is None or not measure):
+        if not found.right and (found.result is None or not measure):
             break
     assert found is not None
-    return replace(found, float64=max(errors, default=None), note=note)
+    nothing = (None, None)
+    error, worst = max(errors, key=lambda pair: pair[0], default=nothing)
+    return replace(found, float64=error, worst=worst, note=note)
 
 
 def _pass_on(chain: Chain, name: str) -> None:
@@ -123,8 +130,8 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
         )
 
     step, note = compared(expected), ""
-    if step.verdict == WRONG and name in sample.ties:
-        step = compared(sample.ties[name])
+    for other in sample.ties.get(name, ()):
+        step = compared(other) if step.verdict == WRONG else step
     if step.verdict == WRONG and sample.dtype == "float64" and _is_float32(results):
         step, note = compared(expected, RELATIVE["float32"]), "float32 by its own dtype"
         chain.narrow = True

@@ -3,7 +3,7 @@
 import difflib
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -70,12 +70,16 @@ def template(exercise: Exercise) -> str:
 
 def _task(exercise: Exercise, name: str) -> Iterator[str]:
     """The steps that read an array, its shape, and when the lecture is there."""
-    atomic = [node for node in uses(name) if node.name in (*exercise.names, "loss")]
-    short = len(atomic) < len(uses(name)) or len(exercise.names) == 1
-    if not short:
-        yield from (node.line for node in atomic)
+    yield from _readers(exercise, name)
     time = {1: NODE[name].time, 2: "1:26:31", 3: "1:36:37", 4: "1:50:02"}
     yield f"{shape(name)}; lecture about {time[exercise.number]}"
+
+
+def _readers(exercise: Exercise, name: str) -> list[str]:
+    """The steps that read an array, where an exercise goes through all of them."""
+    readers = uses(name)
+    known = all(node.name in (*exercise.names, "loss") for node in readers)
+    return [node.line for node in readers] if known else []
 
 
 def shape(name: str) -> str:
@@ -84,17 +88,26 @@ def shape(name: str) -> str:
 
 def hint(number: int, name: str, level: int) -> str:
     """The ladder of hints up to a rung of RUNGS, counted from 1."""
-    lesson = lessons(EXERCISES[number])[name]
-    readers = "; ".join(node.line for node in uses(name))
+    exercise = EXERCISES[number]
+    lesson = lessons(exercise)[name]
+    readers = "; ".join(_readers(exercise, name))
+    branches = "  # and a second line adds the other branch, with +="
     rungs = (
-        f"d{name} has the shape of {name}, {shape(name)}; it is read by: {readers}",
+        f"d{name} has the shape of {name}, {shape(name)}"
+        + (f"; {name} is read by: {readers}" if readers else ""),
         lesson.rule,
         f"d{name}: {lesson.formula}",
-        lesson.code[0],
+        lesson.code[0] + (branches if len(lesson.code) > 1 else ""),
         "\n".join((*lesson.code, *_wrapped(_why(number, name)))),
     )
     pairs = zip(RUNGS[:level], rungs, strict=False)
     return "\n".join(_labelled(label, text) for label, text in pairs)
+
+
+def ladder(number: int, name: str, level: int) -> str:
+    """The hints up to a rung, and which comes next."""
+    more = [f"again for more: {rung}" for rung in RUNGS[level : level + 1]]
+    return "\n".join([hint(number, name, level), *more])
 
 
 def _why(number: int, name: str) -> str:
@@ -102,6 +115,14 @@ def _why(number: int, name: str) -> str:
     text = lessons(EXERCISES[number])[name].why
     other = re.fullmatch(r"See exercise (\d)\.", text)
     return _why(int(other[1]), name) if other else text
+
+
+def explanations(number: int, names: Sequence[str]) -> Iterator[str]:
+    """What was found just now, in words."""
+    if names:
+        yield "Right for the first time, and why it is so:"
+    for name in names:
+        yield from explanation(number, name)
 
 
 def explanation(number: int, name: str) -> Iterator[str]:
@@ -134,7 +155,9 @@ def find(place: str) -> tuple[int, str]:
         name = name[1:]
     if name not in names:
         near = difflib.get_close_matches(name, names, 1)
-        text = f"; did you mean {near[0]!r}?" if near else ""
-        known = ", ".join(names)
-        raise ValueError(f"exercise {number} has no gradient {name!r}{text}: {known}")
+        text = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(
+            f"exercise {number} has no gradient {name!r}; {text}it asks for: "
+            + ", ".join(names)
+        )
     return int(number), name

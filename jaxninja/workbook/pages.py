@@ -103,6 +103,7 @@ def _cells() -> Iterator[str]:
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
         "from IPython.display import Image\n\nimport jaxninja\n"
         "from jaxninja import workbook\n"
+        "from jaxninja.cli.train import summary\n"
         "from jaxninja.plots import exercises as figures\n"
         "from jaxninja.plots import png\n"
         "from jaxninja.progress import Lines\n"
@@ -153,8 +154,7 @@ def _cells() -> Iterator[str]:
         '    route = workbook.save(backward, "exercise4.py")\n'
         "    config = jaxninja.TrainConfig(route=route, steps=20_000)\n"
         "    run = jaxninja.train(config, progress=Lines(print))\n"
-        "    print(run.result)\n"
-        '    print((run.path / "samples.txt").read_text())'
+        '    print("\\n".join(summary(run)))'
     )
     yield _text(COST)
     yield _code("if report4.ok:\n    print(workbook.cost(4, backward))")

@@ -2,9 +2,12 @@
 
 import ast
 import builtins
+import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,7 @@ from jaxninja.check.hints_program import Program, flatten
 from jaxninja.models import learner
 from jaxninja.workbook import byhand
 from jaxninja.workbook.source import FUNCTION, Source
+from jaxninja.workbook.statements import Statement, statement
 
 
 def environment(source: Source) -> dict[str, Any]:
@@ -35,17 +39,34 @@ def step(
     for as long as its text stays as it is; what cannot be traced (a loop over numbers
     taken from an array, say) is run line by line.
     """
-    body: list[ast.stmt] = [s.node for s in source.piece(variable, gradients)]
-    code = compile(ast.Module(body, []), source.filename, "exec")
-    used = {name for s in source.piece(variable, gradients) for name in s.reads}
+    body, used, code = _compiled(source, source.piece(variable, gradients))
 
     def run(arrays: dict, numbers: dict) -> Any:
         space = {**scope, **numbers, **arrays}
         exec(code, space)
         return space[variable]
 
-    key = (_outside(source), *map(ast.dump, body))
-    return Piece(source, frozenset(used), run, _has_loop(body), key)
+    key = (variable, _outside(source), *map(ast.dump, body))
+    return Piece(source, used, run, _has_loop(body), key)
+
+
+def aside(
+    source: Source, scope: dict[str, Any], one: Statement, gradients: Sequence[str]
+) -> "Piece":
+    """A print or an assert as such a function, of which only `aloud` makes sense."""
+    _, used, code = _compiled(source, source.leading_to(one, gradients))
+
+    def run(arrays: dict, numbers: dict) -> None:
+        exec(code, {**scope, **numbers, **arrays})
+
+    return Piece(source, used, run, True, ())
+
+
+def _compiled(source: Source, statements: Sequence[Statement]):
+    """The statements' nodes, the names that they read, their code."""
+    body: list[ast.stmt] = [s.node for s in statements]
+    used = frozenset(name for s in statements for name in s.reads)
+    return body, used, compile(ast.Module(body, []), source.filename, "exec")
 
 
 def whole(source: Source, scope: dict[str, Any]) -> "Piece":
@@ -72,7 +93,8 @@ def returned(source: Source, scope: dict[str, Any], known: Mapping) -> Any:
 
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
     """A loop is unrolled by the compiler, which takes far longer than running it."""
-    return any(isinstance(n, ast.For | ast.While) for s in body for n in ast.walk(s))
+    loops = ast.For | ast.While | ast.comprehension
+    return any(isinstance(n, loops) for s in body for n in ast.walk(s))
 
 
 def _outside(source: Source) -> str:
@@ -86,13 +108,16 @@ class Traced:
 
     Attributes:
         closed: the jaxpr.
-        program: the same as steps that NumPy can run.
         tree: of the results.
     """
 
     closed: Any
-    program: Program
     tree: Any
+
+    @cached_property
+    def program(self) -> Program:
+        """The same as steps that NumPy can run; ValueError if they are thousands."""
+        return flatten(self.closed)
 
     def __call__(self, arrays: dict) -> Any:
         leaves = [np.asarray(a) for a in jax.tree.leaves(arrays)]
@@ -124,6 +149,19 @@ class Piece:
     key: tuple
 
     def __call__(self, values: Mapping, grads: Mapping) -> Any:
+        with _silence():  # it runs many times, as tracers too
+            return self._run(values, grads)
+
+    def aloud(self, values: Mapping, grads: Mapping) -> None:
+        """Run the lines once as they stand, for what they print."""
+        arrays, numbers = self._given(values, grads)
+        self.run(_labels_in_numpy(arrays), numbers)
+
+    @property
+    def prints(self) -> bool:
+        return bool(self.used & printing(self.source.tree))
+
+    def _run(self, values: Mapping, grads: Mapping) -> Any:
         arrays, numbers = self._given(values, grads)
         double = jnp.result_type(float) == jnp.float64
         try:
@@ -135,14 +173,21 @@ class Piece:
         except Exception:  # not traceable, or wrong: line by line it will say what
             return self.run(_labels_in_numpy(arrays), numbers)
 
-    def traces(self, values: Mapping, grads: Mapping) -> bool:
-        """Whether JAX can trace these lines."""
+    def untraceable(self, values: Mapping, grads: Mapping) -> Exception | None:
+        """What the lines raise where JAX traces them."""
         arrays, numbers = self._given(values, grads)
         try:
             self._traced(arrays, numbers)
-        except Exception:  # the learner's; it will be told where they are run
-            return False
-        return True
+        except Exception as error:
+            return error
+        return None
+
+    def is_quick(self, values: Mapping, grads: Mapping) -> bool:
+        """Whether NumPy can run them as JAX traced them."""
+        arrays, numbers = self._given(values, grads)
+        with suppress(Exception):  # not traceable, or thousands of steps
+            return bool(self._traced(arrays, numbers).program)
+        return False
 
     def not_by_hand(self, values: Mapping, grads: Mapping) -> str | None:
         """What in these lines is not by hand, as autodiff is; None if all of it is."""
@@ -180,8 +225,9 @@ class Piece:
             def piece(arrays):
                 return self.run(arrays, numbers)
 
-            closed, shape = jax.make_jaxpr(piece, return_shape=True)(arrays)
-            return Traced(closed, flatten(closed), jax.tree.structure(shape))
+            with _silence():
+                closed, shape = jax.make_jaxpr(piece, return_shape=True)(arrays)
+            return Traced(closed, jax.tree.structure(shape))
 
         return self._once("trace", numbers, kinds, made)
 
@@ -193,6 +239,22 @@ class Piece:
         if key not in _CACHE:
             _CACHE[key] = make()
         return _CACHE[key]
+
+
+def printing(tree: ast.Module) -> frozenset[str]:
+    """The functions that print, among those that a file defines and `print` itself."""
+    found, functions = {"print"}, [n for n in ast.walk(tree) if _is_helper(n)]
+    for _ in functions:
+        found |= {f.name for f in functions if found & statement(f).reads}
+    return frozenset(found)
+
+
+def _is_helper(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and node.name != FUNCTION
+
+
+def _silence() -> redirect_stdout:
+    return redirect_stdout(io.StringIO())
 
 
 def _labels_in_numpy(arrays: dict) -> dict:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxninja.check.compare import Line
+from jaxninja.workbook.lessons import explanations
 from jaxninja.workbook.verdict import Rung
 
 OK, WRONG, INHERITED, GAP = "ok", "wrong", "inherited", "gap"
@@ -50,6 +51,7 @@ class Report:
         line: of the learner's file.
         hints: the diagnosis, the likeliest first.
         unreliable: the gradients that are computed from the wrong one.
+        new: the gradients that are right for the first time: they are explained.
         seconds: what it took.
         picture: name, mine, truth: nested lists of two dimensions, for a plot.
     """
@@ -62,6 +64,7 @@ class Report:
     line: int | None = None
     hints: tuple[str, ...] = ()
     unreliable: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
     seconds: float = 0.0
     picture: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -93,7 +96,7 @@ class Report:
         if self.unreliable:
             names = ", ".join(f"d{name}" for name in self.unreliable)
             lines.append(f"Unreliable until then, and not checked: {names}.")
-        return lines
+        return [*lines, *explanations(self.number, self.new)]
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -102,7 +105,7 @@ class Report:
     def from_json(cls, text: str) -> "Report":
         values = json.loads(text)
         rows = tuple(_row(**row) for row in values.pop("rows"))
-        for key in ("hints", "unreliable"):
+        for key in ("hints", "unreliable", "new"):
             values[key] = tuple(values[key])
         return cls(rows=rows, **values)
 

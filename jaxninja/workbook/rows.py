@@ -55,16 +55,23 @@ def _rungs(name: str, judged: Judged, first: Sample) -> tuple[Rung, ...]:
     if mine is None or name not in first.truth or not here:
         mine, sample = judged.result, judged.sample
     truth, scale = sample.truth[name], sample.scale(name)
-    return ladder(mine, truth, scale, judged.float64, judged.note)
+    worst = judged.worst.place if judged.worst else ""
+    rungs = ladder(mine, truth, scale, judged.float64, judged.note, worst)
+    return rungs if judged.sample is first else (_where(sample, first), *rungs)
+
+
+def _where(sample: Sample, first: Sample) -> Rung:
+    """What the ladder is of, where the line above it is of another sample."""
+    if sample is first:
+        return Rung("sizes", "the lecture's", "right here", True)
+    return Rung("sizes", sample.place, "wrong here", False)
 
 
 def _wrongness(name: str, judged: Judged) -> str:
     sample = judged.sample
     text = f"d{name} is wrong by itself: the gradients before it were given, and true"
     if sample.sizes != samples.LECTURE:
-        text += f" (within 1e-5 for the lecture's sizes, wrong for {sample.sizes}"
-        text += "" if sample.probe == "loss" else f", d{sample.probe} random"
-        text += ")"
+        text += f" (within 1e-5 for the lecture's sizes, wrong for {sample.place})"
     if not np.isfinite(wide(judged.result)).all():
         text += "; it is not finite"
     return text + "."

@@ -68,7 +68,13 @@ class Sample:
     values: Arrays
     truth: Arrays
     gradients: Arrays
-    ties: Arrays
+    ties: Mapping[str, tuple]
+
+    @property
+    def place(self) -> str:
+        """Its sizes, and where its upstream gradient comes from if not from the loss"""
+        random = "" if self.probe == "loss" else f", d{self.probe} random"
+        return f"{self.sizes}{random}"
 
     def scale(self, name: str) -> float:
         """The magnitude that rounding of this gradient is measured by.
@@ -142,11 +148,16 @@ def _gradients(params, upstream, Xb, Yb):
     return retain_grads(f, values=True)(params)
 
 
-def _ties(values: Arrays, truth: Arrays) -> dict[str, jax.Array]:
-    """The lecture gives a tied maximum's gradient to its first place, JAX to both."""
+def _ties(values: Arrays, truth: Arrays) -> dict[str, tuple[np.ndarray, ...]]:
+    """A tied maximum's gradient may go to any of its places.
+
+    The lecture's goes to the first, `jnp.max`'s in equal parts to all.
+    """
     if "logit_maxes" not in truth:
         return {}
     logits = np.asarray(values["logits"])
-    first = np.eye(logits.shape[1], dtype=logits.dtype)[logits.argmax(1)]
-    tied = np.asarray(truth["norm_logits"]) + first * np.asarray(truth["logit_maxes"])
-    return {"logits": jnp.asarray(tied)}
+    size = logits.shape[1]
+    places = (logits.argmax(1), size - 1 - logits[:, ::-1].argmax(1))
+    through, maxima = (np.asarray(truth[k]) for k in ("norm_logits", "logit_maxes"))
+    one_hots = (np.eye(size, dtype=logits.dtype)[place] for place in places)
+    return {"logits": tuple(through + one_hot * maxima for one_hot in one_hots)}

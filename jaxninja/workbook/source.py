@@ -8,9 +8,17 @@ learner's own, in the lecture's own style: one straight list of assignments.
 
 import ast
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+
+from jaxninja.workbook.statements import (
+    Statement,
+    does_nothing,
+    is_aside,
+    is_blank,
+    statement,
+    variables,
+)
 
 FUNCTION = "backward"
 
@@ -24,19 +32,6 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One statement of the function's body, and the names it reads and assigns."""
-
-    node: ast.stmt
-    reads: frozenset[str]
-    assigns: frozenset[str]
-
-    @property
-    def line(self) -> int:
-        return self.node.lineno
-
-
-@dataclass(frozen=True)
 class Source:
     """A learner's function.
 
@@ -44,7 +39,8 @@ class Source:
         text, filename: of the file.
         tree: of the file.
         function: its `backward`.
-        statements: of its body, in order.
+        statements: of its body, in order, that make gradients or help to.
+        asides: the others, prints and asserts.
     """
 
     text: str
@@ -52,6 +48,7 @@ class Source:
     tree: ast.Module
     function: ast.FunctionDef
     statements: tuple[Statement, ...]
+    asides: tuple[Statement, ...] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -64,34 +61,47 @@ class Source:
     def is_gap(self, variable: str) -> bool:
         """Whether a gradient is still None or ..., as the exercise came."""
         nodes = [s.node for s in self.assigning(variable)]
-        return bool(nodes) and all(_is_blank(node) for node in nodes)
+        return bool(nodes) and all(map(is_blank, nodes))
 
     @property
-    def only_returns(self) -> bool:
-        """Whether nothing is left to run but a `return` at the end, once the pieces
-        have: no print, no assert."""
-        *before, last = self.function.body
-        idle = [n for n in before if _is_idle(n) and not _is_text(n)]
-        return isinstance(last, ast.Return) and bool(last.value) and not idle
+    def returns(self) -> bool:
+        """Whether it ends with what it returns."""
+        last = self.function.body[-1]
+        return isinstance(last, ast.Return) and last.value is not None
 
-    def piece(self, variable: str, gradients: Sequence[str]) -> list[Statement]:
+    def piece(self, variable: str, gradients: Collection[str]) -> list[Statement]:
         """The statements that make one gradient, in order.
 
         Names that are no gradients are the learner's own helpers: whatever assigns one
         that is needed belongs to the piece.
         """
-        wanted, chosen = {variable}, set()
-        while True:
-            new = {
-                k
-                for k, s in enumerate(self.statements)
-                if s.assigns & wanted and k not in chosen
-            }
-            if not new:
-                return [self.statements[k] for k in sorted(chosen)]
-            chosen |= new
-            read = {name for k in new for name in self.statements[k].reads}
-            wanted |= read - set(gradients)
+        return _making(self.statements, {variable}, gradients)
+
+    def leading_to(
+        self, aside: Statement, gradients: Collection[str]
+    ) -> list[Statement]:
+        """An aside, after what makes the helpers that it reads.
+
+        So it is with a gradient that is not complete yet when the aside's turn comes.
+        """
+        above = [s for s in self.statements if s.is_above(aside)]
+        below = [s for s in self.statements if aside.is_above(s)]
+        complete = {*gradients} - {name for s in below for name in s.assigns}
+        return [*_making(above, aside.reads - complete, gradients), aside]
+
+
+def _making(
+    statements: Sequence[Statement], wanted: Collection[str], given: Collection[str]
+) -> list[Statement]:
+    """The statements that assign what is wanted, or what these read and is not given,
+    and so on; in order."""
+    wanted, chosen = {*wanted}, set[int]()
+    while new := {
+        k for k, s in enumerate(statements) if s.assigns & wanted and k not in chosen
+    }:
+        chosen |= new
+        wanted |= {name for k in new for name in statements[k].reads} - {*given}
+    return [statements[k] for k in sorted(chosen)]
 
 
 def read(text: str, filename: str) -> Source:
@@ -115,8 +125,19 @@ def read(text: str, filename: str) -> Source:
             f"no function {FUNCTION!r} (functions in it: {names}); keep its name"
         )
     function = functions[-1]
-    body = [_statement(node) for node in function.body if not _is_idle(node)]
-    return Source(text, filename, tree, function, tuple(body))
+    names = variables(tree)
+    nodes = [node for node in function.body if not does_nothing(node)]
+    asides = [node for node in nodes if is_aside(node, names)]
+    for node in nodes:
+        _refuse_return(node)
+    return Source(
+        text,
+        filename,
+        tree,
+        function,
+        tuple(statement(node, names) for node in nodes if node not in asides),
+        tuple(statement(node, names) for node in asides),
+    )
 
 
 def out_of_order(source: Source, gradients: Sequence[str]) -> dict[int, str]:
@@ -126,12 +147,12 @@ def out_of_order(source: Source, gradients: Sequence[str]) -> dict[int, str]:
     function runs from top to bottom.
     """
     found = {}
-    for k, statement in enumerate(source.statements):
-        for variable in sorted(statement.reads & set(gradients) - statement.assigns):
+    for k, reader in enumerate(source.statements):
+        for variable in sorted(reader.reads & set(gradients) - reader.assigns):
             lines = [s.line for s in source.assigning(variable)]
             later = [s for s in source.statements[k + 1 :] if variable in s.assigns]
             if lines and later:
-                found[statement.line] = _order(variable, statement.line, lines)
+                found[reader.line] = _order(variable, reader.line, lines)
     return found
 
 
@@ -170,21 +191,9 @@ def check_parameters(source: Source, known: Sequence[str]) -> None:
             )
 
 
-def _statement(node: ast.stmt) -> Statement:
-    if not isinstance(node, ast.FunctionDef):
-        _refuse_return(node)
-    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-    loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
-    stored = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
-    if isinstance(node, ast.FunctionDef):
-        stored = {node.name}
-    elif isinstance(node, ast.Import | ast.ImportFrom):
-        stored = {a.asname or a.name.split(".")[0] for a in node.names}
-    stored |= set(_subscripted(node))
-    return Statement(node, frozenset(loaded), frozenset(stored))
-
-
 def _refuse_return(node: ast.stmt) -> None:
+    if isinstance(node, ast.FunctionDef):
+        return  # it is its own
     for inner in ast.walk(node):
         if isinstance(inner, ast.Return | ast.Yield | ast.Global | ast.Nonlocal):
             word = type(inner).__name__.lower()
@@ -193,37 +202,3 @@ def _refuse_return(node: ast.stmt) -> None:
                 "the other, and return them at the end",
                 getattr(inner, "lineno", node.lineno),
             )
-
-
-def _subscripted(node: ast.stmt) -> Iterator[str]:
-    """dC[i] += ... and np.add.at(dC, ...) change dC, though to Python they read it."""
-    for inner in ast.walk(node):
-        if _is_at(inner) and isinstance(inner.args[0], ast.Name):
-            yield inner.args[0].id
-        is_stored = isinstance(inner, ast.Subscript) and isinstance(
-            inner.ctx, ast.Store
-        )
-        if is_stored and isinstance(inner.value, ast.Name):  # type: ignore[union-attr]
-            yield inner.value.id  # type: ignore[union-attr]
-
-
-def _is_idle(node: ast.stmt) -> bool:
-    """Docstrings, prints and asserts make no gradient; `return` is run by the call."""
-    if isinstance(node, ast.Expr) and _is_at(node.value):
-        return False
-    return isinstance(node, ast.Expr | ast.Return | ast.Pass | ast.Assert)
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _is_at(node: ast.AST) -> TypeGuard[ast.Call]:
-    """np.add.at(array, ...) and its like, which work in place."""
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-    return called and node.func.attr == "at" and bool(node.args)  # type: ignore
-
-
-def _is_blank(node: ast.stmt) -> bool:
-    value = getattr(node, "value", None)
-    return isinstance(value, ast.Constant) and value.value in (None, ...)

@@ -39,8 +39,16 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
             needs one, as all that is left of it is rounding.
 
     Returns:
-        A line: print it, or read its `exact`, `approximate` and `maxdiff`.
+        A line: print it, or read its `exact`, `approximate` and `maxdiff`, which is NaN
+        where an array is not finite.
+
+    Raises:
+        TypeError: one of them is no array: None, a list, a string.
     """
+    for what, given in (("mine", mine), ("truth", truth)):
+        if given is None or isinstance(given, str | list | tuple | dict | set):
+            kind = type(given).__name__
+            raise TypeError(f"cmp {name!r}: {what} is a {kind}, expected an array")
     measure = np.asarray(scale or 0.0, "float32")
     mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
     zero = [name] if scale else []
@@ -50,7 +58,12 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
 
 
 def ladder(
-    mine: Any, truth: Any, scale: float, float64: float | None, note: str = ""
+    mine: Any,
+    truth: Any,
+    scale: float,
+    float64: float | None,
+    note: str = "",
+    worst: str = "",
 ) -> tuple[Rung, ...]:
     """The rungs for one gradient, down to the first that makes the others senseless.
 
@@ -59,6 +72,7 @@ def ladder(
         scale: the magnitude that relative errors are taken of.
         float64: the largest relative error on samples in float64; None if unknown.
         note: on the last rung.
+        worst: the sample in float64 that the error is largest on.
     """
     shapes = tuple(list(np.shape(wide(a))) for a in (mine, truth))
     if shapes[0] != shapes[1]:
@@ -73,10 +87,10 @@ def ladder(
     same = int((wide(mine) == wide(truth)).sum())
     word = "identical to autodiff" if same == gap.size else "not all identical"
     rungs.append(Rung("bits", f"{same} of {gap.size} the same", word, True))
-    worst = float(gap.max(initial=0.0))
-    rungs += [_ulps(worst, scale), _relative("float32", worst / scale)]
+    largest = float(gap.max(initial=0.0))
+    rungs += [_ulps(largest, scale), _relative("float32", largest / scale)]
     if float64 is not None:
-        rungs.append(_relative("float64", float64, note))
+        rungs.append(_relative("float64", float64, note, worst))
     return tuple(rungs)
 
 
@@ -95,7 +109,8 @@ def _ulps(worst: float, scale: float) -> Rung:
     return Rung("maxdiff", text, word, ulps < 100)
 
 
-def _relative(dtype: str, error: float, note: str = "") -> Rung:
+def _relative(dtype: str, error: float, note: str = "", place: str = "") -> Rung:
     ok = error <= RELATIVE[dtype]
-    word = {True: "equal up to rounding", False: "wrong"}[ok]
-    return Rung(dtype, f"relative error {error:.2g}", note or word, ok)
+    wrong = f"wrong for {place}" if place else "wrong"
+    word = note or ("equal up to rounding" if ok else wrong)
+    return Rung(dtype, f"relative error {error:.2g}", word, ok)

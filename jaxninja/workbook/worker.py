@@ -3,8 +3,9 @@
 `python -m jaxninja.workbook.worker TRACE`. A request is one line of JSON, the arguments
 of `checking.check`; the answers are lines of JSON: {"running": [name, line]} before
 each gradient, {"report": ...} at the end. The learner's own prints go to stderr. Upon
-SIGUSR1 the Python lines that it stands at are written to the file TRACE: for whoever
-lost patience, and is about to end this process.
+SIGUSR1 the Python lines that it stands at are written to TRACE, an open file's number:
+for whoever lost patience, and is about to end this process. It ends by itself, whatever
+it is at, when stdin does: whoever asked is gone.
 
 While nobody asks, it makes the true gradients that later checks need.
 """
@@ -17,30 +18,27 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from jaxninja.workbook.report import Report
 
 
-def main(trace: str) -> None:
+def main(trace: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
     requests, answers = _streams()
+    if hasattr(faulthandler, "register"):  # not on Windows: no line then
+        faulthandler.register(signal.SIGUSR1, trace, all_threads=False)
     from jaxninja.workbook.checking import check, prepared
 
-    with Path(trace).open("w") as file:
-        if hasattr(faulthandler, "register"):  # not on Windows: no line then
-            faulthandler.register(signal.SIGUSR1, file, all_threads=False)
-        for line in _asked(requests, prepared()):
+    def tell(name: str, number: int) -> None:
+        _send(answers, {"running": [name, number]})
 
-            def tell(name: str, number: int) -> None:
-                _send(answers, {"running": [name, number]})
-
-            request = json.loads(line)
-            try:
-                report = check(**request, tell=tell)
-            except Exception as error:
-                report = _failed(request, error)
-            _send(answers, {"report": report.to_json()})
+    for line in _asked(requests, prepared()):
+        request = json.loads(line)
+        try:
+            report = check(**request, tell=tell)
+        except Exception as error:
+            report = _failed(request, error)
+        _send(answers, {"report": report.to_json()})
 
 
 def _asked(requests, idle: Iterator) -> Iterator[str]:
@@ -54,15 +52,13 @@ def _asked(requests, idle: Iterator) -> Iterator[str]:
             if next(idle, None) is not None:
                 continue
             line = lines.get()
-        if line is None:
-            return
         yield line
 
 
 def _listen(requests, lines: queue.Queue) -> None:
     for line in requests:
         lines.put(line)
-    lines.put(None)
+    os._exit(0)  # even out of a loop that JAX has compiled
 
 
 def _failed(request: dict, error: Exception) -> Report:
@@ -91,4 +87,4 @@ def _send(answers, message: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(int(sys.argv[1]))

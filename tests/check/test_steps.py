@@ -86,6 +86,13 @@ def test_a_gradient_asked_for_too_early_is_told(args):
     assert "gradients before it: none" in result.guilty.note
 
 
+def test_a_key_error_of_its_own_is_no_missing_gradient(args):
+    broken = {**STEPS, "b": lambda v, g: {"a": g["a"]}["h"]}
+    result = check_steps(forward, broken, *args)
+    assert result.guilty is not None
+    assert "raised KeyError" in result.guilty.note
+
+
 def test_an_unknown_name_is_told(args):
     with pytest.raises(ValueError, match="no array is named z"):
         check_steps(forward, {"z": STEPS["s"]}, *args)

@@ -100,6 +100,10 @@ BAD = {
     FOUR.replace(SEVEN, SEVEN.replace("dC", "None")): "dC is None, expected (7, 3)",
     FOUR.replace("dlogits.sum(0)", "dlogits"): "db2 is of shape (6, 7), expected (7,)",
     FOUR.replace("dh = dlogits @ W2.T", "dh = dlogits @ W2"): "TypeError: dot_general",
+    FOUR.replace(
+        "@ W2.T", "@ __import__('numpy').array(W2).T"
+    ): "compiled: use jnp, as",
+    FOUR.replace("@ W2.T", "@ W2.T * float(W2[0, 0])"): "before there are numbers: int",
 }
 
 

@@ -146,6 +146,16 @@ for k in range(Xb.shape[0]):
         dC[ix] += np.asarray(demb)[k, j]"""
 NUMPY_AT = """dC = np.zeros(C.shape, C.dtype)
 np.add.at(dC, np.asarray(Xb), np.asarray(demb))"""
+APPENDED = """rows = []
+for k in range(C.shape[0]):
+    rows.append((demb * (Xb == k)[..., None]).sum((0, 1)))
+dC = jnp.stack(rows)"""
+FLAT = """db2 = np.zeros(b2.shape)
+for j in range(db2.size):
+    db2.flat[j] = dlogits[:, j].sum()"""
+OUT = """dlogits = np.array(jax.nn.softmax(logits, 1))
+np.subtract.at(dlogits, (np.arange(n), np.asarray(Yb)), 1)
+np.divide(dlogits, n, out=dlogits)"""
 STATISTICS = """mean = hprebn.mean(0)
 xhat = (hprebn - mean) / jnp.sqrt(hprebn.var(0, ddof=1) + 1e-5)
 g = bngain * dhpreact
@@ -179,6 +189,12 @@ RIGHT = [
         "dlogits = dnorm_logits.at[jnp.arange(n), logits.argmax(1)].add("
         "dlogit_maxes[:, 0])",
     ),
+    (
+        1,
+        "logits",
+        "last = logits.shape[1] - 1 - logits[:, ::-1].argmax(1)\n"
+        "dlogits = dnorm_logits.at[jnp.arange(n), last].add(dlogit_maxes[:, 0])",
+    ),
     (1, "h", "jnp.einsum('nv,hv->nh', dlogits, W2)"),
     (1, "h", "dlogits.astype(jnp.float32) @ W2.T.astype(jnp.float32)"),
     (1, "W2", "(dlogits.T @ h).T"),
@@ -201,6 +217,10 @@ RIGHT = [
     (1, "C", LOOP),
     (1, "C", NUMPY_LOOP),
     (1, "C", NUMPY_AT),
+    (1, "C", APPENDED),
+    (1, "b2", FLAT),
+    (1, "h", "g = {}\ng.update(h=dlogits @ W2.T)\ndh = g['h']"),
+    (2, "logits", OUT),
     (
         2,
         "logits",
@@ -215,6 +235,17 @@ RIGHT = [
         "(dhpreact * bnraw).sum(0) / (n - 1))",
     ),
 ]
+
+HELPER = """def product(d, x, W):
+    return d @ W.T, x.T @ d, d.sum(0)
+dh, dW2, db2 = product(dlogits, h, W2)"""
+TOGETHER = {  # several gradients in one line
+    "h": HELPER,
+    "W2": "pass",
+    "b2": "pass",
+    "bngain": "dbngain, dbnbias = (bnraw * dhpreact).sum(0), dhpreact.sum(0)",
+    "bnbias": "pass",
+}
 
 
 def lines(name: str, code: str) -> str:

@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from bank import NUMPY_LOOP, RIGHT, WRONG, answered, lines
+from bank import NUMPY_AT, NUMPY_LOOP, RIGHT, TOGETHER, WRONG, answered, lines
 
-from jaxninja.workbook import pieces, samples
+from jaxninja.workbook import pieces, samples, source
 from jaxninja.workbook.checking import check, prepared
 from jaxninja.workbook.exercises import EXERCISES
 
@@ -54,6 +54,16 @@ def test_every_right_answer_passes():
     assert len(RIGHT) >= 20
 
 
+def test_several_gradients_in_one_line():
+    """Each is its own: the second is wrong while the first is right."""
+    text = answered(1, **TOGETHER)
+    assert check(1, text, "exercise1.py").ok
+    second = text.replace("(0), dhpreact.sum(0)", "(0), 0 * dhpreact.sum(0)")
+    assert check(1, second, "exercise1.py", explain=False).guilty.name == "bnbias"
+    gaps = answered(1, **TOGETHER | {"bngain": "dbngain, dbnbias = None, None"})
+    assert check(1, gaps, "exercise1.py").rows[-1].note.startswith("dbngain is still")
+
+
 @pytest.mark.parametrize("number", EXERCISES)
 def test_zeros_fail_at_the_first_gradient(number):
     """A checker in the wild passed a file of zeros."""
@@ -88,6 +98,9 @@ def test_the_true_gradients_can_be_made_ahead():
     assert samples.sample.cache_info().misses == made > 0
 
 
+LONG = """db1 = dhprebn.sum(0)
+for k in range(4001):
+    db1 += 0"""
 RETURNS = "return dC, dW1, db1, dW2, db2, dbngain, dbnbias"
 PRINTED = f"print('here')\n    {RETURNS}"
 OTHER = f"others = db1, db2\n    {RETURNS.replace('db1', 'others[0]')}"
@@ -95,7 +108,7 @@ OTHER = f"others = db1, db2\n    {RETURNS.replace('db1', 'others[0]')}"
 
 @pytest.mark.parametrize(
     ("end", "again"),
-    [(RETURNS, False), (RETURNS.replace("dC", "0 + dC"), False), (PRINTED, True),
+    [(RETURNS, False), (RETURNS.replace("dC", "0 + dC"), False), (PRINTED, False),
      (OTHER, True)],
 )  # fmt: skip
 def test_a_loop_that_jax_cannot_trace_is_run_twice_only_where_it_must(
@@ -122,3 +135,28 @@ def test_a_loop_that_jax_cannot_trace_is_run_twice_only_where_it_must(
 def test_what_is_returned_after_such_a_loop_is_checked_all_the_same(end, told):
     text = answered(1, C=lines("C", NUMPY_LOOP)).replace(RETURNS, end)
     assert told in check(1, text, "exercise1.py", explain=False).message
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "told"),
+    [(NUMPY_AT, "np.add.at(", "NumPy cannot be compiled: use jnp"),
+     (NUMPY_LOOP, "int(", "before there are numbers: int, float")],
+)  # fmt: skip
+def test_exercise_4_is_not_done_before_it_can_train(code, place, told):
+    """All 13 gradients are right; `jaxninja train` would refuse the file."""
+    text = answered(4, C=lines("C", code))
+    report = check(4, text, "exercise4.py", explain=False)
+    assert report.status == "error"
+    assert "all 13 gradients are right, but" in report.message
+    assert told in report.message
+    assert place in text.splitlines()[report.line - 1]
+    assert len(report.rows) == 13
+
+
+def test_a_long_loop_can_train_all_the_same():
+    """Too long for NumPy to run what was traced, it is compiled by training."""
+    read = source.read(answered(4, b1=LONG), "exercise4.py")
+    function = pieces.whole(read, pieces.environment(read))
+    values = samples.sample(samples.LECTURE, "float32").values
+    assert function.untraceable(values, {}) is None
+    assert not function.is_quick(values, {})

@@ -95,6 +95,12 @@ def test_reset(folder, capsys):
         (["check", "2", "--dir", "nowhere"], "no workbook in 'nowhere'"),
         (["hint", "1.cuonts"], "did you mean 'counts'"),
         (["hint", "h"], "expected N.NAME"),
+        (["check", "1", "--limit", "-1"], "--limit -1: expected seconds, more"),
+        (["watch", "1", "--limit", "0"], "--limit 0: expected seconds, more"),
+        (
+            ["check", "1", "--limit", "nan"],
+            "--limit nan: expected seconds, more",
+        ),
     ],
 )
 def test_what_does_not_make_sense_is_one_line(folder, capsys, args, message):

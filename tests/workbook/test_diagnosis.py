@@ -10,6 +10,9 @@ from jaxninja.workbook.checking import check
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.mistakes import mistakes
 
+SETS = """dC = jnp.zeros_like(C)
+for j in range(Xb.shape[1]):
+    dC = dC.at[Xb[:, j]].set(demb[:, j])"""
 KNOWN = {
     "sum": (1, "b2", "dlogits", "the sum over axis 0 of dlogits is missing"),
     "keepdims": (1, "bnmeani", "-dbndiff.sum(0)", "keepdims=True is missing"),
@@ -76,6 +79,78 @@ KNOWN = {
         "dhpreact * h + 0.1",
         "with dhpreact = 0 it is",
     ),
+    "eps": (
+        1,
+        "bnvar",
+        "-0.5 * (bnvar + 1e-6) ** -1.5 * dbnvar_inv",
+        "1e-06 stands where 1e-05 should",
+    ),
+    "square of all": (
+        1,
+        "hpreact",
+        "(1.0 - h) ** 2 * dh",
+        "the power 2 is of h alone: 1.0 - h ** 2",
+    ),
+    "ties": (
+        1,
+        "logits",
+        "dnorm_logits + (logits == logit_maxes) * dlogit_maxes",
+        "in a row whose maximum is attained twice",
+    ),
+    "a trifle": (1, "h", "dlogits @ W2.T + 1e-9", "of its largest entry: too little"),
+    "nearly 1": (4, "h", "dlogits @ W2.T * (1 + 1e-7)", "is off by 1e-07 of its"),
+    "targets": (
+        1,
+        "logprobs",
+        "jnp.zeros_like(logprobs).at[jnp.arange(n), logprobs.argmax(1)].set(-1.0 / n)",
+        "argmax(1) stands where Yb should",
+    ),
+    "all rows": (
+        1,
+        "logprobs",
+        "jnp.zeros_like(logprobs).at[:, Yb].set(-1.0 / n)",
+        "[:, Yb] stands where",
+    ),
+    "minimum": (
+        1,
+        "logits",
+        f"dnorm_logits + {MAXIMA.replace('max', 'min')} * dlogit_maxes",
+        "the one-hot is of logits.argmin(1)",
+    ),
+    "another shape": (1, "bnraw", "bnvar_inv * dhpreact", "bnvar_inv stands where bng"),
+    "order": (
+        1,
+        "emb",
+        "dembcat.reshape(emb.shape, order='F')",
+        "order of the numbers",
+    ),
+    "set in a loop": (1, "C", SETS, "set stands where add should"),
+    "one symbol": (
+        1,
+        "C",
+        "jnp.zeros_like(C).at[Xb[:, 0]].add(demb[:, 0])",
+        "only the first symbol of each context",
+    ),
+    "axis of softmax": (
+        2,
+        "logits",
+        f"(jax.nn.softmax(logits, 0) - {ONEHOT}) / n",
+        "the softmax goes over axis 0, it should go over axis 1",
+    ),
+    "no softmax": (2, "logits", f"(logits - {ONEHOT}) / n", "the softmax is missing"),
+    "exp": (2, "logits", f"(jnp.exp(logits) - {ONEHOT}) / n", "is not normalised"),
+    "log": (
+        2,
+        "logits",
+        f"(jax.nn.log_softmax(logits, 1) - {ONEHOT}) / n",
+        "a log_softmax stands where a softmax should",
+    ),
+    "by V": (
+        2,
+        "logits",
+        f"(jax.nn.softmax(logits, 1) - {ONEHOT}) / logits.shape[1]",
+        "times n / logits.shape[1]",
+    ),
     "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
     "checker, our names": (1, "hpreact", "(1 - h**2 + h) * dh", "h"),
 }
@@ -90,6 +165,28 @@ def test_a_mistake_is_named(mistake):
     assert report.hints
     assert fragment in report.hints[0]
     assert "res[" not in report.hints[0]
+
+
+def ladder(name, code):
+    text = answered(1, **{name: lines(name, code)})
+    return {rung.what: rung for rung in check(1, text, "x.py").guilty.ladder}
+
+
+def test_the_last_rung_is_of_the_sample_that_is_worst():
+    """Of two examples no symbol is read twice at one place: only others show it."""
+    found = ladder("C", SETS)
+    assert "wrong for n=5" in found["float64"].word
+    assert not found["float64"].ok
+    assert "sizes" not in found
+
+
+def test_a_ladder_of_another_sample_than_the_line_above_it_says_so():
+    found = ladder("b1", "jnp.zeros_like(b1)")
+    assert found["float32"].ok
+    assert found["sizes"].found == "the lecture's"
+    assert found["float64"].word.endswith("dhprebn random")
+    found = ladder("logprobs", f"-{ONEHOT.replace('logits.shape[1]', '27')} / n")
+    assert found["sizes"].found == "n=2, T=3, E=4, H=5, V=7"
 
 
 def test_a_right_answer_in_another_form_has_no_mistake():

@@ -29,7 +29,7 @@ def test_the_solutions_give_the_true_gradients(x64, sizes):
         ours = {k: in_numpy.array(a) for k, a in arrays.items()}
         before = {k: np.array(a) for k, a in ours.items()}
         found = in_numpy.run(body, ours, f"d{name}")
-        truths = [sample.truth[name], *(t for k, t in sample.ties.items() if k == name)]
+        truths = [sample.truth[name], *sample.ties.get(name, ())]
         gaps = [np.abs(np.asarray(found) - t).max() for t in truths]
         assert min(gaps) < 1e-12 * sample.scale(name), name
         for k, array in ours.items():

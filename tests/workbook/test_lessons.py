@@ -48,11 +48,24 @@ def test_every_gradient_has_a_ladder_of_five_rungs(number, name):
     assert "See exercise" not in told
 
 
+def test_a_hint_speaks_of_the_exercises_own_steps():
+    assert "logits is read by: logit_maxes" in lessons.hint(1, "logits", 1)
+    for number, name in ((2, "logits"), (3, "hprebn"), (4, "hprebn"), (4, "logits")):
+        assert "read by" not in lessons.hint(number, name, 1)
+    assert "W2 is read by: logits = h @ W2 + b2" in lessons.hint(4, "W2", 1)
+
+
+def test_one_line_of_two_branches_says_that_it_is_one():
+    for name in ("counts", "logits", "bndiff", "hprebn"):
+        assert "a second line adds the other branch" in lessons.hint(1, name, 4)
+    assert "a second line" not in lessons.hint(1, "h", 4)
+
+
 def test_places_are_found_or_refused():
     assert lessons.find("1.counts") == (1, "counts")
     assert lessons.find("1.dcounts") == (1, "counts")
     for place, message in {
-        "1.cuonts": "did you mean 'counts'",
+        "1.cuonts": "'cuonts'; did you mean 'counts'\\? it asks for: logprobs, probs",
         "counts": "expected N.NAME",
         "5.h": "expected N.NAME",
         "2.h": "exercise 2 has no gradient 'h'",

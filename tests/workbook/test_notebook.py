@@ -3,14 +3,16 @@
 import re
 from pathlib import Path
 
+import jax
 import nbclient
 import nbformat
 import pytest
 
 from jaxninja import workbook
-from jaxninja.workbook import pages
+from jaxninja.workbook import notebook, pages
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import template
+from jaxninja.workbook.progress import Progress
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -53,6 +55,8 @@ def test_it_runs_with_gaps_and_then_filled(tmp_path):
     assert len(re.findall(r"Exercise \d is done", html)) == 4
     assert html.count("data:image/png") == 8
     assert "was made by autodiff" in text
+    assert "the lecture, after 200,000 steps: train 2.0705, val 2.1099" in text
+    assert re.search(r"samples    20, of which \d+ are not in the data", text)
     assert "yours keeps 5 of the forward" in text
     assert (tmp_path / "exercise4.py").exists()
 
@@ -77,12 +81,30 @@ def test_a_function_without_source_is_refused():
     exec("def backward(n):\n    return n", scope)
     with pytest.raises(ValueError, match="has no source to read"):
         workbook.check(2, scope["backward"])
+    with pytest.raises(ValueError, match="a lambda has no lines to read: define it"):
+        workbook.check(2, lambda logits, Yb, n: logits)
     with pytest.raises(ValueError, match="exercise 5: expected 1, 2, 3 or 4"):
         workbook.check(5, filled)
 
 
-def test_hints_climb():
+def test_hints_climb_and_say_what_is_next():
     first, second = workbook.hint("1.dh"), workbook.hint("1.h")
     assert first.startswith("shape ")
-    assert second.startswith(first)
+    assert first.endswith("again for more: rule")
+    assert second.startswith(first.removesuffix("again for more: rule"))
     assert "rule " in second
+
+
+def backward(logits, Yb, n):
+    dlogits = (jax.nn.softmax(logits, 1) - jax.nn.one_hot(Yb, logits.shape[1])) / n
+    return dlogits
+
+
+def test_what_is_right_for_the_first_time_is_explained(worker, monkeypatch):
+    monkeypatch.setattr(notebook, "_worker", lambda: worker)
+    monkeypatch.setattr(notebook, "_progress", Progress(Path(), {}))
+    first, again = (workbook.check(2, backward) for _ in range(2))
+    assert first.ok
+    assert "Right for the first time" in first._repr_html_()
+    assert "Each row sums to zero" in first.table()
+    assert "Each row sums to zero" not in again.table()

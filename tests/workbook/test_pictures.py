@@ -37,6 +37,25 @@ def test_the_graph_is_coloured_by_status(tmp_path):
         assert has(image, colour) > has(blank, colour)
 
 
+def test_what_an_exercise_does_not_ask_for_is_not_to_do(tmp_path):
+    names = EXERCISES[4].names
+    report = Report(4, "x", "ok", tuple(Row(name, "ok") for name in names))
+    found = pictures.statuses(report)
+    assert {k for k, status in found.items() if status == "ok"} == {*names}
+    assert found["probs"] == "unasked"
+    done = pixels(pictures.graph(found), tmp_path)
+    assert has(done, figures.COLOURS["unasked"]) > 10 * len(found)
+
+
+def test_what_is_not_finite_is_no_zero(tmp_path):
+    picture = {"name": "h", "mine": [[np.nan, np.inf, 0]], "truth": [[1.0, 2, 3]]}
+    figure = figures.compared(picture)
+    assert figure.axes[0].images[0].get_clim() == (-3, 3)
+    assert figure.axes[0].get_title() == "dh, mine (grey: not finite)"
+    assert len(figure.axes[0].get_yticks()) == 0  # one row has no numbers
+    assert has(pixels(figure, tmp_path), figures.NOT_FINITE) > 1000
+
+
 def test_mine_true_and_difference_are_three_images():
     picture = {"name": "h", "mine": [[1.0, 2.0]], "truth": [[1.0, 4.0]]}
     axes = figures.compared(picture).axes[:3]
@@ -65,6 +84,8 @@ def test_the_page_has_the_report_and_its_pictures():
     html = pictures.page(report)
     assert html.count("data:image/png;base64,") == 2
     assert "a &lt; b" in html
+    assert html.count("max-width: 100%") == 2  # it fits into a narrow notebook
+    assert "white-space: pre-wrap" in html
 
 
 def test_the_score_says_what_would_suffice():

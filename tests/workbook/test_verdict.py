@@ -40,8 +40,18 @@ def test_what_is_not_finite_never_agrees(bad):
     mine = TRUTH.at[0, 0].set(bad)
     assert not jaxninja.cmp("h", mine, TRUTH).approximate
     assert not jaxninja.cmp("h", mine, mine).approximate
+    assert "maxdiff: nan | not finite" in str(jaxninja.cmp("h", mine, TRUTH))
     rungs = {rung.what: rung for rung in ladder(mine, TRUTH, 2.0, None)}
     assert rungs["bits"].found == "1 of 3 entries are NaN or infinite"
+
+
+@pytest.mark.parametrize("given", [None, "x", [[1.0, 2.0]], (1.0,), {"h": 1.0}])
+def test_what_is_no_array_is_refused(given):
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=f"'h': mine is a {kind}, expected an array"):
+        jaxninja.cmp("h", given, TRUTH)
+    with pytest.raises(TypeError, match=f"'h': truth is a {kind}, expected an array"):
+        jaxninja.cmp("h", TRUTH, given)
 
 
 def words(mine, float64=None):

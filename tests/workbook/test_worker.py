@@ -1,14 +1,20 @@
 """Whatever is in the learner's file: a clear message with its line, and in time."""
 
+import os
+import queue
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from bank import answered
 
+from jaxninja.workbook.checking import check
 from jaxninja.workbook.client import Worker
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.lessons import template
 from jaxninja.workbook.report import Report
+from jaxninja.workbook.worker import _listen
 
 TWO = EXERCISES[2].solution
 LINE = next(k for k, text in enumerate(TWO.splitlines(), 1) if "dlogits =" in text)
@@ -40,7 +46,7 @@ FILES = {
     "gap": (template(EXERCISES[2]), "= None", "dlogits is still None: it comes next"),
     "no line": (two("pass"), "def backward", "no line assigns dlogits"),
     "import": ("import nothing_of_the_kind\n" + TWO, "nothing_of", "No module named"),
-    "exit": ("import sys\nsys.exit()\n" + TWO, None, "the file ends Python"),
+    "exit": ("import sys\nsys.exit()\n" + TWO, "sys.exit()", "ends Python, and the"),
     "no function": (TWO.replace("def backward", "def back"), None, "no function 'back"),
     "parameter": (TWO.replace("(logits,", "(logit,"), "def backward", "'logits'?"),
     "stars": (TWO.replace("Yb, n)", "Yb, n, *a)"), "def backward", "takes *"),
@@ -101,19 +107,19 @@ def test_a_gradient_that_is_used_before_it_is_made(worker):
 
 
 LOOPS = {
-    "python": "while True:\n    dlogits = logits",
-    "compiled": "dlogits = jax.lax.while_loop(lambda x: True, lambda x: x + 1, logits)",
+    "this line": "while True:\n    pass\ndlogits = logits",
+    "dlogits": "dlogits = jax.lax.while_loop(lambda x: True, lambda x: x + 1, logits)",
 }
 
 
 def test_a_lost_process_is_told_and_another_one_goes_on():
     """A compiled loop does not listen to alarms; its process is ended."""
     with Worker(limit=1.0) as impatient:
-        for loop in LOOPS.values():
+        for who, loop in LOOPS.items():
             text = two(loop)
             start = time.perf_counter()
             report = impatient.check(2, text, "exercise2.py")
-            assert "dlogits runs for more than 1 s: is there a loop" in report.message
+            assert f"{who} runs for more than 1 s: is there a loop" in report.message
             assert line_of(text, loop.splitlines()[0]) <= report.line
             assert report.line <= line_of(text, loop.splitlines()[-1])
             assert time.perf_counter() - start < 120
@@ -121,6 +127,17 @@ def test_a_lost_process_is_told_and_another_one_goes_on():
         report = impatient.check(2, two("import os\ndlogits = os._exit(3)"), "x.py")
         assert "ended Python (exit code 3)" in report.message
         assert impatient.check(2, TWO.replace(" / n", ""), "x.py").status == "wrong"
+
+
+def test_who_asks_leaves_nothing_behind(monkeypatch):
+    """A worker whose stdin is closed ends, even amid a loop; no file has a name."""
+    codes, lines = [], queue.Queue()
+    monkeypatch.setattr(os, "_exit", codes.append)
+    _listen(["one"], lines)
+    assert (lines.get(), codes) == ("one", [0])
+    names = set(Path(tempfile.gettempdir()).glob("jaxninja-*"))
+    with Worker():
+        assert set(Path(tempfile.gettempdir()).glob("jaxninja-*")) == names
 
 
 def test_a_mistake_of_ours_is_not_blamed_on_the_learner(worker):
@@ -134,6 +151,14 @@ def test_prints_do_not_get_in_the_way(worker):
         "    return", "    print(n)\n    return"
     )
     assert worker.check(2, text, "exercise2.py").ok
+
+
+def test_at_a_gap_the_last_right_gradient_is_the_picture():
+    text = answered(1, counts="dcounts = None")
+    report = check(1, text, "exercise1.py", explain=False)
+    assert report.status == "gap"
+    assert report.picture["name"] == "counts_sum"
+    assert report.picture["mine"] == report.picture["truth"]
 
 
 def test_a_report_survives_its_journey(worker):
