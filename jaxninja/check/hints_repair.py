@@ -29,10 +29,9 @@ from jaxninja.check.hints_numbers import constant_name, shown, sizes
 from jaxninja.check.hints_problem import Problem
 from jaxninja.check.hints_source import Place, return_place
 
-PASSIVE = (
-    *("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type"),
-    *("stop_gradient", "optimization_barrier"),
-)
+UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
+PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
+PASSIVE += UNWRITTEN
 
 
 @dataclass(frozen=True)
@@ -117,11 +116,8 @@ class Search:
             return self.problem.names[slot]
         if slot in self.program.constants:
             value = np.asarray(self.problem.values[slot])
-            return (
-                f"{value:.6g}"
-                if value.ndim == 0 and value.dtype.kind in "if"
-                else ("a constant")
-            )
+            number = value.ndim == 0 and value.dtype.kind in "if"
+            return f"{value:.6g}" if number else "a constant"
         index = self.program.maker[slot]
         if self.program.steps[index].name in PASSIVE:
             return self.name(self.program.steps[index].ins[0])
@@ -131,8 +127,11 @@ class Search:
 
     def step_of(self, slot: int) -> int | None:
         """The step to point at: the one that makes the slot, or first reads it."""
-        if slot in self.program.maker:
-            return self.program.maker[slot]
+        maker, steps = self.program.maker, self.program.steps
+        while slot in maker and steps[maker[slot]].name in UNWRITTEN:
+            slot = steps[maker[slot]].ins[0]
+        if slot in maker:
+            return maker[slot]
         return min(self.program.readers.get(slot, [None]), default=None)  # type: ignore
 
     def slots(self, target: frozenset[int], inputs: bool = False) -> list[int]:

@@ -79,3 +79,22 @@ def test_a_leaf_that_casts_have_rounded_is_not_blamed():
     report = check_vjp(op, X, np.array([1.2, 0.7, 0.9, 1.6], np.float32))
     assert [leaf.verdict for leaf in report.leaves] == ["fail", "ok"]
     assert {hint.leaf for hint in report.hints} == {"x"}, report.table()
+
+
+def test_a_matrix_that_is_not_transposed_before_it_is_inverted():
+    """`solve` puts a stop_gradient into the trace, which is no text of the user's."""
+
+    def plain(A, b):
+        return jnp.linalg.solve(A, b)
+
+    def bwd(res, dy):
+        A, y = res
+        u = jnp.linalg.solve(2 * A, 2 * dy)
+        return -jnp.outer(u, y), u
+
+    op = ruled(plain, lambda A, b: (plain(A, b), (A, plain(A, b))), bwd, ())
+    A = np.array([[2.0, 0.7, -0.3], [0.4, 1.5, 0.2], [-0.6, 0.1, 1.8]], np.float32)
+    report = check_vjp(op, A, X[:, 0])
+    edits = [hint.edit for hint in report.hints if hint.edit]
+    assert any(edit.endswith("2 * A: transpose it") for edit in edits), report.table()
+    assert "stop_gradient" not in report.explain()
