@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxninja import rules
+from jaxninja.check.compiled import compiled
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES, autodiff, manual
 
@@ -32,6 +33,19 @@ def gradients(f, arrays, dy):
     """Cotangents of the floating-point arguments."""
     grads = jax.vjp(f, *arrays)[1](dy)
     return [g for g in grads if g.dtype != jax.dtypes.float0]
+
+
+def both(f):
+    """Value and gradients as one program: eagerly each operation is compiled alone."""
+    return compiled(lambda arrays, dy: (f(*arrays), gradients(f, arrays, dy)))
+
+
+def truth(rule, case, known={}):  # noqa: B006, it is meant to last
+    return known.setdefault((rule.name, str(case)), both(plain(rule, case)))
+
+
+def shape_of(rule, case, arrays):
+    return jax.eval_shape(plain(rule, case), *arrays)
 
 
 def plain(rule, case):
@@ -75,15 +89,12 @@ def close(got, expected, relative=1e-12):
 @pytest.mark.parametrize(("rule", "case"), CASES)
 def test_float64_identity(rule, case, how, x64):
     arrays = inputs(rule, case, jnp.float64)
-    mine, truth = how(by_hand(rule, case)), plain(rule, case)
-    y = truth(*arrays)
-    close(mine(*arrays), y)
-    cotangents = [
-        cotangent(y),
-        jnp.zeros_like(y).ravel().at[-1].set(1).reshape(y.shape),
-    ]
-    for dy in cotangents:
-        got, expected = gradients(mine, arrays, dy), gradients(truth, arrays, dy)
+    mine = both(how(by_hand(rule, case)))
+    y = shape_of(rule, case, arrays)
+    last = jnp.zeros(y.size, y.dtype).at[-1].set(1).reshape(y.shape)
+    for dy in (cotangent(y), last):
+        (value, got), (true, expected) = mine(arrays, dy), truth(rule, case)(arrays, dy)
+        close(value, true)
         # batchnorm over one row: dx and dgamma are 0 in theory, rounding in autodiff
         for g, e in zip(got, expected, strict=True):
             if rule.name == "batchnorm" and case.dims["N"] == 1:
@@ -91,6 +102,17 @@ def test_float64_identity(rule, case, how, x64):
                 assert jnp.isfinite(g).all()
             else:
                 close(g, e)
+
+
+@BY_RULE
+def test_float64_identity_of_a_plain_call(rule, x64):
+    """Without jit each step is a program of its own."""
+    case = rule.cases[0]
+    arrays = inputs(rule, case, jnp.float64)
+    dy = cotangent(shape_of(rule, case, arrays))
+    got = gradients(by_hand(rule, case), arrays, dy)
+    for g, e in zip(got, truth(rule, case)(arrays, dy)[1], strict=True):
+        close(g, e)
 
 
 @pytest.mark.parametrize(("rule", "case"), CASES)
@@ -106,14 +128,14 @@ def test_op_is_the_first_output_of_fwd(rule, case):
 def test_rounding_is_no_worse_than_autodiffs(rule, case, dtype):
     """Error against the float64 truth: at most twice autodiff's plus 4 ulp of scale."""
     arrays = inputs(rule, case, dtype)
-    dy = cotangent(plain(rule, case)(*arrays))
-    got = gradients(by_hand(rule, case), arrays, dy)
-    theirs = gradients(plain(rule, case), arrays, dy)
+    dy = cotangent(shape_of(rule, case, arrays))
+    got = both(by_hand(rule, case))(arrays, dy)[1]
+    theirs = truth(rule, case)(arrays, dy)[1]
     with jax.enable_x64(True):
         wide = inputs(rule, case, dtype)
         wide = [a.astype(jnp.float64) if a.dtype == dtype else a for a in wide]
-        truth = gradients(plain(rule, case), wide, dy.astype(jnp.float64))
-        for g, a, e in zip(got, theirs, truth, strict=True):
+        exact = truth(rule, case)(wide, dy.astype(jnp.float64))[1]
+        for g, a, e in zip(got, theirs, exact, strict=True):
             assert g.dtype == dtype
             scale = float(abs(e).max()) or float(abs(dy.astype(jnp.float64)).sum())
             error = float(abs(g.astype(jnp.float64) - e).max())
@@ -130,7 +152,7 @@ def test_hessian_vector_products_go_through_the_rule(rule, outer, x64):
     case = rule.cases[0]
     arrays = inputs(rule, case, jnp.float64)
     diff = [i for i, a in enumerate(arrays) if a.dtype == jnp.float64]
-    dy = cotangent(plain(rule, case)(*arrays))
+    dy = cotangent(shape_of(rule, case, arrays))
 
     def product(f):
         def gradient(*active):
@@ -141,7 +163,7 @@ def test_hessian_vector_products_go_through_the_rule(rule, outer, x64):
 
         active = [arrays[i] for i in diff]
         tangents = [cotangent(a, seed=i) for i, a in enumerate(active)]
-        return jax.jvp(gradient, active, tangents)[1]
+        return compiled(lambda *at: jax.jvp(gradient, [*at], tangents)[1])(*active)
 
     mine = product(outer(by_hand(rule, case)))
     for got, expected in zip(mine, product(plain(rule, case)), strict=True):
@@ -154,8 +176,8 @@ def test_a_wrong_backward_is_noticed(rule, x64):
     """The comparison of this file can fail: half, negated or shifted by one entry."""
     case = rule.cases[0]
     arrays = inputs(rule, case, jnp.float64)
-    dy = cotangent(plain(rule, case)(*arrays))
-    for g in gradients(by_hand(rule, case), arrays, dy):
+    dy = cotangent(shape_of(rule, case, arrays))
+    for g in truth(rule, case)(arrays, dy)[1]:
         for wrong in (
             g / 2,
             -g,
