@@ -158,7 +158,7 @@ def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
     with jax.enable_x64(True):
         wide = cast(args, "float64")
         found = operations(jax.make_jaxpr(scene.subject.plain)(*wide).jaxpr)
-        truth = scene.truth(wide, [g.astype("float64") for g in dy])[0]
+        truth = scene.truth(wide, cast(dy, "float64"))[0]
     for value in (-np.inf, HIDDEN):
         hidden = without_gradient(args, truth.gradients, value)
         label = f"{value:g} where dx is 0"
@@ -185,7 +185,7 @@ def _counts_nothing(scene: Scene, hidden: tuple, dy: list, truth: Truth) -> bool
     """Whether the output is what it was: what was set to -inf is masked out."""
     with jax.enable_x64(True):
         wide = cast(hidden, "float64")
-        y = scene.truth(wide, [g.astype("float64") for g in dy])[0].y
+        y = scene.truth(wide, cast(dy, "float64"))[0].y
     return all(map(np.allclose, y, truth.y))
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.errors import running
+from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.interpret import equations, line_of
 from jaxninja.check.leaves import cotangent, float_leaves, is_float, with_floats
 from jaxninja.check.remembered import remembered
@@ -101,6 +101,11 @@ def nones(subject: Subject, raw, args: tuple) -> list[str]:
 def _pair(out, name: str):
     if not (isinstance(out, tuple | list) and len(out) == 2):
         raise TypeError(f"fwd of {name} must return (y, residuals), two things")
+    for leaf in jax.tree.leaves(out):
+        if not _has_dtype(leaf):
+            what = f"fwd of {name} returns a {type(leaf).__name__} among its arrays, "
+            what += "which JAX refuses; a static option needs no saving"
+            raise UserCodeError("E-RAISE", what, None)
     return out
 
 

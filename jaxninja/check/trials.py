@@ -157,9 +157,9 @@ def compare_rounding(
     ratios = None  # a pair held against finite differences has no autodiff beside it
     if not scene.differences:
         ratios = [
-            _ratio(a, e, rival_error, dtype)
-            for a, e, rival_error in zip(
-                outcome.gradients, expected, errors, strict=True
+            _ratio(a, e, rival_error, size * _top(wide_dy), dtype)
+            for a, e, rival_error, size in zip(
+                outcome.gradients, expected, errors, ordinary, strict=True
             )
         ]
     shown = truth._replace(gradients=expected)
@@ -221,9 +221,12 @@ def _reachable(expected, rival, dtype: str):
     return np.where(lost, np.nan, expected)
 
 
-def _ratio(got, expected, autodiff_error, dtype: str) -> float:
-    least = unit(dtype) / 4 * np.linalg.norm(np.nan_to_num(np.abs(expected)).ravel())
-    rival = max(float(np.linalg.norm(autodiff_error.ravel())), float(least))
+def _ratio(got, expected, autodiff_error, terms: float, dtype: str) -> float:
+    """The rule's error over autodiff's, or over a quarter of a rounding if that is
+    more: of the gradient, or of ordinary terms where saturation leaves little of it.
+    """
+    size = max(float(np.linalg.norm(np.nan_to_num(np.abs(expected)).ravel())), terms)
+    rival = max(float(np.linalg.norm(autodiff_error.ravel())), unit(dtype) / 4 * size)
     if got.shape != expected.shape or not rival:
         return 1.0
     return float(np.linalg.norm(error(got, expected).ravel())) / rival
