@@ -3,10 +3,12 @@
     python experiments/workbook_speed.py
 
 Prints seconds: the first check in a new process with nothing compiled, the same with
-JAX's compilations kept from an earlier session, and the check after a save that changed
-nothing. Then the median over the gradients, and the most, of the check after an edit of
-each, new to JAX: a right one, a known mistake, and one that nothing explains, so that
-all explanations are tried. And the same over the bank of answers of the tests.
+JAX's compilations kept from an earlier session, the same in a process that was
+started some seconds ahead, as a notebook's first cell does, and the check after a
+save that changed nothing. Then the median over the gradients, and the most, of the
+check after an edit of each, new to JAX: a right one, a known mistake, and one that
+nothing explains, so that all explanations are tried. And the same over the bank of
+answers of the tests.
 """
 
 import os
@@ -23,6 +25,7 @@ from jaxninja.workbook.lessons import lessons
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "workbook"))
 import bank
 
+READING = 10  # seconds between a session's start and its first check
 ODD = "jax.numpy.sin(3 * {0}) * {0} + jax.numpy.flip({0})"
 
 
@@ -34,14 +37,19 @@ def main() -> None:
                 first = timed(worker, number, exercise.solution)
             with Worker(limit=60) as worker:
                 again = timed(worker, number, exercise.solution)
+            with Worker(limit=60) as worker:
+                worker.start()
+                time.sleep(READING)
+                ready = timed(worker, number, exercise.solution)
                 warm = timed(worker, number, exercise.solution)
                 right = [timed(worker, number, t) for t in edits(number, "{} + 0.0")]
                 known = [timed(worker, number, t) for t in edits(number, "-{}")]
                 odd = [timed(worker, number, t) for t in edits(number, ODD)]
             print(
                 f"exercise {number}: first {first:.1f} s, new session {again:.1f} s, "
-                f"saved again {warm:.2f} s, edited and right {summary(right)}, "
-                f"known mistake {summary(known)}, unknown {summary(odd)}",
+                f"started ahead {ready:.2f} s, saved again {warm:.2f} s, "
+                f"edited and right {summary(right)}, mistake {summary(known)}, "
+                f"unknown {summary(odd)}",
                 flush=True,
             )
         for kind, answers in {"wrong": bank.WRONG, "right": bank.RIGHT}.items():
