@@ -29,7 +29,10 @@ def _row(leaf: Leaf) -> str:
     worst = (
         f"{list(leaf.worst)}: {leaf.got:.4g}, not {leaf.expected:.4g}" if failed else ""
     )
-    ratio = ", ".join(f"{dtype} {r:.2f}" for dtype, r in leaf.ratios.items())
+    held = (
+        {} if leaf.verdict == "fail" else leaf.ratios
+    )  # of a wrong one they say nothing
+    ratio = ", ".join(f"{dtype} {r:.2f}" for dtype, r in held.items())
     verdict = _MARK.get(leaf.verdict, leaf.verdict)
     relative = f"{leaf.relative:.1e}"
     note = ", ".join(filter(None, (leaf.sample if failed else "", leaf.note)))
