@@ -29,9 +29,8 @@ def _row(leaf: Leaf) -> str:
     worst = (
         f"{list(leaf.worst)}: {leaf.got:.4g}, not {leaf.expected:.4g}" if failed else ""
     )
-    held = (
-        {} if leaf.verdict == "fail" else leaf.ratios
-    )  # of a wrong one they say nothing
+    # of a wrong gradient the ratio says nothing
+    held = {} if leaf.verdict == "fail" else leaf.ratios
     ratio = ", ".join(f"{dtype} {r:.2f}" for dtype, r in held.items())
     verdict = _MARK.get(leaf.verdict, leaf.verdict)
     relative = f"{leaf.relative:.1e}"
