@@ -133,12 +133,10 @@ def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
 
 
 def _dtypes(dtypes: Iterable[str] | None, args: tuple) -> tuple[str, ...]:
-    if isinstance(dtypes, str):
-        dtypes = (dtypes,)
     if dtypes is None:
         narrow = [d for d in _given(args) if d in ("bfloat16", "float16")]
         dtypes = ("float32", *narrow)
-    return tuple(dict.fromkeys(str(jnp.dtype(d)) for d in dtypes))
+    return tuple(dict.fromkeys(str(jnp.dtype(d)) for d in _several(dtypes)))
 
 
 def _given(args: tuple) -> list[str]:

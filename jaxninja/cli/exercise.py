@@ -129,7 +129,9 @@ def _check(options: Check) -> int:
 
 def _worker(limit: float) -> Worker:
     if not 0 < limit <= DAY:
-        raise WorkbookError(f"--limit {limit:g}: expected seconds, more than 0")
+        raise WorkbookError(
+            f"--limit {limit:g}: expected seconds, more than 0, a day at most"
+        )
     return Worker(limit)
 
 

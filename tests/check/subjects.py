@@ -48,3 +48,22 @@ def relu_rule(slope_at_zero):
         return jnp.maximum(x, 0)
 
     return ruled(plain, lambda x: (jnp.maximum(x, 0), x), bwd, ())
+
+
+def filtered(x, w):
+    """A real signal [4] with the filter w [3] on its spectrum."""
+    return jnp.fft.irfft(jnp.fft.rfft(x) * w, n=4)
+
+
+def filter_case(spectra):
+    """`spectra(g, X, w)` are those of dx and dw, from the spectra of dy and x."""
+
+    def bwd(res, dy):
+        x, w = res
+        dx, dw = spectra(jnp.fft.rfft(dy), jnp.fft.rfft(x), w)
+        dw = jnp.array([1.0, 2.0, 1.0]) * dw / 4
+        return jnp.fft.irfft(dx, n=4), dw.astype(w.dtype)
+
+    op = ruled(filtered, lambda *a: (filtered(*a), a), bwd, ())
+    x = jnp.array([0.3, -1.2, 0.8, 0.1])
+    return op, x, jnp.array([1.2, 0.4 - 0.9j, -0.7])
