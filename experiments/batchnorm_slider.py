@@ -18,7 +18,7 @@
 # the others stay. Batchnorm normalises all of them together, so **all** outputs move,
 # although only one input did: that is the coupling which its backward pass has to undo
 # (the paths through the mean and through the variance in
-# [`rules/batchnorm.py`](../jaxninja/rules/batchnorm.py)).
+# [`rules/normalisation/batchnorm.py`](../jaxninja/rules/normalisation/batchnorm.py)).
 
 # %%
 import jax

@@ -28,7 +28,8 @@ class Row:
     """What is certified of one rule.
 
     Attributes:
-        name, hash: of the rule, and the first 8 hex digits of its file's SHA-256.
+        name, file, hash: of the rule, its file below the folder of rules, and the first
+            8 hex digits of that file's SHA-256.
         verdict: of `check_vjp`.
         ratios: per run dtype, the rule's largest error over autodiff's.
         transformations: under which it was right.
@@ -40,6 +41,7 @@ class Row:
     """
 
     name: str
+    file: str
     hash: str
     verdict: str
     ratios: dict[str, float]
@@ -65,6 +67,7 @@ def certify(rule: Rule, level: str, seed: int, count: int, told: Callable) -> Ro
     mine, autodiff = residual_bytes(rule)
     return Row(
         rule.name,
+        _file(rule),
         source_hash(rule),
         report.verdict,
         _ratios(report),
@@ -84,6 +87,12 @@ def source_hash(rule: Rule) -> str:
     file = inspect.getsourcefile(inspect.unwrap(rule.op))
     text = Path(file).read_bytes() if file else b""
     return hashlib.sha256(text).hexdigest()[:8]
+
+
+def _file(rule: Rule) -> str:
+    """`topic/name.py` of a rule of ours, else the file's name."""
+    module = rule.fwd.__module__.removeprefix("jaxninja.rules.")
+    return module.replace(".", "/") + ".py"
 
 
 def as_dict(rows: list[Row], level: str, seed: int) -> dict[str, Any]:
@@ -152,7 +161,7 @@ def _keeps(rule: Rule) -> str:
 
 
 def _cells(row: Row, folder: str) -> Iterator[str]:
-    yield f"[`{row.name}`]({folder}/{row.name}.py)"
+    yield f"[`{row.name}`]({folder}/{row.file})"
     yield row.keeps
     yield f"{row.residuals:,}"
     yield f"{row.autodiff:,}"

@@ -40,6 +40,8 @@ class Rule:
         cases: small and awkward sizes, for checking.
         bench: one large size, for timing.
         source: where the layer comes from (author, year, arXiv).
+        jvp: `jvp(*static, primals, tangents) -> (y, dy)`, the perturbation with which
+            the derivation begins; None where it has not been written down.
         zero: names of arguments whose gradient is exactly zero, if there are any.
         reference: the plain forward that `jax.vjp` differentiates to judge `bwd`; by
             default the function under the decorator.
@@ -52,6 +54,7 @@ class Rule:
     cases: tuple[Case, ...]
     bench: Case
     source: str
+    jvp: Callable[..., tuple[Any, Any]] | None = None
     zero: tuple[str, ...] = ()
     reference: Callable[..., Any] = field(default=None)  # type: ignore[assignment]
 

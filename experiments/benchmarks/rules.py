@@ -9,10 +9,11 @@ import jax
 from experiments.benchmarks.clock import TURN, take_turns
 from jaxninja.cli.rules import residual_bytes
 from jaxninja.rule import Case, Rule
-from jaxninja.rules import RULES, linear_cross_entropy
+from jaxninja.rules import RULES
+from jaxninja.rules.losses.linear_cross_entropy import rule as on_logits
 
 ROUNDS, SHORT = 10, TURN / 5  # more rounds, shorter turns: these differ by per cents
-GPT2 = Case({"N": 4096, "D": 256, "V": 50_257}, linear_cross_entropy.rule.bench.static)
+GPT2 = Case({"N": 4096, "D": 256, "V": 50_257}, on_logits.bench.static)
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def measure_gpt2(rounds: int) -> dict[str, Any]:
     """linear_cross_entropy at the size of GPT-2's vocabulary."""
-    return one_rule(linear_cross_entropy.rule, GPT2, rounds, forward=False)
+    return one_rule(on_logits, GPT2, rounds, forward=False)
 
 
 def one_rule(

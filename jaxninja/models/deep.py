@@ -22,7 +22,7 @@ from jaxninja.models.initial import GAIN, SCHEMES
 from jaxninja.models.mlp import Params, Statistics, unnamed
 from jaxninja.models.normalise import frozen
 from jaxninja.rules import manual
-from jaxninja.rules.batchnorm import batch_statistics
+from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.rules import manual
-from jaxninja.rules.batchnorm import batch_statistics
+from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
 Params = dict[str, Array]
 # mean and variance of hprebn [H]: of a batch, running, or of the training set

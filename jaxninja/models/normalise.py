@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rules.batchnorm import batch_statistics
+from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
 Moments = tuple[Float[Array, "D"], Float[Array, "D"]]  # mean and variance
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxninja.rules import autodiff, manual
-from jaxninja.rules.batchnorm import batch_statistics
+from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
 
 def test_embedding_adds_up_repeated_rows(x64):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.rules.linear_cross_entropy import (
+from jaxninja.rules.losses.linear_cross_entropy import (
     dense,
     example,
     linear_cross_entropy,
