@@ -19,6 +19,7 @@ import numpy as np
 
 LONGEST = 1_000  # characters; a longer line is more likely a file of another kind
 EMBEDDED = ("names", "surnames")
+NAMED = (*EMBEDDED, "makemore")
 
 
 class DataError(ValueError):
@@ -39,6 +40,27 @@ class Vocabulary:
     def of(cls, items: Iterable[str]) -> "Vocabulary":
         """The vocabulary of some items."""
         return cls(("", *sorted(set("".join(items)))))
+
+    def check(self) -> None:
+        """Refuse what `of` cannot have made.
+
+        Raises:
+            DataError: the first symbol is not the boundary, or the others are not
+                single characters in their order.
+        """
+        boundary, rest = self.symbols[:1], self.symbols[1:]
+        single = all(len(symbol) == 1 for symbol in rest)
+        if boundary != ("",) or not single or list(rest) != sorted(set(rest)):
+            raise DataError(
+                'the vocabulary was altered: expected the boundary "" and then single '
+                "characters, sorted"
+            )
+
+    @property
+    def sha256(self) -> str:
+        """Of the symbols in their order, to know them again."""
+        text = "".join(self.symbols).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -143,12 +165,16 @@ def load_items(data: str) -> list[str]:
         return read_items(makemore())
     # os.path.exists, as Path.exists raises on a name too long for the disk.
     if data == Path(data).name and not os.path.exists(data):
-        names = (*EMBEDDED, "makemore")
-        near = difflib.get_close_matches(data.lower(), names, 1)
+        near = difflib.get_close_matches(data.lower(), NAMED, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        expected = f"expected {', '.join(names)} or the path of a text file"
+        expected = f"expected {', '.join(NAMED)} or the path of a text file"
         raise DataError(f"data is {data!r}, {expected}{hint}")
     return read_items(Path(data))
+
+
+def absolute(data: str) -> str:
+    """The same data, wherever one stands: a path is made absolute."""
+    return data if data in NAMED else os.path.abspath(data)
 
 
 def _embedded(name: str) -> Path:
