@@ -51,13 +51,14 @@ def linear(
 
     Source: textbook; backward as in Rumelhart, Hinton, Williams 1986, Nature 323.
     """
-    _door(x, W, b)
-    return x @ W + b
+    return linear_fwd(x, W, b)[0]
 
 
 def linear_fwd(x, W, b):
     _door(x, W, b)
-    return x @ W + b, Residuals(x, W)
+    batch = tuple(range(x.ndim - 1))
+    y = x @ W + jnp.expand_dims(b, batch)  # jax_numpy_rank_promotion may be "raise"
+    return y, Residuals(x, W)
 
 
 def linear_bwd(res, dy):

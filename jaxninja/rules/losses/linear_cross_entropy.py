@@ -116,7 +116,7 @@ def _forward(x, W, b, labels, options):
         total = total * jnp.exp(m - top) + jnp.exp(shifted).sum(1)
         picked += jnp.where((columns == labels[:, None]) & new, z, 0).sum(1)
         if options.smoothing:  # sum of z - m over all columns so far
-            done = c * _size(x, W, options)
+            done = (c * _size(x, W, options)).astype(m.dtype)
             spread += done * (m - top) + jnp.where(new, shifted, 0).sum(1)
         return top, total, picked, spread
 
@@ -146,12 +146,12 @@ def _backward(res, dloss, options):
         dx, dW, db = state
         z, W_chunk, columns, new = _chunk(c, x, W, b, options)
         p = jnp.exp(z - m[:, None] - log_sum[:, None])
-        onehot = columns == labels[:, None]
+        onehot = (columns == labels[:, None]).astype(p.dtype)
         q = (1 - options.smoothing) * onehot + options.smoothing / V
         da = jnp.where(new, weight[:, None] * (pull[:, None] * p - q), 0)
         if options.cap is not None:
             da *= 1 - (z / options.cap) ** 2
-        start = columns[0]
+        start = columns[0, 0]
         dW = _add_columns(dW, _product(x.T, da), start)
         db = _add_columns(db, da.sum(0)[None], start)
         return dx + _product(da.astype(x.dtype), W_chunk.T), dW, db
@@ -193,7 +193,7 @@ def _losses(picked, spread, m, log_sum, labels, W, options):
     rows = jnp.where(counts, rows, 0)
     if options.reduction == "none":
         return rows
-    return rows.sum() / jnp.maximum(counts.sum(), 1)
+    return rows.sum() / jnp.maximum(counts.sum(dtype=rows.dtype), 1)
 
 
 def _weights(labels, options, dtype):
@@ -203,18 +203,18 @@ def _weights(labels, options, dtype):
 
 
 def _chunk(c, x, W, b, options):
-    """Logits [N, C] of chunk c, its W [D, C], its columns, and which ones are new."""
+    """Logits [N, C] of chunk c, its W [D, C], its columns [1, C], and which are new."""
     size = _size(x, W, options)
     start = jnp.minimum(c * size, W.shape[1] - size)
     W_chunk = lax.dynamic_slice_in_dim(W, start, size, 1)
     b_chunk = None if b is None else lax.dynamic_slice_in_dim(b, start, size)
-    columns = start + jnp.arange(size)
+    columns = start + jnp.arange(size)[None]
     return _logits(x, W_chunk, b_chunk, options), W_chunk, columns, columns >= c * size
 
 
 def _logits(x, W, b, options):
     a = _product(x, W)
-    a = a if b is None else a + b.astype(a.dtype)
+    a = a if b is None else a + b.astype(a.dtype)[None]
     return a if options.cap is None else options.cap * jnp.tanh(a / options.cap)
 
 

@@ -27,6 +27,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, expect
@@ -71,8 +72,8 @@ def batchnorm_fwd(x, gamma, beta, eps, ddof):
     _door(x, gamma, beta, ddof)
     mean, var = batch_statistics(x, ddof)
     rstd = jax.lax.rsqrt(var + eps)
-    xhat = (x - mean) * rstd
-    return gamma * xhat + beta, Residuals(xhat, rstd, gamma)
+    xhat = (x - _row(mean, x)) * _row(rstd, x)
+    return _row(gamma, x) * xhat + _row(beta, x), Residuals(xhat, rstd, gamma)
 
 
 def batchnorm_bwd(eps, ddof, res, dy):
@@ -82,7 +83,8 @@ def batchnorm_bwd(eps, ddof, res, dy):
     n = dy.size // dy.shape[-1]
     dgamma = (dy * xhat).sum(batch)
     dbeta = dy.sum(batch)
-    dx = gamma * rstd * (dy - dbeta / n - xhat * (dgamma / (n - ddof)))
+    mean_dy, slope = _row(dbeta / n, dy), _row(dgamma / (n - ddof), dy)
+    dx = _row(gamma * rstd, dy) * (dy - mean_dy - xhat * slope)
     return dx, dgamma, dbeta
 
 
@@ -100,8 +102,13 @@ def batch_statistics(
     batch = tuple(range(x.ndim - 1))
     n = x.size // x.shape[-1]
     mean = x.mean(batch)
-    var = ((x - mean) ** 2).sum(batch) / (n - ddof)
+    var = ((x - _row(mean, x)) ** 2).sum(batch) / (n - ddof)
     return mean, var
+
+
+def _row(a, x):
+    """[D] with as many axes as x: jax_numpy_rank_promotion may be "raise"."""
+    return jnp.expand_dims(a, tuple(range(x.ndim - 1)))
 
 
 def _door(x, gamma, beta, ddof):
