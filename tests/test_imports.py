@@ -50,7 +50,7 @@ def imports(path):
 
 def files(part):
     package = ROOT / part
-    return sorted(package.glob("*.py")) if package.is_dir() else [ROOT / f"{part}.py"]
+    return sorted(package.rglob("*.py")) if package.is_dir() else [ROOT / f"{part}.py"]
 
 
 @pytest.mark.parametrize("part", ALLOWED)

@@ -147,6 +147,7 @@ def test_types_are_kept_under_strict_promotion(rule, case, dtype):
     def both(arrays, dx):
         y, residuals = rule.fwd(*arrays, *case.static)
         back = rule.bwd(*case.static, residuals, normal_like(y, 2))
+        jax.vjp(plain(rule, case), *arrays)
         return rule.op(*arrays, *case.static), rule.jvp(*case.static, arrays, dx), back
 
     arrays = jax.eval_shape(lambda: inputs(rule, case, jnp.dtype(dtype)))

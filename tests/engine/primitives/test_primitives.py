@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from agree import same, vjps
-from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT, real
+from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inputs import real
 from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 from jaxninja.engine import PRIMITIVES, Call
-from jaxninja.engine.table import FAMILIES, primitive
+from jaxninja.engine.primitives.table import FAMILIES, primitive
 
 
 def primitives_of(jaxpr):
