@@ -12,8 +12,10 @@ import jax
 import tyro
 
 from jaxninja import compile_cache, distributed
+from jaxninja.cli import streams
 from jaxninja.config import TrainConfig
 from jaxninja.distributed import HEARTBEAT
+from jaxninja.machine import pick_device
 from jaxninja.printable import printable
 from jaxninja.progress import Bar, Lines, Progress
 from jaxninja.run import Run
@@ -50,10 +52,12 @@ def main(args: list[str]) -> int:
     if options.distributed:
         distributed.initialize(options.heartbeat)
         mesh = distributed.data_mesh()
+    pick_device(options.config.device)
     progress = _listener()
-    run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
-    for line in summary(run) if jax.process_index() == 0 else ():
-        print(line)
+    with streams.lasting():
+        run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
+        for line in summary(run) if jax.process_index() == 0 else ():
+            print(line)
     for problem in run.problems:
         print(f"jaxninja: {problem}", file=sys.stderr)
     return 1 if run.problems else 0

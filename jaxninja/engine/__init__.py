@@ -9,11 +9,12 @@ table of hand-derived rules, one for each primitive operation, says how.
 """
 
 from jaxninja.engine.api import backward, trace, value_and_grad
+from jaxninja.engine.computation import Node
 from jaxninja.engine.core import Call
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.gradients import Gradients
-from jaxninja.engine.graph import Graph, Node
-from jaxninja.engine.table import PRIMITIVES
+from jaxninja.engine.graph import Graph
+from jaxninja.engine.primitives.table import PRIMITIVES
 
 __all__ = [
     "PRIMITIVES",

@@ -12,9 +12,10 @@ import numpy as np
 
 from jaxninja.engine import private
 from jaxninja.engine.core import Rules, evaluate, walk
+from jaxninja.engine.cotangents import is_float, weight_of_scalar, weights
 from jaxninja.engine.gradients import Gradients
 from jaxninja.engine.graph import Graph
-from jaxninja.engine.table import PRIMITIVES
+from jaxninja.engine.primitives.table import PRIMITIVES
 
 
 def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph:
@@ -39,10 +40,12 @@ def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph
             filled[i] = leaf
         return f(*jax.tree.unflatten(in_tree, filled))
 
-    active = [_is_float(a) for a in arrays]
+    active = [is_float(a) for a in arrays]
     graph = _trace(flat, arrays, active, rules)
     names = dict(zip(graph.tape.arguments, _names(f, args, places), strict=True))
-    return _with(graph, names=names | dict(graph.tape.names), in_tree=(in_tree, places))
+    names |= graph.tape.names
+    tape = replace(graph.tape, names=names, in_tree=(in_tree, places))
+    return replace(graph, tape=tape)
 
 
 def backward(graph: Graph, cotangent: Any = None) -> Gradients:
@@ -57,7 +60,7 @@ def backward(graph: Graph, cotangent: Any = None) -> Gradients:
         NoRule: a gradient comes to a primitive without a rule.
         TypeError, ValueError: the cotangent does not fit; a rule gave a wrong shape.
     """
-    return walk(graph, _weights(graph, cotangent))
+    return walk(graph, weights(graph, cotangent))
 
 
 def value_and_grad(
@@ -105,8 +108,10 @@ def value_and_grad(
 
         graph = _trace(flat, arrays, [True] * len(arrays), rules)
         value, aux = graph.output
-        one = [_one(value, _called(f))] + [None] * (len(graph.tape.outputs) - 1)
-        grads = walk(graph, one)
+        ones = [weight_of_scalar(value, _called(f))] + [None] * (
+            len(graph.tape.outputs) - 1
+        )
+        grads = walk(graph, ones)
         tree_of_grads = jax.tree.unflatten(
             tree, [grads[i] for i in graph.tape.arguments]
         )
@@ -118,20 +123,13 @@ def value_and_grad(
 
 def _trace(flat, arrays, active, rules) -> Graph:
     closed, out = jax.make_jaxpr(flat, return_shape=True)(*arrays)
-    graph = evaluate(*private.opened(closed), arrays, active, rules)
-    return _with(graph, out_tree=jax.tree.structure(out))
-
-
-def _with(graph: Graph, **changes) -> Graph:
-    return replace(graph, tape=replace(graph.tape, **changes))
+    ran = evaluate(*private.opened(closed), arrays, active, rules)
+    tape = replace(ran.tape, out_tree=jax.tree.structure(out))
+    return Graph(ran.values, ran.saved, tape)
 
 
 def _is_argument(leaf) -> bool:
     return isinstance(leaf, float | jax.Array | np.ndarray | np.generic)
-
-
-def _is_float(x) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.floating)
 
 
 def _names(f, args, places) -> list[str]:
@@ -148,7 +146,7 @@ def _names(f, args, places) -> list[str]:
 
 def _differentiable(f, leaf):
     array = jnp.asarray(leaf) if _is_argument(leaf) else None
-    if array is None or not _is_float(array):
+    if array is None or not is_float(array):
         kind = type(leaf).__name__ if array is None else array.dtype
         raise TypeError(
             f"{_called(f)}: an argument to differentiate holds {kind}, expected "
@@ -171,41 +169,5 @@ def _pair(out):
     )
 
 
-def _one(value, name: str):
-    scalar = isinstance(value, jax.Array) and value.shape == () and _is_float(value)
-    if not scalar:
-        given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
-        raise TypeError(
-            f"{name} returned {given}, and a gradient needs a real scalar: "
-            "reduce it, or return the rest as aux (has_aux=True)"
-        )
-    return jnp.ones_like(value)
-
-
 def _called(f) -> str:
     return getattr(f, "__name__", str(f))
-
-
-def _weights(graph: Graph, cotangent) -> list:
-    """One cotangent for each output; None for an integer output."""
-    if cotangent is None:
-        return [_one(graph.output, "the function")]
-    given, tree = jax.tree.flatten(cotangent)
-    if tree != graph.tape.out_tree:
-        raise ValueError(
-            f"cotangent has the structure {tree}, expected that of the output, "
-            f"{graph.tape.out_tree}"
-        )
-    outputs = [graph.values[i] for i in graph.tape.outputs]
-    return [_fitting(c, y) for c, y in zip(given, outputs, strict=True)]
-
-
-def _fitting(cotangent, y):
-    if not _is_float(y):
-        return None
-    array = jnp.asarray(cotangent, y.dtype)
-    if array.shape != y.shape:
-        raise ValueError(
-            f"a cotangent has shape {array.shape}, expected {y.shape} as its output"
-        )
-    return array

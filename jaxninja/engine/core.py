@@ -25,9 +25,9 @@ from jax.dtypes import float0
 from jax.extend.core import Literal
 from jax.extend.core.primitives import name_p
 
+from jaxninja.engine.computation import Computation, Step, Tape
 from jaxninja.engine.errors import check_cotangents, no_rule
 from jaxninja.engine.gradients import Gradients
-from jaxninja.engine.graph import Graph, Step, Tape
 from jaxninja.engine.private import INLINED, bind, body, called_name, opened, scope
 
 Rules = Mapping[Any, Any]  # primitive -> rule
@@ -69,7 +69,7 @@ class _Recorder:
 
 def evaluate(
     jaxpr, consts, args, active: Sequence[bool], rules: Rules, caller=None
-) -> Graph:
+) -> Computation:
     """Run a jaxpr and keep every value.
 
     Args:
@@ -85,7 +85,7 @@ def evaluate(
     outputs = _record(rec, jaxpr, fixed + arguments, (), caller)
     steps, moves = tuple(rec.steps), tuple(rec.active)
     tape = Tape(steps, tuple(arguments), tuple(outputs), moves, rec.names, rules)
-    return Graph(list(map(_keepable, rec.values)), rec.saved, tape)
+    return Computation(list(map(_keepable, rec.values)), rec.saved, tape)
 
 
 def _record(rec: _Recorder, jaxpr, inputs, outer: tuple[str, ...], caller) -> list[int]:
@@ -128,7 +128,7 @@ def _apply(rec: _Recorder, eqn, ins, around, caller) -> list[int]:
     return outs
 
 
-def walk(graph: Graph, cotangents: Sequence) -> Gradients:
+def walk(graph: Computation, cotangents: Sequence) -> Gradients:
     """Walk a graph backwards, from the cotangents of its outputs (None: zero)."""
     tape = graph.tape
     grads: list = [None] * len(graph.values)
@@ -148,7 +148,9 @@ def walk(graph: Graph, cotangents: Sequence) -> Gradients:
     return Gradients(grads, inner, graph.values, tape)
 
 
-def _pull(graph: Graph, k: int, step: Step, cotangents: list) -> tuple[Sequence, Any]:
+def _pull(
+    graph: Computation, k: int, step: Step, cotangents: list
+) -> tuple[Sequence, Any]:
     """The cotangents of a step's operands."""
     operands = [graph.values[i] for i in step.ins]
     results = [graph.values[i] for i in step.outs]

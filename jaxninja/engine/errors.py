@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxninja.engine.graph import Step
+from jaxninja.engine.computation import Step
 
 
 class NoRule(NotImplementedError):

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja.engine.graph import Node, Tape
+from jaxninja.engine.computation import Node, Tape
 
 
 @jax.tree_util.register_dataclass

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from agree import same, vjps
-from cases import ABOVE, TIED, X, Y, real
+from inputs import ABOVE, TIED, X, Y, real
 from jax import lax
 
 from jaxninja.engine import backward, trace, value_and_grad

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jaxninja.engine.core import constant
-from jaxninja.engine.elementwise import fit
+from jaxninja.engine.primitives.elementwise import fit
 
 
 def abs_(dy, y, x, **_):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxninja.engine.graph import Graph, Step
-from jaxninja.engine.words import operation
+from jaxninja.engine.computation import Computation, Step
+from jaxninja.engine.drawing.words import operation
 
 LIMIT = 120  # the operations that a picture shows before any are folded
 
@@ -39,7 +39,7 @@ class Picture(NamedTuple):
     note: str  # what is not shown one by one; empty for nothing
 
 
-def picture(graph: Graph, fold: bool | None = None) -> Picture:
+def picture_of(graph: Computation, fold: bool | None = None) -> Picture:
     """The units to draw.
 
     Args:
@@ -61,7 +61,7 @@ def picture(graph: Graph, fold: bool | None = None) -> Picture:
     return Picture(units, numbers, _note(graph, groups))
 
 
-def _live(graph: Graph) -> list[Step]:
+def _live(graph: Computation) -> list[Step]:
     """The steps that lead to an output, or to a name."""
     wanted = {*graph.tape.outputs, *graph.tape.names}
     live = []
@@ -72,7 +72,7 @@ def _live(graph: Graph) -> list[Step]:
     return live[::-1]
 
 
-def _note(graph: Graph, groups: list[Group]) -> str:
+def _note(graph: Computation, groups: list[Group]) -> str:
     folded = [g for g in groups if len(g) > 1]
     count, all_folded = sum(map(len, groups)), sum(map(len, folded))
     left_out = len(graph.tape.steps) - count
@@ -85,7 +85,7 @@ def _note(graph: Graph, groups: list[Group]) -> str:
     return "; ".join(notes)
 
 
-def _numbers(graph: Graph, made: Set[int]) -> set[int]:
+def _numbers(graph: Computation, made: Set[int]) -> set[int]:
     shown = {*made, *graph.tape.arguments, *graph.tape.outputs, *graph.tape.names}
     return {i for i, v in enumerate(graph.values) if i not in shown and np.ndim(v) == 0}
 
@@ -120,7 +120,7 @@ def _uses(groups: list[Group]) -> dict[int, set[int]]:
     return uses
 
 
-def _unit(graph: Graph, k: int, group: Group, uses, numbers: Set[int]) -> Unit:
+def _unit(graph: Computation, k: int, group: Group, uses, numbers: Set[int]) -> Unit:
     made = [i for step in group for i in step.outs]
     read = (i for step in group for i in step.ins if i not in numbers)
     if len(group) == 1:

@@ -7,15 +7,15 @@ e = a * b         float32[]   -6.0000   -2.0000
 from collections.abc import Iterator
 from typing import Any
 
-from jaxninja.engine.graph import Graph
-from jaxninja.engine.picture import Unit, picture
-from jaxninja.engine.words import expression, label, measure
+from jaxninja.engine.computation import Computation
+from jaxninja.engine.drawing.picture import Unit, picture_of
+from jaxninja.engine.drawing.words import expression, label, measure
 
 Row = tuple[str, str, str, str]
 HEAD: Row = ("node", "dtype[shape]", "value", "gradient")
 
 
-def to_text(graph: Graph, grads: Any = None, fold: bool | None = None) -> str:
+def to_text(graph: Computation, grads: Any = None, fold: bool | None = None) -> str:
     """List a graph in the order of computation.
 
     The body of a scan, and the branches of a cond, follow the operation that runs them,
@@ -28,13 +28,15 @@ def to_text(graph: Graph, grads: Any = None, fold: bool | None = None) -> str:
         rows = [row[:3] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    note = picture(graph, fold).note
+    note = picture_of(graph, fold).note
     return "\n".join([*lines, *([note] if note else [])])
 
 
-def _rows(graph: Graph, grads: Any, fold: bool | None, indent: str) -> Iterator[Row]:
+def _rows(
+    graph: Computation, grads: Any, fold: bool | None, indent: str
+) -> Iterator[Row]:
     nodes = graph.nodes
-    units, numbers, _ = picture(graph, fold)
+    units, numbers, _ = picture_of(graph, fold)
     place = {id(step): k for k, step in enumerate(graph.tape.steps)}
     for unit in units:
         made_by = _made_by(graph, unit, numbers, nodes)
@@ -49,7 +51,7 @@ def _rows(graph: Graph, grads: Any, fold: bool | None, indent: str) -> Iterator[
             yield from _bodies(graph, place[id(unit.steps[0])], grads, fold, indent)
 
 
-def _made_by(graph: Graph, unit: Unit, numbers, nodes) -> str:
+def _made_by(graph: Computation, unit: Unit, numbers, nodes) -> str:
     """` = a * b`, ` = logsumexp(#7)`; empty for a source."""
     if unit.steps and not unit.folded:
         return " = " + expression(graph, unit.steps[0], numbers, nodes)
@@ -62,7 +64,9 @@ def _gradient(grads: Any, i: int) -> str:
     return "none" if grad is None else measure(grad)
 
 
-def _bodies(graph: Graph, step: int, grads: Any, fold, indent: str) -> Iterator[Row]:
+def _bodies(
+    graph: Computation, step: int, grads: Any, fold, indent: str
+) -> Iterator[Row]:
     bodies = graph.bodies(step)
     inside = None if grads is None else grads.inner.get(step)
     every = inside if isinstance(inside, list) else [inside] * len(bodies)

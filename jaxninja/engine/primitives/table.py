@@ -10,15 +10,16 @@ from typing import Any
 from jax import lax
 from jax.extend.core import primitives
 
-from jaxninja.engine.calls import CALLS
-from jaxninja.engine.convolution import CONVOLUTION
-from jaxninja.engine.elementwise import ELEMENTWISE
-from jaxninja.engine.indexing import INDEXING
-from jaxninja.engine.kinks import KINKS
-from jaxninja.engine.loops import LOOPS
-from jaxninja.engine.reductions import REDUCTIONS
-from jaxninja.engine.shapes import SHAPES
-from jaxninja.engine.special import SPECIAL
+from jaxninja.engine.primitives.calls import CALLS
+from jaxninja.engine.primitives.convolution import CONVOLUTION
+from jaxninja.engine.primitives.elementwise import ELEMENTWISE
+from jaxninja.engine.primitives.indexing import INDEXING
+from jaxninja.engine.primitives.kinks import KINKS
+from jaxninja.engine.primitives.loops import LOOPS
+from jaxninja.engine.primitives.reductions import REDUCTIONS
+from jaxninja.engine.primitives.scattering import SCATTERING
+from jaxninja.engine.primitives.shapes import SHAPES
+from jaxninja.engine.primitives.special import SPECIAL
 
 FAMILIES = {
     "elementwise": ELEMENTWISE,
@@ -28,6 +29,7 @@ FAMILIES = {
     "reductions": REDUCTIONS,
     "convolution": CONVOLUTION,
     "indexing": INDEXING,
+    "scattering": SCATTERING,
     "calls": CALLS,
     "loops": LOOPS,
 }

@@ -11,9 +11,9 @@ import pytest
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxninja.engine import backward, trace
-from jaxninja.engine.layout import Cell, layout
-from jaxninja.engine.picture import LIMIT, picture
-from jaxninja.engine.svg import PAGE, _Texts
+from jaxninja.engine.drawing.layout import Cell, place
+from jaxninja.engine.drawing.picture import LIMIT, picture_of
+from jaxninja.engine.drawing.svg import PAGE, _Texts
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -52,8 +52,8 @@ def traced():
 
 
 def drawn(graph, grads, fold=None):
-    units = picture(graph, fold).units
-    return layout(units, _Texts(graph, grads).size, PAGE)
+    units = picture_of(graph, fold).units
+    return place(units, _Texts(graph, grads).size, PAGE)
 
 
 def test_text():
@@ -139,7 +139,7 @@ def test_arrows_go_to_the_right_and_every_operand_has_one(traced):
         assert node in start.cell.unit.outs
         assert node in end.cell.unit.ins
     shown = {(end.cell.unit.outs, node) for _, end, node in every.arrows}
-    units = picture(graph).units
+    units = picture_of(graph).units
     assert shown == {(u.outs, i) for u in units for i in u.ins}
     whole = [p.cell.unit for p in every.placed if not p.cell.reference]
     assert sorted(whole, key=units.index) == units
@@ -147,11 +147,11 @@ def test_arrows_go_to_the_right_and_every_operand_has_one(traced):
 
 def test_folding_by_scope(traced):
     graph, grads = traced
-    units, _, note = picture(graph, fold=True)
+    units, _, note = picture_of(graph, fold=True)
     labels = [u.label for u in units]
     assert any(label.startswith("hidden (") for label in labels)
     assert any("log_softmax (" in label for label in labels)
-    assert len(units) < len(picture(graph).units)
+    assert len(units) < len(picture_of(graph).units)
     assert "folded into" in note
     assert "hidden (" in graph.to_svg(grads, fold=True)
     assert "hidden (" in graph.to_text(grads, fold=True)
@@ -192,5 +192,5 @@ def test_an_argument_alone():
     graph = trace(lambda x: x, 1.5)
     assert graph.to_text(backward(graph)).endswith("x     float32[]     1.5000  1.0000")
     assert "1.5000" in graph.to_svg()
-    size = layout([*picture(graph).units], lambda cell: (10.0, 10.0), 100.0)
-    assert [p.cell for p in size.placed] == [Cell(picture(graph).units[0])]
+    size = place([*picture_of(graph).units], lambda cell: (10.0, 10.0), 100.0)
+    assert [p.cell for p in size.placed] == [Cell(picture_of(graph).units[0])]

@@ -9,10 +9,10 @@ import re
 from html import escape
 from typing import Any
 
-from jaxninja.engine.graph import Graph
-from jaxninja.engine.layout import Cell, Layout, Placed, layout
-from jaxninja.engine.picture import picture
-from jaxninja.engine.words import label, measure, title
+from jaxninja.engine.computation import Computation
+from jaxninja.engine.drawing.layout import Cell, Layout, Placed, place
+from jaxninja.engine.drawing.picture import picture_of
+from jaxninja.engine.drawing.words import label, measure, title
 
 PAGE = 1400.0
 LETTER, LINE, PAD = 6.7, 14.0, 7.0  # of an 11 px monospaced face, in px
@@ -38,7 +38,7 @@ markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>"""
 
 
 def to_svg(
-    graph: Graph, grads: Any = None, fold: bool | None = None, page: float = PAGE
+    graph: Computation, grads: Any = None, fold: bool | None = None, page: float = PAGE
 ) -> str:
     """Draw a graph.
 
@@ -49,9 +49,9 @@ def to_svg(
             is; None: as much as a large graph needs.
         page: width in px at which a new line of boxes is begun.
     """
-    units, _, note = picture(graph, fold)
+    units, _, note = picture_of(graph, fold)
     texts = _Texts(graph, grads)
-    drawn = layout(units, texts.size, page)
+    drawn = place(units, texts.size, page)
     parts = [_arrow(*arrow) for arrow in drawn.arrows]
     parts += [part for p in drawn.placed for part in texts.draw(p)]
     height = drawn.height + (LINE if note else 0)
@@ -60,20 +60,10 @@ def to_svg(
     return _page(drawn, height, parts)
 
 
-def with_gradients(graph: Graph) -> str:
-    """The drawing in a notebook: with gradients, where one scalar has been returned."""
-    from jaxninja.engine.api import backward
-
-    try:
-        return to_svg(graph, backward(graph))
-    except (TypeError, NotImplementedError):  # no scalar; an operation without a rule
-        return to_svg(graph)
-
-
 class _Texts:
     """The lines of every box, and how it is drawn."""
 
-    def __init__(self, graph: Graph, grads: Any) -> None:
+    def __init__(self, graph: Computation, grads: Any) -> None:
         self.nodes, self.outputs = graph.nodes, set(graph.tape.outputs)
         self.grads = grads
 

@@ -10,7 +10,7 @@ equation, and no arrow has to cross the page.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from jaxninja.engine.picture import Unit
+from jaxninja.engine.drawing.picture import Unit
 
 GAP_X, GAP_Y, GAP_BAND, MARGIN = 36.0, 10.0, 34.0, 14.0
 
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
 Size = Callable[[Cell], tuple[float, float]]
 
 
-def layout(units: list[Unit], size: Size, page: float) -> Layout:
+def place(units: list[Unit], size: Size, page: float) -> Layout:
     """Place units on a page of this width; `size` measures a cell."""
     columns = _ordered(_cells(units))
     placed: list[list[Placed]] = []

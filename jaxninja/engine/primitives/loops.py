@@ -21,10 +21,10 @@ from jax.core import Tracer
 from jax.extend.core import Literal
 
 from jaxninja.engine import private
+from jaxninja.engine.computation import Computation
 from jaxninja.engine.core import Call, constant, evaluate, walk
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.gradients import Gradients
-from jaxninja.engine.graph import Graph
 
 
 @jax.tree_util.register_dataclass
@@ -32,7 +32,7 @@ from jaxninja.engine.graph import Graph
 class Stacked:
     """The graph of a scan's body, with the values of all steps."""
 
-    graph: Graph
+    graph: Computation
     stacked: tuple[bool, ...] = field(metadata={"static": True})  # which leaves are
 
 

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from agree import same, vjps
-from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT, real
+from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inputs import real
 from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 from jaxninja.engine import PRIMITIVES, Call
-from jaxninja.engine.table import FAMILIES, primitive
+from jaxninja.engine.primitives.table import FAMILIES, primitive
 
 
 def primitives_of(jaxpr):
@@ -105,6 +106,24 @@ def test_the_test_finds_a_wrong_rule(name, x64):
     mutant = Call(rule.forward, backward) if isinstance(rule, Call) else wrong
     with pytest.raises(AssertionError, match="case"):
         check(CASES[name], rules={**PRIMITIVES, primitive(name): mutant})
+
+
+def test_the_test_finds_a_start_that_is_counted_twice(x64):
+    """`lax.dynamic_slice` moves a negative start once more, its primitive does not."""
+
+    def reading(dy, y, x, *starts, **_):
+        dx = lax.dynamic_update_slice(jnp.zeros_like(x), dy, starts)
+        return dx, *(None for _ in starts)
+
+    def writing(dy, y, x, update, *starts, **_):
+        dx = lax.dynamic_update_slice(dy, jnp.zeros_like(update), starts)
+        dupdate = lax.dynamic_slice(dy, starts, update.shape)
+        return dx, dupdate, *(None for _ in starts)
+
+    mutants = {"dynamic_slice": reading, "dynamic_update_slice": writing}
+    for name, mutant in mutants.items():
+        with pytest.raises(AssertionError, match="case 0"):
+            check(CASES[name][:1], rules={**PRIMITIVES, primitive(name): mutant})
 
 
 def test_every_primitive_of_the_table_has_a_case():

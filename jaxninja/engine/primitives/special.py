@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.engine.elementwise import fit
+from jaxninja.engine.primitives.elementwise import fit
 
 # ---- hyperbolic functions
 

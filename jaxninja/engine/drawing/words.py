@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxninja.engine.graph import Graph, Node, Step
+from jaxninja.engine.computation import Computation, Node, Step
 
 SYMBOLS = {"add": "+", "add_any": "+", "sub": "-", "mul": "*", "div": "/", "pow": "^"}
 SYMBOLS |= {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 BY_NAME = ("custom_vjp_call", "custom_jvp_call")  # called what their function is
 
 
-def operation(graph: Graph, step: Step, numbers: Set[int]) -> str:
+def operation(graph: Computation, step: Step, numbers: Set[int]) -> str:
     """The operation with the numbers that it is given: `* 2`, `1 -`, `^ 3`, `tanh`."""
     name = called(step)
     given = [number(graph.values[i]) if i in numbers else "" for i in step.ins]
@@ -23,7 +23,9 @@ def operation(graph: Graph, step: Step, numbers: Set[int]) -> str:
     return name
 
 
-def expression(graph: Graph, step: Step, numbers: Set[int], nodes: list[Node]) -> str:
+def expression(
+    graph: Computation, step: Step, numbers: Set[int], nodes: list[Node]
+) -> str:
     """The operation and its operands: `a * 2`, `tanh(n)`."""
     name = called(step)
     words = [

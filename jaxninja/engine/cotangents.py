@@ -1,0 +1,47 @@
+"""The cotangents that a walk starts from: the weights of the outputs."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxninja.engine.computation import Computation
+
+
+def weights(graph: Computation, cotangent) -> list:
+    """One cotangent for each output; None for an integer output."""
+    if cotangent is None:
+        return [weight_of_scalar(graph.output, "the function")]
+    given, tree = jax.tree.flatten(cotangent)
+    if tree != graph.tape.out_tree:
+        raise ValueError(
+            f"cotangent has the structure {tree}, expected that of the output, "
+            f"{graph.tape.out_tree}"
+        )
+    outputs = [graph.values[i] for i in graph.tape.outputs]
+    return [_fitting(c, y) for c, y in zip(given, outputs, strict=True)]
+
+
+def _fitting(cotangent, y):
+    if not is_float(y):
+        return None
+    array = jnp.asarray(cotangent, y.dtype)
+    if array.shape != y.shape:
+        raise ValueError(
+            f"a cotangent has shape {array.shape}, expected {y.shape} as its output"
+        )
+    return array
+
+
+def weight_of_scalar(value, name: str):
+    """The weight 1, of the one real scalar that a function returned."""
+    scalar = isinstance(value, jax.Array) and value.shape == () and is_float(value)
+    if not scalar:
+        given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
+        raise TypeError(
+            f"{name} returned {given}, and a gradient needs a real scalar: "
+            "reduce it, or return the rest as aux (has_aux=True)"
+        )
+    return jnp.ones_like(value)
+
+
+def is_float(x) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.floating)

@@ -1,0 +1,1 @@
+"""Makes `agree` importable from the folders below."""
