@@ -104,12 +104,12 @@ def _run_folder(resume: Any) -> Path:
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
     path = resume or _new_folder(config, dataset)
-    with folder.lock(path):
+    with folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path)
         for line in (*_header(record.run, device, mesh, resume is not None), *proof):
             progress.say(line)
         try:
-            _loop(record, progress, mesh)
+            _loop(record, progress, mesh, caught)
             record.finish()
         except steps.Diverged as diverged:
             if mesh is not None:
@@ -272,7 +272,9 @@ def _header(
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
-def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
+def _loop(
+    record: Record, progress: Progress, mesh: Mesh | None, caught: list[int]
+) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     state, xs, ys = run.state, x, y
@@ -286,23 +288,32 @@ def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with caught_signals(mesh) as caught:
+        _stop_if_asked(run, record, caught, 0)
+        record.diagnose(x, y)
+        _check_gradients(run, x, y, to_check, progress)
+        for turn, chunk in enumerate(all_chunks, 1):
+            if mesh is not None:
+                chunk = chunk._replace(state=distributed.here(chunk.state))
+            record.add(chunk)
+            progress.update(run.step, float(chunk.losses.mean()), record.rate)
+            _stop_if_asked(run, record, caught, turn)
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
-            for turn, chunk in enumerate(all_chunks):
-                if mesh is not None:
-                    chunk = chunk._replace(state=distributed.here(chunk.state))
-                record.add(chunk)
-                progress.update(run.step, float(chunk.losses.mean()), record.rate)
-                if distributed.must_stop(bool(caught), turn):
-                    record.save()
-                    if run.step < config.steps:
-                        number = caught[0] if caught else signal.SIGTERM
-                        raise Interrupted(run.path, run.step, number)
-                record.diagnose(x, y)
-                _check_gradients(run, x, y, to_check, progress)
     finally:
         progress.stop()
+
+
+def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> None:
+    """Save and end after a signal; a run that is through goes on to its result.
+
+    Raises:
+        Interrupted: all processes stop here.
+    """
+    if distributed.must_stop(bool(caught), turn):
+        record.save()
+        if run.step < run.config.steps:
+            number = caught[0] if caught else signal.SIGTERM
+            raise Interrupted(run.path, run.step, number)
 
 
 def _steps_to_check(config: TrainConfig, start: int) -> set[int]:
