@@ -66,7 +66,7 @@ def plain_step(config: TrainConfig, x, y) -> tuple[Callable, Any]:
     model = config.model(int(x.max()) + 1)
     loss = partial(mlp.loss, model=model, ops=autodiff)
     grad = jax.value_and_grad(loss, has_aux=True)
-    tx = steps.optimizer(config)
+    tx = optimizer(config)
     x, y = jnp.asarray(x), jnp.asarray(y)
 
     def step(state, number):
