@@ -118,11 +118,17 @@ def take_steps(
             divided = NamedSharding(mesh, P(None, "data"))
             return jax.lax.with_sharding_constraint(draw(numbers), divided)
 
-        carry = lay_out(state), jnp.zeros(longest)
+        carry = lay_out(state), _zeros(longest, state)
         state, losses = jax.lax.fori_loop(0, -(-n // ahead), some, carry)
         return lay_back(state), losses
 
     return advance
+
+
+def _zeros(n: int, like: Any) -> jax.Array:
+    """Zeros [n] that are typed, as `like` is, as varying among shards or not."""
+    leaf = jax.tree.leaves(like)[0]
+    return jnp.full(n, jnp.where(False, leaf.sum(), 0.0))
 
 
 def _one_step(config, model, value_and_grad, tx) -> Callable[..., Any]:

@@ -283,5 +283,6 @@ def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"{_learners(run.config.route)}"
-        f"to see what grew, train anew with --diagnose 1 and look at `jaxninja report`"
+        f"to see what grew, go on with --resume {run.path} --diagnose 1 and look at "
+        f"`jaxninja report {run.path}`"
     )

@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxninja import TrainConfig, steps
 from jaxninja.models import mlp, ninja_fast, routes
+from jaxninja.optimizers import optimizer
 from jaxninja.rules import autodiff
 
 CALL = 1_000  # steps in one call, as `jaxninja train` has them
