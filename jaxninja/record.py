@@ -7,9 +7,10 @@ from typing import Any
 from jaxninja import checkpoint, files, folder
 from jaxninja.evaluate import mean_loss
 from jaxninja.observe import observe
+from jaxninja.optimizers import schedule
 from jaxninja.run import Run
 from jaxninja.schema import Metadata, Metric, Result
-from jaxninja.steps import Chunk, Diverged, State, schedule
+from jaxninja.steps import Chunk, Diverged, State
 
 
 class Record:

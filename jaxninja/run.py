@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja import checkpoint, folder, records, schema, steps
+from jaxninja import checkpoint, folder, records, schema, settings, steps
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import DataError, Dataset, Vocabulary, load_dataset
 from jaxninja.evaluate import calibrate, mean_loss
@@ -135,6 +135,7 @@ class Run:
         parts = self.dataset.parts.items()
         return {f"{k}_loss": mean(x, y) if len(y) else None for k, (x, y) in parts}
 
+    @settings.fixed()
     def sample(
         self,
         count: int = 20,

@@ -30,15 +30,19 @@ ALLOWED = {
     "records": {"files"},
     "schema": {"config", "data", "records"},
     "folder": {"files", "records"},
-    "evaluate": {"data", "models"},
-    "sample": {"models"},
+    "settings": set(),
+    "evaluate": {"data", "models", "settings"},
+    "sample": {"models", "settings"},
     "plots": {"plots", "printable"},
     "progress": set(),
-    "steps": {"config", "data", "diagnostics", "models"},
+    "optimizers": {"config", "diagnostics"},
+    "steps": {"config", "data", "models", "optimizers", "settings"},
     "diagnostics": {"taps"},
     "taps": {"named"},
     "workbook": {"check", "models", "plots", "taps", "workbook"},
-    "observe": {"config", "diagnostics", "models", "steps", "taps"},
+    "observe": {
+        *("config", "diagnostics", "models", "optimizers", "settings", "steps", "taps"),
+    },
 }
 
 
