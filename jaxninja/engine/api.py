@@ -151,7 +151,8 @@ def _differentiable(f, leaf):
         kind = type(leaf).__name__ if array is None else array.dtype
         raise TypeError(
             f"{_called(f)}: an argument to differentiate holds {kind}, expected "
-            "floating-point or complex arrays: choose others with argnums, or convert it"
+            "floating-point or complex arrays: choose others with argnums, or convert "
+            "it"
         )
     return array
 

@@ -76,13 +76,15 @@ def qr(cts, outs, x, *, full_matrices, pivoting=False, **_):
             f"qr of a [{m}, {n}] matrix with full matrices has no derivative in the "
             "engine: the columns of Q beyond x are not determined; use mode='reduced'"
         )
-    back = jnp.argsort(order[0], axis=-1)[..., None, :] if pivoting else None
     if pivoting:
         x = jnp.take_along_axis(x, order[0][..., None, :], -1)
     dq = dq + adjoint(product(dr[..., m:], transposed(x[..., m:])))
     wide = product(jnp.conj(q), dr[..., m:])
     dx = jnp.concatenate([_thin_qr(dq, dr[..., :m], q, r[..., :m]), wide], -1)
-    return (jnp.take_along_axis(dx, back, -1) if pivoting else dx,)
+    if pivoting:
+        back = jnp.argsort(order[0], axis=-1)
+        dx = jnp.take_along_axis(dx, back[..., None, :], -1)
+    return (dx,)
 
 
 def _thin_qr(dq, dr, q, r):

@@ -10,6 +10,7 @@ from typing import Any
 from jax import lax
 from jax.extend.core import primitives
 
+from jaxninja.engine.primitives.branches import BRANCHES
 from jaxninja.engine.primitives.calls import CALLS
 from jaxninja.engine.primitives.complex_numbers import COMPLEX_NUMBERS
 from jaxninja.engine.primitives.convolution import CONVOLUTION
@@ -46,6 +47,7 @@ FAMILIES = {
     "scattering": SCATTERING,
     "calls": CALLS,
     "loops": LOOPS,
+    "branches": BRANCHES,
 }
 
 

@@ -58,8 +58,12 @@ def tridiagonal(low, diagonal, high, b):
     return lax.linalg.tridiagonal_solve(low, diagonal, high, b)
 
 
-def decomposed(f, matrices=(A, BATCH, COMPLEX, TALL, WIDE)):
+def decomposed(f, matrices=(BATCH, COMPLEX, TALL, WIDE)):
     return [(f, matrix) for matrix in matrices]
+
+
+def pivoted(a):
+    return lax.linalg.qr(a, pivoting=True, full_matrices=False)
 
 
 def values_of_eigenvectors(a):
@@ -93,7 +97,10 @@ CASES = {
         (partial(lax.linalg.cholesky, symmetrize_input=False), A @ A.T),
     ],
     "lu": decomposed(lambda a: lax.linalg.lu(a)[0]),
-    "qr": decomposed(lambda a: jnp.linalg.qr(a)),
+    "qr": [
+        *decomposed(lambda a: jnp.linalg.qr(a)),
+        *decomposed(pivoted, (A, TALL)),
+    ],
     "eigh": [
         (jnp.linalg.eigh, A),
         (jnp.linalg.eigvalsh, BATCH),
@@ -102,9 +109,10 @@ CASES = {
         (partial(lax.linalg.eigh, symmetrize_input=False), A + A.T),
     ],
     "svd": [
-        *decomposed(partial(jnp.linalg.svd, full_matrices=False)),
-        *decomposed(partial(jnp.linalg.svd, compute_uv=False), (TALL, COMPLEX, TWICE)),
-        (partial(jnp.linalg.svd, full_matrices=False), COMPLEX[:2]),
-        (partial(jnp.linalg.svd, full_matrices=False), COMPLEX[:, :2]),
+        *decomposed(
+            partial(jnp.linalg.svd, full_matrices=False),
+            (BATCH, COMPLEX, COMPLEX[:2], COMPLEX[:, :2]),
+        ),
+        *decomposed(partial(jnp.linalg.svd, compute_uv=False), (TALL, TWICE)),
     ],
 }

@@ -15,7 +15,7 @@ from inputs import real
 from jax import lax
 from jax.extend.core import jaxprs_in_params
 
-from jaxninja.engine import PRIMITIVES, Call, backward, trace
+from jaxninja.engine import PRIMITIVES, Call, backward, trace, value_and_grad
 from jaxninja.engine.primitives.table import FAMILIES, primitive
 
 SOLVED = cases_linear_algebra.CASES  # equations are solved, in another order than JAX's
@@ -95,7 +95,9 @@ def complexified(f, *args):
 
 def test_complex_numbers(x64):
     """The first case of every primitive that JAX computes with complex numbers."""
-    cases = [complexified(*CASES[name][0]) for name in PRIMITIVE_NAMES]
+    ordered = "reduce_window_m", "select_and"  # JAX says only later that it cannot
+    names = [name for name in PRIMITIVE_NAMES if not name.startswith(ordered)]
+    cases = [complexified(*CASES[name][0]) for name in names]
     cases = [case for case in cases if case]
     assert len(cases) >= 75
     check(cases, tolerance=1e-10)
@@ -132,6 +134,20 @@ def test_the_inverse_of_cosh_left_of_zero(x64):
     np.testing.assert_allclose(grad.arguments[0], jnp.ones(3), rtol=1e-12)
 
 
+def test_qr_of_a_wide_matrix_with_pivots(x64):
+    """Not against JAX, which forgot the pivots there: by a difference quotient."""
+    x, step = jnp.asarray(real(3, 5)), 1e-6 * real(3, 5, seed=1)
+    weights = (real(3, 3), real(3, 5, seed=2))
+
+    @jax.jit
+    def f(x):
+        q, r = cases_linear_algebra.pivoted(x)[:2]
+        return (q * weights[0]).sum() + (r * weights[1]).sum()
+
+    slope = (value_and_grad(f)(x)[1] * step).sum()
+    np.testing.assert_allclose(f(x + step) - f(x - step), 2 * slope, rtol=1e-6)
+
+
 def test_updates_that_multiply_one_entry(x64):
     """JAX's rule is for entries written once; here one gets several, some of them 0."""
     places = np.array([1, 0, 1, 1, 3, -2, 9])
@@ -144,20 +160,26 @@ def test_updates_that_multiply_one_entry(x64):
         return x * jnp.where(hits, v[:, None], 1).prod(0)
 
     weights = jnp.asarray(real(4, seed=2))
+
+    @jax.jit
+    def both(*args):
+        mine = backward(trace(f, *args), weights).arguments
+        return mine, jax.vjp(plain, *args)[1](weights)
+
     for zeros in ([], [2], [2, 3], [1]):
         args = jnp.asarray(real(4)), jnp.asarray(real(7, seed=1)).at[zeros,].set(0)
-        mine = backward(trace(f, *args), weights).arguments
-        same(mine, jax.vjp(plain, *args)[1](weights))
+        same(*both(*args))
 
 
 @pytest.mark.parametrize("name", SPOILED)
 def test_the_test_finds_a_wrong_rule(name, x64):
-    """The gradient of the first operand a millionth too large, at one entry."""
+    """The largest entry of a gradient is a millionth too large."""
     rule = PRIMITIVES[primitive(name)]
 
     def spoil(terms):
         first = next(t for t in terms if t is not None)
-        wrong = first.at[(-1,) * first.ndim].multiply(1 + 1e-6)
+        largest = abs(first) == abs(first).max()
+        wrong = jnp.where(largest, first * (1 + 1e-6), first)
         return tuple(wrong if t is first else t for t in terms)
 
     def wrong(*args, **params):
