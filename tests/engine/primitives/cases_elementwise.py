@@ -11,6 +11,10 @@ P = abs(INSIDE) + 0.05  # between 0 and 1
 SMALL = np.array([-3e-9, -0.0, 0.0, 1e-17, 1e-5, 40.0])
 
 
+def betainc(x):
+    return lax.betainc(jnp.asarray(ABOVE, x.dtype), jnp.asarray(1 + ABOVE, x.dtype), x)
+
+
 def unary(f, x=X, *more):
     return [(f, x), (f, SCALAR if x is not INSIDE else np.float64(0.3)), *more]
 
@@ -89,7 +93,7 @@ CASES = {
     "polygamma": [(lambda x: lax.polygamma(jnp.full_like(x, 2), x), ABOVE)],
     "igamma": [(lax.igamma, ABOVE, Y + 2.1)],
     "igammac": [(lax.igammac, ABOVE, Y + 2.1)],
-    "regularized_incomplete_beta": [(lambda x: lax.betainc(ABOVE, 1 + ABOVE, x), P)],
+    "regularized_incomplete_beta": [(betainc, P)],
     "bessel_i0e": unary(lax.bessel_i0e, X, (lax.bessel_i0e, SMALL)),
     "bessel_i1e": unary(lax.bessel_i1e, X, (lax.bessel_i1e, SMALL)),
     "one_minus_square": [(lambda x: lax.one_minus_square(x), X)],
