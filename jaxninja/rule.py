@@ -104,12 +104,12 @@ def expect_floats(op: str, **arrays: Any) -> None:
         expect(op, name, f"of type {dtype}", "a floating-point type", floating)
 
 
-def expect_axis(op: str, x: jax.Array, axis: int) -> None:
+def expect_axis(op: str, x: Any, axis: Any) -> None:
     """The door of a rule that works along one axis of x, which must not be empty."""
-    fits = isinstance(axis, int) and -x.ndim <= axis < x.ndim
-    allowed = f"an integer from {-x.ndim} to {x.ndim - 1}, as x is {x.shape}"
-    expect(op, "axis", repr(axis), allowed if x.ndim else "an x with axes", fits)
-    size = x.shape[axis]
-    expect(
-        op, "x", f"of shape {x.shape}", f"an axis {axis} that is not empty", size > 0
-    )
+    shape = jnp.shape(x)
+    ndim = len(shape)
+    fits = isinstance(axis, int) and -ndim <= axis < ndim
+    allowed = f"an integer from {-ndim} to {ndim - 1}, as x is {shape}"
+    expect(op, "axis", repr(axis), allowed if ndim else "an x with axes", fits)
+    filled = shape[axis] > 0
+    expect(op, "x", f"of shape {shape}", f"an axis {axis} that is not empty", filled)
