@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 
 @dataclass(frozen=True)
 class Case:
@@ -41,7 +44,9 @@ class Rule:
         bench: one large size, for timing.
         source: where the layer comes from (author, year, arXiv).
         jvp: `jvp(*static, primals, tangents) -> (y, dy)`, the perturbation with which
-            the derivation begins; None where it has not been written down.
+            the derivation begins: a tangent per array argument, with zeros where it
+            does not move. That of an integer, a key or None is never looked at. None
+            where forward mode has not been written down.
         zero: names of arguments whose gradient is exactly zero, if there are any.
         reference: the plain forward that `jax.vjp` differentiates to judge `bwd`; by
             default the function under the decorator.
@@ -80,3 +85,31 @@ def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> No
     """
     if not holds:
         raise ValueError(f"{op}: {argument} is {given}, expected {expected}")
+
+
+def along_last(v: jax.Array, x: jax.Array) -> jax.Array:
+    """`v` [D] as [1, ..., 1, D], to meet x [..., D].
+
+    Broadcasting would add these axes by itself, which users forbid by JAX's setting
+    `jax_numpy_rank_promotion`.
+    """
+    return v.reshape((1,) * (x.ndim - 1) + v.shape)
+
+
+def expect_floats(op: str, **arrays: Any) -> None:
+    """The door of a rule for types: each array named is of a floating-point type."""
+    for name, array in arrays.items():
+        dtype = jnp.result_type(array)
+        floating = jnp.issubdtype(dtype, jnp.floating)
+        expect(op, name, f"of type {dtype}", "a floating-point type", floating)
+
+
+def expect_axis(op: str, x: Any, axis: Any) -> None:
+    """The door of a rule that works along one axis of x, which must not be empty."""
+    shape = jnp.shape(x)
+    ndim = len(shape)
+    fits = isinstance(axis, int) and -ndim <= axis < ndim
+    allowed = f"an integer from {-ndim} to {ndim - 1}, as x is {shape}"
+    expect(op, "axis", repr(axis), allowed if ndim else "an x with axes", fits)
+    filled = shape[axis] > 0
+    expect(op, "x", f"of shape {shape}", f"an axis {axis} that is not empty", filled)

@@ -1,24 +1,38 @@
 """A training run from its header to its samples, in a folder that survives a crash."""
 
 import dataclasses
+import os
 import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
-from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
-from jaxninja.data import Dataset, load_dataset
+from jaxninja import (
+    checkpoint,
+    compile_cache,
+    distributed,
+    files,
+    folder,
+    memory,
+    records,
+    settings,
+    steps,
+)
+from jaxninja.config import RESUMABLE, ConfigError, TrainConfig, expect_config
+from jaxninja.config_values import shown
+from jaxninja.data import Dataset, Vocabulary, absolute, load_dataset, load_items
 from jaxninja.machine import Device, config_value, pick_device, versions
 from jaxninja.models import learner, routes
 from jaxninja.models.mlp import MLP
-from jaxninja.progress import Bar, Progress
+from jaxninja.progress import Bar, Progress, expect_progress
 from jaxninja.record import Record
-from jaxninja.run import Run, read, read_description
+from jaxninja.run import Run, RunError, identity, read, read_description
+from jaxninja.schema import Metric
 from jaxninja.signals import Interrupted, caught_signals
 
 
@@ -26,12 +40,14 @@ class TrainError(ArithmeticError):
     """The run cannot go on: it diverged, or its gradients are not autodiff's."""
 
 
+@settings.fixed()
 def train(
     config: TrainConfig | None = None,
     *,
     resume: str | Path | None = None,
     progress: Progress | None = None,
     mesh: Mesh | None = None,
+    **misplaced: Any,
 ) -> Run:
     """Train the lecture's network; everything lands in a run folder.
 
@@ -42,6 +58,7 @@ def train(
         progress: who listens; a tqdm bar by default.
         mesh: devices to divide each batch among, see `jaxninja.distributed`; with
             several processes each calls this, and process 0 writes the run.
+        misplaced: fields of a configuration, which belong into `config`: an error.
 
     Returns:
         The run, with its losses in `result`.
@@ -52,14 +69,17 @@ def train(
             autodiff apart; says at which step and in which array.
         Interrupted: Ctrl-C or SIGTERM, after saving.
     """
-    progress = progress or Bar()
+    expect_config(config, misplaced)
+    progress = expect_progress(progress) or Bar()
+    resume = None if resume is None else _run_folder(resume)
     if resume is not None:
-        config = resumed_config(Path(resume), config)
+        config = resumed_config(resume, config)
     config = config or TrainConfig()
     device = pick_device(config.device)
-    resume = None if resume is None else Path(resume)
     with jax.default_device(device):
+        _expect_to_fit(config, device)
         dataset = load_dataset(config.data, config.context)
+        config = _at_home(config)
         proof = _proof(config, dataset)  # before there is a run folder
         if mesh is None:
             return _train(config, dataset, resume, progress, device, proof)
@@ -69,14 +89,34 @@ def train(
             return _train(config, dataset, resume, progress, device, proof, mesh)
 
 
+def _expect_to_fit(config: TrainConfig, device: Device) -> None:
+    """Before anything large is made, the data set's arrays included."""
+    items = load_items(config.data)
+    vocabulary, examples = len(Vocabulary.of(items)), sum(len(i) + 1 for i in items)
+    memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
+
+
+def _run_folder(resume: Any) -> Path:
+    try:
+        return Path(resume)
+    except TypeError:
+        given = shown(resume)
+        raise ConfigError(f"resume is {given}, expected a run folder's path") from None
+
+
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
-    path = resume or _new_folder(config)
-    with folder.lock(path):
+    path = resume or _new_folder(config, dataset)
+    with folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path)
-        for line in (*_header(record.run, device, mesh), *proof):
+        for line in (*_header(record.run, device, mesh, resume is not None), *proof):
             progress.say(line)
-        _loop(record, progress, mesh)
-        record.finish()
+        try:
+            _loop(record, progress, mesh, caught)
+            record.finish()
+        except steps.Diverged as diverged:
+            message = _explain(diverged, record, *_placed(record.run.dataset, mesh))
+            files.write_text(path / "failure.txt", message + "\n")
+            raise TrainError(message) from None
     return record.run
 
 
@@ -86,15 +126,30 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     Raises:
         ConfigError: `config` changes what a resumed run may not change.
     """
-    saved = read_description(path)["config"]
+    saved = read_description(path).config
     if config is None:
-        return TrainConfig.from_dict(saved)
+        return saved
     try:
-        checkpoint.check_config(saved, config.to_dict(), RESUMABLE | {"name", "runs"})
+        checkpoint.check_config(identity(saved), identity(config), RESUMABLE)
     except checkpoint.CheckpointError as error:
-        changeable = ", ".join(sorted(RESUMABLE))
+        changeable = ", ".join(sorted({*RESUMABLE, "data"}))
         raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
-    return dataclasses.replace(config, name=saved["name"], runs=saved["runs"])
+    default = TrainConfig()
+    for field in ("name", "runs"):
+        given, own = getattr(config, field), getattr(saved, field)
+        if given not in (own, getattr(default, field)):
+            raise ConfigError(
+                f"{field} is {given!r}, but the run to resume is {path}; a resumed run "
+                "stays in its folder: rename that, or leave this option out"
+            )
+    return dataclasses.replace(config, name=saved.name, runs=saved.runs)
+
+
+def _at_home(config: TrainConfig) -> TrainConfig:
+    """The same with absolute paths: a run is used from any folder."""
+    file = learner.is_file(config.route)
+    route = os.path.abspath(config.route) if file else config.route
+    return dataclasses.replace(config, data=absolute(config.data), route=route)
 
 
 def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
@@ -105,9 +160,26 @@ def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
     return [f"proof      {learner.proof(config.route, model, config.batch_size)}"]
 
 
-def _new_folder(config: TrainConfig) -> Path:
+def _new_folder(config: TrainConfig, dataset: Dataset) -> Path:
+    """A folder with all that a run needs to be resumed, whenever it is killed."""
     stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
-    return folder.create(config.runs, config.name, stem)
+    contents = _contents(config, dataset)
+    if learner.is_file(config.route):
+        contents["route.py"] = learner.text(config.route)
+    return folder.create(config.runs, config.name, stem, contents)
+
+
+def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
+    """The text of config.json and versions.json."""
+    description = {
+        "config": config.to_dict(),
+        "vocabulary": list(dataset.vocabulary.symbols),
+        "data_sha256": dataset.sha256,
+    }
+    return {
+        "config.json": files.to_json(description),
+        "versions.json": files.to_json(versions()),
+    }
 
 
 def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
@@ -115,28 +187,51 @@ def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) ->
 
     Without a path the folder is a new one, named as the configuration says.
     """
-    path = path or _new_folder(config)
+    path = path or _new_folder(config, dataset)
     files.remove_temporary(path)
     metrics = path / "metrics.jsonl"
     if folder.latest_checkpoint(path) is None:
+        _refuse_emptied(path)
         state = steps.init_state(config, config.model(len(dataset.vocabulary)))
-        run = Run(path, config, dataset.vocabulary, state, 0, [], None, dataset)
+        run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
     else:
         run, metadata = read(path)
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
+    if run.step > config.steps:
+        raise ConfigError(
+            f"steps is {config.steps:,}, but {path} has taken {run.step:,}; pass more "
+            "to go on, or train anew"
+        )
     assert run.dataset  # reads the data and refuses other data than the run's
     for file in (metrics, path / "diagnostics.jsonl"):
         folder.cut_metrics(file, run.step)
-    run.metrics = folder.read_metrics(metrics)
+    run.metrics = records.read_lines(metrics, Metric)
     _keep_route(path, config.route)
     record.restore_best()
     for ending in ("result.json", "failure.txt"):
         (path / ending).unlink(missing_ok=True)
-    files.write_json(path / "config.json", _description(run))
-    files.write_json(path / "versions.json", versions())
+    for name, text in _contents(config, run.dataset).items():
+        files.write_text(path / name, text)
     return record
+
+
+def _refuse_emptied(path: Path) -> None:
+    """A run without a checkpoint begins at step 0, unless it must have had one.
+
+    Raises:
+        RunError: its checkpoints were deleted.
+    """
+    every = read_description(path).config.checkpoint_every
+    lines = folder.read_metrics(path / "metrics.jsonl")
+    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
+    if ended or folder.best_checkpoint(path) or (lines and lines[-1]["step"] > every):
+        raise RunError(
+            f"{path / 'checkpoints'} is empty, but the run had come to step "
+            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
+            "them back, or train anew under another --name"
+        )
 
 
 def _keep_route(path: Path, route: str) -> None:
@@ -156,15 +251,9 @@ def _keep_route(path: Path, route: str) -> None:
     files.write_text(copy, learner.text(route))
 
 
-def _description(run: Run) -> dict:
-    return {
-        "config": run.config.to_dict(),
-        "vocabulary": list(run.vocabulary.symbols),
-        "data_sha256": run.dataset.sha256,
-    }
-
-
-def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
+def _header(
+    run: Run, device: Device, mesh: Mesh | None, resumed: bool
+) -> Iterator[str]:
     parameters = sum(p.size for p in run.params.values())
     with steps.matmul_precision(run.config):
         precision = config_value("jax_default_matmul_precision") or "default"
@@ -175,55 +264,62 @@ def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
     yield f"precision  {run.params['C'].dtype}{products}, matmul precision {precision}"
     yield f"data       {run.config.data}: {sizes} examples of train / val / test"
     yield f"route      {run.config.route}, {parameters:,} parameters"
-    yield f"run        {run.path}" + (f", from step {run.step:,}" if run.step else "")
+    if not len(run.dataset.clean_val.y):
+        yield "clean val  is empty: every item of val occurs in train as well"
+    yield f"run        {run.path}" + (f", from step {run.step:,}" if resumed else "")
     if mesh is not None:
         yield f"devices    {mesh.size} in {jax.process_count()} processes"
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
-def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
+def _loop(
+    record: Record, progress: Progress, mesh: Mesh | None, caught: list[int]
+) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     state, xs, ys = run.state, x, y
     if mesh is not None:
         state, xs, ys = distributed.everywhere((run.state, *run.dataset.train), mesh)
-    to_check = _steps_to_check(config, run.step)
+    to_check = _steps_to_check(config)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
-            steps.prepare(config, run.model, xs, run.step, to_check)
+            steps.program(config, run.model, xs)
         progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with caught_signals(mesh) as caught:
+        _stop_if_asked(run, record, caught, 0)
+        record.diagnose(x, y)
+        _check_gradients(run, x, y, to_check, progress)
+        for turn, chunk in enumerate(all_chunks, 1):
+            if mesh is not None:
+                chunk = chunk._replace(state=distributed.here(chunk.state))
+            record.add(chunk)
+            progress.update(run.step, float(chunk.losses.mean()), record.rate)
+            _stop_if_asked(run, record, caught, turn)
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
-            for turn, chunk in enumerate(all_chunks):
-                if mesh is not None:
-                    chunk = chunk._replace(state=distributed.here(chunk.state))
-                record.add(chunk)
-                progress.update(run.step, float(chunk.losses.mean()), record.rate)
-                if distributed.must_stop(bool(caught), turn):
-                    record.save()
-                    if run.step < config.steps:
-                        number = caught[0] if caught else signal.SIGTERM
-                        raise Interrupted(run.path, run.step, number)
-                record.diagnose(x, y)
-                _check_gradients(run, x, y, to_check, progress)
-    except steps.Diverged as diverged:
-        if mesh is not None:
-            diverged.state = distributed.here(diverged.state)
-        message = _explain(diverged, record, x, y)
-        files.write_text(run.path / "failure.txt", message + "\n")
-        raise TrainError(message) from None
     finally:
         progress.stop()
 
 
-def _steps_to_check(config: TrainConfig, start: int) -> set[int]:
-    """`check_grads` steps spread evenly over what is left of the run."""
-    count, left = config.check_grads, config.steps - start
-    return {start + i * left // count for i in range(count)}
+def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> None:
+    """Save and end after a signal; a run that is through goes on to its result.
+
+    Raises:
+        Interrupted: all processes stop here.
+    """
+    if distributed.must_stop(bool(caught), turn):
+        record.save()
+        if run.step < run.config.steps:
+            number = caught[0] if caught else signal.SIGTERM
+            raise Interrupted(run.path, run.step, number)
+
+
+def _steps_to_check(config: TrainConfig) -> set[int]:
+    """`check_grads` steps spread evenly over the run, wherever it was resumed."""
+    count = config.check_grads
+    return {i * config.steps // count for i in range(count)}
 
 
 def _check_gradients(run, x, y, to_check, progress) -> None:
@@ -261,19 +357,30 @@ def _learners(route: str) -> str:
     return "is it right? `jaxninja exercise check 4` tells; " if file else ""
 
 
+def _placed(dataset: Dataset, mesh: Mesh | None) -> tuple:
+    """x and y of the training set on this device, or on all of a mesh."""
+    train = tuple(dataset.train)
+    return (
+        tuple(map(jnp.asarray, train))
+        if mesh is None
+        else distributed.everywhere(train, mesh)
+    )
+
+
 def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
-    first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    bad = steps.state_at(diverged, run.config, run.model, x, y)
+    bad, diverged.state, x, y = map(distributed.here, (bad, diverged.state, x, y))
+    first = steps.first_nonfinite(bad, diverged.step, run.config, run.model, x, y)
     if run.config.diagnose:
-        bad = steps.state_at(diverged, run.config, run.model, x, y)
         record.diagnose_at(bad, diverged.step, x, y)
-    run.state, run.step = diverged.state, diverged.start
-    record.save()
+    record.go_back(diverged)
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"{_learners(run.config.route)}"
-        f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
+        f"to see what grew, go on with --resume {run.path} --diagnose 1 and look at "
+        f"`jaxninja report {run.path}`"
     )

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -38,12 +38,16 @@ def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         [*shape], 0 or more.
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: Nair, Hinton 2010, Rectified Linear Units Improve RBMs.
     """
-    return jnp.where(x <= 0, jnp.zeros_like(x), x)
+    return relu_fwd(x)[0]
 
 
 def relu_fwd(x):
+    expect_floats("relu", x=x)
     off = x <= 0
     return jnp.where(off, jnp.zeros_like(x), x), Residuals(off)
 
@@ -56,6 +60,13 @@ def relu_bwd(res, dy):
 relu.defvjp(relu_fwd, relu_bwd)
 
 
+def relu_jvp(primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    y, (off,) = relu_fwd(x)
+    return y, jnp.where(off, jnp.zeros_like(dx), dx)
+
+
 def example(key, N, D):
     return (1.5 * jax.random.normal(key, (N, D)),)
 
@@ -64,6 +75,7 @@ rule = Rule(
     op=relu,
     fwd=relu_fwd,
     bwd=relu_bwd,
+    jvp=relu_jvp,
     example=example,
     cases=(Case({"N": 3, "D": 5}), Case({"N": 1, "D": 1}), Case({"N": 4, "D": 4})),
     bench=Case({"N": 4096, "D": 512}),

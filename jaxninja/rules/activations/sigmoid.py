@@ -22,7 +22,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -39,13 +39,17 @@ def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         [*shape] in [0, 1].
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: Rumelhart, Hinton, Williams 1986, Learning representations by
         back-propagating errors.
     """
-    return jax.lax.logistic(x)
+    return sigmoid_fwd(x)[0]
 
 
 def sigmoid_fwd(x):
+    expect_floats("sigmoid", x=x)
     y = jax.lax.logistic(x)
     return y, Residuals(y)
 
@@ -58,6 +62,13 @@ def sigmoid_bwd(res, dy):
 sigmoid.defvjp(sigmoid_fwd, sigmoid_bwd)
 
 
+def sigmoid_jvp(primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    y = jax.lax.logistic(x)
+    return y, y * (1 - y) * dx
+
+
 def example(key, N, D):
     return (1.5 * jax.random.normal(key, (N, D)),)
 
@@ -66,6 +77,7 @@ rule = Rule(
     op=sigmoid,
     fwd=sigmoid_fwd,
     bwd=sigmoid_bwd,
+    jvp=sigmoid_jvp,
     example=example,
     cases=(Case({"N": 3, "D": 5}), Case({"N": 1, "D": 1}), Case({"N": 4, "D": 4})),
     bench=Case({"N": 4096, "D": 512}),

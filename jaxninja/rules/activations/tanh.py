@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -39,12 +39,16 @@ def tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         [*shape] in [-1, 1].
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: LeCun, Bottou, Orr, Mueller 1998, Efficient BackProp.
     """
-    return jnp.tanh(x)
+    return tanh_fwd(x)[0]
 
 
 def tanh_fwd(x):
+    expect_floats("tanh", x=x)
     y = jnp.tanh(x)
     return y, Residuals(y)
 
@@ -57,6 +61,13 @@ def tanh_bwd(res, dy):
 tanh.defvjp(tanh_fwd, tanh_bwd)
 
 
+def tanh_jvp(primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    y = jnp.tanh(x)
+    return y, (1 - y) * (1 + y) * dx
+
+
 def example(key, N, D):
     return (1.5 * jax.random.normal(key, (N, D)),)
 
@@ -65,6 +76,7 @@ rule = Rule(
     op=tanh,
     fwd=tanh_fwd,
     bwd=tanh_bwd,
+    jvp=tanh_jvp,
     example=example,
     cases=(Case({"N": 3, "D": 5}), Case({"N": 1, "D": 1}), Case({"N": 4, "D": 4})),
     bench=Case({"N": 4096, "D": 512}),
