@@ -25,7 +25,7 @@ from experiments import step_speed
 from experiments.benchmarks import contenders, limits, rules, scaling, tables
 from experiments.benchmarks.clock import take_turns
 from jaxninja import TrainConfig
-from jaxninja.training.devices import versions
+from jaxninja.training.machine.devices import versions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -54,9 +54,9 @@ START = """
 import sys, time
 start = float(sys.argv[1])
 from jaxninja import TrainConfig
-from jaxninja.training import compile_cache
+from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Progress
-from jaxninja.training.devices import train
+from jaxninja.training.machine.devices import train
 compile_cache.enable()
 class First(Progress):
     def update(self, step, loss, rate):

@@ -73,7 +73,7 @@ def _loaded(command: str, helping: bool) -> Callable[[list[str]], int]:
             print(f"jaxninja: {line}", file=sys.stderr)
         run = importlib.import_module(f"jaxninja.cli.{command}").main
         if command in NO_DEVICE - {"doctor"} and os.environ.get("JAX_PLATFORMS"):
-            from jaxninja.training.devices import cpu_at_least
+            from jaxninja.training.machine.devices import cpu_at_least
 
             cpu_at_least()
         return run
@@ -89,11 +89,11 @@ def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
         from jaxninja.storage.checkpoint import CheckpointError
         from jaxninja.storage.run_folder import FolderError
         from jaxninja.training.config import ConfigError
-        from jaxninja.training.devices import no_device
         from jaxninja.training.loop import TrainError
+        from jaxninja.training.machine.devices import no_device
+        from jaxninja.training.machine.signals import Interrupted
         from jaxninja.training.run import RunError
         from jaxninja.training.sampling import SampleError
-        from jaxninja.training.signals import Interrupted
         from jaxninja.workbook.progress import WorkbookError
 
     user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)

@@ -13,7 +13,7 @@ from jaxninja.cli.check import DEVICES, EXIT, expect_seed
 from jaxninja.mutation import certificate
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
-from jaxninja.training.devices import need_device
+from jaxninja.training.machine.devices import need_device
 
 
 @dataclass(frozen=True)

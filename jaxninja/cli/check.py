@@ -17,7 +17,7 @@ from jaxninja.mutation import pytest_runs
 from jaxninja.mutation.selection import mutants
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
-from jaxninja.training.devices import need_device
+from jaxninja.training.machine.devices import need_device
 
 DEVICES = 4  # at level full a CPU shows as several, so that sharding is tested
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.training.devices import need_device
+from jaxninja.training.machine.devices import need_device
 from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.process.client import LIMIT, Worker

@@ -10,7 +10,7 @@ from jaxninja import lookup
 from jaxninja.engine import Graph, backward, trace
 from jaxninja.engine.errors import NoRule
 from jaxninja.training.config import ConfigError
-from jaxninja.training.devices import need_device
+from jaxninja.training.machine.devices import need_device
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import jax
 import tyro
 
 from jaxninja.cli import streams
-from jaxninja.training import compile_cache
 from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Bar, Lines
 from jaxninja.training.sweeps import resumed, summary, sweep
 

@@ -11,7 +11,7 @@ from jaxninja.data.text import check_ids
 from jaxninja.models import network
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
-from jaxninja.training import settings
+from jaxninja.training.machine import settings
 
 BLOCK = 4096  # examples at a time: 3 MB of hidden units, whatever the data set's size
 

@@ -17,21 +17,21 @@ from jaxninja.models import routes
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
 from jaxninja.storage import atomic, checkpoint, records, run_folder
-from jaxninja.training import (
-    compile_cache,
-    distributed,
-    memory,
-    settings,
-    steps,
-)
+from jaxninja.training import steps
 from jaxninja.training.config import RESUMABLE, ConfigError, TrainConfig, expect_config
 from jaxninja.training.config_values import shown
-from jaxninja.training.devices import Device, config_value, pick_device, versions
+from jaxninja.training.machine import compile_cache, distributed, memory, settings
+from jaxninja.training.machine.devices import (
+    Device,
+    config_value,
+    pick_device,
+    versions,
+)
+from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run, RunError, identity, read, read_description
 from jaxninja.training.schema import Metric
-from jaxninja.training.signals import Interrupted, caught_signals
 
 
 class TrainError(ArithmeticError):

@@ -17,8 +17,9 @@ from jaxninja.intermediates import statistics
 from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.models import network as networks
 from jaxninja.models.network import Model
-from jaxninja.training import settings, steps
+from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
+from jaxninja.training.machine import settings
 from jaxninja.training.optimizers import Clipped, optimizer
 from jaxninja.training.steps import State
 

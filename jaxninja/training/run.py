@@ -13,9 +13,10 @@ from jaxninja.data.text import DataError, Dataset, Vocabulary, load_dataset
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
 from jaxninja.storage import checkpoint, records, run_folder
-from jaxninja.training import schema, settings, steps
+from jaxninja.training import schema, steps
 from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.evaluation import calibrate, mean_loss
+from jaxninja.training.machine import settings
 from jaxninja.training.sampling import check_seed, sample
 from jaxninja.training.schema import Description, Diagnosis, Metadata, Metric, Result
 

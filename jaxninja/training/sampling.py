@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxninja.models import network
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
-from jaxninja.training import settings
+from jaxninja.training.machine import settings
 
 
 class SampleError(ValueError):

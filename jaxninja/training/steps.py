@@ -29,8 +29,8 @@ from jaxninja.models import routes
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
-from jaxninja.training import settings
 from jaxninja.training.config import RESUMABLE, TrainConfig
+from jaxninja.training.machine import settings
 from jaxninja.training.optimizers import optimizer
 
 CHUNK = 1_000  # steps in one call, at most

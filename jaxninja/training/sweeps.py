@@ -25,14 +25,15 @@ from jaxninja.data.text import Dataset, load_dataset
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
 from jaxninja.storage import atomic, run_folder
-from jaxninja.training import settings, steps, sweep_plan
+from jaxninja.training import steps, sweep_plan
 from jaxninja.training.config import TrainConfig, expect_config
-from jaxninja.training.devices import pick_device
 from jaxninja.training.loop import open_run
+from jaxninja.training.machine import settings
+from jaxninja.training.machine.devices import pick_device
+from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run
-from jaxninja.training.signals import Interrupted, caught_signals
 
 FIRST, SIGN = 10, 5.0  # steps until the first sign of life; seconds between two, about
 AT_ONCE = 4  # members in one vmap on a CPU: more no longer fit its second-level cache

@@ -15,8 +15,8 @@ import jaxninja
 from jaxninja.cli.sweep import main
 from jaxninja.training import sweeps as sweeping
 from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
-from jaxninja.training.signals import Interrupted
 from jaxninja.training.sweeps import group_size, resumed, summary, sweep
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]

@@ -20,7 +20,7 @@ from jax.extend.core import primitives
 from jaxninja.engine import private
 from jaxninja.engine.core import Call
 from jaxninja.engine.errors import NoRule
-from jaxninja.engine.primitives.matrices import (
+from jaxninja.engine.primitives.linear_algebra.matrices import (
     adjoint,
     on_diagonal,
     product,

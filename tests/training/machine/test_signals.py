@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from jaxninja.training.signals import caught_signals
+from jaxninja.training.machine.signals import caught_signals
 
 
 @pytest.fixture(autouse=True)

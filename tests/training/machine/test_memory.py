@@ -6,8 +6,9 @@ import jax
 import pytest
 
 import jaxninja
-from jaxninja.training import memory, steps
+from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.machine import memory
 
 GB = 10**9
 

@@ -18,7 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.engine.errors import NoRule
-from jaxninja.engine.primitives.matrices import adjoint, product, solved, transposed
+from jaxninja.engine.primitives.linear_algebra.matrices import (
+    adjoint,
+    product,
+    solved,
+    transposed,
+)
 
 
 def cholesky(dy, y, x, **_):

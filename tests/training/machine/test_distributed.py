@@ -14,8 +14,8 @@ import pytest
 
 import jaxninja
 from jaxninja.storage import run_folder
-from jaxninja.training import distributed
 from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
@@ -23,7 +23,8 @@ ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 DEVICES = """
 import sys, jax, numpy as np
 from jaxninja import TrainConfig
-from jaxninja.training import distributed, steps
+from jaxninja.training.machine import distributed
+from jaxninja.training import steps
 config = TrainConfig(hidden=16, batch_size=8)
 model = config.model(11)
 rng = np.random.default_rng(0)

@@ -16,7 +16,11 @@ from jax.extend.core import primitives
 from jaxninja.engine import private
 from jaxninja.engine.core import Call, evaluate, walk
 from jaxninja.engine.errors import NoRule
-from jaxninja.engine.primitives.matrices import product, solved, transposed
+from jaxninja.engine.primitives.linear_algebra.matrices import (
+    product,
+    solved,
+    transposed,
+)
 
 
 def triangular_solve(dx, x, a, b, *, left_side, transpose_a, **params):

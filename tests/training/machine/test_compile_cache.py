@@ -8,7 +8,7 @@ import pytest
 
 CODE = """
 import jax, sys
-from jaxninja.training import compile_cache
+from jaxninja.training.machine import compile_cache
 folder = compile_cache.enable()
 with compile_cache.watch() as seen:
     square = jax.ShapeDtypeStruct((5, 5), "float32")

@@ -1,0 +1,1 @@
+"""VJPs of linear algebra: products, solvers, factorisations, spectra."""
