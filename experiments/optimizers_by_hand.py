@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from jaxninja import TrainConfig
-from jaxninja.data.text import load_dataset
+from jaxninja.data.datasets import load_dataset
 from jaxninja.models import routes
 from jaxninja.training import steps
 

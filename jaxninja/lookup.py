@@ -1,6 +1,5 @@
 """What a user names as MODULE:NAME, found and called; its errors are the user's own."""
 
-import difflib
 import importlib
 import os
 import sys
@@ -8,12 +7,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from jaxninja.check.errors import is_users
+from jaxninja.errors import UserError, did_you_mean, is_users
 
 PACKAGE = Path(__file__).parent
 
 
-class PlaceError(ValueError):
+class PlaceError(UserError, ValueError):
     """Nothing can be had from a MODULE:NAME; the message says why, and where."""
 
 
@@ -115,8 +114,7 @@ def _attribute(found: Any, name: str, what: str) -> Any:
     try:
         return getattr(found, name)
     except AttributeError:
-        near = difflib.get_close_matches(name, dir(found), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, dir(found))
         owner = getattr(found, "__name__", type(found).__name__)
         raise PlaceError(f"{what}: {owner} has no attribute {name!r}{hint}") from None
     except Exception as error:  # of a module's __getattr__

@@ -1,87 +1,247 @@
-"""The arrows between the packages, and what an import may cost."""
+"""The map of the library: what may import what, how large it is, what an import costs.
+
+ROOMS is the map. A room is a module, a folder, or the files of a folder that have no
+row of their own; it may import itself and what its row names. Rows stand in order, each
+above those that build on it, so no arrow leads up.
+"""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import jaxninja
 
-ROOT = Path(jaxninja.__file__).parent
 OURS = "jaxninja"
-LIBRARIES = {"jax", "chex", "jaxtyping"}
+ROOT = Path(jaxninja.__file__).parent
+CHECKOUT = ROOT.parent
 
-# package or module -> what of ours it may import
-ALLOWED = {
-    "rule": set(),
-    "rules": {"rule", "rules"},
-    "engine": {"engine"},
-    "intermediates": {"intermediates"},
-    "data": {"data"},
-    "escaping": set(),
-    "storage": {"storage"},
-    "models": {"rules", "models"},
-    "plots": {"escaping", "plots"},
-    "training": {"data", "intermediates", "models", "plots", "storage", "training"},
-    "workbook": {"check", "intermediates", "models", "plots", "workbook"},
+ROOMS = {
+    # a rule, and what everything else stands on
+    "errors": "",
+    "escaping": "",
+    "rule": "",
+    "rules": "rule",
+    "engine": "",
+    "intermediates": "",
+    "lookup": "errors",
+    "data": "errors",
+    "storage": "errors",
+    "plots": "escaping",
+    "models": "errors rules",
+    # the checker: what it finds, what it checks on which inputs, what is true
+    "check": "errors",
+    "check.subject": "check errors rule",
+    "check.inputs": "check check.subject rule",
+    "check.oracle": "check check.subject check.inputs",
+    "check.results": "check check.subject check.inputs check.oracle",
+    "check.properties": "check check.subject check.inputs check.oracle check.results",
+    "check.diagnosis.code": "check check.subject",
+    "check.diagnosis.edits": "check.diagnosis.code",
+    "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
+    " check.diagnosis.code check.diagnosis.edits",
+    "check.chain": "check check.subject intermediates",
+    "check.checker": "rule check check.subject check.inputs check.oracle check.results"
+    " check.properties check.diagnosis",
+    "check.__init__": "check check.chain check.checker",
+    "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
+    " check.oracle check.results",
+    # training
+    "training.config_values": "",
+    "training.config": "errors models training.config_values",
+    "training.machine": "errors training.config",
+    "training": "errors intermediates data storage plots models training.config_values"
+    " training.config training.machine",
+    "report": "escaping intermediates data storage plots models training.config"
+    " training",
+    # the workbook: from the learner's text to a verdict
+    "workbook.code": "errors models check.diagnosis.code",
+    "workbook": "errors intermediates plots models check check.chain workbook.code",
+    "workbook.diagnosis": "check check.diagnosis workbook.code workbook",
+    "workbook.grading": "models check check.chain workbook.code workbook"
+    " workbook.diagnosis",
+    "workbook.process": "workbook workbook.grading",
+    "workbook.notebook": "workbook workbook.process",
+    "workbook.__init__": "workbook.notebook",
+    # what is called from outside
+    "__init__": "rule rules intermediates check.__init__ training.config training"
+    " workbook",
+    "pytest_plugin": "lookup check.__init__",
+    "cli": "__init__ errors escaping rules engine lookup storage models check"
+    " check.__init__ check.subject check.properties mutation training.config"
+    " training.machine training report workbook workbook.process",
+    "__main__": "cli",
 }
+MAY = {room: set(row.split()) for room, row in ROOMS.items()}
 
 
 def imports(path):
-    """Full names of the modules a file imports, inside functions too."""
+    """What a file imports, inside functions too, as (module, name)."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            if node.module == OURS:
-                yield from (f"{OURS}.{alias.name}" for alias in node.names)
+            yield from ((node.module, alias.name) for alias in node.names)
 
 
-def files(part):
-    package = ROOT / part
-    return sorted(package.rglob("*.py")) if package.is_dir() else [ROOT / f"{part}.py"]
+def module_of(path):
+    """check/errors.py -> check.errors, check/__init__.py -> check.__init__."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-@pytest.mark.parametrize("part", ALLOWED)
-def test_the_arrows_hold(part):
-    for path in files(part):
-        parts = {m.split(".")[1] for m in imports(path) if m.startswith(f"{OURS}.")}
-        assert parts <= ALLOWED[part], path
+FILES = {module_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def target(module, name):
+    """The module of ours that an import reads; None if it is not ours or not there."""
+    if module.split(".")[0] != OURS:
+        return None
+    start = module.split(".")[1:]
+    inside = ".".join(start)
+    longer = ".".join([*start, name])
+    tries = (longer, f"{longer}.__init__", inside, ".".join([*start, "__init__"]))
+    return next((m for m in tries if m in FILES), None)
+
+
+GRAPH = {
+    module: {target(*i) for i in imports(path)} - {None, module}
+    for module, path in FILES.items()
+}
+
+
+def room_of(module):
+    """The row of a module: its own, else that of its folder, else of one above."""
+    while module and module not in ROOMS:
+        module = module.rpartition(".")[0]
+    return module
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_arrows_hold(room):
+    modules = [m for m in GRAPH if room_of(m) == room]
+    assert modules, f"the row {room!r} is of no module"
+    for module in modules:
+        read = {room_of(m) for m in GRAPH[module]} - {room}
+        assert read <= MAY[room], module
+
+
+def test_every_module_has_a_row():
+    assert [m for m in FILES if not room_of(m)] == []
+
+
+def test_no_arrow_leads_up():
+    rows = list(ROOMS)
+    for i, room in enumerate(rows):
+        assert MAY[room] <= {*rows[:i]}, room
+
+
+def test_no_imports_run_in_a_circle():
+    TopologicalSorter(GRAPH).prepare()  # raises CycleError with the circle
+
+
+def test_the_root_and_every_folder_can_be_overlooked():
+    assert len(list(ROOT.glob("*.py"))) <= 8
+    for folder in {path.parent for path in FILES.values()}:
+        assert len(list(folder.glob("*.py"))) <= 17, folder
+
+
+def test_no_module_bears_the_name_of_a_function_in_it():
+    """Else `from jaxninja.x import y` may be either. A rule's file is its rule's."""
+    for module, path in FILES.items():
+        if room_of(module) not in ("rules", "engine"):
+            tree = ast.parse(path.read_text())
+            names = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+            assert path.stem not in names, path
+
+
+def test_every_import_of_ours_leads_somewhere():
+    for folder in ("jaxninja", "tests", "experiments"):
+        for path in (CHECKOUT / folder).rglob("*.py"):
+            for module, name in imports(path):
+                top = module.split(".")[0]
+                if top == OURS:
+                    assert target(module, name), f"{path}: {module}"
+                if top in ("tests", "experiments"):
+                    place = CHECKOUT.joinpath(*module.split("."))
+                    found = place.is_dir() or place.with_suffix(".py").is_file()
+                    assert found, f"{path}: {module}"
 
 
 def test_rules_import_jax_and_the_standard_library_only():
-    for path in [*files("rules"), *files("rule")]:
-        tops = {m.split(".")[0] for m in imports(path)} - {OURS}
-        assert tops <= LIBRARIES | set(sys.stdlib_module_names), path
+    for module, path in FILES.items():
+        if room_of(module) in ("rule", "rules"):
+            tops = {m.split(".")[0] for m, _ in imports(path)} - {OURS}
+            assert tops <= {"jax", "jaxtyping", *sys.stdlib_module_names}, path
 
 
 def test_the_engine_imports_jax_only_and_differentiates_by_itself():
     derivatives = {"grad", "value_and_grad", "vjp", "jvp", "linearize", "jacrev"}
-    for path in files("engine"):
-        tops = {m.split(".")[0] for m in imports(path)} - {OURS}
+    for module, path in FILES.items():
+        if room_of(module) != "engine":
+            continue
+        tops = {m.split(".")[0] for m, _ in imports(path)} - {OURS}
         assert tops <= {"jax", "numpy"} | set(sys.stdlib_module_names), path
-        assert not [m for m in imports(path) if m.startswith("jax._src")], path
+        assert not [m for m, _ in imports(path) if m.startswith("jax._src")], path
         tree = ast.walk(ast.parse(path.read_text()))
         used = {n.attr for n in tree if isinstance(n, ast.Attribute)}
         assert not used & derivatives, path
 
 
 def test_only_plots_imports_matplotlib_and_only_the_command_line_prints():
-    for path in ROOT.rglob("*.py"):
+    for path in FILES.values():
         text = path.read_text()
         if "plots" not in path.with_suffix("").parts:
-            assert "matplotlib" not in {m.split(".")[0] for m in imports(path)}, path
+            assert "matplotlib" not in {m.split(".")[0] for m, _ in imports(path)}, path
         if "cli" not in path.parts:
             calls = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call)]
             assert "print" not in {getattr(c.func, "id", "") for c in calls}, path
 
 
 def test_there_is_no_pickle():
-    for path in ROOT.rglob("*.py"):
-        assert not {"pickle", "dill", "cloudpickle"} & set(imports(path)), path
+    for path in FILES.values():
+        modules = {module for module, _ in imports(path)}
+        assert not {"pickle", "dill", "cloudpickle"} & modules, path
+
+
+# What the library imports only where the user has it anyway, or in a test.
+WHERE_THERE = {"pytest": "pytest_plugin", "jupytext": "workbook.pages"}
+BROUGHT = {"IPython": "ipykernel"}  # a module's distribution, where the names differ
+
+
+def third_party(path):
+    tops = {BROUGHT.get(t, t) for t in (m.split(".")[0] for m, _ in imports(path))}
+    return tops - {OURS, "tests", "experiments"} - set(sys.stdlib_module_names)
+
+
+def declared():
+    """(distributions that the library needs, those of the extras)."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    name = re.compile(r"[\w-]+")
+    extras = [line for e in project["optional-dependencies"].values() for line in e]
+    hard = {name.match(line)[0] for line in project["dependencies"]}
+    return hard, {name.match(line)[0] for line in extras}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    hard, extra = declared()
+    used = set()
+    for module, path in FILES.items():
+        found = third_party(path)
+        used |= found
+        there = {dep for dep in found & {*WHERE_THERE} if WHERE_THERE[dep] == module}
+        assert found - there <= hard, path
+        assert there <= extra, path
+    assert hard == used - {*WHERE_THERE} | {"jaxlib"}
+    for folder in ("tests", "experiments"):
+        for path in (CHECKOUT / folder).rglob("*.py"):
+            here = {p.name for p in path.parent.iterdir()}  # a helper beside a test
+            found = {t for t in third_party(path) if f"{t}.py" not in here}
+            assert found <= hard | extra, path
 
 
 CHEAP = """
@@ -93,20 +253,33 @@ if "jax" in sys.modules:
     from jax._src import xla_bridge
     assert not xla_bridge._backends, "a device was touched"
 """
+SHOW = """
+import sys
+from jaxninja import cli
+assert cli.main(["show", "relu"]) == 0
+heavy = {"optax", "matplotlib", "tqdm", "safetensors", "msgspec"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
     "module", ["jaxninja", "jaxninja.rules", "jaxninja.models.mlp", "jaxninja.engine"]
 )
 def test_importing_is_cheap_and_touches_no_device(module):
-    code = CHEAP.format(module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run(CHEAP.format(module=module))
+
+
+def test_showing_a_rule_loads_nothing_that_trains():
+    run(SHOW)
 
 
 def test_importing_jaxninja_does_not_import_jax():
-    code = "import sys, jaxninja; assert 'jax' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    run("import sys, jaxninja; assert 'jax' not in sys.modules")
 
 
 def test_every_public_name_is_there():

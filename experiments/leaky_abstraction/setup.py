@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxninja.data.text import Dataset, load_dataset
+from jaxninja.data.datasets import Dataset, load_dataset
 from jaxninja.report import Gathered, findings
 from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig

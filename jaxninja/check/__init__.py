@@ -5,7 +5,8 @@ from jaxninja.check.checker import assert_vjp, check_vjp
 from jaxninja.check.compare import Comparison, compare_grads
 from jaxninja.check.errors import VJPCheckError
 from jaxninja.check.evidence import Evidence, Hint, Sample
-from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
+from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
+from jaxninja.check.report import Report
 
 __all__ = [
     "Comparison",

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
-import numpy as np
 
-_OWN = Path(__file__).parent
-_LIBRARIES = ("/jax/", "/jaxlib/", "/numpy/", "/contextlib.py", "/functools.py")
+from jaxninja.errors import UserError, is_users
+
 _CONTROL_FLOW = (
     jax.errors.TracerBoolConversionError,
     jax.errors.ConcretizationTypeError,
@@ -21,7 +20,7 @@ class VJPCheckError(AssertionError):
     """A backward pass is wrong, or was not tested; the text is the report."""
 
 
-class UserCodeError(Exception):
+class UserCodeError(UserError):
     """The user's code raised, or cannot be traced.
 
     Attributes:
@@ -89,13 +88,3 @@ def user_line(error: BaseException) -> str | None:
         if is_users(frame.filename):
             return f"{Path(frame.filename).name}:{frame.lineno}"
     return None
-
-
-def is_users(filename: str) -> bool:
-    """Whether a source file is the user's: not this package, JAX, NumPy or Python."""
-    if filename.startswith("<") and "ipython" not in filename:
-        return False
-    path = Path(filename)
-    package = Path(np.__file__).parent.parent
-    in_library = any(name in path.as_posix() for name in _LIBRARIES)
-    return _OWN not in path.parents and not (in_library or package in path.parents)

@@ -1,8 +1,9 @@
 """The report as an HTML table for notebooks; it reads without colour."""
 
+from collections.abc import Iterable
 from html import escape
 
-from jaxninja.check.report import Leaf, Report, hint_lines
+from jaxninja.check.records import Leaf
 
 _MARK = {"ok": "✓ ok", "fail": "✗ fail", "not tested": "? not tested"}
 _HEAD = (
@@ -11,17 +12,13 @@ _HEAD = (
 )
 
 
-def page(report: Report) -> str:
-    """A table, a row a leaf; heat maps of the failing ones; findings and hints."""
+def page(name: str, verdict: str, leaves: Iterable[Leaf], notes: Iterable[str]) -> str:
+    """A table, a row a leaf; heat maps of the failing ones; the notes below."""
     head = "".join(f"<th style='text-align:left'>{h}</th>" for h in _HEAD)
-    rows = "".join(map(_row, report.leaves))
-    title = f"<b>{escape(report.name)}</b>: {report.verdict}"
-    texts = [str(f) for f in report.findings]
-    texts += [" ".join(map(str.strip, hint_lines([hint]))) for hint in report.hints]
-    texts += [f"not tested: {t}" for t in report.not_tested]
-    texts.append(str(report.coverage))
-    notes = "".join(f"<li>{escape(t)}</li>" for t in texts)
-    return f"<div>{title}<table><tr>{head}</tr>{rows}</table><ul>{notes}</ul></div>"
+    rows = "".join(map(_row, leaves))
+    title = f"<b>{escape(name)}</b>: {verdict}"
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"<div>{title}<table><tr>{head}</tr>{rows}</table><ul>{items}</ul></div>"
 
 
 def _row(leaf: Leaf) -> str:

@@ -14,7 +14,8 @@ from jaxninja.check.inputs.shapes import Setting
 from jaxninja.check.oracle.tolerances import Tally
 from jaxninja.check.oracle.trial import Scene, Tried
 from jaxninja.check.oracle.truth import predicate_lines
-from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
+from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
+from jaxninja.check.report import Report
 from jaxninja.check.subject.subject import Subject
 
 LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")

@@ -1,6 +1,5 @@
 """The command line: a command is a file of this folder with a `main(args) -> int`."""
 
-import difflib
 import importlib
 import os
 import signal
@@ -9,6 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from jaxninja.cli import environment, streams
+from jaxninja.errors import TrainError, UserError, did_you_mean
 
 COMMANDS = {
     "train": "train the lecture's network with gradients derived by hand",
@@ -55,8 +55,7 @@ def _command(args: list[str]) -> int:
         print(_usage())
         return 0 if args else 2
     if args[0] not in COMMANDS:
-        near = difflib.get_close_matches(args[0], COMMANDS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(args[0], COMMANDS)
         return _fail(f"no command {args[0]!r}, expected {', '.join(COMMANDS)}{hint}")
     try:
         run = _loaded(args[0], bool(HELP & set(args)))
@@ -82,25 +81,11 @@ def _loaded(command: str, helping: bool) -> Callable[[list[str]], int]:
 def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
     """What a user can mend is said in one line; any other error is a bug of ours."""
     with environment.deadly_interrupts():
-        from jaxninja.data.text import DataError
-        from jaxninja.lookup import PlaceError
-        from jaxninja.models.by_hand.user_file import RouteError
-        from jaxninja.mutation.pytest_runs import TrialError
-        from jaxninja.storage.checkpoint import CheckpointError
-        from jaxninja.storage.run_folder import FolderError
-        from jaxninja.training.config import ConfigError
-        from jaxninja.training.loop import TrainError
-        from jaxninja.training.machine.devices import no_device
         from jaxninja.training.machine.signals import Interrupted
-        from jaxninja.training.run import RunError
-        from jaxninja.training.sampling import SampleError
-        from jaxninja.workbook.progress import WorkbookError
 
-    user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)
-    user_errors = (*user_errors, PlaceError, TrialError)
     try:
         return run(args)
-    except (*user_errors, RouteError, SampleError, WorkbookError) as error:
+    except UserError as error:
         return _fail(str(error))
     except BrokenPipeError:
         raise
@@ -117,6 +102,8 @@ def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
     except Exception as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             return _fail(f"out of memory, take smaller sizes ({_first_line(error)})")
+        from jaxninja.training.machine.devices import no_device
+
         if why := no_device():
             return _fail(why)
         traceback.print_exc()

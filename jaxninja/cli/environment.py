@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from jaxninja.errors import UserError
+
 NARROWEST = 40  # columns: tyro's help needs minutes for a narrower table
 WIDEST = 1_000
 
@@ -23,7 +25,7 @@ _PARSE = "from jaxlib import _jax; _jax.get_tfrt_cpu_client(asynchronous=False)"
 _FATAL = re.compile(r"^F\d+ .*?\] (.*)", re.MULTILINE)
 
 
-class EnvironmentError(ValueError):
+class EnvironmentError(UserError):
     """A variable of the environment with a value that makes no sense."""
 
 

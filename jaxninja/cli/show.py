@@ -1,6 +1,5 @@
 """`jaxninja show NAME`: a rule or the network, as its file explains it."""
 
-import difflib
 import inspect
 import sys
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models import mlp
 from jaxninja.models.by_hand import ninja
 from jaxninja.rules import RULES
-from jaxninja.training.config import ConfigError
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,8 @@ def main(args: list[str]) -> int:
         module, parts = mlp, [mlp.hidden_preactivation, mlp.loss, mlp.head_loss]
     else:
         known = [*rules, "network", "rules", "autodiff"]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"no rule {name!r}, expected {', '.join(known)}{hint}")
+        hint = did_you_mean(name, known)
+        raise UserError(f"no rule {name!r}, expected {', '.join(known)}{hint}")
     print(f"# {module.__name__}\n")
     print(inspect.getdoc(module), end="\n\n\n")
     print(

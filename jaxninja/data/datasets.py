@@ -1,77 +1,100 @@
-"""The one data set that is fetched: the names of Karpathy's makemore."""
+"""A data set by its name or its path: read, split and encoded."""
 
 import hashlib
-import http.client
 import os
-import tempfile
-import urllib.error
-import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
-from jaxninja.data.text import DataError
+from jaxninja.data.download import makemore
+from jaxninja.data.text import (
+    DataError,
+    Examples,
+    Vocabulary,
+    clean_items,
+    examples,
+    read_items,
+    split_items,
+)
+from jaxninja.errors import did_you_mean
 
-URL = "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"
-SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
+EMBEDDED = ("names", "surnames")
+NAMED = (*EMBEDDED, "makemore")
 
 
-def makemore(cache: Path | None = None, url: str = URL, sha256: str = SHA256) -> Path:
-    """Path of makemore's names.txt in the cache, downloaded if it is not there.
+@dataclass(frozen=True)
+class Dataset:
+    """A data set, split and encoded.
+
+    Attributes:
+        items: all of them, in the order of the file.
+        vocabulary: of all items.
+        train, val, test: 80, 10 and 10 per cent of the shuffled items.
+        clean_val: those of val that do not occur in train as well.
+        sha256: of the items, to know them again.
+    """
+
+    items: tuple[str, ...]
+    vocabulary: Vocabulary
+    train: Examples
+    val: Examples
+    clean_val: Examples
+    test: Examples
+    sha256: str
+
+    @property
+    def parts(self) -> dict[str, Examples]:
+        """The encoded parts by name."""
+        names = ("train", "val", "clean_val", "test")
+        return {name: getattr(self, name) for name in names}
+
+
+def load_dataset(data: str, context: int = 3) -> Dataset:
+    """Read, split and encode; for the errors see `load_items` and `split_items`."""
+    items = load_items(data)
+    vocabulary = Vocabulary.of(items)
+    if len(vocabulary) < 3:
+        only = vocabulary.symbols[1]
+        raise DataError(
+            f"{data} holds one character only, {only!r}, expected 2 or more"
+        )
+    train, val, test = split_items(items)
+    parts = (train, val, clean_items(val, train), test)
+    names = ("train", "val", "clean_val", "test")
+    encoded = [examples(part, vocabulary, context) for part in parts]
+    sha256 = hashlib.sha256("\n".join(items).encode()).hexdigest()
+    named = dict(zip(names, encoded, strict=True))
+    return Dataset(tuple(items), vocabulary, sha256=sha256, **named)
+
+
+def load_items(data: str) -> list[str]:
+    """The items of a data set.
 
     Args:
-        cache: folder; by default the user's cache folder of this platform.
-        url: where it comes from.
-        sha256: what it must be. A cached file that is something else is fetched again.
+        data: `names` or `surnames` (embedded), `makemore` (downloaded once into the
+            per-user cache), or the path of a UTF-8 text file with one item a line.
 
     Raises:
-        DataError: it cannot be fetched, or is not the file expected.
+        DataError: no such data, or they cannot be read; see `read_items`.
     """
-    if cache is None:
-        import platformdirs
-
-        cache = Path(platformdirs.user_cache_dir("jaxninja"))
-    path = cache / "makemore-names.txt"
-    if path.is_file() and _sha256(path.read_bytes()) == sha256:
-        return path
-    content = _fetch(url, path)
-    if _sha256(content) != sha256:
-        raise DataError(
-            f"{url} gave {len(content):,} bytes of sha256 {_sha256(content)[:12]}..., "
-            f"expected {sha256[:12]}...; nothing was kept. Try again, or put the right "
-            f"file at {path}"
-        )
-    try:
-        _write(path, content)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}") from None
-    return path
+    if data in EMBEDDED:
+        return read_items(_embedded(data))
+    if data == "makemore":
+        return read_items(makemore())
+    # os.path.exists, as Path.exists raises on a name too long for the disk.
+    if data == Path(data).name and not os.path.exists(data):
+        hint = did_you_mean(data.lower(), NAMED)
+        expected = f"expected {', '.join(NAMED)} or the path of a text file"
+        raise DataError(f"data is {data!r}, {expected}{hint}")
+    return read_items(Path(data))
 
 
-def _fetch(url: str, path: Path) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as response:
-            return response.read()
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # it is an open response as well
-        reason = getattr(error, "reason", error)
-        raise DataError(
-            f"{url} cannot be fetched ({reason}). Without a network, train on the "
-            f"embedded data (--data names), or put that file at {path}"
-        ) from None
+def absolute(data: str) -> str:
+    """The same data, wherever one stands: a path is made absolute."""
+    return data if data in NAMED else os.path.abspath(data)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """To a temporary name, then renamed: no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _embedded(name: str) -> Path:
+    """The file's place in an installed wheel or, failing that, in a checkout."""
+    package = Path(__file__).parents[1]
+    places = (package / "_data", package.parent / "data")
+    return next(p / f"{name}.txt" for p in places if (p / f"{name}.txt").exists())

@@ -4,9 +4,7 @@ An item is a line: a name, say. The network predicts each of its symbols, and th
 boundary, from the `context` symbols before; before the first symbol stand boundaries.
 """
 
-import difflib
 import hashlib
-import os
 import random
 import re
 from collections.abc import Iterable, Sequence
@@ -18,14 +16,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxninja.errors import UserError
+
 LONGEST = 1_000  # characters; a longer line is more likely a file of another kind
 # Control characters but the tab, line and paragraph separators, byte order marks.
 NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe]")
-EMBEDDED = ("names", "surnames")
-NAMED = (*EMBEDDED, "makemore")
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """Data that cannot be trained on; the message names file and line where it can."""
 
 
@@ -103,88 +101,6 @@ class Examples(NamedTuple):
 
     x: np.ndarray
     y: np.ndarray
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set, split and encoded.
-
-    Attributes:
-        items: all of them, in the order of the file.
-        vocabulary: of all items.
-        train, val, test: 80, 10 and 10 per cent of the shuffled items.
-        clean_val: those of val that do not occur in train as well.
-        sha256: of the items, to know them again.
-    """
-
-    items: tuple[str, ...]
-    vocabulary: Vocabulary
-    train: Examples
-    val: Examples
-    clean_val: Examples
-    test: Examples
-    sha256: str
-
-    @property
-    def parts(self) -> dict[str, Examples]:
-        """The encoded parts by name."""
-        names = ("train", "val", "clean_val", "test")
-        return {name: getattr(self, name) for name in names}
-
-
-def load_dataset(data: str, context: int = 3) -> Dataset:
-    """Read, split and encode; for the errors see `load_items` and `split_items`."""
-    items = load_items(data)
-    vocabulary = Vocabulary.of(items)
-    if len(vocabulary) < 3:
-        only = vocabulary.symbols[1]
-        raise DataError(
-            f"{data} holds one character only, {only!r}, expected 2 or more"
-        )
-    train, val, test = split_items(items)
-    parts = (train, val, clean_items(val, train), test)
-    names = ("train", "val", "clean_val", "test")
-    encoded = [examples(part, vocabulary, context) for part in parts]
-    sha256 = hashlib.sha256("\n".join(items).encode()).hexdigest()
-    named = dict(zip(names, encoded, strict=True))
-    return Dataset(tuple(items), vocabulary, sha256=sha256, **named)
-
-
-def load_items(data: str) -> list[str]:
-    """The items of a data set.
-
-    Args:
-        data: `names` or `surnames` (embedded), `makemore` (downloaded once into the
-            per-user cache), or the path of a UTF-8 text file with one item a line.
-
-    Raises:
-        DataError: no such data, or they cannot be read; see `read_items`.
-    """
-    if data in EMBEDDED:
-        return read_items(_embedded(data))
-    if data == "makemore":
-        from jaxninja.data.datasets import makemore
-
-        return read_items(makemore())
-    # os.path.exists, as Path.exists raises on a name too long for the disk.
-    if data == Path(data).name and not os.path.exists(data):
-        near = difflib.get_close_matches(data.lower(), NAMED, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        expected = f"expected {', '.join(NAMED)} or the path of a text file"
-        raise DataError(f"data is {data!r}, {expected}{hint}")
-    return read_items(Path(data))
-
-
-def absolute(data: str) -> str:
-    """The same data, wherever one stands: a path is made absolute."""
-    return data if data in NAMED else os.path.abspath(data)
-
-
-def _embedded(name: str) -> Path:
-    """The file's place in an installed wheel or, failing that, in a checkout."""
-    package = Path(__file__).parents[1]
-    places = (package / "_data", package.parent / "data")
-    return next(p / f"{name}.txt" for p in places if (p / f"{name}.txt").exists())
 
 
 def read_items(path: Path) -> list[str]:

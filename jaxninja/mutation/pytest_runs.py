@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from jaxninja import lookup
+from jaxninja.errors import UserError
 from jaxninja.mutation.enumeration import with_edits
 from jaxninja.rule import Rule
 
@@ -20,7 +21,7 @@ VARIABLE = "JAXNINJA_MUTANT"  # "MODULE:FUNCTION|MODULE:CALLABLE or nothing|numb
 SLOWEST = 10  # times what the right backward pass takes; at least a minute
 
 
-class TrialError(Exception):
+class TrialError(UserError):
     """The user's tests cannot judge: they fail, or none ran, with the right code."""
 
 

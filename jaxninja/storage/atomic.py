@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from jaxninja.errors import UserError
+
 TEMPORARY = ".tmp-"
 STALE = 3600  # seconds after which nobody is still making a folder
 _turns = itertools.count()
 
 
-class FolderError(ValueError):
+class FolderError(UserError, ValueError):
     """A run folder that cannot be made or used; the message says what to do."""
 
 

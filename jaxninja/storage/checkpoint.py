@@ -16,6 +16,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
+from jaxninja.errors import UserError
 from jaxninja.storage.atomic import write_atomic
 
 FORMAT = "jaxninja-1"
@@ -31,7 +32,7 @@ _MODE = {
 }
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A checkpoint that cannot be written or trusted; names the file and the field."""
 
 

@@ -1,12 +1,12 @@
 """The configuration of a training run, and what makes one impossible."""
 
 import dataclasses
-import difflib
 import math
 import os
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
+from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models.deep import Deep
 from jaxninja.models.mlp import MLP
 from jaxninja.models.network import Model
@@ -50,7 +50,7 @@ COUNTS = {
 }
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A configuration that cannot be trained; the message says which field and why."""
 
 
@@ -178,8 +178,7 @@ class TrainConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(str(name), known)
                 raise ConfigError(f"unknown field {name!r}{hint}")
         return cls(**values)
 

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxninja.data.text import Dataset, Vocabulary, absolute, load_dataset, load_items
+from jaxninja.data.datasets import Dataset, absolute, load_dataset, load_items
+from jaxninja.data.text import Vocabulary
+from jaxninja.errors import TrainError
 from jaxninja.models import routes
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
@@ -32,10 +34,6 @@ from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run, RunError, identity, read, read_description
 from jaxninja.training.schema import Metric
-
-
-class TrainError(ArithmeticError):
-    """The run cannot go on: it diverged, or its gradients are not autodiff's."""
 
 
 @settings.fixed()

@@ -1,6 +1,5 @@
 """A training run as an object: parameters, metrics, samples; loaded from its folder."""
 
-import difflib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.data.text import DataError, Dataset, Vocabulary, load_dataset
+from jaxninja.data.datasets import Dataset, load_dataset
+from jaxninja.data.text import DataError, Vocabulary
+from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
 from jaxninja.storage import checkpoint, records, run_folder
@@ -21,7 +22,7 @@ from jaxninja.training.sampling import check_seed, sample
 from jaxninja.training.schema import Description, Diagnosis, Metadata, Metric, Result
 
 
-class RunError(ValueError):
+class RunError(UserError, ValueError):
     """A folder that is no run, or whose data are gone; the message says what to do."""
 
 
@@ -310,7 +311,6 @@ def read_description(path: Path) -> Description:
 def _near(path: Path) -> str:
     """Which run was meant, if one beside it has nearly this name."""
     others = {p.parent.name for p in path.parent.glob("[!.]*/config.json")}
-    near = difflib.get_close_matches(path.name, others, 1)
-    if near:
-        return f"; did you mean {path.parent / near[0]}?"
-    return f"; {len(others)} runs are in {path.parent}" if others else ""
+    meant = did_you_mean(path.name, others, lambda name: str(path.parent / name))
+    there = f"; {len(others)} runs are in {path.parent}" if others else ""
+    return meant or there

@@ -5,13 +5,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxninja.errors import UserError
 from jaxninja.models import network
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
 from jaxninja.training.machine import settings
 
 
-class SampleError(ValueError):
+class SampleError(UserError, ValueError):
     """A request that cannot be sampled; the message names the argument."""
 
 

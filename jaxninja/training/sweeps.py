@@ -21,7 +21,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxninja.data.text import Dataset, load_dataset
+from jaxninja.data.datasets import Dataset, load_dataset
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
 from jaxninja.storage import atomic, run_folder

@@ -5,9 +5,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import NODES
-from jaxninja.workbook.report import INHERITED, Report
 
 Figure = Any  # matplotlib's, which only jaxninja.plots imports
 
@@ -25,24 +23,19 @@ def graph(statuses: Mapping[str, str] | None = None) -> Figure:
     return graph(edges, statuses or {})
 
 
-def statuses(report: Report) -> dict[str, str]:
-    """The status of each name in a report; what hangs on a wrong one is unreliable."""
-    unasked = {k.name for k in NODES} - {*EXERCISES[report.number].names}
-    found = {row.name: row.status for row in report.rows}
-    unreliable = dict.fromkeys(report.unreliable, INHERITED)
-    return {**dict.fromkeys(unasked - {"loss"}, "unasked"), **unreliable, **found}
-
-
-def page(report: Report) -> str:
-    """The report as HTML: its text, the comparison and the graph."""
+def page(
+    text: str,
+    picture: Mapping[str, Any] | None = None,
+    statuses: Mapping[str, str] | None = None,
+) -> str:
+    """A report as HTML: its text, and where given the comparison and the graph."""
     from jaxninja.plots.exercises import compared
 
-    text = html.escape(report.table())
-    parts = [f'<pre style="white-space: pre-wrap">{text}</pre>']
-    if report.picture is not None:
-        parts.append(_image(compared(report.picture)))
-    if report.number in (1, 4) and report.rows:
-        parts.append(_image(graph(statuses(report))))
+    parts = [f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>']
+    if picture is not None:
+        parts.append(_image(compared(picture)))
+    if statuses is not None:
+        parts.append(_image(graph(statuses)))
     return "\n".join(parts)
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jaxninja.errors import UserError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import GAP, OK, Report
 from jaxninja.workbook.templates import RUNGS, template
@@ -13,7 +14,7 @@ FOLDER = "workbook"
 ALL = "exercise"  # the entry of an exercise as a whole, beside its names
 
 
-class WorkbookError(ValueError):
+class WorkbookError(UserError, ValueError):
     """A folder or a file of the workbook that is not there, or not readable."""
 
 

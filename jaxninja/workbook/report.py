@@ -7,6 +7,9 @@ from typing import Any
 
 from jaxninja.check.compare import Line
 from jaxninja.workbook.closeness import Rung
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.graph import NODES
+from jaxninja.workbook.pictures import page
 from jaxninja.workbook.templates import explanations
 
 OK, WRONG, INHERITED, GAP = "ok", "wrong", "inherited", "gap"
@@ -109,10 +112,17 @@ class Report:
             values[key] = tuple(values[key])
         return cls(rows=rows, **values)
 
-    def _repr_html_(self) -> str:
-        from jaxninja.workbook.pictures import page
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The status of each gradient; what hangs on a wrong one is unreliable."""
+        unasked = {node.name for node in NODES} - {*EXERCISES[self.number].names}
+        found = {row.name: row.status for row in self.rows}
+        unreliable = dict.fromkeys(self.unreliable, INHERITED)
+        return {**dict.fromkeys(unasked - {"loss"}, "unasked"), **unreliable, **found}
 
-        return page(self)
+    def _repr_html_(self) -> str:
+        of_network = self.number in (1, 4) and self.rows
+        return page(self.table(), self.picture, self.statuses if of_network else None)
 
 
 def _row(compared=None, ladder=(), **values) -> Row:

@@ -1,12 +1,12 @@
 """Exercises and hints, made from the worked solutions."""
 
-import difflib
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from jaxninja.errors import did_you_mean
 from jaxninja.workbook.code import parse
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import NODE, uses
@@ -154,10 +154,8 @@ def find(place: str) -> tuple[int, str]:
     if name not in names and name.startswith("d") and name[1:] in names:
         name = name[1:]
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        text = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(
-            f"exercise {number} has no gradient {name!r}; {text}it asks for: "
-            + ", ".join(names)
+            f"exercise {number} has no gradient {name!r}, it asks for: "
+            f"{', '.join(names)}{did_you_mean(name, names)}"
         )
     return int(number), name

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxninja.data import text as data
+from jaxninja.data import datasets, text
 from jaxninja.data.text import DataError, Vocabulary
 
 ITEM = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1)
@@ -25,10 +25,10 @@ def write(tmp_path, content):
 
 @pytest.mark.parametrize(("name", "count"), [("names", 5_163), ("surnames", 88_799)])
 def test_the_embedded_data_are_what_their_readme_says(name, count):
-    items = data.load_items(name)
+    items = datasets.load_items(name)
     assert len(items) == len(set(items)) == count
     assert re.fullmatch("[a-z]+", "".join(items))
-    path = data._embedded(name)
+    path = datasets._embedded(name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     readme = Path(__file__).parents[2] / "data" / "README.md"
     assert f"`{digest}`" in readme.read_text()
@@ -36,7 +36,7 @@ def test_the_embedded_data_are_what_their_readme_says(name, count):
 
 def test_lines_are_cleaned(tmp_path):
     raw = b"\xef\xbb\xbf Anna \r\n\r\n\nbob\r\n  \nx\r\nJos\xc3\xa9"
-    assert data.read_items(write(tmp_path, raw)) == ["Anna", "bob", "x", "José"]
+    assert text.read_items(write(tmp_path, raw)) == ["Anna", "bob", "x", "José"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_lines_are_cleaned(tmp_path):
 def test_bad_files_are_refused(tmp_path, content, text):
     path = write(tmp_path, content)
     with pytest.raises(DataError, match=text) as error:
-        data.load_items(str(path))
+        datasets.load_items(str(path))
     assert str(path) in str(error.value)
 
 
@@ -62,24 +62,24 @@ def test_bad_files_are_refused(tmp_path, content, text):
 def test_characters_that_are_no_text_are_refused(tmp_path, line, odd):
     path = write(tmp_path, f"ab\n{line.format(odd)}\n")
     with pytest.raises(DataError, match=rf"line 2: U\+{ord(odd):04X} at character"):
-        data.read_items(path)
+        text.read_items(path)
 
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_utf_16_is_called_so(tmp_path, codec):
     path = write(tmp_path, "Anna\nBob\n".encode(codec))
     with pytest.raises(DataError, match=r"line 1: .*UTF-16.* save it as UTF-8"):
-        data.read_items(path)
+        text.read_items(path)
 
 
 def test_lines_may_end_in_cr_alone(tmp_path):
-    assert data.read_items(write(tmp_path, "a\tb\rcd\r\ref")) == ["a\tb", "cd", "ef"]
+    assert text.read_items(write(tmp_path, "a\tb\rcd\r\ref")) == ["a\tb", "cd", "ef"]
 
 
 def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert data.absolute("w.txt") == str(tmp_path / "w.txt")
-    assert data.absolute("names") == "names"
+    assert datasets.absolute("w.txt") == str(tmp_path / "w.txt")
+    assert datasets.absolute("names") == "names"
 
 
 @pytest.mark.parametrize("symbols", [(), ("a", "b"), ("", "b", "a"), ("", "ab", "c")])
@@ -90,22 +90,22 @@ def test_an_altered_vocabulary_is_refused(symbols):
 
 
 def test_an_item_of_1000_characters_is_legal(tmp_path):
-    assert len(data.read_items(write(tmp_path, "x" * 1000))[0]) == 1000
+    assert len(text.read_items(write(tmp_path, "x" * 1000))[0]) == 1000
 
 
 def test_missing_files_and_names_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"none.txt cannot be read: No such file"):
-        data.load_items(str(tmp_path / "none.txt"))
+        datasets.load_items(str(tmp_path / "none.txt"))
     with pytest.raises(DataError, match="cannot be read"):
-        data.load_items(str(tmp_path))
+        datasets.load_items(str(tmp_path))
     with pytest.raises(DataError, match=r"data is 'nams', expected .* mean 'names'"):
-        data.load_items("nams")
+        datasets.load_items("nams")
     with pytest.raises(DataError, match=r"data is 'NAMES'.* mean 'names'"):
-        data.load_items("NAMES")
+        datasets.load_items("NAMES")
     with pytest.raises(DataError, match="data is '', expected"):
-        data.load_items("")
+        datasets.load_items("")
     with pytest.raises(DataError, match=r"data is 'xxx.*, expected names"):
-        data.load_items("x" * 300)  # longer than a file's name may be
+        datasets.load_items("x" * 300)  # longer than a file's name may be
 
 
 def test_the_split_is_the_lectures():
@@ -113,7 +113,7 @@ def test_the_split_is_the_lectures():
     expected = list(items)
     random.seed(42)
     random.shuffle(expected)
-    train, val, test = data.split_items(items)
+    train, val, test = text.split_items(items)
     assert (train, val, test) == (expected[:802], expected[802:902], expected[902:])
     assert items[0] == "item0"  # the argument is left alone
 
@@ -123,16 +123,16 @@ def test_too_few_items_are_refused(n):
     with pytest.raises(
         DataError, match=rf"{n} items split into .* 10 items are enough"
     ):
-        data.split_items(["ab"] * n)
+        text.split_items(["ab"] * n)
 
 
 def test_ten_items_are_enough():
-    assert [len(part) for part in data.split_items(list("abcdefghij"))] == [8, 1, 1]
+    assert [len(part) for part in text.split_items(list("abcdefghij"))] == [8, 1, 1]
 
 
 def test_examples_are_the_lectures_windows():
     vocabulary = Vocabulary.of(["ab", "b"])
-    x, y = data.examples(["ab", "b"], vocabulary, 3)
+    x, y = text.examples(["ab", "b"], vocabulary, 3)
     assert x.tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 0, 0], [0, 0, 2]]
     assert y.tolist() == [1, 2, 0, 2, 0]
     assert x.dtype == y.dtype == np.int32
@@ -149,13 +149,13 @@ def test_examples_against_the_lectures_loop(items, context):
             xs.append(window)
             ys.append(i)
             window = [*window[1:], i]
-    x, y = data.examples(items, vocabulary, context)
+    x, y = text.examples(items, vocabulary, context)
     assert x.tolist() == xs
     assert y.tolist() == ys
 
 
 def test_no_items_have_no_examples():
-    x, y = data.examples([], Vocabulary.of(["ab"]), 3)
+    x, y = text.examples([], Vocabulary.of(["ab"]), 3)
     assert (x.shape, y.shape) == ((0, 3), (0,))
     assert x.dtype == y.dtype == np.int32
 
@@ -190,16 +190,16 @@ def test_an_unknown_character_is_refused():
 def test_a_vocabulary_of_one_character_is_refused(tmp_path):
     path = write(tmp_path, "a\n" * 20)
     with pytest.raises(DataError, match="one character only, 'a', expected 2 or more"):
-        data.load_dataset(str(path))
+        datasets.load_dataset(str(path))
 
 
 def test_clean_val_holds_what_train_does_not(tmp_path):
     path = write(
         tmp_path, "\n".join(["ab", "ba"] * 20 + [f"c{'b' * i}" for i in range(40)])
     )
-    dataset = data.load_dataset(str(path))
-    train, val, _ = data.split_items(dataset.items)
-    clean = data.clean_items(val, train)
+    dataset = datasets.load_dataset(str(path))
+    train, val, _ = text.split_items(dataset.items)
+    clean = text.clean_items(val, train)
     assert 0 < len(clean) < len(val)
     assert not set(clean) & set(train)
     assert len(dataset.clean_val.y) == sum(len(item) + 1 for item in clean)
@@ -207,29 +207,29 @@ def test_clean_val_holds_what_train_does_not(tmp_path):
 
 def test_a_dataset_knows_all_its_items(tmp_path):
     words = ["ab", "ba"] * 10
-    places = data.split_items([str(i) for i in range(20)])
+    places = text.split_items([str(i) for i in range(20)])
     rare = int(places[2][0])  # a place that falls into test
     words[rare] = "abz"
-    dataset = data.load_dataset(str(write(tmp_path, "\n".join(words))))
+    dataset = datasets.load_dataset(str(write(tmp_path, "\n".join(words))))
     assert dataset.items == tuple(words)
     assert dataset.vocabulary == Vocabulary.of(["abz"])
     assert dataset.sha256 == hashlib.sha256("\n".join(words).encode()).hexdigest()
-    other = data.load_dataset(str(write(tmp_path, "\n".join(words[::-1]))))
+    other = datasets.load_dataset(str(write(tmp_path, "\n".join(words[::-1]))))
     assert other.sha256 != dataset.sha256
 
 
 def test_the_seed_of_a_run_does_not_move_the_split(tmp_path):
     random.seed(1)
-    first = data.split_items(list("abcdefghijklmn"))
+    first = text.split_items(list("abcdefghijklmn"))
     random.seed(2)
-    assert data.split_items(list("abcdefghijklmn")) == first
+    assert text.split_items(list("abcdefghijklmn")) == first
 
 
 def test_batches_are_a_function_of_key_and_step():
     key = jax.random.key(0)
 
     def draw(key, step):
-        return data.batch_indices(key, step, 32, 1000).tolist()
+        return text.batch_indices(key, step, 32, 1000).tolist()
 
     assert draw(key, 7) == draw(key, 7)
     assert draw(key, 7) != draw(key, 8)
@@ -240,13 +240,13 @@ def test_batches_are_a_function_of_key_and_step():
 
 
 def test_ids_outside_are_named():
-    data.check_ids([[0, 26]], 27, "ids")
+    text.check_ids([[0, 26]], 27, "ids")
     with pytest.raises(DataError, match=r"ids\[1, 0\] is 27, expected 0 to 26"):
-        data.check_ids([[0, 1], [27, -1]], 27, "ids")
+        text.check_ids([[0, 1], [27, -1]], 27, "ids")
     with pytest.raises(DataError, match=r"labels\[0\] is -1, expected 0 to 26"):
-        data.check_ids([-1], 27, "labels")
+        text.check_ids([-1], 27, "labels")
     with pytest.raises(DataError, match=r"^id is 27, expected 0 to 26"):
-        data.check_ids(27, 27, "id")
+        text.check_ids(27, 27, "id")
     with pytest.raises(DataError, match="ids of type float64, expected integers"):
-        data.check_ids([float("nan")], 27, "ids")
-    data.check_ids([], 27, "ids")
+        text.check_ids([float("nan")], 27, "ids")
+    text.check_ids([], 27, "ids")

@@ -11,10 +11,10 @@ import pytest
 
 import jaxninja
 from jaxninja.cli import main
+from jaxninja.errors import TrainError
 from jaxninja.report import findings, gather, page
 from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
-from jaxninja.training.loop import TrainError
 from jaxninja.training.progress import Progress
 from jaxninja.training.run import RunError
 

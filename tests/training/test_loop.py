@@ -15,12 +15,13 @@ import pytest
 
 import jaxninja
 from jaxninja.data.text import DataError
+from jaxninja.errors import TrainError
 from jaxninja.models.by_hand import ninja, ninja_fast
 from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.run_folder import FolderError
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
-from jaxninja.training.loop import Interrupted, TrainError
+from jaxninja.training.loop import Interrupted
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.run import RunError
 

@@ -12,12 +12,12 @@ import pytest
 import jaxninja
 from jaxninja import plots
 from jaxninja.cli import main
+from jaxninja.errors import TrainError
 from jaxninja.report import findings, gather, page
 from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.storage.run_folder import FolderError
 from jaxninja.training.config import ConfigError, TrainConfig
-from jaxninja.training.loop import TrainError
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.run import RunError
 

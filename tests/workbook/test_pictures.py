@@ -31,7 +31,7 @@ def test_the_graph_is_coloured_by_status(tmp_path):
     report = Report(
         1, "x", "wrong", (Row("logits", "ok"), Row("h", "wrong")), unreliable=("C",)
     )
-    image = pixels(pictures.graph(pictures.statuses(report)), tmp_path)
+    image = pixels(pictures.graph(report.statuses), tmp_path)
     for status in ("ok", "wrong", "inherited"):
         colour = figures.COLOURS[status]
         assert has(image, colour) > has(blank, colour)
@@ -40,7 +40,7 @@ def test_the_graph_is_coloured_by_status(tmp_path):
 def test_what_an_exercise_does_not_ask_for_is_not_to_do(tmp_path):
     names = EXERCISES[4].names
     report = Report(4, "x", "ok", tuple(Row(name, "ok") for name in names))
-    found = pictures.statuses(report)
+    found = report.statuses
     assert {k for k, status in found.items() if status == "ok"} == {*names}
     assert found["probs"] == "unasked"
     done = pixels(pictures.graph(found), tmp_path)
@@ -81,7 +81,7 @@ def test_the_page_has_the_report_and_its_pictures():
     report = Report(
         1, "<x>", "wrong", (Row("h", "wrong"),), "a < b", 3, picture=picture
     )
-    html = pictures.page(report)
+    html = report._repr_html_()
     assert html.count("data:image/png;base64,") == 2
     assert "a &lt; b" in html
     assert html.count("max-width: 100%") == 2  # it fits into a narrow notebook

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jaxninja.check.compare import Difference, difference
-from jaxninja.check.report import SHADES, Leaf
+from jaxninja.check.records import SHADES, Leaf
 from jaxninja.check.subject.pytrees import unit
 
 PROOF = 1e-10  # float64: relative to the terms of the entry itself

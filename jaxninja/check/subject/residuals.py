@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.check.errors import running
-from jaxninja.check.report import Residuals
+from jaxninja.check.records import Residuals
 from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import (
     cotangent,

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.errors import running
-from jaxninja.check.report import Finding
+from jaxninja.check.records import Finding
 from jaxninja.check.subject.pytrees import cotangent, float_leaves, is_float
 from jaxninja.check.subject.structure_traced import (
     nones,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
-from jaxninja.check.report import Finding
+from jaxninja.check.records import Finding
 from jaxninja.check.subject.plain_forward import equations, line_of
 from jaxninja.check.subject.pytrees import (
     cotangent,

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxninja.errors import UserError
 from jaxninja.models import atomic
 from jaxninja.models.mlp import MLP, init
 
@@ -33,7 +34,7 @@ _NEEDS_NUMBERS = (
 _HIDING = {"pure_callback", "io_callback", "python_callback"}
 
 
-class RouteError(ValueError):
+class RouteError(UserError, ValueError):
     """A file that cannot be a route; the message says where and why."""
 
 

@@ -7,10 +7,10 @@ learner's own, in the lecture's own style: one straight list of assignments.
 """
 
 import ast
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from jaxninja.errors import UserError, did_you_mean
 from jaxninja.workbook.code.statements import (
     Statement,
     does_nothing,
@@ -23,7 +23,7 @@ from jaxninja.workbook.code.statements import (
 FUNCTION = "backward"
 
 
-class SourceError(Exception):
+class SourceError(UserError):
     """What is wrong with a learner's file, in a sentence; `line` is where."""
 
     def __init__(self, sentence: str, line: int | None = None):
@@ -182,8 +182,7 @@ def check_parameters(source: Source, known: Sequence[str]) -> None:
         )
     for name in source.parameters:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             raise SourceError(
                 f"{FUNCTION} asks for {name!r}, which the forward pass does not have"
                 f"{hint}",

@@ -10,12 +10,12 @@ import pytest
 
 from jaxninja import TrainConfig, train
 from jaxninja.cli import main
+from jaxninja.errors import TrainError
 from jaxninja.models import mlp, routes
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
 from jaxninja.training import loop, steps
 from jaxninja.training.config import ConfigError
-from jaxninja.training.loop import TrainError
 from jaxninja.training.progress import Progress
 from jaxninja.workbook.exercises import EXERCISES
 

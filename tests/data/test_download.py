@@ -6,8 +6,7 @@ import threading
 
 import pytest
 
-from jaxninja.data import datasets
-from jaxninja.data import text as data
+from jaxninja.data import datasets, download
 from jaxninja.data.text import DataError
 
 CONTENT = "\n".join(f"name{i}" for i in range(20)).encode()
@@ -45,7 +44,7 @@ def server():
 
 
 def fetch(server, tmp_path, path):
-    return datasets.makemore(tmp_path / "cache", f"{server}{path}", SHA256)
+    return download.makemore(tmp_path / "cache", f"{server}{path}", SHA256)
 
 
 def test_it_is_fetched_once(server, tmp_path):
@@ -78,15 +77,15 @@ def test_an_altered_cache_is_fetched_again(server, tmp_path):
 
 def test_without_a_network_it_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"--data names.*or put that file at"):
-        datasets.makemore(tmp_path, "http://127.0.0.1:9/names.txt", SHA256)
+        download.makemore(tmp_path, "http://127.0.0.1:9/names.txt", SHA256)
 
 
 def test_a_cached_file_needs_no_network(tmp_path, monkeypatch):
     (tmp_path / "makemore-names.txt").write_bytes(CONTENT)
-    monkeypatch.setattr(datasets, "SHA256", SHA256)
+    monkeypatch.setattr(download, "SHA256", SHA256)
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: str(tmp_path))
-    monkeypatch.setattr(datasets.makemore, "__defaults__", (None, "http://[", SHA256))
-    assert data.load_items("makemore")[:2] == ["name0", "name1"]
+    monkeypatch.setattr(download.makemore, "__defaults__", (None, "http://[", SHA256))
+    assert datasets.load_items("makemore")[:2] == ["name0", "name1"]
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(server, tmp_path):
