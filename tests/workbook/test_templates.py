@@ -66,7 +66,7 @@ def test_places_are_found_or_refused():
     assert templates.find("1.counts") == (1, "counts")
     assert templates.find("1.dcounts") == (1, "counts")
     for place, message in {
-        "1.cuonts": "'cuonts'; it asks for: logprobs, probs.*; did you mean 'counts'",
+        "1.cuonts": "'cuonts', it asks for: logprobs, probs.*; did you mean 'counts'",
         "counts": "expected N.NAME",
         "5.h": "expected N.NAME",
         "2.h": "exercise 2 has no gradient 'h'",
