@@ -10,12 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
-from jaxninja.rules import activations, basic, losses, normalisation
+from jaxninja.rules import activations, basic, losses, normalisation, sequence
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
+    *sequence.RULES,
     *losses.RULES,
 )
 
