@@ -5,18 +5,28 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
-from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
-from jaxninja.data import Dataset, load_dataset
+from jaxninja import (
+    checkpoint,
+    compile_cache,
+    distributed,
+    files,
+    folder,
+    memory,
+    steps,
+)
+from jaxninja.config import RESUMABLE, ConfigError, TrainConfig, expect_config
+from jaxninja.config_values import shown
+from jaxninja.data import Dataset, Vocabulary, load_dataset, load_items
 from jaxninja.machine import Device, config_value, pick_device, versions
 from jaxninja.models import learner, routes
 from jaxninja.models.mlp import MLP
-from jaxninja.progress import Bar, Progress
+from jaxninja.progress import Bar, Progress, expect_progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
 from jaxninja.signals import Interrupted, caught_signals
@@ -32,6 +42,7 @@ def train(
     resume: str | Path | None = None,
     progress: Progress | None = None,
     mesh: Mesh | None = None,
+    **misplaced: Any,
 ) -> Run:
     """Train the lecture's network; everything lands in a run folder.
 
@@ -42,6 +53,7 @@ def train(
         progress: who listens; a tqdm bar by default.
         mesh: devices to divide each batch among, see `jaxninja.distributed`; with
             several processes each calls this, and process 0 writes the run.
+        misplaced: fields of a configuration, which belong into `config`: an error.
 
     Returns:
         The run, with its losses in `result`.
@@ -52,13 +64,15 @@ def train(
             autodiff apart; says at which step and in which array.
         Interrupted: Ctrl-C or SIGTERM, after saving.
     """
-    progress = progress or Bar()
+    expect_config(config, misplaced)
+    progress = expect_progress(progress) or Bar()
+    resume = None if resume is None else _run_folder(resume)
     if resume is not None:
-        config = resumed_config(Path(resume), config)
+        config = resumed_config(resume, config)
     config = config or TrainConfig()
     device = pick_device(config.device)
-    resume = None if resume is None else Path(resume)
     with jax.default_device(device):
+        _expect_to_fit(config, device)
         dataset = load_dataset(config.data, config.context)
         proof = _proof(config, dataset)  # before there is a run folder
         if mesh is None:
@@ -69,13 +83,28 @@ def train(
             return _train(config, dataset, resume, progress, device, proof, mesh)
 
 
+def _expect_to_fit(config: TrainConfig, device: Device) -> None:
+    """Before anything large is made, the data set's arrays included."""
+    items = load_items(config.data)
+    vocabulary, examples = len(Vocabulary.of(items)), sum(len(i) + 1 for i in items)
+    memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
+
+
+def _run_folder(resume: Any) -> Path:
+    try:
+        return Path(resume)
+    except TypeError:
+        given = shown(resume)
+        raise ConfigError(f"resume is {given}, expected a run folder's path") from None
+
+
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
     path = resume or _new_folder(config)
-    with folder.lock(path):
+    with folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path)
         for line in (*_header(record.run, device, mesh), *proof):
             progress.say(line)
-        _loop(record, progress, mesh)
+        _loop(record, progress, mesh, caught)
         record.finish()
     return record.run
 
@@ -181,7 +210,9 @@ def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
-def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
+def _loop(
+    record: Record, progress: Progress, mesh: Mesh | None, caught: list[int]
+) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     state, xs, ys = run.state, x, y
@@ -195,21 +226,17 @@ def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with caught_signals(mesh) as caught:
+        _stop_if_asked(run, record, caught, 0)
+        record.diagnose(x, y)
+        _check_gradients(run, x, y, to_check, progress)
+        for turn, chunk in enumerate(all_chunks, 1):
+            if mesh is not None:
+                chunk = chunk._replace(state=distributed.here(chunk.state))
+            record.add(chunk)
+            progress.update(run.step, float(chunk.losses.mean()), record.rate)
+            _stop_if_asked(run, record, caught, turn)
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
-            for turn, chunk in enumerate(all_chunks):
-                if mesh is not None:
-                    chunk = chunk._replace(state=distributed.here(chunk.state))
-                record.add(chunk)
-                progress.update(run.step, float(chunk.losses.mean()), record.rate)
-                if distributed.must_stop(bool(caught), turn):
-                    record.save()
-                    if run.step < config.steps:
-                        number = caught[0] if caught else signal.SIGTERM
-                        raise Interrupted(run.path, run.step, number)
-                record.diagnose(x, y)
-                _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
         if mesh is not None:
             diverged.state = distributed.here(diverged.state)
@@ -218,6 +245,19 @@ def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
         raise TrainError(message) from None
     finally:
         progress.stop()
+
+
+def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> None:
+    """Save and end after a signal; a run that is through goes on to its result.
+
+    Raises:
+        Interrupted: all processes stop here.
+    """
+    if distributed.must_stop(bool(caught), turn):
+        record.save()
+        if run.step < run.config.steps:
+            number = caught[0] if caught else signal.SIGTERM
+            raise Interrupted(run.path, run.step, number)
 
 
 def _steps_to_check(config: TrainConfig, start: int) -> set[int]:

@@ -236,7 +236,7 @@ def test_one_lost_item_would_be_noticed(lost, small):
     assert not same_bits(final_state(resumed), final_state(whole))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(number, small, tmp_path):
     config = dataclasses.replace(small, steps=10**9, name="long")
     given = {k: v for k, v in config.to_dict().items() if v and k != "keep_best"}
