@@ -1,6 +1,6 @@
 """Attention with a bias on its scores, or a mask: attention.py, and one line more.
 
-    z[b, h, t, s] = scale q[t] . k[s] + bias[b, h, t, s]    or -inf where a mask is False
+    z[b, h, t, s] = scale q[t] . k[s] + bias[b, h, t, s]   or -inf where a mask is False
 
 z moves by dbias too, with slope 1. So the cotangent of the bias is that of z itself,
 
