@@ -17,7 +17,7 @@ def rows(count: int, width: int, itemsize: int) -> int:
     """Rows of a [count, width] array to take together; `count` is all of them."""
     if in_parallel() or count * width * itemsize <= 2**21:
         return count
-    return min(count, max(8, 2**18 // (width * itemsize)))
+    return min(count, max(1, 2**18 // (width * itemsize)))
 
 
 def positions(length: int) -> int:

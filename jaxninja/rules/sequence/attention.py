@@ -178,14 +178,14 @@ def move(res, tangents, options, grid):
         mean_dz, moved = state
         q_t, dq_t, m_t, log_sum_t = (grid.queries(a, at) for a in (q, dq, m, log_sum))
         k_s, dk_s, v_s, dv_s = (grid.keys(a, at) for a in (k, dk, v, dv))
-        z, slope = scores(q_t, k_s, grid.tile(bias, at), grid.seen(at), options)
+        seen = grid.seen(at, once=True)
+        z, slope = scores(q_t, k_s, grid.tile(bias, at), seen, options)
         p = jnp.exp(z - m_t - log_sum_t)
         dz = slope * (product(dq_t, turned(k_s)) + product(q_t, turned(dk_s)))
         p_dz = p * (dz if dbias is None else dz + grid.tile(dbias, at))
         mean_dz = grid.add_queries(mean_dz, p_dz.sum(-1, keepdims=True), at)
-        return mean_dz, grid.add_queries(
-            moved, product(p_dz, v_s) + product(p, dv_s), at
-        )
+        p_dv = product(p_dz, v_s) + product(p, dv_s)
+        return mean_dz, grid.add_queries(moved, p_dv, at)
 
     mean_dz, moved = grid.walk("row", step, (zero_sum(m), zero_sum(y)))
     return (moved - y.astype(wide(y)) * mean_dz).astype(y.dtype)
