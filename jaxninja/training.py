@@ -18,6 +18,7 @@ from jaxninja import (
     files,
     folder,
     memory,
+    settings,
     steps,
 )
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig, expect_config
@@ -36,6 +37,7 @@ class TrainError(ArithmeticError):
     """The run cannot go on: it diverged, or its gradients are not autodiff's."""
 
 
+@settings.fixed()
 def train(
     config: TrainConfig | None = None,
     *,
@@ -218,10 +220,10 @@ def _loop(
     state, xs, ys = run.state, x, y
     if mesh is not None:
         state, xs, ys = distributed.everywhere((run.state, *run.dataset.train), mesh)
-    to_check = _steps_to_check(config, run.step)
+    to_check = _steps_to_check(config)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
-            steps.prepare(config, run.model, xs, run.step, to_check)
+            steps.program(config, run.model, xs)
         progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
@@ -238,9 +240,7 @@ def _loop(
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
-        if mesh is not None:
-            diverged.state = distributed.here(diverged.state)
-        message = _explain(diverged, record, x, y)
+        message = _explain(diverged, record, xs, ys)
         files.write_text(run.path / "failure.txt", message + "\n")
         raise TrainError(message) from None
     finally:
@@ -260,10 +260,10 @@ def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> No
             raise Interrupted(run.path, run.step, number)
 
 
-def _steps_to_check(config: TrainConfig, start: int) -> set[int]:
-    """`check_grads` steps spread evenly over what is left of the run."""
-    count, left = config.check_grads, config.steps - start
-    return {start + i * left // count for i in range(count)}
+def _steps_to_check(config: TrainConfig) -> set[int]:
+    """`check_grads` steps spread evenly over the run, wherever it was resumed."""
+    count = config.check_grads
+    return {i * config.steps // count for i in range(count)}
 
 
 def _check_gradients(run, x, y, to_check, progress) -> None:
@@ -304,16 +304,18 @@ def _learners(route: str) -> str:
 def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
-    first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    bad = steps.state_at(diverged, run.config, run.model, x, y)
+    bad, good, x, y = map(distributed.here, (bad, diverged.state, x, y))
+    first = steps.first_nonfinite(bad, diverged.step, run.config, run.model, x, y)
     if run.config.diagnose:
-        bad = steps.state_at(diverged, run.config, run.model, x, y)
         record.diagnose_at(bad, diverged.step, x, y)
-    run.state, run.step = diverged.state, diverged.start
+    run.state, run.step = good, diverged.start
     record.save()
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"{_learners(run.config.route)}"
-        f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
+        f"to see what grew, go on with --resume {run.path} --diagnose 1 and look at "
+        f"`jaxninja report {run.path}`"
     )

@@ -16,8 +16,8 @@ RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
-    *sequence.RULES,
     *losses.RULES,
+    *sequence.RULES,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})

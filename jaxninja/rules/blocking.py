@@ -1,15 +1,15 @@
 """Choices by platform and size: how much of an array a rule takes at a time.
 
 The rules compute the same either way. On a CPU a block should stay in cache; a GPU or
-TPU wants few large operations. The choices for a CPU were measured
-(experiments/benchmarks/blocks.py), the others were not.
+TPU wants few large operations. The choices for a CPU were measured (by
+experiments/benchmarks), the others were not.
 """
 
 import jax
 
 
 def in_parallel() -> bool:
-    """Whether many steps at the same time are faster than few after each other."""
+    """Whether steps should be computed together, at the cost of more of them."""
     return jax.default_backend() != "cpu"
 
 
@@ -34,3 +34,12 @@ def batch_and_heads(batch: int, heads: int, shared: int) -> tuple[int, int]:
         return batch, heads
     few = max(1, 4 // shared)
     return 1, max(n for n in range(1, few + 1) if heads % n == 0)
+
+
+def steps_early(rows: int) -> bool:
+    """Whether a recurrence multiplies all inputs by their weights before its steps.
+
+    One product for all steps is large, but what it makes must wait in memory. On a CPU
+    that is slower, if the rows of a single step already fill a product.
+    """
+    return in_parallel() or rows < 16

@@ -24,6 +24,7 @@ BY_RULE = pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 
 # their plain form is another function: the primal itself saves memory
 OTHER_REFERENCE = {"linear_cross_entropy", "attention", "attention_bias"}
+OTHER_REFERENCE |= {"rnn", "gru", "lstm"}
 
 
 def is_float(array):

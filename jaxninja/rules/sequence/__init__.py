@@ -1,6 +1,13 @@
-"""Layers along a sequence: attention and what goes with it."""
+"""Layers along a sequence: attention, and recurrences over time."""
 
 from jaxninja.rule import Rule
-from jaxninja.rules.sequence import attention, attention_bias, rope
+from jaxninja.rules.sequence import attention, attention_bias, gru, lstm, rnn, rope
 
-RULES: tuple[Rule, ...] = (attention.rule, attention_bias.rule, rope.rule)
+RULES: tuple[Rule, ...] = (
+    attention.rule,
+    attention_bias.rule,
+    rope.rule,
+    rnn.rule,
+    gru.rule,
+    lstm.rule,
+)
