@@ -182,7 +182,9 @@ def move(res, tangents, options, grid):
         z, slope = scores(q_t, k_s, grid.tile(bias, at), seen, options)
         p = jnp.exp(z - m_t - log_sum_t)
         dz = slope * (product(dq_t, turned(k_s)) + product(q_t, turned(dk_s)))
-        p_dz = p * (dz if dbias is None else dz + grid.tile(dbias, at))
+        if dbias is not None:
+            dz += grid.tile(dbias, at).astype(dz.dtype)
+        p_dz = p * dz
         mean_dz = grid.add_queries(mean_dz, p_dz.sum(-1, keepdims=True), at)
         p_dv = product(p_dz, v_s) + product(p, dv_s)
         return mean_dz, grid.add_queries(moved, p_dv, at)
