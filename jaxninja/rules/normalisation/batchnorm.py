@@ -93,7 +93,8 @@ def batchnorm_jvp(eps, ddof, primals, tangents):
     """Returns y and its move dy [*batch, D] for moves of x, gamma and beta."""
     dx, dgamma, dbeta = tangents
     dgamma, dbeta = along_last(dgamma, dx), along_last(dbeta, dx)
-    y, (xhat, rstd, gamma) = batchnorm_fwd(*primals, eps, ddof)
+    x, gamma, beta = primals
+    y, (xhat, rstd, gamma) = batchnorm_fwd(x, gamma, beta, eps, ddof)
     dxhat = jacobian_product(xhat, rstd, dx, _batch(y), ddof)
     return y, gamma * dxhat + dgamma * xhat + dbeta
 

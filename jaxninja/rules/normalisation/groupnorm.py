@@ -106,7 +106,8 @@ groupnorm.defvjp(groupnorm_fwd, groupnorm_bwd)
 def groupnorm_jvp(groups, eps, primals, tangents):
     """Returns y and its move dy [B, ..., C] for moves of x, gamma and beta."""
     dx, dgamma, dbeta = tangents
-    y, (x, mean, rstd, gamma) = groupnorm_fwd(*primals, groups, eps)
+    x, gamma, beta = primals
+    y, (_, mean, rstd, _) = groupnorm_fwd(x, gamma, beta, groups, eps)
     xhat = (_grouped(x, groups) - mean) * rstd
     dxhat = jacobian_product(xhat, rstd, _grouped(dx, groups), AXES)
     dy = _weight(gamma, xhat) * dxhat + _weight(dgamma, xhat) * xhat

@@ -72,7 +72,8 @@ l2_normalise.defvjp(l2_normalise_fwd, l2_normalise_bwd)
 
 def l2_normalise_jvp(axis, eps, primals, tangents):
     """Returns y and its move dy [*shape] for a move of x."""
-    y, res = l2_normalise_fwd(*primals, axis, eps)
+    (x,) = primals
+    y, res = l2_normalise_fwd(x, axis, eps)
     return y, _jacobian_product(axis, eps, res, *tangents)
 
 

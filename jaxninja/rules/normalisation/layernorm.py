@@ -107,7 +107,8 @@ layernorm.defvjp(layernorm_fwd, layernorm_bwd)
 def layernorm_jvp(eps, primals, tangents):
     """Returns y and its move dy [*batch, D] for moves of x, gamma and beta."""
     dx, dgamma, dbeta = tangents
-    y, (x, mean, rstd, gamma) = layernorm_fwd(*primals, eps)
+    x, gamma, beta = primals
+    y, (_, mean, rstd, _) = layernorm_fwd(x, gamma, beta, eps)
     xhat = (wide(x) - mean) * rstd
     dxhat = jacobian_product(xhat, rstd, wide(dx), (-1,))
     dy = like(x, gamma) * dxhat + like(x, dgamma) * xhat + like(x, dbeta)

@@ -98,7 +98,8 @@ rmsnorm.defvjp(rmsnorm_fwd, rmsnorm_bwd)
 def rmsnorm_jvp(eps, offset, primals, tangents):
     """Returns y and its move dy [*batch, D] for moves of x and gamma."""
     dx, dgamma = tangents
-    y, (x, gamma) = rmsnorm_fwd(*primals, eps, offset)
+    x, gamma = primals
+    y, _ = rmsnorm_fwd(x, gamma, eps, offset)
     rstd = _rstd(x, eps)
     xhat = wide(x) * rstd
     dxhat = jacobian_product(xhat, rstd, wide(dx))

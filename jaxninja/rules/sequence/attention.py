@@ -25,7 +25,7 @@ Check: a single key has p = 1, dz = 0, dv = dy. A row that sees no key has y = 0
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -214,7 +214,7 @@ def product(a, b):
     return jnp.matmul(a, b, preferred_element_type=wide(a))
 
 
-def turned(a):
+def turned(a) -> Any:
     """Each matrix of [..., t, s] as [..., s, t]."""
     return None if a is None else a.swapaxes(-1, -2)
 

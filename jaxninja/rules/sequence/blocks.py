@@ -9,12 +9,12 @@ with the block before it must not be summed twice.
 Nothing here knows what attention computes.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxninja.rules import blocking
@@ -50,26 +50,28 @@ class Grid(NamedTuple):
         Those of a line, which is a "row" or a "column", follow each other.
         """
         blocks = self.blocks(line)
+        table = jnp.array(blocks, jnp.int32).reshape(-1, 3)
 
         def body(n, state):
-            n = n.astype(np.int32)
+            n = n.astype(jnp.int32)
             place = n // len(blocks)
-            i, j, new = lax.dynamic_index_in_dim(blocks, n % len(blocks), 0, False)
+            i, j, new = lax.dynamic_index_in_dim(table, n % len(blocks), 0, False)
             b, h = place // self.places[1], place % self.places[1]
             return step(state, At(b * self.batch, h * self.heads, i, j, new == 1))
 
         count = len(blocks) * self.places[0] * self.places[1]
         return lax.fori_loop(0, count, body, state) if count else state
 
-    def blocks(self, line: str) -> np.ndarray:
-        """[n, 3] of row, column, and 1 where a line begins, else 0."""
-        table = np.ndindex(-(-self.T // self.rows), -(-self.S // self.columns))
+    def blocks(self, line: str) -> list[tuple[int, int, int]]:
+        """Row, column and 1 where a line begins, else 0, of each block to visit."""
+        counts = -(-self.T // self.rows), -(-self.S // self.columns)
+        table = itertools.product(range(counts[0]), range(counts[1]))
+        met = [(i, j) for i, j in table if self._meet(i, j)]
         n = ("row", "column").index(line)
-        met = sorted(
-            (at for at in table if self._meet(*at)), key=lambda at: (at[n], at)
-        )
-        new = np.diff([at[n] for at in met], prepend=-1) > 0
-        return np.array([(*at, a) for at, a in zip(met, new, strict=True)], np.int32)
+        met.sort(key=lambda at: (at[n], at))
+        before = [None, *(at[n] for at in met)]
+        new = (int(at[n] != last) for at, last in zip(met, before, strict=False))
+        return [(i, j, begins) for (i, j), begins in zip(met, new, strict=True)]
 
     def _meet(self, i: int, j: int) -> bool:
         """Whether any query of block row i sees any key of block column j."""
@@ -86,8 +88,8 @@ class Grid(NamedTuple):
 
         A key that the column before has too does not count again, nor, `once`, a query.
         """
-        t = self._t(at) + jnp.arange(self.rows, dtype=np.int32)[:, None]
-        s = self._s(at) + jnp.arange(self.columns, dtype=np.int32)[None]
+        t = self._t(at) + jnp.arange(self.rows, dtype=jnp.int32)[:, None]
+        s = self._s(at) + jnp.arange(self.columns, dtype=jnp.int32)[None]
         counts = (t - s > self.low) & (t - s < self.high) & (s >= at.j * self.columns)
         if once:
             counts &= t >= at.i * self.rows
@@ -149,17 +151,19 @@ class Grid(NamedTuple):
         return self.batch, self.heads, self.G * self.rows, N
 
     def _query(self, at: At):
-        return at.b, self._t(at), at.h * self.G, np.int32(0)
+        return at.b, self._t(at), at.h * self.G, jnp.int32(0)
 
     def _key(self, at: At):
-        return at.b, self._s(at), at.h, np.int32(0)
+        return at.b, self._s(at), at.h, jnp.int32(0)
 
     def _tile(self, bias, at: At):
         """Start and sizes of a step's part of bias."""
         start = at.b, at.h * self.G, self._t(at), self._s(at)
         size = self.batch, self.heads * self.G, self.rows, self.columns
         alike = [n == 1 for n in bias.shape]
-        start = [np.int32(0) if one else n for one, n in zip(alike, start, strict=True)]
+        start = [
+            jnp.int32(0) if one else n for one, n in zip(alike, start, strict=True)
+        ]
         return start, [1 if one else n for one, n in zip(alike, size, strict=True)]
 
     def _t(self, at: At):

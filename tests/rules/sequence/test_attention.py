@@ -83,7 +83,7 @@ def test_blocks_are_visited_where_there_is_something_to_see(
     T, S = sizes
     grid = cut(jnp.zeros((1, T, 1, 1)), jnp.zeros((1, S, 1, 1)), causal, window)
     count = np.zeros(sizes, int)
-    visits = grid.blocks(line)
+    visits = np.array(grid.blocks(line))
     for i, j, _ in visits:
         seen = np.asarray(grid.seen(At(0, 0, i, j, False), once=True))
         t, s = min(4 * i, T - grid.rows), min(4 * j, S - grid.columns)
