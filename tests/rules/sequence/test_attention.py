@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.check.compiled import compiled
-from jaxninja.check.interpret import equations
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.plain_forward import equations
 from jaxninja.rules import blocking
 from jaxninja.rules.sequence.attention import attention, example, plain, rule
 from jaxninja.rules.sequence.blocks import At, cut
