@@ -17,8 +17,9 @@ Transpose, with dy a cotangent now: v[s] and z[t, s] receive what stands beside 
 with w = scale dz, times the slope 1 - (z / cap)^2 of a cap. Each is a sum over t or s,
 and given lse any block of p is made again: so the T x S numbers are never held, a walk
 over blocks adds them up (blocks.py). lse needs a whole row: the forward pass carries
-m = max z so far, and sums that shrink by e^(m - new m). The backward pass takes its
-blocks as [s, t], for then no product sums over the rows of a matrix: slow on a CPU.
+m = max z so far, and sums that shrink by e^(m - new m). Blocks are held as [s, t]: then
+no product of the backward pass sums over the rows of a matrix, which is slow on a CPU,
+and both passes, doing alike, round a score alike.
 
 Check: a single key has p = 1, dz = 0, dv = dy. A row that sees no key has y = 0.
 """
@@ -111,21 +112,22 @@ def forward(q, k, v, bias, options, grid):
     """y [B, T, H, E] and Residuals, along one row of blocks after the other."""
     zeros = partial(jnp.zeros_like, q, dtype=wide(q))
     least = float(jnp.finfo(wide(q)).min)  # not -inf: -inf - -inf would be NaN
-    nothing = tuple(zeros(shape=grid.rows_of(n)) for n in (1, 1, v.shape[-1]))
-    nothing = (nothing[0] + least, *nothing[1:])
+    m, total, weighted = (
+        turned(zeros(shape=grid.rows_of(n))) for n in (1, 1, v.shape[-1])
+    )
+    nothing = m + least, total, weighted
 
     def step(state, at):
         softmax, y, *kept = state
         softmax = jax.tree.map(partial(jnp.where, at.new), nothing, softmax)
         q_t, k_s, v_s = grid.queries(q, at), grid.keys(k, at), grid.keys(v, at)
-        z, _ = scores(q_t, k_s, grid.tile(bias, at), grid.seen(at), options)
-        softmax = m, total, weighted = extended(softmax, z, v_s)
+        bias_st, seen = turned(grid.tile(bias, at)), turned(grid.seen(at))
+        z, _ = scores(k_s, q_t, bias_st, seen, options)
+        softmax = m, total, weighted = extended(softmax, z, turned(v_s))
         some = jnp.where(total > 0, total, 1)
-        y = grid.put_queries(
-            y, weighted / some, at
-        )  # what a row's last block puts stays
-        kept = map(grid.put_queries, kept, (m, jnp.log(some)), (at, at))
-        return softmax, y, *kept
+        rows = (turned(a) for a in (weighted / some, m, jnp.log(some)))
+        put = map(partial(grid.put_queries, at=at), (y, *kept), rows)
+        return softmax, *put  # again after each block: what a row's last one puts stays
 
     y = jnp.zeros_like(q, shape=(*q.shape[:3], v.shape[-1]))
     kept = (zeros(shape=(*q.shape[:3], 1)),) * 2
@@ -134,12 +136,12 @@ def forward(q, k, v, bias, options, grid):
 
 
 def extended(softmax, z, v):
-    """m = max z, sum e^(z - m) and sum e^(z - m) v of each row, over more keys now."""
+    """m = max z, sum e^(z - m) and sum v e^(z - m) for each t, over more keys s now."""
     m, total, weighted = softmax
-    top = jnp.maximum(m, z.max(-1, keepdims=True))
+    top = jnp.maximum(m, z.max(-2, keepdims=True))
     p, shrink = jnp.exp(z - top), jnp.exp(m - top)
-    total = shrink * total + p.sum(-1, keepdims=True)
-    return top, total, shrink * weighted + product(p, v)
+    total = shrink * total + p.sum(-2, keepdims=True)
+    return top, total, shrink * weighted + product(v, p)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -165,7 +167,8 @@ def backward(res, dy, options, grid):
 
     args = res[:4]
     sums = grid.walk("column", step, tuple(map(zero_sum, args)))
-    return [None if d is None else d.astype(a.dtype) for d, a in zip(sums, args)]  # noqa: B905
+    pairs = zip(sums, args, strict=True)
+    return [None if d is None else d.astype(a.dtype) for d, a in pairs]
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -176,27 +179,28 @@ def move(res, tangents, options, grid):
 
     def step(state, at):
         mean_dz, moved = state
-        q_t, dq_t, m_t, log_sum_t = (grid.queries(a, at) for a in (q, dq, m, log_sum))
+        q_t, dq_t, *of_t = (grid.queries(a, at) for a in (q, dq, m, log_sum))
+        m_t, log_sum_t = map(turned, of_t)
         k_s, dk_s, v_s, dv_s = (grid.keys(a, at) for a in (k, dk, v, dv))
-        seen = grid.seen(at, once=True)
-        z, slope = scores(q_t, k_s, grid.tile(bias, at), seen, options)
+        bias_st, seen = turned(grid.tile(bias, at)), turned(grid.seen(at, once=True))
+        z, slope = scores(k_s, q_t, bias_st, seen, options)
         p = jnp.exp(z - m_t - log_sum_t)
-        dz = slope * (product(dq_t, turned(k_s)) + product(q_t, turned(dk_s)))
+        dz = slope * (product(dk_s, turned(q_t)) + product(k_s, turned(dq_t)))
         if dbias is not None:
-            dz += grid.tile(dbias, at).astype(dz.dtype)
+            dz += turned(grid.tile(dbias, at)).astype(dz.dtype)
         p_dz = p * dz
-        mean_dz = grid.add_queries(mean_dz, p_dz.sum(-1, keepdims=True), at)
-        p_dv = product(p_dz, v_s) + product(p, dv_s)
-        return mean_dz, grid.add_queries(moved, p_dv, at)
+        mean_dz = grid.add_queries(mean_dz, turned(p_dz.sum(-2, keepdims=True)), at)
+        dy = product(turned(v_s), p_dz) + product(turned(dv_s), p)
+        return mean_dz, grid.add_queries(moved, turned(dy), at)
 
     mean_dz, moved = grid.walk("row", step, (zero_sum(m), zero_sum(y)))
     return (moved - y.astype(wide(y)) * mean_dz).astype(y.dtype)
 
 
-def scores(q, k, bias, seen, options):
-    """z [..., t, s] of q [..., t, D] and k [..., s, D], and its slope dz / d(q . k)."""
-    scale = 1 / math.sqrt(q.shape[-1]) if options.scale is None else options.scale
-    z, slope, cap = scale * product(q, turned(k)), scale, options.softcap
+def scores(a, b, bias, seen, options):
+    """z of each of a [..., D] with each of b [..., D], and its slope dz / d(a . b)."""
+    scale = 1 / math.sqrt(a.shape[-1]) if options.scale is None else options.scale
+    z, slope, cap = scale * product(a, turned(b)), scale, options.softcap
     if cap is not None:
         z = cap * jnp.tanh(z / cap)
         slope = scale * (1 - (z / cap) ** 2)
