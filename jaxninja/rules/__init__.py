@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
-from jaxninja.rules import activations, basic, losses, normalisation
+from jaxninja.rules import activations, basic, losses, normalisation, solvers
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
     *losses.RULES,
+    *solvers.RULES,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})
