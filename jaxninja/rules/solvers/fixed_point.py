@@ -63,8 +63,9 @@ def fixed_point(
 
 
 def fixed_point_fwd(f, x0, theta, iterations):
+    x0, theta = jax.tree.map(jnp.asarray, (x0, theta))
     _door(f, x0, theta, iterations)
-    x = _settle(lambda x: f(x, theta), x0, iterations)
+    x = _root(lambda x: f(x, theta), x0, iterations)
     return x, Residuals(x, theta)
 
 
@@ -87,19 +88,29 @@ def fixed_point_jvp(f, iterations, primals, tangents):
     return x, _solve(along_x, Gdtheta, iterations)
 
 
+def _root(f, x0, iterations):
+    """x with x = f(x). `custom_root` and `custom_linear_solve` change no number: they
+    tell JAX what x solves, so that second derivatives do not go through iterations
+    either."""
+
+    def settle(gap, x):
+        return _settle(lambda x: _add(x, gap(x)), x, iterations)
+
+    def moved(slope, y):  # slope is F - I, and it is to give y
+        minus_y = jax.tree.map(jnp.negative, y)
+        return _solve(lambda w: _add(w, slope(w)), minus_y, iterations)
+
+    return lax.custom_root(lambda x: _add(f(x), x, -1), x0, settle, moved)
+
+
 def _solve(F, b, iterations):
-    """w with w = b + F(w), F linear.
+    """w with w = b + F(w), F linear."""
 
-    `custom_linear_solve` changes no number: it tells JAX that w solves an equation, so
-    that second derivatives, too, go through the equation and not the iterations.
-    """
+    def solve(gap, b):
+        return _settle(lambda w: _add(b, _add(w, gap(w), -1)), b, iterations)
 
-    def solve(matvec, b):
-        return _settle(lambda w: _add(b, _add(w, matvec(w), -1)), b, iterations)
-
-    return lax.custom_linear_solve(
-        lambda w: _add(w, F(w), -1), b, solve, transpose_solve=solve
-    )
+    gap = lambda w: _add(w, F(w), -1)  # noqa: E731
+    return lax.custom_linear_solve(gap, b, solve, transpose_solve=solve)
 
 
 def _settle(step, x, iterations):
