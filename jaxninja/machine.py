@@ -1,5 +1,6 @@
 """What a run runs on: the device, JAX's settings, the versions."""
 
+import os
 import platform
 from importlib.metadata import version
 from typing import Any
@@ -11,12 +12,48 @@ from jaxninja.config import ConfigError
 Device = Any  # jax.Device, which is no type to a type checker
 
 
+def no_device() -> str | None:
+    """Why JAX cannot compute here, in a line; None if it can."""
+    try:
+        jax.block_until_ready(jax.device_put(0))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        names = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+        given = [f"{n}={os.environ[n]!r}" for n in names if os.environ.get(n)]
+        why = (str(error).splitlines() or ["there is no such device"])[0]
+        where = f" with {', '.join(given)}: correct or unset it" if given else ""
+        return f"JAX finds no device to compute on{where} ({why})"
+    return None
+
+
+def need_device() -> None:
+    """At the door of what computes.
+
+    Raises:
+        ConfigError: JAX finds no device.
+    """
+    if why := no_device():
+        raise ConfigError(why)
+
+
+def cpu_at_least() -> None:
+    """Let JAX compute on the CPU if it finds nothing that it was told to look for.
+
+    For what needs no particular device, and may not fail over a setting of one.
+    """
+    if no_device():
+        jax.config.update("jax_platforms", "cpu")
+
+
 def pick_device(name: str) -> Device:
     """The device to run on.
 
     Raises:
-        ConfigError: a GPU was asked for and JAX sees none (never a silent fall-back).
+        ConfigError: JAX finds none, or a GPU was asked for and it sees none (never a
+            silent fall-back).
     """
+    if name == "cpu":
+        cpu_at_least()
+    need_device()
     if name == "auto":
         return jax.local_devices()[0]
     try:

@@ -14,7 +14,6 @@ Nothing heavy is imported before the first check, so the plugin costs a run of o
 tests nothing.
 """
 
-import importlib
 import os
 import random
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 import pytest
 
 LEVELS = ("quick", "standard", "full")
+SEEDS = 2**31  # an integer of 32 bits
 DEVICES = 4  # at level full a CPU shows as several, so that sharding is tested
 
 
@@ -48,9 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if config.option.vjp_seed == "random" and not _is_worker(config):
         config.option.vjp_seed = str(random.SystemRandom().randrange(2**16))
-    if not (config.option.vjp_seed or "0").isdecimal():
+    given = config.option.vjp_seed or "0"
+    if not (given.isdecimal() and int(given) < SEEDS):
         raise pytest.UsageError(
-            f"--vjp-seed is {config.option.vjp_seed!r}, expected a number or random"
+            f"--vjp-seed is {given!r}, expected a number or random: 0 to {SEEDS - 1:,}"
         )
     if _level(config) == "full" and "jax" not in sys.modules:
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(DEVICES))
@@ -130,12 +131,18 @@ def _check(config: pytest.Config, subject, args, options: dict, nodeid: str):
 
 def _catalogue(place: str) -> list[tuple[str, Any]]:
     """Names and rules of MODULE:RULES."""
-    module, _, name = place.partition(":")
+    from jaxninja import lookup
+
     try:
-        rules = list(getattr(importlib.import_module(module), name))
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        found = lookup.find(place, "--vjp")
+    except lookup.PlaceError as error:
+        raise pytest.UsageError(str(error)) from None
+    try:
+        rules = list(found)
+    except TypeError:
+        kind = type(found).__name__
         raise pytest.UsageError(
-            f"--vjp {place!r} is no MODULE:RULES that can be loaded: {error}"
+            f"--vjp {place!r} is of type {kind}, expected a list of rules"
         ) from None
     if not rules:
         raise pytest.UsageError(f"--vjp {place!r} holds no rules")

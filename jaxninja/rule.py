@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+
 
 @dataclass(frozen=True)
 class Case:
@@ -41,7 +43,9 @@ class Rule:
         bench: one large size, for timing.
         source: where the layer comes from (author, year, arXiv).
         jvp: `jvp(*static, primals, tangents) -> (y, dy)`, the perturbation with which
-            the derivation begins; None where it has not been written down.
+            the derivation begins: a tangent per array argument, with zeros where it
+            does not move. That of an integer, a key or None is never looked at. None
+            where forward mode has not been written down.
         zero: names of arguments whose gradient is exactly zero, if there are any.
         reference: the plain forward that `jax.vjp` differentiates to judge `bwd`; by
             default the function under the decorator.
@@ -80,3 +84,12 @@ def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> No
     """
     if not holds:
         raise ValueError(f"{op}: {argument} is {given}, expected {expected}")
+
+
+def along_last(v: jax.Array, x: jax.Array) -> jax.Array:
+    """`v` [D] as [1, ..., 1, D], to meet x [..., D].
+
+    Broadcasting would add these axes by itself, which users forbid by JAX's setting
+    `jax_numpy_rank_promotion`.
+    """
+    return v.reshape((1,) * (x.ndim - 1) + v.shape)

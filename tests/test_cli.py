@@ -127,6 +127,12 @@ wrong.defvjp(lambda x: (halves(x), None), lambda _, dy: (dy / 4,))
 
 def arguments():
     return (jnp.linspace(-1.3, 2.2, 12).reshape(3, 4),)
+
+def raises(x):
+    raise RuntimeError("lost")
+
+def leaves(x):
+    raise SystemExit(3)
 """
 
 
@@ -140,6 +146,10 @@ def test_check_has_an_exit_code_for_each_verdict(capsys, tmp_path, monkeypatch):
     assert (code, "FAIL" in out) == (1, True), out
     code, out, _ = run(capsys, "check", "my_rules:wrong", *options, "--json")
     assert json.loads(out)[0]["verdict"] == "fail"
+    code, out, _ = run(capsys, "check", "my_rules:raises", *options)
+    assert (code, "RuntimeError at my_rules.py:23: lost" in out) == (2, True), out
+    code, _, err = run(capsys, "check", "my_rules:leaves", *options)
+    assert (code, "SystemExit at my_rules.py:26: 3" in err) == (2, True), err
     code, out, _ = run(capsys, "check", "my_rules:halves", *options)
     assert (code, "N-NORULE: no gradient to check" in out) == (3, True), out
     code, out, _ = run(capsys, "check", "tanh", "--level", "quick")
@@ -152,7 +162,9 @@ def test_check_has_an_exit_code_for_each_verdict(capsys, tmp_path, monkeypatch):
         ((), "expected either the name of a rule or --all"),
         (("tanh", "--all"), "expected either the name of a rule or --all"),
         (("tahn",), "no rule 'tahn', expected embedding"),
-        (("none:f",), "the function 'none:f' cannot be loaded: No module named 'none'"),
+        (("none:f",), "the function 'none:f': there is no module 'none'"),
+        (("tanh", "--seed", "9" * 30), f"seed is {'9' * 30}, expected 0 to"),
+        (("tanh", "--seed", "-1"), "seed is -1, expected 0 to"),
         (("jaxninja:f",), "has no attribute 'f'"),
         (("jaxninja.rules:manual",), "jaxninja: "),
     ],
@@ -321,6 +333,7 @@ def test_graph_shows_values_and_gradients_and_draws(capsys, tmp_path, monkeypatc
         "def pair():\n    return 2.0, -3.0\n"
         "def wrong():\n    return [2.0]\n"
         "def twice(a, b):\n    import numpy as np\n    return a * np.ones(2)\n"
+        "def raises(a, b):\n    raise ValueError('lost')\nnumber = 3\n"
     )
     monkeypatch.chdir(tmp_path)
     drawing = tmp_path / "f.svg"
@@ -335,7 +348,9 @@ def test_graph_shows_values_and_gradients_and_draws(capsys, tmp_path, monkeypatc
     for arguments, message in (
         (("mine:f",), "missing 2 required positional arguments"),
         (("mine:f", "--args", "mine:wrong"), "returned a list, expected a tuple"),
-        (("mine:g",), "'mine:g' cannot be loaded"),
+        (("mine:g",), "mine has no attribute 'g'"),
+        (("mine:raises", "--args", "mine:pair"), "ValueError at mine.py:11: lost"),
+        (("mine:number",), "is of type int, expected a callable"),
         (("f",), "expected MODULE:NAME"),
     ):
         code, _, err = run(capsys, "graph", *arguments)

@@ -5,6 +5,10 @@ import importlib
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Callable
+
+from jaxninja.cli import environment, streams
 
 COMMANDS = {
     "train": "train the lecture's network with gradients derived by hand",
@@ -22,57 +26,98 @@ COMMANDS = {
 }
 
 
+# They compute nothing: a broken setting of JAX or XLA does not stop them.
+NO_DEVICE = {"doctor", "report", "rules", "show"}
+HELP = {"-h", "--help"}
+BUG = 70  # EX_SOFTWARE: no verdict of `check`, and no usage error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 0, or not 0 after one line that says why."""
     args = sys.argv[1:] if argv is None else argv
+    streams.prepare()
+    try:
+        code = _command(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as in `jaxninja rules | head`
+        streams.drop(sys.stdout)
+        return 0
+
+
+def _command(args: list[str]) -> int:
     if args and args[0] in ("-V", "--version"):
         from jaxninja import __version__
 
         print(f"jaxninja {__version__}")
         return 0
-    if not args or args[0] in ("-h", "--help"):
+    if not args or args[0] in HELP:
         print(_usage())
         return 0 if args else 2
     if args[0] not in COMMANDS:
         near = difflib.get_close_matches(args[0], COMMANDS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return _fail(f"no command {args[0]!r}, expected {', '.join(COMMANDS)}{hint}")
-    return _guarded(args[0], args[1:])
+    try:
+        run = _loaded(args[0], bool(HELP & set(args)))
+    except environment.EnvironmentError as error:
+        return _fail(str(error))
+    return _guarded(run, args[1:])
 
 
-def _guarded(command: str, args: list[str]) -> int:
+def _loaded(command: str, helping: bool) -> Callable[[list[str]], int]:
+    """A command's `main`. Imports take a second, in which Ctrl-C ends the process:
+    an exception out of an import may be swallowed, or leave half a module behind."""
+    with environment.deadly_interrupts():
+        for line in environment.prepare(helping or command in NO_DEVICE):
+            print(f"jaxninja: {line}", file=sys.stderr)
+        run = importlib.import_module(f"jaxninja.cli.{command}").main
+        if command in NO_DEVICE - {"doctor"} and os.environ.get("JAX_PLATFORMS"):
+            from jaxninja.machine import cpu_at_least
+
+            cpu_at_least()
+        return run
+
+
+def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
     """What a user can mend is said in one line; any other error is a bug of ours."""
-    from jaxninja.checkpoint import CheckpointError
-    from jaxninja.config import ConfigError
-    from jaxninja.data import DataError
-    from jaxninja.folder import FolderError
-    from jaxninja.models.learner import RouteError
-    from jaxninja.mutate.trial import TrialError
-    from jaxninja.run import RunError
-    from jaxninja.sample import SampleError
-    from jaxninja.training import Interrupted, TrainError
-    from jaxninja.workbook.progress import WorkbookError
+    with environment.deadly_interrupts():
+        from jaxninja.checkpoint import CheckpointError
+        from jaxninja.config import ConfigError
+        from jaxninja.data import DataError
+        from jaxninja.folder import FolderError
+        from jaxninja.lookup import PlaceError
+        from jaxninja.machine import no_device
+        from jaxninja.models.learner import RouteError
+        from jaxninja.mutate.trial import TrialError
+        from jaxninja.run import RunError
+        from jaxninja.sample import SampleError
+        from jaxninja.signals import Interrupted
+        from jaxninja.training import TrainError
+        from jaxninja.workbook.progress import WorkbookError
 
     user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)
-    user_errors = (*user_errors, TrialError)
+    user_errors = (*user_errors, PlaceError, TrialError)
     try:
-        code = importlib.import_module(f"jaxninja.cli.{command}").main(args)
-        sys.stdout.flush()
-        return code
+        return run(args)
     except (*user_errors, RouteError, SampleError, WorkbookError) as error:
         return _fail(str(error))
-    except BrokenPipeError:  # as in `jaxninja rules | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except OSError as error:  # a full or read-only disk, say
         return _fail(f"{error.filename or 'writing'}: {error.strerror or error}")
     except TrainError as error:
         return _fail(str(error), 1)
     except Interrupted as stop:
-        print(f"{stop}; go on with: jaxninja train --resume {stop.path}")
+        print(f"{stop}; go on with: {stop.again}", flush=True)
         return 128 + stop.signum
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception:
+        if why := no_device():
+            return _fail(why)
+        traceback.print_exc()
+        return _fail("this is a bug of jaxninja's, not a verdict on anything", BUG)
 
 
 def _usage() -> str:

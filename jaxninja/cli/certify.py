@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from jaxninja import certificate
 from jaxninja.check.devices import ask_for_devices
-from jaxninja.cli.check import DEVICES, EXIT
+from jaxninja.cli.check import DEVICES, EXIT, expect_seed
 from jaxninja.config import ConfigError
+from jaxninja.machine import need_device
 from jaxninja.rules import RULES
 
 
@@ -39,9 +40,11 @@ class Certify:
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Certify, prog="jaxninja certify", args=args)
+    expect_seed(options.seed)
     rules = _chosen(options.names)
     if options.level == "full":
         ask_for_devices(DEVICES)
+    need_device()
     rows = []
     for rule in rules:
         with tqdm(desc=rule.name, unit=" checks", disable=None, leave=False) as bar:

@@ -9,16 +9,19 @@ from typing import Annotated, Any, Literal
 import tyro
 from tqdm import tqdm
 
+from jaxninja import lookup
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.devices import ask_for_devices
 from jaxninja.check.errors import UserCodeError
-from jaxninja.cli.places import arguments_at, load
 from jaxninja.config import ConfigError
+from jaxninja.machine import need_device
 from jaxninja.mutate import trial
 from jaxninja.mutate.mutants import mutants
 from jaxninja.rules import RULES
 
 DEVICES = 4  # at level full a CPU shows as several, so that sharding is tested
+
+SEEDS = 2**31  # an integer of 32 bits, as in training
 
 # what a script can tell apart; 2 is a wrong command line
 EXIT = {"ok": 0, "fail": 1, "not tested": 3}
@@ -29,7 +32,8 @@ class Check:
     """Hold a backward pass against jax.vjp of its plain forward.
 
     Exit code 0: every gradient was tested and is right. 1: one is wrong. 3: nothing is
-    wrong, but something could not be tested. 2: the command line makes no sense.
+    wrong, but something could not be tested. 2: the command line makes no sense, or
+    the function raises.
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
@@ -55,14 +59,17 @@ class Check:
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Check, prog="jaxninja check", args=args)
+    expect_seed(options.seed)
     if options.mutate:
         return _mutate(options)
     if options.level == "full":
         ask_for_devices(DEVICES)
-    verdicts, reports = [], []
+    need_device()
+    verdicts, reports, raised = [], [], False
     for subject, arguments in _subjects(options):
         report = _checked(subject, arguments, options)
         verdicts.append(report.verdict)
+        raised |= any(finding.code == "E-RAISE" for finding in report.findings)
         reports.append(json.loads(report.to_json()))
         if not options.json:
             print(report.table(), end="\n\n", flush=True)
@@ -70,7 +77,15 @@ def main(args: list[str]) -> int:
         print(json.dumps(reports, indent=1))
     elif len(verdicts) > 1:
         print(f"{verdicts.count('ok')} of {len(verdicts)} ok")
+    if raised:
+        return 2
     return next((EXIT[v] for v in ("fail", "not tested") if v in verdicts), 0)
+
+
+def expect_seed(seed: int) -> None:
+    """Refuse a seed that no generator takes."""
+    if not 0 <= seed < SEEDS:
+        raise ConfigError(f"seed is {seed}, expected 0 to {SEEDS - 1:,}")
 
 
 def _mutate(options: Check) -> int:
@@ -113,6 +128,9 @@ def _checked(subject: Any, arguments: tuple, options: Check) -> Report:
         return check_vjp(subject, *arguments, level=options.level, seed=options.seed)
     except (TypeError, ValueError) as error:  # the call itself makes no sense
         raise ConfigError(str(error)) from error
+    except SystemExit as error:
+        told = lookup.describe(error)
+        raise ConfigError(f"{options.name} raised {told}") from error
 
 
 def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
@@ -127,8 +145,8 @@ def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
     elif options.name in rules:
         yield rules[options.name], ()
     elif ":" in options.name:
-        function = load(options.name, "the function")
-        yield function, arguments_at(options.args)
+        function = lookup.find(options.name, "the function")
+        yield function, lookup.arguments(options.args)
     else:
         known = ", ".join(rules)
         raise ConfigError(

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import jax
 import tyro
 
-from jaxninja.machine import config_value, versions
+from jaxninja.cli.environment import left_out
+from jaxninja.machine import config_value, no_device, versions
+
+VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_DEBUG_NANS", "CUDA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,18 @@ def main(args: list[str]) -> int:
     print(f"{'system':<18} {platform.platform()}, {os.cpu_count()} CPUs")
     for name, value in versions().items():
         print(f"{name:<18} {value}")
-    for device in jax.devices():
+    why = no_device()
+    for device in () if why else jax.devices():
         print(f"{'device':<18} {device.id}: {device.device_kind} ({device.platform})")
+    if why:
+        print(f"{'device':<18} none: {why}")
     precision = config_value("jax_default_matmul_precision") or "default"
-    if precision == "default" and jax.default_backend() == "gpu":
+    if precision == "default" and not why and jax.default_backend() == "gpu":
         precision += " (float32 products may run in TF32)"
     print(f"{'matmul precision':<18} {precision}")
     print(f"{'x64':<18} {'on' if config_value('jax_enable_x64') else 'off'}")
-    for name in (
-        "XLA_FLAGS",
-        "JAX_PLATFORMS",
-        "JAX_DEBUG_NANS",
-        "CUDA_VISIBLE_DEVICES",
-    ):
-        print(f"{name:<18} {os.environ.get(name, 'not set')}")
+    for name in dict.fromkeys((*VARIABLES, *left_out)):
+        refused = f"{left_out.get(name)} (refused, so left out)"
+        value = refused if name in left_out else os.environ.get(name, "not set")
+        print(f"{name:<18} {value}")
     return 0

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.machine import need_device
 from jaxninja.workbook import lessons, progress
 from jaxninja.workbook.client import LIMIT, Worker
 from jaxninja.workbook.exercises import EXERCISES
@@ -132,6 +133,7 @@ def _worker(limit: float) -> Worker:
         raise WorkbookError(
             f"--limit {limit:g}: expected seconds, more than 0, a day at most"
         )
+    need_device()
     return Worker(limit)
 
 

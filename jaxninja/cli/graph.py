@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxninja.cli.places import load
+from jaxninja import lookup
 from jaxninja.config import ConfigError
 from jaxninja.engine import Graph, backward, trace
 from jaxninja.engine.errors import NoRule
+from jaxninja.machine import need_device
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,16 @@ class Options:
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Options, prog="jaxninja graph", args=args)
-    function = load(options.function, "the function")
-    graph = _traced(function, _arguments(options.args))
-    grads, missing = _gradients(graph)
+    need_device()
+    function = lookup.find(options.function, "the function")
+    if not callable(function):
+        kind = type(function).__name__
+        raise ConfigError(
+            f"the function {options.function!r} is of type {kind}, expected a callable"
+        )
+    arguments = _arguments(options.args)
+    graph = _traced(function, arguments, options.function)
+    grads, missing = _gradients(graph, options.function)
     print(graph.to_text(grads, options.fold))
     if missing:
         print(f"no gradients: {missing}")
@@ -47,23 +55,30 @@ def main(args: list[str]) -> int:
 def _arguments(place: str | None) -> tuple:
     if place is None:
         return ()
-    made = load(place, "--args")()
+    made = lookup.call(place, "--args")
     if isinstance(made, tuple):
         return made
     given = type(made).__name__
     raise ConfigError(f"--args {place} returned a {given}, expected a tuple")
 
 
-def _traced(function: Any, arguments: tuple) -> Graph:
+def _traced(function: Any, arguments: tuple, place: str) -> Graph:
     try:
         return trace(function, *arguments)
-    except (TypeError, ValueError) as error:  # the call itself makes no sense
-        raise ConfigError(f"{error}".splitlines()[0]) from error
+    except (Exception, SystemExit) as error:
+        raise _raised(place, error) from error
 
 
-def _gradients(graph: Graph) -> tuple[Any, str]:
+def _gradients(graph: Graph, place: str) -> tuple[Any, str]:
     """The gradients, or why there are none."""
     try:
         return backward(graph), ""
     except (NoRule, TypeError) as error:
         return None, str(error)
+    except Exception as error:  # of a bwd of the user's
+        raise _raised(place, error) from error
+
+
+def _raised(place: str, error: BaseException) -> ConfigError:
+    told = lookup.describe(error)
+    return ConfigError(f"the function {place!r} raised {told}")

@@ -12,8 +12,10 @@ import jax
 import tyro
 
 from jaxninja import compile_cache, distributed
+from jaxninja.cli import streams
 from jaxninja.config import TrainConfig
 from jaxninja.distributed import HEARTBEAT
+from jaxninja.machine import pick_device
 from jaxninja.progress import Bar, Lines, Progress
 from jaxninja.run import Run
 from jaxninja.training import resumed_config, train
@@ -49,10 +51,12 @@ def main(args: list[str]) -> int:
     if options.distributed:
         distributed.initialize(options.heartbeat)
         mesh = distributed.data_mesh()
+    pick_device(options.config.device)
     progress = _listener()
-    run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
-    for line in summary(run) if jax.process_index() == 0 else ():
-        print(line)
+    with streams.lasting():
+        run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
+        for line in summary(run) if jax.process_index() == 0 else ():
+            print(line)
     return 0
 
 

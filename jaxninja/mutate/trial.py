@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from jaxninja.cli.places import arguments_at, load
+from jaxninja import lookup
 from jaxninja.mutate.edits import with_edits
 from jaxninja.rule import Rule
 
@@ -36,8 +36,8 @@ def subject_at(place: str, arguments: str):
     """The function or Rule at MODULE:NAME, its subject and its example arguments."""
     from jaxninja.check.settings import settings_of
 
-    f = load(place, "the function")
-    args = arguments_at(arguments)
+    f = lookup.find(place, "the function")
+    args = lookup.arguments(arguments)
     settings, _ = settings_of(f, args, None, None, "quick")
     return f, *settings[0].draw(0)
 

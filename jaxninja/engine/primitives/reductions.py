@@ -4,6 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxninja.engine import private
+from jaxninja.engine.core import Call
+
 
 def _back(dy, x, axes):
     """dy along the axes that were reduced away: one value for all entries of x."""
@@ -90,16 +93,21 @@ def _paired(mine, theirs):
     return [axis for _, axis in sorted(zip(theirs, mine, strict=True))]
 
 
-def sort(cts, outs, *xs, dimension, is_stable, num_keys, **_):
+def sort_forward(eqn, operands, active, rules):
+    """Numbers sorted along say where each entry came from, ties of a sort included."""
+    axis = eqn.params["dimension"]
+    places = lax.broadcasted_iota(jnp.int32, operands[0].shape, axis)
+    *results, came_from = private.bind(eqn, [*operands, places])
+    return results, came_from
+
+
+def sort_backward(eqn, came_from, cts, active, rules):
     """A permutation: each entry's dy goes back to the place the entry came from."""
-    places = lax.broadcasted_iota(jnp.int32, xs[0].shape, dimension)
-    options = {"dimension": dimension, "is_stable": is_stable, "num_keys": num_keys}
-    *_, came_from = lax.sort((*xs, places), **options)
-    way_back = jnp.argsort(came_from, axis=dimension)
-    return tuple(
-        None if ct is None else jnp.take_along_axis(ct, way_back, dimension)
-        for ct in cts
-    )
+    axis = eqn.params["dimension"]
+    way_back = jnp.argsort(came_from, axis=axis)
+    return [
+        None if ct is None else jnp.take_along_axis(ct, way_back, axis) for ct in cts
+    ], None
 
 
 def top_k(cts, outs, x, *, axis=-1, **_):
@@ -115,6 +123,6 @@ REDUCTIONS = {
     "reduce_min": reduce_max,
     "reduce_prod": reduce_prod,
     "reduce_sum": reduce_sum,
-    "sort": sort,
+    "sort": Call(sort_forward, sort_backward),
     "top_k": top_k,
 }

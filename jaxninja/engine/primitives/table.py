@@ -17,6 +17,7 @@ from jaxninja.engine.primitives.indexing import INDEXING
 from jaxninja.engine.primitives.kinks import KINKS
 from jaxninja.engine.primitives.loops import LOOPS
 from jaxninja.engine.primitives.reductions import REDUCTIONS
+from jaxninja.engine.primitives.scattering import SCATTERING
 from jaxninja.engine.primitives.shapes import SHAPES
 from jaxninja.engine.primitives.special import SPECIAL
 
@@ -28,6 +29,7 @@ FAMILIES = {
     "reductions": REDUCTIONS,
     "convolution": CONVOLUTION,
     "indexing": INDEXING,
+    "scattering": SCATTERING,
     "calls": CALLS,
     "loops": LOOPS,
 }

@@ -59,19 +59,27 @@ def gelu_fwd(x, approximate):
 
 def gelu_bwd(approximate, res, dy):
     """Returns dx [*shape], in a one-tuple."""
-    x = res.x
-    if approximate:
-        z = jnp.clip(x, -30, 30)  # beyond, s is exactly 0 or 1, in float64 too
-        s = _tanh_weight(z)
-        slope = s + 2 * z * s * (1 - s) * K * (1 + 3 * C * z * z)
-    else:
-        z = -x * math.sqrt(0.5)  # as in erfc, whose e^(-z^2) XLA then shares
-        density = jnp.exp(-(z * z)) / math.sqrt(2 * math.pi)
-        slope = _erf_weight(x) + x * density
-    return (slope * dy,)
+    return (_slope(res.x, approximate) * dy,)
 
 
 gelu.defvjp(gelu_fwd, gelu_bwd)
+
+
+def gelu_jvp(approximate, primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    return gelu_fwd(x, approximate)[0], _slope(x, approximate) * dx
+
+
+def _slope(x, approximate):
+    """dy/dx, as derived above."""
+    if approximate:
+        z = jnp.clip(x, -30, 30)  # beyond, s is exactly 0 or 1, in float64 too
+        s = _tanh_weight(z)
+        return s + 2 * z * s * (1 - s) * K * (1 + 3 * C * z * z)
+    z = -x * math.sqrt(0.5)  # as in erfc, whose e^(-z^2) XLA then shares
+    density = jnp.exp(-(z * z)) / math.sqrt(2 * math.pi)
+    return _erf_weight(x) + x * density
 
 
 def _erf_weight(x):
@@ -91,6 +99,7 @@ rule = Rule(
     op=gelu,
     fwd=gelu_fwd,
     bwd=gelu_bwd,
+    jvp=gelu_jvp,
     example=example,
     cases=(
         Case({"N": 3, "D": 5}, (False,)),

@@ -56,6 +56,13 @@ def relu_bwd(res, dy):
 relu.defvjp(relu_fwd, relu_bwd)
 
 
+def relu_jvp(primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    y, (off,) = relu_fwd(x)
+    return y, jnp.where(off, jnp.zeros_like(dx), dx)
+
+
 def example(key, N, D):
     return (1.5 * jax.random.normal(key, (N, D)),)
 
@@ -64,6 +71,7 @@ rule = Rule(
     op=relu,
     fwd=relu_fwd,
     bwd=relu_bwd,
+    jvp=relu_jvp,
     example=example,
     cases=(Case({"N": 3, "D": 5}), Case({"N": 1, "D": 1}), Case({"N": 4, "D": 4})),
     bench=Case({"N": 4096, "D": 512}),

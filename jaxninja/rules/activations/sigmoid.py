@@ -58,6 +58,13 @@ def sigmoid_bwd(res, dy):
 sigmoid.defvjp(sigmoid_fwd, sigmoid_bwd)
 
 
+def sigmoid_jvp(primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    y = jax.lax.logistic(x)
+    return y, y * (1 - y) * dx
+
+
 def example(key, N, D):
     return (1.5 * jax.random.normal(key, (N, D)),)
 
@@ -66,6 +73,7 @@ rule = Rule(
     op=sigmoid,
     fwd=sigmoid_fwd,
     bwd=sigmoid_bwd,
+    jvp=sigmoid_jvp,
     example=example,
     cases=(Case({"N": 3, "D": 5}), Case({"N": 1, "D": 1}), Case({"N": 4, "D": 4})),
     bench=Case({"N": 4096, "D": 512}),

@@ -57,6 +57,13 @@ def tanh_bwd(res, dy):
 tanh.defvjp(tanh_fwd, tanh_bwd)
 
 
+def tanh_jvp(primals, tangents):
+    """Returns y and its move dy [*shape] for a move dx of x."""
+    (x,), (dx,) = primals, tangents
+    y = jnp.tanh(x)
+    return y, (1 - y) * (1 + y) * dx
+
+
 def example(key, N, D):
     return (1.5 * jax.random.normal(key, (N, D)),)
 
@@ -65,6 +72,7 @@ rule = Rule(
     op=tanh,
     fwd=tanh_fwd,
     bwd=tanh_bwd,
+    jvp=tanh_jvp,
     example=example,
     cases=(Case({"N": 3, "D": 5}), Case({"N": 1, "D": 1}), Case({"N": 4, "D": 4})),
     bench=Case({"N": 4096, "D": 512}),

@@ -71,6 +71,13 @@ def embedding_bwd(res, demb):
 embedding.defvjp(embedding_fwd, embedding_bwd)
 
 
+def embedding_jvp(primals, tangents):
+    """Returns emb and its move demb [*batch, D] for a move dC of C."""
+    (C, ids), (dC, _) = primals, tangents
+    emb = embedding_fwd(C, ids)[0]
+    return emb, dC.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
+
+
 def _door(C, ids):
     expect("embedding", "C", f"of shape {C.shape}", "[V, D]", C.ndim == 2)
     integer = jnp.issubdtype(ids.dtype, jnp.integer)
@@ -87,6 +94,7 @@ rule = Rule(
     op=embedding,
     fwd=embedding_fwd,
     bwd=embedding_bwd,
+    jvp=embedding_jvp,
     example=example,
     cases=(
         Case({"V": 7, "D": 5, "N": 3, "T": 2}),

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, along_last, expect
 
 
 class Residuals(NamedTuple):
@@ -51,13 +51,12 @@ def linear(
 
     Source: textbook; backward as in Rumelhart, Hinton, Williams 1986, Nature 323.
     """
-    _door(x, W, b)
-    return x @ W + b
+    return linear_fwd(x, W, b)[0]
 
 
 def linear_fwd(x, W, b):
     _door(x, W, b)
-    return x @ W + b, Residuals(x, W)
+    return x @ W + along_last(b, x), Residuals(x, W)
 
 
 def linear_bwd(res, dy):
@@ -70,6 +69,12 @@ def linear_bwd(res, dy):
 
 
 linear.defvjp(linear_fwd, linear_bwd)
+
+
+def linear_jvp(primals, tangents):
+    """Returns y and its move dy [*batch, K] for moves of x, W and b."""
+    (x, W, b), (dx, dW, db) = primals, tangents
+    return linear_fwd(x, W, b)[0], dx @ W + x @ dW + along_last(db, x)
 
 
 def _door(x, W, b):
@@ -97,6 +102,7 @@ rule = Rule(
     op=linear,
     fwd=linear_fwd,
     bwd=linear_bwd,
+    jvp=linear_jvp,
     example=example,
     cases=(
         Case({"N": 5, "D": 3, "K": 7}),

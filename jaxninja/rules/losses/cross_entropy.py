@@ -77,6 +77,13 @@ def cross_entropy_bwd(res, dloss):
 cross_entropy.defvjp(cross_entropy_fwd, cross_entropy_bwd)
 
 
+def cross_entropy_jvp(primals, tangents):
+    """Returns the loss and its move dloss, a scalar, for a move of the logits."""
+    dlogits, _ = tangents
+    loss, (p, labels) = cross_entropy_fwd(*primals)
+    return loss, ((p * dlogits).sum(-1) - _pick(dlogits, labels)[:, 0]).mean()
+
+
 def _pick(logits, labels):
     index = labels[:, None]
     return jnp.take_along_axis(logits, index, -1, mode="fill", fill_value=jnp.nan)
@@ -104,6 +111,7 @@ rule = Rule(
     op=cross_entropy,
     fwd=cross_entropy_fwd,
     bwd=cross_entropy_bwd,
+    jvp=cross_entropy_jvp,
     example=example,
     cases=(
         Case({"N": 5, "V": 7}),

@@ -32,7 +32,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, along_last, expect
+from jaxninja.rules.losses import chunks
 
 
 class Residuals(NamedTuple):
@@ -104,8 +105,8 @@ def linear_cross_entropy_fwd(x, W, b, labels, *static):
 
 @partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
 def _forward(x, W, b, labels, options):
-    values = jnp.finfo(_wide(x)).min, 0.0, 0.0, 0.0
-    start = tuple(_varying(_row(x, value), x, W, b, labels) for value in values)
+    lowest, made_of = jnp.finfo(chunks.wide(x)).min, (x, W, b, labels)
+    start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
 
     def over_chunk(c, state):
         m, total, picked, spread = state
@@ -116,12 +117,11 @@ def _forward(x, W, b, labels, options):
         total = total * jnp.exp(m - top) + jnp.exp(shifted).sum(1)
         picked += jnp.where((columns == labels[:, None]) & new, z, 0).sum(1)
         if options.smoothing:  # sum of z - m over all columns so far
-            done = c * _size(x, W, options)
+            done = c * chunks.size(x, W, options.chunk)
             spread += done * (m - top) + jnp.where(new, shifted, 0).sum(1)
         return top, total, picked, spread
 
-    count = -(-W.shape[1] // _size(x, W, options))
-    m, total, picked, spread = lax.fori_loop(0, count, over_chunk, start)
+    m, total, picked, spread = chunks.loop(x, W, options.chunk, over_chunk, start)
     log_sum = jnp.log(total)
     loss = _losses(picked - m, spread / W.shape[1], m, log_sum, labels, W, options)
     return loss, Residuals(x, W, b, labels, m, log_sum)
@@ -137,47 +137,65 @@ def linear_cross_entropy_bwd(
 
 @partial(jax.jit, static_argnums=2)
 def _backward(res, dloss, options):
-    x, W, b, labels, m, log_sum = res
-    V = W.shape[1]
+    x, W, b, labels, _, log_sum = res
     weight = dloss * _weights(labels, options, log_sum.dtype)
-    pull = 1 + 2 * options.z_loss * (m + log_sum)  # dloss[n] / dlse[n]
 
     def over_chunk(c, state):
         dx, dW, db = state
-        z, W_chunk, columns, new = _chunk(c, x, W, b, options)
-        p = jnp.exp(z - m[:, None] - log_sum[:, None])
-        onehot = columns == labels[:, None]
-        q = (1 - options.smoothing) * onehot + options.smoothing / V
-        da = jnp.where(new, weight[:, None] * (pull[:, None] * p - q), 0)
-        if options.cap is not None:
-            da *= 1 - (z / options.cap) ** 2
-        start = columns[0]
-        dW = _add_columns(dW, _product(x.T, da), start)
-        db = _add_columns(db, da.sum(0)[None], start)
-        return dx + _product(da.astype(x.dtype), W_chunk.T), dW, db
+        slopes, W_chunk, start = _slopes(c, res, options)
+        da = weight[:, None] * slopes
+        dW = chunks.add_columns(dW, chunks.product(x.T, da), start)
+        db = chunks.add_columns(db, da.sum(0), start)
+        return dx + chunks.product(da.astype(x.dtype), W_chunk.T), dW, db
 
-    shapes = x.shape, W.shape, (1, V)
-    made_of = x, W, labels, m, dloss
-    zeros = tuple(_varying(jnp.zeros(s, log_sum.dtype), *made_of) for s in shapes)
-    count = -(-V // _size(x, W, options))
-    dx, dW, db = lax.fori_loop(0, count, over_chunk, zeros)
-    db = None if b is None else db[0].astype(b.dtype)
+    shapes = x.shape, W.shape, W.shape[1:]
+    made_of = x, W, labels, log_sum, dloss
+    zeros = tuple(chunks.varying(jnp.zeros(s, log_sum.dtype), *made_of) for s in shapes)
+    dx, dW, db = chunks.loop(x, W, options.chunk, over_chunk, zeros)
+    db = None if b is None else db.astype(b.dtype)
     return dx.astype(x.dtype), dW.astype(W.dtype), db
 
 
 linear_cross_entropy.defvjp(linear_cross_entropy_fwd, linear_cross_entropy_bwd)
 
 
+def linear_cross_entropy_jvp(
+    ignore_index, reduction, label_smoothing, softcap, z_loss, chunk, primals, tangents
+):
+    """Returns the loss and its move dloss, a scalar or [N], for moves of x, W and b."""
+    options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
+    loss, res = linear_cross_entropy_fwd(*primals, *options)
+    return loss, _forward_mode(res, *tangents[:3], options)
+
+
+@partial(jax.jit, static_argnums=4)
+def _forward_mode(res, dx, dW, db, options):
+    x, W, b, labels, _, log_sum = res
+
+    def over_chunk(c, dloss):
+        slopes, W_chunk, start = _slopes(c, res, options)
+        dW_chunk = chunks.columns(dW, start, W_chunk.shape[1])
+        da = chunks.product(dx, W_chunk) + chunks.product(x, dW_chunk)
+        if b is not None:
+            db_chunk = chunks.columns(db, start, da.shape[1])
+            da += along_last(db_chunk.astype(da.dtype), da)
+        return dloss + (slopes * da).sum(1)
+
+    rows = chunks.row(x, 0.0, W, labels, dx, dW)
+    rows = chunks.loop(x, W, options.chunk, over_chunk, rows)
+    rows *= _weights(labels, options, log_sum.dtype)
+    return rows if options.reduction == "none" else rows.sum()
+
+
 def dense(x, W, b, labels, *static):
     """The plain form, with all the logits: what `jax.grad` differentiates to judge."""
     options = Options(*static)
     _door(x, W, b, labels, options)
-    V = W.shape[1]
     z = _logits(x, W, b, options)
     m = lax.stop_gradient(z.max(1))
     shifted = z - m[:, None]
     log_sum = jnp.log(jnp.exp(shifted).sum(1))
-    index = jnp.clip(labels, 0, V - 1)[:, None]
+    index = jnp.clip(labels, 0, W.shape[1] - 1)[:, None]
     picked = jnp.take_along_axis(shifted, index, 1)[:, 0]
     spread = shifted.mean(1) if options.smoothing else 0.0
     return _losses(picked, spread, m, log_sum, labels, W, options)
@@ -193,7 +211,7 @@ def _losses(picked, spread, m, log_sum, labels, W, options):
     rows = jnp.where(counts, rows, 0)
     if options.reduction == "none":
         return rows
-    return rows.sum() / jnp.maximum(counts.sum(), 1)
+    return rows.sum() / counts.sum().clip(1).astype(rows.dtype)
 
 
 def _weights(labels, options, dtype):
@@ -204,71 +222,53 @@ def _weights(labels, options, dtype):
 
 def _chunk(c, x, W, b, options):
     """Logits [N, C] of chunk c, its W [D, C], its columns, and which ones are new."""
-    size = _size(x, W, options)
+    size = chunks.size(x, W, options.chunk)
     start = jnp.minimum(c * size, W.shape[1] - size)
-    W_chunk = lax.dynamic_slice_in_dim(W, start, size, 1)
-    b_chunk = None if b is None else lax.dynamic_slice_in_dim(b, start, size)
-    columns = start + jnp.arange(size)
+    W_chunk = chunks.columns(W, start, size)
+    b_chunk = None if b is None else chunks.columns(b, start, size)
+    columns = start + jnp.arange(size)[None]  # [1, C]
     return _logits(x, W_chunk, b_chunk, options), W_chunk, columns, columns >= c * size
 
 
+def _slopes(c, res, options):
+    """d(loss of row n) / da [N, C] of chunk c, 0 in columns that are not new, with the
+    chunk's W [D, C] and its first column."""
+    x, W, b, labels, m, log_sum = res
+    z, W_chunk, columns, new = _chunk(c, x, W, b, options)
+    p = jnp.exp(z - m[:, None] - log_sum[:, None])
+    low = options.smoothing / W.shape[1]
+    q = jnp.where(columns == labels[:, None], 1 - options.smoothing + low, low)
+    pull = 1 + 2 * options.z_loss * (m + log_sum)  # d(loss of row n) / dlse[n]
+    dz = pull[:, None] * p - q
+    if options.cap is not None:
+        dz *= 1 - (z / options.cap) ** 2
+    return jnp.where(new, dz, 0), W_chunk, columns[0, 0]
+
+
 def _logits(x, W, b, options):
-    a = _product(x, W)
-    a = a if b is None else a + b.astype(a.dtype)
+    a = chunks.product(x, W)
+    a = a if b is None else a + along_last(b.astype(a.dtype), a)
     return a if options.cap is None else options.cap * jnp.tanh(a / options.cap)
 
 
-def _product(a, b):
-    return jnp.matmul(a, b.astype(a.dtype), preferred_element_type=_wide(a))
-
-
-def _add_columns(total, part, start):
-    old = lax.dynamic_slice_in_dim(total, start, part.shape[1], 1)
-    return lax.dynamic_update_slice_in_dim(total, old + part, start, 1)
-
-
-def _size(x, W, options):
-    """Columns of a chunk."""
-    chunk = options.chunk or max(128, 2**21 // len(x))
-    return min(chunk, W.shape[1])
-
-
-def _wide(x):
-    return jnp.promote_types(x.dtype, jnp.float32)
-
-
-def _row(x, value):
-    return jnp.full(len(x), value, _wide(x))
-
-
-def _varying(start, *arrays):
-    """`start`, typed as varying over devices where an array is: shard_map asks it of
-    what a loop begins with. Nothing is computed."""
-    for array in arrays:
-        if array is not None:
-            start = jnp.where(False, array.sum().astype(start.dtype), start)
-    return start
-
-
 def _door(x, W, b, labels, options):
+    check = partial(expect, "linear_cross_entropy")
+
     def shape(name, array, expected, fits):
-        given = f"of shape {array.shape}"
-        expect("linear_cross_entropy", name, given, expected, fits)
+        check(name, f"of shape {array.shape}", expected, fits)
 
     def option(name, value, expected, fits):
-        expect("linear_cross_entropy", name, repr(value), expected, fits)
+        check(name, repr(value), expected, fits)
 
     shape("x", x, "[N, D], not empty", x.ndim == 2 and x.size > 0)
     N, D = x.shape
     fits = W.ndim == 2 and len(W) == D and W.size > 0
     shape("W", W, f"[{D}, V], as x is {x.shape}", fits)
-    V = W.shape[1]
     if b is not None:
-        shape("b", b, f"[{V}], as W is {W.shape}", b.shape == (V,))
+        shape("b", b, f"[{W.shape[1]}], as W is {W.shape}", b.shape == W.shape[1:])
     shape("labels", labels, f"[{N}], as x is {x.shape}", labels.shape == (N,))
     integer = jnp.issubdtype(labels.dtype, jnp.integer)
-    given = f"of type {labels.dtype}"
-    expect("linear_cross_entropy", "labels", given, "integers", integer)
+    check("labels", f"of type {labels.dtype}", "integers", integer)
     _, reduction, s, cap, k, chunk = options
     option("reduction", reduction, "mean or none", reduction in ("mean", "none"))
     option("label_smoothing", s, "0 or more, and below 1", 0 <= s < 1)
@@ -290,6 +290,7 @@ rule = Rule(
     op=linear_cross_entropy,
     fwd=linear_cross_entropy_fwd,
     bwd=linear_cross_entropy_bwd,
+    jvp=linear_cross_entropy_jvp,
     example=example,
     reference=dense,
     cases=(

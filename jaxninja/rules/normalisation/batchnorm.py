@@ -29,13 +29,13 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, along_last, expect
 
 
 class Residuals(NamedTuple):
     xhat: jax.Array  # [*batch, D], the only large one: x itself is not kept
-    rstd: jax.Array  # [D]
-    gamma: jax.Array  # [D]
+    rstd: jax.Array  # [1, ..., D]
+    gamma: jax.Array  # [1, ..., D]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -69,7 +69,8 @@ def batchnorm(
 
 def batchnorm_fwd(x, gamma, beta, eps, ddof):
     _door(x, gamma, beta, ddof)
-    mean, var = batch_statistics(x, ddof)
+    gamma, beta = along_last(gamma, x), along_last(beta, x)
+    mean, var = _moments(x, ddof)
     rstd = jax.lax.rsqrt(var + eps)
     xhat = (x - mean) * rstd
     return gamma * xhat + beta, Residuals(xhat, rstd, gamma)
@@ -80,13 +81,25 @@ def batchnorm_bwd(eps, ddof, res, dy):
     xhat, rstd, gamma = res
     batch = tuple(range(dy.ndim - 1))
     n = dy.size // dy.shape[-1]
-    dgamma = (dy * xhat).sum(batch)
-    dbeta = dy.sum(batch)
+    dgamma = (dy * xhat).sum(batch, keepdims=True)
+    dbeta = dy.sum(batch, keepdims=True)
     dx = gamma * rstd * (dy - dbeta / n - xhat * (dgamma / (n - ddof)))
-    return dx, dgamma, dbeta
+    return dx, dgamma.ravel(), dbeta.ravel()
 
 
 batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
+
+
+def batchnorm_jvp(eps, ddof, primals, tangents):
+    """Returns y and its move dy [*batch, D] for moves of x, gamma and beta."""
+    dx, dgamma, dbeta = tangents
+    dgamma, dbeta = along_last(dgamma, dx), along_last(dbeta, dx)
+    y, (xhat, rstd, gamma) = batchnorm_fwd(*primals, eps, ddof)
+    batch = tuple(range(y.ndim - 1))
+    n = y.size // y.shape[-1]
+    along_xhat = (xhat * dx).sum(batch, keepdims=True) / (n - ddof)
+    dxhat = rstd * (dx - dx.mean(batch, keepdims=True) - xhat * along_xhat)
+    return y, gamma * dxhat + dgamma * xhat + dbeta
 
 
 def batch_statistics(
@@ -97,10 +110,16 @@ def batch_statistics(
     They feed the running statistics. batchnorm computes the same two numbers from the
     same x, and under `jit` XLA merges the two computations.
     """
+    mean, var = _moments(x, ddof)
+    return mean.ravel(), var.ravel()
+
+
+def _moments(x, ddof):
+    """Mean and variance [1, ..., D]."""
     batch = tuple(range(x.ndim - 1))
     n = x.size // x.shape[-1]
-    mean = x.mean(batch)
-    var = ((x - mean) ** 2).sum(batch) / (n - ddof)
+    mean = x.mean(batch, keepdims=True)
+    var = ((x - mean) ** 2).sum(batch, keepdims=True) / (n - ddof)
     return mean, var
 
 
@@ -134,6 +153,7 @@ rule = Rule(
     op=batchnorm,
     fwd=batchnorm_fwd,
     bwd=batchnorm_bwd,
+    jvp=batchnorm_jvp,
     example=example,
     cases=(
         Case({"N": 7, "D": 5}, (1e-5, 1)),

@@ -98,6 +98,7 @@ CASES = {
     "sort": [
         (lambda x: lax.sort(x, dimension=0), X),
         (lambda x, y: lax.sort((x, y), dimension=1, num_keys=1), TIED, Y),
+        (lambda x: lax.sort((TIED, x), num_keys=1, is_stable=False)[1], X),
         (lambda x: lax.sort((np.arange(12).reshape(3, 4) % 3, x), num_keys=1)[1], X),
     ],
     "top_k": [

@@ -108,6 +108,24 @@ def test_the_test_finds_a_wrong_rule(name, x64):
         check(CASES[name], rules={**PRIMITIVES, primitive(name): mutant})
 
 
+def test_the_test_finds_a_start_that_is_counted_twice(x64):
+    """`lax.dynamic_slice` moves a negative start once more, its primitive does not."""
+
+    def reading(dy, y, x, *starts, **_):
+        dx = lax.dynamic_update_slice(jnp.zeros_like(x), dy, starts)
+        return dx, *(None for _ in starts)
+
+    def writing(dy, y, x, update, *starts, **_):
+        dx = lax.dynamic_update_slice(dy, jnp.zeros_like(update), starts)
+        dupdate = lax.dynamic_slice(dy, starts, update.shape)
+        return dx, dupdate, *(None for _ in starts)
+
+    mutants = {"dynamic_slice": reading, "dynamic_update_slice": writing}
+    for name, mutant in mutants.items():
+        with pytest.raises(AssertionError, match="case 0"):
+            check(CASES[name][:1], rules={**PRIMITIVES, primitive(name): mutant})
+
+
 def test_every_primitive_of_the_table_has_a_case():
     names = {name for family in FAMILIES.values() for name in family}
     assert names == set(CASES) | WITHOUT_GRADIENT
