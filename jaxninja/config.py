@@ -3,9 +3,11 @@
 import dataclasses
 import difflib
 import math
+import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
+from jaxninja.config_values import plain, shown
 from jaxninja.models.deep import Deep
 from jaxninja.models.mlp import MLP
 from jaxninja.models.networks import Model
@@ -32,6 +34,19 @@ LECTURE = {
     "batchnorm": "hidden",
     "init": "part4",
     "gain": None,
+}
+
+INTERVALS = ("log_every", "eval_every", "checkpoint_every", "keep")
+INT32 = 2**31 - 1  # the step is an integer of 32 bits, as are sizes
+COUNTS = {
+    "steps": (1, INT32),
+    "lr_drop_at": (0, INT32),
+    "batch_size": (1, INT32),
+    "context": (1, INT32),
+    "embedding": (1, INT32),
+    "hidden": (1, INT32),
+    "samples": (0, INT32),
+    "layers": (1, 1_000),  # each is compiled on its own
 }
 
 
@@ -129,10 +144,17 @@ class TrainConfig:
     samples: int = 20
 
     def __post_init__(self) -> None:
+        for field, kind in get_type_hints(type(self)).items():
+            given = getattr(self, field)
+            try:
+                object.__setattr__(self, field, plain(given, kind))
+            except ValueError as error:
+                text = f"{field} is {shown(given)}, expected {error}"
+                raise ConfigError(text) from None
         for field, (holds, expected) in _requirements(self).items():
             if not holds:
-                given = getattr(self, field)
-                raise ConfigError(f"{field} is {given!r}, expected {expected}")
+                given = shown(getattr(self, field))
+                raise ConfigError(f"{field} is {given}, expected {expected}")
 
     @property
     def is_lectures(self) -> bool:
@@ -154,20 +176,47 @@ class TrainConfig:
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         """Inverse of `to_dict`; a field it does not know is an error."""
         known = [field.name for field in dataclasses.fields(cls)]
-        for name in values.keys() - set(known):
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"unknown field {name!r}{hint}")
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ConfigError(f"unknown field {name!r}{hint}")
         return cls(**values)
+
+
+def expect_config(config: Any, fields: dict[str, Any], call: str = "train") -> None:
+    """Refuse what was given in place of a configuration, and say how to give it.
+
+    Args:
+        config: the argument of that name.
+        fields: arguments by names that `call` does not have.
+        call: the function that takes the configuration.
+
+    Raises:
+        ConfigError: it is no TrainConfig, or there are such arguments.
+    """
+    if isinstance(config, dict):
+        fields = {**config, **fields}
+    if fields:
+        TrainConfig.from_dict(fields)  # an unknown name or a bad value is told first
+        given = ", ".join(f"{name}={shown(v)}" for name, v in fields.items())
+        raise ConfigError(
+            f"{call} takes these in a configuration: {call}(TrainConfig({given}))"
+        )
+    if config is not None and not isinstance(config, TrainConfig):
+        is_path = isinstance(config, str | os.PathLike)
+        hint = f"; to go on with a run: {call}(resume={config!r})" if is_path else ""
+        raise ConfigError(f"config is {shown(config)}, expected a TrainConfig{hint}")
 
 
 def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     """field -> (does it hold, what is expected)."""
-    counts = ("steps", "batch_size", "context", "embedding", "hidden", "layers")
-    every = ("log_every", "eval_every", "checkpoint_every", "keep")
-    table = {name: (_count(c, name, 1), "1 or more") for name in (*counts, *every)}
-    for name in ("check_grads", "samples", "lr_drop_at", "diagnose"):
-        table[name] = (_count(c, name, 0), "0 or more")
+    table = {name: (getattr(c, name) >= 1, "1 or more") for name in INTERVALS}
+    for name in ("check_grads", "diagnose"):
+        table[name] = (getattr(c, name) >= 0, "0 or more")
+    for name, (least, most) in COUNTS.items():
+        expected = f"{least} or more, at most {most:,}"
+        table[name] = (least <= getattr(c, name) <= most, expected)
     for name in ("lr", "lr_drop", "eps"):
         table[name] = (_finite(c, name), "a finite number above 0")
     table["weight_decay"] = (
@@ -199,15 +248,10 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
         table["route"] = (False, expected)
     if c.dtype == "bfloat16" and not c.is_lectures:
         table["dtype"] = (False, "float32 for a network other than the lecture's")
-    if c.batch_size in (c.ddof, c.running_ddof):
+    if c.batchnorm != "none" and c.batch_size in (c.ddof, c.running_ddof):
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)
     return table
-
-
-def _count(config: TrainConfig, name: str, least: int) -> bool:
-    value = getattr(config, name)
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _finite(config: TrainConfig, name: str, zero: bool = False) -> bool:

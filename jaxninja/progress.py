@@ -65,3 +65,18 @@ class Lines(Progress):
                 f"step {step:>7}/{self._steps}  loss {loss:.4f}  {rate:,.0f} steps/s"
             )
             self._next = step + self._steps // 20
+
+
+def expect_progress(progress: Any) -> Any:
+    """`progress` itself, if it has the methods of `Progress` or is None.
+
+    Raises:
+        TypeError: it has not.
+    """
+    methods = ("say", "start", "update", "stop")
+    if progress is not None and not all(hasattr(progress, m) for m in methods):
+        raise TypeError(
+            f"progress is {progress!r}, expected an object as jaxninja.progress.Bar(); "
+            "Progress() there says nothing"
+        )
+    return progress

@@ -5,18 +5,28 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxninja import checkpoint, compile_cache, distributed, files, folder, steps
-from jaxninja.config import RESUMABLE, ConfigError, TrainConfig
-from jaxninja.data import Dataset, load_dataset
+from jaxninja import (
+    checkpoint,
+    compile_cache,
+    distributed,
+    files,
+    folder,
+    memory,
+    steps,
+)
+from jaxninja.config import RESUMABLE, ConfigError, TrainConfig, expect_config
+from jaxninja.config_values import shown
+from jaxninja.data import Dataset, Vocabulary, load_dataset, load_items
 from jaxninja.machine import Device, config_value, pick_device, versions
 from jaxninja.models import learner, routes
 from jaxninja.models.mlp import MLP
-from jaxninja.progress import Bar, Progress
+from jaxninja.progress import Bar, Progress, expect_progress
 from jaxninja.record import Record
 from jaxninja.run import Run, read, read_description
 from jaxninja.signals import Interrupted, caught_signals
@@ -32,6 +42,7 @@ def train(
     resume: str | Path | None = None,
     progress: Progress | None = None,
     mesh: Mesh | None = None,
+    **misplaced: Any,
 ) -> Run:
     """Train the lecture's network; everything lands in a run folder.
 
@@ -42,6 +53,7 @@ def train(
         progress: who listens; a tqdm bar by default.
         mesh: devices to divide each batch among, see `jaxninja.distributed`; with
             several processes each calls this, and process 0 writes the run.
+        misplaced: fields of a configuration, which belong into `config`: an error.
 
     Returns:
         The run, with its losses in `result`.
@@ -52,13 +64,15 @@ def train(
             autodiff apart; says at which step and in which array.
         Interrupted: Ctrl-C or SIGTERM, after saving.
     """
-    progress = progress or Bar()
+    expect_config(config, misplaced)
+    progress = expect_progress(progress) or Bar()
+    resume = None if resume is None else _run_folder(resume)
     if resume is not None:
-        config = resumed_config(Path(resume), config)
+        config = resumed_config(resume, config)
     config = config or TrainConfig()
     device = pick_device(config.device)
-    resume = None if resume is None else Path(resume)
     with jax.default_device(device):
+        _expect_to_fit(config, device)
         dataset = load_dataset(config.data, config.context)
         proof = _proof(config, dataset)  # before there is a run folder
         if mesh is None:
@@ -67,6 +81,21 @@ def train(
         with distributed.own_folder(config.runs, resume) as (runs, resume):
             config = dataclasses.replace(config, runs=runs)
             return _train(config, dataset, resume, progress, device, proof, mesh)
+
+
+def _expect_to_fit(config: TrainConfig, device: Device) -> None:
+    """Before anything large is made, the data set's arrays included."""
+    items = load_items(config.data)
+    vocabulary, examples = len(Vocabulary.of(items)), sum(len(i) + 1 for i in items)
+    memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
+
+
+def _run_folder(resume: Any) -> Path:
+    try:
+        return Path(resume)
+    except TypeError:
+        given = shown(resume)
+        raise ConfigError(f"resume is {given}, expected a run folder's path") from None
 
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:

@@ -113,11 +113,17 @@ def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
         return 128 + stop.signum
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            return _fail(f"out of memory, take smaller sizes ({_first_line(error)})")
         if why := no_device():
             return _fail(why)
         traceback.print_exc()
         return _fail("this is a bug of jaxninja's, not a verdict on anything", BUG)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _usage() -> str:
