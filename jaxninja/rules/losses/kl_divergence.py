@@ -8,7 +8,7 @@ Perturb both logarithms, as free variables; p moves by p dlog_p:
 
 A sum against a fixed array is its own transpose. With the cotangent dloss / N of a row:
 
-    dlog_p = p (log p - log q + 1) dloss / N
+    dlog_p = (p (log p - log q) + p) dloss / N
     dlog_q = -p dloss / N
 
 Where p = 0 the term is 0, by the limit of p log p, and so are both gradients: log p is
@@ -66,7 +66,7 @@ def kl_divergence_bwd(res, dloss):
     """Returns dlog_p and dlog_q, [*batch, V] each."""
     p, ratio = _terms(*res)
     pull = p * (dloss / _rows(p))
-    return jnp.where(p > 0, pull * (ratio + 1), 0), -pull
+    return pull * ratio + pull, -pull
 
 
 kl_divergence.defvjp(kl_divergence_fwd, kl_divergence_bwd)
@@ -76,14 +76,13 @@ def kl_divergence_jvp(primals, tangents):
     loss, res = kl_divergence_fwd(*primals)
     dlog_p, dlog_q = tangents
     p, ratio = _terms(*res)
-    return loss, (p * ((ratio + 1) * dlog_p - dlog_q)).sum() / _rows(p)
+    return loss, (p * (ratio * dlog_p + dlog_p - dlog_q)).sum() / _rows(p)
 
 
 def _terms(log_p, log_q):
     """p, and log p - log q: 0 where p is."""
-    some = log_p > -jnp.inf
-    ratio = jnp.where(some, log_p, 0) - jnp.where(some, log_q, 0)
-    return jnp.exp(log_p), ratio
+    p = jnp.exp(log_p)
+    return p, jnp.where(p > 0, log_p, 0) - jnp.where(p > 0, log_q, 0)
 
 
 def _rows(array):

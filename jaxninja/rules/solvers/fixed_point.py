@@ -125,7 +125,7 @@ def _settle(step, x, iterations):
         new = step(x)
         return new, _moved(x, new), i + 1
 
-    x, moved, _ = lax.while_loop(moves, once, (x, jnp.array(True), 0))
+    x, moved, _ = lax.while_loop(moves, once, once((x, None, 0)))
     return jax.tree.map(lambda a: jnp.where(moved, jnp.nan, a), x)
 
 
@@ -156,14 +156,15 @@ def _door(f, x0, theta, iterations):
 
 
 def layer(x, theta):
-    """A deep equilibrium layer, a contraction for small W: tanh(x @ W + u)."""
+    """A deep equilibrium layer: tanh(x @ V + u) with V = W / (1 + sum W^2), no longer
+    than 1/2, so that it contracts whatever W is."""
     W, u = theta
-    return jnp.tanh(x @ W + u)
+    return jnp.tanh(x @ W / (1 + (W * W).sum()) + u)
 
 
 def example(key, N, D):
     key_W, key_u = jax.random.split(key)
-    W = 0.3 * jax.random.normal(key_W, (D, D)) / D**0.5
+    W = jax.random.normal(key_W, (D, D)) / D
     u = jax.random.normal(key_u, (N, D))
     return jnp.zeros_like(u), (W, u)
 
@@ -172,7 +173,7 @@ def unrolled(f, x0, theta, iterations=1000):
     """The iterations themselves, 200 at most, for `jax.vjp` to go back through."""
     _door(f, x0, theta, iterations)
     step = lambda x, _: (f(x, theta), None)  # noqa: E731
-    return lax.scan(step, x0, length=min(iterations, 200))[0]
+    return lax.scan(step, lax.stop_gradient(x0), length=min(iterations, 200))[0]
 
 
 rule = Rule(
