@@ -33,6 +33,13 @@ def contrastive(a, b, temperature):
     return (F.cross_entropy(S, own) + F.cross_entropy(S.T, own)) / 2
 
 
+def cosine_similarity(a, b, eps):
+    """Below eps PyTorch's gradient goes on as if the length were not held constant."""
+    if any((x.norm(dim=-1) < eps).any() for x in (a, b)):
+        return NotImplemented
+    return F.cosine_similarity(a, b, -1, eps)
+
+
 PEERS = {
     "cross_entropy": F.cross_entropy,
     "linear_cross_entropy": linear_cross_entropy,
@@ -42,5 +49,5 @@ PEERS = {
     "kl_divergence": kl_divergence,
     "contrastive": contrastive,
     "hinge": lambda scores, y: F.relu(1 - y * scores).mean(),
-    "cosine_similarity": lambda a, b, eps: F.cosine_similarity(a, b, -1, eps),
+    "cosine_similarity": cosine_similarity,
 }
