@@ -24,6 +24,13 @@ INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 KINDS = {"bool", *INTEGERS, "bfloat16", "float16", "float32", "float64"}
 
 
+# dtype in the file, dtype expected -> what to do
+_MODE = {
+    ("float64", "float32"): "; it is of JAX's 64-bit mode: set JAX_ENABLE_X64=1",
+    ("float32", "float64"): "; it is of JAX's 32-bit mode: unset JAX_ENABLE_X64",
+}
+
+
 class CheckpointError(ValueError):
     """A checkpoint that cannot be written or trusted; names the file and the field."""
 
@@ -74,8 +81,9 @@ def load(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
         given = f"{tensors[name].dtype}{list(tensors[name].shape)}"
         wanted = f"{leaf.dtype}{list(leaf.shape)}"
         if given != wanted:
+            mode = _MODE.get((str(tensors[name].dtype), str(leaf.dtype)), "")
             raise CheckpointError(
-                f"{path}: tensor {name} is {given}, expected {wanted}"
+                f"{path}: tensor {name} is {given}, expected {wanted}{mode}"
             )
     leaves = [_to_jax(path, name, tensors[name]) for name in expected]
     return jax.tree.unflatten(jax.tree.structure(like), leaves), metadata

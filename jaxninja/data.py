@@ -231,7 +231,8 @@ def examples(items: Iterable[str], vocabulary: Vocabulary, context: int) -> Exam
 
 def batch_indices(key: jax.Array, step, batch_size: int, n: int) -> jax.Array:
     """[batch_size] indices in [0, n), a function of (key, step) alone."""
-    return jax.random.randint(jax.random.fold_in(key, step), (batch_size,), 0, n)
+    key = jax.random.fold_in(key, step)
+    return jax.random.randint(key, (batch_size,), 0, n, np.int32)  # in x64 mode too
 
 
 def check_ids(ids, size: int, what: str) -> None:

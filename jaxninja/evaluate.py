@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxninja import settings
 from jaxninja.data import check_ids
 from jaxninja.models import networks
 from jaxninja.models.mlp import Params, Statistics
@@ -15,6 +16,7 @@ from jaxninja.models.networks import Model
 BLOCK = 4096  # examples at a time: 3 MB of hidden units, whatever the data set's size
 
 
+@settings.fixed()
 def calibrate(
     params: Params, x: ArrayLike, model: Model, ddof: int | None = None
 ) -> Statistics:
@@ -48,6 +50,7 @@ def calibrate(
     return statistics
 
 
+@settings.fixed()
 def mean_loss(
     params: Params, statistics: Statistics, x: ArrayLike, y: ArrayLike, model: Model
 ) -> float:

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-from jaxninja import diagnostics, steps
+from jaxninja import diagnostics, settings, steps
 from jaxninja.config import TrainConfig
 from jaxninja.models import networks
 from jaxninja.models.networks import Model
-from jaxninja.steps import Clipped, State
+from jaxninja.optimizers import Clipped, optimizer
+from jaxninja.steps import State
 from jaxninja.taps import retain_grads
 
 # Batchnorm's running statistics are compared with those of so many training examples:
@@ -26,6 +27,7 @@ CALIBRATION = 1_024
 PARAMETER = "parameter/"  # what the names of parameters begin with in retain_grads
 
 
+@settings.fixed()
 def observe(
     config: TrainConfig,
     model: Model,
@@ -48,25 +50,26 @@ def observe(
         between running and calibrated statistics by layer.
     """
     observer, structure = _observer(steps.essential(config), model)
-    packed = np.asarray(observer(state, x, y, step))
+    packed = np.asarray(observer(state, x, y, step, *steps.arguments(config)))
     return {"step": step, **_unpacked(packed, structure["tree"])}
 
 
 @lru_cache(maxsize=16)
 def _observer(config: TrainConfig, model: Model) -> Any:
-    network, tx = networks.of(model), steps.optimizer(config)
+    network = networks.of(model)
     kinds = network.activations(model)
 
     def loss(params, ids, labels):
         named = {k: checkpoint_name(p, f"{PARAMETER}{k}") for k, p in params.items()}
         return network.loss(named, ids, labels, model, name=checkpoint_name)
 
-    def measure(state, x, y, step):
-        ids, labels = steps.batch(config, x, y, step)
+    def measure(state, x, y, step, seed, lr):
+        ids, labels = steps.batch(config, x, y, step, seed)
         retained = retain_grads(loss, has_aux=True, values=True)
         (value, _), grads, named = retained(state.params, ids, labels)
         own = {name: grads.pop(f"{PARAMETER}{name}") for name in state.params}
         del grads["loss"]
+        tx = optimizer(config, lr)
         updates: Any = tx.update(own, state.optimizer, state.params)[0]
         values = {name: named[name] for name in (*kinds, "logits")}
         return {
@@ -95,15 +98,16 @@ def _observer(config: TrainConfig, model: Model) -> Any:
     structure = {}
 
     @jax.jit
-    def observer(state, x, y, step):
+    def observer(state, x, y, step, seed, lr):
         """All numbers in one vector: hundreds of small transfers would cost more."""
-        seen = measure(state, x, y, step)
+        seen = measure(state, x, y, step, seed, lr)
         structure["tree"] = jax.tree.map(jnp.shape, seen)
         return jnp.concatenate([jnp.ravel(a) * 1.0 for a in jax.tree.leaves(seen)])
 
     return observer, structure
 
 
+@settings.fixed()
 def dead_over_set(
     params: dict[str, jax.Array], x: jax.Array, y: jax.Array, model: Model
 ) -> dict[str, tuple[int, int]]:

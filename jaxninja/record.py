@@ -7,8 +7,9 @@ from typing import Any
 from jaxninja import checkpoint, files, folder
 from jaxninja.evaluate import mean_loss
 from jaxninja.observe import observe
+from jaxninja.optimizers import schedule
 from jaxninja.run import Run
-from jaxninja.steps import Chunk, State, schedule
+from jaxninja.steps import Chunk, State
 
 
 class Record:

@@ -26,8 +26,12 @@ class Case:
 
     def __str__(self) -> str:
         sizes = [f"{name}={size}" for name, size in self.dims.items()]
-        options = (getattr(o, "__name__", str(o)) for o in self.static)
-        return ",".join([*sizes, *options])
+        return ",".join([*sizes, *map(shown, self.static)])
+
+
+def shown(option: Any) -> str:
+    """A static option in a name or a message: a function by its name."""
+    return getattr(option, "__name__", str(option))
 
 
 @dataclass(frozen=True)

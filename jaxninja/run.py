@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxninja import checkpoint, folder, steps
+from jaxninja import checkpoint, folder, settings, steps
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import Dataset, Vocabulary, load_dataset
 from jaxninja.evaluate import calibrate, mean_loss
@@ -102,6 +102,7 @@ class Run:
             for name, (x, y) in self.dataset.parts.items()
         }
 
+    @settings.fixed()
     def sample(
         self,
         count: int = 20,

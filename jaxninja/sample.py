@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxninja import settings
 from jaxninja.models import networks
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.networks import Model
@@ -14,6 +15,7 @@ class SampleError(ValueError):
     """A request that cannot be sampled; the message names the argument."""
 
 
+@settings.fixed()
 def sample(
     key: jax.Array,
     params: Params,
@@ -67,7 +69,8 @@ def _draw(key, params, statistics, context, temperature, static):
             least = jax.lax.top_k(logits, top_k)[0][:, -1:]
             logits = jnp.where(logits < least, -jnp.inf, logits)
         likeliest = logits.argmax(-1)
-        drawn = jax.random.categorical(key, logits / temperature)
+        scores = (logits / temperature).astype(jnp.float32)  # in x64 mode too
+        drawn = jax.random.categorical(key, scores)
         symbol = (likeliest if greedy else drawn).astype(jnp.int32)
         return jnp.concatenate([context[:, 1:], symbol[:, None]], 1), symbol
 

@@ -1,8 +1,12 @@
 """The training step, and many of them in one call: pure functions of state and step.
 
-`advance` runs n steps as one `lax.scan`. The data set lives on the device. The batches
-of all n steps are gathered up front, from indices that depend on (seed, step) alone, so
-a run cut in two draws the same batches as a run in one piece.
+`advance` runs n steps as one loop. The data set lives on the device. Batches are drawn
+by indices that depend on (seed, step) alone, so a run cut in two draws the same batches
+as a run in one piece. Its steps have the same bits as well: XLA fuses a loop of one
+step unlike one of a thousand, so n is an argument of one compiled program, as are the
+seed and the learning rate. Another program (several devices, a member of a sweep,
+another route) gives the same numbers up to rounding only, and so may another machine,
+another version of XLA, or a number of cores among which XLA divides a large product.
 """
 
 import time
@@ -19,15 +23,17 @@ import optax
 from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxninja import settings
 from jaxninja.config import RESUMABLE, TrainConfig
 from jaxninja.data import batch_indices
-from jaxninja.diagnostics import global_norm
 from jaxninja.models import learner, networks, routes
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.networks import Model
+from jaxninja.optimizers import optimizer
 
 CHUNK = 1_000  # steps in one call, at most
-GATHERED = 2**24  # numbers in the batches of a call: 64 MB, gathered before its steps
+GATHERED = 2**24  # numbers in the batches of a call, at most
+AHEAD = 100  # steps whose batches are gathered at once: a short chunk wastes the rest
 
 
 class State(NamedTuple):
@@ -36,47 +42,6 @@ class State(NamedTuple):
     params: Params
     optimizer: Any  # optax's own state, its step count included
     statistics: Statistics  # running mean [H] and var [H] of each batchnorm
-
-
-def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
-    """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
-    drop = {config.lr_drop_at: config.lr_drop}
-    return optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
-
-
-def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformation:
-    """An optimizer of optax by name, after clipping by global norm if asked for."""
-    rate = schedule(config, lr)
-    chosen = {
-        "sgd": lambda: optax.sgd(rate),
-        "momentum": lambda: optax.sgd(rate, momentum=0.9),
-        "rmsprop": lambda: optax.rmsprop(rate),
-        "adam": lambda: optax.adam(rate),
-        "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
-    }[config.optimizer]()
-    if config.clip is None:
-        return chosen
-    return optax.chain(clipped(config.clip), chosen)
-
-
-class Clipped(NamedTuple):
-    """State of `clipped`."""
-
-    acted: jax.Array  # int32: the steps so far at which the gradient was too long
-
-
-def clipped(limit: float) -> optax.GradientTransformation:
-    """optax's clipping by global norm, and a count of how often it acts."""
-    clip = optax.clip_by_global_norm(limit)
-
-    def init(params):
-        return Clipped(jnp.zeros((), jnp.int32))
-
-    def update(grads, state, params=None):
-        acted = state.acted + (global_norm(grads) > limit)
-        return clip.update(grads, optax.EmptyState())[0], Clipped(acted)
-
-    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
 
 
 def init_state(config: TrainConfig, model: Model, seed: Any = None) -> State:
@@ -102,17 +67,21 @@ def make_advance(
     layout: routes.Layout | None = None,
     mesh: Mesh | None = None,
 ) -> Callable[..., Any]:
-    """`advance(state, x, y, start, n) -> state after n steps, losses [n]`, jitted.
+    """`advance(state, x, y, start, n) -> state after n steps, their losses`, jitted.
 
-    The state's buffers are donated: the one passed in must not be used again. `layout`
-    gives other gradients than those of `config.route`. The examples of each batch are
-    divided among the devices of `mesh`, and everything else is on all of them.
+    One program for every n up to `longest_chunk(config)`, which is the length of the
+    losses: those from n on are 0. It takes `seed` and `lr` as further arguments; by
+    default they are the configuration's, as constants of the program. The state's
+    buffers are donated: the one passed in must not be used again. `layout` gives other
+    gradients than those of `config.route`. The examples of each batch are divided among
+    the devices of `mesh`, and everything else is on all of them.
     """
     whole = None if mesh is None else NamedSharding(mesh, P())
 
-    @partial(jax.jit, static_argnums=4, donate_argnums=0, out_shardings=whole)
-    def advance(state, x, y, start, n):
-        return take_steps(config, model, state, x, y, start, n, layout, mesh)
+    @partial(jax.jit, donate_argnums=0, out_shardings=whole)
+    def advance(state, x, y, start, n, seed=None, lr=None):
+        many = take_steps(config, model, layout, mesh)
+        return many(state, x, y, start, n, seed, lr)
 
     return advance
 
@@ -120,19 +89,50 @@ def make_advance(
 def take_steps(
     config: TrainConfig,
     model: Model,
-    state: State,
-    x: jax.Array,
-    y: jax.Array,
-    start: Any,
-    n: int,
     layout: routes.Layout | None = None,
     mesh: Mesh | None = None,
-    seed: Any = None,
-    lr: Any = None,
-) -> tuple[State, jax.Array]:
-    """The state after n steps, and the losses [n]; `seed` and `lr` may be arrays."""
+) -> Callable[..., tuple[State, jax.Array]]:
+    """`advance` of `make_advance`, not jitted."""
     value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
-    tx = optimizer(config, lr)
+    longest = longest_chunk(config)
+    ahead = min(AHEAD, longest)
+
+    def advance(state, x, y, start, n, seed=None, lr=None):
+        one_step = _one_step(config, model, value_and_grad, optimizer(config, lr))
+
+        def some(block, carry):
+            first = block * ahead
+            batches = gather(start + first + jnp.arange(ahead))
+
+            def step(i, carry):
+                state, losses = carry
+                state, loss = one_step(state, jax.tree.map(lambda a: a[i], batches))
+                return state, losses.at[first + i].set(loss.astype(losses.dtype))
+
+            return jax.lax.fori_loop(0, jnp.minimum(ahead, n - first), step, carry)
+
+        def gather(numbers):
+            draw = jax.vmap(lambda number: batch(config, x, y, number, seed))
+            if mesh is None:
+                return draw(numbers)
+            divided = NamedSharding(mesh, P(None, "data"))
+            return jax.lax.with_sharding_constraint(draw(numbers), divided)
+
+        carry = lay_out(state), _zeros(longest, state)
+        state, losses = jax.lax.fori_loop(0, -(-n // ahead), some, carry)
+        return lay_back(state), losses
+
+    return advance
+
+
+def _zeros(n: int, like: Any) -> jax.Array:
+    """Zeros [n] that are typed, as `like` is, as varying among shards or not."""
+    leaf = jax.tree.leaves(like)[0]
+    return jnp.full(n, jnp.where(False, leaf.sum(), 0.0))
+
+
+def _one_step(config, model, value_and_grad, tx) -> Callable[..., Any]:
+    """`(state, examples) -> state, loss`: gradients, update, running statistics."""
 
     def one_step(state, examples):
         (loss, batch_stats), grads = value_and_grad(state.params, *examples)
@@ -148,18 +148,20 @@ def take_steps(
         )
         return State(params, tx_state, running), loss
 
-    numbers = start + jnp.arange(n)
-    batches = jax.vmap(lambda number: batch(config, x, y, number, seed))(numbers)
-    if mesh is not None:
-        divided = NamedSharding(mesh, P(None, "data"))
-        batches = jax.lax.with_sharding_constraint(batches, divided)
-    state, losses = jax.lax.scan(one_step, lay_out(state), batches)
-    return lay_back(state), losses
+    return one_step
 
 
 def _key(config: TrainConfig, purpose: str, seed: Any = None) -> jax.Array:
-    key = jax.random.key(config.seed if seed is None else seed)
+    """A stream of random numbers that depends on the seed and the purpose alone."""
+    seed = arguments(config)[0] if seed is None else seed.astype(jnp.uint32)
+    key = jax.random.key(seed, impl=settings.IMPLEMENTATION)
     return jax.random.fold_in(key, {"init": 0, "batches": 1, "samples": 2}[purpose])
+
+
+def arguments(config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Seed and learning rate, which are arguments of a program and no constants."""
+    seed = np.asarray(config.seed % 2**32, np.uint32)  # of 32 bits, with either sign
+    return seed, np.asarray(config.lr, jnp.result_type(float))
 
 
 class Chunk(NamedTuple):
@@ -188,14 +190,13 @@ def chunks(
     Raises:
         Diverged: a loss is not finite; it carries the last finite state.
     """
+    advance = program(config, model, x)
     while start < config.steps:
         n = next_stop(config, start, stops) - start
-        version = learner.version(config.route)
-        advance = _compiled(essential(config), model, len(x), n, x.device, version)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
-        state, losses = advance(state, x, y, start)
-        losses = np.asarray(losses)
+        state, losses = advance(state, x, y, start, n)
+        losses = np.asarray(losses)[:n]
         seconds = time.perf_counter() - clock
         if not np.isfinite(losses).all():
             bad = int(np.isfinite(losses).argmin())
@@ -204,23 +205,31 @@ def chunks(
         yield Chunk(state, start, losses, seconds)
 
 
-def prepare(
-    config: TrainConfig, model: Model, x: jax.Array, start: int, stops: Collection[int]
-) -> None:
-    """Compile what `chunks` needs first; what is compiled already takes no time."""
-    n = next_stop(config, start, stops) - start
-    version = learner.version(config.route)
-    _compiled(essential(config), model, len(x), n, x.device, version)
+def program(config: TrainConfig, model: Model, x: jax.Array) -> Callable[..., Any]:
+    """`advance(state, x, y, start, n)` of this configuration, compiled.
+
+    Compiled ahead, so that its time is not counted as training, and once for all seeds
+    and learning rates; what is compiled already takes no time.
+    """
+    version, now = learner.version(config.route), settings.respected()
+    compiled = _compiled(essential(config), model, len(x), x.device, version, now)
+    seed, lr = arguments(config)
+
+    def advance(state, x, y, start, n):
+        return compiled(state, x, y, np.int32(start), np.int32(n), seed, lr)
+
+    return advance
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _compiled(
-    config: TrainConfig, model: Model, size: int, n: int, device: Any, version: str
+    config: TrainConfig, model: Model, size: int, device: Any, version: str, now: tuple
 ) -> Any:
-    """`advance` of n steps on a training set of `size` examples, compiled ahead.
+    """`advance` on a training set of `size` examples, compiled ahead.
 
-    Ahead, so that its time is not counted as training; cached, so that a notebook that
-    trains twice compiles once; `version` is that of a route that is a file.
+    Args:
+        version: of a route that is a file.
+        now: the settings of JAX that the program depends on.
     """
     mesh: Any = device.mesh if isinstance(device, NamedSharding) else None
     where = device if mesh else SingleDeviceSharding(device)
@@ -230,8 +239,11 @@ def _compiled(
     if mesh:  # on all devices; one device takes a state from wherever it is
         place = partial(jax.ShapeDtypeStruct, sharding=where)
         state = jax.tree.map(lambda a: place(a.shape, a.dtype), state)
+    kinds = (jnp.int32, jnp.int32, jnp.uint32, jnp.result_type(float))
+    numbers = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
     with matmul_precision(config):
-        return make_advance(config, model, mesh=mesh).lower(state, x, y, 0, n).compile()
+        advance = make_advance(config, model, mesh=mesh)
+        return advance.lower(state, x, y, *numbers).compile()
 
 
 def matmul_precision(config: TrainConfig) -> Any:
@@ -242,8 +254,8 @@ def matmul_precision(config: TrainConfig) -> Any:
 
 
 def essential(config: TrainConfig) -> TrainConfig:
-    """The same configuration without what has no bearing on a training step."""
-    passing = {*RESUMABLE, "data", "name", "runs"}
+    """The same configuration without what is no part of a training step's program."""
+    passing = {*RESUMABLE, "data", "name", "runs", "seed", "lr"}
     defaults = {f.name: f.default for f in fields(TrainConfig) if f.name in passing}
     return replace(config, **defaults)
 
@@ -275,11 +287,10 @@ class Diverged(ArithmeticError):
 
 
 def first_nonfinite(
-    diverged: Diverged, config: TrainConfig, model: Model, x: jax.Array, y: jax.Array
+    state: State, step: int, config: TrainConfig, model: Model, x: Any, y: Any
 ) -> str:
     """Name of the first array, in the order of computation, that is not finite."""
-    state = state_at(diverged, config, model, x, y)
-    ids, labels = batch(config, x, y, diverged.step)
+    ids, labels = batch(config, x, y, step)
     named = state.params | networks.intermediates(state.params, ids, labels, model)
     return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")
 
@@ -289,10 +300,11 @@ def state_at(
 ) -> State:
     """The state at the step whose loss is not finite.
 
-    The steps from the last good state are taken again, which gives the same numbers.
+    The steps from the last good state are taken again, by the same program, which gives
+    the same numbers.
     """
     state, n = diverged.state, diverged.step - diverged.start
     if n:
         copy = jax.tree.map(jnp.copy, state)
-        state, _ = make_advance(config, model)(copy, x, y, diverged.start, n)
+        state, _ = program(config, model, x)(copy, x, y, diverged.start, n)
     return state

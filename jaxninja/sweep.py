@@ -1,9 +1,10 @@
 """Many whole trainings at once: over seeds and learning rates, and over the devices.
 
 A member of a sweep is a run like any other, in a folder of its own, and equal to the
-same training alone up to rounding. Members share the data and the compiled program:
-each device takes its share of them, a few at a time, through `jax.shard_map`. Nothing
-passes between members, so one that diverges hurts no other.
+same training alone, or among other members, up to rounding: those are other programs.
+Members share the data and the compiled program: each device takes its share of them, a
+few at a time, through `jax.shard_map`. Nothing passes between members, so one that
+diverges hurts no other.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxninja import files, folder, steps
+from jaxninja import files, folder, settings, steps
 from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.machine import pick_device
@@ -39,6 +40,7 @@ class Member(NamedTuple):
     failed: int | None = None  # the step whose loss is not finite
 
 
+@settings.fixed()
 def sweep(
     config: TrainConfig,
     seeds: Sequence[int],
@@ -127,18 +129,18 @@ def _train(
     init = jax.vmap(partial(steps.init_state, config, model))
     states = jax.jit(init, out_shardings=NamedSharding(mesh, P("members")))(seeds)
     advance = make_advance(config, model, mesh)
-    programs: dict[int, Any] = {}
+    program: Any = None
     start = 0
     progress.start(0, config.steps)
     while start < config.steps and any(m.failed is None for m in members):
         n = steps.next_stop(config, start) - start
-        given = (states, seeds, rates, x, y, start)
-        if n not in programs:  # ahead, so that compiling does not count as training
+        given = (states, seeds, rates, x, y, np.int32(start), np.int32(n))
+        if program is None:  # ahead, so that compiling does not count as training
             with steps.matmul_precision(config):
-                programs[n] = advance.lower(*given, n).compile()
+                program = advance.lower(*given).compile()
         clock = time.perf_counter()
-        new, losses = programs[n](*given)
-        losses = np.asarray(losses)
+        new, losses = program(*given)
+        losses = np.asarray(losses)[:, :n]
         seconds = (time.perf_counter() - clock) / len(configs)
         before, after = jax.device_get((states, new))
         start, states = start + n, new
@@ -154,14 +156,19 @@ def _train(
 
 
 def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., Any]:
-    """`advance(states, seeds, rates, x, y, start, n)`, jitted, axis 0 over members."""
+    """`advance(states, seeds, rates, x, y, start, n)`, jitted, axis 0 over members.
+
+    One program for every n, as `steps.make_advance`, and another one for another number
+    of members: the same member has the same numbers in both up to rounding.
+    """
     on_cpu = mesh.devices.flat[0].platform == "cpu"
+    take_steps = steps.take_steps(config, model)
 
     def one(member, x, y, start, n):
         state, seed, lr = member
-        return steps.take_steps(config, model, state, x, y, start, n, seed=seed, lr=lr)
+        return take_steps(state, x, y, start, n, seed, lr)
 
-    @partial(jax.jit, static_argnums=6)
+    @jax.jit
     def advance(states, seeds, rates, x, y, start, n):
         def share(states, seeds, rates, x, y):
             train = lambda member: one(member, x, y, start, n)  # noqa: E731

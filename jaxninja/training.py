@@ -18,6 +18,7 @@ from jaxninja import (
     files,
     folder,
     memory,
+    settings,
     steps,
 )
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig, expect_config
@@ -36,6 +37,7 @@ class TrainError(ArithmeticError):
     """The run cannot go on: it diverged, or its gradients are not autodiff's."""
 
 
+@settings.fixed()
 def train(
     config: TrainConfig | None = None,
     *,
@@ -100,11 +102,11 @@ def _run_folder(resume: Any) -> Path:
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
     path = resume or _new_folder(config)
-    with folder.lock(path):
+    with folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path)
         for line in (*_header(record.run, device, mesh), *proof):
             progress.say(line)
-        _loop(record, progress, mesh)
+        _loop(record, progress, mesh, caught)
         record.finish()
     return record.run
 
@@ -210,49 +212,58 @@ def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
-def _loop(record: Record, progress: Progress, mesh: Mesh | None = None) -> None:
+def _loop(
+    record: Record, progress: Progress, mesh: Mesh | None, caught: list[int]
+) -> None:
     run, config = record.run, record.run.config
     x, y = map(jnp.asarray, run.dataset.train)
     state, xs, ys = run.state, x, y
     if mesh is not None:
         state, xs, ys = distributed.everywhere((run.state, *run.dataset.train), mesh)
-    to_check = _steps_to_check(config, run.step)
+    to_check = _steps_to_check(config)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
-            steps.prepare(config, run.model, xs, run.step, to_check)
+            steps.program(config, run.model, xs)
         progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
     try:
-        with caught_signals(mesh) as caught:
+        _stop_if_asked(run, record, caught, 0)
+        record.diagnose(x, y)
+        _check_gradients(run, x, y, to_check, progress)
+        for turn, chunk in enumerate(all_chunks, 1):
+            if mesh is not None:
+                chunk = chunk._replace(state=distributed.here(chunk.state))
+            record.add(chunk)
+            progress.update(run.step, float(chunk.losses.mean()), record.rate)
+            _stop_if_asked(run, record, caught, turn)
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
-            for turn, chunk in enumerate(all_chunks):
-                if mesh is not None:
-                    chunk = chunk._replace(state=distributed.here(chunk.state))
-                record.add(chunk)
-                progress.update(run.step, float(chunk.losses.mean()), record.rate)
-                if distributed.must_stop(bool(caught), turn):
-                    record.save()
-                    if run.step < config.steps:
-                        number = caught[0] if caught else signal.SIGTERM
-                        raise Interrupted(run.path, run.step, number)
-                record.diagnose(x, y)
-                _check_gradients(run, x, y, to_check, progress)
     except steps.Diverged as diverged:
-        if mesh is not None:
-            diverged.state = distributed.here(diverged.state)
-        message = _explain(diverged, record, x, y)
+        message = _explain(diverged, record, xs, ys)
         files.write_text(run.path / "failure.txt", message + "\n")
         raise TrainError(message) from None
     finally:
         progress.stop()
 
 
-def _steps_to_check(config: TrainConfig, start: int) -> set[int]:
-    """`check_grads` steps spread evenly over what is left of the run."""
-    count, left = config.check_grads, config.steps - start
-    return {start + i * left // count for i in range(count)}
+def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> None:
+    """Save and end after a signal; a run that is through goes on to its result.
+
+    Raises:
+        Interrupted: all processes stop here.
+    """
+    if distributed.must_stop(bool(caught), turn):
+        record.save()
+        if run.step < run.config.steps:
+            number = caught[0] if caught else signal.SIGTERM
+            raise Interrupted(run.path, run.step, number)
+
+
+def _steps_to_check(config: TrainConfig) -> set[int]:
+    """`check_grads` steps spread evenly over the run, wherever it was resumed."""
+    count = config.check_grads
+    return {i * config.steps // count for i in range(count)}
 
 
 def _check_gradients(run, x, y, to_check, progress) -> None:
@@ -293,16 +304,18 @@ def _learners(route: str) -> str:
 def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
-    first = steps.first_nonfinite(diverged, run.config, run.model, x, y)
+    bad = steps.state_at(diverged, run.config, run.model, x, y)
+    bad, good, x, y = map(distributed.here, (bad, diverged.state, x, y))
+    first = steps.first_nonfinite(bad, diverged.step, run.config, run.model, x, y)
     if run.config.diagnose:
-        bad = steps.state_at(diverged, run.config, run.model, x, y)
         record.diagnose_at(bad, diverged.step, x, y)
-    run.state, run.step = diverged.state, diverged.start
+    run.state, run.step = good, diverged.start
     record.save()
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"{_learners(run.config.route)}"
-        f"to look closer, set JAX_DEBUG_NANS=1 and --resume {run.path}"
+        f"to see what grew, go on with --resume {run.path} --diagnose 1 and look at "
+        f"`jaxninja report {run.path}`"
     )

@@ -36,7 +36,7 @@ def apart(n, dtype):
     given = distributed.everywhere((state, x, x[:, 0]), mesh)
     advance = steps.make_advance(config, model, mesh=mesh).lower(*given, 0, n).compile()
     assert "all-reduce" in advance.as_text()
-    many = advance(*given, 0)
+    many = advance(*given, 0, n)
     one = steps.make_advance(config, model)(*jax.tree.map(
         jax.numpy.asarray, (state, x, x[:, 0])), 0, n)
     pairs = zip(jax.tree.leaves(many), jax.tree.leaves(one), strict=True)

@@ -27,15 +27,19 @@ ALLOWED = {
     "files": set(),
     "checkpoint": {"files"},
     "folder": {"files"},
-    "evaluate": {"data", "models"},
-    "sample": {"models"},
+    "settings": set(),
+    "evaluate": {"data", "models", "settings"},
+    "sample": {"models", "settings"},
     "plots": {"plots"},
     "progress": set(),
-    "steps": {"config", "data", "diagnostics", "models"},
+    "optimizers": {"config", "diagnostics"},
+    "steps": {"config", "data", "models", "optimizers", "settings"},
     "diagnostics": {"taps"},
     "taps": {"named"},
     "workbook": {"check", "models", "plots", "taps", "workbook"},
-    "observe": {"config", "diagnostics", "models", "steps", "taps"},
+    "observe": {
+        *("config", "diagnostics", "models", "optimizers", "settings", "steps", "taps"),
+    },
 }
 
 

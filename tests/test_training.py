@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 
 import jax
 import numpy as np
@@ -170,6 +171,94 @@ def test_where_chunks_end_does_not_matter(cut, small):
     assert same_bits(run([]), run(cut))
 
 
+@contextmanager
+def compilations():
+    """A list that grows by one with every program that XLA compiles meanwhile."""
+    seen = []
+
+    def listen(event, *_, **__):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield seen
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_one_program_serves_all_cuts_seeds_and_rates(small):
+    jaxninja.train(small, progress=QUIET)
+    with compilations() as seen:
+        jax.jit(lambda a: a + 17)(3.0)
+    assert seen  # the event is the one that this JAX sends
+    other = {"seed": -3, "lr": 0.03, "log_every": 7, "eval_every": 1, "name": "other"}
+    with compilations() as seen:
+        jaxninja.train(dataclasses.replace(small, **other), progress=QUIET)
+    assert not seen
+
+
+def test_a_run_in_float64_may_follow_one_in_float32(small):
+    narrow = jaxninja.train(small, progress=QUIET)
+    with jax.enable_x64(True):
+        wide = jaxninja.train(small, progress=QUIET)
+        assert wide.params["W1"].dtype == np.float64
+    for name, p in narrow.params.items():  # the same numbers were drawn
+        np.testing.assert_allclose(wide.params[name], p, rtol=1e-2, atol=1e-4)
+    with pytest.raises(checkpoint.CheckpointError, match=r"float64.*JAX_ENABLE_X64"):
+        jaxninja.train(resume=wide.path, progress=QUIET)
+
+
+SETTINGS = {
+    "strict": (
+        lambda: jax.disable_jit(True),
+        lambda: jax.numpy_rank_promotion("raise"),
+        lambda: jax.numpy_dtype_promotion("strict"),
+        lambda: jax.transfer_guard("disallow"),
+    ),
+    "random": (
+        lambda: jax.default_prng_impl("rbg"),
+        lambda: jax.threefry_partitionable(False),
+    ),
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_settings_of_the_users_own_change_nothing(settings, small):
+    """Training with diagnostics and checks, evaluation and samples, to the bit."""
+    config = dataclasses.replace(small, steps=30, check_grads=1, diagnose=30)
+    plain = jaxninja.train(config, progress=QUIET)
+    with ExitStack() as stack:
+        for setting in settings:
+            stack.enter_context(setting())
+        run = jaxninja.train(config, progress=QUIET)
+        losses, samples = run.losses(), run.sample(3)
+    assert same_bits(final_state(run), final_state(plain))
+    assert (losses, samples) == (plain.losses(), plain.sample(3))
+
+
+def test_the_same_steps_are_checked_after_a_resume(small):
+    """A resumed run that checks leaves what the whole one does."""
+    config = dataclasses.replace(small, check_grads=7, steps=60)
+    said = []
+    whole = jaxninja.train(config, progress=Lines(said.append))
+    short = dataclasses.replace(config, steps=60, name="short", check_grads=0)
+
+    class StopAt30(Progress):
+        def update(self, step, loss, rate):
+            if step == 30:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as stop:
+        jaxninja.train(short, progress=StopAt30())
+    again = []
+    more = dataclasses.replace(config, name="short")
+    run = jaxninja.train(more, resume=stop.value.path, progress=Lines(again.append))
+    checked = [[line for line in x if "gradients at" in line] for x in (said, again)]
+    assert checked[1] == checked[0][4:]  # 34, 42, 51 of 0, 8, 17, 25, 34, 42, 51
+    assert same_bits(final_state(run), final_state(whole))
+
+
 @pytest.mark.parametrize(
     ("batch", "expected"), [(32, 1_000), (4_096, 1_000), (32_768, 125), (2**24, 1)]
 )
@@ -236,7 +325,7 @@ def test_one_lost_item_would_be_noticed(lost, small):
     assert not same_bits(final_state(resumed), final_state(whole))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(number, small, tmp_path):
     config = dataclasses.replace(small, steps=10**9, name="long")
     given = {k: v for k, v in config.to_dict().items() if v and k != "keep_best"}
@@ -345,12 +434,10 @@ def test_the_first_array_that_is_not_finite_is_found(name, value, small):
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     state = steps.init_state(small, model)
     state.params[name] = state.params[name].at[0].set(value)
-    diverged = steps.Diverged(state, 5, 5)
-    assert steps.first_nonfinite(diverged, small, model, x, x[:, 0]) == name
+    assert steps.first_nonfinite(state, 5, small, model, x, x[:, 0]) == name
     state = steps.init_state(small, model)
     state.params["W1"] = state.params["W1"] * 1e38  # finite, but its product is not
-    diverged = steps.Diverged(state, 5, 5)
-    assert steps.first_nonfinite(diverged, small, model, x, x[:, 0]) == "hprebn"
+    assert steps.first_nonfinite(state, 5, small, model, x, x[:, 0]) == "hprebn"
 
 
 @pytest.mark.parametrize("route", ["network", "rules"])

@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxninja import TrainConfig, steps
 from jaxninja.models import mlp, ninja_fast, routes
+from jaxninja.optimizers import optimizer
 from jaxninja.rules import autodiff
 
 CALL = 1_000  # steps in one call, as `jaxninja train` has them
@@ -66,7 +67,7 @@ def plain_step(config: TrainConfig, x, y) -> tuple[Callable, Any]:
     model = config.model(int(x.max()) + 1)
     loss = partial(mlp.loss, model=model, ops=autodiff)
     grad = jax.value_and_grad(loss, has_aux=True)
-    tx = steps.optimizer(config)
+    tx = optimizer(config)
     x, y = jnp.asarray(x), jnp.asarray(y)
 
     def step(state, number):

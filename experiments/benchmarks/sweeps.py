@@ -48,9 +48,17 @@ def many_seeds(config, x, y, devices: int, at_once: int):
     seeds = put(jnp.arange(SEEDS), P("members"))
     rates = put(jnp.full(SEEDS, config.lr), P("members"))
     states = jax.vmap(lambda seed: steps.init_state(config, model, seed))(seeds)
-    given = (put(states, P("members")), seeds, rates, put(x, P()), put(y, P()), 0)
+    given = (
+        put(states, P("members")),
+        seeds,
+        rates,
+        put(x, P()),
+        put(y, P()),
+        0,
+        STEPS,
+    )
     sweeping.AT_ONCE = at_once
-    program = sweeping.make_advance(config, model, mesh).lower(*given, STEPS).compile()
+    program = sweeping.make_advance(config, model, mesh).lower(*given).compile()
 
     def train(count: int) -> None:
         for _ in range(count):

@@ -112,6 +112,7 @@ def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
         print(f"{stop}; go on with: {stop.again}", flush=True)
         return 128 + stop.signum
     except KeyboardInterrupt:
+        print("stopped; nothing more was saved", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.initial import GAIN, SCHEMES
+from jaxninja.models.initial import GAIN, SCHEMES, normal
 from jaxninja.models.mlp import Params, Statistics, unnamed
 from jaxninja.models.normalise import frozen
 from jaxninja.rules import manual
@@ -71,7 +71,7 @@ def init(key: Array, model: Deep) -> Params:
     for layer in range(1, model.layers + 2):
         table |= _layer_table(model, layer)
     return {
-        name: shift + scale * jax.random.normal(jax.random.fold_in(key, i), shape)
+        name: shift + scale * normal(jax.random.fold_in(key, i), shape)
         for i, (name, (shape, scale, shift)) in enumerate(table.items())
     }
 

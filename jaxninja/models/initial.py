@@ -17,6 +17,9 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
 # 1 / sqrt(E[f(z)^2]) for z standard normal: exact for relu, numerical for gelu. For
 # tanh that is 1.59; 5/3 is the custom, and the lecture's. sigmoid(0) is 1/2, not 0: its
 # output has no mean of zero, and 1 is a convention.
@@ -72,3 +75,12 @@ SCHEMES = {
     # Part 4: no zeros, no ones, since such data hide wrong gradients
     "part4": Scheme(_kaiming, 0.1, _constant(0.1), 0.1, 0.1),
 }
+
+
+def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Standard normals of JAX's float type, drawn in float32 whatever that is.
+
+    In 64-bit mode JAX would draw other numbers from the same key.
+    """
+    drawn = jax.random.normal(key, shape, jnp.float32)
+    return drawn.astype(jnp.result_type(float))

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxninja.models.initial import normal
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
@@ -60,7 +61,7 @@ def init(key: Array, model: MLP) -> Params:
         "bnbias": ((H,), 0.1, 0.0),
     }
     return {
-        name: shift + scale * jax.random.normal(jax.random.fold_in(key, i), shape)
+        name: shift + scale * normal(jax.random.fold_in(key, i), shape)
         for i, (name, (shape, scale, shift)) in enumerate(shape_scale_shift.items())
     }
 

@@ -10,14 +10,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
+<<<<<<< HEAD
 from jaxninja.rules import activations, basic, losses, normalisation, solvers
+=======
+from jaxninja.rules import activations, basic, losses, normalisation, sequence
+>>>>>>> main
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
     *losses.RULES,
+<<<<<<< HEAD
     *solvers.RULES,
+=======
+    *sequence.RULES,
+>>>>>>> main
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})

@@ -4,6 +4,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -162,8 +163,7 @@ def test_what_is_compiled_depends_on_the_text(config, file, monkeypatch):
     monkeypatch.setattr(steps, "make_advance", made)
     for text in (FOUR, FOUR, FOUR + "# edited"):
         file(text)
-        arguments = (steps.essential(config), MODEL, 5, 3, jax.devices()[0])
-        steps._compiled(*arguments, learner.version(config.route))
+        steps.program(config, MODEL, jnp.zeros((5, 3), jnp.int32))
     assert len(seen) == 2
 
 

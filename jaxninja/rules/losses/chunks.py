@@ -7,6 +7,8 @@ exists as a whole. A last chunk that would reach beyond V starts earlier instead
 import jax.numpy as jnp
 from jax import lax
 
+from jaxninja.rules.loops import varying, wide
+
 
 def size(x, W, chunk):
     """Columns of a chunk: as asked, or as many as make about 2^21 numbers."""
@@ -34,20 +36,6 @@ def add_columns(total, part, start):
     return lax.dynamic_update_slice_in_dim(total, old + part, start, -1)
 
 
-def wide(x):
-    """The type of sums over x: float32 at least."""
-    return max(x.dtype, jnp.dtype("float32"), key=lambda dtype: dtype.itemsize)
-
-
 def row(x, value, *made_of):
     """[N], one number per row of x, varying as x and the arrays of `made_of` do."""
     return varying(jnp.full(len(x), value, wide(x)), x, *made_of)
-
-
-def varying(start, *arrays):
-    """`start`, typed as varying over devices where an array is: shard_map asks it of
-    what a loop begins with. Nothing is computed."""
-    for array in arrays:
-        if array is not None:
-            start = jnp.where(False, array.sum().astype(start.dtype), start)
-    return start

@@ -33,6 +33,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxninja.rule import Case, Rule, along_last, expect
+from jaxninja.rules.loops import varying, wide
 from jaxninja.rules.losses import chunks
 
 
@@ -105,7 +106,7 @@ def linear_cross_entropy_fwd(x, W, b, labels, *static):
 
 @partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
 def _forward(x, W, b, labels, options):
-    lowest, made_of = jnp.finfo(chunks.wide(x)).min, (x, W, b, labels)
+    lowest, made_of = jnp.finfo(wide(x)).min, (x, W, b, labels)
     start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
 
     def over_chunk(c, state):
@@ -150,7 +151,7 @@ def _backward(res, dloss, options):
 
     shapes = x.shape, W.shape, W.shape[1:]
     made_of = x, W, labels, log_sum, dloss
-    zeros = tuple(chunks.varying(jnp.zeros(s, log_sum.dtype), *made_of) for s in shapes)
+    zeros = tuple(varying(jnp.zeros(s, log_sum.dtype), *made_of) for s in shapes)
     dx, dW, db = chunks.loop(x, W, options.chunk, over_chunk, zeros)
     db = None if b is None else db.astype(b.dtype)
     return dx.astype(x.dtype), dW.astype(W.dtype), db
