@@ -10,22 +10,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
-<<<<<<< HEAD
-from jaxninja.rules import activations, basic, losses, normalisation, solvers
-=======
-from jaxninja.rules import activations, basic, losses, normalisation, sequence
->>>>>>> main
+from jaxninja.rules import (
+    activations,
+    basic,
+    losses,
+    normalisation,
+    sequence,
+    solvers,
+)
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
     *losses.RULES,
-<<<<<<< HEAD
-    *solvers.RULES,
-=======
     *sequence.RULES,
->>>>>>> main
+    *solvers.RULES,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})
