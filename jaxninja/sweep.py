@@ -177,8 +177,8 @@ def _train(
         start, states = start + n, new
         for i, member in enumerate(members):
             pick = partial(jax.tree.map, lambda a, i=i: a[i])
-            chunk = steps.Chunk(pick(after), start, losses[i], seconds)
-            members[i] = _follow(member, chunk, pick(before))
+            chunk = steps.Chunk(pick(after), start, losses[i], seconds, pick(before))
+            members[i] = _follow(member, chunk)
         alive = losses[: len(members)][[m.failed is None for m in members]]
         mean = float(alive.mean()) if alive.size else math.nan
         progress.update(start, mean, n / seconds)  # steps of all members together
@@ -221,7 +221,7 @@ def _put(array, mesh, spec):
     return jax.device_put(jnp.asarray(array), NamedSharding(mesh, spec))
 
 
-def _follow(member: Member, chunk: steps.Chunk, before: steps.State) -> Member:
+def _follow(member: Member, chunk: steps.Chunk) -> Member:
     """Write down what a member did; one whose loss is not finite stops before it."""
     record, failed = member
     if failed is not None:
@@ -231,7 +231,8 @@ def _follow(member: Member, chunk: steps.Chunk, before: steps.State) -> Member:
         record.add(chunk)
         return member
     first = chunk.step - len(finite) + int(finite.argmin())
-    record.run.state = before
+    assert chunk.before is not None
+    record.run.state = chunk.before
     record.save()
     _write_failure(record.run, first)
     return Member(record, first)
@@ -276,7 +277,11 @@ def _row(member: Member) -> dict[str, Any]:
     row = {"seed": run.config.seed, "lr": run.config.lr, "path": str(run.path)}
     if member.failed is not None:
         return row | {"failed_at": member.failed}
-    member.record.write_result()
+    try:
+        member.record.write_result()
+    except steps.Diverged as diverged:
+        member.record.go_back(diverged)
+        return row | {"failed_at": diverged.step}
     assert run.result is not None
     return row | {k: v for k, v in run.result.items() if k.endswith("_loss")}
 
