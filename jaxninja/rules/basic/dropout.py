@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, expect
@@ -73,7 +72,7 @@ def dropout_jvp(rate, primals, tangents):
 
 
 def _masked(x, key, rate):
-    dropped = np.uint32(min(round(rate * 2**32), 2**32 - 1))
+    dropped = jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
     keep = jax.random.bits(key, x.shape, jnp.uint32) >= dropped
     return jnp.where(keep, x / (1 - rate), 0)
 
