@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jax
 import tyro
 
-from jaxninja.check.memory import bench_arrays, residual_bytes
+from jaxninja.check.subject.residuals import bench_arrays, residual_bytes
 from jaxninja.rule import shown
 from jaxninja.rules import RULES
 
