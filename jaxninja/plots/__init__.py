@@ -8,6 +8,7 @@ from jaxninja.plots.courses import batchnorm_gaps, gradient_norms, update_ratios
 from jaxninja.plots.distributions import activations, gradients, weight_gradients
 from jaxninja.plots.loss import loss_curve, losses_of_runs, sweep_distribution
 from jaxninja.plots.maps import dead_units, dlogits, embedding
+from jaxninja.plots.memory import kept
 from jaxninja.plots.style import png, save
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "embedding",
     "gradient_norms",
     "gradients",
+    "kept",
     "loss_curve",
     "losses_of_runs",
     "png",
