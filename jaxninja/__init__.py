@@ -17,6 +17,7 @@ _PUBLIC = {
     "TrainConfig": "jaxninja.config",
     "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
+    "both": "jaxninja.both_modes",
     "check_steps": "jaxninja.check",
     "check_vjp": "jaxninja.check",
     "cmp": "jaxninja.workbook.verdict",
@@ -24,6 +25,7 @@ _PUBLIC = {
     "load": "jaxninja.run",
     "manual": "jaxninja.rules",
     "named_values": "jaxninja.taps",
+    "residuals_of": "jaxninja.check.kept",
     "retain_grads": "jaxninja.taps",
     "train": "jaxninja.training",
     "watch": "jaxninja.diagnostics",
@@ -32,7 +34,9 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
+    from jaxninja.both_modes import both  # noqa: F401
     from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
+    from jaxninja.check.kept import residuals_of  # noqa: F401
     from jaxninja.config import TrainConfig  # noqa: F401
     from jaxninja.diagnostics import watch  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
