@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja import both, both_modes
+from jaxninja import both, both_modes, check_vjp
 from jaxninja.check.compiled import compiled
 from jaxninja.rules import RULES
 
@@ -153,3 +153,28 @@ def test_another_hijax_is_said_to_be_missing(monkeypatch):
     with pytest.raises(NotImplementedError, match="both: JAX "):
         both(RULE["tanh"])
     assert both_modes.available()
+
+
+def test_the_checker_checks_both_modes():
+    """With arguments or the rule's own; a wrong jvp is found, and where it is."""
+    rule = RULE["batchnorm"]
+    args = rule.example(jax.random.key(0), 7, 5)
+    for given in ((), (*args, 1e-3, 0)):
+        report = check_vjp(both(rule), *given, level="quick")
+        assert report.ok, report.table()
+        assert "jvp" in report.coverage.transformations
+    assert "jvp" not in check_vjp(rule, level="quick").coverage.transformations
+
+    def forgets_gamma(eps, ddof, primals, tangents):
+        dx, dgamma, dbeta = tangents
+        return rule.jvp(eps, ddof, primals, (dx, 0 * dgamma, dbeta))
+
+    def raises(eps, ddof, primals, tangents):
+        return tangents[0].nothing
+
+    for jvp, text in ((forgets_gamma, "batchnorm"), (raises, "nothing")):
+        report = check_vjp(both(replace(rule, jvp=jvp)), level="quick")
+        (found,) = [f for f in report.findings if f.code == "E-JVP"]
+        assert report.verdict == "fail"
+        assert text in found.sentence
+        assert "test_both_modes.py" in found.where
