@@ -9,14 +9,14 @@ import jax
 import numpy as np
 
 from jaxninja.check.compare import difference
-from jaxninja.check.compiled import compiled
 from jaxninja.check.errors import explained
-from jaxninja.check.interpret import opened
-from jaxninja.check.judge import proof_tolerance
-from jaxninja.check.leaves import cast, float_leaves, unit, with_floats
-from jaxninja.check.session import Session
-from jaxninja.check.settings import DRAWS, Setting
-from jaxninja.check.subject import short, source_of
+from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.oracle.tolerances import proof_tolerance
+from jaxninja.check.results import Session
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.plain_forward import opened
+from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
+from jaxninja.check.subject.subject import short, source_of
 
 UNIT = unit("float64")
 

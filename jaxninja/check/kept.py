@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from jaxninja.check.errors import running
-from jaxninja.check.interpret import evaluate, opened, rebind, user_frame
-from jaxninja.check.leaves import float_leaves, with_floats
+from jaxninja.check.subject.plain_forward import evaluate, opened, rebind, user_frame
+from jaxninja.check.subject.pytrees import float_leaves, with_floats
 from jaxninja.rule import Rule
 
 

@@ -9,9 +9,9 @@ import tyro
 from jaxninja import lookup
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.kept import residuals_of
-from jaxninja.config import ConfigError
-from jaxninja.machine import need_device
 from jaxninja.rules import RULES
+from jaxninja.training.config import ConfigError
+from jaxninja.training.devices import need_device
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from jaxninja import residuals_of
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.memory import residual_bytes
+from jaxninja.check.subject.residuals import residual_bytes
 from jaxninja.cli import main
 from jaxninja.rules import RULES, autodiff, manual
 

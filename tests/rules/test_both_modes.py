@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja import both, both_modes, check_vjp
-from jaxninja.check.compiled import compiled
+from jaxninja import both, check_vjp
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.rules import RULES
+from jaxninja.training import both_modes
 
 RULE = {rule.name: rule for rule in RULES}
 WHY_NOT = both_modes.available()
