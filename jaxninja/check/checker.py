@@ -14,7 +14,6 @@ import jax.numpy as jnp
 
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.forward import forward_mode
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.shapes import DRAWS, LIMITS, Setting, divisible, settings_of
 from jaxninja.check.oracle.trial import Scene
@@ -26,6 +25,7 @@ from jaxninja.check.properties.first_derivatives import (
     low_precision,
     outputs,
 )
+from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order
 from jaxninja.check.properties.setup import Stop, refusal, scene_of
@@ -35,7 +35,7 @@ from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.pytrees import cast
 from jaxninja.check.subject.residuals import residuals_of
 from jaxninja.rule import Rule
-from jaxninja.training.both_modes import BothModes
+from jaxninja.rules.both_modes import BothModes
 
 
 def check_vjp(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from jaxninja import rules
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
 from jaxninja.mutation import certificate
@@ -16,7 +17,7 @@ from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
 from jaxninja.training.devices import need_device
 
-RULES_FOLDER = Path(certificate.__file__).parent / "rules"
+RULES_FOLDER = Path(rules.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,9 @@ def main(args: list[str]) -> int:
     need_device()
     rows = []
     for rule in rules:
-        if rule.name in known and known[rule.name].hash == certificate.source_hash(
-            rule
-        ):
-            rows.append(known[rule.name])
+        before = known.get(rule.name)
+        if before is not None and before.hash == certificate.source_hash(rule):
+            rows.append(before)
             continue
         with tqdm(desc=rule.name, unit=" checks", disable=None, leave=False) as bar:
             told = bar.update

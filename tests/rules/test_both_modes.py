@@ -10,8 +10,7 @@ import pytest
 
 from jaxninja import both, check_vjp
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.rules import RULES
-from jaxninja.training import both_modes
+from jaxninja.rules import RULES, both_modes
 
 RULE = {rule.name: rule for rule in RULES}
 WHY_NOT = both_modes.available()

@@ -92,9 +92,9 @@ batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
 
 def batchnorm_jvp(eps, ddof, primals, tangents):
     """Returns y and its move dy [*batch, D] for moves of x, gamma and beta."""
-    dx, dgamma, dbeta = tangents
+    (x, gamma, beta), (dx, dgamma, dbeta) = primals, tangents
     dgamma, dbeta = along_last(dgamma, dx), along_last(dbeta, dx)
-    y, (xhat, rstd, gamma) = batchnorm_fwd(*primals, eps, ddof)
+    y, (xhat, rstd, gamma) = batchnorm_fwd(x, gamma, beta, eps, ddof)
     batch = tuple(range(y.ndim - 1))
     n = y.size // y.shape[-1]
     along_xhat = (xhat * dx).sum(batch, keepdims=True) / (n - ddof)

@@ -36,9 +36,9 @@ class BothModes:
         absent = {i for i, a in enumerate(given) if a is None} - {*static}
         arrays = [a for i, a in enumerate(given) if i not in {*static, *absent}]
         functions = _without(absent, self.rule, len(given) - len(static))
-        options = tuple(given[i] for i in static)
+        settings = tuple(given[i] for i in static)
         avals = tuple(map(jax.typeof, arrays))
-        return self._primitive(avals, options, *functions)(*arrays)
+        return self._primitive(avals, settings, *functions)(*arrays)
 
     def __repr__(self) -> str:
         return f"both({self.rule.name})"
