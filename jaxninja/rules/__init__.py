@@ -10,7 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
-from jaxninja.rules import activations, basic, losses, normalisation, sequence
+from jaxninja.rules import (
+    activations,
+    basic,
+    losses,
+    normalisation,
+    sequence,
+    solvers,
+)
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
@@ -18,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     *activations.RULES,
     *losses.RULES,
     *sequence.RULES,
+    *solvers.RULES,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})

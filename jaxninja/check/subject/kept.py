@@ -137,14 +137,17 @@ def total(arrays: tuple[Array, ...]) -> int:
 
 
 def _bound(f: Callable, args: tuple) -> tuple[Callable, tuple]:
-    """The function of its array arguments alone, and these."""
-    arrays = [any(map(_is_array, jax.tree.leaves(arg))) for arg in args]
+    """The function of its arrays alone, within pytrees too, and these."""
+    leaves, tree = jax.tree.flatten(args)
+    places = [i for i, leaf in enumerate(leaves) if _is_array(leaf)]
 
-    def g(*given):
-        rest = iter(given)
-        return f(*(next(rest) if a else x for a, x in zip(arrays, args, strict=True)))
+    def g(*arrays):
+        full = list(leaves)
+        for i, array in zip(places, arrays, strict=True):
+            full[i] = array
+        return f(*tree.unflatten(full))
 
-    return g, tuple(x for a, x in zip(arrays, args, strict=True) if a)
+    return g, tuple(leaves[i] for i in places)
 
 
 def _is_array(leaf) -> bool:

@@ -113,6 +113,15 @@ def test_shapes_alone_will_do():
     assert residuals_of(manual.relu, big).bytes == 1 << 30
 
 
+def test_what_is_no_array_is_static_within_pytrees_too():
+    def f(options, x):
+        return jnp.sin(x) if options["how"] == "sin" else x
+
+    x = jnp.ones(3)
+    assert residuals_of(f, {"how": "sin", "scale": 2.0}, x).bytes == 12
+    assert residuals_of(f, {"how": "not"}, x).bytes == 0
+
+
 def test_the_table_has_a_line_an_array():
     found = residuals_of(network, *arguments())
     lines = found.table().splitlines()
