@@ -32,13 +32,14 @@ class BothModes:
         bound = inspect.signature(self.__wrapped__).bind(*args, **options)
         bound.apply_defaults()
         given = bound.args
-        static = getattr(self.rule.op, "nondiff_argnums", ())
-        absent = {i for i, a in enumerate(given) if a is None} - {*static}
-        arrays = [a for i, a in enumerate(given) if i not in {*static, *absent}]
-        functions = _without(absent, self.rule, len(given) - len(static))
-        settings = tuple(given[i] for i in static)
+        places = getattr(self.rule.op, "nondiff_argnums", ())
+        static = tuple(given[i] for i in places)
+        args = [a for i, a in enumerate(given) if i not in places]
+        absent = {i for i, a in enumerate(args) if a is None}
+        functions = _of_present(self.rule, len(args), absent)
+        arrays = [a for a in args if a is not None]
         avals = tuple(map(jax.typeof, arrays))
-        return self._primitive(avals, settings, *functions)(*arrays)
+        return self._primitive(avals, static, *functions)(*arrays)
 
     def __repr__(self) -> str:
         return f"both({self.rule.name})"
@@ -51,7 +52,7 @@ def both(rule: Any) -> BothModes:
         rule: a `Rule` that has a jvp, or the op of one of `jaxninja.rules`.
 
     Returns:
-        A function of the op's arguments, static options last. It composes with grad,
+        A function of the op's arguments, in its order. It composes with grad,
         jacrev, hessian, vmap, scan and remat as the op does.
 
     Raises:
@@ -100,20 +101,22 @@ def _base() -> Any:
     )
 
 
-def _without(absent: set[int], rule: Rule, count: int) -> tuple[Callable, ...]:
-    """fwd, bwd and jvp of the arguments that are not None."""
-    if not absent:
-        return rule.fwd, rule.bwd, rule.jvp  # type: ignore[return-value]
+def _of_present(rule: Rule, count: int, absent: set[int]) -> tuple[Callable, ...]:
+    """fwd, bwd and jvp of the `count` arguments that are not `absent` (None).
+
+    fwd takes the static options last; the others, as those of a rule do, first.
+    """
     present = [i for i in range(count) if i not in absent]
 
     def filled(arrays):
         every = [None] * count
         for i, array in zip(present, arrays, strict=True):
             every[i] = array
-        return every
+        return tuple(every)
 
     def fwd(*args):
-        return rule.fwd(*filled(args[: len(present)]), *args[len(present) :])
+        arrays, static = args[: len(present)], args[len(present) :]
+        return rule.fwd(*rule.arranged(filled(arrays), static))
 
     def bwd(*args):
         found = rule.bwd(*args)

@@ -21,15 +21,6 @@ from jaxninja.rules import RULES, autodiff, manual
 CASES = [pytest.param(r, c, id=f"{r.name}-{c}") for r in RULES for c in r.cases]
 BY_RULE = pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 
-<<<<<<< HEAD
-=======
-# their plain form is another function: the primal saves memory, or has its own way
-OTHER_REFERENCE = {
-    *("linear_cross_entropy", "huber", "contrastive", "straight_through_round"),
-    *("rnn", "gru", "lstm", "fixed_point", "cholesky_solve"),
-}
-
->>>>>>> main
 
 def is_float(array):
     return jnp.issubdtype(array.dtype, jnp.floating)

@@ -156,7 +156,7 @@ def _is_array(leaf) -> bool:
 
 def _bench(rule: Rule) -> tuple:
     make = lambda: rule.example(jax.random.key(0), **rule.bench.dims)  # noqa: E731
-    return (*jax.eval_shape(make), *rule.bench.static)
+    return tuple(rule.arranged(jax.eval_shape(make), rule.bench.static))
 
 
 def _variables(atoms) -> list:

@@ -45,22 +45,12 @@ def residual_bytes(rule: Rule) -> tuple[int, int]:
 
     Nothing is computed.
     """
-<<<<<<< HEAD
     arrays, static = bench_arrays(rule), rule.bench.static
-    mine, theirs = (
-        kept(lambda *a: f(*a, *static), arrays, rule.name)  # noqa: B023, traced at once
-        for f in (rule.op, rule.reference)
-    )
-    return total(mine), total(theirs)
-=======
-    inputs, static = bench_arrays(rule), rule.bench.static
 
-    def pullback(*arrays):
-        return jax.vjp(lambda *a: rule.reference(*rule.arranged(a, static)), *arrays)[1]
+    def bytes_kept(f):
+        return total(kept(lambda *a: f(*rule.arranged(a, static)), arrays, rule.name))
 
-    mine = jax.eval_shape(lambda *a: rule.fwd(*rule.arranged(a, static))[1], *inputs)
-    return bytes_of(mine), bytes_of(jax.eval_shape(pullback, *inputs))
->>>>>>> main
+    return bytes_kept(rule.op), bytes_kept(rule.reference)
 
 
 def bench_arrays(rule: Rule) -> tuple:
