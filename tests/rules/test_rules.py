@@ -23,7 +23,7 @@ CASES = [pytest.param(r, c, id=f"{r.name}-{c}") for r in RULES for c in r.cases]
 BY_RULE = pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 
 # their plain form is another function: the primal itself saves memory
-OTHER_REFERENCE = {"linear_cross_entropy", "rnn", "gru", "lstm"}
+OTHER_REFERENCE = {"linear_cross_entropy", "rnn", "gru", "lstm", "linear_recurrence"}
 
 
 def is_float(array):
