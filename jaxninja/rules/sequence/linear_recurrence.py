@@ -121,7 +121,7 @@ def _reaching(a, dh):
 
 
 def _joined(a, x):
-    """The states from a state of 0: steps joined in pairs, pairs in pairs, and so on."""
+    """The states from a state of 0: steps joined in pairs, pairs in pairs, ..."""
 
     def join(first, second):
         (a1, x1), (a2, x2) = first, second
