@@ -120,6 +120,8 @@ def _read(path: Path, choose: Callable) -> tuple[Mapping[str, str], dict]:
             tensors = {name: file.get_tensor(name) for name in choose(file)}
             return file.metadata() or {}, tensors
     except (OSError, SafetensorError, ValueError) as error:
+        if not path.exists():
+            raise CheckpointError(f"{path} does not exist") from None
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
             f"{path} cannot be read: {reason}; if it was cut short or altered, delete "

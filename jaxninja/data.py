@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import os
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,10 @@ import jax
 import numpy as np
 
 LONGEST = 1_000  # characters; a longer line is more likely a file of another kind
+# Control characters but the tab, line and paragraph separators, byte order marks.
+NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe]")
 EMBEDDED = ("names", "surnames")
+NAMED = (*EMBEDDED, "makemore")
 
 
 class DataError(ValueError):
@@ -39,6 +43,27 @@ class Vocabulary:
     def of(cls, items: Iterable[str]) -> "Vocabulary":
         """The vocabulary of some items."""
         return cls(("", *sorted(set("".join(items)))))
+
+    def check(self) -> None:
+        """Refuse what `of` cannot have made.
+
+        Raises:
+            DataError: the first symbol is not the boundary, or the others are not
+                single characters in their order.
+        """
+        boundary, rest = self.symbols[:1], self.symbols[1:]
+        single = all(len(symbol) == 1 for symbol in rest)
+        if boundary != ("",) or not single or list(rest) != sorted(set(rest)):
+            raise DataError(
+                'the vocabulary was altered: expected the boundary "" and then single '
+                "characters, sorted"
+            )
+
+    @property
+    def sha256(self) -> str:
+        """Of the symbols in their order, to know them again."""
+        text = "".join(self.symbols).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -143,12 +168,16 @@ def load_items(data: str) -> list[str]:
         return read_items(makemore())
     # os.path.exists, as Path.exists raises on a name too long for the disk.
     if data == Path(data).name and not os.path.exists(data):
-        names = (*EMBEDDED, "makemore")
-        near = difflib.get_close_matches(data.lower(), names, 1)
+        near = difflib.get_close_matches(data.lower(), NAMED, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        expected = f"expected {', '.join(names)} or the path of a text file"
+        expected = f"expected {', '.join(NAMED)} or the path of a text file"
         raise DataError(f"data is {data!r}, {expected}{hint}")
     return read_items(Path(data))
+
+
+def absolute(data: str) -> str:
+    """The same data, wherever one stands: a path is made absolute."""
+    return data if data in NAMED else os.path.abspath(data)
 
 
 def _embedded(name: str) -> Path:
@@ -161,33 +190,50 @@ def _embedded(name: str) -> Path:
 def read_items(path: Path) -> list[str]:
     """The lines of a text file, case kept, blank lines and space around lines dropped.
 
-    So are a byte order mark and CRLF line ends. A single character is a legal item.
+    So is a byte order mark at the start; a line ends in LF, CRLF or CR. A single
+    character is a legal item.
 
     Raises:
-        DataError: there is no such file, it is not UTF-8, it has no items, or an item
-            has more than 1,000 characters.
+        DataError: there is no such file, it is not UTF-8, it has no items, an item has
+            more than 1,000 characters, or one that ends lines elsewhere or is none
+            (control characters other than the tab, U+2028, a byte order mark).
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
+        utf16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        is_not = "is UTF-16" if utf16 else "is not UTF-8"
         raise DataError(
-            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
+            f"{path}, line {line}: byte 0x{byte:02x} {is_not}; save it as UTF-8"
         ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
-    for number, line in enumerate(lines, 1):
-        if len(line) > LONGEST:
-            raise DataError(
-                f"{path}, line {number}: {len(line):,} characters, expected at most "
-                f"{LONGEST:,}; put one item on each line"
-            )
+    raw = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = [_item(f"{path}, line {n}", line) for n, line in enumerate(raw, 1)]
     items = [line for line in lines if line]
     if not items:
         raise DataError(f"{path} is empty, expected one item a line")
     return items
+
+
+def _item(place: str, line: str) -> str:
+    """A line without the space around it."""
+    odd = NO_TEXT.search(line)
+    if odd:
+        utf16 = "; is the file UTF-16? save it as UTF-8" if odd[0] == "\0" else ""
+        raise DataError(
+            f"{place}: U+{ord(odd[0]):04X} at character {odd.start() + 1}, expected "
+            f"text without control characters{utf16}"
+        )
+    line = line.strip()
+    if len(line) > LONGEST:
+        raise DataError(
+            f"{place}: {len(line):,} characters, expected at most {LONGEST:,}; put one "
+            "item on each line"
+        )
+    return line
 
 
 def split_items(items: Sequence[str]) -> tuple[list[str], list[str], list[str]]:

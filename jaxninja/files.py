@@ -1,13 +1,28 @@
 """Writing files so that a crash leaves the old or the new one, never half of either."""
 
 import errno
+import itertools
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 TEMPORARY = ".tmp-"
+STALE = 3600  # seconds after which nobody is still making a folder
+_turns = itertools.count()
+
+
+class FolderError(ValueError):
+    """A run folder that cannot be made or used; the message says what to do."""
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that no other thread or process takes."""
+    return path.parent / f"{TEMPORARY}{os.getpid()}-{next(_turns)}-{path.name}"
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -19,7 +34,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Raises:
         OSError: full or read-only disk, and the like.
     """
-    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{path.name}"
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -38,8 +53,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file. NaN, which JSON lacks, is an error: write null instead."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Replace a JSON file."""
+    write_text(path, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """The text of a JSON file. NaN, which JSON lacks, is an error: give None."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,3 +80,11 @@ def remove_temporary(folder: Path) -> None:
     """Delete what a killed process left half-written."""
     for leftover in folder.rglob(f"{TEMPORARY}*"):
         leftover.unlink(missing_ok=True)
+
+
+def remove_stale(root: Path) -> None:
+    """Delete folders that a killed process left half-made, once they are old."""
+    for leftover in root.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            if leftover.is_dir() and time.time() - leftover.stat().st_mtime > STALE:
+                shutil.rmtree(leftover)

@@ -15,25 +15,34 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from jaxninja.files import sync_folder, write_atomic, write_text
+from jaxninja import records
+from jaxninja.files import (
+    FolderError,
+    remove_stale,
+    sync_folder,
+    temporary_name,
+    write_atomic,
+    write_text,
+)
+
+NONE: Mapping[str, str] = {}
 
 
-class FolderError(ValueError):
-    """A run folder that cannot be made or used; the message says what to do."""
-
-
-def create(root: str | Path, name: str | None, stem: str) -> Path:
-    """A new run folder.
+def create(
+    root: str | Path, name: str | None, stem: str, contents: Mapping[str, str] = NONE
+) -> Path:
+    """A new run folder, which appears with all its contents or not at all.
 
     Args:
         root: folder of the runs, made if it is missing.
         name: of the run; None takes the next free `<stem>-<n>`, n = 1, 2, ...
         stem: of the default name.
+        contents: name -> text of the files that it begins with.
 
     Raises:
         FolderError: the name exists or is no plain name, or the disk refuses.
@@ -46,15 +55,12 @@ def create(root: str | Path, name: str | None, stem: str) -> Path:
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        path = _next_free(root, stem) if name is None else _made(root / name)
-    except FileExistsError:
-        if not root.is_dir():
-            raise FolderError(f"{root} is no folder; pass --runs FOLDER") from None
-        taken = root / str(name)
-        raise FolderError(
-            f"{taken} exists already; pass another --name, continue that run with "
-            f"--resume {taken}, or delete it"
-        ) from None
+        remove_stale(root)
+        path = _next_free(root, stem, contents) if name is None else root / name
+        if name is not None and not _made(path, contents):
+            raise FolderError(_taken(path))
+    except FileExistsError:  # of root, as a file
+        raise FolderError(f"{root} is no folder; pass --runs FOLDER") from None
     except OSError as error:
         raise FolderError(
             f"no run folder can be made in {root}: {error.strerror}; pass --runs FOLDER"
@@ -68,25 +74,41 @@ def _plain(name: str) -> bool:
     return not outside and name.isprintable() and name == name.strip()
 
 
-def _made(path: Path) -> Path:
-    """A new folder with one for checkpoints in it, or neither."""
-    path.mkdir()
+def _taken(path: Path) -> str:
+    resume = f"continue that run with --resume {path}, "
+    ours = resume if (path / "config.json").exists() else ""
+    return f"{path} exists already; pass another --name, {ours}or delete it"
+
+
+def _made(path: Path, contents: Mapping[str, str]) -> bool:
+    """Make a folder under a temporary name and rename it; False if `path` is taken.
+
+    The rename is the arbiter, as a folder that is not empty is never replaced: two
+    processes cannot both get a name, and none ever sees half a run.
+    """
+    if path.exists() or path.is_symlink():
+        return False
+    temporary = temporary_name(path)
+    temporary.mkdir()
     try:
-        (path / "checkpoints").mkdir()
-    except OSError:
-        path.rmdir()
+        (temporary / "checkpoints").mkdir()
+        for name, text in contents.items():
+            write_text(temporary / name, text)
+        temporary.rename(path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
         raise
-    return path
+    sync_folder(path.parent)
+    return True
 
 
-def _next_free(root: Path, stem: str) -> Path:
-    """mkdir is the arbiter, so two processes never get the same number."""
+def _next_free(root: Path, stem: str, contents: Mapping[str, str]) -> Path:
     n = 1
-    while True:
-        try:
-            return _made(root / f"{stem}-{n}")
-        except FileExistsError:
-            n += 1
+    while not _made(path := root / f"{stem}-{n}", contents):
+        n += 1
+    return path
 
 
 @contextmanager
@@ -156,38 +178,31 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+class Line(TypedDict):
+    """What each line of a .jsonl file of a run has."""
+
+    step: int
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """All whole lines; one that a crash cut short is left out.
 
     Raises:
-        FolderError: a whole line is not a JSON object with a step.
+        RecordError: a whole line is not a JSON object with a step.
     """
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    whole = text.split("\n")[:-1]  # what follows the last newline was cut short
-    lines = [(n, line.strip("\0")) for n, line in enumerate(whole, 1)]
-    return [_record(path, n, line) for n, line in lines if line]
-
-
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
-    with suppress(ValueError):
-        record = json.loads(line)
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
-            return record
-    raise FolderError(
-        f"{path}, line {number} is {line[:40]!r}, expected a JSON object with a step; "
-        "it was altered: delete that line"
-    )
+    return [dict(line) for line in records.read_lines(path, Line)]
 
 
 def cut_metrics(path: Path, step: int) -> None:
     """Drop the lines past a step, as after going back to its checkpoint.
 
     Raises:
+        RecordError: a line is not a JSON object with a step.
         FolderError: the disk is full or read-only; the old file is untouched.
     """
-    kept = [json.dumps(m) + "\n" for m in read_metrics(path) if m["step"] <= step]
+    steps = (line["step"] for line in read_metrics(path))
+    pairs = zip(records.whole_lines(path), steps, strict=True)
+    kept = [text + "\n" for (_, text), at in pairs if at <= step]
     with _one_line(path):
         write_text(path, "".join(kept))
 
@@ -228,6 +243,18 @@ def keep_last(path: Path, count: int) -> None:
         for old in checkpoints(path)[:-count]:
             old.unlink(missing_ok=True)
         sync_folder(path / "checkpoints")
+
+
+def drop_after(path: Path, step: int) -> None:
+    """Delete the checkpoints of later steps.
+
+    Raises:
+        FolderError: the disk refuses.
+    """
+    with _one_line(path / "checkpoints"):
+        for file in checkpoints(path):
+            if _step(file) > step:
+                file.unlink(missing_ok=True)
 
 
 def mark_best(path: Path, step: int) -> None:

@@ -9,7 +9,8 @@ from jaxninja.evaluate import mean_loss
 from jaxninja.observe import observe
 from jaxninja.optimizers import schedule
 from jaxninja.run import Run
-from jaxninja.steps import Chunk, State
+from jaxninja.schema import Metadata, Metric, Result
+from jaxninja.steps import Chunk, Diverged, State
 
 
 class Record:
@@ -19,8 +20,9 @@ class Record:
     resumed run writes the same losses as one that was never stopped.
     """
 
-    def __init__(self, run: Run, metadata: dict | None = None) -> None:
-        carried = metadata or {"seconds": 0.0, "loss_sum": 0.0, "loss_count": 0}
+    def __init__(self, run: Run, metadata: Metadata | None = None) -> None:
+        fresh = {"seconds": 0.0, "loss_sum": 0.0, "loss_count": 0}
+        carried: Any = metadata or fresh
         self.run = run
         self.seconds: float = carried["seconds"]  # training, compilation left out
         self._sum: float = carried["loss_sum"]  # of the losses since the last line
@@ -28,6 +30,7 @@ class Record:
         self._lr = schedule(run.config)
         self._start = (run.step, self.seconds)
         self._diagnosed: int | None = None  # the last step in diagnostics.jsonl
+        self._before: tuple[State, int] | None = None  # where the last chunk began
 
     @property
     def rate(self) -> float:
@@ -38,6 +41,8 @@ class Record:
     def add(self, chunk: Chunk) -> None:
         """Take over the state after a chunk, and write whatever is due there."""
         run, config = self.run, self.run.config
+        if chunk.before is not None:
+            self._before = (chunk.before, run.step)
         run.state, run.step = chunk.state, chunk.step
         self.seconds += chunk.seconds
         # A sum of float32 losses is exact in float64, wherever the chunks end.
@@ -87,34 +92,67 @@ class Record:
             "seconds": self.seconds,
             "loss_sum": self._sum,
             "loss_count": self._count,
+            "vocabulary": run.vocabulary.sha256,
         }
         path = folder.checkpoint_path(run.path, run.step)
         checkpoint.save(path, run.state, metadata)
         folder.keep_last(run.path, run.config.keep)
 
+    def go_back(self, diverged: Diverged) -> None:
+        """To the last good state, which is saved in place of what came after it."""
+        run = self.run
+        folder.drop_after(run.path, diverged.start)
+        run.state, run.step = diverged.state, diverged.start
+        self.save()
+
     def finish(self) -> None:
-        """result.json, samples.txt and loss.png, of the trained network."""
+        """result.json, and then what may fail without a loss: samples.txt, loss.png.
+
+        Raises:
+            Diverged: a loss of the trained network is not finite.
+        """
+        self.write_result()
+        for name, write in (("samples.txt", self._samples), ("loss.png", self._plot)):
+            try:
+                write(self.run.path / name)
+            except Exception as error:  # whatever it is, the result is there
+                said = str(error).splitlines() or [""]
+                problem = f"{name} was not written: {type(error).__name__}: {said[0]}"
+                self.run.problems.append(problem)
+
+    def _samples(self, path: Path) -> None:
+        run, config = self.run, self.run.config
+        if config.samples:
+            items = run.sample(config.samples, seed=config.seed)
+            files.write_text(path, "\n".join(items) + "\n")
+
+    def _plot(self, path: Path) -> None:
         from jaxninja import plots  # matplotlib: only once a run is at its end
 
         run, config = self.run, self.run.config
-        self.write_result()
-        if config.samples:
-            items = run.sample(config.samples, seed=config.seed)
-            files.write_text(run.path / "samples.txt", "\n".join(items) + "\n")
-        title = f"{Path(config.data).stem}, route {config.route}"
-        plots.loss_curve(run.metrics, run.result, title, run.path / "loss.png")
+        title = f"{Path(config.data).stem}, route {Path(config.route).stem}"
+        plots.loss_curve(run.metrics, run.result, title, path)
 
     def write_result(self) -> None:
-        """result.json: the losses, with batchnorm calibrated, and the speed."""
+        """result.json: the losses, with batchnorm calibrated, and the speed.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
         run, config = self.run, self.run.config
-        run.result = run.losses() | {
-            "steps_per_second": self.rate,
-            "seconds": self.seconds,
-            "steps": run.step,
-            "parameters": sum(p.size for p in run.params.values()),
-            "route": config.route,
-            "data": config.data,
-        }
+        losses = run.losses()
+        if not all(math.isfinite(loss) for loss in losses.values() if loss is not None):
+            state, start = self._before or (run.state, run.step)
+            raise Diverged(state, start, run.step)
+        run.result = Result(
+            **losses,  # type: ignore[reportArgumentType] of its four names
+            steps_per_second=run.step / max(self.seconds, 1e-9),
+            seconds=self.seconds,
+            steps=run.step,
+            parameters=sum(p.size for p in run.params.values()),
+            route=config.route,
+            data=config.data,
+        )
         files.write_json(run.path / "result.json", run.result)
 
     def _due(self, every: int) -> bool:
@@ -129,19 +167,19 @@ class Record:
         run = self.run
         best = min((_loss(m) for m in run.metrics), default=math.inf)
         rate: Any = self._lr(run.step - 1)
-        line = {
-            "step": run.step,
-            "lr": float(f"{rate:.6g}"),  # 0.1, not 0.10000000149
-            "train_loss": self._sum / self._count,
-            "val_loss": val_loss,
-            "seconds": self.seconds,
-        }
+        line = Metric(
+            step=run.step,
+            lr=float(f"{rate:.6g}"),  # 0.1, not 0.10000000149
+            train_loss=self._sum / self._count,
+            val_loss=val_loss,
+            seconds=self.seconds,
+        )
         self._sum, self._count = 0.0, 0
         run.metrics.append(line)
-        folder.append_metrics(run.path / "metrics.jsonl", line)
+        folder.append_metrics(run.path / "metrics.jsonl", dict(line))
         return _loss(line) < best
 
 
-def _loss(line: dict) -> float:
+def _loss(line: Metric) -> float:
     loss = line["val_loss"]
     return loss if loss is not None and math.isfinite(loss) else math.inf

@@ -42,29 +42,41 @@ def sample(
         limit: symbols after which an item is cut off.
 
     Raises:
-        SampleError: a count below 1, a negative temperature, a top_k outside 1..V,
-            or an id of the prompt outside 1..V-1.
+        SampleError: a count below 1, a temperature outside 0..1e30, a top_k outside
+            1..V, an id of the prompt outside 1..V-1, or logits that are not finite.
     """
     V = model.vocabulary
     _check("count", count, count >= 1, "1 or more")
-    _check("temperature", temperature, 0 <= temperature < float("inf"), "0 or more")
+    _check("temperature", temperature, 0 <= temperature <= 1e30, "from 0 to 1e30")
     _check("top_k", top_k, top_k is None or 1 <= top_k <= V, f"in 1..{V}")
     _check("limit", limit, limit > len(prompt), f"above the prompt's {len(prompt)}")
     _check("prompt", prompt, all(0 < i < V for i in prompt), f"ids in 1..{V - 1}")
     start = jnp.array([0] * model.context + list(prompt), jnp.int32)
     context = jnp.tile(start[-model.context :], (count, 1))
     static = (model, limit - len(prompt), top_k, temperature == 0)
-    drawn = _draw(key, params, statistics, context, max(temperature, 1e-30), static)
+    drawn, finite = _draw(
+        key, params, statistics, context, max(temperature, 1e-30), static
+    )
+    if not finite.all():
+        raise SampleError(
+            "the network's logits are not finite: its parameters or batchnorm's "
+            "statistics hold NaN or infinity; sample an earlier checkpoint, or train "
+            "anew with a smaller --lr"
+        )
     return [[*prompt, *_until_boundary(row)] for row in drawn.tolist()]
 
 
 @partial(jax.jit, static_argnums=5)
 def _draw(key, params, statistics, context, temperature, static):
-    """[count, steps] ids; whatever follows the first 0 in a row is to be dropped."""
+    """[count, steps] ids, and whether the logits of each step were finite.
+
+    Whatever follows the first 0 in a row is to be dropped.
+    """
     model, steps, top_k, greedy = static
 
     def step(context, key):
         logits = networks.of(model).apply(params, statistics, context, model)
+        finite = jnp.isfinite(logits).all()
         if top_k is not None:
             least = jax.lax.top_k(logits, top_k)[0][:, -1:]
             logits = jnp.where(logits < least, -jnp.inf, logits)
@@ -72,13 +84,24 @@ def _draw(key, params, statistics, context, temperature, static):
         scores = (logits / temperature).astype(jnp.float32)  # in x64 mode too
         drawn = jax.random.categorical(key, scores)
         symbol = (likeliest if greedy else drawn).astype(jnp.int32)
-        return jnp.concatenate([context[:, 1:], symbol[:, None]], 1), symbol
+        context = jnp.concatenate([context[:, 1:], symbol[:, None]], 1)
+        return context, (symbol, finite)
 
-    return jax.lax.scan(step, context, jax.random.split(key, steps))[1].T
+    symbols, finite = jax.lax.scan(step, context, jax.random.split(key, steps))[1]
+    return symbols.T, finite
 
 
 def _until_boundary(ids: list[int]) -> list[int]:
     return ids[: ids.index(0)] if 0 in ids else ids
+
+
+def check_seed(seed: int) -> None:
+    """A key has 32 bits of a seed: a longer one would be cut, and equal another.
+
+    Raises:
+        SampleError: it has more.
+    """
+    _check("seed", seed, -(2**31) <= seed < 2**31, "an integer of 32 bits")
 
 
 def _check(name, given, holds, expected):

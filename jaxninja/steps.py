@@ -171,6 +171,7 @@ class Chunk(NamedTuple):
     step: int  # steps taken so far
     losses: np.ndarray  # [n] loss of each of them, before its update
     seconds: float  # compilation left out
+    before: State | None = None  # at its beginning
 
 
 def chunks(
@@ -202,7 +203,7 @@ def chunks(
             bad = int(np.isfinite(losses).argmin())
             raise Diverged(before, start, start + bad)
         start += n
-        yield Chunk(state, start, losses, seconds)
+        yield Chunk(state, start, losses, seconds, before)
 
 
 def program(config: TrainConfig, model: Model, x: jax.Array) -> Callable[..., Any]:

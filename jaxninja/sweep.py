@@ -8,11 +8,11 @@ diverges hurts no other.
 """
 
 import dataclasses
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,15 +21,19 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxninja import files, folder, settings, steps
-from jaxninja.config import ConfigError, TrainConfig
+from jaxninja import files, folder, settings, steps, sweep_plan
+from jaxninja.config import TrainConfig, expect_config
 from jaxninja.data import Dataset, load_dataset
 from jaxninja.machine import pick_device
-from jaxninja.progress import Progress
+from jaxninja.models import learner
+from jaxninja.models.mlp import MLP
+from jaxninja.progress import Bar, Progress, expect_progress
 from jaxninja.record import Record
 from jaxninja.run import Run
+from jaxninja.signals import Interrupted, caught_signals
 from jaxninja.training import open_run
 
+FIRST, SIGN = 10, 5.0  # steps until the first sign of life; seconds between two, about
 AT_ONCE = 4  # members in one vmap on a CPU: more no longer fit its second-level cache
 
 
@@ -47,6 +51,7 @@ def sweep(
     rates: Sequence[float],
     memory: int = 2**30,
     progress: Progress | None = None,
+    resume: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train a network for each seed and learning rate.
 
@@ -56,48 +61,61 @@ def sweep(
         seeds: of the initialisations and batches.
         rates: learning rates.
         memory: bytes for the members that train at the same time, about.
-        progress: who listens.
+        progress: who listens; a tqdm bar by default.
+        resume: the folder of a sweep that was interrupted, for `resumed`.
 
     Returns:
         A row for each member: seed, lr, path, and its losses or the step it failed at.
 
     Raises:
-        ConfigError: there is no member, or two are the same.
+        ConfigError: there is no member, two are the same, or there are too many.
+        Interrupted: Ctrl-C or the like, after saving.
     """
-    progress = progress or Progress()
-    configs = _members(config, seeds, rates)
-    dataset = load_dataset(config.data, config.context)
-    stem = f"{config.data.rsplit('/')[-1].split('.')[0]}-sweep"
-    root = folder.create(config.runs, config.name, stem)
-    (root / "checkpoints").rmdir()  # the members have their own
+    expect_config(config, {}, "sweep")
+    listener: Progress = expect_progress(progress) or Bar()
+    configs = sweep_plan.members(config, seeds, rates)
     mesh = _mesh(config)
-    group = group_size(config, config.model(len(dataset.vocabulary)), memory, mesh.size)
-    progress.say(
+    dataset = load_dataset(config.data, config.context)
+    model = config.model(len(dataset.vocabulary))
+    if learner.is_file(config.route) and isinstance(model, MLP):
+        learner.proof(config.route, model, config.batch_size)
+    root = (
+        Path(resume)
+        if resume is not None
+        else sweep_plan.new_folder(config, seeds, rates)
+    )
+    configs = [dataclasses.replace(c, runs=str(root)) for c in configs]
+    group = group_size(config, model, memory, mesh.size)
+    listener.say(
         f"sweep      {len(configs)} members, {min(group, len(configs))} at a time on "
         f"{mesh.size} {mesh.devices.flat[0].platform} devices, in {root}"
     )
-    rows = []
-    for start in range(0, len(configs), group):
-        part = [dataclasses.replace(c, runs=str(root)) for c in configs[start:][:group]]
-        rows += _train(part, dataset, mesh, progress)
-        files.write_json(root / "sweep.json", rows)
+    rows = {(row["lr"], row["seed"]): row for row in sweep_plan.rows(root)}
+    waiting = [c for c in configs if (c.lr, c.seed) not in rows]
+    with folder.lock(root), caught_signals(None) as caught:
+        for start, part in sweep_plan.groups(waiting, group):
+            for row in _train(part, dataset, mesh, listener, start, caught):
+                rows[row["lr"], row["seed"]] = row
+            files.write_json(root / sweep_plan.ROWS, _in_order(rows, configs))
     from jaxninja import plots  # matplotlib: only once a sweep is at its end
 
-    plots.sweep_distribution(rows, root / "sweep.png")
-    return rows
+    ended = _in_order(rows, configs)
+    plots.sweep_distribution(ended, root / "sweep.png")
+    return ended
 
 
-def _members(config, seeds, rates) -> list[TrainConfig]:
-    pairs = list(itertools.product(rates, seeds))
-    if not pairs or len(set(pairs)) < len(pairs):
-        raise ConfigError(
-            f"seeds is {list(seeds)} and lr is {list(rates)}, expected one or more of "
-            "each, all different"
-        )
-    return [
-        dataclasses.replace(config, lr=lr, seed=seed, name=f"lr-{lr:g}-seed-{seed}")
-        for lr, seed in pairs
-    ]
+def _in_order(rows: dict, configs: list[TrainConfig]) -> list[dict[str, Any]]:
+    keys = [(c.lr, c.seed) for c in configs]
+    return [rows[key] for key in keys if key in rows]
+
+
+def resumed(path: str | Path, memory: int = 2**30, progress: Progress | None = None):
+    """Go on with a sweep; members that ended are left as they are.
+
+    Raises:
+        ConfigError: there is no sweep at `path`.
+    """
+    return sweep(*sweep_plan.read(Path(path)), memory, progress, path)
 
 
 def _mesh(config: TrainConfig) -> Mesh:
@@ -116,41 +134,55 @@ def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> in
 
 
 def _train(
-    configs: list[TrainConfig], dataset: Dataset, mesh: Mesh, progress: Progress
+    configs: list[TrainConfig],
+    dataset: Dataset,
+    mesh: Mesh,
+    progress: Progress,
+    start: int,
+    caught: list[int],
 ) -> list[dict[str, Any]]:
-    """Train one group from the first step to the last."""
+    """Train one group from the step where it is to the last."""
     config, model = configs[0], configs[0].model(len(dataset.vocabulary))
-    members = [Member(open_run(c, dataset)) for c in configs]
+    members = [Member(_opened(c, dataset)) for c in configs]
     padding = [configs[-1]] * (-len(configs) % mesh.size)
     seeds = np.array([c.seed for c in configs + padding], np.int32)
     rates = np.array([c.lr for c in configs + padding], np.float32)
     x, y = (_put(a, mesh, P()) for a in dataset.train)
     seeds, rates = (_put(a, mesh, P("members")) for a in (seeds, rates))
-    init = jax.vmap(partial(steps.init_state, config, model))
-    states = jax.jit(init, out_shardings=NamedSharding(mesh, P("members")))(seeds)
+    states = [m.record.run.state for m in members] + [
+        members[-1].record.run.state
+    ] * len(padding)
+    states = jax.tree.map(lambda *a: _put(np.stack(a), mesh, P("members")), *states)
+    examples = tuple(map(jnp.asarray, dataset.train))
     advance = make_advance(config, model, mesh)
     program: Any = None
-    start = 0
-    progress.start(0, config.steps)
+    pace = FIRST
+    progress.start(start, config.steps)
+    _diagnose(members, examples)
     while start < config.steps and any(m.failed is None for m in members):
-        n = steps.next_stop(config, start) - start
+        if caught:
+            _stop(members, start, caught[0])
+        n = min(steps.next_stop(config, start) - start, pace)
         given = (states, seeds, rates, x, y, np.int32(start), np.int32(n))
         if program is None:  # ahead, so that compiling does not count as training
+            progress.say(f"compiling  for {len(configs)} members at a time")
             with steps.matmul_precision(config):
                 program = advance.lower(*given).compile()
         clock = time.perf_counter()
         new, losses = program(*given)
         losses = np.asarray(losses)[:, :n]
-        seconds = (time.perf_counter() - clock) / len(configs)
+        took = time.perf_counter() - clock
+        seconds, pace = took / len(configs), max(1, int(n * SIGN / max(took, 1e-6)))
         before, after = jax.device_get((states, new))
         start, states = start + n, new
         for i, member in enumerate(members):
             pick = partial(jax.tree.map, lambda a, i=i: a[i])
-            chunk = steps.Chunk(pick(after), start, losses[i], seconds)
-            members[i] = _follow(member, chunk, pick(before))
+            chunk = steps.Chunk(pick(after), start, losses[i], seconds, pick(before))
+            members[i] = _follow(member, chunk)
         alive = losses[: len(members)][[m.failed is None for m in members]]
         mean = float(alive.mean()) if alive.size else math.nan
         progress.update(start, mean, n / seconds)  # steps of all members together
+        _diagnose(members, examples)
     progress.stop()
     return [_row(member) for member in members]
 
@@ -189,7 +221,7 @@ def _put(array, mesh, spec):
     return jax.device_put(jnp.asarray(array), NamedSharding(mesh, spec))
 
 
-def _follow(member: Member, chunk: steps.Chunk, before: steps.State) -> Member:
+def _follow(member: Member, chunk: steps.Chunk) -> Member:
     """Write down what a member did; one whose loss is not finite stops before it."""
     record, failed = member
     if failed is not None:
@@ -199,9 +231,45 @@ def _follow(member: Member, chunk: steps.Chunk, before: steps.State) -> Member:
         record.add(chunk)
         return member
     first = chunk.step - len(finite) + int(finite.argmin())
-    record.run.state = before
+    assert chunk.before is not None
+    record.run.state = chunk.before
     record.save()
+    _write_failure(record.run, first)
     return Member(record, first)
+
+
+def _write_failure(run: Run, step: int) -> None:
+    """Say in a member's folder, as a training alone does, why it has no result."""
+    text = (
+        f"the loss is not finite at step {step}; step {run.step}, the last good one, "
+        f"is saved in {run.path}. Train with a smaller lr (it was {run.config.lr:g}), "
+        "or with clip 1\n"
+    )
+    files.write_text(run.path / "failure.txt", text)
+
+
+def _opened(config: TrainConfig, dataset: Dataset) -> Record:
+    path = sweep_plan.path(config)
+    return open_run(config, dataset, path if path.exists() else None)
+
+
+def _diagnose(members: list[Member], examples: tuple) -> None:
+    for member in members:
+        if member.failed is None:
+            member.record.diagnose(*examples)
+
+
+def _stop(members: list[Member], step: int, number: int) -> None:
+    """Save the members where they are; those that failed were saved then.
+
+    Raises:
+        Interrupted: always.
+    """
+    for member in members:
+        if member.failed is None:
+            member.record.save()
+    root = members[0].record.run.path.parent
+    raise Interrupted(root, step, number, "sweep")
 
 
 def _row(member: Member) -> dict[str, Any]:
@@ -209,7 +277,11 @@ def _row(member: Member) -> dict[str, Any]:
     row = {"seed": run.config.seed, "lr": run.config.lr, "path": str(run.path)}
     if member.failed is not None:
         return row | {"failed_at": member.failed}
-    member.record.write_result()
+    try:
+        member.record.write_result()
+    except steps.Diverged as diverged:
+        member.record.go_back(diverged)
+        return row | {"failed_at": diverged.step}
     assert run.result is not None
     return row | {k: v for k, v in run.result.items() if k.endswith("_loss")}
 

@@ -1,6 +1,7 @@
 """A training run from its header to its samples, in a folder that survives a crash."""
 
 import dataclasses
+import os
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -18,18 +19,20 @@ from jaxninja import (
     files,
     folder,
     memory,
+    records,
     settings,
     steps,
 )
 from jaxninja.config import RESUMABLE, ConfigError, TrainConfig, expect_config
 from jaxninja.config_values import shown
-from jaxninja.data import Dataset, Vocabulary, load_dataset, load_items
+from jaxninja.data import Dataset, Vocabulary, absolute, load_dataset, load_items
 from jaxninja.machine import Device, config_value, pick_device, versions
 from jaxninja.models import learner, routes
 from jaxninja.models.mlp import MLP
 from jaxninja.progress import Bar, Progress, expect_progress
 from jaxninja.record import Record
-from jaxninja.run import Run, read, read_description
+from jaxninja.run import Run, RunError, identity, read, read_description
+from jaxninja.schema import Metric
 from jaxninja.signals import Interrupted, caught_signals
 
 
@@ -76,6 +79,7 @@ def train(
     with jax.default_device(device):
         _expect_to_fit(config, device)
         dataset = load_dataset(config.data, config.context)
+        config = _at_home(config)
         proof = _proof(config, dataset)  # before there is a run folder
         if mesh is None:
             return _train(config, dataset, resume, progress, device, proof)
@@ -101,13 +105,18 @@ def _run_folder(resume: Any) -> Path:
 
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
-    path = resume or _new_folder(config)
+    path = resume or _new_folder(config, dataset)
     with folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path)
-        for line in (*_header(record.run, device, mesh), *proof):
+        for line in (*_header(record.run, device, mesh, resume is not None), *proof):
             progress.say(line)
-        _loop(record, progress, mesh, caught)
-        record.finish()
+        try:
+            _loop(record, progress, mesh, caught)
+            record.finish()
+        except steps.Diverged as diverged:
+            message = _explain(diverged, record, *_placed(record.run.dataset, mesh))
+            files.write_text(path / "failure.txt", message + "\n")
+            raise TrainError(message) from None
     return record.run
 
 
@@ -117,15 +126,30 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     Raises:
         ConfigError: `config` changes what a resumed run may not change.
     """
-    saved = read_description(path)["config"]
+    saved = read_description(path).config
     if config is None:
-        return TrainConfig.from_dict(saved)
+        return saved
     try:
-        checkpoint.check_config(saved, config.to_dict(), RESUMABLE | {"name", "runs"})
+        checkpoint.check_config(identity(saved), identity(config), RESUMABLE)
     except checkpoint.CheckpointError as error:
-        changeable = ", ".join(sorted(RESUMABLE))
+        changeable = ", ".join(sorted({*RESUMABLE, "data"}))
         raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
-    return dataclasses.replace(config, name=saved["name"], runs=saved["runs"])
+    default = TrainConfig()
+    for field in ("name", "runs"):
+        given, own = getattr(config, field), getattr(saved, field)
+        if given not in (own, getattr(default, field)):
+            raise ConfigError(
+                f"{field} is {given!r}, but the run to resume is {path}; a resumed run "
+                "stays in its folder: rename that, or leave this option out"
+            )
+    return dataclasses.replace(config, name=saved.name, runs=saved.runs)
+
+
+def _at_home(config: TrainConfig) -> TrainConfig:
+    """The same with absolute paths: a run is used from any folder."""
+    file = learner.is_file(config.route)
+    route = os.path.abspath(config.route) if file else config.route
+    return dataclasses.replace(config, data=absolute(config.data), route=route)
 
 
 def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
@@ -136,9 +160,26 @@ def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
     return [f"proof      {learner.proof(config.route, model, config.batch_size)}"]
 
 
-def _new_folder(config: TrainConfig) -> Path:
+def _new_folder(config: TrainConfig, dataset: Dataset) -> Path:
+    """A folder with all that a run needs to be resumed, whenever it is killed."""
     stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
-    return folder.create(config.runs, config.name, stem)
+    contents = _contents(config, dataset)
+    if learner.is_file(config.route):
+        contents["route.py"] = learner.text(config.route)
+    return folder.create(config.runs, config.name, stem, contents)
+
+
+def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
+    """The text of config.json and versions.json."""
+    description = {
+        "config": config.to_dict(),
+        "vocabulary": list(dataset.vocabulary.symbols),
+        "data_sha256": dataset.sha256,
+    }
+    return {
+        "config.json": files.to_json(description),
+        "versions.json": files.to_json(versions()),
+    }
 
 
 def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
@@ -146,28 +187,51 @@ def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) ->
 
     Without a path the folder is a new one, named as the configuration says.
     """
-    path = path or _new_folder(config)
+    path = path or _new_folder(config, dataset)
     files.remove_temporary(path)
     metrics = path / "metrics.jsonl"
     if folder.latest_checkpoint(path) is None:
+        _refuse_emptied(path)
         state = steps.init_state(config, config.model(len(dataset.vocabulary)))
-        run = Run(path, config, dataset.vocabulary, state, 0, [], None, dataset)
+        run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
     else:
         run, metadata = read(path)
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
+    if run.step > config.steps:
+        raise ConfigError(
+            f"steps is {config.steps:,}, but {path} has taken {run.step:,}; pass more "
+            "to go on, or train anew"
+        )
     assert run.dataset  # reads the data and refuses other data than the run's
     for file in (metrics, path / "diagnostics.jsonl"):
         folder.cut_metrics(file, run.step)
-    run.metrics = folder.read_metrics(metrics)
+    run.metrics = records.read_lines(metrics, Metric)
     _keep_route(path, config.route)
     record.restore_best()
     for ending in ("result.json", "failure.txt"):
         (path / ending).unlink(missing_ok=True)
-    files.write_json(path / "config.json", _description(run))
-    files.write_json(path / "versions.json", versions())
+    for name, text in _contents(config, run.dataset).items():
+        files.write_text(path / name, text)
     return record
+
+
+def _refuse_emptied(path: Path) -> None:
+    """A run without a checkpoint begins at step 0, unless it must have had one.
+
+    Raises:
+        RunError: its checkpoints were deleted.
+    """
+    every = read_description(path).config.checkpoint_every
+    lines = folder.read_metrics(path / "metrics.jsonl")
+    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
+    if ended or folder.best_checkpoint(path) or (lines and lines[-1]["step"] > every):
+        raise RunError(
+            f"{path / 'checkpoints'} is empty, but the run had come to step "
+            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
+            "them back, or train anew under another --name"
+        )
 
 
 def _keep_route(path: Path, route: str) -> None:
@@ -187,15 +251,9 @@ def _keep_route(path: Path, route: str) -> None:
     files.write_text(copy, learner.text(route))
 
 
-def _description(run: Run) -> dict:
-    return {
-        "config": run.config.to_dict(),
-        "vocabulary": list(run.vocabulary.symbols),
-        "data_sha256": run.dataset.sha256,
-    }
-
-
-def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
+def _header(
+    run: Run, device: Device, mesh: Mesh | None, resumed: bool
+) -> Iterator[str]:
     parameters = sum(p.size for p in run.params.values())
     with steps.matmul_precision(run.config):
         precision = config_value("jax_default_matmul_precision") or "default"
@@ -206,7 +264,9 @@ def _header(run: Run, device: Device, mesh: Mesh | None) -> Iterator[str]:
     yield f"precision  {run.params['C'].dtype}{products}, matmul precision {precision}"
     yield f"data       {run.config.data}: {sizes} examples of train / val / test"
     yield f"route      {run.config.route}, {parameters:,} parameters"
-    yield f"run        {run.path}" + (f", from step {run.step:,}" if run.step else "")
+    if not len(run.dataset.clean_val.y):
+        yield "clean val  is empty: every item of val occurs in train as well"
+    yield f"run        {run.path}" + (f", from step {run.step:,}" if resumed else "")
     if mesh is not None:
         yield f"devices    {mesh.size} in {jax.process_count()} processes"
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
@@ -239,10 +299,6 @@ def _loop(
             _stop_if_asked(run, record, caught, turn)
             record.diagnose(x, y)
             _check_gradients(run, x, y, to_check, progress)
-    except steps.Diverged as diverged:
-        message = _explain(diverged, record, xs, ys)
-        files.write_text(run.path / "failure.txt", message + "\n")
-        raise TrainError(message) from None
     finally:
         progress.stop()
 
@@ -301,16 +357,25 @@ def _learners(route: str) -> str:
     return "is it right? `jaxninja exercise check 4` tells; " if file else ""
 
 
+def _placed(dataset: Dataset, mesh: Mesh | None) -> tuple:
+    """x and y of the training set on this device, or on all of a mesh."""
+    train = tuple(dataset.train)
+    return (
+        tuple(map(jnp.asarray, train))
+        if mesh is None
+        else distributed.everywhere(train, mesh)
+    )
+
+
 def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
     bad = steps.state_at(diverged, run.config, run.model, x, y)
-    bad, good, x, y = map(distributed.here, (bad, diverged.state, x, y))
+    bad, diverged.state, x, y = map(distributed.here, (bad, diverged.state, x, y))
     first = steps.first_nonfinite(bad, diverged.step, run.config, run.model, x, y)
     if run.config.diagnose:
         record.diagnose_at(bad, diverged.step, x, y)
-    run.state, run.step = good, diverged.start
-    record.save()
+    record.go_back(diverged)
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "

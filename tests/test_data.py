@@ -55,6 +55,40 @@ def test_bad_files_are_refused(tmp_path, content, text):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "odd", [*"\0\x0b\x0c\x1b\x7f\x85\u2028\u2029\ufeff"], ids=lambda c: f"{ord(c):x}"
+)
+@pytest.mark.parametrize("line", ["c{}d", "{}cd", "cd{}"])
+def test_characters_that_are_no_text_are_refused(tmp_path, line, odd):
+    path = write(tmp_path, f"ab\n{line.format(odd)}\n")
+    with pytest.raises(DataError, match=rf"line 2: U\+{ord(odd):04X} at character"):
+        data.read_items(path)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_called_so(tmp_path, codec):
+    path = write(tmp_path, "Anna\nBob\n".encode(codec))
+    with pytest.raises(DataError, match=r"line 1: .*UTF-16.* save it as UTF-8"):
+        data.read_items(path)
+
+
+def test_lines_may_end_in_cr_alone(tmp_path):
+    assert data.read_items(write(tmp_path, "a\tb\rcd\r\ref")) == ["a\tb", "cd", "ef"]
+
+
+def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert data.absolute("w.txt") == str(tmp_path / "w.txt")
+    assert data.absolute("names") == "names"
+
+
+@pytest.mark.parametrize("symbols", [(), ("a", "b"), ("", "b", "a"), ("", "ab", "c")])
+def test_an_altered_vocabulary_is_refused(symbols):
+    Vocabulary(("", "a", "b")).check()
+    with pytest.raises(DataError, match="vocabulary was altered"):
+        Vocabulary(symbols).check()
+
+
 def test_an_item_of_1000_characters_is_legal(tmp_path):
     assert len(data.read_items(write(tmp_path, "x" * 1000))[0]) == 1000
 

@@ -203,7 +203,7 @@ def test_what_is_not_finite_is_null_in_the_metrics(tmp_path):
 def test_an_altered_line_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n\0\0\n' + line + '\n{"step": 3}\n')
-    with pytest.raises(FolderError, match=r"metrics\.jsonl, line 3 is"):
+    with pytest.raises(FolderError, match=r"metrics\.jsonl, line 3"):
         folder.read_metrics(path)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from jaxninja.models import mlp
 from jaxninja.models.mlp import MLP
-from jaxninja.sample import SampleError, sample
+from jaxninja.sample import SampleError, check_seed, sample
 
 MODEL = MLP(vocabulary=9, hidden=13)
 STATS = {"mean": jnp.zeros(13), "var": jnp.ones(13)}
@@ -68,8 +68,9 @@ def test_frequencies_are_the_softmax_of_the_logits():
     ("options", "text"),
     [
         ({"count": 0}, "count is 0, expected 1 or more"),
-        ({"temperature": -0.1}, "temperature is -0.1, expected 0 or more"),
+        ({"temperature": -0.1}, "temperature is -0.1, expected from 0 to 1e30"),
         ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": 1e39}, "temperature is 1e[+]39, expected from 0 to 1e30"),
         ({"top_k": 0}, r"top_k is 0, expected in 1..9"),
         ({"top_k": 10}, r"top_k is 10, expected in 1..9"),
         ({"prompt": (0,)}, r"prompt is \(0,\), expected ids in 1..8"),
@@ -79,3 +80,17 @@ def test_frequencies_are_the_softmax_of_the_logits():
 def test_bad_requests_are_refused(options, text):
     with pytest.raises(SampleError, match=text):
         draw(**options)
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+def test_logits_that_are_not_finite_are_refused(value):
+    params = mlp.init(jax.random.key(0), MODEL)
+    params["b2"] = params["b2"].at[3].set(value)
+    with pytest.raises(SampleError, match="logits are not finite"):
+        sample(jax.random.key(0), params, STATS, MODEL, count=2, limit=3)
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**32, -(2**31) - 1, 2**70])
+def test_a_seed_of_more_than_32_bits_is_refused(seed):
+    with pytest.raises(SampleError, match=f"seed is {seed}, expected"):
+        check_seed(seed)

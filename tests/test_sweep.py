@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,7 +16,8 @@ from jaxninja import sweep as sweeping
 from jaxninja.cli.sweep import main
 from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.progress import Progress
-from jaxninja.sweep import group_size, summary, sweep
+from jaxninja.signals import Interrupted
+from jaxninja.sweep import group_size, resumed, summary, sweep
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 
@@ -42,6 +44,7 @@ def _small(items, runs):
         log_every=15,
         eval_every=30,
         checkpoint_every=30,
+        diagnose=0,
         samples=0,
     )
 
@@ -80,6 +83,8 @@ def test_one_that_diverges_hurts_no_other(small, four):
         assert a["val_loss"] == b["val_loss"]
     kept = jaxninja.load(with_it[2]["path"])
     assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
+    told = (kept.path / "failure.txt").read_text()
+    assert told.startswith("the loss is not finite at step 1; step 0, the last good")
     lines = summary(with_it)
     assert [(line["members"], line["failed"]) for line in lines] == [(2, 0), (2, 2)]
     assert lines[0]["val_loss mean"] == pytest.approx(
@@ -105,6 +110,65 @@ def test_no_members_and_twins_are_refused(small, seeds, rates):
     with pytest.raises(ConfigError, match="expected one or more of each, all differ"):
         sweep(small, seeds, rates)
     assert not os.path.exists(small.runs)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rates", "told"),
+    [
+        (range(10**9), [0.1], "1,000,000,000 members, expected at most 10,000"),
+        (8, [0.1], r"seeds is 8, expected several, as range\(8\)"),
+        ([0], 0.1, r"rates is 0.1, expected several, as \[0.1\]"),
+        ([0], ["0.1"], "lr is '0.1', expected a number"),
+    ],
+)
+def test_members_that_make_no_sense_are_refused(small, seeds, rates, told):
+    with pytest.raises(ConfigError, match=told):
+        sweep(small, seeds, rates)
+    assert not os.path.exists(small.runs)
+
+
+@pytest.mark.parametrize("field", ["device", "route"])
+def test_nothing_is_made_for_what_cannot_run(field, small):
+    value = {"device": "gpu", "route": "nothing.py"}[field]
+    with pytest.raises(ValueError, match=value):
+        sweep(dataclasses.replace(small, **{field: value}), [0], [0.1])
+    assert not os.path.exists(small.runs)
+
+
+class StopAt(Progress):
+    """Ctrl-C at a step."""
+
+    def __init__(self, step):
+        self.step, self.lines = step, []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def update(self, step, loss, rate):
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
+    rates = [0.1, 0.1000000001]  # which print alike
+    config = dataclasses.replace(small, diagnose=15)
+    quiet = StopAt(None)
+    whole = sweep(dataclasses.replace(config, name="whole"), [0], rates, 2**30, quiet)
+    assert any(line.startswith("compiling ") for line in quiet.lines)
+    stopped = dataclasses.replace(config, name="stopped")
+    with pytest.raises(Interrupted) as stop:
+        sweep(stopped, [0], rates, progress=StopAt(15))
+    assert (stop.value.step, stop.value.signum) == (15, signal.SIGINT)
+    assert stop.value.again == f"jaxninja sweep --resume {stop.value.path}"
+    rows = resumed(stop.value.path, progress=Progress())
+    for mine, theirs in zip(rows, whole, strict=True):
+        assert mine["lr"] == theirs["lr"]
+        assert mine["val_loss"] == theirs["val_loss"]  # by the same program
+        member = jaxninja.load(mine["path"])
+        assert [line["step"] for line in member.diagnostics] == [0, 15, 30]
+    assert resumed(stop.value.path, progress=Progress()) == rows
+    with pytest.raises(ConfigError, match=r"is no sweep: it has no plan\.json"):
+        resumed(mine["path"])
 
 
 def test_two_devices_from_the_command_line(small, four, tmp_path):

@@ -17,6 +17,7 @@ import jaxninja
 from jaxninja import checkpoint, folder, steps
 from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.data import DataError
+from jaxninja.folder import FolderError
 from jaxninja.models import ninja, ninja_fast
 from jaxninja.progress import Lines, Progress
 from jaxninja.run import RunError
@@ -412,7 +413,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"is not a run: it has no config.json"):
         jaxninja.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RunError, match="is not JSON"):
+    with pytest.raises(FolderError, match=r"config.json is .*, expected JSON"):
         jaxninja.load(tmp_path)
 
 

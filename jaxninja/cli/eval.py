@@ -27,6 +27,7 @@ def main(args: list[str]) -> int:
     print(f"{run.path} at step {run.step:,}, batchnorm {options.bn}")
     for name, part in run.dataset.parts.items():
         loss = losses[f"{name}_loss"]
-        print(f"  {name.replace('_', ' '):<10} {loss:.4f}  {len(part.y):>9,} examples")
+        shown = "none  " if loss is None else f"{loss:.4f}"
+        print(f"  {name.replace('_', ' '):<10} {shown}  {len(part.y):>9,} examples")
     print("clean val: the items of val that do not occur in train")
     return 0

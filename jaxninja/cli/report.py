@@ -1,5 +1,6 @@
 """`jaxninja report RUN [RUN ...]`."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from typing import Annotated
 import tyro
 
 from jaxninja import files
+from jaxninja.folder import FolderError
+from jaxninja.printable import printable
 from jaxninja.report import Gathered, findings, gather, page
+from jaxninja.run import read_description
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,28 @@ def main(args: list[str]) -> int:
     if not options.runs:
         tyro.cli(Report, prog="jaxninja report", args=["-h"])
     paths = [Path(run) for run in options.runs]
-    gathered = [gather(path) for path in paths]
     default = (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     out = Path(options.out) if options.out else default
+    for path in paths:
+        read_description(path)  # is it a run? said before what takes a while
+    _check_writable(out)
+    gathered = [gather(path) for path in paths]
     files.write_text(out, page(gathered))
     for found in gathered:
         for line in _summary(found):
             print(line)
-    print(f"written    {out}")
+    print(f"written    {printable(str(out))}")
     return 0
+
+
+def _check_writable(out: Path) -> None:
+    """Before the work: is there a folder, and may one write in it?"""
+    if out.is_dir():
+        raise FolderError(f"out is {out}, a folder, expected the name of a file")
+    if not out.parent.is_dir():
+        raise FolderError(f"out is {out}, but there is no folder {out.parent}")
+    if not os.access(out.parent, os.W_OK):
+        raise FolderError(f"out is {out}, but {out.parent} may not be written to")
 
 
 def _summary(found: Gathered) -> Iterator[str]:
@@ -43,9 +60,10 @@ def _summary(found: Gathered) -> Iterator[str]:
     said = findings(found)
     levels = Counter(finding.level for finding in said)
     counts = ", ".join(f"{levels[k]} {k}" for k in ("good", "watch", "act"))
-    yield f"{found.path}: {counts}"
+    yield f"{printable(str(found.path))}: {counts}"
     for finding in said:
         if finding.level != "good":
-            yield f"  {finding.level:<6} {finding.text} {finding.todo}".rstrip()
+            text = printable(f"{finding.text} {finding.todo}")
+            yield f"  {finding.level:<6} {text}".rstrip()
     for problem in found.problems:
-        yield f"  {problem}"
+        yield f"  {printable(problem)}"

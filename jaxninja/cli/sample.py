@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.printable import printable
 from jaxninja.run import load
 
 
@@ -26,14 +27,19 @@ class Sample:
     """Of the draws."""
     at: Literal["last", "best"] = "last"
     """The last checkpoint, or the one of the least validation loss."""
-    bn: Literal["calibrated", "running"] = "calibrated"
-    """Batchnorm's statistics: over the whole training set, or those of the training."""
+    bn: Literal["calibrated", "running"] | None = None
+    """Batchnorm's statistics: over the whole training set, or those of the training.
+    By default the first, and the second where the data of the run are gone."""
 
 
 def main(args: list[str]) -> int:
     o = tyro.cli(Sample, prog="jaxninja sample", args=args)
     run = load(o.run, o.at)
     items = run.sample(o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn)
-    print("\n".join(items))
-    print(f"{run.new(items)} of {len(items)} are not in the data")
+    print("\n".join(printable(item) for item in items))
+    if run.without_data is None:
+        print(f"{run.new(items)} of {len(items)} are not in the data")
+    else:
+        which = "batchnorm's running statistics, and " if o.bn is None else ""
+        print(f"with {which}no word on which are new: {run.without_data}")
     return 0

@@ -10,9 +10,10 @@ import jax
 import tyro
 
 from jaxninja import compile_cache
-from jaxninja.config import TrainConfig
+from jaxninja.cli import streams
+from jaxninja.config import ConfigError, TrainConfig
 from jaxninja.progress import Bar, Lines
-from jaxninja.sweep import summary, sweep
+from jaxninja.sweep import resumed, summary, sweep
 
 OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
 
@@ -23,6 +24,7 @@ def _options() -> type:
         ("seeds", int, 8),
         ("lr", tuple[float, ...], (0.1,)),
         ("memory_mb", int, 1024),
+        ("resume", str | None, None),
     ]
     shared = [
         (f.name, f.type, f.default)
@@ -38,7 +40,8 @@ def _options() -> type:
         seeds: how many, from 0 on; each with each learning rate.
         lr: learning rates, one or more of them.
         memory_mb: for the members that train at the same time; the rest
-            wait.{described}
+            wait.
+        resume: folder of a sweep to go on with; its own options hold.{described}
     """
     return made
 
@@ -46,18 +49,30 @@ def _options() -> type:
 def main(args: list[str]) -> int:
     options: Any = tyro.cli(_options(), prog="jaxninja sweep", args=args)
     given = dataclasses.asdict(options)
-    seeds, rates, memory = (given.pop(name) for name in ("seeds", "lr", "memory_mb"))
+    own = ("seeds", "lr", "memory_mb", "resume")
+    seeds, rates, memory, resume = (given.pop(name) for name in own)
+    for name, value in (("seeds", seeds), ("memory_mb", memory)):
+        if value < 1:
+            raise ConfigError(f"{name} is {value}, expected 1 or more")
     config = TrainConfig(**given)
     _use_all_cores()
     compile_cache.enable()
-    progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
-    rows = sweep(config, range(seeds), rates, memory * 2**20, progress)
+    with streams.lasting():
+        progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
+        if resume is None:
+            rows = sweep(config, range(seeds), rates, memory * 2**20, progress)
+        else:
+            rows = resumed(resume, memory * 2**20, progress)
+        _tell(rows)
+    return 0
+
+
+def _tell(rows: list[dict[str, Any]]) -> None:
     for line in _table(summary(rows)):
         print(line)
     print(
         f"written    {Path(rows[0]['path']).parent}/: sweep.json, sweep.png, a run each"
     )
-    return 0
 
 
 def _use_all_cores() -> None:
@@ -69,7 +84,7 @@ def _use_all_cores() -> None:
 def _table(lines: list[dict[str, Any]]):
     yield "       lr  members  failed   train loss (sd)    val loss (sd)  least val"
     for line in lines:
-        text = f"{line['lr']:9g} {line['members']:8d} {line['failed']:7d}"
+        text = f"{line['lr']!r:>9} {line['members']:8d} {line['failed']:7d}"
         if "val_loss mean" in line:
             for part in ("train_loss", "val_loss"):
                 text += f"   {line[part + ' mean']:.4f} ({line[part + ' sd']:.4f})"

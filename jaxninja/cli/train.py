@@ -3,10 +3,10 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import tyro
@@ -16,6 +16,7 @@ from jaxninja.cli import streams
 from jaxninja.config import TrainConfig
 from jaxninja.distributed import HEARTBEAT
 from jaxninja.machine import pick_device
+from jaxninja.printable import printable
 from jaxninja.progress import Bar, Lines, Progress
 from jaxninja.run import Run
 from jaxninja.training import resumed_config, train
@@ -57,7 +58,9 @@ def main(args: list[str]) -> int:
         run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
         for line in summary(run) if jax.process_index() == 0 else ():
             print(line)
-    return 0
+    for problem in run.problems:
+        print(f"jaxninja: {problem}", file=sys.stderr)
+    return 1 if run.problems else 0
 
 
 def _listener() -> Progress:
@@ -79,9 +82,7 @@ def summary(run: Run) -> Iterator[str]:
     result = run.result
     assert result is not None
     parts = ("train", "val", "clean_val", "test")
-    losses = [
-        f"{part.replace('_', ' ')} {result[part + '_loss']:.4f}" for part in parts
-    ]
+    losses = [f"{part.replace('_', ' ')} {_loss(result, part)}" for part in parts]
     yield f"losses     {', '.join(losses)}  (nats; batchnorm calibrated on train)"
     if run.config.data == "makemore":
         yield f"           {LECTURE}"
@@ -89,11 +90,19 @@ def summary(run: Run) -> Iterator[str]:
         yield f"           {LECTURE}; on its own names: --data makemore"
     rate, seconds = result["steps_per_second"], result["seconds"]
     yield f"speed      {rate:,.0f} steps/s, {result['steps']:,} in {seconds:.1f} s"
-    if run.config.samples:
-        items = (run.path / "samples.txt").read_text().splitlines()
+    samples = run.path / "samples.txt"
+    if samples.exists():
+        items = samples.read_text(encoding="utf-8").split("\n")[:-1]
         yield f"samples    {len(items)}, of which {run.new(items)} are not in the data:"
-        yield "  " + " ".join(items)
-    yield f"written    {run.path}/: result.json, loss.png, samples.txt, checkpoints/"
+        yield "  " + printable(" ".join(items))
+    names = ("result.json", "loss.png", "samples.txt")
+    written = [name for name in names if (run.path / name).exists()]
+    yield f"written    {run.path}/: {', '.join(written)}, checkpoints/"
+
+
+def _loss(result: Mapping[str, Any], part: str) -> str:
+    loss = result[f"{part}_loss"]
+    return "none" if loss is None else f"{loss:.4f}"
 
 
 def _print(line: str) -> None:

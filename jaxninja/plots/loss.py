@@ -1,13 +1,14 @@
 """Losses against the step."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxninja.plots.style import MARKERS, axes_of, legend, looks, save
+from jaxninja.plots.style import MARKERS, axes_of, legend, literal, looks, save
 
 
 def loss_curve(
@@ -29,7 +30,8 @@ def loss_curve(
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
     steps = [m["step"] for m in metrics]
-    axes.plot(steps, [m["train_loss"] for m in metrics], color="#0072b2", lw=1)
+    losses = [math.nan if (v := m["train_loss"]) is None else v for m in metrics]
+    axes.plot(steps, losses, color="#0072b2", lw=1)
     validated = [m for m in metrics if m["val_loss"] is not None]
     axes.plot(
         [m["step"] for m in validated],
@@ -44,10 +46,12 @@ def loss_curve(
     if result is not None:
         for name, ls in (("train", "-"), ("val", ":")):
             level = result[f"{name}_loss"]
+            if level is None:
+                continue
             axes.axhline(level, color="black", lw=0.8, ls=ls)
             names.append(f"{name} at the end, calibrated: {level:.4f}")
     axes.legend(names, frameon=False, fontsize=9)
-    axes.set(xlabel="step", ylabel="cross entropy (nats)", title=title)
+    axes.set(xlabel="step", ylabel="cross entropy (nats)", title=literal(title))
     _mark_drops(axes, metrics)
     axes.spines[["top", "right"]].set_visible(False)
     save(figure, path)
@@ -80,7 +84,7 @@ def losses_of_runs(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
         if points:
             every = max(len(points) // 8, 1)
             mark = {"marker": MARKERS[n % len(MARKERS)], "markevery": every, "ms": 4}
-            axes.plot(*zip(*points, strict=True), label=name, **mark, **look)
+            axes.plot(*zip(*points, strict=True), label=literal(name), **mark, **look)
     legend(axes)
     return axes.figure
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxninja.plots.style import axes_of
+from jaxninja.plots.style import axes_of, literal, thinned
+
+NAMED = 60  # symbols that an axis has room for
 
 
 def dead_units(flat: np.ndarray, name: str = "h") -> Figure:
@@ -31,12 +33,15 @@ def dlogits(d: np.ndarray, symbols: Sequence[str]) -> Figure:
 
     Args:
         d: [N, V], probabilities less one at the target, over N.
-        symbols: V of them, for the axis.
+        symbols: V of them, for the axis; of many, some are named.
     """
     axes = axes_of("gradient of the logits, a row an example", "symbol", "example", 3.6)
     image = axes.imshow(d, cmap="gray", aspect="auto", interpolation="nearest")
     axes.figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
-    axes.set_xticks(range(len(symbols)), symbols, fontsize=6)
+    ticks = thinned(len(symbols), NAMED)
+    labels = [literal(symbols[i]) for i in ticks]
+    turned = 90 * any(len(label) > 3 for label in labels)
+    axes.set_xticks(ticks, labels, fontsize=6, rotation=turned)
     return axes.figure
 
 
@@ -45,12 +50,16 @@ def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
 
     Args:
         C: [V, E]; with E = 1 the second coordinate is 0.
-        symbols: V of them.
+        symbols: V of them; of many, some are named.
     """
     places = np.column_stack([C[:, 0], C[:, 1] if C.shape[1] > 1 else 0 * C[:, 0]])
-    axes = axes_of("the embedding, features 0 and 1", "feature 0", "feature 1", 4.2)
+    named = thinned(len(symbols), 2 * NAMED)
+    some = f", {len(named)} of {len(symbols):,} symbols named"
+    title = "the embedding, features 0 and 1" + some * (len(named) < len(symbols))
+    axes = axes_of(title, "feature 0", "feature 1", 4.2)
     axes.scatter(*places.T, s=130, color="#e0e0e0", edgecolors="gray", lw=0.5)
-    for (x, y), symbol in zip(places, symbols, strict=True):
-        if np.isfinite([x, y]).all():
-            axes.text(x, y, symbol, ha="center", va="center", fontsize=8)
+    for i in named:
+        if np.isfinite(places[i]).all():
+            style = {"ha": "center", "va": "center", "fontsize": 8}
+            axes.text(*places[i], literal(symbols[i]), **style)
     return axes.figure

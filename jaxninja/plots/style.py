@@ -4,11 +4,16 @@ import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from jaxninja.printable import printable
 
 # Okabe and Ito 2008, without the yellow that paper swallows; black first.
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -34,6 +39,32 @@ def looks() -> Iterator[dict[str, Any]]:
         shift = n // len(COLOURS)
         style = STYLES[(n + shift) % len(STYLES)]
         yield {"color": COLOURS[n % len(COLOURS)], "ls": style, "lw": 1.3}
+
+
+def literal(text: str) -> str:
+    """A user's text as matplotlib shows it: no mathematics, no glyph that is missing.
+
+    A character that the font lacks is shown by its code point, as in U+4E2D.
+    """
+    known = (c if ord(c) in _glyphs() else _code_point(c) for c in printable(text))
+    shown = "".join(known).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown  # a legend hides _labels
+
+
+def _code_point(character: str) -> str:
+    return f"U+{ord(character):04X}"
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Code points of the font that figures are written in."""
+    font = font_manager.get_font(font_manager.findfont(FontProperties()))
+    return frozenset(font.get_charmap())
+
+
+def thinned(count: int, most: int) -> range:
+    """Places of at most so many out of `count`, evenly spaced."""
+    return range(0, count, max(-(-count // most), 1))
 
 
 def natural(names: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The figures of a run, with what they mean, for the report."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ from jaxninja import diagnostics, plots, steps
 from jaxninja.models import networks
 from jaxninja.report.gather import Gathered
 from jaxninja.run import Run
+from jaxninja.schema import Diagnosis
 
 
 class Picture(NamedTuple):
@@ -43,7 +44,7 @@ def _drawings(found: Gathered) -> Iterator[tuple[str, str, Callable[[], Any]]]:
         yield from _of_network(found.run)
 
 
-def _of_diagnostics(lines: list[dict], clip: float | None) -> Iterator[tuple]:
+def _of_diagnostics(lines: Sequence[Diagnosis], clip: float | None) -> Iterator[tuple]:
     last = lines[-1]
     if lines[0]["step"] == 0 and len(lines) > 1:
         at_start = "the activations before the first step"

@@ -1,18 +1,21 @@
 """What a run folder holds, whole or not: nothing but its config.json must be there."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 
-from jaxninja import folder
 from jaxninja.checkpoint import CheckpointError
 from jaxninja.config import ConfigError
 from jaxninja.data import DataError, Vocabulary
 from jaxninja.observe import dead_over_set
+from jaxninja.records import RecordError, read, read_lines
 from jaxninja.run import Run, RunError, load, read_description
+from jaxninja.schema import Diagnosis, Metric, Result, read_diagnostics
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Gathered:
         config: of the run, as written.
         vocabulary: of its data.
         metrics, diagnostics: records of the two .jsonl files.
+        versions: of Python and the libraries.
         result, samples, failure: of a run that ended, well or not, else None.
         run: the run at its last checkpoint, or None.
         dead: activations -> (dead units, units) over the whole training set.
@@ -33,9 +37,10 @@ class Gathered:
     path: Path
     config: dict[str, Any]
     vocabulary: Vocabulary
-    metrics: list[dict[str, Any]] = field(default_factory=list)
-    diagnostics: list[dict[str, Any]] = field(default_factory=list)
-    result: dict[str, Any] | None = None
+    metrics: list[Metric] = field(default_factory=list)
+    diagnostics: list[Diagnosis] = field(default_factory=list)
+    result: Result | None = None
+    versions: dict[str, Any] = field(default_factory=dict)
     samples: str | None = None
     failure: str | None = None
     run: Run | None = None
@@ -51,17 +56,18 @@ def gather(path: Path) -> Gathered:
     """Read a run folder; what cannot be read becomes a sentence in `problems`.
 
     Raises:
-        RunError: there is no such folder, or its config.json is missing or broken.
+        RunError: there is no such folder, or it has no config.json.
+        RecordError: config.json is not what was written.
     """
     description = read_description(path)
-    try:
-        vocabulary = Vocabulary(tuple(description["vocabulary"]))
-        found = Gathered(path, dict(description["config"]), vocabulary)
-    except (KeyError, TypeError):
-        raise RunError(f"{path}/config.json is not a run's; was it altered?") from None
-    for name in ("metrics", "diagnostics"):
-        setattr(found, name, _lines(found, path / f"{name}.jsonl"))
-    found.result = _result(found)
+    vocabulary = Vocabulary(description.vocabulary)
+    found = Gathered(path, description.config.to_dict(), vocabulary)
+    found.metrics = _tried(found, path / "metrics.jsonl", _metrics) or []
+    found.diagnostics = (
+        _tried(found, path / "diagnostics.jsonl", read_diagnostics) or []
+    )
+    found.result = _tried(found, path / "result.json", _result)
+    found.versions = _tried(found, path / "versions.json", _versions) or {}
     found.samples = _text(path / "samples.txt")
     found.failure = _text(path / "failure.txt")
     found.run = _run(found)
@@ -74,27 +80,33 @@ def gather(path: Path) -> Gathered:
     return found
 
 
-def _lines(found: Gathered, file: Path) -> list[dict[str, Any]]:
+def _tried(found: Gathered, file: Path, reader: Callable[[Path], T]) -> T | None:
+    """What is in a file, or None and a sentence in `problems` if it is no good."""
+    if not file.exists():
+        return None
     try:
-        return folder.read_metrics(file)
-    except (folder.FolderError, OSError) as error:
+        return reader(file)
+    except RecordError as error:
         found.problems.append(str(error))
-        return []
+        return None
+
+
+def _metrics(file: Path) -> list[Metric]:
+    return read_lines(file, Metric)
+
+
+def _result(file: Path) -> Result:
+    return read(file, Result)
+
+
+def _versions(file: Path) -> dict[str, Any]:
+    return read(file, dict[str, Any])
 
 
 def _text(file: Path) -> str | None:
     if not file.is_file():
         return None
     return file.read_text(encoding="utf-8", errors="replace").strip()
-
-
-def _result(found: Gathered) -> dict[str, Any] | None:
-    text = _text(found.path / "result.json")
-    try:
-        return None if text is None else dict(json.loads(text))
-    except (ValueError, TypeError):
-        found.problems.append("result.json is not JSON: it was cut short or altered")
-        return None
 
 
 def _run(found: Gathered) -> Run | None:

@@ -1,9 +1,10 @@
 """The report as one HTML file: no script, no network, readable on a phone."""
 
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import escape as escape_markup
 from typing import Any
 
+from jaxninja.printable import printable
 from jaxninja.report.figures import Picture, pictures
 from jaxninja.report.gather import Gathered
 from jaxninja.report.style import CSS
@@ -36,6 +37,11 @@ READ = {
     "embedding": "Symbols that serve alike drift together, as vowels do.",
 }
 MARKS = {"good": "✓ good", "watch": "! watch", "act": "✗ act"}
+
+
+def escape(text: str) -> str:
+    """Text as HTML that shows it, whatever it holds."""
+    return escape_markup(printable(text))
 
 
 def page(runs: Sequence[Gathered]) -> str:
@@ -108,14 +114,17 @@ def _image(picture: Picture) -> str:
 def _samples(found: Gathered) -> str:
     if not found.samples:
         return ""
-    items = "".join(f"<li>{escape(item)}</li>" for item in found.samples.splitlines())
+    items = "".join(f"<li>{escape(item)}</li>" for item in found.samples.split("\n"))
     return f'<h3>Samples</h3><ul class="samples">{items}</ul>'
 
 
 def _config(found: Gathered) -> str:
     rows = [(name, _value(value)) for name, value in found.config.items()]
     table = _table(("option", "value"), rows)
-    return f"<details><summary>Configuration</summary>{table}</details>"
+    made_with = [(name, _value(value)) for name, value in found.versions.items()]
+    versions = _table(("", "version"), made_with) if made_with else ""
+    summary = "<summary>Configuration</summary>"
+    return f"<details>{summary}{table}{versions}</details>"
 
 
 def _comparison(runs: Sequence[Gathered]) -> str:

@@ -7,9 +7,10 @@ so that a reader can disagree.
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxninja.report.gather import Gathered
+from jaxninja.schema import Activation, Diagnosis
 
 GOOD, WATCH, ACT = "good", "watch", "act"
 
@@ -69,7 +70,7 @@ def _losses(found: Gathered) -> Iterator[Finding]:
         yield Finding("loss", GOOD, f"{text}: it has hardly learned train by heart.")
 
 
-def _start(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+def _start(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     first, uniform = lines[0], math.log(len(found.vocabulary))
     if first["step"] != 0 or first["loss"] is None:
         return
@@ -81,7 +82,7 @@ def _start(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
         yield Finding("start", GOOD, f"{text}: no confidence without a reason.")
 
 
-def _activations(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+def _activations(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     kind = found.config.get("activation", "tanh")
     for name, stats in lines[-1]["activations"].items():
         if name != "logits":
@@ -99,7 +100,7 @@ def _dead(found: Gathered) -> Iterator[Finding]:
             yield Finding("activations", GOOD, f"{text}.")
 
 
-def _layer(name: str, stats: dict[str, Any], kind: str) -> Iterator[Finding]:
+def _layer(name: str, stats: Activation, kind: str) -> Iterator[Finding]:
     bad = stats["histogram"]["nonfinite"]
     if bad:
         text = f"{name}: {bad:.0f} values are NaN or infinite."
@@ -107,6 +108,10 @@ def _layer(name: str, stats: dict[str, Any], kind: str) -> Iterator[Finding]:
         yield Finding("activations", ACT, text, todo)
         return
     share, dead, constant = stats["saturated"], stats["dead"], stats["constant"]
+    std = stats["std"]
+    if share is None or dead is None or std is None:
+        yield Finding("activations", ACT, f"{name}: its statistics are not finite.")
+        return
     if constant == 1:
         text = (
             f"{name}: every unit has one value for all examples: nothing gets through."
@@ -127,13 +132,13 @@ def _layer(name: str, stats: dict[str, Any], kind: str) -> Iterator[Finding]:
         )
     elif share > low:
         yield Finding("activations", WATCH, f"{text}.", "A somewhat smaller --gain.")
-    elif stats["std"] < 0.05 * (0.25 if kind == "sigmoid" else 1):
-        text = f"{name}: std {stats['std']:.2g}, the signal dies out."
+    elif std < 0.05 * (0.25 if kind == "sigmoid" else 1):
+        text = f"{name}: std {std:.2g}, the signal dies out."
         yield Finding(
             "activations", ACT, text, "A larger --gain, or --batchnorm hidden."
         )
     else:
-        yield Finding("activations", GOOD, f"{text}, std {stats['std']:.2f}.")
+        yield Finding("activations", GOOD, f"{text}, std {std:.2f}.")
 
 
 def _bounds(kind: str) -> tuple[float, float, str]:
@@ -145,11 +150,12 @@ def _bounds(kind: str) -> tuple[float, float, str]:
     return 0.1, 0.25, "are saturated"
 
 
-def _gradients(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+def _gradients(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     last = lines[-1]
     names = [name for name in last["activations"] if name != "logits"]
-    stds = [last["gradients"][name]["std"] for name in names]
-    if any(std is None for std in stds):
+    found_stds = [last["gradients"][name]["std"] for name in names]
+    stds = [std for std in found_stds if std is not None]
+    if len(stds) < len(names):
         text = "Some gradients are NaN or infinite."
         yield Finding("gradients", ACT, text, "A smaller --lr, or --clip 1.")
         return
@@ -171,7 +177,7 @@ def _gradients(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
     yield Finding("gradients", ACT, f"{text}.", todo)
 
 
-def _updates(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+def _updates(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     """By the median over the time before the learning rate drops."""
     drop = found.config.get("lr_drop_at", math.inf)
     early = [line for line in lines if line["step"] < max(drop, 1)] or lines
@@ -194,7 +200,7 @@ def _updates(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
             yield Finding("updates", GOOD, f"{text}, near 10^-3.")
 
 
-def _batchnorm(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+def _batchnorm(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     for layer, gap in lines[-1]["batchnorm"].items():
         if gap["mean"] is None or gap["std"] is None:
             text = f"Layer {layer}: the running statistics are not finite."
@@ -204,7 +210,7 @@ def _batchnorm(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
             f"Layer {layer}: running means are {gap['mean']:.1%} of a std off, running "
             f"deviations {gap['std']:.1%}"
         )
-        if max(gap.values()) > 0.25:
+        if max(gap["mean"], gap["std"]) > 0.25:
             todo = (
                 "Evaluate with --bn calibrated, or train with a larger --bn-momentum."
             )
@@ -213,7 +219,7 @@ def _batchnorm(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
             yield Finding("batchnorm", GOOD, f"{text}: they have converged.")
 
 
-def _clipping(found: Gathered, lines: Sequence[dict]) -> Iterator[Finding]:
+def _clipping(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     share = lines[-1]["clipped"]
     norms = [line["grad_norm"] for line in lines if line["grad_norm"] is not None]
     if share is not None:

@@ -1,0 +1,17 @@
+"""Text that comes from a user, made fit for a terminal, a page or a picture."""
+
+
+def printable(text: str) -> str:
+    """The text in one line, with an escape for whatever cannot be shown.
+
+    Control characters, line ends and odd spaces become `\\x1b` or `\\u2028`, and bytes
+    of a file's name that are no UTF-8, which Python keeps as surrogates, `\\xff`.
+    Markup, as of HTML or of mathematics, is the business of whoever draws it.
+    """
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

@@ -1,0 +1,91 @@
+"""Environments and streams in which a command starts: one line, or no matter at all."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jaxninja.cli import environment, streams
+
+COMMAND = f"{sys.executable} -m jaxninja.cli"
+SMALL = "--data surnames --steps 40 --hidden 8 --diagnose 0 --samples 0 --log-every 10"
+
+
+def run(command, **variables):
+    """(exit code, stdout, stderr) of a line for the shell, in an environment."""
+    env = os.environ | variables
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_without_its_device_jax_is_told_in_a_line():
+    code, _, err = run(f"{COMMAND} check tanh --level quick", JAX_PLATFORMS="cuda")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no device to compute on with JAX_PLATFORMS='cuda'" in err
+    code, out, err = run(f"{COMMAND} doctor", JAX_PLATFORMS="nonsense")
+    assert (code, err) == (0, "")
+    assert "device             none: " in out
+
+
+def test_a_run_on_the_cpu_does_without_the_device_that_is_not_there(tmp_path):
+    command = f"{COMMAND} train {SMALL} --runs {tmp_path} --device cpu"
+    code, _, err = run(command, JAX_PLATFORMS="cuda", MPLBACKEND="garbage")
+    assert code == 0, err
+
+
+def test_what_jax_and_xla_refuse_stops_only_what_computes():
+    wrong = {"JAX_ENABLE_X64": "maybe", "XLA_FLAGS": "--xla_nonsense=1"}
+    code, out, err = run(f"{COMMAND} show relu", **wrong)
+    assert (code, err.count("left out\n")) == (0, 2)
+    assert "def relu_bwd" in out
+    for name, value in wrong.items():
+        code, _, err = run(f"{COMMAND} check tanh", **{name: value})
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.startswith(f"jaxninja: {name} is {value!r}, which ")
+
+
+def test_help_ends_and_fits_any_output():
+    narrow = {"COLUMNS": "1", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    code, out, err = run(f"{COMMAND} exercise -h", **narrow)
+    assert (code, err) == (0, "")
+    assert "\\u2022 reset" in out
+
+
+@pytest.mark.parametrize("closed", ["| head -1", ">&- 2>&-"])
+def test_a_run_outlives_its_reader(closed, tmp_path):
+    run(f"{COMMAND} train {SMALL} --runs {tmp_path} {closed}")
+    assert (tmp_path / "surnames-network-1" / "result.json").exists()
+
+
+def test_a_stream_without_a_reader_is_dropped_and_told_once(capfd):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1) as stream:
+        lasting = streams.Lasting(stream, sys.stderr)
+        for _ in range(3):
+            print("a line", file=lasting, flush=True)
+    assert capfd.readouterr().err.count("going on without it") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("invalid truth value 'x' for environment 'JAX_SOME'", "JAX_SOME"),
+        ('Invalid value "x" for JAX flag jax_some', "JAX_SOME"),
+        ("jax.some must be a device", "JAX_SOME"),
+        ("jax_other is wrong", None),
+    ],
+)
+def test_the_variable_that_an_error_names(message, name, monkeypatch):
+    monkeypatch.setenv("JAX_SOME", "x")
+    assert environment._variable(message) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [("1", "40"), ("80", "80"), ("9999", "1000")]
+)
+def test_a_width_that_help_can_be_laid_out_in(given, used, monkeypatch):
+    monkeypatch.setenv("COLUMNS", given)
+    environment._set_width()
+    assert os.environ["COLUMNS"] == used
