@@ -10,13 +10,21 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
-from jaxninja.rules import activations, basic, losses, normalisation, sequence
+from jaxninja.rules import (
+    activations,
+    basic,
+    convolution,
+    losses,
+    normalisation,
+    sequence,
+)
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
     *losses.RULES,
+    *convolution.RULES,
     *sequence.RULES,
 )
 
