@@ -81,6 +81,10 @@ def check(value: Any, kind: type[T], place: str) -> T:
         built = msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise RecordError(f"{place}: {_sentence(error, value, kind)}") from None
+    except UnicodeEncodeError:  # a lone surrogate where text is parsed
+        raise RecordError(
+            f"{place} holds text that is no Unicode; it was altered"
+        ) from None
     return built if dataclasses.is_dataclass(kind) else value
 
 

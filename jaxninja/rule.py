@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,22 @@ def along_last(v: jax.Array, x: jax.Array) -> jax.Array:
     `jax_numpy_rank_promotion`.
     """
     return v.reshape((1,) * (x.ndim - 1) + v.shape)
+
+
+def expect_floats(op: str, **arrays: Any) -> None:
+    """The door of a rule for types: each array named is of a floating-point type."""
+    for name, array in arrays.items():
+        dtype = jnp.result_type(array)
+        floating = jnp.issubdtype(dtype, jnp.floating)
+        expect(op, name, f"of type {dtype}", "a floating-point type", floating)
+
+
+def expect_axis(op: str, x: Any, axis: Any) -> None:
+    """The door of a rule that works along one axis of x, which must not be empty."""
+    shape = jnp.shape(x)
+    ndim = len(shape)
+    fits = isinstance(axis, int) and -ndim <= axis < ndim
+    allowed = f"an integer from {-ndim} to {ndim - 1}, as x is {shape}"
+    expect(op, "axis", repr(axis), allowed if ndim else "an x with axes", fits)
+    filled = shape[axis] > 0
+    expect(op, "x", f"of shape {shape}", f"an axis {axis} that is not empty", filled)

@@ -32,6 +32,7 @@ def said(value, kind):
         ({"step": True}, "FILE: step is True, expected int"),
         ({"step": -1}, "FILE: step is -1, expected int >= 0"),
         ({"lr": "fast"}, "FILE: lr is 'fast', expected float"),
+        ({"lr": "\ud800"}, "FILE"),
         ({"val_loss": []}, "FILE: val_loss is [], expected float | null"),
     ],
 )
@@ -43,6 +44,10 @@ def test_a_wrong_value_is_named_with_what_was_expected(change, text):
 def test_a_missing_field_is_named(field):
     less = {name: value for name, value in METRIC.items() if name != field}
     assert f"{field} is missing" in said(less, Metric)
+
+
+def test_text_that_is_no_unicode_is_refused():
+    assert "FILE holds text that is no Unicode" in said("\ud800", Metric)
 
 
 def test_what_fits_stays_as_it_is_unknown_fields_too():

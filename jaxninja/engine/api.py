@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxninja.engine import private
 from jaxninja.engine.core import Rules, evaluate, walk
-from jaxninja.engine.cotangents import is_float, weight_of_scalar, weights
+from jaxninja.engine.cotangents import is_differentiable, weight_of_scalar, weights
 from jaxninja.engine.gradients import Gradients
 from jaxninja.engine.graph import Graph
 from jaxninja.engine.primitives.table import PRIMITIVES
@@ -40,7 +40,7 @@ def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph
             filled[i] = leaf
         return f(*jax.tree.unflatten(in_tree, filled))
 
-    active = [is_float(a) for a in arrays]
+    active = [is_differentiable(a) for a in arrays]
     graph = _trace(flat, arrays, active, rules)
     names = dict(zip(graph.tape.arguments, _names(f, args, places), strict=True))
     names |= graph.tape.names
@@ -77,7 +77,8 @@ def value_and_grad(
 
     Args:
         f: returns a real scalar, or (scalar, aux) with `has_aux`.
-        argnums: which arguments to differentiate: pytrees of floating arrays.
+        argnums: which arguments to differentiate: pytrees of floating arrays, or
+            complex ones, where the gradient of a + i b is da - i db, as in JAX.
         has_aux: f returns (value, aux); aux is returned and not differentiated.
         rules: `{**PRIMITIVES, primitive: rule}` for a rule of your own.
 
@@ -129,7 +130,7 @@ def _trace(flat, arrays, active, rules) -> Graph:
 
 
 def _is_argument(leaf) -> bool:
-    return isinstance(leaf, float | jax.Array | np.ndarray | np.generic)
+    return isinstance(leaf, float | complex | jax.Array | np.ndarray | np.generic)
 
 
 def _names(f, args, places) -> list[str]:
@@ -146,11 +147,12 @@ def _names(f, args, places) -> list[str]:
 
 def _differentiable(f, leaf):
     array = jnp.asarray(leaf) if _is_argument(leaf) else None
-    if array is None or not is_float(array):
+    if array is None or not is_differentiable(array):
         kind = type(leaf).__name__ if array is None else array.dtype
         raise TypeError(
             f"{_called(f)}: an argument to differentiate holds {kind}, expected "
-            "floating-point arrays: choose others with argnums, or convert it"
+            "floating-point or complex arrays: choose others with argnums, or convert "
+            "it"
         )
     return array
 

@@ -155,7 +155,7 @@ def _pull(
     operands = [graph.values[i] for i in step.ins]
     results = [graph.values[i] for i in step.outs]
     active = [graph.tape.active[i] for i in step.ins]
-    if step.rule is None or any(map(_is_complex, operands + results)):
+    if step.rule is None:
         raise no_rule(step)
     cts = [_full(ct, y) for ct, y in zip(cotangents, results, strict=True)]
     if isinstance(step.rule, Call):
@@ -172,13 +172,9 @@ def _pull(
 
 def _full(ct, y):
     """A result that the output does not depend on has the cotangent 0."""
-    if ct is None and y is not None and jnp.issubdtype(y.dtype, jnp.floating):
+    if ct is None and y is not None and jnp.issubdtype(y.dtype, jnp.inexact):
         return jnp.zeros_like(y)
     return ct
-
-
-def _is_complex(x) -> bool:
-    return x is not None and jnp.issubdtype(x.dtype, jnp.complexfloating)
 
 
 def _dtype(atom) -> Any:

@@ -21,7 +21,7 @@ def weights(graph: Computation, cotangent) -> list:
 
 
 def _fitting(cotangent, y):
-    if not is_float(y):
+    if not is_differentiable(y):
         return None
     array = jnp.asarray(cotangent, y.dtype)
     if array.shape != y.shape:
@@ -33,8 +33,8 @@ def _fitting(cotangent, y):
 
 def weight_of_scalar(value, name: str):
     """The weight 1, of the one real scalar that a function returned."""
-    scalar = isinstance(value, jax.Array) and value.shape == () and is_float(value)
-    if not scalar:
+    scalar = isinstance(value, jax.Array) and value.shape == ()
+    if not (scalar and jnp.issubdtype(value.dtype, jnp.floating)):
         given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
         raise TypeError(
             f"{name} returned {given}, and a gradient needs a real scalar: "
@@ -43,5 +43,6 @@ def weight_of_scalar(value, name: str):
     return jnp.ones_like(value)
 
 
-def is_float(x) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.floating)
+def is_differentiable(x) -> bool:
+    """Floating and complex numbers move smoothly; integers and booleans jump."""
+    return jnp.issubdtype(x.dtype, jnp.inexact)

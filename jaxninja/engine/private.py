@@ -4,8 +4,8 @@ An equation of a jaxpr is public; what the parameters of a call mean is not, and
 between versions. Tested with JAX 0.10 and 0.12.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -118,3 +118,30 @@ def backward_of(eqn: Equation, residuals: Sequence, cotangents: Sequence) -> lis
 
 def _functions(eqn):
     return eqn.primitive.get_bind_params(eqn.params)["subfuns"]
+
+
+class LinearSolve(NamedTuple):
+    """A custom_linear_solve: its operands are those of four functions, and b."""
+
+    matvec: tuple  # jaxpr, its constants, and which operands it takes before x
+    b: int  # the operands from here on
+    transposed: Callable[..., list] | None  # operands, cotangent of x -> that of b
+
+
+def linear_solve_of(eqn: Equation) -> LinearSolve:
+    lengths, jaxprs = eqn.params["const_lengths"], eqn.params["jaxprs"]
+    b = sum(lengths)
+
+    def transposed(operands, cotangents):
+        ends = [sum(lengths[: k + 1]) for k in range(len(lengths))]
+        starts = [0, *ends[:-1]]
+        given = type(lengths)(
+            *(operands[i:j] for i, j in zip(starts, ends, strict=True))
+        )
+        consts = [x for one in given.transpose() for x in one]
+        params = {"const_lengths": lengths.transpose(), "jaxprs": jaxprs.transpose()}
+        out = eqn.primitive.bind(*consts, *cotangents, **params)
+        return list(out)[: len(cotangents)]
+
+    matvec = (*opened(jaxprs.matvec), slice(0, lengths.matvec))
+    return LinearSolve(matvec, b, transposed if jaxprs.transpose_solve else None)

@@ -12,7 +12,8 @@ def same(mine, truth, tolerance=1e-12):
     assert jax.tree.structure(mine) == jax.tree.structure(truth)
     for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(truth), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        wide = np.complex128 if a.dtype.kind == "c" else np.float64
+        a, b = np.asarray(a, wide), np.asarray(b, wide)
         finite = np.isfinite(b)
         np.testing.assert_array_equal(a[~finite], b[~finite])
         scale = abs(b[finite]).max(initial=0.0)
@@ -21,10 +22,12 @@ def same(mine, truth, tolerance=1e-12):
 
 
 def weights(tree, seed=0):
-    """A dense random cotangent for every floating leaf; float0 zeros for integers."""
+    """A dense random cotangent for every leaf; float0 zeros for integers."""
     rng = np.random.default_rng(seed)
 
     def one(y):
+        if jnp.issubdtype(y.dtype, jnp.complexfloating):
+            return jnp.asarray(rng.normal(size=(*y.shape, 2)) @ [1, 1j], y.dtype)
         if jnp.issubdtype(y.dtype, jnp.floating):
             return jnp.asarray(rng.normal(size=y.shape), y.dtype)
         return np.zeros(y.shape, jax.dtypes.float0)
@@ -33,21 +36,28 @@ def weights(tree, seed=0):
 
 
 def vjps(f, *args, rules=PRIMITIVES):
-    """(value, gradients) by the engine and by JAX, of the floating arguments."""
-    floating = [k for k, a in enumerate(args) if jnp.issubdtype(a.dtype, jnp.floating)]
+    """(value, gradients) by the engine and by JAX, of arguments that can move."""
+    graph = trace(f, *args, rules=rules)
+    grads = backward(graph, weights(graph.output)).arguments
+    mine = graph.output, tuple(grads[k] for k in moving(args))
+    return mine, jax_vjp(f, *args)
 
-    def of_floating(*given):
+
+def jax_vjp(f, *args):
+    places = moving(args)
+
+    def of_moving(*given):
         filled = list(args)
-        for k, a in zip(floating, given, strict=True):
+        for k, a in zip(places, given, strict=True):
             filled[k] = a
         return f(*filled)
 
-    graph = trace(f, *args, rules=rules)
-    value, pull = jax.vjp(of_floating, *(args[k] for k in floating))
-    cotangent = weights(value)
-    grads = backward(graph, cotangent).arguments
-    mine = graph.output, tuple(grads[k] for k in floating)
-    return mine, (value, pull(cotangent))
+    value, pull = jax.vjp(of_moving, *(args[k] for k in places))
+    return value, pull(weights(value))
+
+
+def moving(args):
+    return [k for k, a in enumerate(args) if jnp.issubdtype(a.dtype, jnp.inexact)]
 
 
 def agree(f, *args, tolerance=1e-12, rules=PRIMITIVES):

@@ -140,8 +140,12 @@ def tanh(dy, y, x, **_):
 
 
 def convert_element_type(dy, y, x, **_):
-    """The same number in another dtype; the gradient comes back in the old one."""
-    return (dy.astype(x.dtype),)
+    """The same number in another dtype; the gradient comes back in the old one.
+
+    A real x, made complex, moves the real part only.
+    """
+    real = jnp.iscomplexobj(dy) and not jnp.iscomplexobj(x)
+    return ((lax.real(dy) if real else dy).astype(x.dtype),)
 
 
 def reduce_precision(dy, y, x, **params):

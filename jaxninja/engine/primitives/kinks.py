@@ -7,7 +7,12 @@ from jaxninja.engine.primitives.elementwise import fit
 
 
 def abs_(dy, y, x, **_):
-    """y = |x|: dy/dx = 1 for x >= 0, else -1; at the kink JAX takes the right side."""
+    """y = |x|: dy/dx = 1 for x >= 0, else -1; at the kink JAX takes the right side.
+
+    Of complex numbers y^2 = conj(x) x, so y moves by Re(conj(x) dx) / y; 0 at x = 0.
+    """
+    if jnp.iscomplexobj(x):
+        return (dy * jnp.conj(x) / jnp.where(y == 0, 1, y),)
     return (jnp.where(x >= 0, dy, -dy),)
 
 

@@ -1,4 +1,4 @@
-"""VJPs of the elementary and special functions: dx = f'(x) dy, entry by entry."""
+"""VJPs of the special functions: dx = f'(x) dy, entry by entry."""
 
 import math
 
@@ -6,73 +6,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxninja.engine.primitives.elementwise import fit
-
-# ---- hyperbolic functions
-
-
-def sinh(dy, y, x, **_):
-    """y = sinh x."""
-    return (dy * jnp.cosh(x),)
-
-
-def cosh(dy, y, x, **_):
-    """y = cosh x."""
-    return (dy * jnp.sinh(x),)
-
-
-def asinh(dy, y, x, **_):
-    """x = sinh y, so dx/dy = cosh y = sqrt(1 + x^2)."""
-    return (dy * lax.rsqrt(x * x + 1),)
-
-
-def acosh(dy, y, x, **_):
-    """x = cosh y, so dx/dy = sinh y = sqrt(x^2 - 1)."""
-    return (dy * lax.rsqrt(x * x - 1),)
-
-
-def atanh(dy, y, x, **_):
-    """x = tanh y, so dx/dy = 1 - x^2."""
-    return (dy / ((1 + x) * (1 - x)),)
-
-
-# ---- trigonometry: derivatives of the inverse functions by that of the function
-
-
-def sin(dy, y, x, **_):
-    """y = sin x."""
-    return (dy * jnp.cos(x),)
-
-
-def cos(dy, y, x, **_):
-    """y = cos x."""
-    return (-dy * jnp.sin(x),)
-
-
-def tan(dy, y, x, **_):
-    """y = sin x / cos x: dy/dx = 1 + y^2."""
-    return (dy * (1 + y * y),)
-
-
-def asin(dy, y, x, **_):
-    """x = sin y, so dx/dy = cos y = sqrt(1 - x^2)."""
-    return (dy * lax.rsqrt(1 - x * x),)
-
-
-def acos(dy, y, x, **_):
-    """x = cos y, so dx/dy = -sin y = -sqrt(1 - x^2)."""
-    return (-dy * lax.rsqrt(1 - x * x),)
-
-
-def atan(dy, y, x, **_):
-    """x = tan y, so dx/dy = 1 + x^2."""
-    return (dy / (1 + x * x),)
-
-
-def atan2(dz, z, x, y, **_):
-    """z = angle of the point (y, x) at distance r: dz = (y dx - x dy) / r^2."""
-    r2 = x * x + y * y
-    return fit(dz * (y / r2), x), fit(dz * (-x / r2), y)
-
 
 # ---- special functions
 
@@ -102,6 +35,46 @@ def digamma(dy, y, x, **_):
     return (dy * lax.polygamma(jnp.ones_like(x), x),)
 
 
+def polygamma(dy, y, n, x, **_):
+    """The n-th derivative of digamma: its derivative is the next one. n is a count."""
+    return NotImplemented, fit(dy * lax.polygamma(n + 1, x), x)
+
+
+def igamma(dy, y, a, x, **_):
+    """y = 1/Gamma(a) times the integral of t^(a-1) e^-t from 0 to x.
+
+    The derivative with respect to a has no closed form; JAX has its series.
+    """
+    slope = jnp.exp((a - 1) * jnp.log(x) - x - lax.lgamma(a))
+    return fit(dy * lax.igamma_grad_a(a, x), a), fit(dy * slope, x)
+
+
+def igammac(dy, y, a, x, **_):
+    """y = 1 - igamma(a, x)."""
+    da, dx = igamma(dy, y, a, x)
+    return -da, -dx
+
+
+def regularized_incomplete_beta(dy, y, a, b, x, **_):
+    """y = 1/B(a, b) times the integral of t^(a-1) (1-t)^(b-1) from 0 to x."""
+    log_beta = lax.lgamma(a) + lax.lgamma(b) - lax.lgamma(a + b)
+    slope = jnp.exp((a - 1) * jnp.log(x) + (b - 1) * jnp.log1p(-x) - log_beta)
+    return NotImplemented, NotImplemented, fit(dy * slope, x)
+
+
+def bessel_i0e(dy, y, x, **_):
+    """y = e^-|x| I0(x), and I0' = I1."""
+    return (dy * (lax.bessel_i1e(x) - jnp.sign(x) * y),)
+
+
+def bessel_i1e(dy, y, x, **_):
+    """y = e^-|x| I1(x), and I1' = I0 - I1 / x; I1(x) / x is 1/2 at 0."""
+    tiny = abs(x) <= jnp.finfo(x.dtype).eps
+    z = jnp.where(tiny, 1, x)
+    slope = lax.bessel_i0e(z) - y * (jnp.sign(z) + 1 / z)
+    return (dy * jnp.where(tiny, 0.5, slope),)
+
+
 # ---- polynomials, as JAX's own special functions use them
 
 
@@ -123,23 +96,17 @@ def polynomial(dy, y, x, *coefficients, **_):
 
 
 SPECIAL = {
-    "acos": acos,
-    "acosh": acosh,
-    "asin": asin,
-    "asinh": asinh,
-    "atan": atan,
-    "atan2": atan2,
-    "atanh": atanh,
-    "cos": cos,
-    "cosh": cosh,
+    "bessel_i0e": bessel_i0e,
+    "bessel_i1e": bessel_i1e,
     "digamma": digamma,
     "erf": erf,
     "erf_inv": erf_inv,
     "erfc": erfc,
+    "igamma": igamma,
+    "igammac": igammac,
     "lgamma": lgamma,
     "one_minus_square": one_minus_square,
+    "polygamma": polygamma,
     "polynomial": polynomial,
-    "sin": sin,
-    "sinh": sinh,
-    "tan": tan,
+    "regularized_incomplete_beta": regularized_incomplete_beta,
 }

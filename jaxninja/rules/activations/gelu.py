@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 K, C = math.sqrt(2 / math.pi), 0.044715
 
@@ -48,18 +48,22 @@ def gelu(
     Returns:
         [*shape], -0.17 or more.
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: Hendrycks, Gimpel 2016, arXiv:1606.08415.
     """
-    return x * (_tanh_weight(x) if approximate else _erf_weight(x))
+    return gelu_fwd(x, approximate)[0]
 
 
 def gelu_fwd(x, approximate):
-    return x * (_tanh_weight(x) if approximate else _erf_weight(x)), Residuals(x)
+    expect_floats("gelu", x=x)
+    return value(x, approximate), Residuals(x)
 
 
 def gelu_bwd(approximate, res, dy):
     """Returns dx [*shape], in a one-tuple."""
-    return (_slope(res.x, approximate) * dy,)
+    return (value_and_slope(res.x, approximate)[1] * dy,)
 
 
 gelu.defvjp(gelu_fwd, gelu_bwd)
@@ -68,18 +72,23 @@ gelu.defvjp(gelu_fwd, gelu_bwd)
 def gelu_jvp(approximate, primals, tangents):
     """Returns y and its move dy [*shape] for a move dx of x."""
     (x,), (dx,) = primals, tangents
-    return gelu_fwd(x, approximate)[0], _slope(x, approximate) * dx
+    y, slope = value_and_slope(x, approximate)
+    return y, slope * dx
 
 
-def _slope(x, approximate):
-    """dy/dx, as derived above."""
+def value(x, approximate):
+    return x * (_tanh_weight(x) if approximate else _erf_weight(x))
+
+
+def value_and_slope(x, approximate):
+    """y and dy/dx, as derived above; geglu is made of them too."""
     if approximate:
         z = jnp.clip(x, -30, 30)  # beyond, s is exactly 0 or 1, in float64 too
         s = _tanh_weight(z)
-        return s + 2 * z * s * (1 - s) * K * (1 + 3 * C * z * z)
+        return x * s, s + 2 * z * s * (1 - s) * K * (1 + 3 * C * z * z)
     z = -x * math.sqrt(0.5)  # as in erfc, whose e^(-z^2) XLA then shares
-    density = jnp.exp(-(z * z)) / math.sqrt(2 * math.pi)
-    return _erf_weight(x) + x * density
+    P, density = _erf_weight(x), jnp.exp(-(z * z)) / math.sqrt(2 * math.pi)
+    return x * P, P + x * density
 
 
 def _erf_weight(x):

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -38,12 +38,16 @@ def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         [*shape], 0 or more.
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: Nair, Hinton 2010, Rectified Linear Units Improve RBMs.
     """
-    return jnp.where(x <= 0, jnp.zeros_like(x), x)
+    return relu_fwd(x)[0]
 
 
 def relu_fwd(x):
+    expect_floats("relu", x=x)
     off = x <= 0
     return jnp.where(off, jnp.zeros_like(x), x), Residuals(off)
 

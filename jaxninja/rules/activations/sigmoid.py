@@ -22,7 +22,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -39,13 +39,17 @@ def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         [*shape] in [0, 1].
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: Rumelhart, Hinton, Williams 1986, Learning representations by
         back-propagating errors.
     """
-    return jax.lax.logistic(x)
+    return sigmoid_fwd(x)[0]
 
 
 def sigmoid_fwd(x):
+    expect_floats("sigmoid", x=x)
     y = jax.lax.logistic(x)
     return y, Residuals(y)
 

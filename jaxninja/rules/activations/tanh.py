@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -39,12 +39,16 @@ def tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         [*shape] in [-1, 1].
 
+    Raises:
+        ValueError: x is not of a floating-point type.
+
     Source: LeCun, Bottou, Orr, Mueller 1998, Efficient BackProp.
     """
-    return jnp.tanh(x)
+    return tanh_fwd(x)[0]
 
 
 def tanh_fwd(x):
+    expect_floats("tanh", x=x)
     y = jnp.tanh(x)
     return y, Residuals(y)
 

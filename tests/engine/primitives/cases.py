@@ -6,12 +6,21 @@ with respect to all floating arguments.
 
 import cases_axes
 import cases_calls
+import cases_complex
 import cases_elementwise
 import cases_indexing
+import cases_linear_algebra
 
 from jaxninja.engine.primitives.table import FAMILIES, primitive
 
-TABLES = (cases_elementwise, cases_axes, cases_indexing, cases_calls)
+TABLES = (
+    cases_elementwise,
+    cases_axes,
+    cases_complex,
+    cases_linear_algebra,
+    cases_indexing,
+    cases_calls,
+)
 CASES = {name: cases for table in TABLES for name, cases in table.CASES.items()}
 
 # the walk stops at a while loop; a test of its own says how

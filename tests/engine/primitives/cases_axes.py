@@ -15,10 +15,31 @@ KERNEL, PIXELS = real(4, 3, 3, 2), real(2, 5, 6, 3)
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def conv(strides, padding, x_dilation, w_dilation, layout=None):
+def conv(strides, padding, x_dilation, w_dilation, layout=None, **groups):
     return lambda x, w: lax.conv_general_dilated(
-        x, w, strides, padding, x_dilation, w_dilation, layout
+        x, w, strides, padding, x_dilation, w_dilation, layout, **groups
     )
+
+
+STRIDED = ((2, 1), ((0, 1), (2, 2)), (1, 2), (1, 2))
+
+
+def pooled(how, start, window=(2, 3), strides=(1, 2), padding="SAME", *dilations):
+    return lambda x: lax.reduce_window(
+        x, np.asarray(start, x.dtype), how, window, strides, padding, *dilations
+    )
+
+
+def extrema(how, start):
+    spread = ((1, 2), ((1, 0), (2, 1)), (2, 1))
+    shapes = [(pooled(how, start), X), (pooled(how, start), TIED)]
+    return [*shapes, (pooled(how, start, (2, 2), *spread), real(4, 5))]
+
+
+def slopes_of_pooling(x, t):
+    """The derivatives that JAX takes of pooling, in both modes, to walk through."""
+    pool = pooled(lax.max, -np.inf)
+    return jax.jvp(pool, (x,), (t,))[1], jax.vjp(pool, x)[1](pool(t))[0]
 
 
 def on_this_device(x):
@@ -115,5 +136,32 @@ CASES = {
             real(2, 5, 6, 3),
             KERNEL.T,
         ),
+        *(
+            (conv(*STRIDED, feature_group_count=g), real(2, 2 * g, 7, 5), real(*w))
+            for g, w in ((2, (4, 2, 3, 2)), (3, (3, 2, 2, 2)))
+        ),
+        (conv(*STRIDED, batch_group_count=2), real(4, 3, 7, 5), KERNEL),
+        (
+            conv(*STRIDED, LAYOUT, feature_group_count=3),
+            real(2, 5, 6, 6),
+            real(3, 2, 2, 6),
+        ),
+        (
+            conv(*STRIDED, LAYOUT, batch_group_count=2),
+            real(4, 5, 6, 2),
+            real(3, 2, 2, 6),
+        ),
     ],
+    # windows
+    "reduce_window_sum": [
+        (pooled(lax.add, 0.0), X),
+        (
+            pooled(lax.add, 0.0, (2, 2), (2, 1), ((1, 2), (0, -1)), (2, 1), (1, 2)),
+            real(4, 5),
+        ),
+    ],
+    "reduce_window_max": extrema(lax.max, -np.inf),
+    "reduce_window_min": extrema(lax.min, np.inf),
+    "select_and_gather_add": [(slopes_of_pooling, X, Y)],
+    "select_and_scatter_add": [(slopes_of_pooling, X, Y)],
 }

@@ -3,8 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from cases_complex import POINTS, Z
 from inputs import ABOVE, EDGE, INSIDE, NO_ROWS, SCALAR, TIED, X, Y, real
 from jax import lax
+
+P = abs(INSIDE) + 0.05  # between 0 and 1
+SMALL = np.array([-3e-9, -0.0, 0.0, 1e-17, 1e-5, 40.0])
+
+
+def betainc(x):
+    return lax.betainc(jnp.asarray(ABOVE, x.dtype), jnp.asarray(1 + ABOVE, x.dtype), x)
 
 
 def unary(f, x=X, *more):
@@ -67,8 +75,8 @@ CASES = {
     # special
     "sinh": unary(lax.sinh),
     "cosh": unary(lax.cosh),
-    "asinh": unary(lax.asinh),
-    "acosh": [(lax.acosh, 1.5 + ABOVE)],
+    "asinh": unary(lax.asinh, X, (lax.asinh, 3 * Z)),
+    "acosh": [(lax.acosh, 1.5 + ABOVE), (lax.acosh, 2.5 + Z)],
     "atanh": unary(lax.atanh, INSIDE),
     "sin": unary(lax.sin),
     "cos": unary(lax.cos),
@@ -82,10 +90,16 @@ CASES = {
     "erf_inv": unary(lax.erf_inv, INSIDE),
     "lgamma": unary(lax.lgamma, ABOVE),
     "digamma": unary(lax.digamma, ABOVE),
+    "polygamma": [(lambda x: lax.polygamma(jnp.full_like(x, 2), x), ABOVE)],
+    "igamma": [(lax.igamma, ABOVE, Y + 2.1)],
+    "igammac": [(lax.igammac, ABOVE, Y + 2.1)],
+    "regularized_incomplete_beta": [(betainc, P)],
+    "bessel_i0e": unary(lax.bessel_i0e, X, (lax.bessel_i0e, SMALL)),
+    "bessel_i1e": unary(lax.bessel_i1e, X, (lax.bessel_i1e, SMALL)),
     "one_minus_square": [(lambda x: lax.one_minus_square(x), X)],
     "polynomial": [(lambda x, a, b, c: lax.polynomial(x, [a, b, c]), X, Y, Y + 1, X)],
     # kinks
-    "abs": unary(lax.abs, X, (lax.abs, EDGE)),
+    "abs": unary(lax.abs, X, (lax.abs, EDGE), (lax.abs, Z), (lax.abs, POINTS)),
     "max": [(lax.max, X, Y), (lax.max, X, SCALAR), (lax.max, TIED[0], TIED[2])],
     "min": [(lax.min, X, Y), (lax.min, SCALAR, X), (lax.min, TIED[0], TIED[2])],
     "rem": [(lax.rem, X, Y), (lax.rem, 5 * X, SCALAR)],
