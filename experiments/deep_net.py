@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jaxninja
 from jaxninja import TrainConfig
-from jaxninja.progress import Progress
+from jaxninja.training.progress import Progress
 
 # The lecture's figures after 1,001 steps; it evaluates with running statistics.
 LECTURE = {

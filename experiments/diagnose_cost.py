@@ -17,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.step_speed import examples
-from jaxninja import TrainConfig, folder, steps
-from jaxninja.observe import observe
+from jaxninja import TrainConfig
+from jaxninja.storage import run_folder
+from jaxninja.training import steps
+from jaxninja.training.monitor import observe
 
 NETS = {
     "the lecture's network": {},
@@ -50,7 +52,7 @@ def measure(options: dict, rounds: int, file: Path) -> tuple[list[float], float,
         np.asarray(losses)
         middle = time.perf_counter()
         line = observe(config, model, state, x, y, 1_000 * (n + 1))
-        folder.append_metrics(file, line)
+        run_folder.append_metrics(file, line)
         end = time.perf_counter()
         if n:  # the first round compiles
             ratios.append((end - middle) / (middle - start))

@@ -235,4 +235,4 @@ with jax.enable_x64(True):
 # %% [markdown]
 # That is all there is to it: a list of operations, a rule for each, and a walk from
 # the end to the beginning that adds up. `jaxninja/engine/core.py` is the walk;
-# `jaxninja/models/ninja.py` is the same backward pass written out by hand.
+# `jaxninja/models/by_hand/ninja.py` is the same backward pass written out by hand.

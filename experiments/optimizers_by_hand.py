@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxninja import TrainConfig, steps
-from jaxninja.data import load_dataset
+from jaxninja import TrainConfig
+from jaxninja.data.text import load_dataset
 from jaxninja.models import routes
+from jaxninja.training import steps
 
 LR = 0.01
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jaxninja
 from jaxninja import TrainConfig
-from jaxninja.progress import Progress
+from jaxninja.training.progress import Progress
 
 # stage -> (options, the lecture's train and val loss, None where it has none)
 STAGES: dict[str, tuple[dict, float | None, float | None]] = {

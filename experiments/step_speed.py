@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja import TrainConfig, steps
+from jaxninja import TrainConfig
+from jaxninja.training import steps
 
 N, V = 182_625, 27  # examples and symbols, as in makemore's training set
 

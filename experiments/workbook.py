@@ -40,7 +40,7 @@ from jaxninja import workbook
 from jaxninja.cli.train import summary
 from jaxninja.plots import exercises as figures
 from jaxninja.plots import png
-from jaxninja.progress import Lines
+from jaxninja.training.progress import Lines
 from jaxninja.workbook import bessel, pictures
 
 sample = workbook.lecture_sample()

@@ -13,17 +13,13 @@ answers of the tests.
 
 import os
 import statistics
-import sys
 import tempfile
 import time
-from pathlib import Path
 
-from jaxninja.workbook.client import Worker
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.lessons import lessons
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "workbook"))
-import bank
+from jaxninja.workbook.process.client import Worker
+from jaxninja.workbook.templates import lessons
+from tests.workbook import bank
 
 READING = 10  # seconds between a session's start and its first check
 ODD = "jax.numpy.sin(3 * {0}) * {0} + jax.numpy.flip({0})"

@@ -13,34 +13,34 @@ _PUBLIC = {
     "RULES": "jaxninja.rules",
     "Case": "jaxninja.rule",
     "Rule": "jaxninja.rule",
-    "Run": "jaxninja.run",
-    "TrainConfig": "jaxninja.config",
+    "Run": "jaxninja.training.run",
+    "TrainConfig": "jaxninja.training.config",
     "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
     "check_steps": "jaxninja.check",
     "check_vjp": "jaxninja.check",
-    "cmp": "jaxninja.workbook.verdict",
+    "cmp": "jaxninja.workbook.closeness",
     "compare_grads": "jaxninja.check",
-    "load": "jaxninja.run",
+    "load": "jaxninja.training.run",
     "manual": "jaxninja.rules",
-    "named_values": "jaxninja.taps",
-    "retain_grads": "jaxninja.taps",
-    "train": "jaxninja.training",
-    "watch": "jaxninja.diagnostics",
+    "named_values": "jaxninja.intermediates.gradients",
+    "retain_grads": "jaxninja.intermediates.gradients",
+    "train": "jaxninja.training.loop",
+    "watch": "jaxninja.intermediates.statistics",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
     from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
-    from jaxninja.config import TrainConfig  # noqa: F401
-    from jaxninja.diagnostics import watch  # noqa: F401
+    from jaxninja.intermediates.gradients import named_values, retain_grads  # noqa: F401
+    from jaxninja.intermediates.statistics import watch  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
-    from jaxninja.run import Run, load  # noqa: F401
-    from jaxninja.taps import named_values, retain_grads  # noqa: F401
-    from jaxninja.training import train  # noqa: F401
-    from jaxninja.workbook.verdict import cmp  # noqa: F401
+    from jaxninja.training.config import TrainConfig  # noqa: F401
+    from jaxninja.training.loop import train  # noqa: F401
+    from jaxninja.training.run import Run, load  # noqa: F401
+    from jaxninja.workbook.closeness import cmp  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
-TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data"]
+TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data.text"]
 install_import_hook(TYPED, "beartype.beartype")
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import optax
 from jax import lax
 
-from jaxninja import TrainConfig, steps
-from jaxninja.models import mlp, ninja_fast, routes
-from jaxninja.optimizers import optimizer
+from jaxninja import TrainConfig
+from jaxninja.models import mlp, routes
+from jaxninja.models.by_hand import ninja_fast
 from jaxninja.rules import autodiff
+from jaxninja.training import steps
+from jaxninja.training.optimizers import optimizer
 
 CALL = 1_000  # steps in one call, as `jaxninja train` has them
 

@@ -25,7 +25,7 @@ from experiments import step_speed
 from experiments.benchmarks import contenders, limits, rules, scaling, tables
 from experiments.benchmarks.clock import take_turns
 from jaxninja import TrainConfig
-from jaxninja.machine import versions
+from jaxninja.training.devices import versions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -53,9 +53,10 @@ def step(rounds: int) -> dict[str, Any]:
 START = """
 import sys, time
 start = float(sys.argv[1])
-from jaxninja import TrainConfig, compile_cache
-from jaxninja.progress import Progress
-from jaxninja.machine import train
+from jaxninja import TrainConfig
+from jaxninja.training import compile_cache
+from jaxninja.training.progress import Progress
+from jaxninja.training.devices import train
 compile_cache.enable()
 class First(Progress):
     def update(self, step, loss, rate):

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.clock import take_turns
-from jaxninja import TrainConfig, steps
+from jaxninja import TrainConfig
 from jaxninja.models.mlp import MLP
+from jaxninja.training import steps
 
 SIZES = {
     "hidden": (50, 100, 200, 400, 800, 1600, 3200),

@@ -17,8 +17,9 @@ from jax.sharding import PartitionSpec as P
 
 from experiments import step_speed
 from experiments.benchmarks.clock import take_turns
-from jaxninja import TrainConfig, steps
-from jaxninja import sweep as sweeping
+from jaxninja import TrainConfig
+from jaxninja.training import steps
+from jaxninja.training import sweeps as sweeping
 
 SEEDS, STEPS = 64, 200  # of a call
 

@@ -22,9 +22,9 @@ import numpy as np
 
 from experiments.checker_benchmark import recipes
 from experiments.checker_benchmark.samples import Sample, different, samples
-from jaxninja.mutate.edits import changes, with_edits
-from jaxninja.mutate.operators import is_float
-from jaxninja.mutate.surgery import Edit
+from jaxninja.mutation.enumeration import changes, with_edits
+from jaxninja.mutation.operators import is_float
+from jaxninja.mutation.rewrite import Edit
 from jaxninja.rule import Rule
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jax
 
-from jaxninja.mutate.operators import is_float
+from jaxninja.mutation.operators import is_float
 from jaxninja.rule import Rule
 
 NAME = "check_vjp"

@@ -21,7 +21,7 @@ import numpy as np
 from jax.test_util import check_grads
 
 from experiments.checker_benchmark.samples import widened
-from jaxninja.mutate.operators import is_float
+from jaxninja.mutation.operators import is_float
 from jaxninja.rule import Rule
 
 DETECTED, PASSED = "detected", "passed"

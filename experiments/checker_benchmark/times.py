@@ -19,7 +19,7 @@ import tyro
 
 from experiments.checker_benchmark import bank
 from jaxninja.check import check_vjp, checker
-from jaxninja.check.explain import hints_for
+from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES
 

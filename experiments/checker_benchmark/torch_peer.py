@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from experiments.checker_benchmark.samples import widened
-from jaxninja.mutate.operators import is_float
+from jaxninja.mutation.operators import is_float
 from jaxninja.rule import Rule
 
 

@@ -7,10 +7,10 @@ then the network at inference is not the one that was trained, and its loss says
 import jax.numpy as jnp
 
 from experiments.leaky_abstraction.setup import Outcome, names, train, word
-from jaxninja.config import TrainConfig
-from jaxninja.evaluate import calibrate, mean_loss
-from jaxninja.observe import observe
-from jaxninja.steps import State
+from jaxninja.training.config import TrainConfig
+from jaxninja.training.evaluation import calibrate, mean_loss
+from jaxninja.training.monitor import observe
+from jaxninja.training.steps import State
 
 NET = {"layers": 3, "hidden": 100, "batchnorm": "all", "init": "deep", "gain": 1.0}
 

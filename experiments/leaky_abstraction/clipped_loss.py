@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from experiments.leaky_abstraction.setup import Outcome
-from jaxninja.diagnostics import watch
+from jaxninja.intermediates.statistics import watch
 
 N, D = 256, 8
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.leaky_abstraction.setup import Outcome
-from jaxninja.diagnostics import global_norm
+from jaxninja.intermediates.statistics import global_norm
 from jaxninja.rules import manual
 
 T, N, H = 50, 16, 32

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxninja import steps
-from jaxninja.config import TrainConfig
-from jaxninja.data import Dataset, load_dataset
-from jaxninja.observe import dead_over_set, observe
+from jaxninja.data.text import Dataset, load_dataset
 from jaxninja.report import Gathered, findings
+from jaxninja.training import steps
+from jaxninja.training.config import TrainConfig
+from jaxninja.training.monitor import dead_over_set, observe
 
 
 class Outcome(NamedTuple):

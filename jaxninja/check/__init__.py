@@ -1,11 +1,11 @@
 """Is a hand-written backward pass right? Data only; the command line prints it."""
 
+from jaxninja.check.chain import Step, Steps, check_steps
 from jaxninja.check.checker import assert_vjp, check_vjp
 from jaxninja.check.compare import Comparison, compare_grads
 from jaxninja.check.errors import VJPCheckError
 from jaxninja.check.evidence import Evidence, Hint, Sample
 from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
-from jaxninja.check.steps import Step, Steps, check_steps
 
 __all__ = [
     "Comparison",

@@ -12,27 +12,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja.check import cotangents
-from jaxninja.check.devices import on_devices
+from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.explain import hints_for
-from jaxninja.check.firstorder import (
+from jaxninja.check.inputs import cotangents
+from jaxninja.check.inputs.shapes import DRAWS, LIMITS, Setting, divisible, settings_of
+from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.properties.devices import on_devices
+from jaxninja.check.properties.first_derivatives import (
     at_edges,
     first_order,
     generator,
     low_precision,
     outputs,
 )
-from jaxninja.check.leaves import cast
-from jaxninja.check.memory import residuals_of
-from jaxninja.check.probes import algebra, lints, repeats, roles
+from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
+from jaxninja.check.properties.second_derivatives import second_order
+from jaxninja.check.properties.setup import Stop, refusal, scene_of
+from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
-from jaxninja.check.scenes import Stop, refusal, scene_of
-from jaxninja.check.second import second_order
-from jaxninja.check.session import Options, Session
-from jaxninja.check.settings import DRAWS, LIMITS, Setting, divisible, settings_of
-from jaxninja.check.transforms import transformations
-from jaxninja.check.trials import Scene
+from jaxninja.check.results import Options, Session
+from jaxninja.check.subject.pytrees import cast
+from jaxninja.check.subject.residuals import residuals_of
 from jaxninja.rule import Rule
 
 

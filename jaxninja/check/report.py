@@ -233,7 +233,7 @@ class Report:
         return self
 
     def _repr_html_(self) -> str:
-        from jaxninja.check.page import page
+        from jaxninja.check.render import page
 
         return page(self)
 

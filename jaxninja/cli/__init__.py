@@ -73,7 +73,7 @@ def _loaded(command: str, helping: bool) -> Callable[[list[str]], int]:
             print(f"jaxninja: {line}", file=sys.stderr)
         run = importlib.import_module(f"jaxninja.cli.{command}").main
         if command in NO_DEVICE - {"doctor"} and os.environ.get("JAX_PLATFORMS"):
-            from jaxninja.machine import cpu_at_least
+            from jaxninja.training.devices import cpu_at_least
 
             cpu_at_least()
         return run
@@ -82,18 +82,18 @@ def _loaded(command: str, helping: bool) -> Callable[[list[str]], int]:
 def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
     """What a user can mend is said in one line; any other error is a bug of ours."""
     with environment.deadly_interrupts():
-        from jaxninja.checkpoint import CheckpointError
-        from jaxninja.config import ConfigError
-        from jaxninja.data import DataError
-        from jaxninja.folder import FolderError
+        from jaxninja.data.text import DataError
         from jaxninja.lookup import PlaceError
-        from jaxninja.machine import no_device
-        from jaxninja.models.learner import RouteError
-        from jaxninja.mutate.trial import TrialError
-        from jaxninja.run import RunError
-        from jaxninja.sample import SampleError
-        from jaxninja.signals import Interrupted
-        from jaxninja.training import TrainError
+        from jaxninja.models.by_hand.user_file import RouteError
+        from jaxninja.mutation.pytest_runs import TrialError
+        from jaxninja.storage.checkpoint import CheckpointError
+        from jaxninja.storage.run_folder import FolderError
+        from jaxninja.training.config import ConfigError
+        from jaxninja.training.devices import no_device
+        from jaxninja.training.loop import TrainError
+        from jaxninja.training.run import RunError
+        from jaxninja.training.sampling import SampleError
+        from jaxninja.training.signals import Interrupted
         from jaxninja.workbook.progress import WorkbookError
 
     user_errors = (CheckpointError, ConfigError, DataError, FolderError, RunError)

@@ -8,12 +8,12 @@ from typing import Literal
 import tyro
 from tqdm import tqdm
 
-from jaxninja import certificate
-from jaxninja.check.devices import ask_for_devices
+from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
-from jaxninja.config import ConfigError
-from jaxninja.machine import need_device
+from jaxninja.mutation import certificate
 from jaxninja.rules import RULES
+from jaxninja.training.config import ConfigError
+from jaxninja.training.devices import need_device
 
 
 @dataclass(frozen=True)

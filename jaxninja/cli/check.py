@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from jaxninja import lookup
 from jaxninja.check import Report, check_vjp
-from jaxninja.check.devices import ask_for_devices
 from jaxninja.check.errors import UserCodeError
-from jaxninja.config import ConfigError
-from jaxninja.machine import need_device
-from jaxninja.mutate import trial
-from jaxninja.mutate.mutants import mutants
+from jaxninja.check.properties.devices import ask_for_devices
+from jaxninja.mutation import pytest_runs
+from jaxninja.mutation.selection import mutants
 from jaxninja.rules import RULES
+from jaxninja.training.config import ConfigError
+from jaxninja.training.devices import need_device
 
 DEVICES = 4  # at level full a CPU shows as several, so that sharding is tested
 
@@ -97,7 +97,7 @@ def _mutate(options: Check) -> int:
             raise ConfigError(f"--mutate does not go with {option}: leave {option} out")
     place, arguments = options.name, options.args or ""
     try:
-        subject, args = trial.subject_at(place, arguments)[1:]
+        subject, args = pytest_runs.subject_at(place, arguments)[1:]
     except (TypeError, ValueError, UserCodeError) as error:
         raise ConfigError(str(error)) from error
     found = mutants(subject, args, options.mutants)
@@ -108,11 +108,11 @@ def _mutate(options: Check) -> int:
     )
     numbers = [(m.number, str(m)) for m in found]
     jobs = max(1, (os.cpu_count() or 2) // 2)
-    runs = trial.tried(place, arguments, numbers, list(options.tests), jobs)
+    runs = pytest_runs.tried(place, arguments, numbers, list(options.tests), jobs)
     return _told(list(tqdm(runs, total=len(found), disable=None, leave=False)))
 
 
-def _told(outcomes: list[trial.Outcome]) -> int:
+def _told(outcomes: list[pytest_runs.Outcome]) -> int:
     """Print who survived; the exit code is 1 if any did."""
     for outcome in outcomes:
         if outcome.verdict != "killed":

@@ -8,7 +8,7 @@ import jax
 import tyro
 
 from jaxninja.cli.environment import left_out
-from jaxninja.machine import config_value, no_device, versions
+from jaxninja.training.devices import config_value, no_device, versions
 
 VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_DEBUG_NANS", "CUDA_VISIBLE_DEVICES")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.run import load
+from jaxninja.training.run import load
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.machine import need_device
-from jaxninja.workbook import lessons, progress
-from jaxninja.workbook.client import LIMIT, Worker
+from jaxninja.training.devices import need_device
+from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.process.client import LIMIT, Worker
 from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.report import Report
 
@@ -155,7 +155,7 @@ def _cost(folder: Path, report: Report) -> None:
     if not report.ok:
         print("no cost: an exercise that is not done has none")
         return
-    from jaxninja.workbook.cost import cost
+    from jaxninja.workbook.costs import cost
 
     print(cost(report.number, progress.read(folder, report.number)))
 
@@ -222,13 +222,13 @@ def _list(options: List) -> int:
 def _hint(options: Hint) -> int:
     folder = progress.find(options.dir)
     try:
-        number, name = lessons.find(options.place)
+        number, name = templates.find(options.place)
     except ValueError as error:
         raise WorkbookError(str(error)) from None
     state = progress.load(folder)
     rung = state.next_rung(number, name)
     state.save()
-    print(lessons.ladder(number, name, rung))
+    print(templates.ladder(number, name, rung))
     return 0
 
 

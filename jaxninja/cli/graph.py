@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import tyro
 
 from jaxninja import lookup
-from jaxninja.config import ConfigError
 from jaxninja.engine import Graph, backward, trace
 from jaxninja.engine.errors import NoRule
-from jaxninja.machine import need_device
+from jaxninja.training.config import ConfigError
+from jaxninja.training.devices import need_device
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxninja import files
-from jaxninja.folder import FolderError
-from jaxninja.printable import printable
 from jaxninja.report import Gathered, findings, gather, page
-from jaxninja.run import read_description
+from jaxninja.storage import atomic
+from jaxninja.storage.run_folder import FolderError
+from jaxninja.training.printable import printable
+from jaxninja.training.run import read_description
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def main(args: list[str]) -> int:
         read_description(path)  # is it a run? said before what takes a while
     _check_writable(out)
     gathered = [gather(path) for path in paths]
-    files.write_text(out, page(gathered))
+    atomic.write_text(out, page(gathered))
     for found in gathered:
         for line in _summary(found):
             print(line)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from jaxninja.check.memory import bench_arrays, residual_bytes
+from jaxninja.check.subject.residuals import bench_arrays, residual_bytes
 from jaxninja.rules import RULES
 
 

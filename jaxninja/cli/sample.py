@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.printable import printable
-from jaxninja.run import load
+from jaxninja.training.printable import printable
+from jaxninja.training.run import load
 
 
 @dataclass(frozen=True)

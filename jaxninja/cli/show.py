@@ -8,9 +8,10 @@ from typing import Annotated
 
 import tyro
 
-from jaxninja.config import ConfigError
-from jaxninja.models import mlp, ninja
+from jaxninja.models import mlp
+from jaxninja.models.by_hand import ninja
 from jaxninja.rules import RULES
+from jaxninja.training.config import ConfigError
 
 
 @dataclass(frozen=True)

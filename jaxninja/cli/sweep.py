@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import tyro
 
-from jaxninja import compile_cache
 from jaxninja.cli import streams
-from jaxninja.config import ConfigError, TrainConfig
-from jaxninja.progress import Bar, Lines
-from jaxninja.sweep import resumed, summary, sweep
+from jaxninja.training import compile_cache
+from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.progress import Bar, Lines
+from jaxninja.training.sweeps import resumed, summary, sweep
 
 OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
 

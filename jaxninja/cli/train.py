@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from jaxninja import compile_cache, distributed
 from jaxninja.cli import streams
-from jaxninja.config import TrainConfig
-from jaxninja.distributed import HEARTBEAT
-from jaxninja.machine import pick_device
-from jaxninja.printable import printable
-from jaxninja.progress import Bar, Lines, Progress
-from jaxninja.run import Run
-from jaxninja.training import resumed_config, train
+from jaxninja.training import compile_cache, distributed
+from jaxninja.training.config import TrainConfig
+from jaxninja.training.devices import pick_device
+from jaxninja.training.distributed import HEARTBEAT
+from jaxninja.training.loop import resumed_config, train
+from jaxninja.training.printable import printable
+from jaxninja.training.progress import Bar, Lines, Progress
+from jaxninja.training.run import Run
 
 LECTURE = "the lecture, after 200,000 steps: train 2.0705, val 2.1099"
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.initial import normal
+from jaxninja.models.initialisers import normal
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 

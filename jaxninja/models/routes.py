@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import learner, mlp, networks, ninja, ninja_blocks, ninja_fast
+from jaxninja.models import mlp, network
+from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast, user_file
 from jaxninja.models.mlp import MLP, Params
-from jaxninja.models.networks import Model
+from jaxninja.models.network import Model
 from jaxninja.rules import autodiff, manual
 
 # (params, ids, labels) -> (loss, batch statistics), gradients
@@ -64,13 +65,13 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
         return partial(ninja.value_and_grad, model=_lectures(route, model))
     if route == "network":
         return _laid_back(layout(route, model))
-    if learner.is_file(route):
-        return learner.value_and_grad(route, _lectures(route, model))
+    if user_file.is_file(route):
+        return user_file.value_and_grad(route, _lectures(route, model))
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
         expected = "network, rules or autodiff, or the path of a .py file"
         raise ValueError(f"route is {route!r}, expected {expected}")
-    loss = partial(networks.of(model).loss, model=model, ops=ops)
+    loss = partial(network.of(model).loss, model=model, ops=ops)
     return jax.value_and_grad(loss, has_aux=True)
 
 

@@ -4,10 +4,10 @@ Series differ in line style and marker as well as in colour, and the colours are
 of Okabe and Ito: a figure can be read in black and white and by the colour-blind.
 """
 
-from jaxninja.plots.courses import batchnorm_gaps, gradient_norms, update_ratios
 from jaxninja.plots.distributions import activations, gradients, weight_gradients
+from jaxninja.plots.heatmaps import dead_units, dlogits, embedding
 from jaxninja.plots.loss import loss_curve, losses_of_runs, sweep_distribution
-from jaxninja.plots.maps import dead_units, dlogits, embedding
+from jaxninja.plots.over_time import batchnorm_gaps, gradient_norms, update_ratios
 from jaxninja.plots.style import png, save
 
 __all__ = [

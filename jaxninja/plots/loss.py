@@ -93,7 +93,7 @@ def sweep_distribution(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Losses of a sweep's members at the end, a column for each learning rate.
 
     Args:
-        rows: of `jaxninja.sweep.sweep`; members that failed are counted below.
+        rows: of `sweeps.sweep`; members that failed are counted below.
         path: of the PNG, replaced if it exists.
     """
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")

@@ -3,8 +3,8 @@
 `gather` reads what is there, `verdicts` judges, `figures` draws, `page` writes it.
 """
 
-from jaxninja.report.gather import Gathered, gather
-from jaxninja.report.page import page
+from jaxninja.report.gathered import Gathered, gather
+from jaxninja.report.render import page
 from jaxninja.report.verdicts import Finding, findings
 
 __all__ = ["Finding", "Gathered", "findings", "gather", "page"]

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja import diagnostics, plots, steps
-from jaxninja.models import networks
-from jaxninja.report.gather import Gathered
-from jaxninja.run import Run
-from jaxninja.schema import Diagnosis
+from jaxninja import plots
+from jaxninja.intermediates import statistics
+from jaxninja.models import network
+from jaxninja.report.gathered import Gathered
+from jaxninja.training import steps
+from jaxninja.training.run import Run
+from jaxninja.training.schema import Diagnosis
 
 
 class Picture(NamedTuple):
@@ -64,8 +66,8 @@ def _of_diagnostics(lines: Sequence[Diagnosis], clip: float | None) -> Iterator[
 def _of_network(run: Run) -> Iterator[tuple]:
     shown = [run.vocabulary.show([i]) for i in range(len(run.vocabulary))]
     named, dlogits = forces(run)
-    for name, kind in networks.of(run.model).activations(run.model).items():
-        flat = np.asarray(diagnostics.flat(named[name], kind, diagnostics.DEAD))
+    for name, kind in network.of(run.model).activations(run.model).items():
+        flat = np.asarray(statistics.flat(named[name], kind, statistics.DEAD))
         what = f"where the units of {name} are flat"
         yield "activations", what, lambda f=flat, n=name: plots.dead_units(f, n)
     alt = "the gradient of the logits"
@@ -78,7 +80,7 @@ def forces(run: Run) -> tuple[dict[str, jax.Array], jax.Array]:
     """Intermediates of the next batch, and dlogits: what pushes and pulls each."""
     x, y = map(jnp.asarray, run.dataset.train)
     ids, labels = steps.batch(run.config, x, y, run.step)
-    named = networks.intermediates(run.params, ids, labels, run.model)
+    named = network.intermediates(run.params, ids, labels, run.model)
     probabilities = jax.nn.softmax(named["logits"])
     onehot = jax.nn.one_hot(labels, probabilities.shape[-1])
     return named, (probabilities - onehot) / len(labels)

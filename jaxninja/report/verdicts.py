@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from jaxninja.report.gather import Gathered
-from jaxninja.schema import Activation, Diagnosis
+from jaxninja.report.gathered import Gathered
+from jaxninja.training.schema import Activation, Diagnosis
 
 GOOD, WATCH, ACT = "good", "watch", "act"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from jaxninja.workbook import source
+from jaxninja.workbook.code import parse
 from jaxninja.workbook.graph import BACKWARD, PARAMETERS, STEPS
 
 SOLUTIONS = Path(__file__).parent / "solutions"
@@ -44,9 +44,9 @@ class Exercise:
         return (SOLUTIONS / self.file).read_text(encoding="utf-8")
 
     @cached_property
-    def worked(self) -> source.Source:
+    def worked(self) -> parse.Source:
         """The worked solution, parsed."""
-        return source.read(self.solution, self.file)
+        return parse.read(self.solution, self.file)
 
     @property
     def gradients(self) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxninja.workbook import lessons
-from jaxninja.workbook.client import Worker
+from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import Report
 
 if TYPE_CHECKING:
-    from jaxninja.workbook.cost import Cost
+    from jaxninja.workbook.costs import Cost
     from jaxninja.workbook.samples import Sample
 
 IMPORTS = "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
@@ -51,8 +51,8 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
 
 def hint(place: str) -> str:
     """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
-    number, name = lessons.find(place)
-    return lessons.ladder(number, name, _progress.next_rung(number, name))
+    number, name = templates.find(place)
+    return templates.ladder(number, name, _progress.next_rung(number, name))
 
 
 def save(function: Callable, path: str | Path) -> str:
@@ -63,7 +63,7 @@ def save(function: Callable, path: str | Path) -> str:
 
 def cost(number: int, function: Callable) -> "Cost":
     """FLOPs, bytes kept, temporary memory and time, beside jax.grad's."""
-    from jaxninja.workbook.cost import cost
+    from jaxninja.workbook.costs import cost
 
     return cost(number, IMPORTS + _source(function)[0])
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxninja.workbook.exercises import EXERCISES, Exercise
-from jaxninja.workbook.lessons import template
+from jaxninja.workbook.templates import template
 
 INTRODUCTION = """
 # The workbook of "Becoming a Backprop Ninja"
@@ -106,7 +106,7 @@ def _cells() -> Iterator[str]:
         "from jaxninja.cli.train import summary\n"
         "from jaxninja.plots import exercises as figures\n"
         "from jaxninja.plots import png\n"
-        "from jaxninja.progress import Lines\n"
+        "from jaxninja.training.progress import Lines\n"
         "from jaxninja.workbook import bessel, pictures\n\n"
         "sample = workbook.lecture_sample()"
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.lessons import RUNGS, template
 from jaxninja.workbook.report import GAP, OK, Report
+from jaxninja.workbook.templates import RUNGS, template
 
 FILE = "progress.json"
 FOLDER = "workbook"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxninja.check.compare import Line
-from jaxninja.workbook.lessons import explanations
-from jaxninja.workbook.verdict import Rung
+from jaxninja.workbook.closeness import Rung
+from jaxninja.workbook.templates import explanations
 
 OK, WRONG, INHERITED, GAP = "ok", "wrong", "inherited", "gap"
 MARK = {OK: "ok", WRONG: "WRONG", INHERITED: "inherited", GAP: "to do"}

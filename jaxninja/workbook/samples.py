@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.models.atomic import forward
-from jaxninja.taps import retain_grads
 from jaxninja.workbook.graph import before
 
 Arrays = Mapping[str, Any]

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from subjects import codes, ruled
 
 from jaxninja import check_vjp
+from tests.check.subjects import codes, ruled
 
 
 def normal(*shape, seed=0):

@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from agree import agree, same
-from inputs import doubled, tripled
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import primitives
@@ -21,6 +19,8 @@ from jaxninja.engine import (
     trace,
     value_and_grad,
 )
+from tests.engine.agree import agree, same
+from tests.engine.inputs import doubled, tripled
 
 X = np.random.default_rng(0).normal(size=(3, 4))
 

@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from agree import same, vjps
-from inputs import ABOVE, TIED, X, Y, real
 from jax import lax
 
 from jaxninja.engine import backward, trace, value_and_grad
+from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.models import atomic, deep, mlp
 from jaxninja.models.deep import Deep
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import RULES, autodiff, manual
-from jaxninja.taps import retain_grads
+from tests.engine.agree import same, vjps
+from tests.engine.inputs import ABOVE, TIED, X, Y, real
 
 P = ABOVE / ABOVE.sum(1, keepdims=True)  # rows of probabilities
 LABELS = np.array([1, 0, 3])

@@ -10,7 +10,8 @@ import pytest
 
 from experiments.benchmarks import clock, compare, contenders, limits, scaling, tables
 from experiments.benchmarks.run import PARTS, RESULTS
-from jaxninja.models import mlp, ninja_fast
+from jaxninja.models import mlp
+from jaxninja.models.by_hand import ninja_fast
 from jaxninja.models.mlp import MLP
 
 JSONS = sorted(RESULTS.glob("*.json"))

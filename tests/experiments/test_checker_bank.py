@@ -19,8 +19,8 @@ from experiments.checker_benchmark import (
     tasks,
 )
 from experiments.checker_benchmark.field_bugs import truth
-from jaxninja.check.compiled import compiled
-from jaxninja.mutate import surgery
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.mutation import rewrite
 from jaxninja.rule import Rule
 
 CASES = [
@@ -191,7 +191,7 @@ def test_an_unchanged_run_is_the_backward_itself(x64):
     for name in ("rmsnorm", "dropout", "sincos"):
         rule = bank.BY_NAME[name]
         sample = next(samples.samples(rule))
-        again = surgery.run_backward(
+        again = rewrite.run_backward(
             rule.bwd, sample.static, sample.residuals, sample.dy
         )
         assert not samples.different(again, sample.grads, 1e-15)
@@ -208,7 +208,7 @@ def test_the_filter_knows_an_equivalent_from_a_mutant():
 
 
 def output_edit(rule, change):
-    edit = surgery.Edit("test", "output", (0,), change)
+    edit = rewrite.Edit("test", "output", (0,), change)
     return mutants.Mutant(rule, (edit,), frozenset())
 
 

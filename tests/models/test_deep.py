@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 import jaxninja
-from jaxninja import steps
-from jaxninja.config import ConfigError, TrainConfig
-from jaxninja.evaluate import calibrate
-from jaxninja.models import deep, mlp, networks, routes
+from jaxninja.models import deep, mlp, network, routes
 from jaxninja.models.deep import Deep
-from jaxninja.models.initial import GAIN, SCHEMES
+from jaxninja.models.initialisers import GAIN, SCHEMES
 from jaxninja.models.mlp import MLP
-from jaxninja.progress import Progress
 from jaxninja.rules import manual
+from jaxninja.training import steps
+from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.evaluation import calibrate
+from jaxninja.training.progress import Progress
 
 SMALL = Deep(vocabulary=11, context=2, embedding=3, hidden=7, layers=2)
 PART3 = Deep(hidden=200, layers=1, batchnorm="none", gain=None)
@@ -116,7 +116,7 @@ def test_inference_with_a_batchs_own_statistics_is_training(batchnorm, x64):
     logits = deep.apply(wide(params), statistics, ids, model)
     np.testing.assert_allclose(loss, manual.cross_entropy(logits, labels), rtol=1e-12)
     assert len(statistics) == 2 * len(model.normalised)
-    names = {name for pair in networks.normalised(model).values() for name in pair}
+    names = {name for pair in network.normalised(model).values() for name in pair}
     assert statistics.keys() == deep.initial_statistics(model).keys() == names
 
 
@@ -137,11 +137,11 @@ def test_calibration_is_the_whole_set_as_one_batch(ddof):
 def test_running_statistics_may_have_another_ddof():
     """PyTorch's batchnorm: over n in the normalisation, over n - 1 in the running."""
     statistics = {"mean": jnp.array([2.0]), "var": jnp.array([3.0])}
-    scaled = networks.with_ddof(statistics, 4, MLP(ddof=0), 1)
+    scaled = network.with_ddof(statistics, 4, MLP(ddof=0), 1)
     assert (float(scaled["mean"][0]), float(scaled["var"][0])) == (2, 4)
-    assert networks.with_ddof(statistics, 4, MLP(ddof=1), None) is statistics
+    assert network.with_ddof(statistics, 4, MLP(ddof=1), None) is statistics
     with pytest.raises(ValueError, match="n is 1, expected more than ddof = 1"):
-        networks.with_ddof(statistics, 1, MLP(ddof=0), 1)
+        network.with_ddof(statistics, 1, MLP(ddof=0), 1)
 
 
 def test_a_step_moves_the_running_variance_with_its_own_ddof():

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp, networks, ninja, ninja_blocks, ninja_fast, routes
+from jaxninja.models import mlp, network, routes
+from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import autodiff, manual
 
@@ -98,7 +99,7 @@ def test_loss_and_statistics_agree(route, model, n, x64, monkeypatch):
     np.testing.assert_allclose(
         stats["var"], np.var(hprebn, 0, ddof=model.ddof), rtol=1e-10
     )
-    named = networks.intermediates(params, ids, labels, model)
+    named = network.intermediates(params, ids, labels, model)
     np.testing.assert_allclose(loss, named["loss"], rtol=1e-13)
 
 

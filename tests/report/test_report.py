@@ -11,12 +11,12 @@ import pytest
 
 import jaxninja
 from jaxninja.cli import main
-from jaxninja.config import TrainConfig
-from jaxninja.progress import Progress
-from jaxninja.records import RecordError
 from jaxninja.report import findings, gather, page
-from jaxninja.run import RunError
-from jaxninja.training import TrainError
+from jaxninja.training.config import TrainConfig
+from jaxninja.training.loop import TrainError
+from jaxninja.training.progress import Progress
+from jaxninja.training.records import RecordError
+from jaxninja.training.run import RunError
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()

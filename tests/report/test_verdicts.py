@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxninja.data import Vocabulary
+from jaxninja.data.text import Vocabulary
 from jaxninja.report import Gathered, findings
 
 WHOLE = {"low": 0.0, "high": 1.0, "counts": [8], "nonfinite": 0}

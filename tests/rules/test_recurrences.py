@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.check.compiled import compiled
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.rules import RULES, blocking, gru, linear_recurrence, lstm, rnn
 from jaxninja.rules.sequence import linear_recurrence as page
 

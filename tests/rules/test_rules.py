@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jaxninja import rules
-from jaxninja.check.compiled import compiled
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES, autodiff, manual
 

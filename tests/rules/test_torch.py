@@ -17,13 +17,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-import torch_peers  # noqa: E402
-
-from jaxninja.check.compiled import compiled  # noqa: E402
+from jaxninja.check.subject.compilation import compiled  # noqa: E402
 from jaxninja.rules import RULES  # noqa: E402
+from tests.rules import torch_peers  # noqa: E402
 
 TOPICS = [
-    importlib.import_module(f"torch_peers.{module.name}")
+    importlib.import_module(f"tests.rules.torch_peers.{module.name}")
     for module in pkgutil.iter_modules(torch_peers.__path__)
 ]
 PEERS = {name: f for topic in TOPICS for name, f in topic.PEERS.items()}

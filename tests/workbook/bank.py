@@ -1,7 +1,7 @@
 """Wrong answers that must fail, and right ones that must pass, by exercise and name."""
 
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.lessons import lessons
+from jaxninja.workbook.templates import lessons
 
 
 def answered(number: int, **answers: str) -> str:

@@ -12,7 +12,7 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxninja.workbook.client import Worker
+from jaxninja.workbook.process.client import Worker
 
 HERE = Path(__file__).parent
 OFF = {
@@ -50,7 +50,7 @@ def compiled(shared):
 
 def pytest_runtest_teardown(nextitem):
     """Before a test of another folder all is as it was, and compiled anew."""
-    if outside and (nextitem is None or nextitem.path.parent != HERE):
+    if outside and (nextitem is None or HERE not in nextitem.path.parents):
         for name, value in outside.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
         outside.clear()

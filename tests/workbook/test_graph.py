@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from jaxninja import retain_grads
-from jaxninja.models import atomic, ninja
+from jaxninja.models import atomic
+from jaxninja.models.by_hand import ninja
 from jaxninja.models.mlp import MLP
-from jaxninja.workbook import in_numpy, samples
+from jaxninja.workbook import samples
+from jaxninja.workbook.diagnosis import numpy_backend
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import (
     BACKWARD,
@@ -26,7 +28,7 @@ from jaxninja.workbook.graph import (
 
 def test_the_formulas_compute_what_the_code_computes(x64):
     sample = samples.sample(samples.PAIR)
-    space = {k: in_numpy.array(a) for k, a in sample.values.items()}
+    space = {k: numpy_backend.array(a) for k, a in sample.values.items()}
     for node in NODES:
         if node.formula:
             space[node.name] = eval(node.formula, {"jnp": np}, space)

@@ -11,8 +11,8 @@ import pytest
 from jaxninja import workbook
 from jaxninja.workbook import notebook, pages
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.lessons import template
 from jaxninja.workbook.progress import Progress
+from jaxninja.workbook.templates import template
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 

@@ -7,7 +7,7 @@ import pytest
 from jaxninja.plots import exercises as figures
 from jaxninja.plots import png
 from jaxninja.workbook import bessel, pictures
-from jaxninja.workbook.cost import cost
+from jaxninja.workbook.costs import cost
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import NODES
 from jaxninja.workbook.notebook import lecture_sample

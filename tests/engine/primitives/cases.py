@@ -4,14 +4,15 @@ A case is a function that uses the primitive, and its arguments; the gradient is
 with respect to all floating arguments.
 """
 
-import cases_axes
-import cases_calls
-import cases_complex
-import cases_elementwise
-import cases_indexing
-import cases_linear_algebra
-
 from jaxninja.engine.primitives.table import FAMILIES, primitive
+from tests.engine.primitives import (
+    cases_axes,
+    cases_calls,
+    cases_complex,
+    cases_elementwise,
+    cases_indexing,
+    cases_linear_algebra,
+)
 
 TABLES = (
     cases_elementwise,

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from inputs import NO_ROWS, SCALAR, TIED, X, Y, real
 from jax import lax
+
+from tests.engine.inputs import NO_ROWS, SCALAR, TIED, X, Y, real
 
 
 def dot(contract, batch=((), ()), **options):

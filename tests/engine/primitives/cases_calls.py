@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from inputs import SCALAR, TIED, X, Y, doubled, real, tripled
 from jax import lax
+
+from tests.engine.inputs import SCALAR, TIED, X, Y, doubled, real, tripled
 
 
 def body(c, x):

@@ -2,8 +2,9 @@
 
 import jax.numpy as jnp
 import numpy as np
-from inputs import SCALAR, X, Y, real
 from jax import lax
+
+from tests.engine.inputs import SCALAR, X, Y, real
 
 Z = X + 1j * Y
 POINTS = np.array([0.0, 1j, -2.0, 3 - 4j])

@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases_complex import POINTS, Z
-from inputs import ABOVE, EDGE, INSIDE, NO_ROWS, SCALAR, TIED, X, Y, real
 from jax import lax
+
+from tests.engine.inputs import ABOVE, EDGE, INSIDE, NO_ROWS, SCALAR, TIED, X, Y, real
+from tests.engine.primitives.cases_complex import POINTS, Z
 
 P = abs(INSIDE) + 0.05  # between 0 and 1
 SMALL = np.array([-3e-9, -0.0, 0.0, 1e-17, 1e-5, 40.0])

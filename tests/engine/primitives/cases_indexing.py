@@ -5,8 +5,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from inputs import SCALAR, X, real
 from jax import lax
+
+from tests.engine.inputs import SCALAR, X, real
 
 SCATTER_ROWS = np.array([2, 0, 2])  # row 2 twice
 ROWS = real(3, 4, seed=5)

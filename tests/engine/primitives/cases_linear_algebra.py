@@ -5,8 +5,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from inputs import real
 from jax import lax
+
+from tests.engine.inputs import real
 
 A = real(4, 4) + 4 * np.eye(4)
 BATCH = real(2, 3, 3) + 4 * np.eye(3)

@@ -2,21 +2,21 @@
 
 from functools import partial
 
-import cases_linear_algebra
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from agree import jax_vjp, same, vjps
-from cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inputs import real
 from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 from jaxninja.engine import PRIMITIVES, Call, backward, trace, value_and_grad
 from jaxninja.engine.primitives.table import FAMILIES, primitive
+from tests.engine.agree import jax_vjp, same, vjps
+from tests.engine.inputs import real
+from tests.engine.primitives import cases_linear_algebra
+from tests.engine.primitives.cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT
 
 SOLVED = cases_linear_algebra.CASES  # equations are solved, in another order than JAX's
 

@@ -1,0 +1,1 @@
+"""Why a gradient is wrong: the mistake by name, its place, and what mends it."""

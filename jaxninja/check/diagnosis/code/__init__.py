@@ -1,0 +1,1 @@
+"""A wrong backward as a program: its steps, their lines, its names."""

@@ -1,0 +1,192 @@
+"""A traced function as a flat list of steps that runs in NumPy, over and over.
+
+Tracing gives a jaxpr; calls in it (`jit`, `custom_jvp`, ...) are opened. Each value
+gets a number, its slot. `Program.run` fills all slots; `Program.rerun` changes one of
+them and repeats only what lies downstream of it: that is what trying an edit costs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+
+BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+CALLS = (
+    *("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"),
+    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
+)
+LIMIT = 4000  # steps; a longer program is not worth the wait
+
+
+@dataclass(frozen=True)
+class Step:
+    eqn: Any
+    ins: tuple[int, ...]
+    outs: tuple[int, ...]
+    traceback: Any
+
+    @property
+    def name(self) -> str:
+        return self.eqn.primitive.name
+
+
+@dataclass
+class Program:
+    """Steps over numbered values.
+
+    Attributes:
+        inputs: slots of the arguments, in flattened order.
+        constants: value of each slot that no step computes and no argument fills.
+        literals: the constants that stand in the text, such as the 2 of 2 * x.
+        steps: in the order in which they run.
+        outputs: slots of the results, flattened.
+        maker: the step that computes a slot, for those that have one.
+    """
+
+    inputs: list[int]
+    constants: dict[int, Any]
+    literals: set[int]
+    steps: list[Step]
+    outputs: list[int]
+    maker: dict[int, int] = field(default_factory=dict)
+    _below: dict[int, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.maker = {s: i for i, step in enumerate(self.steps) for s in step.outs}
+        self.readers: dict[int, list[int]] = {}
+        for i, step in enumerate(self.steps):
+            for slot in dict.fromkeys(step.ins):
+                self.readers.setdefault(slot, []).append(i)
+        self.size = 1 + max([*self.inputs, *self.constants, *self.maker], default=0)
+
+    def run(self, arguments: Sequence[Any]) -> list:
+        """The value of every slot."""
+        values: list = [None] * self.size
+        for slot, value in [
+            *self.constants.items(),
+            *zip(self.inputs, arguments, strict=True),
+        ]:
+            values[slot] = value
+        for step in self.steps:
+            outs = run(step.eqn, [values[s] for s in step.ins])
+            for slot, value in zip(step.outs, outs, strict=True):
+                values[slot] = value
+        return values
+
+    def rerun(self, values: Sequence[Any], slot: int, value) -> list:
+        """All results after the change of one slot; `values` stays as it is."""
+        changed = self.changes(values, {slot: value}, self.below(slot))
+        return [changed[s] if s in changed else values[s] for s in self.outputs]
+
+    def changes(self, values, changed: dict[int, Any], steps: Sequence[int]) -> dict:
+        """What becomes of every slot that depends on the changed ones."""
+        changed = dict(changed)
+        for i in steps:
+            step = self.steps[i]
+            ins = [changed[s] if s in changed else values[s] for s in step.ins]
+            for slot, value in zip(step.outs, run(step.eqn, ins), strict=True):
+                changed.setdefault(slot, value)
+        return changed
+
+    def with_inputs(self, values: Sequence[Any], given: dict[int, Any]) -> list:
+        """All results for other values of some inputs."""
+        steps = sorted({i for slot in given for i in self.below(slot)})
+        changed = self.changes(values, given, steps)
+        return [changed[s] if s in changed else values[s] for s in self.outputs]
+
+    def below(self, slot: int) -> list[int]:
+        """The steps that depend on a slot, in order."""
+        if slot not in self._below:
+            found, todo = set(), list(self.readers.get(slot, ()))
+            while todo:
+                i = todo.pop()
+                if i not in found:
+                    found.add(i)
+                    for out in self.steps[i].outs:
+                        todo.extend(self.readers.get(out, ()))
+            self._below[slot] = sorted(found)
+        return self._below[slot]
+
+    def reaches(self, slot: int) -> frozenset[int]:
+        """Numbers of the results that depend on a slot."""
+        touched = {slot}.union(*(self.steps[i].outs for i in self.below(slot)))
+        return frozenset(k for k, s in enumerate(self.outputs) if s in touched)
+
+
+def trace(f: Callable, *arguments) -> tuple[Program, Any]:
+    """The program of `f(*arguments)`, and the tree of its results.
+
+    Raises:
+        Exception: whatever tracing `f` raises; NumPy code cannot be traced.
+        ValueError: it has more than LIMIT steps.
+    """
+    closed, shape = jax.make_jaxpr(f, return_shape=True)(*arguments)
+    return flatten(closed), jax.tree.structure(shape)
+
+
+def flatten(closed) -> Program:
+    builder = _Builder()
+    jaxpr = closed.jaxpr
+    inputs = [builder.new() for _ in jaxpr.invars]
+    outputs = builder.inline(jaxpr, closed.consts, inputs, None)
+    return Program(inputs, builder.constants, builder.literals, builder.steps, outputs)
+
+
+class _Builder:
+    def __init__(self):
+        self.count, self.constants, self.literals = 0, {}, set()
+        self.steps: list[Step] = []
+
+    def new(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+    def constant(self, value) -> int:
+        slot = self.new()
+        plain = hasattr(value, "dtype") and isinstance(value.dtype, np.dtype)
+        self.constants[slot] = np.asarray(value) if plain else value
+        return slot
+
+    def literal(self, literal) -> int:
+        value = np.asarray(literal.val, getattr(literal.aval, "dtype", None))
+        slot = self.constant(value)
+        self.literals.add(slot)
+        return slot
+
+    def inline(self, jaxpr, consts, inputs, traceback) -> list[int]:
+        """Append the steps of a jaxpr; returns the slots of its results."""
+        slots = dict(zip(jaxpr.constvars, map(self.constant, consts), strict=True))
+        slots.update(zip(jaxpr.invars, inputs, strict=True))
+
+        def read(var):
+            return self.literal(var) if isinstance(var, Literal) else slots[var]
+
+        for eqn in jaxpr.eqns:
+            ins = [read(v) for v in eqn.invars]
+            where = traceback or eqn.source_info.traceback
+            body = _body(eqn)
+            if body is not None and len(body.jaxpr.invars) == len(ins):
+                # a library function's inside is the user's line; a user's has its own
+                outs = self.inline(body.jaxpr, body.consts, ins, None)
+            else:
+                outs = [self.new() for _ in eqn.outvars]
+                self.steps.append(Step(eqn, tuple(ins), tuple(outs), where))
+            slots.update(zip(eqn.outvars, outs, strict=True))
+            if len(self.steps) > LIMIT:
+                raise ValueError(f"a program of more than {LIMIT} steps")
+        return [read(v) for v in jaxpr.outvars]
+
+
+def _body(eqn):
+    """The jaxpr of a call that can be opened, else None."""
+    if eqn.primitive.name not in CALLS:
+        return None
+    body = next((eqn.params[name] for name in BODIES if name in eqn.params), None)
+    if body is None or hasattr(body, "consts"):
+        return body
+    return ClosedJaxpr(body, ())

@@ -1,0 +1,84 @@
+"""A sum over the wrong axes, mended where its result is broadcast again.
+
+Over another axis the sum has another shape, so the edit is made one step later: there
+the array that the sum was taken of and the array it meets have one shape.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.edits.single import Edit
+
+LAID_OUT = (
+    *("broadcast_in_dim", "reshape", "squeeze", "expand_dims"),
+    *("convert_element_type", "stop_gradient"),
+)
+MEETING = ("add", "add_any", "sub", "mul", "div", "max", "min")
+REDUCTIONS: dict[str, tuple[str, Callable]] = {
+    "reduce_sum": ("sum", np.sum),
+    "reduce_max": ("max", np.max),
+}
+RANK = 3  # beyond it only single axes are tried
+
+
+def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
+    """The step that meets the sum, with a sum over other axes of another size."""
+    step = program.steps[index]
+    if step.name not in REDUCTIONS:
+        return
+    shape, used = step.eqn.invars[0].aval.shape, tuple(step.eqn.params["axes"])
+    word, f = REDUCTIONS[step.name]
+    met = _met(program, step.outs[0])
+    if met is None:
+        return
+    meeting, slot, is_mean = met
+    if is_mean:
+        word, f = "mean", np.mean
+    for axes in _others(shape, used):
+        text = f"{word} over {_told(axes, shape)}, not over {_told(used, shape)}"
+        make = _with_operand(meeting, slot, step.ins[0], f, axes)
+        yield Edit(meeting.outs[0], make, text, "sum", 1.4)
+
+
+def _met(program: Program, slot: int):
+    """(step, operand, is a mean): where the result is combined with another array."""
+    is_mean = False
+    while len(readers := program.readers.get(slot, [])) == 1:
+        step = program.steps[readers[0]]
+        by_count = step.name == "div" and step.ins[1] in program.constants
+        if step.name in MEETING and not by_count:
+            return step, slot, is_mean
+        if step.name not in LAID_OUT and not by_count:
+            return None
+        is_mean |= by_count
+        slot = step.outs[0]
+    return None
+
+
+def _others(shape: tuple[int, ...], used: tuple[int, ...]):
+    """Sets of axes that leave another shape than the used ones do."""
+    rank = len(shape)
+    counts = range(1, rank + 1) if rank <= RANK else (1,)
+    left = [n for i, n in enumerate(shape) if i not in used]
+    for count in counts:
+        for axes in itertools.combinations(range(rank), count):
+            if [n for i, n in enumerate(shape) if i not in axes] != left:
+                yield axes
+
+
+def _told(axes: tuple[int, ...], shape) -> str:
+    if len(axes) == len(shape) > 1:
+        return "all axes"
+    return f"ax{'i' if len(axes) == 1 else 'e'}s {', '.join(map(str, axes))}"
+
+
+def _with_operand(step, slot: int, x: int, f: Callable, axes) -> Callable:
+    def make(values):
+        total = f(values[x], axis=axes, keepdims=True)
+        return run(step.eqn, [total if s == slot else values[s] for s in step.ins])[0]
+
+    return make

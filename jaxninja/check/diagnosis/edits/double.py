@@ -1,0 +1,111 @@
+"""Two mistakes in one gradient: an edit after which one more edit mends it.
+
+The program with the first edit made is a program like any other, so the second edit is
+found by the same search. Only cheap edits are tried first, and only for a while.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.problem import Problem
+from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.edits.search import Mend, Search
+from jaxninja.check.diagnosis.edits.single import Edit
+
+PATIENCE = 1.5  # seconds for all pairs
+
+
+class Seen:
+    """All values, those that have changed in place of the old ones."""
+
+    def __init__(self, values: Sequence[Any], changed: dict[int, Any]):
+        self.values, self.changed = values, changed
+
+    def __getitem__(self, slot: int):
+        return self.changed[slot] if slot in self.changed else self.values[slot]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass
+class Edited(Program):
+    """A program in which one slot is always what an edit makes of it."""
+
+    edit: Edit | None = None
+
+    def changes(self, values, changed, steps):
+        assert self.edit is not None
+        changed = dict(changed)
+        fixed = frozenset(changed)
+        seen = Seen(values, changed)
+        for i in steps:
+            step = self.steps[i]
+            outs = run(step.eqn, [seen[s] for s in step.ins])
+            for slot, value in zip(step.outs, outs, strict=True):
+                if slot in fixed:
+                    continue
+                changed[slot] = value
+                if slot == self.edit.slot:
+                    changed[slot] = self.edit.make(seen)  # type: ignore[arg-type]
+        return changed
+
+
+def edited(problem: Problem, edit: Edit) -> Problem:
+    """The problem that is left when an edit has been made."""
+    plain = problem.program
+    assert plain is not None
+    program = Edited(
+        plain.inputs,
+        plain.constants,
+        plain.literals,
+        plain.steps,
+        plain.outputs,
+        plain.maker,
+        edit=edit,
+    )
+    program._below = plain._below
+    start = {edit.slot: edit.make(problem.values)}
+    changed = plain.changes(problem.values, start, plain.below(edit.slot))
+    values = [changed.get(s, v) for s, v in enumerate(problem.values)]
+    left = replace(problem, program=program, values=values)
+    left.names = problem.names
+    return left
+
+
+def pairs(
+    problem: Problem, fresh: Problem, deadline: float
+) -> tuple[Mend, Mend] | None:
+    """Two edits that together mend all wrong leaves, else None."""
+    deadline = min(deadline, time.process_time() + PATIENCE)
+    search = Search(problem, fresh, deadline)
+    target = problem.wrong
+    for edit in sorted(search.structural(target), key=lambda e: e.cost):
+        if time.process_time() > deadline:
+            return None
+        try:
+            with np.errstate(all="ignore"):
+                left, after = edited(problem, edit), edited(fresh, edit)
+        except Exception:  # operands that do not go together: not an edit
+            continue
+        if not left.wrong or not left.wrong <= target or not _sound(left, problem):
+            continue
+        rest = Search(left, after, deadline)
+        second = rest.first(left.wrong)
+        if second is not None:
+            return search.mend(edit, target), second
+    return None
+
+
+def _sound(left: Problem, problem: Problem) -> bool:
+    """Whether what is left has the shapes that it had, and no NaN."""
+    same = all(
+        np.shape(a) == np.shape(b)
+        for a, b in zip(left.values, problem.values, strict=True)
+    )
+    return same and all(np.isfinite(left.got[k]).all() for k in left.wrong)

@@ -1,0 +1,285 @@
+"""The single edits of a backward pass that are tried as its mend.
+
+An edit makes another value of one slot of the program out of the values there are. Each
+generator below inverts a common slip: what was left out is put back, what was put in is
+left out, `+` is `-`, a sum is a mean, an operand is another one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax import lax
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.program import Program
+
+Values = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of one value.
+
+    Attributes:
+        slot: the value that changes.
+        make: its new value, from all values of a sample; may raise where it has none.
+        text: the change in words.
+        kind: the class of the slip that it mends.
+        cost: how far-fetched it is; the smallest is told first.
+    """
+
+    slot: int
+    make: Callable[[Values], Any]
+    text: str
+    kind: str
+    cost: float
+
+
+SIGNED = {"add": "sub", "sub": "add", "add_any": "sub"}
+EXCHANGED = {
+    "add": np.subtract, "add_any": np.subtract, "sub": np.add, "mul": np.divide,
+    "div": np.multiply, "max": np.minimum, "min": np.maximum, "gt": np.less_equal,
+    "le": np.greater, "lt": np.greater_equal, "ge": np.less, "eq": np.not_equal,
+    "ne": np.equal,
+}  # fmt: skip
+STRICTER = {
+    "gt": (np.greater_equal, ">="), "ge": (np.greater, ">"),
+    "lt": (np.less_equal, "<="), "le": (np.less, "<"),
+}  # fmt: skip
+SYMBOLS = {
+    "add": "-", "add_any": "-", "sub": "+", "mul": "/", "div": "*", "max": "minimum",
+    "min": "maximum", "gt": "<=", "le": ">", "lt": ">=", "ge": "<", "eq": "!=",
+    "ne": "==",
+}  # fmt: skip
+OPERATORS = {
+    "add": "+", "add_any": "+", "sub": "-", "mul": "*", "div": "/", "max": "maximum",
+    "min": "minimum", "gt": ">", "le": "<=", "lt": "<", "ge": ">=", "eq": "==",
+    "ne": "!=", "neg": "the minus sign", "convert_element_type": "the cast",
+    "rev": "the flip", "reduce_sum": "the sum", "dot_general": "@",
+}  # fmt: skip
+KINDS = {
+    "add": "sign", "add_any": "sign", "sub": "sign", "mul": "factor", "div": "factor",
+    "neg": "sign", "convert_element_type": "precision", "transpose": "transpose",
+    "select_n": "mask", "dot_general": "swap", "rev": "index", "conj": "conjugate",
+}  # fmt: skip
+FUNCTIONS: dict[str, Callable] = {
+    "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
+    "square": np.square, "sqrt": np.sqrt, "rsqrt": lambda a: 1 / np.sqrt(a),
+    "reciprocal": lambda a: 1 / a, "sign": np.sign, "abs": np.abs,
+    "logistic": lambda a: 1 / (1 + np.exp(-a)),
+}  # fmt: skip
+
+
+def structural(program: Program, index: int, name: Callable[[int], str]):
+    """All edits of one step that need nothing but the step and its operands."""
+    step = program.steps[index]
+    if len(step.outs) != 1:
+        return
+    for generator in (_dropped, _exchanged, _skipped, _summed, _moved, _scattered):
+        yield from generator(program, index, name)
+
+
+def _dropped(program, index, name) -> Iterator[Edit]:
+    """One operand in place of the result: a step that should not be there."""
+    step = program.steps[index]
+    (out,) = step.outs
+    operands = step.ins[1:] if step.name == "select_n" else step.ins
+    for slot in dict.fromkeys(operands):
+        sign = -1.0 if step.name == "sub" and slot == step.ins[1] else 1.0
+
+        def make(values, slot=slot, sign=sign):
+            shape, dtype = np.shape(values[out]), np.result_type(values[out])
+            kept = np.broadcast_to(values[slot], shape)
+            kept = kept if step.name == "convert_element_type" else kept.astype(dtype)
+            return sign * kept if sign < 0 else kept
+
+        others = [s for s in step.ins if s != slot]
+        what = OPERATORS.get(step.name, step.name)
+        text = f"leave out {what} {', '.join(map(name, others))}".strip()
+        number = bool(others) and all(s in program.constants for s in others)
+        kind = _dropped_kind(step.name, number)
+        yield Edit(out, make, text, kind, 1.0 if len(step.ins) == 1 else 1.6)
+
+
+def _dropped_kind(primitive: str, number: bool) -> str:
+    """The slip of a superfluous step; `number` if the other operand is a constant."""
+    if primitive in SIGNED:
+        return "affine" if number else "term"
+    if primitive in ("mul", "div") and number:
+        return "ratio"
+    return KINDS.get(primitive, "function")
+
+
+def conjugated(program: Program, values: Values, slots) -> Iterator[Edit]:
+    for slot in slots:
+        maker = program.maker.get(slot)
+        is_conj = maker is not None and program.steps[maker].name == "conj"
+        if np.iscomplexobj(values[slot]) and not is_conj:
+
+            def make(values, slot=slot):
+                return np.conj(values[slot])
+
+            yield Edit(slot, make, "conjugate it", "conjugate", 1.2)
+
+
+def _exchanged(program, index, name) -> Iterator[Edit]:
+    """Another operator, or the operands the other way round."""
+    step = program.steps[index]
+    (out,), ins = step.outs, step.ins
+    if step.name in EXCHANGED:
+        f, old = EXCHANGED[step.name], OPERATORS[step.name]
+        kind = "mask" if step.name in ("gt", "ge", "lt", "le", "eq", "ne") else (
+            KINDS.get(step.name, "function")
+        )  # fmt: skip
+        text = f"{SYMBOLS[step.name]} in place of {old}"
+        yield Edit(out, lambda v: f(v[ins[0]], v[ins[1]]), text, kind, 1.2)
+    if step.name in STRICTER:
+        f, symbol = STRICTER[step.name]
+        text = f"{symbol} in place of {OPERATORS[step.name]}"
+        yield Edit(out, lambda v, f=f: f(v[ins[0]], v[ins[1]]), text, "mask", 1.2)
+    if step.name in ("sub", "div", "pow", "dot_general", "atan2"):
+        text = f"exchange the operands of {OPERATORS.get(step.name, step.name)}"
+        swap = [ins[1], ins[0]]
+        kind = "sign" if step.name == "sub" else "swap"
+        yield Edit(
+            out, lambda v: run(step.eqn, [v[s] for s in swap])[0], text, kind, 1.3
+        )
+    if step.name == "select_n" and len(ins) == 3:
+        swap = [ins[0], ins[2], ins[1]]
+        text = "exchange the branches of where"
+        yield Edit(
+            out, lambda v: run(step.eqn, [v[s] for s in swap])[0], text, "mask", 1.2
+        )
+    if step.name in FUNCTIONS:
+        yield from _functions(step, out, ins[0])
+
+
+def _functions(step, out, operand) -> Iterator[Edit]:
+    for other, f in FUNCTIONS.items():
+        if other != step.name:
+            text = f"{other} in place of {step.name}"
+            yield Edit(out, lambda v, f=f: f(v[operand]), text, "function", 1.4)
+
+
+def _skipped(program, index, name) -> Iterator[Edit]:
+    """This step on what its operand was made from: one step earlier is left out."""
+    step = program.steps[index]
+    (out,) = step.outs
+    for k, slot in enumerate(step.ins):
+        if slot not in program.maker:
+            continue
+        before = program.steps[program.maker[slot]]
+        for inner in dict.fromkeys(before.ins):
+
+            def make(values, k=k, inner=inner):
+                ins = [values[s] for s in step.ins]
+                if np.shape(values[inner]) == np.shape(ins[k]):
+                    raise ValueError("the same as leaving out the step before")
+                ins[k] = values[inner]
+                return run(step.eqn, ins)[0]
+
+            text = instead(name(inner), name(slot))
+            kind = {"slice": "index", "transpose": "transpose"}.get(before.name)
+            kind = kind or KINDS.get(before.name, "residual")
+            yield Edit(out, make, text, kind, 1.5)
+
+
+def instead(new: str, old: str) -> str:
+    """One value for another, in words; two of one line may have one name."""
+    return f"{new} in place of {old}" if new != old else f"another {old} in its place"
+
+
+def _summed(program, index, name) -> Iterator[Edit]:
+    """Sum, mean, maximum and first entry in place of one another; another axis."""
+    step = program.steps[index]
+    (out,), x = step.outs, step.ins[0] if step.ins else -1
+    if step.name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
+        axes = tuple(step.eqn.params["axes"])
+        for text, f, kind in (
+            ("sum", np.sum, "sum"),
+            ("mean", np.mean, "ratio"),
+            ("max", np.max, "sum"),
+            ("prod", np.prod, "sum"),
+        ):
+            if f"reduce_{text}" != step.name:
+                words = f"{text} in place of {step.name.removeprefix('reduce_')}"
+                yield Edit(out, lambda v, f=f: f(v[x], axis=axes), words, kind, 1.3)
+        rank = len(step.eqn.invars[0].aval.shape)
+        for other in _other_axes(axes, rank):
+            words = f"sum over axis {', '.join(map(str, other))}, not {axes[0]}"
+            yield Edit(
+                out, lambda v, o=other: _sum_like(v[x], o, v[out]), words, "sum", 1.4
+            )
+    if step.name in ("squeeze", "slice", "dynamic_slice", "gather", "reshape"):
+        yield Edit(
+            out, lambda v: _shrunk(v[x], v[out]), "sum in place of an entry", "sum", 1.4
+        )
+
+
+def _sum_like(x, axes, out):
+    total = np.sum(x, axis=axes)
+    return total.reshape(np.shape(out))
+
+
+def _other_axes(axes, rank) -> Iterator[tuple[int, ...]]:
+    for count in {len(axes)}:
+        for first in range(rank - count + 1):
+            other = tuple(range(first, first + count))
+            if other != axes:
+                yield other
+
+
+def _shrunk(x, out):
+    """x summed to the shape of out: over axes of length one there, or leading ones."""
+    x, shape = np.asarray(x), np.shape(out)
+    if x.ndim == len(shape):
+        axes = tuple(i for i, n in enumerate(shape) if n == 1 != x.shape[i])
+        total = x.sum(axes, keepdims=True)
+    else:
+        kept = list(shape)
+        axes = []
+        for i in reversed(range(x.ndim)):
+            if kept and kept[-1] == x.shape[i]:
+                kept.pop()
+            else:
+                axes.append(i)
+        total = x.sum(tuple(axes))
+    if total.shape != shape or total.size == x.size:
+        raise ValueError("no axis to sum over")
+    return total
+
+
+def _moved(program, index, name) -> Iterator[Edit]:
+    """The result transposed, shifted by one place, or reversed."""
+    step = program.steps[index]
+    (out,) = step.outs
+    shape = step.eqn.outvars[0].aval.shape
+    if len(shape) >= 2 and shape[-1] == shape[-2]:
+        yield Edit(
+            out, lambda v: np.swapaxes(v[out], -1, -2), "transpose it", "transpose", 1.3
+        )
+    for axis in range(len(shape)):
+        if shape[axis] > 1:
+            for by in (-1, 1):
+                text = f"shift it by {by} along axis {axis}"
+                yield Edit(
+                    out, lambda v, a=axis, b=by: np.roll(v[out], b, a), text, "index", 2
+                )
+
+
+def _scattered(program, index, name) -> Iterator[Edit]:
+    """Repeated indices: add, where the last one wins."""
+    step = program.steps[index]
+    if step.name != "scatter":
+        return
+    (out,), ins = step.outs, step.ins
+    yield Edit(out, lambda v: v[ins[0]], "leave out the .set", "index", 0.9)
+    keys = ("dimension_numbers", "indices_are_sorted", "unique_indices", "mode")
+    options = {key: step.eqn.params[key] for key in keys}
+
+    def make(values):
+        return np.asarray(lax.scatter_add(*(values[s] for s in ins), **options))
+
+    yield Edit(out, make, ".add in place of .set", "duplicates", 1.0)

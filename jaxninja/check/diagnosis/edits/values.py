@@ -1,0 +1,197 @@
+"""Edits that reach for another value: a factor, a term, an operand that was forgotten.
+
+`scale` and `term` have a free number. The gradients depend on it linearly as a rule, so
+it is solved for from one trial; whether it is right, the next trial tells.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.problem import Problem, inner
+from jaxninja.check.diagnosis.edits.single import Edit, instead
+
+POWERS = {
+    1: "multiply by {}",
+    -1: "divide by {}",
+    2: "multiply by {}**2",
+    -2: "divide by {}**2",
+    0.5: "multiply by sqrt({})",
+    -0.5: "divide by sqrt({})",
+}
+
+
+def slope(problem: Problem, slot: int, direction, leaf: int) -> tuple[float, float]:
+    """(t, misfit): the multiple of `direction` that `slot` lacks, judged by one leaf.
+
+    misfit is what remains of the leaf's error, relative to it: 0 if t mends the leaf,
+    as far as the gradient depends on the slot linearly.
+    """
+    assert problem.program is not None
+    base = problem.values[slot]
+    moved = problem.program.rerun(problem.values, slot, base + direction)[leaf]
+    change = np.ravel(np.subtract(moved, problem.got[leaf]))
+    error = np.ravel(np.subtract(problem.expected[leaf], problem.got[leaf]))
+    size = inner(change, change)
+    if not np.isfinite(size) or size == 0:
+        return 0.0, 1.0
+    t = inner(change, error) / size
+    return t, float(np.linalg.norm(error - t * change) / np.linalg.norm(error))
+
+
+def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | None:
+    """The constant that belongs in `slot`, where the gradient bends with it."""
+    assert problem.program is not None
+    value = np.asarray(problem.values[slot], float)
+    target, program = problem.expected[leaf], problem.program
+
+    def result(c):
+        return np.asarray(program.rerun(problem.values, slot, c)[leaf])
+
+    for _ in range(count):
+        now, step = result(value), 1e-6 * (1 + abs(value))
+        change = np.ravel(result(value + step) - now) / step
+        error = np.ravel(target - now)
+        size = inner(change, change)
+        if not np.isfinite(size) or size == 0:
+            return None
+        move = inner(change, error) / size
+        value = value + move
+        if abs(move) <= 1e-13 * (1 + abs(value)):
+            break
+    return float(value)
+
+
+def scaled(slot: int, factor: float, text: str, kind: str, cost: float) -> Edit:
+    return Edit(slot, lambda v: factor * v[slot], text, kind, cost)
+
+
+def term(slot: int, other: int, t: float, text: str, cost: float) -> Edit:
+    def make(values):
+        return values[slot] + t * np.broadcast_to(values[other], np.shape(values[slot]))
+
+    return Edit(slot, make, text, "term", cost)
+
+
+def mean_term(slot: int, other: int, axis: int, t: float, text: str) -> Edit:
+    """The slot plus t times the mean of another value over an axis."""
+
+    def make(values):
+        return values[slot] + t * spread(values[other], axis)
+
+    return Edit(slot, make, text, "term", 2.4)
+
+
+def spread(value, axis: int) -> np.ndarray:
+    """The mean over an axis, in every entry."""
+    return np.broadcast_to(np.mean(value, axis, keepdims=True), np.shape(value))
+
+
+def multiplied(
+    problem: Problem, slot: int, others: Sequence[int], name: Callable[[int], str]
+) -> Iterator[Edit]:
+    """The slot times a power of another value that broadcasts to it."""
+    shape = np.shape(problem.values[slot])
+    for other in others:
+        value = problem.values[other]
+        if other == slot or not fits(value, shape) or not value.any():
+            continue
+        yes_no = value.dtype.kind == "b"
+        for power, words in list(POWERS.items())[: 1 if yes_no else None]:
+
+            def make(values, other=other, power=power):
+                return values[slot] * _inexact(values[other]) ** power
+
+            text = words.format(name(other))
+            cost = 2.0 if abs(power) == 1 else 2.6
+            yield Edit(slot, make, text, "mask" if yes_no else "factor", cost)
+        if yes_no:
+            text = f"multiply by ~({name(other)})"
+
+            def negated(values, other=other):
+                return values[slot] * ~values[other]
+
+            yield Edit(slot, negated, text, "mask", 2.2)
+
+
+def _inexact(value) -> np.ndarray:
+    return np.asarray(value, np.result_type(value, float))
+
+
+def fits(value, shape: tuple[int, ...]) -> bool:
+    """Whether a value broadcasts to a shape without changing it, and is no scalar 1."""
+    given = np.shape(value)
+    if len(given) > len(shape):
+        return False
+    pairs = zip(given[::-1], shape[::-1], strict=False)
+    return all(n in (1, m) for n, m in pairs)
+
+
+def _kind(value) -> str:
+    """Kind of a NumPy dtype; PRNG keys have one of their own."""
+    dtype = value.dtype if hasattr(value, "dtype") else np.result_type(value)
+    return dtype.kind if isinstance(dtype, np.dtype) else "key"
+
+
+def replaced(
+    problem: Problem, index: int, others: Sequence[int], name: Callable[[int], str]
+) -> Iterator[Edit]:
+    """The step with one operand exchanged for another value of the same shape."""
+    assert problem.program is not None
+    step = problem.program.steps[index]
+    if len(step.outs) != 1:
+        return
+    for k, slot in enumerate(step.ins):
+        given = problem.values[slot]
+        for other in others:
+            value = problem.values[other]
+            same = np.shape(value) == np.shape(given) and _kind(value) == _kind(given)
+            if not same or other in step.ins[k : k + 1]:
+                continue
+
+            def make(values, k=k, other=other):
+                ins = [values[s] for s in step.ins]
+                ins[k] = values[other]
+                return run(step.eqn, ins)[0]
+
+            text = instead(name(other), name(slot))
+            yield Edit(step.outs[0], make, text, "residual", 2.1)
+
+
+def squared(problem: Problem, index: int, name) -> Iterator[Edit]:
+    """The step with the square of one operand: 1 - y * y, where 1 - y was written."""
+    assert problem.program is not None
+    step = problem.program.steps[index]
+    if step.name not in ("add", "sub", "mul", "div"):
+        return
+    for k, slot in enumerate(step.ins):
+        if slot in problem.program.constants:
+            continue
+
+        def make(values, k=k):
+            ins = [values[s] for s in step.ins]
+            ins[k] = np.square(ins[k])
+            return run(step.eqn, ins)[0]
+
+        text = f"{name(slot)}**2 in place of {name(slot)}"
+        yield Edit(step.outs[0], make, text, "factor", 2.0)
+
+
+def transposed(problem: Problem, index: int, name) -> Iterator[Edit]:
+    """The step with one square operand transposed."""
+    assert problem.program is not None
+    step = problem.program.steps[index]
+    if len(step.outs) != 1 or step.name not in ("dot_general", "mul", "add", "sub"):
+        return
+    for k, slot in enumerate(step.ins):
+        shape = np.shape(problem.values[slot])
+        if len(shape) < 2 or shape[-1] != shape[-2]:
+            continue
+
+        def make(values, k=k):
+            ins = [values[s] for s in step.ins]
+            ins[k] = np.swapaxes(ins[k], -1, -2)
+            return run(step.eqn, ins)[0]
+
+        yield Edit(step.outs[0], make, f"transpose {name(slot)}", "transpose", 1.4)

@@ -1,0 +1,291 @@
+"""Why a hand-written backward is wrong: the bug by name, where it is, what mends it.
+
+From cheap to dear: how the gradient depends on its cotangent; how each wrong leaf
+relates to the true ones; which path of the reference's backward is cut; which single
+edit of the user's own backward mends it. A hint is verified on a sample that it was not
+found on, or says "looks like".
+"""
+
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from jaxninja.check.diagnosis.code.names import listed, said
+from jaxninja.check.diagnosis.code.problem import Problem, problems
+from jaxninja.check.diagnosis.code.source import return_place
+from jaxninja.check.diagnosis.cotangent import VAGUE, probes
+from jaxninja.check.diagnosis.edits.double import pairs
+from jaxninja.check.diagnosis.edits.search import Mend, repair
+from jaxninja.check.diagnosis.gradient import relation
+from jaxninja.check.diagnosis.jacobian import diagonal
+from jaxninja.check.diagnosis.linearity import nonlinear_step
+from jaxninja.check.diagnosis.reference import (
+    Reference,
+    derivation,
+    paths,
+    told,
+    told_of_two,
+    two_cut,
+)
+from jaxninja.check.diagnosis.residuals import residual
+from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.evidence import Evidence, Hint
+
+SHORT = 0.5  # seconds for the edit of a bug that has a name already
+TRIES = 3
+SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
+
+
+def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
+    """Explanations of what is wrong, best first.
+
+    Args:
+        evidence: failing samples, and how to draw a fresh one.
+        budget_seconds: of processor time, after which it stops searching: a busy
+            machine finds what an idle one does.
+
+    Returns:
+        Hints; empty if nothing was found or no sample is wrong.
+    """
+    deadline = time.process_time() + budget_seconds
+    with jax.enable_x64(True), np.errstate(all="ignore"), _no_lost_parts():
+        for problem in problems(evidence):
+            if problem.wrong:
+                return _hints(problem, _fresh(problem, evidence), deadline)
+    return []
+
+
+@contextmanager
+def _no_lost_parts() -> Iterator[None]:
+    """An edit that would drop imaginary parts raises, and so is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        yield
+
+
+def _fresh(problem: Problem, evidence: Evidence) -> Problem:
+    """A sample that was not looked at, on which the same leaves are wrong if any is."""
+    for seed in range(SEED, SEED + TRIES):
+        fresh = problem.on(evidence.resample(seed))
+        if problem.wrong <= fresh.wrong:
+            break
+    return fresh
+
+
+def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
+    """Names first, each with the edit that mends its leaf; then further edits."""
+    cast = rounded(problem, fresh)
+    if cast is not None:
+        return [_rounded(problem, *cast)]
+    reference = _reference(problem)
+    names = _named(problem, fresh, reference)
+    clear = [hint for hint in names if hint.kind != VAGUE]
+    vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
+    until = min(deadline, time.process_time() + SHORT) if clear else deadline
+    mends = [] if problem.program is None else repair(problem, fresh, until)
+    if clear:
+        told = _others(problem, fresh, mends)
+        return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
+    told = [_mended(problem, fresh, mend) for mend in _distinct(mends)]
+    packed = None if told else residual(problem, fresh)
+    if packed is not None:
+        told = [_hint(problem, min(problem.wrong), *packed)]
+    by_path = _by_path(problem, fresh, reference, deadline)
+    if by_path and by_path[0].kind == "term":
+        others = _others(problem, fresh, mends)
+        return [_joined(problem, by_path[0], mends), *others, *vague]
+    if told and told[0].verified:  # what is inside an operation adds nothing to it
+        by_path = [hint for hint in by_path if hint.kind != "path"]
+    if not told and not by_path and problem.program is not None:
+        told = [
+            _twice(problem, fresh, *both)
+            for both in [pairs(problem, fresh, deadline)]
+            if both
+        ]
+    return [*told, *by_path, *vague]
+
+
+def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
+    """What was changed in the derivation: a path cut, or a step of it left out."""
+    if reference is None or not fresh.wrong:
+        return []
+    leaves = _leaves(problem, problem.wrong)
+    found = [
+        _hint(problem, min(problem.wrong), *told(path, leaves))
+        for path in paths(problem, fresh, reference, deadline)
+    ]
+    simple = [hint for hint in found if hint.kind in ("term", "path")][:1]
+    if simple:
+        return simple
+    leaf = diagonal(problem, fresh, reference)
+    if leaf is not None:
+        text = (
+            f"d{problem.sample.names[leaf]} is the diagonal of the Jacobian times dy: "
+            "it takes each output to depend on the one input beside it only."
+        )
+        return [_hint(problem, leaf, text, "term")]
+    both = two_cut(problem, fresh, reference, deadline)
+    if both is not None:
+        return [_hint(problem, min(problem.wrong), *told_of_two(*both, leaves))]
+    edits = derivation(problem, fresh, reference, deadline)
+    steps = [_derived(problem, leaves, mend) for mend in edits[:1]]
+    return [*steps, *found[:1]]
+
+
+def _derived(problem: Problem, leaves: str, mend: Mend) -> Hint:
+    spot = mend.where.quoted if mend.where else mend.subject
+    sentence = (
+        f"{said(leaves, 'is', 'are')} the true gradient with one change of its "
+        f"derivation, in the backward of {spot}: {mend.edit.text}."
+    )
+    return _hint(problem, min(mend.leaves), sentence, mend.edit.kind)
+
+
+def _twice(problem: Problem, fresh: Problem, first: Mend, second: Mend) -> Hint:
+    one = _mended(problem, fresh, first)
+    sentence = (
+        f"{_leaves(problem, first.leaves)}: exact on a fresh sample after two edits: "
+        f"{_edit(first)}; and {_edit(second)}."
+    )
+    return replace(one, sentence=sentence, edit=f"{_edit(first)}; {_edit(second)}")
+
+
+def _reference(problem: Problem) -> Reference | None:
+    try:
+        return Reference(problem)
+    except (
+        Exception
+    ):  # a plain forward that cannot be traced: what needs it is left out
+        return None
+
+
+def _named(problem, fresh, reference) -> list[Hint]:
+    """Hints that need no look at any code: by the cotangent, else leaf by leaf."""
+    found = _cotangent(problem, fresh, reference)
+    if found is not None and found.kind != VAGUE:
+        return [found]
+    hints = [] if found is None else [found]
+    for leaf in sorted(problem.wrong):
+        relative = relation(problem, fresh, leaf)
+        if relative is not None:
+            hints.append(_hint(problem, leaf, *relative))
+    return hints
+
+
+def _cotangent(problem, fresh, reference) -> Hint | None:
+    found = probes(problem, reference)
+    if found is None:
+        return None
+    again = probes(fresh, reference) if fresh.wrong else None
+    sentence, kind = found
+    same = again is not None and again[1] == kind
+    if kind == "cotangent" and again is not None:
+        same = again[0] == sentence
+    sentence = sentence if same else _softer(sentence)
+    hint = _hint(problem, min(problem.wrong), sentence, kind, same)
+    step = nonlinear_step(problem)
+    place = problem.place_of(step) if step is not None else None
+    return hint if place is None else replace(hint, where=str(place))
+
+
+def _rounded(problem: Problem, step: int, dtype: str) -> Hint:
+    place = problem.place_of(step)
+    spot = place.quoted if place else "one value"
+    sentence = (
+        f"{_leaves(problem, problem.wrong)}: {spot} is rounded to {dtype}; exact "
+        "without that cast."
+    )
+    hint = _hint(problem, min(problem.wrong), sentence, "precision")
+    return replace(hint, where=str(place) if place else hint.where)
+
+
+def blowup(evidence: Evidence) -> Hint | None:
+    """Where a gradient that is not finite arises, if the backward can be traced."""
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        for problem in problems(evidence):
+            found = not_finite(problem)
+            lost = [k for k, g in enumerate(problem.got) if not np.isfinite(g).all()]
+            if found is not None and lost:
+                place = problem.place_of(found[0])
+                spot = place.quoted if place else "one value"
+                leaves = said(_leaves(problem, lost), "is", "are")
+                text = f"{leaves} not finite: {spot}, {found[1]}."
+                hint = _hint(problem, lost[0], text, "nan")
+                return replace(hint, where=str(place) if place else hint.where)
+    return None
+
+
+def _softer(sentence: str) -> str:
+    return f"It looks like this: {sentence}"
+
+
+def _leaves(problem: Problem, leaves) -> str:
+    return listed([f"d{problem.sample.names[k]}" for k in sorted(leaves)])
+
+
+def _hint(problem: Problem, leaf: int, sentence: str, kind: str, verified=True) -> Hint:
+    where = _made_at(problem, leaf)
+    return Hint(sentence, kind, verified, where, None, problem.sample.names[leaf])
+
+
+def _made_at(problem: Problem, leaf: int) -> str | None:
+    """The line that computes a leaf, else the one that returns it."""
+    place = None
+    if problem.program is not None:
+        maker = problem.program.maker.get(problem.program.outputs[leaf])
+        place = problem.place_of(maker) if maker is not None else None
+    place = place or return_place(problem.subject.source)
+    return str(place) if place is not None else None
+
+
+def _joined(problem: Problem, hint: Hint, mends: list[Mend]) -> Hint:
+    """The hint with the line and the edit of the mend of its leaf."""
+    leaf = problem.sample.names.index(hint.leaf)
+    mend = next((m for m in mends if leaf in m.leaves), None)
+    if mend is None:
+        return hint
+    where = str(mend.where) if mend.where else hint.where
+    return replace(hint, where=where, edit=_edit(mend))
+
+
+def _edit(mend: Mend) -> str:
+    where = str(mend.where) if mend.where else "bwd"
+    return f"{where}: {mend.subject}: {mend.edit.text}"
+
+
+def _distinct(mends: list[Mend]) -> list[Mend]:
+    """The best mend of each leaf; of one leaf, or of all at once, the two best."""
+    found: dict[tuple, Mend] = {}
+    for mend in mends:
+        found.setdefault((mend.leaves, mend.subject, mend.edit.text), mend)
+    best = {mend.leaves: mend for mend in reversed(found.values())}
+    return list(found.values())[:2] if len(best) == 1 else list(reversed(best.values()))
+
+
+def _others(problem: Problem, fresh: Problem, mends: list[Mend]) -> list[Hint]:
+    """A second edit beside a hint that has one: the reader picks the simpler."""
+    given = {leaf: _edit(m) for m in reversed(mends) for leaf in m.leaves}
+    for mend in mends[1:]:
+        if _edit(mend) not in given.values():  # two steps of a line may read the same
+            hint = _mended(problem, fresh, mend)
+            leaves = said(_leaves(problem, mend.leaves), "is", "are")
+            text = f"Another edit after which {leaves} exact too."
+            return [replace(hint, sentence=text) if hint.verified else hint]
+    return []
+
+
+def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
+    where = str(mend.where) if mend.where else None
+    sentence = (
+        f"{said(_leaves(problem, mend.leaves), 'is', 'are')} exact on a fresh sample "
+        f"after one edit, of {mend.subject}: {mend.edit.text}."
+    )
+    leaf = problem.sample.names[min(mend.leaves)]
+    proved = mend.leaves <= fresh.wrong  # else the edit was not put to the test there
+    sentence = sentence if proved else _softer(sentence)
+    return Hint(sentence, mend.edit.kind, proved, where, _edit(mend), leaf)

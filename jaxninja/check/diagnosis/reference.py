@@ -1,0 +1,233 @@
+"""The reference's backward, and what becomes of it when one of its paths is cut.
+
+A gradient that lacks a path equals the true one with some cotangent on the way set to
+zero. The backward of the plain forward is linear in each of its cotangents, so one
+trial a cotangent tells by which multiple of it the user's gradient is off: 0 is a path
+left out, 2 one counted twice, -1 a wrong sign.
+"""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.diagnosis.code.constants import constant_name
+from jaxninja.check.diagnosis.code.names import argument_leaves, named, said
+from jaxninja.check.diagnosis.code.problem import (
+    Problem,
+    as_leaf,
+    close,
+    inner,
+    is_inexact,
+)
+from jaxninja.check.diagnosis.code.program import Program, trace
+from jaxninja.check.diagnosis.code.source import Place, leaf_names, place
+from jaxninja.check.diagnosis.edits.search import Mend, Search
+
+WITHOUT_IT = "the true gradient without it equals yours."
+
+
+class Reference:
+    """The true backward as a program, on any cotangent."""
+
+    def __init__(self, problem: Problem):
+        sample, plain = problem.sample, problem.subject.plain
+        leaves, tree = jax.tree.flatten(sample.args)
+        active = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
+
+        def backward(leaves, dy):
+            def forward(*floats):
+                full = list(leaves)
+                for i, value in zip(active, floats, strict=True):
+                    full[i] = value
+                return plain(*jax.tree.unflatten(tree, full))
+
+            return jax.vjp(forward, *[leaves[i] for i in active])[1](dy)
+
+        self.program: Program = trace(backward, leaves, sample.dy)[0]
+        self.known: dict[int, list] = {}  # values by sample
+
+    def values(self, problem: Problem) -> list:
+        """All its values on the sample of a problem."""
+        key = id(problem.sample)
+        if key not in self.known:
+            leaves = jax.tree.leaves((problem.sample.args, problem.sample.dy))
+            self.known[key] = self.program.run([as_leaf(leaf) for leaf in leaves])
+        return self.known[key]
+
+    def gradients(self, problem: Problem, dy: Sequence[Any]) -> list:
+        """The true gradients on that sample for another cotangent."""
+        slots = self.program.inputs[-len(dy) :]
+        given = dict(zip(slots, dy, strict=True))
+        return self.program.with_inputs(self.values(problem), given)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A cotangent of the reference that the user multiplies by `factor`.
+
+    `inner` if it is a term within the derivative of one operation, as tanh's is made
+    of two by JAX: the user need not know of it.
+    """
+
+    slot: int
+    factor: float
+    where: Place | None
+    leaves: frozenset[int]
+    inner: bool = False
+
+
+def paths(
+    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+) -> list[Path]:
+    """The single paths whose change explains all wrong leaves, on both samples."""
+    program = reference.program
+    on = [(p, reference.values(p)) for p in (problem, fresh)]
+    found = []
+    for slot in _cotangents(program, len(jax.tree.leaves(problem.sample.dy))):
+        if time.process_time() > deadline:
+            break
+        factors = [_factor(p, program, values, slot) for p, values in on]
+        if None not in factors and _equal(*factors):  # type: ignore[arg-type]
+            where = place(program.steps[program.maker[slot]].traceback)
+            inner = _is_inner(program, slot)
+            found.append(Path(slot, factors[0] or 0.0, where, problem.wrong, inner))
+    return sorted(found, key=lambda p: (not _is_term(program, p.slot), p.inner))
+
+
+def two_cut(
+    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+) -> tuple[Path, Path] | None:
+    """Two paths that the user left out together: statistics taken for constants."""
+    program = reference.program
+    count = len(jax.tree.leaves(problem.sample.dy))
+    slots = sorted(  # where paths meet comes first
+        _cotangents(program, count), key=lambda s: not _is_term(program, s)
+    )
+    on = [(p, reference.values(p)) for p in (problem, fresh)]
+    for pair in itertools.combinations(slots, 2):
+        if time.process_time() > deadline:
+            return None
+        if all(_lacks(p, program, values, pair) for p, values in on):
+            wheres = [place(program.steps[program.maker[s]].traceback) for s in pair]
+            one, two = (
+                Path(slot, 0.0, where, problem.wrong)
+                for slot, where in zip(pair, wheres, strict=True)
+            )
+            return one, two
+    return None
+
+
+def _lacks(problem: Problem, program: Program, values, slots) -> bool:
+    """Whether the user's gradients are the true ones with these cotangents zero."""
+    given = {s: np.zeros_like(values[s]) for s in slots}
+    steps = sorted({i for s in slots for i in program.below(s)})
+    changed = program.changes(values, given, steps)
+    results = [changed[s] if s in changed else values[s] for s in program.outputs]
+    return all(
+        close(mine, np.asarray(cut), problem.floor)
+        for mine, cut in zip(problem.got, results, strict=True)
+    )
+
+
+def _equal(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-7 * max(1.0, abs(b))
+
+
+def _cotangents(program: Program, count: int) -> Iterator[int]:
+    """Float values that depend on the cotangent and are no result themselves."""
+    below = {i for slot in program.inputs[-count:] for i in program.below(slot)}
+    for i in sorted(below, reverse=True):
+        step = program.steps[i]
+        inner = len(step.outs) == 1 and step.outs[0] not in program.outputs
+        if inner and np.issubdtype(step.eqn.outvars[0].aval.dtype, np.floating):
+            yield step.outs[0]
+
+
+def _is_term(program: Program, slot: int) -> bool:
+    """Whether cotangents of several paths meet right after this one."""
+    readers = program.readers.get(slot, [])
+    return len(readers) == 1 and program.steps[readers[0]].name in ("add_any", "add")
+
+
+def _is_inner(program: Program, slot: int) -> bool:
+    """Whether it meets only what the same operation of the user's text sends back."""
+    if not _is_term(program, slot):
+        return False
+    meeting = program.steps[program.readers[slot][0]]
+    makers = [program.maker.get(s) for s in meeting.ins]
+    places = {m if m is None else place(program.steps[m].traceback) for m in makers}
+    return len(places) == 1 and None not in places
+
+
+def _factor(problem: Problem, program: Program, values, slot: int) -> float | None:
+    """The multiple of the cotangent that gives the user's gradients, if one does."""
+    cut = program.rerun(values, slot, np.zeros_like(values[slot]))
+    whole = [values[s] for s in program.outputs]
+    leaf = min(problem.wrong)
+    share = np.subtract(whole[leaf], cut[leaf])
+    mine = np.subtract(problem.got[leaf], cut[leaf])
+    size = inner(share, share)
+    if not np.isfinite(size) or size == 0 or not np.all(np.isfinite(mine)):
+        return None
+    t = inner(share, mine) / size
+    for k, (all_of_it, without) in enumerate(zip(whole, cut, strict=True)):
+        model = without + t * (np.asarray(all_of_it) - without)
+        if not close(problem.got[k], np.asarray(model), problem.floor):
+            return None
+    return t
+
+
+def derivation(
+    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+) -> list[Mend]:
+    """Single edits of the reference's backward that make the user's gradients of it.
+
+    The repair with the roles exchanged: what the user left out, this leaves out.
+    """
+
+    def mirrored(p: Problem) -> Problem:
+        swapped = replace(p.sample, got=p.sample.expected, expected=tuple(p.got))
+        known = reference.values(p)
+        mirror = Problem(p.subject, swapped, reference.program, known, unit=p.unit)
+        roots = [*argument_leaves(p.subject, p.sample), *leaf_names(p.sample.dy, "dy")]
+        mirror.names = named(reference.program, roots)
+        return mirror
+
+    search = Search(mirrored(problem), mirrored(fresh), deadline)
+    return search.mends(search.problem.wrong, reach=False)
+
+
+def told_of_two(one: Path, two: Path, leaves: str) -> tuple[str, str]:
+    """(sentence, kind) of two paths left out."""
+    spots = dict.fromkeys(_through(path) for path in (one, two))
+    text = f"{said(leaves, 'lacks', 'lack')} two paths, {' and '.join(spots)}"
+    return f"{text}: the true gradient without both equals yours.", "term"
+
+
+def _through(path: Path) -> str:
+    place = path.where
+    return f"through {place.quoted}" if place else "through a line that is not known"
+
+
+def told(path: Path, leaves: str) -> tuple[str, str]:
+    """(sentence, kind) of a path."""
+    through, lacks = _through(path), said(leaves, "lacks", "lack")
+    name = constant_name(path.factor, {}) or f"{path.factor:.6g}"
+    if path.inner and abs(path.factor) < 1e-7:
+        text = f"{lacks} a term of the derivative of {through.removeprefix('through ')}"
+        return f"{text}: {WITHOUT_IT}", "path"
+    if abs(path.factor) < 1e-7:
+        return f"{lacks} the path {through}: {WITHOUT_IT}", "term"
+    elif name == "-1":
+        what, kind = f"the path {through} with the wrong sign", "sign"
+    elif name == "2":
+        what, kind = f"the path {through} twice", "ratio"
+    else:
+        what, kind = f"{name} times the path {through}", "ratio"
+    what = f"{said(leaves, 'has', 'have')} {what}"
+    return f"{what}: the true gradient with that change equals yours.", kind

@@ -1,0 +1,1 @@
+"""What a rule is checked on: shapes, examples, boundaries, and cotangents."""

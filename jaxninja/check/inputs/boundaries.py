@@ -1,0 +1,152 @@
+"""Inputs at the edges of a function, found from the operations of its forward.
+
+Where the forward compares, takes a maximum, sorts or rounds, ties and zeros are edges;
+where it exponentiates, numbers near and beyond the overflow of the dtype are; where it
+gathers, repeated and extreme indices; masks may be all on or all off.
+"""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.inputs.kinds import kind_of, scaled
+from jaxninja.check.subject.plain_forward import equations
+from jaxninja.check.subject.pytrees import float_leaves, is_float
+
+# fmt: off
+_KINKED = frozenset((
+    "max", "min", "gt", "ge", "lt", "le", "eq", "ne", "abs", "sign", "reduce_max",
+    "reduce_min", "argmax", "argmin", "sort", "top_k", "cummax", "cummin", "clamp",
+    "select_n", "floor", "ceil", "round",
+))
+_SINGULAR = frozenset((
+    "log", "log1p", "sqrt", "rsqrt", "cbrt", "div", "pow", "integer_pow", "atan2",
+))
+_EXPONENTIAL = frozenset((
+    "exp", "exp2", "expm1", "logistic", "tanh", "sinh", "cosh", "erf", "log1p",
+))
+_INDEXED = frozenset((
+    "gather", "scatter", "scatter-add", "dynamic_slice",
+))
+# fmt: on
+
+
+def operations(jaxpr) -> frozenset[str]:
+    return frozenset(eqn.primitive.name for eqn in equations(jaxpr))
+
+
+def edges(
+    args: tuple, found: frozenset[str], dtype: str
+) -> Iterator[tuple[str, tuple]]:
+    """(label, args) for each kind of edge that the operations of the forward call for.
+
+    Args:
+        args: generic inputs, of `dtype` already.
+        found: primitives of the forward, from `operations`.
+        dtype: whose overflow the magnitudes follow.
+    """
+    if found & (_KINKED | _SINGULAR):
+        yield "ties", _changed(args, ("real",), np.round)
+        yield "equal entries", _changed(args, ("real", "positive"), _levelled)
+    # a rule may divide by x, whatever the forward does
+    yield "zeros", _changed(args, ("real",), np.zeros_like)
+    yield "half zeros", _changed(args, ("real",), _half_zero)
+    if found & _EXPONENTIAL:
+        overflow = float(np.log(float(jnp.finfo(dtype).max)))
+        for part in (0.95, 1.2):
+            size = part * overflow
+            yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
+    if found & (_EXPONENTIAL | _SINGULAR | _KINKED):
+        yield "common offset 1e3", _changed(args, ("real",), lambda x: x + 1e3)
+    if found & (_INDEXED | _KINKED):
+        yield "integers all at their least", _changed(args, ("int",), _all(np.min))
+        yield "integers all at their most", _changed(args, ("int",), _all(np.max))
+    if found & _INDEXED:
+        yield "repeated indices", _changed(args, ("int",), _repeated)
+    for value in (0, 1):
+        label = f"all masks {'on' if value else 'off'}"
+        yield label, _changed(args, ("bool", "mask"), _all_masks(value))
+
+
+def extremes(
+    args: tuple, found: frozenset[str], dtype: str
+) -> Iterator[tuple[str, tuple]]:
+    """(label, args) at the ends of the range: times 1e20 and 1e-20, or as far as the
+    dtype goes; logits of 1e4, beyond the overflow of any exponential in float64."""
+    limits = jnp.finfo(dtype)
+    most = max([float(np.max(np.abs(a), initial=1.0)) for a in _floats(args)] + [1.0])
+    high = min(1e20, 0.5 * float(limits.max) / most)
+    low = max(1e-20, 1e3 * float(limits.tiny))
+    for factor in (high, low):
+        label = f"inputs x {factor:.0e}"
+        yield label, jax.tree.map(lambda a, f=factor: scaled(a, f), args)
+    if found & _EXPONENTIAL:
+        yield "entries of +-1e+04", _changed(args, ("real",), _signs(1e4))
+
+
+def _floats(args: tuple) -> list[np.ndarray]:
+    finite = (np.asarray(a, np.complex128) for a in float_leaves(args))
+    return [a[np.isfinite(a)] for a in finite]
+
+
+def without_gradient(args: tuple, gradients: list[np.ndarray], value: float) -> tuple:
+    """Entries with a gradient of exactly zero set to `value`: masked out, they count
+    for nothing, whatever they hold."""
+    rest = iter(gradients)
+
+    def convert(leaf):
+        if not is_float(leaf):
+            return leaf
+        unused = np.asarray(next(rest)) == 0
+        if kind_of(leaf) != "real" or not unused.any() or unused.all():
+            return leaf
+        return np.where(unused, np.asarray(value, leaf.dtype), leaf)
+
+    return jax.tree.map(convert, args)
+
+
+def _changed(args: tuple, kinds: tuple[str, ...], change: Callable) -> tuple:
+    def convert(leaf):
+        if kind_of(leaf) not in kinds or not np.size(leaf):
+            return leaf
+        complex_leaf = is_float(leaf) and np.iscomplexobj(leaf)
+        return leaf if complex_leaf else np.asarray(change(leaf)).astype(leaf.dtype)
+
+    return jax.tree.map(convert, args)
+
+
+def same(a: tuple, b: tuple) -> bool:
+    """Whether an edge changed nothing, and so need not be run."""
+    return all(
+        x is y for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def _levelled(x):
+    return np.broadcast_to(x[..., :1] if x.ndim else x, x.shape)
+
+
+def _half_zero(x):
+    flat = np.array(x).ravel()
+    flat[::2] = 0
+    return flat.reshape(x.shape)
+
+
+def _signs(size: float) -> Callable:
+    return lambda x: size * np.where(np.asarray(x, np.float64) < 0, -1.0, 1.0)
+
+
+def _all(choose: Callable) -> Callable:
+    return lambda x: np.full_like(x, choose(x))
+
+
+def _repeated(x):
+    flat = np.array(x).ravel()
+    flat[1::2] = flat[: flat.size // 2 * 2 : 2] if flat.size > 1 else flat[1::2]
+    return flat.reshape(x.shape)
+
+
+def _all_masks(value: int) -> Callable:
+    return lambda x: np.full_like(x, value) if np.isfinite(x).all() else x

@@ -1,0 +1,104 @@
+"""What kind of numbers an argument holds, judged by an example of it.
+
+Inputs are varied without leaving the domain of the function: a probability stays one,
+a Cholesky factor stays triangular, an index stays among those seen, a key is let alone.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.subject.pytrees import is_float
+
+ROUGH = 1e-4  # how far float32 examples may miss "sums to one" or "is symmetric"
+
+
+def kind_of(leaf) -> str:
+    """ "key", "bool", "int", "mask", "probability", "definite", "triangular",
+    "positive" or "real".
+    """
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return "key"
+    if leaf.dtype == np.uint32 and leaf.ndim and leaf.shape[-1] == 2:
+        return "key"  # a raw one
+    if not is_float(leaf):
+        return "bool" if leaf.dtype == bool else "int"
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        return "real"
+    return _kind_of_floats(np.asarray(leaf, np.float64))
+
+
+def _kind_of_floats(values: np.ndarray) -> str:
+    if not values.size or not np.isfinite(values).all():
+        return "mask"  # holds -inf or the like on purpose
+    if values.size > 1 and np.isin(values, (0.0, 1.0)).all() and np.ptp(values):
+        return "mask"
+    if _is_square(values):
+        if np.allclose(values, np.swapaxes(values, -1, -2), atol=ROUGH):
+            return "definite"
+        if not np.triu(values, 1).any() or not np.tril(values, -1).any():
+            return "triangular"
+    if (values >= 0).all() and values.any():
+        sums = values.sum(-1) if values.ndim else values
+        is_probability = values.ndim and np.allclose(sums, 1, atol=ROUGH)
+        return "probability" if is_probability else "positive"
+    return "real"
+
+
+def _is_square(values: np.ndarray) -> bool:
+    return values.ndim >= 2 and values.shape[-1] == values.shape[-2] > 1
+
+
+def scaled(leaf, factor: float):
+    """The leaf times `factor` where its kind allows it."""
+    if kind_of(leaf) in ("real", "positive", "definite", "triangular"):
+        return np.asarray(leaf * np.asarray(factor, leaf.dtype))
+    return leaf
+
+
+def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
+    """New values of the same kind, perhaps of another shape.
+
+    Signs and zeros that belong to the kind stay. Constant arrays (gains of one, biases
+    of zero) become generic ones, for such data hide wrong gradients.
+    """
+    kind = kind_of(leaf)
+    shape = leaf.shape if shape is None else shape
+    if kind == "key":
+        return leaf
+    values = np.asarray(leaf)
+    if kind in ("int", "bool", "mask"):
+        return _redrawn(values, rng, shape)
+    if kind == "real":
+        spread = float(np.std(values)) or 0.5
+        drawn = np.mean(values) + spread * rng.standard_normal(shape)
+        return drawn.astype(values.dtype)
+    if kind == "positive":
+        return (_redrawn(values, rng, shape) * _factors(rng, shape)).astype(
+            values.dtype
+        )
+    return _structured(values, kind, rng, shape)
+
+
+def _structured(values, kind: str, rng, shape):
+    if kind == "triangular" and shape == values.shape:
+        return (values * _factors(rng, shape)).astype(values.dtype)
+    if kind == "probability":
+        drawn = _factors(rng, shape, 1.0)
+        return (drawn / drawn.sum(-1, keepdims=True)).astype(values.dtype)
+    if shape == values.shape:  # definite: a common factor keeps it so
+        return (values * _factors(rng, ())).astype(values.dtype)
+    size = shape[-1]
+    triangle = np.tril(rng.normal(0, 0.5, shape)) + 2 * np.eye(size)
+    full = triangle @ np.swapaxes(triangle, -1, -2)
+    return (full if kind == "definite" else triangle).astype(values.dtype)
+
+
+def _redrawn(values: np.ndarray, rng, shape):
+    if not values.size:
+        return np.zeros(shape, values.dtype)
+    return rng.choice(values.ravel(), shape).astype(values.dtype)
+
+
+def _factors(rng, shape, spread: float = 0.3):
+    return np.exp(spread * rng.standard_normal(shape))

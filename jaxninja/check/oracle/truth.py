@@ -1,0 +1,224 @@
+"""The compiled sides of a comparison, remembered: the truth, autodiff, and the rule.
+
+One jit a side and shape: a rule is called on dozens of inputs and cotangents. The truth
+is keyed by the plain forward alone, so that many versions of a rule share it.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from jaxninja.check.errors import running
+from jaxninja.check.oracle.magnitude import magnitudes
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.plain_forward import line_of, opened
+from jaxninja.check.subject.pytrees import (
+    cotangent,
+    float_leaves,
+    is_float,
+    signature,
+    with_floats,
+)
+from jaxninja.check.subject.subject import Subject
+from jaxninja.check.subject.traces import frozen, frozen_option, thawed, thawed_option
+
+_COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
+
+
+class Truth(NamedTuple):
+    """What the reference says at one input and one cotangent.
+
+    Attributes:
+        y: float leaves of the output.
+        gradients: one array a float leaf of the arguments.
+        scales: sum of the magnitudes of the terms of each gradient entry.
+        predicates: for each comparison in the forward: ever true, ever false.
+    """
+
+    y: list
+    gradients: list
+    scales: list
+    predicates: list
+
+
+class Outcome(NamedTuple):
+    """What the rule says at one input and one cotangent."""
+
+    y: list
+    gradients: list
+    residuals: Any
+
+
+def truth_of(subject: Subject, args: tuple, dy: list) -> Truth:
+    """The reference's gradient; call it under float64."""
+    with running(f"the plain forward of {subject.name}"):
+        return Truth(*_host(_truth(*_plain_key(subject))[0](args, dy)))
+
+
+def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
+    """Source lines of the comparisons that `Truth.predicates` reports on."""
+    return _truth(*_plain_key(subject))[1].get(signature(args), [])
+
+
+def autodiff_of(subject: Subject, args: tuple, dy: list) -> tuple[list, list]:
+    """Value and gradients by JAX in the dtype of `args`, with their own rounding."""
+    with running(f"the plain forward of {subject.name}"):
+        return _host(_autodiff(*_plain_key(subject))(args, dy))
+
+
+def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
+    """The rule's value, gradients and residuals in the dtype of `args`."""
+    if subject.is_numpy:
+        with np.errstate(all="ignore"):  # the inputs are ours: overflow is no news
+            return _outcome(subject, args, dy)
+    with running(f"the rule of {subject.name}"):
+        out = _rule(frozen(subject))(args, dy)
+        return Outcome(_host(out.y), _host(out.gradients), out.residuals)
+
+
+def backward_of(subject: Subject, args: tuple, residuals, dy: list) -> list:
+    """The rule's gradients for residuals that are given."""
+    with running(f"bwd of {subject.name}"):
+        return _host(_backward(frozen(subject))(args, residuals, dy))
+
+
+def _plain_key(subject: Subject) -> tuple:
+    return (
+        subject.plain_function,
+        subject.static_positions,
+        tuple(map(frozen_option, subject.static)),
+    )
+
+
+def _host(tree):
+    return jax.tree.map(np.asarray, tree)
+
+
+def _bound(plain: Callable, positions: tuple, static: tuple) -> Callable:
+    static = tuple(map(thawed_option, static))
+
+    def forward(*args):
+        rest, fixed = iter(args), dict(zip(positions, static, strict=True))
+        count = len(args) + len(fixed)
+        return plain(*(fixed[i] if i in fixed else next(rest) for i in range(count)))
+
+    return forward
+
+
+@lru_cache(maxsize=128)
+def _truth(plain, positions, static) -> tuple[Callable, dict]:
+    forward, lines = _bound(plain, positions, static), {}
+
+    def truth(args, dy):
+        found: list = []
+
+        def f(*floats):
+            found.clear()
+            watched = opened(forward, _watch(found))
+            y = float_leaves(watched(*with_floats(args, floats)))
+            return y, [value for value, _ in found]
+
+        y, pullback, predicates = jax.vjp(f, *float_leaves(args), has_aux=True)
+        lines[signature(args)] = [line for _, line in found]
+        dy = _typed(dy, y)
+        linear = jax.make_jaxpr(pullback)(dy)
+        gradients = pullback(dy)
+        return y, gradients, magnitudes(linear, dy), predicates
+
+    return compiled(truth), lines
+
+
+def _watch(found: list):
+    """A step that notes whether each comparison was ever true, ever false."""
+
+    def step(eqn, ins):
+        if eqn.primitive.name not in _COMPARISONS or not _tells(eqn, ins[0]):
+            return None
+        out = eqn.primitive.bind(*ins, **eqn.params)
+        found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
+        return [out]
+
+    return step
+
+
+def _tells(eqn, operand) -> bool:
+    """Whether it compares numbers of the user's: indices below 0 are jnp's question."""
+    if eqn.primitive.name == "lt" and isinstance(eqn.invars[1], Literal):
+        return is_float(operand)
+    return operand.dtype != bool and jnp.issubdtype(operand.dtype, np.number)
+
+
+@lru_cache(maxsize=128)
+def _autodiff(plain, positions, static) -> Callable:
+    forward = opened(_bound(plain, positions, static))
+
+    def autodiff(args, dy):
+        def f(*floats):
+            return float_leaves(forward(*with_floats(args, floats)))
+
+        y, pullback = jax.vjp(f, *float_leaves(args))
+        return y, pullback(_typed(dy, y))
+
+    return compiled(autodiff)
+
+
+@lru_cache(maxsize=128)
+def _rule(subject: Subject) -> Callable:
+    subject = thawed(subject)
+    return compiled(lambda args, dy: _outcome(subject, args, dy))
+
+
+@lru_cache(maxsize=128)
+def _backward(subject: Subject) -> Callable:
+    subject = thawed(subject)
+
+    def backward(args, residuals, dy):
+        y = jax.eval_shape(subject.plain, *args)
+        dy = cotangent(y, _typed(dy, float_leaves(y)))
+        return gradient_leaves(subject.bwd(residuals, dy), args)
+
+    return compiled(backward)
+
+
+def _outcome(subject: Subject, args, dy: list) -> Outcome:
+    with running(f"fwd of {subject.name}"):
+        y, residuals = subject.fwd(args)
+    with running(f"bwd of {subject.name}"):
+        raw = subject.bwd(residuals, cotangent(y, _typed(dy, float_leaves(y))))
+    return Outcome(float_leaves(y), gradient_leaves(raw, args), residuals)
+
+
+def _typed(dy: list, y: list) -> list:
+    return [g.astype(a.dtype) for g, a in zip(dy, y, strict=True)]
+
+
+def gradient_leaves(raw, args: tuple) -> list:
+    """One array for each float leaf of the arguments, as JAX would read `raw`.
+
+    None means zeros; an array where the argument is a container is taken for each of
+    its leaves, as `custom_vjp` does without a word (`subject/` objects to it).
+    """
+    found = []
+    for given, arg in zip(raw, args, strict=True):
+        leaves, tree = jax.tree.flatten(arg)
+        parts = [given] * len(leaves) if _is_prefix(given, tree) else None
+        parts = tree.flatten_up_to(given) if parts is None else parts
+        pairs = zip(parts, leaves, strict=True)
+        found += [_zeros_for_none(g, a) for g, a in pairs if is_float(a)]
+    return found
+
+
+def _is_prefix(given, tree) -> bool:
+    return given is None or (
+        jax.tree.structure(given) == jax.tree.structure(0)
+        and tree != jax.tree.structure(0)
+    )
+
+
+def _zeros_for_none(given, leaf):
+    return np.zeros(np.shape(leaf), leaf.dtype) if given is None else given

@@ -1,0 +1,122 @@
+"""At a kink several gradients are right: is the rule's one of them?
+
+The gradients at points next to the kink span the (generalised, Clarke) subdifferential.
+A rule's gradient is held against their range, entry by entry and in sums over axes: at
+a tie of two numbers max may send (1, 0), (0, 1) or (1/2, 1/2), but not (1, 1).
+
+Next to a kink that range is the same however near one looks; where a function is
+smooth it shrinks with the distance, and there a gradient has one value alone.
+"""
+
+import jax
+import numpy as np
+
+from jaxninja.check.compare import difference
+from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.tolerances import Trial
+from jaxninja.check.oracle.trial import Scene, Tried
+from jaxninja.check.oracle.truth import truth_of
+from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
+
+NEIGHBOURS = 24
+DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties there
+FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smooth one's
+
+
+def is_subgradient(scene: Scene, tried: Tried, index: int) -> bool:
+    """Whether leaf `index` is wrong by JAX's convention and right by another one."""
+    trial = tried.trials[index]
+    if not _is_off(trial) or not np.isfinite(trial.got).all():
+        return False
+    distance = DISTANCE if trial.dtype == "float64" else ROUGH
+    around = _near(scene, tried, distance)
+    near = around[index]
+    if not np.isfinite(near).all():
+        return False
+    slack = max(1e-4, 64 * unit(trial.dtype)) * max(float(np.abs(near).max()), 1e-300)
+    inside = all(
+        _within(total(trial.got), np.stack([total(g) for g in near]), slack)
+        for total in _totals(trial.got.ndim)
+    )
+    # what two arguments share, as the larger of both does, is not counted twice
+    inside = inside and all(
+        _within(trial.got + other.got, near + theirs, slack)
+        for other, theirs in zip(tried.trials, around, strict=True)
+        if other is not trial and _alike(trial, other) and _is_off(other)
+    )
+    return inside and _jumps(
+        trial, near, _near(scene, tried, FARTHER * distance)[index]
+    )
+
+
+def _is_off(trial: Trial) -> bool:
+    return not difference(trial.got, trial.expected, trial.tolerance).ok
+
+
+def _alike(one: Trial, other: Trial) -> bool:
+    return one.got.shape == other.got.shape and bool(np.isfinite(other.got).all())
+
+
+def _jumps(trial: Trial, near: np.ndarray, far: np.ndarray) -> bool:
+    """Whether the gradient jumps in each entry that is off, by about as much as it is.
+
+    Args:
+        near, far: gradients at neighbours, and at ones further away: [K, *shape].
+    """
+    gap = np.abs(trial.got - trial.expected)
+    off = gap > trial.tolerance
+    spread, wider = _spread(near), _spread(far)
+    jumps = (spread >= gap / 4) & (wider <= GROWTH * spread)
+    return bool(jumps[off].all())
+
+
+def _spread(gradients: np.ndarray) -> np.ndarray:
+    parts = (np.real(gradients), np.imag(gradients))
+    return np.hypot(*(np.ptp(part, axis=0) for part in parts))
+
+
+def _near(scene: Scene, tried: Tried, distance: float) -> list[np.ndarray]:
+    """[K, *shape] a leaf: gradients around the point, and the one at it."""
+    around = list(_neighbours(scene, tried, distance))
+    around.append([trial.expected for trial in tried.trials])
+    return [np.stack(leaf) for leaf in zip(*around, strict=True)]
+
+
+def _neighbours(scene: Scene, tried: Tried, distance: float):
+    """Gradients at neighbours: random ones, and those at which sums are extreme."""
+    rng = np.random.default_rng(0xC1A2)
+    got = [trial.got for trial in tried.trials]
+    ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
+    ways += [[s * np.sign(np.real(g)) for g in got] for s in (1, -1)]
+    ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(NEIGHBOURS)]
+    for way in ways:
+        with jax.enable_x64(True):
+            wide = cast(tried.args, "float64")
+            moved = [
+                _moved(leaf, w, distance)
+                for leaf, w in zip(float_leaves(wide), way, strict=True)
+            ]
+            args = with_floats(wide, moved)
+            dy = cast(tried.dy, "float64")
+            yield truth_of(scene.subject, args, dy).gradients
+
+
+def _moved(leaf, way, distance: float):
+    if not np.size(leaf) or kind_of(leaf) not in ("real", "positive"):
+        return leaf
+    return leaf + distance * max(1.0, float(np.max(np.abs(leaf)))) * way
+
+
+def _totals(ndim: int):
+    """The entries, their sums over one axis, and over all."""
+    sums = [lambda g, axis=axis: g.sum(axis) for axis in range(ndim)]
+    return [lambda g: g, *sums, lambda g: g.sum()]
+
+
+def _within(value, near, slack: float) -> bool:
+    if np.iscomplexobj(value) or np.iscomplexobj(near):
+        parts = [(part(value), part(near)) for part in (np.real, np.imag)]
+        return all(_within(of, among, slack) for of, among in parts)
+    low, high = near.min(0), near.max(0)
+    room = slack + 0.02 * (high - low)  # random neighbours do not reach the very ends
+    return bool(((value >= low - room) & (value <= high + room)).all())

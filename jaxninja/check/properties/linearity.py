@@ -1,0 +1,253 @@
+"""Probes that need no truth: the algebra of the cotangent, roles, repeatability, lints.
+
+A vector-Jacobian product is linear in its cotangent, whatever the forward:
+
+    bwd(0) = 0              bwd(-g) = -bwd(g)
+    bwd(a g) = a bwd(g)     bwd(g + h) = bwd(g) + bwd(h)
+
+so each broken law has a name, even where the truth is unknown.
+"""
+
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from jaxninja.check.compare import difference
+from jaxninja.check.errors import UserCodeError, running
+from jaxninja.check.inputs import cotangents
+from jaxninja.check.oracle.tolerances import proof_tolerance
+from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.truth import rule_of
+from jaxninja.check.results import Session
+from jaxninja.check.subject.plain_forward import equations, holds_rule
+from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves, with_floats
+from jaxninja.check.subject.subject import Subject
+
+MOST_ORDERS = 24  # of bwd's arguments to try
+
+
+def algebra(session: Session, scene: Scene, args: tuple, y: list) -> None:
+    """The four laws of linearity, each with its own finding."""
+    rng = np.random.default_rng([session.options.seed, 0xA16])
+    g, h = cotangents.ordinary(y, rng), cotangents.ordinary(y, rng)
+    zero = [np.zeros_like(a) for a in g]
+    laws = {
+        "E-ZEROCOT": (
+            "bwd(0) is not 0: a term is not multiplied by dy",
+            [(1, zero)],
+            0,
+        ),
+        "E-ODD": ("bwd(-dy) is not -bwd(dy)", [(-1, [-a for a in g])], 1),
+        "E-SCALE": (
+            "bwd(1000 dy) is not 1000 bwd(dy): it is not linear in dy",
+            [(1e-3, [1e3 * a for a in g])],
+            1,
+        ),
+        "E-ADD": (
+            "bwd(g + h) is not bwd(g) + bwd(h): it is not linear in dy",
+            [(1, [a + b for a, b in zip(g, h, strict=True)]), (-1, h)],
+            1,
+        ),
+    }
+    with jax.enable_x64(True):
+        args = cast(args, "float64")
+        truth, _ = scene.truth(args, g)
+        plain = _gradients(scene, args, g)
+        for code, (text, terms, weight) in laws.items():
+            parts = [_gradients(scene, args, t) for _, t in terms]
+            with np.errstate(all="ignore"):  # inf - inf is judged below, not here
+                sums = [
+                    sum(w * a for (w, _), a in zip(terms, leaf, strict=True))
+                    for leaf in zip(*parts, strict=True)
+                ]
+            leaf = _broken(session, scene, sums, [weight * a for a in plain], truth)
+            if leaf and not (code != "E-ZEROCOT" and _has(session, "E-ZEROCOT")):
+                session.find(code, f"{text} (d{leaf})", scene.subject.where)
+
+
+def _has(session: Session, code: str) -> bool:
+    return any(found.code == code for found in session.findings.values())
+
+
+def _gradients(scene: Scene, args, dy) -> list:
+    return [np.asarray(a) for a in rule_of(scene.subject, args, dy).gradients]
+
+
+def _broken(session, scene, got, expected, truth) -> str | None:
+    """Name of a leaf that breaks the law."""
+    triples = zip(scene.leaf_names, got, expected, truth.scales, strict=True)
+    for name, a, b, scale in triples:
+        largest = max(float(np.max(np.abs(b), initial=0.0)), 1e-300)
+        tolerance = 10 * proof_tolerance(scale, largest, 0.0, scene.coarse)
+        if not session.ignores(name) and not difference(a, b, tolerance).ok:
+            return name
+    return None
+
+
+def repeats(session: Session, scene: Scene, args: tuple, y: list) -> None:
+    """The same inputs give the same bits, and neither dy nor residuals are changed."""
+    dy = cotangents.ordinary(y, np.random.default_rng([session.options.seed, 0xDE7]))
+    where = scene.subject.where
+    if scene.subject.is_numpy:
+        _untouched(session, scene, args, dy)
+        return
+    with jax.enable_x64(True):
+        args = cast(args, "float64")
+        first, second = (_gradients(scene, args, dy) for _ in range(2))
+        same = all(map(_same_bits, first, second))
+        texts = [_traced(scene.subject, args, dy) for _ in range(2)]
+    if not same:
+        text = "two calls of the rule on the same inputs give two results"
+        session.find("E-NONDET", text, where)
+    elif texts[0] != texts[1]:
+        text = (
+            "two traces of the rule differ: something random or a global of Python "
+            "goes into it; pass it as an argument (a PRNG key, for one)"
+        )
+        session.find("E-NONDET", text, where)
+
+
+def _same_bits(a, b) -> bool:
+    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
+
+
+def _traced(subject: Subject, args, dy) -> tuple:
+    """The rule as text and constants, without addresses in memory."""
+
+    def rule(args, dy):
+        y, residuals = subject.fwd(args)
+        return jax.tree.leaves(subject.bwd(residuals, cotangent(y, dy)))
+
+    with running(f"the rule of {subject.name}"):
+        closed = jax.make_jaxpr(rule)(args, dy)
+    consts = tuple(
+        np.asarray(c).tobytes() for c in closed.consts if hasattr(c, "shape")
+    )
+    return re.sub(r"0x[0-9a-f]+", "", str(closed)), consts
+
+
+def _untouched(session: Session, scene: Scene, args, dy) -> None:
+    subject = scene.subject
+    args = jax.tree.map(np.array, args)
+    with running(f"forward of {subject.name}"):
+        y, residuals = subject.fwd(args)
+    dy = cotangent(y, dy)
+    before = jax.tree.map(np.array, (residuals, dy, args))
+    with running(f"backward of {subject.name}"):
+        first = jax.tree.map(np.array, subject.bwd(residuals, dy))
+        second = jax.tree.map(np.array, subject.bwd(residuals, dy))
+    touched = [
+        name
+        for name, old, new in zip(
+            ("residuals", "dy", "its arguments"),
+            before,
+            (residuals, dy, args),
+            strict=True,
+        )
+        if not all(map(_same_bits, jax.tree.leaves(old), jax.tree.leaves(new)))
+    ]
+    if touched:
+        text = f"backward changes {' and '.join(touched)} in place: work on a copy"
+        session.find("E-MUTATES", text, subject.where)
+    elif not all(map(_same_bits, jax.tree.leaves(first), jax.tree.leaves(second))):
+        text = "backward called twice on the same residuals gives two results"
+        session.find("E-NONDET", text, subject.where)
+
+
+def roles(session: Session, scene: Scene, args: tuple, y: list) -> None:
+    """Would bwd be right if it were called with its arguments in another order?"""
+    subject = scene.subject
+    count = len(subject.static) + 2
+    if not subject.static or scene.differences or subject.kind in ("pair", "numpy"):
+        return  # bwd of a pair takes residuals and dy alone
+    rng = np.random.default_rng([session.options.seed, 0x501])
+    dy = cotangents.ordinary(y, rng)
+    with jax.enable_x64(True):
+        args = cast(args, "float64")
+        truth, _ = scene.truth(args, dy)
+        orders = itertools.islice(itertools.permutations(range(count)), 1, MOST_ORDERS)
+        for order in orders:
+            if _right_in_order(session, scene, args, dy, truth, order):
+                given = [*subject.static_names, "residuals", "dy"]
+                wanted = ", ".join(given[i] for i in order)
+                text = (
+                    f"bwd takes its arguments as ({wanted}); JAX calls it with "
+                    f"({', '.join(given)})"
+                )
+                session.find("E-ROLES", text, subject.where)
+                return
+
+
+def _right_in_order(session, scene: Scene, args, dy, truth, order) -> bool:
+    bwd = scene.subject.bwd_function
+
+    def reordered(*given):
+        return bwd(*(given[i] for i in order))
+
+    other = replace(scene, subject=replace(scene.subject, bwd_function=reordered))
+    try:
+        got = _gradients(other, args, dy)
+    except (UserCodeError, TypeError, ValueError):
+        return False
+    return _broken(session, other, got, truth.gradients, truth) is None
+
+
+def lints(session: Session, scene: Scene, args: tuple) -> None:
+    """What is right today and will hurt tomorrow."""
+    subject = scene.subject
+    for name, value in zip(subject.static_names, subject.static, strict=True):
+        if isinstance(value, jax.Array | np.ndarray):
+            text = f"{name} is an array and nondiff: under jit or vmap it becomes a "
+            text += "tracer and raises; pass it as an ordinary argument"
+            session.find("W-NONDIFFARRAY", text, subject.where)
+    jaxpr = jax.make_jaxpr(lambda *a: float_leaves(subject.fwd(a)[0]))(*args).jaxpr
+    _stopped(session, scene, args)
+    if holds_rule(jaxpr):
+        names = dict.fromkeys(map(_rule_name, equations(jaxpr)))
+        called = ", ".join(name for name in names if name)
+        text = (
+            f"fwd calls {called or 'a function'} with a custom VJP, so hessian and "
+            "jvp of grad raise: call the plain function in fwd"
+        )
+        session.find("W-FWDSELF", text, subject.where)
+
+
+def _stopped(session: Session, scene: Scene, args: tuple) -> None:
+    """A float residual that hangs on the inputs and has no derivative: stop_gradient,
+    or a step function."""
+    subject, floats = scene.subject, [jnp.asarray(a) for a in float_leaves(args)]
+
+    def residuals(*floats):
+        return float_leaves(subject.fwd(with_floats(args, floats))[1])
+
+    try:
+        slopes = _reached(lambda v: jax.jvp(residuals, floats, v)[1], floats)
+    except TypeError:  # fwd calls a function with a custom VJP; W-FWDSELF says so
+        return
+    if not all(slopes):
+        values = _reached(lambda x: residuals(*x), floats)
+        pairs = zip(values, slopes, strict=True)
+        session.suspects_second_order |= any(v and not s for v, s in pairs)
+
+
+def _reached(f: Callable, arrays: list) -> list[bool]:
+    """For each array that f returns, whether it is computed from the ones given."""
+    jaxpr = jax.make_jaxpr(f)(arrays).jaxpr
+    reached = set(jaxpr.invars)
+    for eqn in jaxpr.eqns:
+        if any(not isinstance(v, Literal) and v in reached for v in eqn.invars):
+            reached.update(eqn.outvars)
+    return [not isinstance(v, Literal) and v in reached for v in jaxpr.outvars]
+
+
+def _rule_name(eqn) -> str | None:
+    if not eqn.primitive.name.startswith("custom_vjp_call"):
+        return None
+    body = eqn.params.get("call_jaxpr", eqn.params.get("fun_jaxpr"))
+    return getattr(getattr(body, "jaxpr", body).debug_info, "func_name", None)

@@ -1,0 +1,147 @@
+"""From a setting to a scene: the rule traced at these shapes.
+
+Bad use shows here, before anything is computed: nothing with a gradient, trees and
+shapes that do not fit, code that cannot be traced, casts that make float64 a name only.
+"""
+
+import jax
+import numpy as np
+
+from jaxninja.check.errors import UserCodeError
+from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.results import Session
+from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
+from jaxninja.check.subject.structure_numpy import structure_by_running
+from jaxninja.check.subject.structure_traced import (
+    STOPPING,
+    accepted_by_jax,
+    casts_of_forward,
+    casts_of_rule,
+    structure,
+)
+from jaxninja.check.subject.subject import Subject
+from jaxninja.check.subject.traces import frozen
+
+
+class Stop(Exception):
+    """Nothing more can be tested; the reason is among the findings."""
+
+
+def scene_of(session: Session, setting: Setting) -> Scene:
+    """Trace the rule at these shapes; stop where that alone shows it wrong."""
+    subject, args = setting.draw(session.options.seed * DRAWS)
+    session.name, session.where = subject.name, subject.where
+    leaf_names = names(args, subject.argument_names)
+    _door(session, subject, args, leaf_names)
+    differences = subject.is_numpy and not _traceable(subject, args)
+    scene = Scene(
+        subject, setting.label, differences, session.options.surrogate,
+        leaf_names=leaf_names,
+    )  # fmt: skip
+    if subject.is_numpy:
+        _structure_of_numpy(session, scene, args)
+    else:
+        _structure(session, scene, args)
+    if any(f.code in STOPPING for f in session.findings.values()):
+        raise Stop
+    return scene
+
+
+def refusal(setting: Setting) -> str | None:
+    """Why the rule does not run at sizes that were guessed; None if it does."""
+    subject, args = setting.draw(0)
+    try:
+        found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
+        if not found:
+            accepted_by_jax(subject, args)
+    except UserCodeError as error:
+        return error.sentence
+    return found[0].sentence if found else None
+
+
+def _door(session: Session, subject: Subject, args, leaf_names) -> None:
+    declared = (*session.options.nondiff, *session.options.zero)
+    known = {*subject.argument_names, *leaf_names}
+    for name in declared:
+        if name not in known:
+            raise ValueError(
+                f"check_vjp: {name!r} is declared, but {subject.name} has no such "
+                f"argument; it has {', '.join(subject.argument_names)}"
+            )
+    if not args:
+        session.find("N-NOGRAD", f"{subject.name} has no argument with a gradient")
+        raise Stop
+    if not leaf_names:
+        pairs = zip(subject.argument_names, args, strict=True)
+        held = ", ".join(f"{name} is {_held(arg)}" for name, arg in pairs)
+        text = f"no gradient to check: no argument holds floats ({held})"
+        session.find("N-NOGRAD", text)
+        raise Stop
+    for name, leaf in zip(leaf_names, float_leaves(args), strict=True):
+        if not session.settings and np.isnan(np.asarray(leaf, complex)).any():
+            text = f"{name} holds NaN, where nothing can be compared: give finite "
+            session.find("N-NAN", text + "example arguments")
+            raise Stop
+
+
+def _held(arg) -> str:
+    kinds = (str(getattr(a, "dtype", type(a).__name__)) for a in jax.tree.leaves(arg))
+    return ", ".join(dict.fromkeys(kinds)) or "empty"
+
+
+def _traceable(subject: Subject, args) -> bool:
+    try:
+        jax.eval_shape(subject.plain, *args)
+    except Exception:
+        return False
+    return True
+
+
+def _structure(session: Session, scene: Scene, args) -> None:
+    subject = scene.subject
+    found, nones = structure(subject, args)
+    session.nones.update(name for name in nones if name not in session.options.nondiff)
+    for finding in found:
+        session.find(finding.code, finding.sentence, finding.where)
+    if not any(f.code in STOPPING for f in session.findings.values()):
+        accepted_by_jax(subject, args)
+        rule = frozen(subject)
+        if rule not in session.coarse:  # sizes have no bearing on it
+            with jax.enable_x64(True):
+                wide = cast(args, "float64")
+                session.coarse[rule] = _precision(session, subject, wide)
+        scene.coarse = session.coarse[rule]
+
+
+def _structure_of_numpy(session: Session, scene: Scene, args) -> None:
+    found, nones = structure_by_running(scene.subject, args, scene.differences)
+    session.nones.update(name for name in nones if name not in session.options.nondiff)
+    for finding in found:
+        session.find(finding.code, finding.sentence, finding.where)
+    if any(finding.code == "E-MUTATES" for finding in found):
+        raise Stop
+
+
+def _precision(session: Session, subject: Subject, args) -> float:
+    """Unit round-off of the rule in float64: the forward must compute in that, and a
+    rule that does not is told."""
+    down = casts_of_forward(subject, args)
+    if down:
+        text = (
+            f"the plain forward casts down inside ({down[0]}), so that nothing can be "
+            "proved in float64: remove the cast, or give a reference= without it"
+        )
+        session.find("N-CAST", text)
+    narrow = [
+        f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
+    ]
+    inside = casts_of_rule(subject, args)
+    if not (narrow or inside):
+        return unit("float64")
+    what = inside[0] if inside else narrow[0].sentence
+    session.skip(f"float64 precision of the rule: it computes in less ({what})")
+    if session.options.double:
+        text = f"the arguments are float64, and the rule computes in less: {what}"
+        session.find("W-CAST", text, subject.where)
+    return unit("bfloat16" if "bfloat16" in str(inside) else "float32")

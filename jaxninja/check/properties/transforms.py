@@ -1,0 +1,179 @@
+"""The rule under JAX's transformations, against the truth of each example alone.
+
+A rule that is right in a plain call can be wrong or refuse under vmap, where residuals
+may have no batch axis while the cotangent has one, and under scan and remat, where fwd
+is traced apart from bwd.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.compare import difference
+from jaxninja.check.errors import explained
+from jaxninja.check.inputs import cotangents
+from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.oracle.tolerances import proof_tolerance
+from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.properties.first_derivatives import outputs
+from jaxninja.check.results import Session
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves, with_floats
+
+BATCH = 3
+COMBINATIONS = 8  # of batched and unbatched arguments
+
+
+def transformations(session: Session, scene: Scene, setting: Setting) -> None:
+    """jit, vmap, jacrev, scan, remat, JAX's other implementation, in float64."""
+    rng = np.random.default_rng([session.options.seed, 0x7F])
+    first = session.options.seed * DRAWS
+    draws = [setting.draw(first + k)[1] for k in range(BATCH)]
+    y = outputs(scene, draws[0])
+    factor = 1.0 if session.options.linear else cotangents.SMALL
+    dys = [[factor * g for g in cotangents.ordinary(y, rng)] for _ in range(BATCH)]
+    with jax.enable_x64(True):
+        draws = [cast(args, "float64") for args in draws]
+        for name, run, examples in _all(scene, draws, dys):
+            one(session, scene, name, run, examples)
+
+
+def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
+    """(name, computation, examples whose gradients it returns, stacked)."""
+    pull = pullback(scene)
+    alone = [(draws[0], dys[0])]
+    yield "jit", lambda: [a[None] for a in compiled(pull)(*alone[0])], alone
+    for batched in _choices(len(draws[0])):
+        names = [scene.subject.argument_names[i] for i in batched]
+        label = f"vmap over {', '.join(names) or 'dy only'}"
+        axes = tuple(0 if i in batched else None for i in range(len(draws[0])))
+        args = _stacked(draws, batched)
+        run = compiled(jax.vmap(pull, (axes, 0)))
+        examples = [
+            (tuple(d[i] if i in batched else a for i, a in enumerate(draws[0])), dy)
+            for d, dy in zip(draws, dys, strict=True)
+        ]
+        yield label, lambda r=run, a=args: r(a, _stack(dys)), examples
+    every = list(zip(draws, dys, strict=True))
+
+    def scanned():
+        both = _stacked(draws, range(len(draws[0]))), _stack(dys)
+        return jax.lax.scan(lambda c, xs: (c, pull(*xs)), 0, both)[1]
+
+    yield "scan", compiled(scanned), every
+    remat = pullback(scene, jax.checkpoint)
+    yield "remat", lambda: [a[None] for a in compiled(remat)(*alone[0])], alone
+    yield "jacrev", lambda: _by_jacobian(scene, *alone[0]), alone
+    if scene.subject.symbolic_zeros:
+        yield "one argument at a time", lambda: _one_by_one(scene, *alone[0]), alone
+    if hasattr(jax.config, "jax_custom_vjp3"):
+        yield "custom_vjp3", lambda: _other_implementation(pull, *alone[0]), alone
+
+
+def _by_jacobian(scene: Scene, args, dy) -> list:
+    """dy times the Jacobian that jacrev builds: the rule under vmap over one-hot dy."""
+
+    def f(*floats):
+        return float_leaves(scene.subject.op(*with_floats(args, floats)))
+
+    floats = float_leaves(args)
+    rows = compiled(jax.jacrev(f, argnums=tuple(range(len(floats)))))(*floats)
+    found = [jnp.zeros((1, *np.shape(a)), a.dtype) for a in floats]
+    for g, row in zip(dy, rows, strict=True):
+        found = [f + jnp.tensordot(g, j, g.ndim) for f, j in zip(found, row)]  # noqa: B905
+    return found
+
+
+def _one_by_one(scene: Scene, args, dy) -> list:
+    """The others are constants then, which a rule with symbolic zeros is told."""
+    floats = float_leaves(args)
+
+    def alone(i):
+        def f(a):
+            some = [*floats[:i], a, *floats[i + 1 :]]
+            return float_leaves(scene.subject.op(*with_floats(args, some)))
+
+        y, back = jax.vjp(f, floats[i])
+        return back([g.astype(a.dtype) for g, a in zip(dy, y, strict=True)])[0][None]
+
+    return [compiled(partial(alone, i))() for i in range(len(floats))]
+
+
+def _other_implementation(pull, args, dy) -> list:
+    """JAX has two of custom_vjp, behind a flag; a rule must be right in both."""
+    before = getattr(jax.config, "jax_custom_vjp3")  # noqa: B009
+    try:
+        jax.config.update("jax_custom_vjp3", not before)
+        return [a[None] for a in compiled(lambda *given: pull(*given))(args, dy)]
+    finally:
+        jax.config.update("jax_custom_vjp3", before)
+
+
+def pullback(scene: Scene, wrap: Callable = lambda f: f) -> Callable:
+    """(args, dy) -> gradients of the float leaves, through JAX's own machinery."""
+
+    def pull(args, dy):
+        op = wrap(scene.subject.op)
+
+        def f(*floats):
+            return op(*with_floats(args, floats))
+
+        y, back = jax.vjp(f, *float_leaves(args))
+        typed = [g.astype(a.dtype) for g, a in zip(dy, float_leaves(y), strict=True)]
+        return back(cotangent(y, typed))
+
+    return pull
+
+
+def _choices(count: int) -> list[tuple[int, ...]]:
+    """Sets of batched arguments: none (dy alone), all, each one, then the others."""
+    subsets = [
+        c
+        for size in range(count + 1)
+        for c in itertools.combinations(range(count), size)
+    ]
+    subsets.sort(key=lambda c: (len(c) not in (0, count), len(c)))
+    return subsets[:COMBINATIONS]
+
+
+def _stacked(draws, batched) -> tuple:
+    return tuple(
+        _stack([d[i] for d in draws]) if i in batched else arg
+        for i, arg in enumerate(draws[0])
+    )
+
+
+def _stack(trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def one(session: Session, scene: Scene, name: str, run, examples) -> None:
+    """Run a transformed rule and hold it against each example alone."""
+    try:
+        got = [np.asarray(a) for a in run()]
+    except Exception as error:
+        told = explained(f"the rule of {scene.subject.name} under {name}", error)
+        session.find("E-TRANSFORM", told.sentence, told.where)
+        return
+    truths = [scene.truth(args, dy)[0] for args, dy in examples]
+    expected = [np.stack(g) for g in zip(*(t.gradients for t in truths), strict=True)]
+    scales = [np.stack(s) for s in zip(*(t.scales for t in truths), strict=True)]
+    compared(session, scene, name, got, expected, scales)
+
+
+def compared(session: Session, scene: Scene, name: str, got, expected, scales=None):
+    """Note the transformation as passed, or the first leaf that differs."""
+    session.transformations.append(name)
+    scales = scales or [np.abs(e) for e in expected]
+    for leaf, a, e, scale in zip(scene.leaf_names, got, expected, scales, strict=True):
+        largest = float(np.max(scale, initial=0.0))
+        tolerance = 10 * proof_tolerance(scale, largest, 0.0, scene.coarse)
+        found = difference(np.asarray(a), np.asarray(e), tolerance)
+        if not found.ok and not session.ignores(leaf):
+            text = f"under {name} d{leaf} is another than that of each example alone"
+            session.find("E-TRANSFORM", text, scene.subject.where)
+            return

@@ -1,0 +1,201 @@
+"""What one run of the checker gathers, and how it becomes a report."""
+
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.evidence import Hint
+from jaxninja.check.inputs.shapes import Setting
+from jaxninja.check.oracle.tolerances import Tally
+from jaxninja.check.oracle.trial import Scene, Tried
+from jaxninja.check.oracle.truth import predicate_lines
+from jaxninja.check.report import Coverage, Finding, Leaf, Report, Residuals
+from jaxninja.check.subject.subject import Subject
+
+LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for and declared; see `check_vjp`."""
+
+    level: str = "standard"
+    seed: int = 0
+    dtypes: tuple[str, ...] = ("float32",)
+    surrogate: Callable | None = None
+    nondiff: tuple[str, ...] = ()
+    zero: tuple[str, ...] = ()
+    linear: bool = True
+    kink: str = "any-subgradient"
+    edges: bool = True
+    higher_order: bool = True
+    hints: bool = True
+    double: bool = False  # arguments are float64, and JAX keeps them so
+
+
+@dataclass
+class Session:
+    """Tallies of leaves, findings and coverage, while the check runs."""
+
+    options: Options
+    name: str = "f"
+    where: str | None = None
+    at: str = ""
+    start: float = field(default_factory=time.perf_counter)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    findings: dict[tuple, Finding] = field(default_factory=dict)
+    not_tested: list[str] = field(default_factory=list)
+    failing: list[tuple[Scene, Tried]] = field(default_factory=list)
+    rounding: list[tuple[Scene, Tried]] = field(default_factory=list)
+    predicates: dict[str, np.ndarray] = field(default_factory=dict)
+    dtypes: list[str] = field(default_factory=list)
+    samples: int = 0
+    transformations: list[str] = field(default_factory=list)
+    residuals: Residuals | None = None
+    settings: dict[str, Setting] = field(default_factory=dict)
+    suspects_second_order: bool = False
+    nones: set[str] = field(default_factory=set)
+    coarse: dict[Subject, float] = field(default_factory=dict)
+
+    def find(self, code: str, sentence: str, where: str | None = None) -> None:
+        """Note a finding once; later ones of the same code and line add nothing."""
+        sentence = f"{sentence} ({self.at})" if self.at else sentence
+        self.findings.setdefault((code, where), Finding(code, sentence, where))
+
+    def locate(self, hints: Iterable[Hint]) -> None:
+        """Findings about dy get the line at which a hint saw linearity end."""
+        where = next(
+            (h.where for h in hints if h.kind in ("cotangent", "affine")), None
+        )
+        for key, finding in list(self.findings.items()):
+            if where and finding.code in LINEARITY:
+                self.findings[key] = replace(finding, where=where)
+
+    def skip(self, text: str) -> None:
+        if text not in self.not_tested:
+            self.not_tested.append(text)
+
+    def ignores(self, leaf: str) -> bool:
+        return (
+            leaf.split("[")[0] in self.options.nondiff or leaf in self.options.nondiff
+        )
+
+    def record(
+        self, scene: Scene, tried: Tried, judged: Iterable | None = None
+    ) -> bool:
+        """Add a trial's leaves to the tallies; whether all of them agree."""
+        self.samples += 1
+        right = True
+        for trial in tried.trials if judged is None else judged:
+            if not self.ignores(trial.name):
+                tally = self.tallies.setdefault(trial.name, Tally(trial.name))
+                right &= tally.add(trial).ok
+        if not right and tried.trials and tried.trials[0].dtype == "float64":
+            self.failing.append((scene, tried))
+        elif not right and tried.trials:
+            self.rounding.append((scene, tried))
+        self._forward(scene, tried)
+        return right
+
+    def _forward(self, scene: Scene, tried: Tried) -> None:
+        from jaxninja.check.compare import difference
+
+        for trial in tried.forward:
+            found = difference(trial.got, trial.expected, trial.tolerance)
+            if not found.ok:
+                at = f"{list(found.worst)} in {trial.dtype} [{trial.sample}]"
+                text = (
+                    f"the value that fwd returns is not that of the plain forward: "
+                    f"{found.got:.6g} against {found.expected:.6g} at {at}; JAX uses "
+                    "fwd's value under grad, and the plain one otherwise"
+                )
+                self.find("E-FWD", text, scene.subject.where)
+
+    def watch(self, scene: Scene, tried: Tried) -> None:
+        """Note which comparisons of the forward have been true, and which false."""
+        if scene.differences:
+            return
+        with jax.enable_x64(True):
+            lines = predicate_lines(scene.subject, tried.args)
+        for i, (line, seen) in enumerate(
+            zip(lines, tried.truth.predicates, strict=True)
+        ):
+            key = f"comparison at {line}" if line else f"comparison {i} of the forward"
+            before = self.predicates.get(key, np.zeros(2, bool))
+            self.predicates[key] = before | np.asarray(seen)
+
+    def coverage(self) -> Coverage:
+        tested = [t for t in self.tallies.values() if t.trials and t.powered]
+        entries = [t.entries for t in self.tallies.values()]
+        reached = {key: seen.all() for key, seen in self.predicates.items()}
+        return Coverage(
+            (len(tested), len(self.tallies)),
+            (sum(n for n, _ in entries), sum(n for _, n in entries)),
+            (sum(map(bool, reached.values())), len(reached)),
+            tuple(dict.fromkeys(self.dtypes)),
+            len(self.settings),
+            self.samples,
+            tuple(self.transformations),
+            tuple(self._gaps(reached)),
+        )
+
+    def _gaps(self, reached: dict[str, Any]) -> list[str]:
+        gaps = [
+            f"{key} was only ever {bool(self.predicates[key][0])}"
+            for key, both in reached.items()
+            if not both
+        ]
+        for tally in self.tallies.values():
+            seen, total = tally.entries
+            if 0 < seen < total:
+                gaps.append(f"{total - seen} of {total} entries of d{tally.name} were "
+                            "zero in every sample")  # fmt: skip
+        return gaps
+
+    def leaves(self) -> tuple[Leaf, ...]:
+        found = [
+            tally.leaf(_declares(self.options.zero, name), False)
+            for name, tally in self.tallies.items()
+        ]
+        ignored = [
+            Leaf(name, (), "", "declared", note="declared nondiff: not compared")
+            for name in self.options.nondiff
+        ]
+        return (*found, *ignored)
+
+    def report(self, hints: tuple[Hint, ...] = ()) -> Report:
+        order = {"error": 0, "not tested": 1, "warning": 2}
+        findings = sorted(self.findings.values(), key=lambda f: order[f.severity])
+        return Report(
+            self.name,
+            self.where,
+            self.options.level,
+            self.options.seed,
+            self.leaves(),
+            tuple(findings),
+            hints,
+            tuple(self.not_tested),
+            self.coverage(),
+            self.residuals,
+            time.perf_counter() - self.start,
+            environment(),
+        )
+
+
+def _declares(declared: tuple[str, ...], leaf: str) -> bool:
+    return leaf in declared or leaf.split("[")[0] in declared
+
+
+def environment() -> dict[str, str]:
+    return {
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "backend": jax.default_backend(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,1 @@
+"""What is checked: the forms in which a rule comes, its arguments, its structure."""

@@ -1,0 +1,51 @@
+"""Compilation for a short life.
+
+A check runs dozens of small functions a few dozen times each, so compiling them is
+what it takes its time for. In float64, where no rounding is judged, XLA is asked to
+optimise little, which on a CPU takes a quarter of the time. The run dtype is compiled
+as its users compile it, and so are large arrays.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import numpy as np
+
+from jaxninja.check.subject.pytrees import is_float
+
+LARGE = 1 << 18  # entries of the arguments, from which on running counts
+LITTLE = {"xla_backend_optimization_level": 0}
+OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}  # not every version has both
+
+
+def compiled(f: Callable) -> Callable:
+    """`jax.jit(f)`, quick to compile for small arguments that hold no narrow floats."""
+    thorough = jax.jit(f)
+    quick = jax.jit(f, compiler_options=_options())
+
+    def run(*args):
+        leaves = jax.tree.leaves(args)
+        large = sum(map(np.size, leaves)) >= LARGE
+        return (thorough if large or any(map(_narrow, leaves)) else quick)(*args)
+
+    return run
+
+
+def _narrow(leaf) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    return is_float(leaf) and dtype not in (np.float64, np.complex128)
+
+
+@lru_cache(maxsize=1)
+def _options() -> dict:
+    """The options that this version of XLA knows; none but on a CPU."""
+    if jax.default_backend() != "cpu":
+        return {}
+    for options in (LITTLE | OLD_EMITTERS, LITTLE):
+        try:
+            jax.jit(lambda: 0, compiler_options=options)()
+        except Exception:  # whatever XLA raises for an option it does not know
+            continue
+        return options
+    return {}

@@ -1,0 +1,1 @@
+"""Text as training data, and where the data sets are."""

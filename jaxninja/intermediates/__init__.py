@@ -1,0 +1,1 @@
+"""What a function computes on its way: gradients, names, and statistics of arrays."""

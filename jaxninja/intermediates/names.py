@@ -1,0 +1,195 @@
+"""The arrays that a function names: found in its equations, and let move.
+
+`find_names` reads a jaxpr, and `evaluate` runs it again, equation by equation, with a
+shift let into each named array. `intermediates.gradients` makes gradients of these two.
+
+JAX keeps every call (jit, scan, a custom_vjp function, ...) as one equation with the
+called jaxpr inside. A call without names is bound as it is, so it keeps its own rule.
+"""
+
+import functools
+from collections import Counter
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import source_info_util
+from jax.extend.core import Literal, jaxprs_in_params
+from jax.extend.core import primitives as prim
+
+# A call of these is its body; the parameter that holds the body.
+_BODY = {
+    prim.jit_p: "jaxpr",
+    prim.remat_p: "jaxpr",
+    prim.closed_call_p: "call_jaxpr",
+}
+
+
+class Named(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: Any
+    where: str  # file and line of the call of checkpoint_name
+    lost: bool = False  # f goes on with the array that it gave to checkpoint_name
+
+
+def find_names(jaxpr) -> dict[str, Named]:
+    atoms = [*(a for eqn in jaxpr.eqns for a in eqn.invars), *jaxpr.outvars]
+    uses = Counter(a for a in atoms if not isinstance(a, Literal))
+    names: dict[str, Named] = {}
+    for eqn in jaxpr.eqns:
+        for name, named in _names_in(eqn).items():
+            if name in names:
+                raise ValueError(_twice(name, names[name].where, named.where))
+            lost = eqn.primitive is prim.name_p and _is_lost(eqn, uses)
+            names[name] = named._replace(lost=lost or named.lost)
+    return names
+
+
+def _names_in(eqn) -> dict[str, Named]:
+    if eqn.primitive is prim.name_p:
+        aval = eqn.outvars[0].aval
+        where = source_info_util.summarize(eqn.source_info)
+        return {eqn.params["name"]: Named(aval.shape, aval.dtype, where)}
+    inside = [find_names(jaxpr) for jaxpr in jaxprs_in_params(eqn.params)]
+    if not any(inside):
+        return {}
+    if eqn.primitive in _BODY:
+        return inside[0]
+    if eqn.primitive is prim.scan_p:
+        steps = (eqn.params["length"],)
+        return {k: n._replace(shape=steps + n.shape) for k, n in inside[0].items()}
+    if eqn.primitive is prim.cond_p:
+        return functools.reduce(_either, inside)
+    name, named = next(item for names in inside for item in names.items())
+    raise ValueError(
+        f"the name {name!r} at {named.where} is inside a {eqn.primitive.name}, where "
+        "it is out of reach (a while loop has no backward pass, and a custom rule does "
+        "not differentiate the body it stands for): name what goes in or what comes out"
+    )
+
+
+def _is_lost(eqn, uses):
+    (given,), (result,) = eqn.invars, eqn.outvars
+    # one of the uses of what was given is this equation itself
+    return not isinstance(given, Literal) and uses[given] > 1 and not uses[result]
+
+
+def _either(left, right):
+    """Names of two branches of a cond; a common one must be of one shape and dtype."""
+    for name in left.keys() & right.keys():
+        a, b = left[name], right[name]
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            raise ValueError(
+                f"the name {name!r} is {describe(a)} in one branch of a cond, at "
+                f"{a.where}, and {describe(b)} in another, at {b.where}: use two names"
+            )
+    return right | left
+
+
+def _twice(name, first, second):
+    return (
+        f"the name {name!r} is given twice, at {first} and at {second}; each array "
+        "needs a name of its own (in a loop, or a function called again, number it: "
+        f'f"{name}{{i}}"; in a pytree, name each leaf)'
+    )
+
+
+# Running the equations again. `shifts` holds a zero per name, or nothing for values.
+
+
+def evaluate(jaxpr, consts, args, shifts):
+    """-> (outputs, {name: array})."""
+    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+
+    def read(atoms):
+        return [a.val if isinstance(a, Literal) else env[a] for a in atoms]
+
+    named = {}
+    for eqn in jaxpr.eqns:
+        outs, inside = _apply(eqn, read(eqn.invars), shifts)
+        env.update(zip(eqn.outvars, outs, strict=True))
+        named |= inside
+    return read(jaxpr.outvars), named
+
+
+def _apply(eqn, args, shifts):
+    names = _names_in(eqn)
+    if not names:
+        return _bind(eqn, args), {}
+    if eqn.primitive is prim.name_p:
+        (name,) = names
+        x = _tap(args[0], shifts[name]) if name in shifts else args[0]
+        (x,) = _bind(eqn, [x])  # the name stays: a policy of jax.checkpoint may ask
+        return [x], {name: x}
+    if eqn.primitive is prim.scan_p:
+        return _scan(eqn, args, {k: s for k, s in shifts.items() if k in names})
+    if eqn.primitive is prim.cond_p:
+        return _cond(eqn, args, shifts, names)
+    return evaluate(*_open(eqn.params[_BODY[eqn.primitive]]), args, shifts)
+
+
+def _bind(eqn, args):
+    with eqn.ctx.manager:
+        out = eqn.primitive.bind(*args, **eqn.primitive.get_bind_params(eqn.params))
+    return out if eqn.primitive.multiple_results else [out]
+
+
+def _open(jaxpr):
+    """A jaxpr and its constants, which are one object or two by the version of JAX."""
+    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+
+
+def _scan(eqn, args, shifts):
+    body, consts = _open(eqn.params["jaxpr"])
+    # a scanned array has one axis more outside than inside; constants and carry do not
+    carried = sum(map(_same_rank, eqn.outvars, body.outvars))
+    start = sum(map(_same_rank, eqn.invars, body.invars))
+    fixed, init, xs = (
+        args[: start - carried],
+        args[start - carried : start],
+        args[start:],
+    )
+
+    def step(carry, row):
+        x, shift = row
+        outs, named = evaluate(body, consts, [*fixed, *carry, *x], shift)
+        return outs[:carried], (outs[carried:], named)
+
+    options = {k: eqn.params[k] for k in ("length", "reverse", "unroll")}
+    carry, (ys, named) = jax.lax.scan(step, init, (xs, shifts), **options)
+    return [*carry, *ys], named
+
+
+def _same_rank(outer, inner):
+    return len(outer.aval.shape) == len(inner.aval.shape)
+
+
+def _cond(eqn, args, shifts, names):
+    def branch(jaxpr):
+        def run(*operands):
+            outs, named = evaluate(*_open(jaxpr), operands, shifts)
+            absent = {k: jnp.zeros(n.shape, n.dtype) for k, n in names.items()}
+            return outs, absent | named
+
+        return run
+
+    index, *operands = args
+    return jax.lax.switch(index, [branch(b) for b in eqn.params["branches"]], *operands)
+
+
+@jax.custom_jvp
+def _tap(x, shift):
+    """x, which moves with the shift; x + 0 would turn -0 into 0."""
+    return x
+
+
+@_tap.defjvp
+def _tap_jvp(primals, tangents):
+    return primals[0], tangents[0] + tangents[1]
+
+
+def describe(tree):
+    def one(a):
+        return f"{a.dtype}{list(a.shape)}"
+
+    return str(jax.tree.map(one, tree, is_leaf=lambda a: isinstance(a, Named)))

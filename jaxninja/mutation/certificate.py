@@ -1,0 +1,183 @@
+"""A certificate of the rules: what was proved of each, with what, at which source.
+
+The figures are those of one run on one machine. What identifies a rule is its name and
+the hash of its file: a rule that was edited is a rule without a certificate.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxninja.check import Report, check_vjp
+from jaxninja.check.inputs.shapes import settings_of
+from jaxninja.check.results import environment
+from jaxninja.check.subject.residuals import bench_arrays, bytes_of, residual_bytes
+from jaxninja.mutation.selection import mutants
+from jaxninja.rule import Rule
+
+BEGIN, END = "<!-- jaxninja certify -->", "<!-- end of certificate -->"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is certified of one rule.
+
+    Attributes:
+        name, file, hash: of the rule, its file below the folder of rules, and the first
+            8 hex digits of that file's SHA-256.
+        verdict: of `check_vjp`.
+        ratios: per run dtype, the rule's largest error over autodiff's.
+        transformations: under which it was right.
+        not_tested: in words, what was left out.
+        keeps: names (or shapes) of the residuals.
+        residuals, autodiff: bytes kept at the rule's `bench` size, and by autodiff.
+        killed, mutants: wrong versions of its backward that `check_vjp` refused.
+        survivors: names of those that it did not.
+    """
+
+    name: str
+    file: str
+    hash: str
+    verdict: str
+    ratios: dict[str, float]
+    transformations: tuple[str, ...]
+    not_tested: tuple[str, ...]
+    keeps: str
+    residuals: int
+    autodiff: int
+    killed: int
+    mutants: int
+    survivors: tuple[str, ...]
+
+
+def certify(rule: Rule, level: str, seed: int, count: int, told: Callable) -> Row:
+    """Check a rule and `count` of its mutants (0: all); `told()` after each check."""
+    report = check_vjp(rule, level=level, seed=seed)
+    told()
+    found, survivors = _wrong(rule, count), []
+    for name, broken in found:
+        verdict = check_vjp(broken, seed=seed, hints=False).verdict
+        survivors += [] if verdict == "fail" else [name]
+        told()
+    mine, autodiff = residual_bytes(rule)
+    return Row(
+        rule.name,
+        _file(rule),
+        source_hash(rule),
+        report.verdict,
+        _ratios(report),
+        report.coverage.transformations,
+        report.not_tested,
+        _keeps(rule),
+        mine,
+        autodiff,
+        len(found) - len(survivors),
+        len(found),
+        tuple(survivors),
+    )
+
+
+def source_hash(rule: Rule) -> str:
+    """First 8 hex digits of the SHA-256 of the file that defines the rule."""
+    file = inspect.getsourcefile(inspect.unwrap(rule.op))
+    text = Path(file).read_bytes() if file else b""
+    return hashlib.sha256(text).hexdigest()[:8]
+
+
+def _file(rule: Rule) -> str:
+    """`topic/name.py` of a rule of ours, else the file's name."""
+    module = rule.fwd.__module__.removeprefix("jaxninja.rules.")
+    return module.replace(".", "/") + ".py"
+
+
+def as_dict(rows: list[Row], level: str, seed: int) -> dict[str, Any]:
+    """For JSON: the rows, and what they were measured with."""
+    about = {**environment(), "devices": jax.device_count()}
+    rules = [asdict(row) for row in rows]
+    return {"level": level, "seed": seed, "environment": about, "rules": rules}
+
+
+def text(rows: list[Row]) -> str:
+    """For a terminal, a few lines a rule."""
+    return "\n\n".join("\n".join(_lines(row)) for row in rows)
+
+
+def markdown(rows: list[Row], folder: str, level: str) -> str:
+    """A table; rules link to their files in `folder`."""
+    head = (
+        "rule", "keeps for its backward pass", "residual bytes", "autodiff's",
+        "float32", "bfloat16", "transformations", "mutants refused", "source",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines += [f"| {' | '.join(_cells(row, folder))} |" for row in rows]
+    versions = environment()
+    note = (
+        f"Level {level}, JAX {versions['jax']}, Python {versions['python']}, "
+        f"{jax.device_count()} {versions['backend']} devices. Bytes at each rule's "
+        "`bench` size; float32 and bfloat16: largest error over autodiff's in the "
+        "same dtype."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def put_into(path: Path, table: str) -> None:
+    """Write the table, between the marks of an existing file or as the whole file."""
+    block = f"{BEGIN}\n{table}\n{END}\n"
+    before = path.read_text() if path.exists() else ""
+    if BEGIN in before and END in before:
+        start, rest = before.split(BEGIN, 1)
+        block = start + block + rest.split(END, 1)[1].removeprefix("\n")
+    path.write_text(block)
+
+
+def _wrong(rule: Rule, count: int) -> list[tuple[str, Rule]]:
+    settings, _ = settings_of(rule, (), None, None, "quick")
+    subject, args = settings[0].draw(0)
+    found = mutants(subject, args, count)
+    return [(str(mutant), replace(rule, bwd=mutant.bwd)) for mutant in found]
+
+
+def _ratios(report: Report) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    for leaf in report.leaves:
+        for dtype, ratio in leaf.ratios.items():
+            largest[dtype] = max(largest.get(dtype, 0.0), round(ratio, 2))
+    return largest
+
+
+def _keeps(rule: Rule) -> str:
+    """Names of the residuals where they have some, else their shapes."""
+    arrays = bench_arrays(rule)
+    kept = jax.eval_shape(lambda *a: rule.fwd(*a, *rule.bench.static)[1], *arrays)
+    fields = getattr(kept, "_fields", None)
+    if fields:
+        return ", ".join(n for n in fields if bytes_of(getattr(kept, n)))
+    return ", ".join(f"{a.dtype}{list(a.shape)}" for a in jax.tree.leaves(kept))
+
+
+def _cells(row: Row, folder: str) -> Iterator[str]:
+    yield f"[`{row.name}`]({folder}/{row.file})"
+    yield row.keeps
+    yield f"{row.residuals:,}"
+    yield f"{row.autodiff:,}"
+    for dtype in ("float32", "bfloat16"):
+        yield f"{row.ratios[dtype]:.2f}" if dtype in row.ratios else "-"
+    yield f"{len(row.transformations)}" if row.verdict == "ok" else row.verdict
+    yield f"{row.killed} of {row.mutants}"
+    yield f"`{row.hash}`"
+
+
+def _lines(row: Row) -> Iterator[str]:
+    yield f"{row.name}  {row.verdict.upper()}  source {row.hash}"
+    for dtype, ratio in row.ratios.items():
+        yield f"  {dtype}: {ratio:.2f} x autodiff's error"
+    yield f"  right under: {', '.join(row.transformations)}"
+    yield f"  keeps {row.keeps}: {row.residuals:,} B; autodiff {row.autodiff:,} B"
+    yield f"  mutants refused: {row.killed} of {row.mutants}"
+    yield from (f"    not refused: {name}" for name in row.survivors)
+    yield from (f"  not tested: {what}" for what in row.not_tested)

@@ -1,0 +1,139 @@
+"""What a run folder holds, whole or not: nothing but its config.json must be there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+
+from jaxninja.data.text import DataError, Vocabulary
+from jaxninja.storage.checkpoint import CheckpointError
+from jaxninja.training.config import ConfigError
+from jaxninja.training.monitor import dead_over_set
+from jaxninja.training.records import RecordError, read, read_lines
+from jaxninja.training.run import Run, RunError, load, read_description
+from jaxninja.training.schema import Diagnosis, Metric, Result, read_diagnostics
+
+T = TypeVar("T")
+
+
+@dataclass
+class Gathered:
+    """A run as far as it can be read.
+
+    Attributes:
+        path: the run folder.
+        config: of the run, as written.
+        vocabulary: of its data.
+        metrics, diagnostics: records of the two .jsonl files.
+        versions: of Python and the libraries.
+        result, samples, failure: of a run that ended, well or not, else None.
+        run: the run at its last checkpoint, or None.
+        dead: activations -> (dead units, units) over the whole training set.
+        problems: a sentence for whatever is missing or cannot be read.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    vocabulary: Vocabulary
+    metrics: list[Metric] = field(default_factory=list)
+    diagnostics: list[Diagnosis] = field(default_factory=list)
+    result: Result | None = None
+    versions: dict[str, Any] = field(default_factory=dict)
+    samples: str | None = None
+    failure: str | None = None
+    run: Run | None = None
+    dead: dict[str, tuple[int, int]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+
+def gather(path: Path) -> Gathered:
+    """Read a run folder; what cannot be read becomes a sentence in `problems`.
+
+    Raises:
+        RunError: there is no such folder, or it has no config.json.
+        RecordError: config.json is not what was written.
+    """
+    description = read_description(path)
+    vocabulary = Vocabulary(description.vocabulary)
+    found = Gathered(path, description.config.to_dict(), vocabulary)
+    found.metrics = _tried(found, path / "metrics.jsonl", _metrics) or []
+    found.diagnostics = (
+        _tried(found, path / "diagnostics.jsonl", read_diagnostics) or []
+    )
+    found.result = _tried(found, path / "result.json", _result)
+    found.versions = _tried(found, path / "versions.json", _versions) or {}
+    found.samples = _text(path / "samples.txt")
+    found.failure = _text(path / "failure.txt")
+    found.run = _run(found)
+    if found.run is not None:
+        run, (x, y) = found.run, found.run.dataset.train
+        found.dead = dead_over_set(
+            run.params, jnp.asarray(x), jnp.asarray(y), run.model
+        )
+    found.problems += _missing(found)
+    return found
+
+
+def _tried(found: Gathered, file: Path, reader: Callable[[Path], T]) -> T | None:
+    """What is in a file, or None and a sentence in `problems` if it is no good."""
+    if not file.exists():
+        return None
+    try:
+        return reader(file)
+    except RecordError as error:
+        found.problems.append(str(error))
+        return None
+
+
+def _metrics(file: Path) -> list[Metric]:
+    return read_lines(file, Metric)
+
+
+def _result(file: Path) -> Result:
+    return read(file, Result)
+
+
+def _versions(file: Path) -> dict[str, Any]:
+    return read(file, dict[str, Any])
+
+
+def _text(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    return file.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def _run(found: Gathered) -> Run | None:
+    try:
+        run = load(found.path)
+        _ = run.dataset
+        return run
+    except (RunError, CheckpointError, ConfigError, DataError, ValueError) as error:
+        found.problems.append(f"without the trained network: {error}")
+        return None
+
+
+def _missing(found: Gathered) -> list[str]:
+    """What a run has not written, and how to get it."""
+    missing = []
+    steps = found.config.get("steps")
+    if found.result is None and found.failure is None:
+        reached = found.metrics[-1]["step"] if found.metrics else 0
+        missing.append(
+            f"the run has not ended: step {reached:,} of {steps:,} is the last in its "
+            "metrics. It may be under way; if not, continue it with: "
+            f"jaxninja train --resume {found.path}"
+        )
+    if not found.diagnostics:
+        missing.append(
+            "no diagnostics: the run was trained with --diagnose 0, or stopped before "
+            "the first. Train anew with --diagnose 1000 to see activations, gradients "
+            "and updates"
+        )
+    return missing

@@ -1,0 +1,204 @@
+"""A learner's `backward`, read as text: which lines make which gradient.
+
+The lines of a function are cut into one piece for each gradient, d<name>. A piece is
+all the statements that assign it, second branches (`+=`) included, and those that it
+leans on. So each gradient can be computed by itself, from true gradients or from the
+learner's own, in the lecture's own style: one straight list of assignments.
+"""
+
+import ast
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from jaxninja.workbook.code.statements import (
+    Statement,
+    does_nothing,
+    is_aside,
+    is_blank,
+    statement,
+    variables,
+)
+
+FUNCTION = "backward"
+
+
+class SourceError(Exception):
+    """What is wrong with a learner's file, in a sentence; `line` is where."""
+
+    def __init__(self, sentence: str, line: int | None = None):
+        super().__init__(sentence)
+        self.sentence, self.line = sentence, line
+
+
+@dataclass(frozen=True)
+class Source:
+    """A learner's function.
+
+    Attributes:
+        text, filename: of the file.
+        tree: of the file.
+        function: its `backward`.
+        statements: of its body, in order, that make gradients or help to.
+        asides: the others, prints and asserts.
+    """
+
+    text: str
+    filename: str
+    tree: ast.Module
+    function: ast.FunctionDef
+    statements: tuple[Statement, ...]
+    asides: tuple[Statement, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        a = self.function.args
+        return tuple(p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs))
+
+    def assigning(self, variable: str) -> list[Statement]:
+        return [s for s in self.statements if variable in s.assigns]
+
+    def is_gap(self, variable: str) -> bool:
+        """Whether a gradient is still None or ..., as the exercise came."""
+        nodes = [s.node for s in self.assigning(variable)]
+        return bool(nodes) and all(map(is_blank, nodes))
+
+    @property
+    def returns(self) -> bool:
+        """Whether it ends with what it returns."""
+        last = self.function.body[-1]
+        return isinstance(last, ast.Return) and last.value is not None
+
+    def piece(self, variable: str, gradients: Collection[str]) -> list[Statement]:
+        """The statements that make one gradient, in order.
+
+        Names that are no gradients are the learner's own helpers: whatever assigns one
+        that is needed belongs to the piece.
+        """
+        return _making(self.statements, {variable}, gradients)
+
+    def leading_to(
+        self, aside: Statement, gradients: Collection[str]
+    ) -> list[Statement]:
+        """An aside, after what makes the helpers that it reads.
+
+        So it is with a gradient that is not complete yet when the aside's turn comes.
+        """
+        above = [s for s in self.statements if s.is_above(aside)]
+        below = [s for s in self.statements if aside.is_above(s)]
+        complete = {*gradients} - {name for s in below for name in s.assigns}
+        return [*_making(above, aside.reads - complete, gradients), aside]
+
+
+def _making(
+    statements: Sequence[Statement], wanted: Collection[str], given: Collection[str]
+) -> list[Statement]:
+    """The statements that assign what is wanted, or what these read and is not given,
+    and so on; in order."""
+    wanted, chosen = {*wanted}, set[int]()
+    while new := {
+        k for k, s in enumerate(statements) if s.assigns & wanted and k not in chosen
+    }:
+        chosen |= new
+        wanted |= {name for k in new for name in statements[k].reads} - {*given}
+    return [statements[k] for k in sorted(chosen)]
+
+
+def read(text: str, filename: str) -> Source:
+    """Parse a learner's file.
+
+    Raises:
+        SourceError: it is not Python, or has no function `backward`.
+    """
+    try:
+        tree = ast.parse(text, filename)
+    except SyntaxError as error:
+        what = f"this is not Python yet: {error.msg}"
+        raise SourceError(what, error.lineno) from None
+    except ValueError as error:  # null bytes
+        raise SourceError(f"this is not Python: {error}") from None
+    defined = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+    functions = [n for n in defined if n.name == FUNCTION]
+    if not functions:
+        names = ", ".join(n.name for n in defined) or "none"
+        raise SourceError(
+            f"no function {FUNCTION!r} (functions in it: {names}); keep its name"
+        )
+    function = functions[-1]
+    names = variables(tree)
+    nodes = [node for node in function.body if not does_nothing(node)]
+    asides = [node for node in nodes if is_aside(node, names)]
+    for node in nodes:
+        _refuse_return(node)
+    return Source(
+        text,
+        filename,
+        tree,
+        function,
+        tuple(statement(node, names) for node in nodes if node not in asides),
+        tuple(statement(node, names) for node in asides),
+    )
+
+
+def out_of_order(source: Source, gradients: Sequence[str]) -> dict[int, str]:
+    """Lines that read a gradient before it is complete, and what is wrong with each.
+
+    A piece by itself would not show it: it is handed complete gradients. But the
+    function runs from top to bottom.
+    """
+    found = {}
+    for k, reader in enumerate(source.statements):
+        for variable in sorted(reader.reads & set(gradients) - reader.assigns):
+            lines = [s.line for s in source.assigning(variable)]
+            later = [s for s in source.statements[k + 1 :] if variable in s.assigns]
+            if lines and later:
+                found[reader.line] = _order(variable, reader.line, lines)
+    return found
+
+
+def _order(variable: str, line: int, lines: list[int]) -> str:
+    if lines[0] > line:
+        return (
+            f"this line reads {variable}, which is made in line {lines[0]} only: go "
+            "backwards, from the loss to the embedding"
+        )
+    return (
+        f"this line reads {variable}, and line {lines[-1]} adds to it after that: one "
+        "branch of it was used, not both. Complete a gradient before you use it"
+    )
+
+
+def check_parameters(source: Source, known: Sequence[str]) -> None:
+    """Whether every parameter is an array that the check can pass.
+
+    Raises:
+        SourceError: it takes *args or **kwargs, or a name that is no such array.
+    """
+    a = source.function.args
+    if a.vararg or a.kwarg or a.defaults or any(a.kw_defaults):
+        raise SourceError(
+            f"{FUNCTION} takes *, ** or a default: list the arrays by their names",
+            source.function.lineno,
+        )
+    for name in source.parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise SourceError(
+                f"{FUNCTION} asks for {name!r}, which the forward pass does not have"
+                f"{hint}",
+                source.function.lineno,
+            )
+
+
+def _refuse_return(node: ast.stmt) -> None:
+    if isinstance(node, ast.FunctionDef):
+        return  # it is its own
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Return | ast.Yield | ast.Global | ast.Nonlocal):
+            word = type(inner).__name__.lower()
+            raise SourceError(
+                f"{word} inside of another statement: write the gradients one after "
+                "the other, and return them at the end",
+                getattr(inner, "lineno", node.lineno),
+            )

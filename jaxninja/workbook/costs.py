@@ -1,0 +1,171 @@
+"""What a learner's backward costs, beside `jax.grad` of the same forward.
+
+Both are compiled as a training step would have them: forward and backward in one. What
+is kept is counted in arrays of the forward pass that the backward reads; inputs and
+parameters are there anyway and do not count.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxninja.models.atomic import PARAMETERS
+from jaxninja.workbook import samples
+from jaxninja.workbook.code import parse, snippets
+from jaxninja.workbook.exercises import EXERCISES, Exercise
+from jaxninja.workbook.graph import NODES, STEPS
+
+# exercise -> what its gradients are of, and where its upstream gradient comes in
+SPANS = {1: (PARAMETERS, "loss"), 2: (("logits",), "loss"), 4: (PARAMETERS, "loss")}
+SPANS[3] = (("hprebn",), "hpreact")
+REPEATS, CALLS = 15, 20
+
+
+@dataclass(frozen=True)
+class Bill:
+    """FLOPs, arrays and bytes kept, temporary bytes, microseconds a call."""
+
+    flops: float
+    arrays: int
+    kept: int
+    temporary: int
+    micros: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.flops:>12,.0f} {self.arrays:>7} {self.kept:>12,} "
+            f"{self.temporary:>12,} {self.micros:>9.0f}"
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Two bills, and which arrays were kept; `least` of them suffice."""
+
+    mine: Bill
+    autodiff: Bill
+    kept: tuple[str, ...]
+    least: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"{'':<9}{'FLOPs':>12} {'arrays':>7} {'bytes kept':>12} "
+        more = len(self.kept) > len(self.least)
+        end = f"; {len(self.least)} suffice: {', '.join(self.least)}" if more else ""
+        end = end.replace("1 suffice:", "1 suffices:")
+        return "\n".join(
+            [
+                head + f"{'temporary':>12} {'us a call':>9}",
+                f"yours    {self.mine}",
+                f"jax.grad {self.autodiff}",
+                f"yours keeps {len(self.kept)} of the forward: "
+                f"{', '.join(self.kept) or 'none'}{end}",
+            ]
+        )
+
+
+def cost(number: int, text: str) -> Cost:
+    """What a finished exercise costs, on the lecture's sizes in float32.
+
+    Args:
+        number: of the exercise.
+        text: of the learner's file, which should have passed its check.
+    """
+    exercise = EXERCISES[number]
+    learner = parse.read(text, exercise.file)
+    backward = snippets.environment(learner)[parse.FUNCTION]
+    sample = samples.sample(samples.LECTURE, "float32")
+    starts, target = SPANS[number]
+    start = {name: sample.values[name] for name in starts}
+    dy = jax.random.normal(jax.random.key(0), sample.values[target].shape)
+    dy = jnp.ones(()) if target == "loss" else dy
+
+    def forward(start):
+        return _forward(sample.values, start)
+
+    def mine(start, dy):
+        values = {**forward(start), **{f"d{k}": dy for k in exercise.given}}
+        return values[target], backward(**_asked(learner, values))
+
+    def autodiff(start, dy):
+        value, pull = jax.vjp(lambda s: forward(s)[target], start)
+        return value, pull(dy)
+
+    kept = _read(
+        exercise, learner, backward, {**sample.values, **_upstream(exercise, dy)}
+    )
+    residuals = _residuals(lambda s: forward(s)[target], start)
+    return Cost(
+        _bill(mine, (start, dy), [sample.values[k] for k in kept]),
+        _bill(autodiff, (start, dy), residuals),
+        kept,
+        exercise.least,
+    )
+
+
+def _forward(values, start) -> dict[str, Any]:
+    """The steps below the arrays of `start`, from the formulas of the graph."""
+    space = {k: a for k, a in values.items() if k not in STEPS} | dict(start)
+    for node in NODES:
+        if node.name in space or not all(p in space for p in node.parents):
+            continue
+        space[node.name] = eval(node.formula, {"jnp": jnp}, space)
+    return space
+
+
+def _upstream(exercise: Exercise, dy) -> dict[str, Any]:
+    return {f"d{name}": dy for name in exercise.given}
+
+
+def _asked(learner: parse.Source, values: dict) -> dict[str, Any]:
+    return {name: values[name] for name in learner.parameters}
+
+
+def _read(exercise: Exercise, learner, backward, values) -> tuple[str, ...]:
+    """The arrays of the forward that the gradients depend on, dead code left out."""
+    asked = _asked(learner, values)
+    arrays = {k: v for k, v in asked.items() if k != "n"}
+    numbers = {k: v for k, v in asked.items() if k == "n"}
+    traced = jax.make_jaxpr(lambda arrays: backward(**arrays, **numbers))(arrays)
+    needed = {v for v in traced.jaxpr.outvars if not hasattr(v, "val")}
+    for eqn in reversed(traced.jaxpr.eqns):
+        if needed.intersection(eqn.outvars):
+            needed |= {v for v in eqn.invars if not hasattr(v, "val")}
+    inputs = zip(sorted(arrays), traced.jaxpr.invars, strict=True)
+    read = {name for name, variable in inputs if variable in needed}
+    return tuple(name for name in STEPS if name in read)
+
+
+def _residuals(f: Callable, start) -> list:
+    """What jax.vjp keeps, but for what it was given."""
+    traced = jax.make_jaxpr(lambda s: jax.vjp(f, s)[1])(start)
+    inputs = {*traced.jaxpr.invars, *traced.jaxpr.constvars}
+    outputs = dict.fromkeys(v for v in traced.jaxpr.outvars if not hasattr(v, "val"))
+    return [v.aval for v in outputs if v not in inputs]
+
+
+def _bill(f: Callable, arguments: tuple, kept: list) -> Bill:
+    compiled = jax.jit(f).lower(*arguments).compile()
+    analysis: Any = compiled.cost_analysis() or {}
+    memory: Any = compiled.memory_analysis()
+    size = sum(a.size * a.dtype.itemsize for a in kept)
+    temporary = int(getattr(memory, "temp_size_in_bytes", 0))
+    flops = float(analysis.get("flops", 0.0))
+    return Bill(flops, len(kept), size, temporary, _micros(compiled, arguments))
+
+
+def _micros(compiled: Callable, arguments: tuple) -> float:
+    """Median of several averages: the first call and the odd slow one do not count."""
+    jax.block_until_ready(compiled(*arguments))
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            result = compiled(*arguments)
+        jax.block_until_ready(result)
+        times.append((time.perf_counter() - start) / CALLS)
+    return statistics.median(times) * 1e6

@@ -1,0 +1,137 @@
+"""The checker's own diagnosis, asked about one gradient of a learner.
+
+The checker explains backward passes; here the forward pass is from one array to those
+whose gradients are at hand, and the backward pass is the learner's lines.
+"""
+
+import re
+from functools import cached_property, partial
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.diagnosis.explainers import diagnose
+from jaxninja.check.evidence import Evidence
+from jaxninja.check.evidence import Sample as Wrong
+from jaxninja.workbook import samples
+from jaxninja.workbook.code import snippets
+from jaxninja.workbook.code.snippets import Piece
+from jaxninja.workbook.diagnosis import numpy_backend
+from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.graph import NODES, frontier
+
+BUDGET = 0.35  # seconds
+
+
+class Subject:
+    """A gradient of the learner as the checker's diagnosis takes it: one argument."""
+
+    static = ()
+    source = None
+
+    def __init__(self, exercise: Exercise, name: str, piece: Piece):
+        self.exercise, self.name, self.piece = exercise, name, piece
+        self.argument_names = (name,)
+        known = frozenset((*exercise.given, *exercise.names))
+        self.found, self.between = frontier(name, known)
+        self.values = samples.sample(samples.TIED).values
+
+    def plain(self, *args):
+        """The arrays whose gradients are at hand, as functions of this one."""
+        space = {**self.values, self.name: args[0], "jnp": jnp}
+        outputs = {}
+        for node in NODES:
+            if node.name in self.between:
+                space[node.name] = eval(node.formula, space)
+            elif node.name in self.found:
+                outputs[node.name] = eval(node.formula, space)
+        return outputs
+
+    def fwd(self, args):
+        arrays = {k: a for k, a in self.values.items() if k != "n"}
+        asked = {k: a for k, a in arrays.items() if k in self.piece.source.parameters}
+        return {name: arrays[name] for name in self.found}, asked
+
+    def bwd(self, residuals, dy):
+        """The learner's lines; dloss they cannot know, so it is multiplied in here."""
+        more = {k: step(self.values, dy) for k, step in self._others.items()}
+        gradient = self.piece({**residuals, "n": self.values["n"]}, {**dy, **more})
+        return (gradient * dy["loss"] if self.found == {"loss"} else gradient,)
+
+    def truth(self, dy) -> np.ndarray:
+        """The gradient by the worked solution, in NumPy."""
+        space = {**self.values, **{f"d{k}": g for k, g in dy.items()}}
+        arrays = {k: numpy_backend.array(a) for k, a in space.items()}
+        wanted = (*(f"d{k}" for k in (*self.found, "loss")),)
+        body = self.exercise.worked.piece(f"d{self.name}", wanted)
+        gradient = numpy_backend.run([s.node for s in body], arrays, f"d{self.name}")
+        return np.asarray(gradient * dy.get("loss", 1.0))
+
+    @cached_property
+    def _others(self) -> dict[str, Piece]:
+        """Gradients that the solution reads beside those that this one comes from.
+
+        dhprebn of exercise 4 reads dbngain and dbnbias, which dhpreact decides.
+        """
+        solution, gradients = self.exercise.worked, self.exercise.gradients
+        lines = solution.piece(f"d{self.name}", gradients)
+        read = {name for line in lines for name in line.reads} - {f"d{self.name}"}
+        more = read & {*gradients} - {f"d{k}" for k in self.found}
+        scope = snippets.environment(solution)
+        return {k[1:]: snippets.step(solution, scope, k, gradients) for k in more}
+
+
+def ask(exercise: Exercise, name: str, piece: Piece) -> list[str]:
+    """The checker's hint: a missing term, a swap, what mends the line; or none.
+
+    Under `jax.enable_x64(True)`.
+    """
+    subject = Subject(exercise, name, piece)
+    try:
+        evidence = Evidence(subject, (_drawn(subject, 1),), partial(_drawn, subject))
+        hints = diagnose(evidence, BUDGET)
+    except Exception:  # a diagnosis is a courtesy: without one the verdict stands
+        return []
+    told = ((_in_our_words(h.sentence, subject.found), h.verified) for h in hints[:1])
+    return [text if sure else f"It looks like this: {text}" for text, sure in told]
+
+
+def _drawn(subject: Subject, seed: int) -> Wrong:
+    """The step under a random upstream gradient."""
+    args = (np.asarray(subject.values[subject.name]),)
+    y, residuals = subject.fwd(args)
+    rng = np.random.default_rng(seed)
+    dy = {k: rng.standard_normal(np.shape(a)) for k, a in y.items()}
+    got = tuple(map(np.asarray, subject.bwd(residuals, dy)))
+    return Wrong(args, dy, residuals, got, (subject.truth(dy),), (subject.name,))
+
+
+def _in_our_words(sentence: str, upstream: set[str]) -> str:
+    """The checker speaks of res['h'], of dy and of bwd(0); the lecture of h and dh.
+
+    And it names a number by a size that it looks like, from one size: 5/4 is said to be
+    n/(n - 1) where n is 5. The number is what we know, and for which n.
+    """
+    sentence = SIZES.sub("", sentence)
+    number = re.search(r"(?:in place of|multiply by|times) -?\.?\d", sentence)
+    sentence = re.sub(r"(?:res|dy)\['(\w+)'\]", _named, sentence)
+    all_of_it = " and ".join(f"d{name}" for name in sorted(upstream))
+    for theirs, ours in (
+        (r"\bbwd\(0\) is\b", f"with {all_of_it} = 0 it is"),
+        (r"\bbwd: ", ""),
+        (r"the (?:incoming )?cotangent dy\b|\bdy\b", all_of_it),
+        (r"the (?:incoming )?cotangent\b", all_of_it),
+    ):
+        sentence = re.sub(theirs, ours, sentence)
+    return f"{sentence} Here n is {samples.TIED.n}." if number else sentence
+
+
+_SIZE = r"[\w\[\]'\".]+\.(?:shape\[\d\]|size)"
+SIZES = re.compile(
+    rf"-?(?:n/\(n-1\), n = |\(n-1\)/n, n = |1/)?(?:sqrt)?\(?{_SIZE}"
+    rf"(?: - 1| \* {_SIZE}|/{_SIZE})?\)? = (?=-?[\d.])"
+)
+
+
+def _named(found: re.Match) -> str:
+    return ("d" if found[0].startswith("dy") else "") + found[1]

@@ -1,0 +1,159 @@
+"""One gradient on all samples, given true gradients and in the learner's own chain."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.chain import INHERITED, OK, WRONG, Step, judge_step
+from jaxninja.check.compare import RELATIVE
+from jaxninja.check.errors import UserCodeError
+from jaxninja.workbook import samples
+from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.samples import Sample
+
+
+def upstream(exercise: Exercise, name: str, example: Sample) -> dict[str, Any]:
+    """The true gradients that are at hand when this one's turn comes."""
+    done = exercise.names[: exercise.names.index(name)]
+    return {k: example.gradients[k] for k in (*exercise.given, *done)}
+
+
+@dataclass
+class Chain:
+    """One sample and the learner's own gradients on it, as far as they have come."""
+
+    sample: Sample
+    mine: dict[str, Any]
+    narrow: bool = False  # a gradient before was computed in float32, in float64's run
+
+
+@dataclass
+class Judged:
+    """What one gradient came out as: on the sample where it is wrong, and on the first.
+
+    `float64` is the largest relative error on any sample in float64, `worst` that
+    sample; `first` the result on the lecture's sizes in float32.
+    """
+
+    step: Step
+    sample: Sample
+    result: Any = None
+    chained: Any = None
+    note: str = ""
+    float64: float | None = None
+    worst: Sample | None = None
+    first: Any = None
+
+    @property
+    def right(self) -> bool:
+        return self.step.verdict == OK
+
+
+def examples(exercise: Exercise) -> Iterator[Sample]:
+    """The lecture's sizes in float32; a batch of two, ties and probes, in float64."""
+    with jax.enable_x64(False):
+        first = samples.sample(samples.LECTURE, "float32")
+    yield first
+    probed = [(samples.TIED, "float64", probe) for probe in exercise.probes]
+    for point in ((samples.PAIR,), (samples.TIED,), *probed):
+        with jax.enable_x64(True):
+            found = samples.sample(*point)
+        yield found
+
+
+def chains(exercise: Exercise) -> list[Chain]:
+    """A chain for each sample that an exercise is checked on."""
+    return [_chain(exercise, sample) for sample in examples(exercise)]
+
+
+def _chain(exercise: Exercise, sample: Sample) -> Chain:
+    """What is given, and at a probe the gradient that is put in."""
+    given = {k: sample.truth[k] for k in exercise.given if k in sample.truth}
+    return Chain(sample, given)
+
+
+def judge(
+    exercise: Exercise, name: str, piece, chains: list[Chain], measure: bool = True
+) -> Judged:
+    """The first sample on which the gradient is wrong, else the lecture's.
+
+    Once wrong, it is looked at on the other samples only to `measure` its error.
+    """
+    found, errors, note = None, [], ""
+    for chain in chains:
+        sample = chain.sample
+        if name not in sample.truth or name == sample.probe:
+            _pass_on(chain, name)
+            continue
+        with jax.enable_x64(sample.dtype == "float64"):
+            judged = on(exercise, name, piece, chain)
+        note = note or judged.note
+        if sample.dtype == "float64" and np.isfinite(judged.step.maxdiff):
+            errors.append((judged.step.maxdiff / sample.scale(name), sample))
+        if sample.probe != "loss":  # given true gradients only: ties have two truths
+            chain.mine[name] = sample.truth[name]
+        if found is None or (found.right and not judged.right):
+            first = judged if found is None else found
+            found = replace(judged, first=first.result if found else judged.result)
+        if not found.right and (found.result is None or not measure):
+            break
+    assert found is not None
+    nothing = (None, None)
+    error, worst = max(errors, key=lambda pair: pair[0], default=nothing)
+    return replace(found, float64=error, worst=worst, note=note)
+
+
+def _pass_on(chain: Chain, name: str) -> None:
+    """Below a probe, or at it: the gradient is what it is, and not the learner's."""
+    chain.mine[name] = chain.sample.gradients[name]
+
+
+def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
+    """One gradient on one sample, given true gradients and in the learner's chain."""
+    sample, results = chain.sample, []
+
+    def recorded(values, grads):
+        same = results and all(grads[k] is true.get(k) for k in grads)
+        results.append(results[0] if same else _as_array(name, piece(values, grads)))
+        return results[-1]
+
+    true = upstream(exercise, name, sample)
+    expected, scale = sample.truth[name], sample.scale(name)
+
+    def compared(expected, rtol=None):
+        results.clear()
+        return judge_step(
+            name, recorded, sample.values, true, chain.mine, expected, rtol, scale
+        )
+
+    step, note = compared(expected), ""
+    for other in sample.ties.get(name, ()):
+        step = compared(other) if step.verdict == WRONG else step
+    if step.verdict == WRONG and sample.dtype == "float64" and _is_float32(results):
+        step, note = compared(expected, RELATIVE["float32"]), "float32 by its own dtype"
+        chain.narrow = True
+    if step.verdict == INHERITED and chain.narrow:
+        step = compared(expected, RELATIVE["float32"])
+    given, chained = results if len(results) == 2 else (None, None)
+    return Judged(step, sample, given, chained, note)
+
+
+def _as_array(name: str, result):
+    """None passes, and is told as what it is; a string, a tuple, a list is refused."""
+    if isinstance(result, tuple | list | dict):
+        what = f"d{name} is a {type(result).__name__} of {len(result)}, expected one "
+        what += "array: is there a comma too much?"
+        raise UserCodeError("E-RAISE", what, None)
+    try:
+        np.asarray(0.0 if result is None else result).astype(float)
+    except (TypeError, ValueError):
+        what = f"d{name} is of type {type(result).__name__}, expected an array"
+        raise UserCodeError("E-RAISE", what, None) from None
+    return result
+
+
+def _is_float32(results: list) -> bool:
+    return bool(results) and str(getattr(results[0], "dtype", "")) == "float32"

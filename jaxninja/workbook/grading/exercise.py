@@ -1,0 +1,227 @@
+"""The check of an exercise: backwards, each gradient twice, to the first wrong one.
+
+Each gradient is computed from the true gradients before it, and from the learner's own.
+A gradient that is wrong on true ones is wrong by itself; wrong on the learner's alone,
+it has inherited its error. It runs the learner's code: `worker` calls it in a process
+of its own.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from jaxninja.check.chain import INHERITED, WRONG
+from jaxninja.check.errors import UserCodeError, running
+from jaxninja.workbook import gradient, samples
+from jaxninja.workbook.code import parse, snippets
+from jaxninja.workbook.code.parse import FUNCTION, Source, SourceError
+from jaxninja.workbook.code.snippets import Piece
+from jaxninja.workbook.diagnosis import causes
+from jaxninja.workbook.exercises import EXERCISES, Exercise
+from jaxninja.workbook.gradient import Chain, Judged
+from jaxninja.workbook.grading import returned
+from jaxninja.workbook.grading.prints import Asides
+from jaxninja.workbook.grading.returned import line_in
+from jaxninja.workbook.grading.rows import picture, row
+from jaxninja.workbook.graph import downstream
+from jaxninja.workbook.report import GAP, Report, Row
+
+Tell = Callable[[str, int], None]
+
+
+def check(
+    number: int,
+    text: str,
+    filename: str,
+    everything: bool = False,
+    tell: Tell = lambda name, line: None,
+    explain: bool = True,
+) -> Report:
+    """Check a learner's file for one exercise.
+
+    Args:
+        number: of the exercise, 1 to 4.
+        text, filename: of the learner's file.
+        everything: go on after the first wrong gradient, on the lecture's sizes.
+        tell: hears which gradient is about to be run, and its line.
+        explain: measure a wrong gradient's error in float64, and look for the mistake.
+    """
+    start, rows = time.perf_counter(), []
+    exercise = EXERCISES[number]
+    try:
+        learner = parse.read(text, filename)
+        parse.check_parameters(learner, exercise.known)
+        tell("", 0)
+        with running("the file"):
+            scope = snippets.environment(learner)
+        report = _gap(exercise, learner) or _Check(
+            exercise, learner, scope, rows, tell, explain
+        ).report(everything)
+    except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
+        what, line = _told(error, filename)
+        report = Report(number, filename, "error", tuple(rows), what, line)
+    return replace(report, seconds=round(time.perf_counter() - start, 4))
+
+
+def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
+    """What stops a check, and in which line of the learner's."""
+    if isinstance(error, SourceError):
+        return error.sentence, error.line
+    line = line_in(filename, error.__cause__ or error)
+    if isinstance(error, UserCodeError):
+        return re.sub(r" at \S+:\d+: ", ": ", error.sentence), line
+    name = type(error).__name__
+    return f"{name} ends Python, and the check with it: take it out", line
+
+
+def prepared() -> Iterator[samples.Sample]:
+    """Make the samples that the exercises are checked on, one at each step."""
+    for exercise in EXERCISES.values():
+        yield from gradient.examples(exercise)
+
+
+class _Check:
+    """A learner's gradients one after the other, down to the first that stops it."""
+
+    def __init__(self, exercise: Exercise, learner: Source, scope, rows, tell, explain):
+        self.exercise, self.learner, self.scope = exercise, learner, scope
+        self.rows, self.tell, self.explain = rows, tell, explain
+        self.chains = gradient.chains(exercise)
+        self.asides = Asides(exercise, learner, scope, self.chains[0], tell)
+        self.bad_lines = parse.out_of_order(learner, exercise.gradients)
+        self.picture: dict[str, Any] | None = None
+
+    def report(self, everything: bool) -> Report:
+        """The report; with `everything` a wrong gradient is no end."""
+        self.asides.run()
+        for name in self.exercise.names:
+            if (unwritten := _unwritten(self.exercise, self.learner, name)) is not None:
+                report = _stopped(self.exercise, self.learner, self.rows, unwritten)
+                return replace(report, picture=self.picture)
+            if (wrong := self._wrong(name, everything)) is not None:
+                return wrong
+        self.tell(FUNCTION, self.learner.function.lineno)
+        given = (self.exercise, self.learner, self.scope, self.rows, self.chains[0])
+        return replace(returned.checked(*given), picture=self.picture)
+
+    def _wrong(self, name: str, everything: bool) -> Report | None:
+        """The report if this gradient is not right; else its row is added."""
+        exercise, learner = self.exercise, self.learner
+        piece = snippets.step(learner, self.scope, f"d{name}", exercise.gradients)
+        if (refused := self._refused(name, piece)) is not None:
+            return _wrong(exercise, learner, [*self.rows, refused], ())
+        self.asides.inside(piece)
+        judged = gradient.judge(exercise, name, piece, self.chains, self.explain)
+        self.rows.append(row(name, judged, learner, self.chains[0].sample))
+        self.picture = picture(name, judged)
+        self.asides.after(name, judged)
+        if self.rows[-1].status != WRONG:
+            return None
+        self.tell("", 0)  # the diagnosis takes its own time, not the learner's
+        hints = self._hints(name, piece, judged) if self.explain else ()
+        if everything:
+            self.rows += _rest(exercise, name, learner, self.scope, self.chains[0])
+        report = _wrong(exercise, learner, self.rows, hints)
+        unreliable = () if everything else report.unreliable
+        return replace(report, picture=self.picture, unreliable=unreliable)
+
+    def _refused(self, name: str, piece: Piece) -> Row | None:
+        """A gradient that is not looked at: used too early, or made by autodiff."""
+        made = self.learner.piece(f"d{name}", self.exercise.gradients)
+        lines = [s.line for s in made]
+        early = next((n for n in lines if n in self.bad_lines), None)
+        if early is not None:
+            return Row(name, WRONG, early, note=self.bad_lines[early])
+        self.tell(name, lines[-1])
+        note = _not_by_hand(self.exercise, name, piece, self.chains)
+        return Row(name, WRONG, lines[-1], note=note) if note else None
+
+    def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[str, ...]:
+        if self.rows[-1].compared is None:
+            return ()
+        with jax.enable_x64(True):
+            return tuple(causes.why(self.exercise, name, piece, judged.result))
+
+
+def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
+    """That the lines of a gradient use autodiff, if they do, and what to do instead."""
+    small = next(chain.sample for chain in chains if chain.sample.sizes == samples.PAIR)
+    with jax.enable_x64(True):
+        found = piece.not_by_hand(
+            small.values, gradient.upstream(exercise, name, small)
+        )
+    if found is None:
+        return None
+    return (
+        f"d{name} {found}. It may well be right, but here it is to be derived by hand: "
+        f"`jaxninja exercise hint {exercise.number}.{name}` helps"
+    )
+
+
+def _unwritten(exercise: Exercise, learner: Source, name: str) -> Row | None:
+    variable = f"d{name}"
+    lines = [s.line for s in learner.assigning(variable)]
+    if not lines:
+        note = f"no line assigns {variable}: write `{variable} = ...`"
+        return Row(name, GAP, learner.function.lineno, note=note)
+    if learner.is_gap(variable):
+        how = f"`jaxninja exercise hint {exercise.number}.{name}` helps"
+        note = f"{variable} is still {_blank(learner, variable)}: it comes next; {how}"
+        return Row(name, GAP, lines[0], note=note)
+    return None
+
+
+def _blank(learner: Source, variable: str) -> str:
+    value = getattr(learner.assigning(variable)[0].node, "value", None)
+    return "..." if getattr(value, "value", None) is ... else "None"
+
+
+def _gap(exercise: Exercise, learner: Source) -> Report | None:
+    """The report on a file as it came: no gradient was ever needed for it."""
+    unwritten = _unwritten(exercise, learner, exercise.names[0])
+    if unwritten is None or learner.asides:
+        return None
+    return _stopped(exercise, learner, [], unwritten)
+
+
+def _stopped(exercise: Exercise, learner: Source, rows: list[Row], gap: Row) -> Report:
+    file, number = learner.filename, exercise.number
+    return Report(number, file, GAP, (*rows, gap), gap.note, gap.line)
+
+
+def _rest(exercise, wrong: str, learner, scope, chain: Chain) -> list[Row]:
+    """The other gradients on the lecture's sizes: inherited errors told from own ones.
+
+    The wrong gradient was replaced by the true one only if nothing could run on it.
+    """
+    rows = []
+    for name in exercise.names[exercise.names.index(wrong) + 1 :]:
+        unwritten = _unwritten(exercise, learner, name)
+        if unwritten is not None:
+            return [*rows, unwritten]
+        piece = snippets.step(learner, scope, f"d{name}", exercise.gradients)
+        with jax.enable_x64(False):
+            judged = gradient.on(exercise, name, piece, chain)
+        if judged.step.verdict == INHERITED:  # show how far its error has come
+            judged = replace(judged, result=judged.chained)
+        rows.append(row(name, judged, learner, chain.sample))
+    return rows
+
+
+def _wrong(exercise, learner, rows, hints) -> Report:
+    guilty = next(found for found in rows if found.status == WRONG)
+    names = [k for k in downstream(guilty.name) if k in exercise.names]
+    return Report(
+        exercise.number,
+        learner.filename,
+        WRONG,
+        tuple(rows),
+        guilty.note,
+        guilty.line,
+        tuple(hints),
+        tuple(names),
+    )

@@ -1,0 +1,88 @@
+"""What `backward` returns, once all of its gradients are right; can it train?"""
+
+import traceback
+from contextlib import suppress
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.errors import running
+from jaxninja.models.by_hand.user_file import not_compiled
+from jaxninja.workbook.code import snippets
+from jaxninja.workbook.code.parse import FUNCTION, Source
+from jaxninja.workbook.code.snippets import Piece
+from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.gradient import Chain
+from jaxninja.workbook.report import OK, Report
+
+
+def checked(exercise: Exercise, learner: Source, scope, rows, chain: Chain) -> Report:
+    """The last report: are the gradients returned, and is the exercise done?"""
+    values = chain.sample.values
+    upstream = {k: chain.sample.truth[k] for k in exercise.given}
+    function = snippets.whole(learner, scope)
+    with jax.enable_x64(False), running(FUNCTION):
+        returned = _returned(learner, scope, function, chain, upstream)
+        problem = _misreturned(exercise, returned, chain.mine)
+        line = learner.function.body[-1].lineno
+        if not problem:
+            problem, line = _unfit(exercise, learner, function, values, upstream)
+    if problem:
+        file, number = learner.filename, exercise.number
+        return Report(number, file, "error", tuple(rows), problem, line)
+    message = f"Exercise {exercise.number} is done: {len(rows)} of {len(rows)} right."
+    return Report(exercise.number, learner.filename, OK, tuple(rows), message)
+
+
+def _unfit(
+    exercise: Exercise, learner: Source, function: Piece, values, upstream
+) -> tuple[str, int | None]:
+    """Why right gradients do not do: made by autodiff, or not to be compiled."""
+    last = learner.function.body[-1].lineno
+    if hidden := function.not_by_hand(values, upstream):
+        return f"{FUNCTION} {hidden}: derive it by hand", last
+    error = function.untraceable(values, upstream) if exercise.trains else None
+    if error is None:
+        return "", None
+    what = not_compiled(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+    text = f"all {len(exercise.names)} gradients are right, but they cannot train the "
+    return f"{text}network yet: {what}", line_in(learner.filename, error) or last
+
+
+def _returned(learner: Source, scope, function: Piece, chain: Chain, upstream) -> Any:
+    """What the function returns. All its lines have run by now, and to run them again
+    compiles each operation unless JAX can trace them: else `return` alone has to do."""
+    values = chain.sample.values
+    if learner.returns and not function.is_quick(values, upstream):
+        known = {f"d{name}": gradient for name, gradient in chain.mine.items()}
+        with suppress(NameError):
+            return snippets.returned(learner, scope, {**values, **known})
+    return function(values, upstream)
+
+
+def _misreturned(exercise: Exercise, returned: Any, mine: dict[str, Any]) -> str | None:
+    names = [f"d{k}" for k in exercise.returns]
+    expected = f"{FUNCTION} should return {', '.join(names)}"
+    if returned is None:
+        return f"{expected}; it returns None: is there a return at its end?"
+    if len(names) == 1 and not isinstance(returned, tuple | list):
+        returned = (returned,)
+    if not isinstance(returned, tuple | list):
+        return f"{expected}; it returns a {type(returned).__name__}"
+    if len(returned) != len(names):
+        return f"{expected}: a tuple of {len(names)}; it returns {len(returned)}"
+    for name, value, key in zip(names, returned, exercise.returns, strict=True):
+        right = np.shape(value) == np.shape(mine[key]) and np.allclose(
+            value, mine[key], rtol=1e-4, atol=1e-6
+        )
+        if not right:
+            return f"{expected}; what it returns for {name} is not the {name} above"
+    return None
+
+
+def line_in(filename: str, error: BaseException) -> int | None:
+    """The innermost line of a file that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == filename]
+    return lines[-1] if lines else None

@@ -1,0 +1,91 @@
+"""What was found of one gradient, as a row of the report."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from jaxninja.check.chain import OK, WRONG
+from jaxninja.check.compare import wide
+from jaxninja.workbook import samples
+from jaxninja.workbook.closeness import Rung, cmp, ladder
+from jaxninja.workbook.code.parse import Source
+from jaxninja.workbook.gradient import Judged
+from jaxninja.workbook.report import Row
+from jaxninja.workbook.samples import Sample
+
+
+def row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
+    """The row of a judged gradient; `first` is the sample of the lecture's sizes."""
+    line = learner.assigning(f"d{name}")[-1].line
+    verdict, mine, sample = judged.step.verdict, judged.result, judged.sample
+    if mine is None:
+        line = _raised_at(judged, learner, line)
+        return Row(name, WRONG, line, note=_raised(name, judged))
+    compared = cmp(name, mine, sample.truth[name], sample.scale(name))
+    rungs, note = _rungs(name, judged, first), judged.note
+    if verdict != OK:
+        compared = replace(compared, approximate=False)
+    if verdict == WRONG:
+        note = _wrongness(name, judged)
+    return Row(name, verdict, line, compared, rungs, note)
+
+
+def _raised(name: str, judged: Judged) -> str:
+    """What the learner's line raised, or that it is None, in few words."""
+    text = judged.step.note.replace(f"the step of {name} ", f"d{name} ")
+    if text == "the step returns None":
+        return f"d{name} is None"
+    text = re.sub(r" at \S+:\d+: ", ": ", text)
+    sizes = judged.sample.sizes
+    return text if sizes == samples.LECTURE else f"{text} (sizes {sizes})"
+
+
+def _raised_at(judged: Judged, learner: Source, line: int) -> int:
+    """The learner's line that raised, else the one that assigns the gradient."""
+    file, _, number = (judged.step.where or "").rpartition(":")
+    return int(number) if file == learner.filename else line
+
+
+def _rungs(name: str, judged: Judged, first: Sample) -> tuple[Rung, ...]:
+    """The ladder on the lecture's sizes, unless it is elsewhere that nothing fits."""
+    mine, sample = judged.first, first
+    here = np.shape(wide(judged.result)) == np.shape(judged.sample.truth[name])
+    if mine is None or name not in first.truth or not here:
+        mine, sample = judged.result, judged.sample
+    truth, scale = sample.truth[name], sample.scale(name)
+    worst = judged.worst.place if judged.worst else ""
+    rungs = ladder(mine, truth, scale, judged.float64, judged.note, worst)
+    return rungs if judged.sample is first else (_where(sample, first), *rungs)
+
+
+def _where(sample: Sample, first: Sample) -> Rung:
+    """What the ladder is of, where the line above it is of another sample."""
+    if sample is first:
+        return Rung("sizes", "the lecture's", "right here", True)
+    return Rung("sizes", sample.place, "wrong here", False)
+
+
+def _wrongness(name: str, judged: Judged) -> str:
+    sample = judged.sample
+    text = f"d{name} is wrong by itself: the gradients before it were given, and true"
+    if sample.sizes != samples.LECTURE:
+        text += f" (within 1e-5 for the lecture's sizes, wrong for {sample.place})"
+    if not np.isfinite(wide(judged.result)).all():
+        text += "; it is not finite"
+    return text + "."
+
+
+def picture(name: str, judged: Judged) -> dict[str, Any] | None:
+    """Mine and truth on the sample that was judged, as lists."""
+    truth = wide(judged.sample.truth[name])
+    mine = None if judged.result is None else wide(judged.result)
+    if mine is None or mine.shape != truth.shape:
+        return None
+    flat = (truth.shape[0] if truth.ndim > 1 else 1, -1)
+    return {
+        "name": name,
+        "mine": mine.reshape(flat).tolist(),
+        "truth": truth.reshape(flat).tolist(),
+    }

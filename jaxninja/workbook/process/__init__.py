@@ -1,0 +1,1 @@
+"""A learner's code runs in a process of its own."""

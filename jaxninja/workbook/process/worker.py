@@ -1,0 +1,91 @@
+"""The process that runs a learner's code: requests on stdin, answers on stdout.
+
+`python -m jaxninja.workbook.process.worker TRACE`. A request is one line of JSON, the
+arguments of `grading.exercise.check`; the answers are lines of JSON:
+{"running": [name, line]} before each gradient, {"report": ...} at the end. The
+learner's own prints go to stderr. Upon SIGUSR1 the Python lines that it
+stands at are written to TRACE, an open file's number:
+for whoever lost patience, and is about to end this process. It ends by itself, whatever
+it is at, when stdin does: whoever asked is gone.
+
+While nobody asks, it makes the true gradients that later checks need.
+"""
+
+import faulthandler
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+from jaxninja.workbook.report import Report
+
+
+def main(trace: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this
+    requests, answers = _streams()
+    if hasattr(faulthandler, "register"):  # not on Windows: no line then
+        faulthandler.register(signal.SIGUSR1, trace, all_threads=False)
+    from jaxninja.workbook.grading.exercise import check, prepared
+
+    def tell(name: str, number: int) -> None:
+        _send(answers, {"running": [name, number]})
+
+    for line in _asked(requests, prepared()):
+        request = json.loads(line)
+        try:
+            report = check(**request, tell=tell)
+        except Exception as error:
+            report = _failed(request, error)
+        _send(answers, {"report": report.to_json()})
+
+
+def _asked(requests, idle: Iterator) -> Iterator[str]:
+    """Each request as soon as it is there; until then `idle` takes its steps."""
+    lines: queue.Queue = queue.Queue()
+    threading.Thread(target=_listen, args=(requests, lines), daemon=True).start()
+    while True:
+        try:
+            line = lines.get_nowait()
+        except queue.Empty:
+            if next(idle, None) is not None:
+                continue
+            line = lines.get()
+        yield line
+
+
+def _listen(requests, lines: queue.Queue) -> None:
+    for line in requests:
+        lines.put(line)
+    os._exit(0)  # even out of a loop that JAX has compiled
+
+
+def _failed(request: dict, error: Exception) -> Report:
+    """A mistake in the check itself: the learner is to know that it is not theirs."""
+    first = (str(error).splitlines() or ["no message"])[0]
+    text = (
+        f"the check itself failed: {type(error).__name__}: {first}. That is a mistake "
+    )
+    text += "in jaxninja, not in this file"
+    return Report(request["number"], request["filename"], "error", (), text)
+
+
+def _streams():
+    """Private copies of stdin and stdout; the learner's are nothing, and stderr."""
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _send(answers, message: dict) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

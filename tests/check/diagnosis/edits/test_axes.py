@@ -1,0 +1,100 @@
+"""A sum over the wrong axes, a comparison that is off by one, casts in the backward."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import ruled
+
+X = np.array([[0.7, -1.9, 2.3, 0.1], [0.2, 1.1, -0.4, 0.9], [1.4, 0.3, -0.8, -0.2]])
+X = X.astype(np.float32)
+
+
+def softmax(x):
+    return jax.nn.softmax(x)
+
+
+def softmax_fwd(x):
+    return softmax(x), softmax(x)
+
+
+@pytest.mark.parametrize(
+    ("total", "told"),
+    [
+        (lambda pg: pg.sum(0, keepdims=True), "sum over axis 1, not over axis 0"),
+        (lambda pg: pg.sum(), "sum over axis 1, not over all axes"),
+        (lambda pg: pg.sum(keepdims=True), "sum over axis 1, not over all axes"),
+    ],
+    ids=["other axis", "all axes", "all axes kept"],
+)
+def test_softmax_with_the_wrong_sum(total, told):
+    def bwd(p, dy):
+        return (p * (dy - total(p * dy)),)
+
+    report = check_vjp(ruled(softmax, softmax_fwd, bwd, ()), X)
+    assert report.hints[0].kind == "sum", report.table()
+    assert report.hints[0].edit.endswith(told)
+    assert report.hints[0].verified
+
+
+def test_a_mean_over_the_wrong_axis():
+    def centred(x):
+        return x - x.mean(-1, keepdims=True)
+
+    def bwd(_, dy):
+        return (dy - dy.mean(0, keepdims=True),)
+
+    report = check_vjp(ruled(centred, lambda x: (centred(x), None), bwd, ()), X)
+    assert report.hints[0].edit.endswith("mean over axis 1, not over axis 0")
+
+
+def test_a_mask_that_is_one_too_long():
+    def masked(x, lengths):
+        return jnp.where(jnp.arange(x.shape[1]) < lengths[:, None], x, 0) ** 2
+
+    def bwd(res, dy):
+        x, lengths = res
+        mask = jnp.arange(x.shape[1]) <= lengths[:, None]
+        return jnp.where(mask, 2 * x * dy, 0), None
+
+    op = ruled(masked, lambda x, n: (masked(x, n), (x, n)), bwd, ())
+    report = check_vjp(op, X, np.array([1, 3, 2]))
+    assert any((h.edit or "").endswith("< in place of <=") for h in report.hints)
+
+
+def test_a_leaf_that_casts_have_rounded_is_not_blamed():
+    def plain(x, w):
+        return x * w * jax.lax.rsqrt((x * x).mean(-1, keepdims=True))
+
+    def bwd(res, dy):
+        x, w = res
+        wide, dxhat = x.astype(jnp.float32), (dy * w).astype(jnp.float32)
+        r = jax.lax.rsqrt((wide * wide).mean(-1, keepdims=True))
+        dw = (dy.astype(jnp.float32) * wide * r).sum(0)
+        return (r * dxhat).astype(x.dtype), dw.astype(w.dtype)
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, X, np.array([1.2, 0.7, 0.9, 1.6], np.float32))
+    assert [leaf.verdict for leaf in report.leaves] == ["fail", "ok"]
+    assert {hint.leaf for hint in report.hints} == {"x"}, report.table()
+
+
+def test_a_matrix_that_is_not_transposed_before_it_is_inverted():
+    """`solve` puts a stop_gradient into the trace, which is no text of the user's."""
+
+    def plain(A, b):
+        return jnp.linalg.solve(A, b)
+
+    def bwd(res, dy):
+        A, y = res
+        u = jnp.linalg.solve(2 * A, 2 * dy)
+        return -jnp.outer(u, y), u
+
+    op = ruled(plain, lambda A, b: (plain(A, b), (A, plain(A, b))), bwd, ())
+    A = np.array([[2.0, 0.7, -0.3], [0.4, 1.5, 0.2], [-0.6, 0.1, 1.8]], np.float32)
+    report = check_vjp(op, A, X[:, 0])
+    edits = [hint.edit for hint in report.hints if hint.edit]
+    assert any(edit.endswith("2 * A: transpose it") for edit in edits), report.table()
+    assert "stop_gradient" not in report.explain()

@@ -1,0 +1,325 @@
+"""The hint engine names slips of a known kind at their line, and nothing else.
+
+The slips of `hint_slips` are written by hand; those of `mutated` by turning the
+sign of one equation of a right backward, whichever it is.
+"""
+
+import inspect
+from dataclasses import replace
+from functools import wraps
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import Literal
+
+from jaxninja.check.diagnosis.code.constants import constant_name
+from jaxninja.check.diagnosis.code.program import trace
+from jaxninja.check.diagnosis.explainers import diagnose
+from jaxninja.check.evidence import Evidence, Sample
+from tests.check.diagnosis import slips
+from tests.check.diagnosis.slips import NORM, SLIPS, Slip
+
+SEEDS = (1, 2)
+
+
+class Subject:
+    """The part of the checker's subject that the engine may rely on."""
+
+    static = ()
+
+    def __init__(self, plain, fwd, bwd):
+        self.plain, self._fwd, self.bwd = plain, fwd, bwd
+        self.argument_names = tuple(inspect.signature(plain).parameters)
+        code = inspect.unwrap(bwd).__code__
+        self.source = (code.co_filename, code.co_firstlineno)
+
+    def fwd(self, args):
+        return self._fwd(*args)
+
+
+def arguments(shapes, seed):
+    """Normal numbers of the shapes; for an integer n, n repeated indices below 3."""
+    rng = np.random.default_rng(seed)
+    return tuple(
+        jnp.asarray(
+            rng.integers(0, 3, s) if isinstance(s, int) else rng.normal(0, 1, s)
+        )
+        for s in shapes
+    )
+
+
+def sample(subject, shapes, seed):
+    args = arguments(shapes, seed)
+    floats = [i for i, a in enumerate(args) if jnp.issubdtype(a.dtype, jnp.floating)]
+    y, residuals = subject.fwd(args)
+    rng = np.random.default_rng(seed + 100)
+    dy = jax.tree.map(lambda a: jnp.asarray(rng.normal(0.1, 1, a.shape)), y)
+
+    def plain(*active):
+        full = list(args)
+        for i, a in zip(floats, active, strict=True):
+            full[i] = a
+        return subject.plain(*full)
+
+    truth = jax.vjp(plain, *(args[i] for i in floats))[1](dy)
+    got = subject.bwd(residuals, dy)
+    names = tuple(subject.argument_names[i] for i in floats)
+    mine = tuple(np.asarray(got[i]) for i in floats)
+    return Sample(args, dy, residuals, mine, tuple(map(np.asarray, truth)), names)
+
+
+def evidence(plain, fwd, bwd, shapes):
+    subject = Subject(plain, fwd, bwd)
+    drawn = tuple(sample(subject, shapes, seed) for seed in SEEDS)
+    return Evidence(subject, drawn, lambda seed: sample(subject, shapes, seed))
+
+
+def of(slip: Slip):
+    return evidence(slip.plain, slip.fwd, slip.bwd, slip.shapes)
+
+
+@pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: slip.bwd.__name__)
+def test_names_the_slip_at_its_line(slip, x64):
+    first = diagnose(of(slip))[0]
+    assert first.verified
+    assert first.kind == slip.kinds
+    assert slip.says in f"{first.sentence} {first.edit}"
+    assert first.where == f"hint_slips.py:{marked_line(slip.bwd)}"
+
+
+def marked_line(function) -> int:
+    lines, start = inspect.getsourcelines(function)
+    return start + next(i for i, line in enumerate(lines) if "# slip" in line)
+
+
+def test_says_nothing_of_a_right_backward(x64):
+    found = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_right, NORM))
+    assert found == []
+
+
+def test_explains_each_wrong_leaf(x64):
+    found = diagnose(
+        evidence(slips.norm, slips.norm_fwd, slips.norm_two_mistakes, NORM)
+    )
+    kinds = {hint.leaf: hint.kind for hint in found[:2]}
+    assert kinds == {"x": "sign", "beta": "ratio"}
+
+
+def test_a_lost_path_comes_with_the_term_that_it_lacks(x64):
+    slip = next(s for s in SLIPS if s.bwd is slips.norm_lost_mean)
+    first = diagnose(of(slip))[0]
+    assert "lacks the path" in first.sentence
+    assert "subtract mean(" in first.edit
+
+
+def test_residuals_packed_in_another_order(x64):
+    def right(res, dy):
+        sin, cos = res
+        return (dy[0] * cos - dy[1] * sin,)
+
+    def fwd(x):
+        return (jnp.sin(x), jnp.cos(x)), (jnp.cos(x), jnp.sin(x))
+
+    hints = diagnose(evidence(slips.sincos, fwd, right, ((4, 3),)))
+    assert "residuals sin and cos are exchanged" in hints[0].sentence
+    assert hints[0].verified
+
+
+def test_two_mistakes_in_one_gradient(x64):
+    first = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_two_in_one, NORM))[
+        0
+    ]
+    assert first.verified
+    assert "1/xhat.shape[1]" in first.edit  # or mean in place of sum: the same
+    assert "- in place of +" in first.edit
+
+
+def test_an_edit_that_no_fresh_sample_tests_only_looks_right(x64):
+    slip = next(s for s in SLIPS if s.bwd is slips.linear_mean)
+    given = of(slip)
+    subject = Subject(slip.plain, slip.fwd, slip.bwd)
+
+    def without_rows(seed):  # dw is zero on it, whatever it is divided by
+        drawn = sample(subject, slip.shapes, seed)
+        still = jax.tree.map(jnp.zeros_like, drawn.dy)
+        zeros = tuple(np.zeros_like(e) for e in drawn.expected)
+        return replace(drawn, dy=still, got=zeros, expected=zeros)
+
+    hints = diagnose(replace(given, resample=without_rows))
+    assert hints
+    assert not any(hint.verified for hint in hints)
+    assert all("looks like" in hint.sentence for hint in hints)
+
+
+def test_numpy_backward_is_named_from_outside(x64):
+    def fwd(x):
+        y = np.tanh(np.asarray(x))
+        return y, y
+
+    def bwd(y, dy):
+        return (np.asarray(dy) * (1 - y * y) * 2,)
+
+    first = diagnose(evidence(slips.tanh, fwd, bwd, ((4, 3),)))[0]
+    assert (first.kind, first.verified) == ("ratio", True)
+    assert "true gradient times 2" in first.sentence
+
+
+def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
+    """A gradient that is twice the truth on the failing samples, but not elsewhere."""
+    given = of(next(s for s in SLIPS if s.bwd is slips.tanh_wrong_residual))
+    first = given.samples[0]
+    doubled = tuple(2 * e for e in first.expected)
+
+    def call(residuals, dy):  # not traceable, and never the same
+        np.asarray(dy)
+        return doubled
+
+    subject = Subject(slips.tanh, slips.tanh_fwd, call)
+    odd = Sample(
+        first.args, first.dy, first.residuals, doubled, first.expected, first.names
+    )
+    hints = diagnose(Evidence(subject, (odd,), given.resample))
+    assert not any(h.verified and h.kind == "ratio" for h in hints)
+
+
+def test_budget_of_nothing_still_returns(x64):
+    assert isinstance(diagnose(of(SLIPS[0]), budget_seconds=0.0), list)
+
+
+def mutated(bwd, index):
+    """bwd with the sign of its equation number `index` turned."""
+
+    @wraps(bwd)
+    def wrong(res, dy):
+        closed, shape = jax.make_jaxpr(bwd, return_shape=True)(res, dy)
+        jaxpr, leaves = closed.jaxpr, jax.tree.leaves((res, dy))
+        env = dict(zip(jaxpr.invars, leaves, strict=True))
+        for i, eqn in enumerate(jaxpr.eqns):
+            ins = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
+            out = eqn.primitive.bind(*ins, **eqn.params)
+            env[eqn.outvars[0]] = -out if i == index else out
+        outs = [env[v] for v in jaxpr.outvars]
+        return jax.tree.unflatten(jax.tree.structure(shape), outs)
+
+    return wrong
+
+
+@pytest.mark.parametrize("index", range(12))
+def test_every_turned_sign_is_mended(index, x64):
+    wrong = mutated(slips.norm_right, index)
+    given = evidence(slips.norm, slips.norm_fwd, wrong, NORM)
+    first = diagnose(given)[0]
+    assert first.verified
+    assert first.edit is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(2.0, "2"), (-1.0, "-1"), (0.5, "1/2"), (7.0, "x.shape[0]"),
+     (7 / 6, "n/(n-1), n = x.shape[0]"), (1 / 35, "1/x.size"), (1.234, None)],
+)  # fmt: skip
+def test_names_of_constants(value, name):
+    assert (
+        constant_name(value, {7: "x.shape[0]", 5: "x.shape[1]", 35: "x.size"}) == name
+    )
+
+
+def everything(x, w, i):
+    """A function that uses many primitives, gathers and scatters among them."""
+    a = jnp.where(x > 0, jnp.log1p(jnp.abs(x)), jnp.expm1(x)) ** 3
+    b = jax.nn.gelu(a) @ w + jax.scipy.special.erf(x).sum(0)
+    c = x[i].mean(0) + x[:, i].sum(1)[: x.shape[1]] + x.at[i].add(1.0).max(0)
+    d = jnp.cumsum(x[::-1], 0) + jnp.roll(x, 1, 0) + jnp.pad(x, 1)[1:-1, 2:]
+    e = jax.lax.dynamic_slice(x, (1, 0), (1, 2)).sum() + jnp.argmax(x) + x.T[0, 0]
+    f = jnp.einsum("ij,kj->ki", x, d) @ jnp.sort(x, 0) + jnp.prod(x, 0)
+    g = jnp.take_along_axis(x, i[:, None] % 2, axis=1) + jnp.clip(x, -0.5, 0.5)
+    h = jax.nn.softmax(x) + jax.nn.logsumexp(x, 1, keepdims=True) + jnp.rint(x) % 2
+    return b + c + d + e + f[: len(x)] + g + h + x.at[i, 0].set(0.5) + x.at[i].mul(2.0)
+
+
+def test_numpy_twins_agree_with_jax(x64):
+    x, w = arguments(((5, 5), (5, 5)), 3)
+    i = jnp.asarray([0, 2, 2, 4, 1])
+    program, _ = trace(everything, x, w, i)
+    values = program.run([np.asarray(a) for a in (x, w, i)])
+    np.testing.assert_allclose(
+        values[program.outputs[0]], everything(x, w, i), rtol=1e-12
+    )
+
+
+def test_rerun_equals_a_run_from_the_start(x64):
+    x, w = arguments(((5, 5), (5, 5)), 4)
+    i = jnp.asarray([0, 2, 2, 4, 1])
+    program, _ = trace(everything, x, w, i)
+    values = program.run([np.asarray(a) for a in (x, w, i)])
+    moved = program.rerun(values, program.inputs[1], 2 * values[program.inputs[1]])
+    np.testing.assert_allclose(moved[0], everything(x, 2 * w, i), rtol=1e-12)
+
+
+def test_casts_are_named_where_they_stand(x64):
+    def sine_bwd(x, dy):
+        return ((jnp.cos(x).astype(jnp.bfloat16) * dy).astype(x.dtype),)  # slip
+
+    first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
+        0
+    ]
+    assert (first.kind, first.verified) == ("precision", True)
+    assert first.where == f"test_explainers.py:{marked_line(sine_bwd)}"
+    assert "bfloat16" in first.sentence
+
+
+def test_two_paths_lost_together(x64):
+    def plain(x):
+        return (x - x.mean(0)) / jnp.sqrt(((x - x.mean(0)) ** 2).mean(0) + 1e-3)
+
+    def fwd(x):
+        return plain(x), 1 / jnp.sqrt(x.var(0) + 1e-3)
+
+    def constants(r, dy):
+        return (r * dy,)
+
+    first = diagnose(evidence(plain, fwd, constants, [(4, 3)]))[0]
+    assert (first.kind, first.verified) == ("term", True)
+    assert "lacks two paths" in first.sentence
+
+
+def test_a_diagonal_taken_for_the_jacobian(x64):
+    def softmax(x):
+        p = jnp.exp(x - x.max(-1, keepdims=True))
+        return p / p.sum(-1, keepdims=True)
+
+    def elementwise(p, dy):
+        return (p * (1 - p) * dy,)
+
+    found = evidence(softmax, lambda x: (softmax(x),) * 2, elementwise, [(3, 4)])
+    first = diagnose(found)[0]
+    assert "diagonal of the Jacobian" in first.sentence
+    assert first.verified
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda dy: jnp.clip(dy, -0.1, 0.1), "clip"),
+        (jnp.abs, "|dy|"),
+        (lambda dy: dy * dy, "dx"),
+        (lambda dy: dy + 0.3, "independent of the cotangent"),
+    ],
+)
+def test_the_line_at_which_linearity_ends(x64, change, says):
+    def sine_bwd(x, dy):
+        slope = jnp.cos(x)
+        other = change(dy)  # slip
+        return (slope * other,)
+
+    first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
+        0
+    ]
+    assert first.kind in ("cotangent", "affine")
+    assert says in first.sentence
+    file, line = first.where.split(":")
+    table = inspect.getsourcelines(test_the_line_at_which_linearity_ends)[1]
+    assert file == "test_explainers.py"  # at the slip, or in the table's own `change`
+    assert table < int(line) <= marked_line(sine_bwd) + 1  # or where it is used

@@ -1,0 +1,74 @@
+"""Inputs at the ends of the range, as far as dtype and domain go."""
+
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from jaxninja.check.inputs.boundaries import extremes
+from jaxninja.check.oracle.condition import moved_by_steps
+from tests.check.subjects import codes, ruled
+
+X = np.array([0.7, -1.9, 2.3], np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_they_stay_within_the_dtype_and_the_domain(dtype):
+    shares = np.array([0.25, 0.75], jnp.dtype(dtype))
+    args = (X.astype(jnp.dtype(dtype)), shares)
+    found = dict(extremes(args, frozenset(["exp"]), dtype))
+    assert len(found) == 3
+    for x, kept in found.values():
+        assert x.dtype == args[0].dtype
+        assert np.isfinite(x).all()
+        assert x.all()
+        assert kept is shares
+    sizes = [float(abs(x).max()) for x, _ in found.values()]
+    wide = dtype != "float16"
+    assert sizes[0] > (1e20 if wide else 3e4)
+    assert sizes[1] < (1e-19 if wide else 1)
+
+
+def test_a_rule_that_overflows_is_told_and_passes():
+    def bwd(x, dy):
+        cube = jnp.where(x == 0, 1, x * x * x)  # 1e60 is more than float32 holds
+        return (2 * dy * (cube / cube),)
+
+    op = ruled(lambda x: 2 * x, lambda x: (2 * x, x), bwd, ())
+    report = check_vjp(op, X, level="full")
+    assert report.ok, report.table()
+    assert "W-RANGE: in float32 at inputs x 1e+20" in report.table()
+    assert "got nan, expected" in report.table()
+    right = ruled(lambda x: 2 * x, lambda x: (2 * x, x), lambda x, dy: (2 * dy,), ())
+    assert "W-RANGE" not in codes(check_vjp(right, X, level="full"))
+
+
+def square_of_sum(x, c):
+    """x * x, as a difference of numbers of size c * c."""
+    return (x + c) ** 2 - c * c - 2 * c * x
+
+
+@pytest.mark.parametrize("size", [200.0, 0.0])
+def test_a_value_may_lose_what_the_steps_of_the_plain_one_lose(size):
+    """As a small divergence does, which is a difference of large logarithms."""
+
+    def fwd(x):
+        return square_of_sum(x, -200.0), x
+
+    def bwd(x, dy):
+        return (2 * x * dy,)
+
+    op = ruled(lambda x: square_of_sum(x, size), fwd, bwd, ())
+    report = check_vjp(op, np.linspace(0.9, 1.1, 101, dtype=np.float32), level="quick")
+    assert ("E-FWD" in codes(report)) == (size == 0), report.table()
+
+
+@pytest.mark.parametrize(("size", "units"), [(200.0, 4e4), (0.0, 1.0)])
+def test_how_far_the_steps_of_a_value_move_it(size, units, x64):
+    x = np.linspace(0.9, 1.1, 101)
+    subject = SimpleNamespace(plain=lambda x: square_of_sum(x, size))
+    scene = SimpleNamespace(subject=subject, differences=False)
+    moved = moved_by_steps(scene, (x,), [x * x], 1e-7)[0]
+    assert units < float(np.median(moved)) / 1e-7 < 10 * units

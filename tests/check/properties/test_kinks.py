@@ -1,0 +1,73 @@
+"""Another subgradient is allowed at a kink, and only where there is one."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import codes, filter_case, ruled
+
+X = np.array([[0.7, -1.9, 2.3], [0.2, 1.1, -0.4]], np.float32)
+
+
+def midpoint(A, y, h):
+    """One step of the midpoint rule for y' = sin(A y)."""
+    half = y + h * jnp.sin(A @ y)
+    return y + h * jnp.sin(A @ half)
+
+
+def midpoint_bwd(res, dy):
+    A, y, h = res
+    k = jnp.sin(A @ y)
+    half = y + h * k
+    b = A.T @ (dy * h * jnp.cos(A @ half))
+    da = h * b * jnp.cos(A @ y)
+    dA = jnp.outer(dy * h * jnp.cos(A @ half), half) + jnp.outer(da, y)
+    return dA, dy + b + A.T @ da, dy @ jnp.sin(A @ half) + b @ k
+
+
+def without_path(res, dy):
+    dA, grad, _ = midpoint_bwd(res, dy)
+    return dA, grad, dy @ jnp.sin(res[0] @ res[1])
+
+
+STEP = np.array([[1.0, -0.7], [0.4, 2.0]], np.float32), X[0, :2], np.float32(0.1)
+
+
+@pytest.mark.parametrize("bwd", [midpoint_bwd, without_path])
+def test_a_smooth_rule_has_no_kinks(bwd):
+    op = ruled(midpoint, lambda *a: (midpoint(*a), a), bwd, ())
+    report = check_vjp(op, *STEP, hints=False)
+    assert report.ok == (bwd is midpoint_bwd), report.table()
+    assert "W-KINK" not in codes(report)
+
+
+def test_a_spectrum_with_the_wrong_conjugate():
+    def spectra(g, X, w):
+        return g * jnp.conj(w), g * jnp.conj(X)
+
+    report = check_vjp(*filter_case(spectra), hints=False)
+    assert not report.ok
+    assert "W-KINK" not in codes(report)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_ties_may_be_shared_in_any_way(share):
+    """max of two: at a tie, share to the first and the rest to the second."""
+
+    def bwd(res, dy):
+        a, b = res
+        first = jnp.where(a == b, share, (a > b).astype(a.dtype)).astype(a.dtype)
+        return first * dy, (1 - first) * dy
+
+    op = ruled(jnp.maximum, lambda a, b: (jnp.maximum(a, b), (a, b)), bwd, ())
+    assert check_vjp(op, X, X[::-1].copy()).ok
+
+
+def test_a_tie_does_not_count_twice():
+    def bwd(res, dy):
+        a, b = res
+        return dy * (a >= b), dy * (b >= a)
+
+    op = ruled(jnp.maximum, lambda a, b: (jnp.maximum(a, b), (a, b)), bwd, ())
+    assert not check_vjp(op, X, X[::-1].copy(), hints=False).ok

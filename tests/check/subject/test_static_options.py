@@ -1,0 +1,145 @@
+"""Static options that can be listed are tried at each of their values."""
+
+from enum import Enum
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import Case, Rule, check_vjp
+from tests.check.subjects import inputs, ruled
+
+X = inputs()[0]
+
+
+class Pool(Enum):
+    SUM = 1
+    MEAN = 2
+    MAX = 3
+
+
+def pool_enum(x, pool: Pool):
+    return {Pool.SUM: x.sum, Pool.MEAN: x.mean, Pool.MAX: x.max}[pool](0)
+
+
+def pool_literal(x, pool: 'Literal["sum", "mean"] | None' = "sum"):
+    return x.mean(0) if pool == "mean" else x.sum(0)
+
+
+def pool_flag(x, mean: bool):
+    return x.mean(0) if mean else x.sum(0)
+
+
+def pool_rule(plain, right):
+    """The rule of a pool over axis 0; its gradients are those of the options `right`,
+    and halved for all others."""
+
+    def bwd(option, x, dy):
+        dx = jax.vjp(lambda x: plain(x, option), x)[1](dy)[0]
+        return (dx if option in right else dx / 2,)
+
+    return ruled(plain, lambda x, option: (plain(x, option), x), bwd, (1,))
+
+
+ALL = {
+    pool_enum: tuple(Pool),
+    pool_literal: ("sum", "mean", None),
+    pool_flag: (False, True),
+}
+
+
+@pytest.mark.parametrize("plain", ALL, ids=lambda f: f.__name__)
+def test_one_wrong_member_is_found_whichever_was_given(plain):
+    given, *rest = ALL[plain]
+    assert check_vjp(pool_rule(plain, ALL[plain]), X, given).ok
+    for wrong in rest:
+        right = [v for v in ALL[plain] if v is not wrong]
+        report = check_vjp(pool_rule(plain, right), X, given, hints=False)
+        assert report.verdict == "fail", wrong
+
+
+def test_options_of_a_function_that_calls_rules_are_varied():
+    right, wrong = (pool_rule(pool_enum, r) for r in (tuple(Pool), (Pool.SUM,)))
+
+    def loss(op):
+        return lambda x, pool, mean=True: jnp.sin(op(x, pool)) * (2 if mean else 3)
+
+    assert check_vjp(loss(right), X, Pool.SUM, False).ok
+    report = check_vjp(loss(wrong), X, Pool.SUM, False, hints=False)
+    assert report.verdict == "fail"
+
+
+def test_options_that_inputs_returns_are_varied():
+    def draw(key, N, D):
+        return jax.random.normal(key, (N, D)), Pool.SUM
+
+    assert not check_vjp(pool_rule(pool_enum, (Pool.SUM,)), inputs=draw, hints=False)
+
+
+def test_a_catalogue_rule_is_tried_at_options_that_no_case_has():
+    def example(key, N, D):
+        return (jax.random.normal(key, (N, D)),)
+
+    def rule(right):
+        op = pool_rule(pool_enum, right)
+        case = Case({"N": 3, "D": 5}, (Pool.SUM,))
+        return Rule(op, op.fwd, op.bwd, example, (case,), case, "test")
+
+    assert check_vjp(rule(tuple(Pool))).ok
+    assert not check_vjp(rule((Pool.SUM, Pool.MEAN)), hints=False)
+
+
+def test_what_was_not_varied_is_said():
+    def plain(x, power: int, pool: Literal["sum", "all"]):
+        if pool == "all":
+            raise NotImplementedError
+        return (x**power).sum(0)
+
+    def bwd(power, pool, x, dy):
+        return (power * x ** (power - 1) * dy,)
+
+    op = ruled(plain, lambda x, p, q: (plain(x, p, q), x), bwd, (1, 2))
+    report = check_vjp(op, X, 2, "sum")
+    assert report.ok, report.table()
+    said = " / ".join(report.not_tested)
+    assert "pool='all': the forward does not run with it" in said
+    assert "other values of the static options power" in said
+    quick = check_vjp(op, X, 2, "sum", level="quick")
+    assert "options: level quick" in " / ".join(quick.not_tested)
+
+
+def test_more_options_than_a_level_takes_are_named():
+    Many = Enum("Many", [f"M{i}" for i in range(9)])
+
+    def plain(x, way: Many):
+        return x * way.value
+
+    def bwd(way, residuals, dy):
+        return (way.value * dy,)
+
+    op = ruled(plain, lambda x, w: (plain(x, w), None), bwd, (1,))
+    said = " / ".join(check_vjp(op, X, Many.M0).not_tested)
+    assert "more than level standard takes: way=Many.M7; way=Many.M8" in said
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+@pytest.mark.parametrize("extra", [(), (None,)])
+def test_options_of_a_pair_are_static(xp, extra):
+    """They have no gradient: bwd may return None for them, or leave them out."""
+
+    def forward(x, pool):
+        scale = 1 / x.size if pool is Pool.MEAN else 1.0
+        return xp.sin(x).sum() * scale, (x, scale)
+
+    def backward(residuals, dy):
+        x, scale = residuals
+        return (xp.cos(x) * dy * scale, *extra)
+
+    def forgets(residuals, dy):
+        return (xp.cos(residuals[0]) * dy, *extra)
+
+    for pool in (Pool.MEAN, Pool.SUM):  # the other one is tried as well
+        assert check_vjp((forward, backward), X, pool).ok
+        assert check_vjp((forward, forgets), X, pool).verdict == "fail"

@@ -1,1 +1,0 @@
-"""Makes `agree` importable from the folders below."""

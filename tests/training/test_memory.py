@@ -1,0 +1,60 @@
+"""Sizes: what cannot fit is refused before anything is made, what can is not."""
+
+from types import SimpleNamespace
+
+import jax
+import pytest
+
+import jaxninja
+from jaxninja.training import memory, steps
+from jaxninja.training.config import ConfigError, TrainConfig
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("field", "size"),
+    [
+        ("hidden", 2_000_000),
+        ("hidden", 2**31 - 1),
+        ("embedding", 2**31 - 1),
+        ("context", 10**6),
+        ("batch_size", 10**9),
+        ("samples", 10**8),
+    ],
+)
+def test_what_cannot_fit_is_refused_by_its_field(field, size):
+    config = TrainConfig(**{field: size})
+    with pytest.raises(ConfigError, match=rf"^{field} is {size:,}, .*{24:.1f} GB"):
+        memory.expect_to_fit(config, 27, 228_000, 24 * GB)
+
+
+def test_the_lectures_network_fits_and_no_limit_refuses_nothing():
+    memory.expect_to_fit(TrainConfig(), 27, 228_000, GB)
+    memory.expect_to_fit(TrainConfig(hidden=10**9), 27, 228_000, None)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_estimate_of_the_parameters_is_theirs(optimizer, layers):
+    route = "network" if layers == 1 else "rules"
+    config = TrainConfig(
+        optimizer=optimizer, layers=layers, hidden=300, embedding=40, route=route
+    )
+    state = jax.eval_shape(lambda: steps.init_state(config, config.model(27)))
+    floats = [a.size for a in jax.tree.leaves((state, state.params))]
+    told = memory.estimate(config, 27, 1)["hidden, embedding, context, layers"]
+    assert 0.95 * 4 * sum(floats) < told <= 4 * sum(floats)
+
+
+def test_there_is_a_limit_on_a_cpu_and_on_a_gpu():
+    assert memory.available(jax.devices("cpu")[0]) > 10**8
+    gpu = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": 7})
+    assert memory.available(gpu) == 7
+
+
+def test_no_folder_is_left(tmp_path):
+    config = TrainConfig(hidden=2**31 - 1, runs=tmp_path / "runs")
+    with pytest.raises(ConfigError, match="hidden is 2,147,483,647, but"):
+        jaxninja.train(config)
+    assert not list(tmp_path.iterdir())

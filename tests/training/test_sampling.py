@@ -1,0 +1,96 @@
+"""Sampling: seeded, bounded, and with the options doing what they say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja.models import mlp
+from jaxninja.models.mlp import MLP
+from jaxninja.training.sampling import SampleError, check_seed, sample
+
+MODEL = MLP(vocabulary=9, hidden=13)
+STATS = {"mean": jnp.zeros(13), "var": jnp.ones(13)}
+
+
+def draw(key=0, **options):
+    params = mlp.init(jax.random.key(0), MODEL)
+    return sample(jax.random.key(key), params, STATS, MODEL, **options)
+
+
+def test_the_same_key_gives_the_same_items():
+    assert draw(3) == draw(3) != draw(4)
+
+
+def test_items_have_no_boundary_and_end():
+    items = draw(count=200, limit=30)
+    assert len(items) == 200
+    assert all(0 < i < 9 for item in items for i in item)
+    assert max(map(len, items)) <= 30
+    assert min(map(len, items)) < 30
+
+
+def test_the_prompt_begins_every_item_and_conditions_it():
+    assert all(item[:4] == [1, 2, 3, 4] for item in draw(prompt=(1, 2, 3, 4)))
+    # only the last 3 symbols are seen: another first one changes nothing after it
+    one, two = draw(prompt=(1, 2, 3, 4)), draw(prompt=(8, 2, 3, 4))
+    assert [i[1:] for i in one] == [i[1:] for i in two]
+
+
+def test_temperature_zero_takes_the_likeliest():
+    items = draw(count=5, temperature=0)
+    assert all(item == items[0] for item in items)
+    params = mlp.init(jax.random.key(0), MODEL)
+    logits = mlp.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
+    first = int(logits.argmax())
+    assert items[0][:1] == ([first] if first else [])
+    assert items == draw(7, count=5, top_k=1)
+
+
+def test_top_k_draws_among_the_k_likeliest():
+    params = mlp.init(jax.random.key(0), MODEL)
+    logits = mlp.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
+    allowed = set(np.argsort(-logits)[:2].tolist())
+    first = {(item or [0])[0] for item in draw(count=300, top_k=2)}
+    assert first == allowed
+    assert len({(item or [0])[0] for item in draw(count=300)}) > 2
+
+
+def test_frequencies_are_the_softmax_of_the_logits():
+    params = mlp.init(jax.random.key(0), MODEL)
+    logits = mlp.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
+    first = [(item or [0])[0] for item in draw(count=20_000, temperature=2.0, limit=2)]
+    seen = np.bincount(first, minlength=9) / 20_000
+    np.testing.assert_allclose(seen, jax.nn.softmax(logits / 2), atol=0.015)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"count": 0}, "count is 0, expected 1 or more"),
+        ({"temperature": -0.1}, "temperature is -0.1, expected from 0 to 1e30"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": 1e39}, "temperature is 1e[+]39, expected from 0 to 1e30"),
+        ({"top_k": 0}, r"top_k is 0, expected in 1..9"),
+        ({"top_k": 10}, r"top_k is 10, expected in 1..9"),
+        ({"prompt": (0,)}, r"prompt is \(0,\), expected ids in 1..8"),
+        ({"prompt": (1, 2), "limit": 2}, "limit is 2, expected above the prompt's 2"),
+    ],
+)
+def test_bad_requests_are_refused(options, text):
+    with pytest.raises(SampleError, match=text):
+        draw(**options)
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+def test_logits_that_are_not_finite_are_refused(value):
+    params = mlp.init(jax.random.key(0), MODEL)
+    params["b2"] = params["b2"].at[3].set(value)
+    with pytest.raises(SampleError, match="logits are not finite"):
+        sample(jax.random.key(0), params, STATS, MODEL, count=2, limit=3)
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**32, -(2**31) - 1, 2**70])
+def test_a_seed_of_more_than_32_bits_is_refused(seed):
+    with pytest.raises(SampleError, match=f"seed is {seed}, expected"):
+        check_seed(seed)

@@ -1,0 +1,199 @@
+"""Sweeps: a member is the same training alone, and hurts no other."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import jaxninja
+from jaxninja.cli.sweep import main
+from jaxninja.training import sweeps as sweeping
+from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.progress import Progress
+from jaxninja.training.signals import Interrupted
+from jaxninja.training.sweeps import group_size, resumed, summary, sweep
+
+ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "items.txt"
+    path.write_text("\n".join(ITEMS))
+    return path
+
+
+@pytest.fixture
+def small(items, tmp_path):
+    return _small(items, tmp_path / "runs")
+
+
+def _small(items, runs):
+    return TrainConfig(
+        data=str(items),
+        runs=str(runs),
+        steps=30,
+        batch_size=8,
+        hidden=16,
+        log_every=15,
+        eval_every=30,
+        checkpoint_every=30,
+        diagnose=0,
+        samples=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def four(items, tmp_path_factory):
+    """The rows of a sweep over four seeds, for others to be compared with."""
+    runs = tmp_path_factory.mktemp("runs")
+    return sweep(_small(items, runs), range(4), [0.1])
+
+
+def test_a_member_is_that_training_alone(small):
+    rows = sweep(small, [3, 4], [0.1, 0.02])
+    expected = [(lr, seed) for lr in (0.1, 0.02) for seed in (3, 4)]
+    assert [(row["lr"], row["seed"]) for row in rows] == expected
+    for row in rows[3:4]:
+        config = dataclasses.replace(small, seed=row["seed"], lr=row["lr"])
+        alone = jaxninja.train(config, progress=Progress())
+        member = jaxninja.load(row["path"])
+        assert member.config.lr == row["lr"]
+        assert member.step == 30
+        for a, b in zip(
+            jax.tree.leaves(member.state), jax.tree.leaves(alone.state), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        for part in ("train_loss", "val_loss", "test_loss"):
+            assert row[part] == pytest.approx(alone.result[part], rel=1e-5)
+        assert [m["step"] for m in member.metrics] == [m["step"] for m in alone.metrics]
+        assert len(member.sample(2)) == 2
+
+
+def test_one_that_diverges_hurts_no_other(small, four):
+    with_it = sweep(small, [0, 1], [0.1, 1e30])
+    assert [row.get("failed_at") for row in with_it] == [None, None, 1, 1]
+    for a, b in zip(with_it[:2], four[:2], strict=True):  # by the same program
+        assert a["val_loss"] == b["val_loss"]
+    kept = jaxninja.load(with_it[2]["path"])
+    assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
+    told = (kept.path / "failure.txt").read_text()
+    assert told.startswith("the loss is not finite at step 1; step 0, the last good")
+    lines = summary(with_it)
+    assert [(line["members"], line["failed"]) for line in lines] == [(2, 0), (2, 2)]
+    assert lines[0]["val_loss mean"] == pytest.approx(
+        np.mean([row["val_loss"] for row in four[:2]])
+    )
+
+
+def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
+    calls = []
+    train = sweeping._train
+    monkeypatch.setattr(
+        sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
+    )
+    several = sweep(small, range(4), [0.1], memory=300_000)
+    assert calls == [2, 2]
+    for a, b in zip(four, several, strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+    assert group_size(small, small.model(11), 1, 2) == 2  # at least one for a device
+
+
+@pytest.mark.parametrize(("seeds", "rates"), [([], [0.1]), ([0], []), ([1, 1], [0.1])])
+def test_no_members_and_twins_are_refused(small, seeds, rates):
+    with pytest.raises(ConfigError, match="expected one or more of each, all differ"):
+        sweep(small, seeds, rates)
+    assert not os.path.exists(small.runs)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rates", "told"),
+    [
+        (range(10**9), [0.1], "1,000,000,000 members, expected at most 10,000"),
+        (8, [0.1], r"seeds is 8, expected several, as range\(8\)"),
+        ([0], 0.1, r"rates is 0.1, expected several, as \[0.1\]"),
+        ([0], ["0.1"], "lr is '0.1', expected a number"),
+    ],
+)
+def test_members_that_make_no_sense_are_refused(small, seeds, rates, told):
+    with pytest.raises(ConfigError, match=told):
+        sweep(small, seeds, rates)
+    assert not os.path.exists(small.runs)
+
+
+@pytest.mark.parametrize("field", ["device", "route"])
+def test_nothing_is_made_for_what_cannot_run(field, small):
+    value = {"device": "gpu", "route": "nothing.py"}[field]
+    with pytest.raises(ValueError, match=value):
+        sweep(dataclasses.replace(small, **{field: value}), [0], [0.1])
+    assert not os.path.exists(small.runs)
+
+
+class StopAt(Progress):
+    """Ctrl-C at a step."""
+
+    def __init__(self, step):
+        self.step, self.lines = step, []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def update(self, step, loss, rate):
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
+    rates = [0.1, 0.1000000001]  # which print alike
+    config = dataclasses.replace(small, diagnose=15)
+    quiet = StopAt(None)
+    whole = sweep(dataclasses.replace(config, name="whole"), [0], rates, 2**30, quiet)
+    assert any(line.startswith("compiling ") for line in quiet.lines)
+    stopped = dataclasses.replace(config, name="stopped")
+    with pytest.raises(Interrupted) as stop:
+        sweep(stopped, [0], rates, progress=StopAt(15))
+    assert (stop.value.step, stop.value.signum) == (15, signal.SIGINT)
+    assert stop.value.again == f"jaxninja sweep --resume {stop.value.path}"
+    rows = resumed(stop.value.path, progress=Progress())
+    for mine, theirs in zip(rows, whole, strict=True):
+        assert mine["lr"] == theirs["lr"]
+        assert mine["val_loss"] == theirs["val_loss"]  # by the same program
+        member = jaxninja.load(mine["path"])
+        assert [line["step"] for line in member.diagnostics] == [0, 15, 30]
+    assert resumed(stop.value.path, progress=Progress()) == rows
+    with pytest.raises(ConfigError, match=r"is no sweep: it has no plan\.json"):
+        resumed(mine["path"])
+
+
+def test_two_devices_from_the_command_line(small, four, tmp_path):
+    """Three members on two devices: one place is filled up and left out again."""
+    given = ["data", "runs", "steps", "batch_size", "hidden", "log_every"]
+    options = [f"--{n.replace('_', '-')}={getattr(small, n)}" for n in given]
+    command = [sys.executable, "-m", "jaxninja.cli", "sweep", "--seeds", "3"]
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "2"}
+    done = subprocess.run(
+        [*command, "--lr", "0.1", "--name", "two", *options],
+        capture_output=True,
+        text=True,
+        env=env,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 members, 3 at a time on 2 cpu devices" in done.stdout
+    folder = tmp_path / "runs" / "two"
+    rows = json.loads((folder / "sweep.json").read_text())
+    assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    for a, b in zip(rows, four[:3], strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+    assert f"{summary(four[:3])[0]['val_loss mean']:.4f}" in done.stdout
+
+
+def test_an_option_that_a_sweep_has_not_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["--seed", "3"])
+    assert "seed" in capsys.readouterr().err

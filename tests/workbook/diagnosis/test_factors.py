@@ -1,0 +1,80 @@
+"""A factor has a name only if the name is right for two batch sizes."""
+
+import numpy as np
+import pytest
+
+from jaxninja.workbook import samples
+from jaxninja.workbook.diagnosis.factors import factor
+from jaxninja.workbook.diagnosis.via_checker import _in_our_words
+from jaxninja.workbook.grading.exercise import check
+from tests.workbook.bank import ONEHOT, answered
+
+TOLD = {
+    "1.25": (lambda s: 1.25, "times 1.25"),
+    "n/(n - 1)": (lambda s: s.n / (s.n - 1), "times n / (n - 1)"),
+    "n": (lambda s: s.n, "times n"),
+    "3/n": (lambda s: 3 / s.n, "times 3 / n"),
+    "V": (lambda s: s.V, "times logits.shape[1]"),
+    "-2.5": (lambda s: -2.5, "times -2.5"),
+    "strange": (lambda s: s.n**3 + s.H, "times what depends on the sizes: "),
+}
+
+
+@pytest.fixture
+def pairs(x64):
+    return [samples.sample(sizes) for sizes in (samples.TIED, samples.PAIR)]
+
+
+@pytest.mark.parametrize("what", TOLD)
+def test_a_factor_is_named_if_two_sizes_agree(what, pairs):
+    """For n = 5 alone 1.25 would pass for n / (n - 1)."""
+    number, sentence = TOLD[what]
+    mine = [(s, np.asarray(s.truth["logits"]) * number(s.sizes)) for s in pairs]
+    told = factor("logits", mine)
+    assert told.startswith("dlogits is the true gradient ")
+    assert told.endswith(sentence) or (what == "strange" and sentence in told)
+
+
+def test_what_is_no_multiple_has_no_factor(pairs):
+    truths = [(s, np.asarray(s.truth["h"])) for s in pairs]
+    one = [
+        (s, t * np.where(np.arange(len(t))[:, None] == 0, 1.0, 2)) for s, t in truths
+    ]
+    assert factor("h", one) is None
+    assert factor("h", [(s, t + 0.1) for s, t in truths]) is None
+    assert factor("h", [(s, t[0]) for s, t in truths]) is None
+    assert factor("h", [(s, t * np.nan) for s, t in truths]) is None
+    assert factor("h", [(s, t * 0) for s, t in truths]) is None
+
+
+def test_a_gradient_that_is_zero_in_theory_tells_no_factor(pairs):
+    mine = [(s, 3 * np.asarray(s.truth["b1"])) for s in pairs]
+    assert factor("b1", mine) is None
+
+
+def test_a_learner_is_told_the_number_and_no_more():
+    wrong = f"dlogits = 1.25 * (jax.nn.softmax(logits, 1) - {ONEHOT}) / n"
+    report = check(2, answered(2, logits=wrong), "exercise2.py")
+    assert report.hints == ("dlogits is the true gradient times 1.25.",)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (
+            "dh is the true gradient times n/(n-1), n = dy.shape[0] = 1.25.",
+            "dh is the true gradient times 1.25. Here n is 5.",
+        ),
+        (
+            "dh: multiply by 1/h.shape[1] = 0.142857.",
+            "dh: multiply by 0.142857. Here n is 5.",
+        ),
+        (
+            "dh has a term independent of the cotangent: bwd(0) is 0.1, not 0.",
+            "dh has a term independent of dlogits: with dlogits = 0 it is 0.1, not 0.",
+        ),
+        ("res['h'] stands where dy should.", "h stands where dlogits should."),
+    ],
+)
+def test_the_checkers_words_become_the_lectures(theirs, ours):
+    assert _in_our_words(theirs, {"logits"}) == ours

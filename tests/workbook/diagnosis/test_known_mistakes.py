@@ -1,0 +1,210 @@
+"""Each known mistake is named by its sentence."""
+
+import ast
+
+import pytest
+
+from jaxninja.workbook.code import parse
+from jaxninja.workbook.diagnosis.known_mistakes import mistakes
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.grading.exercise import check
+from tests.workbook.bank import HPREBN, MAXIMA, ONEHOT, answered, lines
+
+SETS = """dC = jnp.zeros_like(C)
+for j in range(Xb.shape[1]):
+    dC = dC.at[Xb[:, j]].set(demb[:, j])"""
+KNOWN = {
+    "sum": (1, "b2", "dlogits", "the sum over axis 0 of dlogits is missing"),
+    "keepdims": (1, "bnmeani", "-dbndiff.sum(0)", "keepdims=True is missing"),
+    "1/n": (1, "hprebn", "dbndiff + dbnmeani", "1/n"),
+    "n for n - 1": (1, "bndiff2", "jnp.ones_like(bndiff2) * dbnvar / n", "Bessel"),
+    "sign": (1, "logit_maxes", "dnorm_logits.sum(1, keepdims=True)", "sign is wrong"),
+    "transpose": (1, "W2", "(h.T @ dlogits).T", "dW2 is transposed"),
+    "overwritten": (
+        1,
+        "counts",
+        "dcounts = counts_sum_inv * dprobs\ndcounts = 0 * counts + dcounts_sum",
+        "the branch by probs was overwritten: = stands where += should",
+    ),
+    "one branch": (
+        1,
+        "bndiff",
+        "bnvar_inv * dbnraw",
+        "the branch by bndiff2 is missing: add it with +=",
+    ),
+    "max branch": (1, "logits", "dnorm_logits", "the max branch is missing"),
+    "other one-hot": (
+        1,
+        "logits",
+        f"dnorm_logits + {ONEHOT} * dlogit_maxes",
+        "the one-hot is of Yb, it should be of logits.argmax(1)",
+    ),
+    "saved value": (
+        1,
+        "hpreact",
+        "(1 - hpreact**2) * dh",
+        "hpreact stands where h should: the wrong saved value",
+    ),
+    "set for add": (
+        1,
+        "C",
+        "jnp.zeros_like(C).at[Xb].set(demb)",
+        "set stands where add",
+    ),
+    "one-hot": (
+        2,
+        "logits",
+        "jax.nn.softmax(logits, 1) / n",
+        "the one-hot of the targets is not subtracted",
+    ),
+    "mean": (2, "logits", f"jax.nn.softmax(logits, 1) - {ONEHOT}", "1/n is missing"),
+    "dtype": (1, "h", "(dlogits @ W2.T).astype('float16')", "dtype: it is float16"),
+    "chain rule": (
+        1,
+        "norm_logits",
+        f"(probs - {ONEHOT}) / n",
+        "it does not follow from dcounts",
+    ),
+    "Bessel": (
+        3,
+        "hprebn",
+        HPREBN.format("dhpreact.sum(0)", "1", "(dhpreact * bnraw).sum(0)"),
+        "n stands where n - 1 should: Bessel's correction",
+    ),
+    "not finite": (1, "h", "dlogits @ W2.T / 0.0", "NaN or infinite: look for 0 / 0"),
+    "no factor that is NaN": (1, "norm_logits", "jnp.sin(counts) * dcounts", "out sin"),
+    "a constant too much": (
+        4,
+        "hprebn",
+        "dhpreact * h + 0.1",
+        "with dhpreact = 0 it is",
+    ),
+    "eps": (
+        1,
+        "bnvar",
+        "-0.5 * (bnvar + 1e-6) ** -1.5 * dbnvar_inv",
+        "1e-06 stands where 1e-05 should",
+    ),
+    "square of all": (
+        1,
+        "hpreact",
+        "(1.0 - h) ** 2 * dh",
+        "the power 2 is of h alone: 1.0 - h ** 2",
+    ),
+    "ties": (
+        1,
+        "logits",
+        "dnorm_logits + (logits == logit_maxes) * dlogit_maxes",
+        "in a row whose maximum is attained twice",
+    ),
+    "a trifle": (1, "h", "dlogits @ W2.T + 1e-9", "of its largest entry: too little"),
+    "nearly 1": (4, "h", "dlogits @ W2.T * (1 + 1e-7)", "is off by 1e-07 of its"),
+    "targets": (
+        1,
+        "logprobs",
+        "jnp.zeros_like(logprobs).at[jnp.arange(n), logprobs.argmax(1)].set(-1.0 / n)",
+        "argmax(1) stands where Yb should",
+    ),
+    "all rows": (
+        1,
+        "logprobs",
+        "jnp.zeros_like(logprobs).at[:, Yb].set(-1.0 / n)",
+        "[:, Yb] stands where",
+    ),
+    "minimum": (
+        1,
+        "logits",
+        f"dnorm_logits + {MAXIMA.replace('max', 'min')} * dlogit_maxes",
+        "the one-hot is of logits.argmin(1)",
+    ),
+    "another shape": (1, "bnraw", "bnvar_inv * dhpreact", "bnvar_inv stands where bng"),
+    "order": (
+        1,
+        "emb",
+        "dembcat.reshape(emb.shape, order='F')",
+        "order of the numbers",
+    ),
+    "set in a loop": (1, "C", SETS, "set stands where add should"),
+    "one symbol": (
+        1,
+        "C",
+        "jnp.zeros_like(C).at[Xb[:, 0]].add(demb[:, 0])",
+        "only the first symbol of each context",
+    ),
+    "axis of softmax": (
+        2,
+        "logits",
+        f"(jax.nn.softmax(logits, 0) - {ONEHOT}) / n",
+        "the softmax goes over axis 0, it should go over axis 1",
+    ),
+    "no softmax": (2, "logits", f"(logits - {ONEHOT}) / n", "the softmax is missing"),
+    "exp": (2, "logits", f"(jnp.exp(logits) - {ONEHOT}) / n", "is not normalised"),
+    "log": (
+        2,
+        "logits",
+        f"(jax.nn.log_softmax(logits, 1) - {ONEHOT}) / n",
+        "a log_softmax stands where a softmax should",
+    ),
+    "by V": (
+        2,
+        "logits",
+        f"(jax.nn.softmax(logits, 1) - {ONEHOT}) / logits.shape[1]",
+        "times n / logits.shape[1]",
+    ),
+    "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
+    "checker, our names": (1, "hpreact", "(1 - h**2 + h) * dh", "h"),
+}
+
+
+@pytest.mark.parametrize("mistake", KNOWN)
+def test_a_mistake_is_named(mistake):
+    number, name, code, fragment = KNOWN[mistake]
+    text = answered(number, **{name: lines(name, code)})
+    report = check(number, text, EXERCISES[number].file)
+    assert report.guilty.name == name
+    assert report.hints
+    assert fragment in report.hints[0]
+    assert "res[" not in report.hints[0]
+
+
+def ladder(name, code):
+    text = answered(1, **{name: lines(name, code)})
+    return {rung.what: rung for rung in check(1, text, "x.py").guilty.ladder}
+
+
+def test_the_last_rung_is_of_the_sample_that_is_worst():
+    """Of two examples no symbol is read twice at one place: only others show it."""
+    found = ladder("C", SETS)
+    assert "wrong for n=5" in found["float64"].word
+    assert not found["float64"].ok
+    assert "sizes" not in found
+
+
+def test_a_ladder_of_another_sample_than_the_line_above_it_says_so():
+    found = ladder("b1", "jnp.zeros_like(b1)")
+    assert found["float32"].ok
+    assert found["sizes"].found == "the lecture's"
+    assert found["float64"].word.endswith("dhprebn random")
+    found = ladder("logprobs", f"-{ONEHOT.replace('logits.shape[1]', '27')} / n")
+    assert found["sizes"].found == "n=2, T=3, E=4, H=5, V=7"
+
+
+def test_a_right_answer_in_another_form_has_no_mistake():
+    assert MAXIMA in EXERCISES[1].solution
+    report = check(1, EXERCISES[1].solution, "exercise1.py")
+    assert report.ok
+    assert report.hints == ()
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_known_mistakes_are_python_with_a_sentence_each(number):
+    exercise = EXERCISES[number]
+    solution = parse.read(exercise.solution, exercise.file)
+    for name in exercise.names:
+        right = [
+            ast.dump(s.node) for s in solution.piece(f"d{name}", exercise.gradients)
+        ]
+        for mistake in mistakes(solution, name, exercise.gradients):
+            compile(ast.Module([*mistake.body], []), "mistake", "exec")
+            assert [ast.dump(node) for node in mistake.body] != right
+            assert mistake.sentence
