@@ -5,11 +5,12 @@
 Perturb x; y is linear in it, so its move is the same mean of dx. Transpose: an entry of
 x gathers from each window that it is in, and each gives it the same share:
 
-    dx[a, b] = sum over i, j, k, l of dy[i, j] / (number of k, l)
-               where i s + k = a and j s + l = b
+    dx[a, b] = sum over k, l of dy[(a - k) / s, (b - l) / s] / (number of k, l)
+               where s divides both
 
-The condition is one for rows and one for columns, so the sum is taken along H, then
-along W (windows.py). Nothing is kept but the shape.
+With s - 1 zeros between its entries, dy has its entry i at i s. So this is again a sum
+over windows of the same size, of dy spread in this way, after size - 1 zeros, from one
+entry to the next. Nothing is kept but the shape.
 
 Check: size = stride divides an image into windows: dx is dy / (number), each repeated
 over its window. Where the stride does not fit, what is left has no gradient.
@@ -25,9 +26,6 @@ from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule
 from jaxninja.rules.convolution.arguments import pool
-from jaxninja.rules.convolution.windows import gather
-
-H_AXIS, W_AXIS = 1, 2
 
 
 class Residuals(NamedTuple):
@@ -62,9 +60,8 @@ def avgpool2d(
 
 def avgpool2d_fwd(x, size, stride):
     size, stride = pool("avgpool2d", x, size, stride)
-    zero, sizes, strides = x.dtype.type(0), (1, *size, 1), (1, *stride, 1)
-    total = lax.reduce_window(x, zero, lax.add, sizes, strides, "VALID")
-    return total / (size[0] * size[1]), Residuals(jnp.empty((0, *x.shape), x.dtype))
+    y = _sum(x, size, stride) / (size[0] * size[1])
+    return y, Residuals(jnp.empty((0, *x.shape), x.dtype))
 
 
 def avgpool2d_bwd(size, stride, res, dy):
@@ -72,9 +69,12 @@ def avgpool2d_bwd(size, stride, res, dy):
     x = jax.ShapeDtypeStruct(res.x.shape[1:], res.x.dtype)
     size, stride = pool("avgpool2d", x, size, stride)
     _, H, W, _ = x.shape
-    share = dy / (size[0] * size[1])
-    share = gather([share] * size[0], H_AXIS, H, stride[0])
-    return (gather([share] * size[1], W_AXIS, W, stride[1]),)
+    spread = [(0, 0, 0)] + [
+        (K - 1, L - 1 - (T - 1) * s, s - 1)
+        for K, L, T, s in zip(size, (H, W), dy.shape[1:3], stride, strict=True)
+    ]
+    share = lax.pad(dy / (size[0] * size[1]), dy.dtype.type(0), [*spread, (0, 0, 0)])
+    return (_sum(share, size, (1, 1)),)
 
 
 avgpool2d.defvjp(avgpool2d_fwd, avgpool2d_bwd)
@@ -84,6 +84,12 @@ def avgpool2d_jvp(size, stride, primals, tangents):
     """Returns y and its move dy [N, S, T, C] for a move of x."""
     y, dy = (avgpool2d_fwd(x, size, stride)[0] for (x,) in (primals, tangents))
     return y, dy
+
+
+def _sum(x, size, stride):
+    """Of each window."""
+    zero, sizes, strides = x.dtype.type(0), (1, *size, 1), (1, *stride, 1)
+    return lax.reduce_window(x, zero, lax.add, sizes, strides, "VALID")
 
 
 def example(key, N, H, W, C):
