@@ -17,6 +17,7 @@ from jaxninja.rules import (
     losses,
     normalisation,
     sequence,
+    solvers,
 )
 
 RULES: tuple[Rule, ...] = (
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *losses.RULES,
     *convolution.RULES,
     *sequence.RULES,
+    *solvers.RULES,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})
