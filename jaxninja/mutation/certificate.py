@@ -153,7 +153,8 @@ def _ratios(report: Report) -> dict[str, float]:
 def _keeps(rule: Rule) -> str:
     """Names of the residuals where they have some, else their shapes."""
     arrays = bench_arrays(rule)
-    kept = jax.eval_shape(lambda *a: rule.fwd(*a, *rule.bench.static)[1], *arrays)
+    fwd = lambda *a: rule.fwd(*rule.arranged(a, rule.bench.static))  # noqa: E731
+    kept = jax.eval_shape(lambda *a: fwd(*a)[1], *arrays)
     fields = getattr(kept, "_fields", None)
     if fields:
         return ", ".join(n for n in fields if bytes_of(getattr(kept, n)))

@@ -51,9 +51,9 @@ def residual_bytes(rule: Rule) -> tuple[int, int]:
     inputs, static = bench_arrays(rule), rule.bench.static
 
     def pullback(*arrays):
-        return jax.vjp(lambda *a: rule.reference(*a, *static), *arrays)[1]
+        return jax.vjp(lambda *a: rule.reference(*rule.arranged(a, static)), *arrays)[1]
 
-    mine = jax.eval_shape(lambda *a: rule.fwd(*a, *static)[1], *inputs)
+    mine = jax.eval_shape(lambda *a: rule.fwd(*rule.arranged(a, static))[1], *inputs)
     return bytes_of(mine), bytes_of(jax.eval_shape(pullback, *inputs))
 
 
