@@ -91,9 +91,8 @@ batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
 
 def batchnorm_jvp(eps, ddof, primals, tangents):
     """Returns y and its move dy [*batch, D] for moves of x, gamma and beta."""
-    dx, dgamma, dbeta = tangents
+    (x, gamma, beta), (dx, dgamma, dbeta) = primals, tangents
     dgamma, dbeta = along_last(dgamma, dx), along_last(dbeta, dx)
-    x, gamma, beta = primals
     y, (xhat, rstd, gamma) = batchnorm_fwd(x, gamma, beta, eps, ddof)
     dxhat = jacobian_product(xhat, rstd, dx, _batch(y), ddof)
     return y, gamma * dxhat + dgamma * xhat + dbeta

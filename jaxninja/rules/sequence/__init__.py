@@ -1,7 +1,15 @@
 """Layers along a sequence: attention, and recurrences over time."""
 
 from jaxninja.rule import Rule
-from jaxninja.rules.sequence import attention, attention_bias, gru, lstm, rnn, rope
+from jaxninja.rules.sequence import (
+    attention,
+    attention_bias,
+    gru,
+    linear_recurrence,
+    lstm,
+    rnn,
+    rope,
+)
 
 RULES: tuple[Rule, ...] = (
     attention.rule,
@@ -10,4 +18,5 @@ RULES: tuple[Rule, ...] = (
     rnn.rule,
     gru.rule,
     lstm.rule,
+    linear_recurrence.rule,
 )
