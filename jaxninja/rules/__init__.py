@@ -13,6 +13,7 @@ from jaxninja.rule import Rule
 from jaxninja.rules import (
     activations,
     basic,
+    convolution,
     losses,
     normalisation,
     sequence,
@@ -24,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     *normalisation.RULES,
     *activations.RULES,
     *losses.RULES,
+    *convolution.RULES,
     *sequence.RULES,
     *solvers.RULES,
 )
