@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxninja.data.text import Dataset, Vocabulary, absolute, load_dataset, load_items
-from jaxninja.models import routes
+from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
 from jaxninja.storage import atomic, checkpoint, run_folder
@@ -89,7 +89,11 @@ def train(
 
 
 def _expect_to_fit(config: TrainConfig, device: Device) -> None:
-    """Before anything large is made, the data set's arrays included."""
+    """Before anything large is made, the data set's arrays included.
+
+    Raises:
+        ConfigError: a training takes more memory than the device has.
+    """
     items = load_items(config.data)
     vocabulary, examples = len(Vocabulary.of(items)), sum(len(i) + 1 for i in items)
     memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
@@ -331,12 +335,10 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
         return
     ids, labels = steps.batch(run.config, x, y, run.step)
     route = run.config.route
-    half = run.config.dtype == "bfloat16"
-    dtype = jnp.bfloat16 if half else run.params["C"].dtype
     text = user_file.version(route)
     apart = _disagreement(route, text, run.params, ids, labels, run.model)
     worst = max(apart, key=lambda name: float(jnp.nan_to_num(apart[name], nan=jnp.inf)))
-    bound = routes.tolerance(dtype)
+    bound = agreement.tolerance(agreement.precision(run.params, run.model))
     if not apart[worst] <= bound:
         raise TrainError(
             f"at step {run.step} the gradient of {worst} by route {route} is "
@@ -351,7 +353,7 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
 @partial(jax.jit, static_argnums=(0, 1, 5))
 def _disagreement(route, text, params, ids, labels, model):
     """Traced anew where a route that is a file has another text, of that version."""
-    return routes.disagreement(route, params, ids, labels, model)
+    return agreement.disagreement(route, params, ids, labels, model)
 
 
 def _learners(route: str) -> str:
