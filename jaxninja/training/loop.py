@@ -76,7 +76,7 @@ def train(
     config = config or TrainConfig()
     device = pick_device(config.device)
     with jax.default_device(device):
-        _expect_to_fit(config, device)
+        expect_to_fit(config, device)
         dataset = load_dataset(config.data, config.context)
         config = _at_home(config)
         proof = _proof(config, dataset)  # before there is a run folder
@@ -88,7 +88,7 @@ def train(
             return _train(config, dataset, resume, progress, device, proof, mesh)
 
 
-def _expect_to_fit(config: TrainConfig, device: Device) -> None:
+def expect_to_fit(config: TrainConfig, device: Device) -> None:
     """Before anything large is made, the data set's arrays included.
 
     Raises:
@@ -174,10 +174,13 @@ def _new_folder(config: TrainConfig, dataset: Dataset) -> Path:
 
 def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
     """The text of config.json and versions.json."""
+    with steps.matmul_precision(config):
+        now = settings.in_force()
     description = {
         "config": config.to_dict(),
         "vocabulary": list(dataset.vocabulary.symbols),
         "data_sha256": dataset.sha256,
+        "settings": now,
     }
     return {
         "config.json": atomic.to_json(description),
@@ -192,6 +195,8 @@ def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) ->
     """
     path = path or _new_folder(config, dataset)
     atomic.remove_temporary(path)
+    with steps.matmul_precision(config):
+        settings.expect(read_description(path).settings, path)
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
         _refuse_emptied(path)
