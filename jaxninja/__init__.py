@@ -17,6 +17,7 @@ _PUBLIC = {
     "TrainConfig": "jaxninja.training.config",
     "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
+    "both": "jaxninja.rules.both_modes",
     "check_steps": "jaxninja.check",
     "check_vjp": "jaxninja.check",
     "cmp": "jaxninja.workbook.closeness",
@@ -24,6 +25,7 @@ _PUBLIC = {
     "load": "jaxninja.training.run",
     "manual": "jaxninja.rules",
     "named_values": "jaxninja.intermediates.gradients",
+    "residuals_of": "jaxninja.check.subject.kept",
     "retain_grads": "jaxninja.intermediates.gradients",
     "train": "jaxninja.training.loop",
     "watch": "jaxninja.intermediates.statistics",
@@ -33,10 +35,12 @@ __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
     from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
+    from jaxninja.check.subject.kept import residuals_of  # noqa: F401
     from jaxninja.intermediates.gradients import named_values, retain_grads  # noqa: F401
     from jaxninja.intermediates.statistics import watch  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401
     from jaxninja.rules import RULES, autodiff, manual  # noqa: F401
+    from jaxninja.rules.both_modes import both  # noqa: F401
     from jaxninja.training.config import TrainConfig  # noqa: F401
     from jaxninja.training.loop import train  # noqa: F401
     from jaxninja.training.run import Run, load  # noqa: F401

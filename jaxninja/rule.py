@@ -18,8 +18,8 @@ import jax.numpy as jnp
 class Case:
     """One set of sizes for a rule's example, and the static options to call it with.
 
-    `dims` are the keyword arguments of `Rule.example`; `static` are the trailing
-    hyperparameters of the op, in its order.
+    `dims` are the keyword arguments of `Rule.example`; `static` are the hyperparameters
+    of the op, in its order.
     """
 
     dims: Mapping[str, int]
@@ -27,7 +27,12 @@ class Case:
 
     def __str__(self) -> str:
         sizes = [f"{name}={size}" for name, size in self.dims.items()]
-        return ",".join([*sizes, *map(str, self.static)])
+        return ",".join([*sizes, *map(shown, self.static)])
+
+
+def shown(option: Any) -> str:
+    """A static option in a name or a message: a function by its name."""
+    return getattr(option, "__name__", str(option))
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,10 @@ class Rule:
     """A layer with a hand-derived backward pass.
 
     Attributes:
-        op: the function under `jax.custom_vjp`, called as `op(*arrays, *static)`.
-        fwd: `fwd(*arrays, *static) -> (y, residuals)`.
+        op: the function under `jax.custom_vjp`, called as `op(*arrays, *static)`, or
+            with static options elsewhere where its `nondiff_argnums` say so: a function
+            to iterate comes first. See `arranged`.
+        fwd: `fwd(*arrays, *static) -> (y, residuals)`, in the order of op.
         bwd: `bwd(*static, residuals, dy) -> one cotangent per array argument`.
         example: `example(key, **dims) -> arrays`, generic float32 inputs: no zeros, no
             ones, no symmetry, since such data hide wrong gradients.
@@ -73,8 +80,16 @@ class Rule:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Names of all arguments of the op, the static ones last."""
+        """Names of all arguments of the op, in its order."""
         return tuple(inspect.signature(inspect.unwrap(self.op)).parameters)
+
+    def arranged(self, arrays: tuple, static: tuple = ()) -> tuple:
+        """Arrays and static options in the order of the op's arguments."""
+        positions = getattr(self.op, "nondiff_argnums", ())[: len(static)]
+        positions = positions or range(len(arrays), len(arrays) + len(static))
+        options, rest = dict(zip(positions, static, strict=True)), iter(arrays)
+        count = len(arrays) + len(static)
+        return tuple(options[i] if i in options else next(rest) for i in range(count))
 
 
 def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> None:

@@ -20,9 +20,10 @@ ALLOWED = {
     "engine": {"engine"},
     "intermediates": {"intermediates"},
     "data": {"data"},
+    "escaping": set(),
     "storage": {"storage"},
     "models": {"rules", "models"},
-    "plots": {"plots"},
+    "plots": {"escaping", "plots"},
     "training": {"data", "intermediates", "models", "plots", "storage", "training"},
     "workbook": {"check", "intermediates", "models", "plots", "workbook"},
 }

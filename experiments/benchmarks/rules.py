@@ -31,12 +31,12 @@ def one_rule(
     rule: Rule, case: Case, rounds: int, turn: float = TURN, forward: bool = True
 ) -> dict:
     arrays = rule.example(jax.random.key(0), **case.dims)
-    out = jax.eval_shape(lambda *a: rule.op(*a, *case.static), *arrays)
+    out = jax.eval_shape(lambda *a: rule.op(*rule.arranged(a, case.static)), *arrays)
     dy = jax.random.normal(jax.random.key(1), out.shape, out.dtype)
     row: dict[str, Any] = {"size": str(case)}
     programs = {}
     for who, op in (("rule", rule.op), ("autodiff", rule.reference)):
-        plain, both = _functions(op, case.static)
+        plain, both = _functions(lambda *a, op=op: op(*rule.arranged(a, case.static)))
         if forward:
             programs[f"{who} forward"] = _compiled(plain, arrays)[0]
         program, seconds = _compiled(both, (arrays, dy))
@@ -51,10 +51,7 @@ def one_rule(
     return row
 
 
-def _functions(op: Callable, static: tuple) -> tuple[Callable, Callable]:
-    def forward(*arrays):
-        return op(*arrays, *static)
-
+def _functions(forward: Callable) -> tuple[Callable, Callable]:
     def both(arrays, dy):
         y, pull = jax.vjp(forward, *arrays)
         return y, [d for d in pull(dy) if d.dtype != jax.dtypes.float0]

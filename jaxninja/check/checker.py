@@ -25,6 +25,7 @@ from jaxninja.check.properties.first_derivatives import (
     low_precision,
     outputs,
 )
+from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order
 from jaxninja.check.properties.setup import Stop, refusal, scene_of
@@ -34,6 +35,7 @@ from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.pytrees import cast
 from jaxninja.check.subject.residuals import residuals_of
 from jaxninja.rule import Rule
+from jaxninja.rules.both_modes import BothModes
 
 
 def check_vjp(
@@ -63,7 +65,8 @@ def check_vjp(
     Args:
         f: a `jax.custom_vjp` function, a `Rule`, or a pair (forward, backward) of
             plain callables, NumPy functions included: `forward(*args) -> (y,
-            residuals)`, `backward(residuals, dy) -> tuple`.
+            residuals)`, `backward(residuals, dy) -> tuple`. Of a function made by
+            `jaxninja.both` forward mode is checked too.
         args: example arguments, static ones included. A Rule brings its own.
         reference: plain forward to differentiate; by default the one under `f`. A
             NumPy pair without it is held against finite differences.
@@ -97,6 +100,8 @@ def check_vjp(
     """
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"check_vjp: seed is {seed!r}, expected an integer from 0 on")
+    modes = f if isinstance(f, BothModes) else None
+    f = f.rule if isinstance(f, BothModes) else f
     rule_zero = f.zero if isinstance(f, Rule) else ()
     options = Options(
         _choice("level", level, tuple(LIMITS)),
@@ -116,6 +121,8 @@ def check_vjp(
     with jax.default_matmul_precision("highest"):
         try:
             _run(session, f, args, reference, inputs)
+            if modes is not None:
+                forward_mode(session, modes, next(iter(session.settings.values())))
         except UserCodeError as error:
             session.find(error.code, error.sentence, error.where)
         except Stop:

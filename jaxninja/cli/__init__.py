@@ -17,6 +17,7 @@ COMMANDS = {
     "sample": "items that a run invents",
     "report": "one HTML file on a run or several: figures, what is healthy, what to do",
     "check": "is a backward pass right? of a rule, or of a function of your own",
+    "keep": "what a backward pass keeps in memory, where, and at what price",
     "certify": "a table of what is proved of every rule, and at which source",
     "exercise": "the workbook: derive the gradients yourself, with an honest check",
     "rules": "all rules: shapes, residual bytes, source",

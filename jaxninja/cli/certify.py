@@ -1,19 +1,23 @@
 """`jaxninja certify`: a table of what is proved of every rule."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
+from jaxninja import rules
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
 from jaxninja.mutation import certificate
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
 from jaxninja.training.devices import need_device
+
+RULES_FOLDER = Path(rules.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,27 @@ class Certify:
     """Where to write the certificate as JSON."""
     markdown: Path | None = None
     """Where to write it as a table: between its marks if the file has them."""
+    short: Path | None = None
+    """Where to write a table of a few rules, with a link to that of --markdown."""
+    changed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Check only rules whose source is not the one certified in the file of --json; the
+    others keep their rows."""
 
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Certify, prog="jaxninja certify", args=args)
     expect_seed(options.seed)
     rules = _chosen(options.names)
+    known = _known(options)
     if options.level == "full":
         ask_for_devices(DEVICES)
     need_device()
     rows = []
     for rule in rules:
+        before = known.get(rule.name)
+        if before is not None and before.hash == certificate.source_hash(rule):
+            rows.append(before)
+            continue
         with tqdm(desc=rule.name, unit=" checks", disable=None, leave=False) as bar:
             told = bar.update
             row = certificate.certify(
@@ -64,8 +78,34 @@ def _write(rows: list[certificate.Row], options: Certify) -> None:
         made = certificate.as_dict(rows, options.level, options.seed)
         options.json.write_text(json.dumps(made, indent=1) + "\n")
     if options.markdown:
-        table = certificate.markdown(rows, "jaxninja/rules", options.level)
+        folder = _from(options.markdown, RULES_FOLDER)
+        table = certificate.markdown(rows, folder, options.level)
         certificate.put_into(options.markdown, table)
+    if options.short and options.markdown:
+        folder = _from(options.short, RULES_FOLDER)
+        whole = _from(options.short, options.markdown)
+        certificate.put_into(options.short, certificate.short(rows, folder, whole))
+
+
+def _from(file: Path, target: Path) -> str:
+    """The path of a link in `file`."""
+    return Path(os.path.relpath(target.resolve(), file.resolve().parent)).as_posix()
+
+
+def _known(options: Certify) -> dict[str, certificate.Row]:
+    """The rows that need not be made anew, by name."""
+    if options.short and not options.markdown:
+        raise ConfigError("--short links to the table of --markdown: give that too")
+    if not options.changed:
+        return {}
+    if options.json is None:
+        raise ConfigError("--changed needs --json, the certificate to compare with")
+    if not options.json.exists():
+        return {}
+    try:
+        return {row.name: row for row in certificate.read(options.json)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{options.json} is no certificate: {error}") from None
 
 
 def _chosen(names: tuple[str, ...]) -> list:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja.escaping import printable
 from jaxninja.report import Gathered, findings, gather, page
 from jaxninja.storage import atomic
 from jaxninja.storage.run_folder import FolderError
-from jaxninja.training.printable import printable
 from jaxninja.training.run import read_description
 
 

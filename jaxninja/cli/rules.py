@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import jax
 import tyro
 
 from jaxninja.check.subject.residuals import bench_arrays, residual_bytes
+from jaxninja.rule import shown
 from jaxninja.rules import RULES
 
 
@@ -19,10 +21,11 @@ def main(args: list[str]) -> int:
         "residuals: bytes kept from forward to backward; autodiff's of the same forward"
     )
     for rule in RULES:
-        inputs = ", ".join(map(_shape, bench_arrays(rule)))
+        inputs = ", ".join(map(_shape, jax.tree.leaves(bench_arrays(rule))))
+        static = ", ".join(map(shown, rule.bench.static)) or "none"
         mine, theirs = residual_bytes(rule)
         print(f"\n{rule.name}({', '.join(rule.arguments)})")
-        print(f"  inputs     {inputs}  (static: {rule.bench.static or 'none'})")
+        print(f"  inputs     {inputs}  (static: {static})")
         print(f"  residuals  {mine:,} B; autodiff {theirs:,} B")
         print(f"  source     {rule.source}")
     print("\n`jaxninja show RULE` prints derivation, forward and backward.")

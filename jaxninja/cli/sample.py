@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.training.printable import printable
+from jaxninja.escaping import printable
 from jaxninja.training.run import load
 
 

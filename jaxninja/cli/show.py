@@ -16,7 +16,7 @@ from jaxninja.training.config import ConfigError
 
 @dataclass(frozen=True)
 class Show:
-    """Print derivation, forward and backward."""
+    """Print derivation, forward, backward and forward mode."""
 
     name: Annotated[str, tyro.conf.Positional]
     """A rule, as `jaxninja rules` lists them, or a route of the network:
@@ -29,7 +29,8 @@ def main(args: list[str]) -> int:
     if name in rules:
         rule = rules[name]
         module = sys.modules[rule.fwd.__module__]
-        parts = [module.Residuals, rule.op, rule.fwd, rule.bwd]
+        kept = getattr(module, "Residuals", None)  # some keep nothing
+        parts = [part for part in (kept, rule.op, rule.fwd, rule.bwd, rule.jvp) if part]
     elif name == "network":
         module, parts = ninja, [ninja.value_and_grad]
     elif name in ("rules", "autodiff"):

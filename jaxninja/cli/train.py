@@ -12,12 +12,12 @@ import jax
 import tyro
 
 from jaxninja.cli import streams
+from jaxninja.escaping import printable
 from jaxninja.training import compile_cache, distributed
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.devices import pick_device
 from jaxninja.training.distributed import HEARTBEAT
 from jaxninja.training.loop import resumed_config, train
-from jaxninja.training.printable import printable
 from jaxninja.training.progress import Bar, Lines, Progress
 from jaxninja.training.run import Run
 

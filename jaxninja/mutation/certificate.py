@@ -1,11 +1,13 @@
 """A certificate of the rules: what was proved of each, with what, at which source.
 
 The figures are those of one run on one machine. What identifies a rule is its name and
-the hash of its file: a rule that was edited is a rule without a certificate.
+the hash of its source: a rule that was edited is a rule without a certificate.
 """
 
 import hashlib
 import inspect
+import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +23,11 @@ from jaxninja.mutation.selection import mutants
 from jaxninja.rule import Rule
 
 BEGIN, END = "<!-- jaxninja certify -->", "<!-- end of certificate -->"
+RULES_PACKAGE = "jaxninja.rules."
+
+# one of each kind, for a reader in a hurry
+SHORT = ("linear", "batchnorm", "layernorm", "attention", "conv2d", "lstm", "swiglu",
+         "linear_cross_entropy")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Row:
 
     Attributes:
         name, file, hash: of the rule, its file below the folder of rules, and the first
-            8 hex digits of that file's SHA-256.
+            8 hex digits of the SHA-256 of its source.
         verdict: of `check_vjp`.
         ratios: per run dtype, the rule's largest error over autodiff's.
         transformations: under which it was right.
@@ -83,16 +90,38 @@ def certify(rule: Rule, level: str, seed: int, count: int, told: Callable) -> Ro
 
 
 def source_hash(rule: Rule) -> str:
-    """First 8 hex digits of the SHA-256 of the file that defines the rule."""
-    file = inspect.getsourcefile(inspect.unwrap(rule.op))
-    text = Path(file).read_bytes() if file else b""
+    """First 8 hex digits of the SHA-256 of the rule's file, and of those it shares.
+
+    These are the modules of `jaxninja.rules` that it imports, and that they import.
+    """
+    modules = _shared(sys.modules[rule.fwd.__module__], {})
+    files = [inspect.getsourcefile(modules[name]) for name in sorted(modules)]
+    text = b"".join(Path(file).read_bytes() for file in files if file)
     return hashlib.sha256(text).hexdigest()[:8]
+
+
+def _shared(module: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """The module and the modules of rules that it names, by name."""
+    found[module.__name__] = module
+    for value in [*vars(module).values()]:
+        name = getattr(value, "__module__", None) or getattr(value, "__name__", "")
+        ours = isinstance(name, str) and name.startswith(RULES_PACKAGE)
+        if ours and name not in found and name in sys.modules:
+            _shared(sys.modules[name], found)
+    return found
 
 
 def _file(rule: Rule) -> str:
     """`topic/name.py` of a rule of ours, else the file's name."""
     module = rule.fwd.__module__.removeprefix("jaxninja.rules.")
     return module.replace(".", "/") + ".py"
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a certificate that was written as JSON."""
+    found = json.loads(path.read_text())["rules"]
+    several = ("transformations", "not_tested", "survivors")
+    return [Row(**{**row, **{k: tuple(row[k]) for k in several}}) for row in found]
 
 
 def as_dict(rows: list[Row], level: str, seed: int) -> dict[str, Any]:
@@ -125,6 +154,19 @@ def markdown(rows: list[Row], folder: str, level: str) -> str:
     return "\n".join([*lines, "", note])
 
 
+def short(rows: list[Row], folder: str, whole: str) -> str:
+    """A table of a few rules, with a link to the file with all of them."""
+    head = ("rule", "keeps for its backward pass", "residual bytes", "autodiff's")
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    few = [row for row in rows if row.name in SHORT]
+    lines += [f"| {' | '.join([*_cells(row, folder)][:4])} |" for row in few]
+    note = (
+        f"{len(few)} of {len(rows)} rules, bytes at each rule's `bench` size. "
+        f"[All of them]({whole}), with rounding, transformations, mutants and sources."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def put_into(path: Path, table: str) -> None:
     """Write the table, between the marks of an existing file or as the whole file."""
     block = f"{BEGIN}\n{table}\n{END}\n"
@@ -153,7 +195,8 @@ def _ratios(report: Report) -> dict[str, float]:
 def _keeps(rule: Rule) -> str:
     """Names of the residuals where they have some, else their shapes."""
     arrays = bench_arrays(rule)
-    kept = jax.eval_shape(lambda *a: rule.fwd(*a, *rule.bench.static)[1], *arrays)
+    fwd = lambda *a: rule.fwd(*rule.arranged(a, rule.bench.static))  # noqa: E731
+    kept = jax.eval_shape(lambda *a: fwd(*a)[1], *arrays)
     fields = getattr(kept, "_fields", None)
     if fields:
         return ", ".join(n for n in fields if bytes_of(getattr(kept, n)))

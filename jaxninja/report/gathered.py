@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from jaxninja.data.text import DataError, Vocabulary
 from jaxninja.storage.checkpoint import CheckpointError
+from jaxninja.storage.records import RecordError, read, read_lines
 from jaxninja.training.config import ConfigError
 from jaxninja.training.monitor import dead_over_set
-from jaxninja.training.records import RecordError, read, read_lines
 from jaxninja.training.run import Run, RunError, load, read_description
 from jaxninja.training.schema import Diagnosis, Metric, Result, read_diagnostics
 

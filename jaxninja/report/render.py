@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from html import escape as escape_markup
 from typing import Any
 
+from jaxninja.escaping import printable
 from jaxninja.report.figures import Picture, pictures
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.style import CSS
 from jaxninja.report.verdicts import Finding, findings
-from jaxninja.training.printable import printable
 
 TOPICS = {
     "loss": "Loss",

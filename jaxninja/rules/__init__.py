@@ -10,14 +10,24 @@ from types import SimpleNamespace
 from typing import Any
 
 from jaxninja.rule import Rule
-from jaxninja.rules import activations, basic, losses, normalisation, sequence
+from jaxninja.rules import (
+    activations,
+    basic,
+    convolution,
+    losses,
+    normalisation,
+    sequence,
+    solvers,
+)
 
 RULES: tuple[Rule, ...] = (
     *basic.RULES,
     *normalisation.RULES,
     *activations.RULES,
     *losses.RULES,
+    *convolution.RULES,
     *sequence.RULES,
+    *solvers.RULES,
 )
 
 manual = SimpleNamespace(**{rule.name: rule.op for rule in RULES})

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
+from jaxninja.storage import records
 from jaxninja.storage.atomic import (
     FolderError,
     remove_stale,
@@ -28,7 +29,6 @@ from jaxninja.storage.atomic import (
     write_atomic,
     write_text,
 )
-from jaxninja.training import records
 
 NONE: Mapping[str, str] = {}
 

@@ -16,12 +16,11 @@ from jaxninja.data.text import Dataset, Vocabulary, absolute, load_dataset, load
 from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
-from jaxninja.storage import atomic, checkpoint, run_folder
+from jaxninja.storage import atomic, checkpoint, records, run_folder
 from jaxninja.training import (
     compile_cache,
     distributed,
     memory,
-    records,
     settings,
     steps,
 )

@@ -12,8 +12,8 @@ import numpy as np
 from jaxninja.data.text import DataError, Dataset, Vocabulary, load_dataset
 from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
-from jaxninja.storage import checkpoint, run_folder
-from jaxninja.training import records, schema, settings, steps
+from jaxninja.storage import checkpoint, records, run_folder
+from jaxninja.training import schema, settings, steps
 from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.evaluation import calibrate, mean_loss
 from jaxninja.training.sampling import check_seed, sample

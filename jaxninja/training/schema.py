@@ -1,4 +1,4 @@
-"""What the files of a run hold, as types: `training.records` checks each against them.
+"""What the files of a run hold, as types: `storage.records` checks each against them.
 
 Fields that later versions added have defaults or are not required, so that folders of
 earlier versions load; fields that are not listed are kept as they are.
@@ -11,8 +11,8 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from msgspec import Meta
 
 from jaxninja.data.text import Vocabulary
+from jaxninja.storage.records import RecordError, parse, read, read_lines
 from jaxninja.training.config import ConfigError, TrainConfig
-from jaxninja.training.records import RecordError, parse, read, read_lines
 
 Count = Annotated[int, Meta(ge=0)]
 Number = float | None  # null where a number was not finite

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,8 +120,56 @@ def test_an_unknown_rule_is_refused(capsys):
     assert "no rule 'tang', expected embedding" in capsys.readouterr().err
 
 
-def test_the_readme_certifies_the_rules_as_they_are():
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    table = readme.split(certificate.BEGIN)[1].split(certificate.END)[0]
-    rows = re.findall(r"^\| \[`(\w+)`\].*\| `(\w+)` \|$", table, re.MULTILINE)
-    assert rows == [(rule.name, certificate.source_hash(rule)) for rule in RULES]
+def certified(path):
+    """(rule, cells of its row) of the table in a file."""
+    table = path.read_text().split(certificate.BEGIN)[1].split(certificate.END)[0]
+    rows = re.findall(r"^\| \[`(\w+)`\]\((.*)\) \|(.*) \|$", table, re.MULTILINE)
+    for _, file, _ in rows:
+        assert (path.parent / file).exists(), file
+    return [(name, cells.split(" | ")) for name, _, cells in rows]
+
+
+def test_the_certificate_is_that_of_the_rules_as_they_are():
+    """Whole in experiments/, and a few rows of it in the README."""
+    root = Path(certificate.__file__).parents[2]
+    whole = certified(root / "experiments" / "certificate.md")
+    hashes = [(name, cells[-1].strip("`")) for name, cells in whole]
+    assert hashes == [(rule.name, certificate.source_hash(rule)) for rule in RULES]
+    short = certified(root / "README.md")
+    assert 5 <= len(short) <= 8
+    assert all(cells == dict(whole)[name][:3] for name, cells in short)
+
+
+def test_a_hash_is_of_the_files_that_a_rule_shares_too():
+    """swiglu's: gated.py, silu.py; relu.py has nothing to do with it."""
+    module = sys.modules[next(r for r in RULES if r.name == "swiglu").fwd.__module__]
+    found = {name.rsplit(".", 1)[1] for name in certificate._shared(module, {})}
+    assert {"swiglu", "gated", "silu"} <= found
+    assert "relu" not in found
+
+
+def test_only_what_changed_is_certified_anew(tmp_path, capsys):
+    path, table, readme = (tmp_path / name for name in ("c.json", "C.md", "R.md"))
+    args = [
+        "certify",
+        "--names",
+        "tanh",
+        "swiglu",
+        "--level",
+        "quick",
+        "--mutants",
+        "1",
+    ]
+    args += ["--json", str(path), "--markdown", str(table), "--short", str(readme)]
+    assert main(args) == 0
+    rows = json.loads(path.read_text())
+    rows["rules"][0]["hash"] = "0" * 8
+    rows["rules"][1]["keeps"] = "as it was"
+    path.write_text(json.dumps(rows))
+    capsys.readouterr()
+    assert main([*args, "--changed"]) == 0
+    assert re.findall(r"^(\w+)  OK", capsys.readouterr().out, re.MULTILINE) == ["tanh"]
+    assert "as it was" in table.read_text()
+    assert "C.md" in readme.read_text()
+    path.write_text("{}")
+    assert main([*args, "--changed"]) == 2

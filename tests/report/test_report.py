@@ -12,10 +12,10 @@ import pytest
 import jaxninja
 from jaxninja.cli import main
 from jaxninja.report import findings, gather, page
+from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.loop import TrainError
 from jaxninja.training.progress import Progress
-from jaxninja.training.records import RecordError
 from jaxninja.training.run import RunError
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]

@@ -133,7 +133,9 @@ def _drawn(f, example, reference, dims, static, seed: int) -> tuple[Subject, tup
         arrays = drawn(example, seed, dims)
     if not isinstance(arrays, tuple | list):
         arrays = (arrays,)
-    subject, arrays = subject_of(f, (*arrays, *static), reference)
+    rule = isinstance(f, Rule)
+    args = f.arranged(tuple(arrays), static) if rule else (*arrays, *static)
+    subject, arrays = subject_of(f, args, reference)
     return subject, host(arrays)
 
 

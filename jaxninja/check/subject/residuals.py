@@ -1,17 +1,12 @@
 """What waits in memory between forward and backward, against what autodiff keeps."""
 
 import jax
-import jax.numpy as jnp
 
 from jaxninja.check.errors import running
 from jaxninja.check.report import Residuals
+from jaxninja.check.subject.kept import kept, total
 from jaxninja.check.subject.plain_forward import opened
-from jaxninja.check.subject.pytrees import (
-    cotangent,
-    float_leaves,
-    is_float,
-    with_floats,
-)
+from jaxninja.check.subject.pytrees import cotangent, is_float
 from jaxninja.check.subject.subject import Subject
 from jaxninja.rule import Rule
 
@@ -40,7 +35,9 @@ def residuals_of(subject: Subject, args: tuple) -> Residuals:
         for name, leaf, var in zip(paths, leaves, jaxpr.invars, strict=False)
         if var not in read and leaf.size
     )
-    return Residuals(bytes_of(residuals), bytes_of(_autodiffs(subject, args)), unused)
+    mine = kept(subject.op, args, subject.name)
+    theirs = kept(opened(subject.plain), args, subject.name)
+    return Residuals(total(mine), total(theirs), unused)
 
 
 def residual_bytes(rule: Rule) -> tuple[int, int]:
@@ -48,29 +45,17 @@ def residual_bytes(rule: Rule) -> tuple[int, int]:
 
     Nothing is computed.
     """
-    inputs, static = bench_arrays(rule), rule.bench.static
+    arrays, static = bench_arrays(rule), rule.bench.static
 
-    def pullback(*arrays):
-        return jax.vjp(lambda *a: rule.reference(*a, *static), *arrays)[1]
+    def bytes_kept(f):
+        return total(kept(lambda *a: f(*rule.arranged(a, static)), arrays, rule.name))
 
-    mine = jax.eval_shape(lambda *a: rule.fwd(*a, *static)[1], *inputs)
-    return bytes_of(mine), bytes_of(jax.eval_shape(pullback, *inputs))
+    return bytes_kept(rule.op), bytes_kept(rule.reference)
 
 
 def bench_arrays(rule: Rule) -> tuple:
     """Shapes and dtypes of the rule's example at its `bench` size."""
     return jax.eval_shape(lambda: rule.example(jax.random.key(0), **rule.bench.dims))
-
-
-def _autodiffs(subject: Subject, args: tuple):
-    """Shapes of the arrays that the pullback of the plain forward holds."""
-    plain = opened(subject.plain)
-
-    def f(*floats):
-        return float_leaves(plain(*with_floats(args, floats)))
-
-    floats = [jnp.asarray(a) for a in float_leaves(args)]
-    return jax.eval_shape(lambda *floats: jax.vjp(f, *floats)[1], *floats)
 
 
 def bytes_of(tree) -> int:

@@ -1,6 +1,22 @@
-"""Layers along time: recurrences over a whole sequence."""
+"""Layers along a sequence: attention, and recurrences over time."""
 
 from jaxninja.rule import Rule
-from jaxninja.rules.sequence import gru, lstm, rnn
+from jaxninja.rules.sequence import (
+    attention,
+    attention_bias,
+    gru,
+    linear_recurrence,
+    lstm,
+    rnn,
+    rope,
+)
 
-RULES: tuple[Rule, ...] = (rnn.rule, gru.rule, lstm.rule)
+RULES: tuple[Rule, ...] = (
+    attention.rule,
+    attention_bias.rule,
+    rope.rule,
+    rnn.rule,
+    gru.rule,
+    lstm.rule,
+    linear_recurrence.rule,
+)

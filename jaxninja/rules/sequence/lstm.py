@@ -175,8 +175,8 @@ rule = Rule(
     reference=plain,
     cases=(
         Case({"T": 5, "B": 2, "D": 3, "H": 4}, (None,)),
-        Case({"T": 7, "B": 3, "D": 2, "H": 3}, (3,)),  # the last chunk is one step
-        Case({"T": 1, "B": 1, "D": 1, "H": 1}, (None,)),
+        Case({"T": 7, "B": 1, "D": 2, "H": 3}, (3,)),  # the last chunk is one step
+        Case({"T": 1, "B": 17, "D": 1, "H": 1}, (None,)),  # x Wx within the step
     ),
     bench=Case({"T": 64, "B": 32, "D": 256, "H": 256}, (None,)),
     source="Hochreiter, Schmidhuber 1997, Neural Computation 9",

@@ -23,7 +23,31 @@ def linear_cross_entropy(
     )
 
 
+def kl_divergence(log_p, log_q):
+    rows = log_p.numel() // log_p.shape[-1]
+    return F.kl_div(log_q, log_p, reduction="sum", log_target=True) / rows
+
+
+def contrastive(a, b, temperature):
+    S, own = a @ b.T / temperature, torch.arange(len(a))
+    return (F.cross_entropy(S, own) + F.cross_entropy(S.T, own)) / 2
+
+
+def cosine_similarity(a, b, eps):
+    """Below eps PyTorch's gradient goes on as if the length were not held constant."""
+    if any((x.norm(dim=-1) < eps).any() for x in (a, b)):
+        return NotImplemented
+    return F.cosine_similarity(a, b, -1, eps)
+
+
 PEERS = {
     "cross_entropy": F.cross_entropy,
     "linear_cross_entropy": linear_cross_entropy,
+    "mse": F.mse_loss,
+    "huber": lambda x, y, delta: F.huber_loss(x, y, delta=delta),
+    "binary_cross_entropy": F.binary_cross_entropy_with_logits,
+    "kl_divergence": kl_divergence,
+    "contrastive": contrastive,
+    "hinge": lambda scores, y: F.relu(1 - y * scores).mean(),
+    "cosine_similarity": cosine_similarity,
 }

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from jaxninja.training import records
+from jaxninja.escaping import printable
+from jaxninja.storage import records
+from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
-from jaxninja.training.printable import printable
-from jaxninja.training.records import RecordError
 from jaxninja.training.schema import Description, Diagnosis, Metric, read_description
 
 METRIC = {"step": 3, "lr": 0.1, "train_loss": 2.5, "val_loss": None, "seconds": 1}

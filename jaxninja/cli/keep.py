@@ -1,0 +1,69 @@
+"""`jaxninja keep`: what waits in memory between the forward and the backward pass?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from jaxninja import lookup
+from jaxninja.check.errors import UserCodeError
+from jaxninja.check.subject.kept import residuals_of
+from jaxninja.rules import RULES
+from jaxninja.training.config import ConfigError
+from jaxninja.training.devices import need_device
+
+
+@dataclass(frozen=True)
+class Keep:
+    """List every array that a backward pass keeps, and what autodiff would keep.
+
+    Each with its shape, its bytes, the line of code that makes it, and the FLOPs that
+    computing it anew from the arguments and the other kept arrays would take. Nothing
+    is computed: a model of any size can be asked.
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """A rule, as `jaxninja rules` lists them, or MODULE:FUNCTION of your own."""
+    args: str | None = None
+    """MODULE:CALLABLE that returns example arguments for a function of your own."""
+    png: Path | None = None
+    """Draw the bytes to this file, too."""
+
+
+def main(args: list[str]) -> int:
+    options = tyro.cli(Keep, prog="jaxninja keep", args=args)
+    need_device()
+    subject, arguments = _subject(options)
+    try:
+        kept = residuals_of(subject, *arguments)
+    except (TypeError, ValueError, UserCodeError) as error:
+        raise ConfigError(str(error)) from error
+    print(kept.table())
+    if options.png:
+        from jaxninja import plots
+
+        _save(plots, kept, options.png)
+        print(f"drawn to {options.png}")
+    return 0
+
+
+def _subject(options: Keep) -> tuple[Any, tuple]:
+    rules = {rule.name: rule for rule in RULES}
+    if options.name in rules and options.args is None:
+        return rules[options.name], ()
+    if options.name in rules:
+        raise ConfigError("--args goes with MODULE:FUNCTION: a rule has its own")
+    if ":" not in options.name:
+        known = ", ".join(rules)
+        raise ConfigError(
+            f"no rule {options.name!r}, expected {known}, or MODULE:FUNCTION"
+        )
+    return lookup.find(options.name, "the function"), lookup.arguments(options.args)
+
+
+def _save(plots: Any, kept: Any, path: Path) -> None:
+    try:
+        plots.save(plots.kept(kept), path)
+    except OSError as error:
+        raise ConfigError(f"--png {path} cannot be written: {error.strerror}") from None
