@@ -1,7 +1,7 @@
 """Choices by platform and size: how much of an array a rule takes at a time.
 
 The rules compute the same either way. On a CPU a block should stay in cache; a GPU or
-TPU wants few large operations. Those for the CPU were measured (see
+TPU wants few large operations. The choices for a CPU were measured (by
 experiments/benchmarks), the others were not.
 """
 
@@ -17,7 +17,7 @@ def rows(count: int, width: int, itemsize: int) -> int:
     """Rows of a [count, width] array to take together; `count` is all of them."""
     if in_parallel() or count * width * itemsize <= 2**21:
         return count
-    return min(count, max(8, 2**18 // (width * itemsize)))
+    return min(count, max(1, 2**18 // (width * itemsize)))
 
 
 def positions(length: int) -> int:

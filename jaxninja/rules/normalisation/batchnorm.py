@@ -23,6 +23,7 @@ sum_n dx = 0 and sum_n xhat dx = 0 (for ddof = 0: sum_n xhat^2 = n). n = 1 with 
 gives xhat = 0 and dx = 0; with ddof = 1 the variance is 0 / 0, which is refused.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -70,7 +71,7 @@ def batchnorm(
 def batchnorm_fwd(x, gamma, beta, eps, ddof):
     _door(x, gamma, beta, ddof)
     gamma, beta = along_last(gamma, x), along_last(beta, x)
-    mean, var = _moments(x, ddof)
+    mean, var = moments(x, _batch(x), ddof)
     rstd = jax.lax.rsqrt(var + eps)
     xhat = (x - mean) * rstd
     return gamma * xhat + beta, Residuals(xhat, rstd, gamma)
@@ -79,12 +80,10 @@ def batchnorm_fwd(x, gamma, beta, eps, ddof):
 def batchnorm_bwd(eps, ddof, res, dy):
     """Returns dx [*batch, D], dgamma [D], dbeta [D]."""
     xhat, rstd, gamma = res
-    batch = tuple(range(dy.ndim - 1))
-    n = dy.size // dy.shape[-1]
-    dgamma = (dy * xhat).sum(batch, keepdims=True)
-    dbeta = dy.sum(batch, keepdims=True)
-    dx = gamma * rstd * (dy - dbeta / n - xhat * (dgamma / (n - ddof)))
-    return dx, dgamma.ravel(), dbeta.ravel()
+    dgamma = (xhat * dy).sum(_batch(dy))
+    dbeta = dy.sum(_batch(dy))  # under `jit` XLA merges both with the sums of the next
+    dx = gamma * jacobian_product(xhat, rstd, dy, _batch(dy), ddof)
+    return dx, dgamma, dbeta
 
 
 batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
@@ -95,11 +94,26 @@ def batchnorm_jvp(eps, ddof, primals, tangents):
     (x, gamma, beta), (dx, dgamma, dbeta) = primals, tangents
     dgamma, dbeta = along_last(dgamma, dx), along_last(dbeta, dx)
     y, (xhat, rstd, gamma) = batchnorm_fwd(x, gamma, beta, eps, ddof)
-    batch = tuple(range(y.ndim - 1))
-    n = y.size // y.shape[-1]
-    along_xhat = (xhat * dx).sum(batch, keepdims=True) / (n - ddof)
-    dxhat = rstd * (dx - dx.mean(batch, keepdims=True) - xhat * along_xhat)
+    dxhat = jacobian_product(xhat, rstd, dx, _batch(y), ddof)
     return y, gamma * dxhat + dgamma * xhat + dbeta
+
+
+def jacobian_product(xhat, rstd, dx, axes, ddof=0):
+    """How xhat moves with x, and as this is symmetric, what dxhat sends back to x too.
+
+    Along any axes: layernorm and groupnorm are the same derivation along others.
+    """
+    n = _count(dx, axes)
+    mean_dx = dx.sum(axes, keepdims=True) / n
+    along_xhat = (xhat * dx).sum(axes, keepdims=True) / (n - ddof)
+    return rstd * (dx - mean_dx - xhat * along_xhat)
+
+
+def moments(x, axes, ddof=0):
+    """Mean and variance along axes, which stay as axes of 1."""
+    mean = x.mean(axes, keepdims=True)
+    var = ((x - mean) ** 2).sum(axes, keepdims=True) / (_count(x, axes) - ddof)
+    return mean, var
 
 
 def batch_statistics(
@@ -110,17 +124,16 @@ def batch_statistics(
     They feed the running statistics. batchnorm computes the same two numbers from the
     same x, and under `jit` XLA merges the two computations.
     """
-    mean, var = _moments(x, ddof)
+    mean, var = moments(x, _batch(x), ddof)
     return mean.ravel(), var.ravel()
 
 
-def _moments(x, ddof):
-    """Mean and variance [1, ..., D]."""
-    batch = tuple(range(x.ndim - 1))
-    n = x.size // x.shape[-1]
-    mean = x.mean(batch, keepdims=True)
-    var = ((x - mean) ** 2).sum(batch, keepdims=True) / (n - ddof)
-    return mean, var
+def _batch(x):
+    return tuple(range(x.ndim - 1))
+
+
+def _count(x, axes):
+    return math.prod(x.shape[axis] for axis in axes)
 
 
 def _door(x, gamma, beta, ddof):
