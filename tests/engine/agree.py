@@ -1,5 +1,6 @@
 """Is a gradient of the engine that of JAX? By default to 1e-12 of its largest entry."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +10,8 @@ from jaxninja.engine import PRIMITIVES, backward, trace
 
 def same(mine, truth, tolerance=1e-12):
     """Every leaf, in shape, dtype and value; infinities and NaNs in the same places."""
-    assert jax.tree.structure(mine) == jax.tree.structure(truth)
+    chex.assert_trees_all_equal_shapes_and_dtypes(mine, truth)
     for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(truth), strict=True):
-        assert (a.shape, a.dtype) == (b.shape, b.dtype)
         wide = np.complex128 if a.dtype.kind == "c" else np.float64
         a, b = np.asarray(a, wide), np.asarray(b, wide)
         finite = np.isfinite(b)

@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 from dataclasses import replace
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,10 +158,9 @@ def test_types_are_kept_under_strict_promotion(rule, case, dtype):
         jax.numpy_dtype_promotion("strict"),
     ):
         y, (value, moved), back = jax.eval_shape(both, arrays, moves)
-    same = lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype)  # noqa: E731
-    assert jax.tree.all(jax.tree.map(same, value, y))
-    assert jax.tree.all(jax.tree.map(same, moved, y))
-    assert jax.tree.all(jax.tree.map(same, jax.tree.leaves(back), [*floats(arrays)]))
+    chex.assert_trees_all_equal_shapes_and_dtypes(value, moved, y)
+    given = [*floats(arrays)]
+    chex.assert_trees_all_equal_shapes_and_dtypes(jax.tree.leaves(back), given)
 
 
 def floats(tree):

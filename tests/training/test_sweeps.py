@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -66,10 +67,7 @@ def test_a_member_is_that_training_alone(small):
         member = jaxninja.load(row["path"])
         assert member.config.lr == row["lr"]
         assert member.step == 30
-        for a, b in zip(
-            jax.tree.leaves(member.state), jax.tree.leaves(alone.state), strict=True
-        ):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        chex.assert_trees_all_close(member.state, alone.state, rtol=1e-4, atol=1e-6)
         for part in ("train_loss", "val_loss", "test_loss"):
             assert row[part] == pytest.approx(alone.result[part], rel=1e-5)
         assert [m["step"] for m in member.metrics] == [m["step"] for m in alone.metrics]

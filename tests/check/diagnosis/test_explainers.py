@@ -1,6 +1,6 @@
 """The hint engine names slips of a known kind at their line, and nothing else.
 
-The slips of `hint_slips` are written by hand; those of `mutated` by turning the
+The slips of `slips.py` are written by hand; those of `mutated` by turning the
 sign of one equation of a right backward, whichever it is.
 """
 
@@ -86,7 +86,7 @@ def test_names_the_slip_at_its_line(slip, x64):
     assert first.verified
     assert first.kind == slip.kinds
     assert slip.says in f"{first.sentence} {first.edit}"
-    assert first.where == f"hint_slips.py:{marked_line(slip.bwd)}"
+    assert first.where == f"slips.py:{marked_line(slip.bwd)}"
 
 
 def marked_line(function) -> int:

@@ -1,5 +1,6 @@
 """linear_cross_entropy beyond what holds for every rule: options, chunks, memory."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,8 +108,7 @@ def test_a_common_offset_is_harmless(offset, smoothing):
 
     run = jax.jit(run)
     here, there = run(b), run(b + offset)
-    for a, c in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
-        np.testing.assert_allclose(a, c, rtol=2e-6, atol=2e-7)
+    chex.assert_trees_all_close(here, there, rtol=2e-6, atol=2e-7)
 
 
 @pytest.mark.parametrize("bad", [-1, 7, 1000])
@@ -123,7 +123,7 @@ def test_the_bias_may_be_none():
     f = lambda x, W, b: linear_cross_entropy(x, W, b, labels, *PLAIN, 2)  # noqa: E731
     run = jax.jit(jax.value_and_grad(f, (0, 1)))
     without, zero = run(x, W, None), run(x, W, jnp.zeros_like(b))
-    jax.tree.map(lambda a, c: np.testing.assert_allclose(a, c, 1e-6), without, zero)
+    chex.assert_trees_all_close(without, zero, rtol=1e-6)
     assert jax.grad(f, 2)(x, W, None) is None
 
 
