@@ -4,8 +4,8 @@
 
 With z = logits[n], the loss of one row is log(sum_v e^z[v]) - z[label]. Perturb z:
 
-    log(sum_v e^z[v]) moves by  sum_v p[v] dz[v]
-    z[label] moves by           dz[label]
+    lse = log(sum_v e^z[v]) moves by  sum_v p[v] dz[v]
+    z[label] moves by                 dz[label]
 
 Collect, transpose (a row vector becomes a column), and mean over the rows:
 
@@ -16,10 +16,16 @@ probability; the pushes and the pull balance, sum_v dlogits[n, v] = 0, because a
 constant to a row of logits changes nothing. For the same reason the row's maximum may
 be subtracted before exp, and no gradient need flow through it.
 
+The options put a few numbers in: smoothing a target q = (1 - s) onehot + s / V, z-loss
+k lse^2 beside a row's, and a weight w[n], 0 or dloss / (the rows that count):
+
+    dlogits[n] = w[n] ((1 + 2 k lse[n]) p[n] - q[n])
+
 Check: V = 1 gives p = 1, loss 0 and dlogits 0; equal logits give 1/V - 1 at the label
 and 1/V elsewhere, over N.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -32,56 +38,122 @@ from jaxninja.rule import Case, Rule, expect
 class Residuals(NamedTuple):
     p: jax.Array  # [N, V] softmax of the logits; the logits themselves are not kept
     labels: jax.Array  # [N]
+    lse: jax.Array | None  # [N], for a z-loss only
 
 
-@jax.custom_vjp
+class Options(NamedTuple):
+    """The static arguments, together."""
+
+    ignore_index: int
+    reduction: str
+    smoothing: float
+    z_loss: float
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def cross_entropy(
-    logits: Float[Array, "N V"], labels: Int[Array, "N"]
-) -> Float[Array, ""]:
-    """Mean negative log-likelihood: loss = mean_n -log softmax(logits)[n, labels[n]].
+    logits: Float[Array, "N V"],
+    labels: Int[Array, "N"],
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+) -> Float[Array, ""] | Float[Array, "N"]:
+    """Negative log-likelihood: loss = mean_n -log softmax(logits)[n, labels[n]].
 
     Args:
         logits: [N, V], of any size: the row's maximum is subtracted first, so 1e4 or a
             common offset neither overflows nor loses digits. -inf is a masked class.
-        labels: [N] integers in [0, V). One outside makes the loss NaN.
+        labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient.
+        reduction: `mean` over the rows that count (0 if there is none), or `none`.
+        label_smoothing: s in [0, 1): share of the target that is spread evenly.
+        z_loss: k, the weight of lse^2.
 
     Returns:
-        Scalar, in nats.
+        Scalar, or [N] for the reduction `none`, in nats.
 
     Raises:
-        ValueError: the shapes do not fit, labels are not integers, or the batch is
-            empty (its mean is 0 / 0).
+        ValueError: the shapes do not fit, labels are not integers, the batch is empty
+            (its mean is 0 / 0), or an option is out of its range.
 
-    Source: Bridle 1990, Neurocomputing NATO ASI F68; Karpathy's makemore part 4.
+    Source: Bridle 1990, Neurocomputing NATO ASI F68; Karpathy's makemore part 4;
+    smoothing: Szegedy et al. 2015, arXiv:1512.00567; z-loss: arXiv:2204.02311.
     """
-    return cross_entropy_fwd(logits, labels)[0]
+    options = ignore_index, reduction, label_smoothing, z_loss
+    return cross_entropy_fwd(logits, labels, *options)[0]
 
 
-def cross_entropy_fwd(logits, labels):
-    _door(logits, labels)
-    shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
+def cross_entropy_fwd(logits, labels, *static):
+    options = Options(*static)
+    _door(logits, labels, options)
+    m = jax.lax.stop_gradient(logits.max(-1, keepdims=True))
+    shifted = logits - m
     counts = jnp.exp(shifted)
     total = counts.sum(-1, keepdims=True)
-    loss = (jnp.log(total) - _pick(shifted, labels)).mean()
-    return loss, Residuals(counts * (1 / total), labels)  # a division is slow
+    log_total = jnp.log(total)
+    rows = (log_total - _target(shifted, labels, options))[:, 0]
+    lse = (m + log_total)[:, 0] if options.z_loss else None
+    rows = rows if lse is None else rows + options.z_loss * lse**2
+    kept = Residuals(counts * (1 / total), labels, lse)  # a division is slow
+    return _reduced(rows, labels, options), kept
 
 
-def cross_entropy_bwd(res, dloss):
+def cross_entropy_bwd(ignore_index, reduction, label_smoothing, z_loss, res, dloss):
     """Returns dlogits [N, V], and None for the integer labels."""
-    N = len(res.labels)
-    push = res.p * (dloss / N)  # N V numbers, and the pull is at N of them only
-    pulled = push.at[jnp.arange(N), res.labels].add(-dloss / N, mode="drop")
-    return pulled, None
+    p, labels, lse = res
+    N, V = p.shape
+    w = dloss * _weights(labels, ignore_index, reduction, p.dtype)
+    pull = w if lse is None else w * (1 + 2 * z_loss * lse)
+    dlogits = p * pull[:, None]  # N V numbers, and the label's share is at N of them
+    if label_smoothing:
+        dlogits -= (label_smoothing / V * w)[:, None]
+    at_label = dlogits.at[jnp.arange(N), labels]
+    return at_label.add(-(1 - label_smoothing) * w, mode="drop"), None
 
 
 cross_entropy.defvjp(cross_entropy_fwd, cross_entropy_bwd)
 
 
-def cross_entropy_jvp(primals, tangents):
-    """Returns the loss and its move dloss, a scalar, for a move of the logits."""
-    dlogits, _ = tangents
-    loss, (p, labels) = cross_entropy_fwd(*primals)
-    return loss, ((p * dlogits).sum(-1) - _pick(dlogits, labels)[:, 0]).mean()
+def cross_entropy_jvp(
+    ignore_index, reduction, label_smoothing, z_loss, primals, tangents
+):
+    """Returns the loss and its move dloss, as the loss, for a move of the logits."""
+    options = Options(ignore_index, reduction, label_smoothing, z_loss)
+    loss, (p, labels, lse) = cross_entropy_fwd(*primals, *options)
+    dz = tangents[0]
+    dlse = (p * dz).sum(-1)
+    rows = dlse if lse is None else (1 + 2 * z_loss * lse) * dlse
+    rows -= _target(dz, labels, options)[:, 0]
+    return loss, _reduced(rows, labels, options)
+
+
+def _target(z, labels, options):
+    """sum_v q z [N, 1], q the target: the label's entry, and s of it spread evenly."""
+    picked = _pick(z, labels)
+    if not options.smoothing:
+        return picked
+    spread = z.mean(-1, keepdims=True)
+    return (1 - options.smoothing) * picked + options.smoothing * spread
+
+
+def _reduced(rows, labels, options):
+    rows = jnp.where(labels == options.ignore_index, 0, rows)
+    if options.reduction == "none":
+        return rows
+    return rows.sum() / _count(labels, options.ignore_index, rows.dtype)
+
+
+def _weights(labels, ignore_index, reduction, dtype):
+    """d(loss) / d(loss of row n): 1 or 0, over the rows that count for the mean."""
+    counts = (labels != ignore_index).astype(dtype)
+    mean = reduction == "mean"
+    return counts / _count(labels, ignore_index, dtype) if mean else counts
+
+
+def _count(labels, ignore_index, dtype):
+    """Rows that count, 1 at least; whole numbers above 256 are not bfloat16's."""
+    return jnp.maximum((labels != ignore_index).sum(), 1).astype(dtype)
 
 
 def _pick(logits, labels):
@@ -89,7 +161,10 @@ def _pick(logits, labels):
     return jnp.take_along_axis(logits, index, -1, mode="fill", fill_value=jnp.nan)
 
 
-def _door(logits, labels):
+def _door(logits, labels, options):
+    def option(name, value, expected, fits):
+        expect("cross_entropy", name, repr(value), expected, fits)
+
     fits = logits.ndim == 2 and logits.size > 0
     expect(
         "cross_entropy", "logits", f"of shape {logits.shape}", "[N, V], not empty", fits
@@ -99,12 +174,17 @@ def _door(logits, labels):
     expect("cross_entropy", "labels", f"of shape {labels.shape}", expected, fits)
     integer = jnp.issubdtype(labels.dtype, jnp.integer)
     expect("cross_entropy", "labels", f"of type {labels.dtype}", "integers", integer)
+    _, reduction, s, k = options
+    option("reduction", reduction, "mean or none", reduction in ("mean", "none"))
+    option("label_smoothing", s, "0 or more, and below 1", 0 <= s < 1)
+    option("z_loss", k, "0 or more", k >= 0)
 
 
 def example(key, N, V):
     key_logits, key_labels = jax.random.split(key)
     logits = 2 * jax.random.normal(key_logits, (N, V))
-    return logits, jax.random.randint(key_labels, (N,), 0, V)
+    labels = jax.random.randint(key_labels, (N,), 0, V)
+    return logits, jnp.where(jnp.arange(N) % 4 == 2, -100, labels)  # some to ignore
 
 
 rule = Rule(
@@ -114,11 +194,11 @@ rule = Rule(
     jvp=cross_entropy_jvp,
     example=example,
     cases=(
-        Case({"N": 5, "V": 7}),
-        Case({"N": 4, "V": 4}),
-        Case({"N": 1, "V": 27}),
-        Case({"N": 17, "V": 2}),
+        Case({"N": 5, "V": 7}, (-100, "mean", 0.0, 0.0)),
+        Case({"N": 4, "V": 4}, (-100, "none", 0.2, 1e-2)),
+        Case({"N": 1, "V": 27}, (-100, "mean", 0.1, 0.0)),
+        Case({"N": 17, "V": 2}, (-100, "mean", 0.0, 1e-3)),
     ),
-    bench=Case({"N": 1024, "V": 1024}),
+    bench=Case({"N": 1024, "V": 1024}, (-100, "mean", 0.0, 0.0)),
     source="Bridle 1990; Karpathy's makemore part 4",
 )

@@ -7,9 +7,14 @@ import torch.nn.functional as F
 def linear_cross_entropy(
     x, W, b, labels, ignore_index, reduction, smoothing, cap, z_loss, chunk
 ):
-    """PyTorch has no soft cap and no z-loss: they are written out around its loss."""
+    """PyTorch has no soft cap: it is written out before its loss."""
     z = x @ W if b is None else x @ W + b
     z = z if cap is None else cap * torch.tanh(z / cap)
+    return cross_entropy(z, labels, ignore_index, reduction, smoothing, z_loss)
+
+
+def cross_entropy(z, labels, ignore_index, reduction, smoothing, z_loss):
+    """PyTorch has no z-loss: it is written out beside its loss."""
     counts = labels != ignore_index
     extra = torch.where(counts, z_loss * torch.logsumexp(z, 1) ** 2, 0.0)
     if reduction == "mean":
@@ -41,7 +46,7 @@ def cosine_similarity(a, b, eps):
 
 
 PEERS = {
-    "cross_entropy": F.cross_entropy,
+    "cross_entropy": cross_entropy,
     "linear_cross_entropy": linear_cross_entropy,
     "mse": F.mse_loss,
     "huber": lambda x, y, delta: F.huber_loss(x, y, delta=delta),
