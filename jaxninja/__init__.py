@@ -25,7 +25,7 @@ _PUBLIC = {
     "load": "jaxninja.training.run",
     "manual": "jaxninja.rules",
     "named_values": "jaxninja.intermediates.gradients",
-    "residuals_of": "jaxninja.check.subject.kept",
+    "residuals_of": "jaxninja.check.subject.kept_arrays",
     "retain_grads": "jaxninja.intermediates.gradients",
     "train": "jaxninja.training.loop",
     "watch": "jaxninja.intermediates.statistics",
@@ -35,7 +35,7 @@ __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
     from jaxninja.check import assert_vjp, check_steps, check_vjp, compare_grads  # noqa: F401
-    from jaxninja.check.subject.kept import residuals_of  # noqa: F401
+    from jaxninja.check.subject.kept_arrays import residuals_of  # noqa: F401
     from jaxninja.intermediates.gradients import named_values, retain_grads  # noqa: F401
     from jaxninja.intermediates.statistics import watch  # noqa: F401
     from jaxninja.rule import Case, Rule  # noqa: F401

@@ -46,7 +46,7 @@ ROOMS = {
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
     "check.chain": "check check.subject intermediates",
-    "check.checker": "rule check check.subject check.inputs check.oracle check.results"
+    "check.checker": "rule rules check check.subject check.inputs check.oracle check.results"
     " check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
     "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
@@ -69,10 +69,10 @@ ROOMS = {
     "workbook.notebook": "workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
-    "__init__": "rule rules intermediates check.__init__ training.config training"
-    " workbook",
+    "__init__": "rule rules intermediates check.__init__ check.subject training.config"
+    " training workbook",
     "pytest_plugin": "lookup check.__init__",
-    "cli": "__init__ errors escaping rules engine lookup storage models check"
+    "cli": "__init__ errors escaping rules engine lookup storage plots models check"
     " check.__init__ check.subject check.properties mutation training.config"
     " training.machine training report workbook workbook.process",
     "__main__": "cli",

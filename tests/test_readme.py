@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands; its commands and links lead somewhere."""
+"""The README's Python runs as it stands; what documents name and link to is there."""
 
 import re
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -21,13 +22,71 @@ def test_the_python_runs(code, tmp_path):
         assert float(error) < 1e-14
 
 
-def test_the_commands_and_links_lead_somewhere():
+def test_the_commands_are_there():
     from jaxninja.cli import COMMANDS
 
     shown = set(re.findall(r"^jaxninja (\w+)", README, re.MULTILINE))
     assert {"train", "eval", "sample"} <= shown <= set(COMMANDS)
-    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    links = re.findall(r"\]\(((?!http)[^)#]+)\)", text)
-    assert links
-    for path in links:
-        assert (Path(__file__).parent.parent / path).exists(), path
+
+
+FOLDERS = ("", "data", "experiments", "experiments/checker_benchmark", ".github")
+DOCUMENTS = [d.relative_to(ROOT) for f in FOLDERS for d in (ROOT / f).glob("*.md")]
+CODE = [
+    p for f in ("jaxninja", "tests", "experiments") for p in (ROOT / f).rglob("*.py")
+]
+ROOMS = "jaxninja|tests|experiments|data|rules|engine|models|check|training"
+
+
+def prose(path):
+    return re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+
+
+def anchors(path):
+    """What the headings of a page are linked by."""
+    titles = re.findall(r"^#+ (.+)", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", t).strip().lower().replace(" ", "-") for t in titles}
+
+
+def broken_links(document):
+    """The relative links that lead to no file, or to no heading of a page."""
+    for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", prose(document)):
+        path, _, anchor = link.partition("#")
+        file = document.parent / path if path else document
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            yield link
+
+
+def lost_paths(path, text):
+    """Files named as `room/.../file.py`, as commands of pytest or in prose."""
+    named = re.findall(rf"(?<![\w/.])(?:{ROOMS})/[\w/]+\.(?:py|ipynb)\b", text)
+    starts = (ROOT, ROOT / "jaxninja", path.parent)
+    return [n for n in named if not any((start / n).exists() for start in starts)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_the_links_and_paths_of_a_document_lead_somewhere(document):
+    path = ROOT / document
+    assert [*broken_links(path)] == []
+    if document.name != "CHANGELOG.md":  # it names what was there before
+        assert lost_paths(path, path.read_text()) == []
+
+
+def test_the_paths_that_code_names_are_there():
+    lost = {str(p): lost_paths(p, p.read_text()) for p in CODE if p != Path(__file__)}
+    assert {path: names for path, names in lost.items() if names} == {}
+
+
+def test_what_the_release_runs_is_there():
+    named = re.findall(r"\btests/[\w/.]+", (ROOT / ".ci/run").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_a_lost_link_and_a_lost_path_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One, two\n[a](page.md#one-two) [b](#two) [c](no.md) [d](page.md)"
+    )
+    assert [*broken_links(page)] == ["#two", "no.md"]
+    text = "`tests/test_readme.py`, `rules/nowhere/relu.py`, a/rules/relu.py"
+    assert lost_paths(page, text) == ["rules/nowhere/relu.py"]

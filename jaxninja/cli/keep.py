@@ -8,10 +8,10 @@ import tyro
 
 from jaxninja import lookup
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.subject.kept import residuals_of
+from jaxninja.check.subject.kept_arrays import residuals_of
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
-from jaxninja.training.devices import need_device
+from jaxninja.training.machine.devices import need_device
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Every step is one elementary operation, so that its gradient is one line. The names are
 the lecture's, and so are the shapes: what is reduced over the batch keeps a leading
-axis of length one. `rsqrt`, log-sum-exp and all other short cuts of `ninja.py` are left
-out on purpose: here is what they abbreviate.
+axis of length one. `rsqrt`, log-sum-exp and all other short cuts of `by_hand/ninja.py`
+are left out on purpose: here is what they abbreviate.
 """
 
 import jax.numpy as jnp

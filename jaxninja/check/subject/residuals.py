@@ -4,7 +4,7 @@ import jax
 
 from jaxninja.check.errors import running
 from jaxninja.check.records import Residuals
-from jaxninja.check.subject.kept import kept, total
+from jaxninja.check.subject.kept_arrays import kept, total
 from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import cotangent, is_float
 from jaxninja.check.subject.subject import Subject
