@@ -54,6 +54,17 @@ def test_what_jax_and_xla_refuse_stops_only_what_computes():
         assert err.startswith(f"jaxninja: {name} is {value!r}, which ")
 
 
+def test_jax_s_own_strictness_is_no_matter(tmp_path):
+    strict = {
+        "JAX_DISABLE_JIT": "1",
+        "JAX_NUMPY_RANK_PROMOTION": "raise",
+        "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+        "JAX_TRANSFER_GUARD": "disallow",
+    }
+    code, _, err = run(f"{COMMAND} train {SMALL} --runs {tmp_path} --steps 3", **strict)
+    assert (code, err) == (0, "")
+
+
 def test_help_ends_and_fits_any_output():
     narrow = {"COLUMNS": "1", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     code, out, err = run(f"{COMMAND} exercise -h", **narrow)

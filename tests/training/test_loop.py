@@ -240,6 +240,18 @@ def test_settings_of_the_users_own_change_nothing(settings, small):
     assert (losses, samples) == (plain.losses(), plain.sample(3))
 
 
+@pytest.mark.parametrize("setting", ["jax_enable_x64", "jax_default_matmul_precision"])
+def test_a_run_goes_on_in_the_settings_it_began_with(setting, small):
+    config = dataclasses.replace(small, steps=2, samples=0)
+    run = jaxninja.train(config, progress=QUIET)
+    other = {
+        "jax_enable_x64": (jax.enable_x64(not jax.config.jax_enable_x64)),
+        "jax_default_matmul_precision": jax.default_matmul_precision("highest"),
+    }
+    with other[setting], pytest.raises(ConfigError, match=f"^{setting} is .* began"):
+        jaxninja.train(resume=run.path, progress=QUIET)
+
+
 def test_the_same_steps_are_checked_after_a_resume(small):
     """A resumed run that checks leaves what the whole one does."""
     config = dataclasses.replace(small, check_grads=7, steps=60)
