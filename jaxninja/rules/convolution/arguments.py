@@ -38,7 +38,7 @@ def causal_window(op, x, w, b, dilation) -> Window:
     return Window((1,), (((K - 1) * dilation, 0),), (dilation,), C // part)
 
 
-def pool(op, x, size, stride) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def pool(op, x, size, stride) -> tuple[tuple[int, int], tuple[int, int]]:
     """Size and stride of each axis, once all fits together; ValueError if not."""
     given = f"of shape {x.shape}"
     expect(op, "x", given, "[N, H, W, C], not empty", x.ndim == 4 and x.size > 0)
@@ -46,7 +46,8 @@ def pool(op, x, size, stride) -> tuple[tuple[int, ...], tuple[int, ...]]:
     size = _numbers(op, "size", size, 2, 1)
     stride = size if stride is None else _numbers(op, "stride", stride, 2, 1)
     _long_enough(op, x, size, (0, 0))
-    return size, stride
+    (rows, columns), (down, right) = size, stride
+    return (rows, columns), (down, right)
 
 
 def _shapes(op, x, w, b):
