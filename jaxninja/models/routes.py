@@ -8,9 +8,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from jaxninja.models import mlp, network
+from jaxninja.models import network
 from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast, user_file
 from jaxninja.models.mlp import MLP, Params
 from jaxninja.models.network import Model
@@ -91,37 +90,3 @@ def _laid_back(fast: Layout) -> ValueAndGrad:
         return value, fast.lay_back(grads)
 
     return value_and_grad
-
-
-def disagreement(
-    route: str, params: Params, ids: jax.Array, labels: jax.Array, model: Model
-) -> dict[str, jax.Array]:
-    """How far a route's gradients lie from autodiff's, as max|a - b| / scale.
-
-    The scale is max|b|, the largest entry of autodiff's gradient of that parameter. The
-    gradient of b1 is exactly zero in theory, since batchnorm takes every bias away;
-    what is left is the rounding of a sum over the batch, of scale sum |dhprebn|.
-
-    Returns:
-        A scalar for each parameter: 0 where both gradients are 0 throughout, as behind
-        dead units; NaN where either gradient is NaN.
-    """
-    (_, _), mine = value_and_grad(route, model)(params, ids, labels)
-    (_, _), truth = value_and_grad("autodiff", model)(params, ids, labels)
-    scale = {name: abs(b).max() for name, b in truth.items()}
-    if isinstance(model, MLP):
-        hprebn = mlp.hidden_preactivation(params, ids, autodiff, model.dtype)
-        dhprebn = jax.grad(mlp.head_loss, 1)(params, hprebn, labels, model, autodiff)
-        scale["b1"] = abs(dhprebn).sum()
-    apart = {name: abs(mine[name] - truth[name]).max() for name in truth}
-    return {k: jnp.where(a == 0, 0.0, a / scale[k]) for k, a in apart.items()}
-
-
-def tolerance(dtype: Any) -> float:
-    """Largest disagreement that is rounding: 1e-12 in float64, 5e-4 in float32.
-
-    In bfloat16, of 8 bits, it is 0.1: less can be said of what is rounded on the way.
-    """
-    if dtype == jnp.bfloat16:
-        return 0.1
-    return 1e-12 * float(jnp.finfo(dtype).eps / jnp.finfo(jnp.float64).eps)

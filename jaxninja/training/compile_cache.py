@@ -2,10 +2,15 @@
 
 JAX does the work: its persistent compilation cache, which stores by default only what
 took a second to compile. Here it is given a per-user folder and told to store all.
+An entry that was damaged it warns of at every start, compiles, and never writes anew,
+since there is one: it is removed here.
 """
 
+import glob
+import re
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +41,40 @@ def enable() -> Path | None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     if _setting("jax_persistent_cache_min_compile_time_secs") == 1.0:  # JAX's default
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    if not isinstance(warnings.showwarning, Mending):
+        warnings.showwarning = Mending(warnings.showwarning)
     return Path(_setting("jax_compilation_cache_dir"))
+
+
+DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(.+?)'")
+
+
+class Mending:
+    """Shows warnings, but for those of damaged entries, which it removes.
+
+    They name a module only; of all entries of that name JAX writes anew those in use,
+    and this one at once.
+    """
+
+    def __init__(self, show: Callable[..., None]) -> None:
+        self.show = show
+
+    def __call__(self, message: Any, *where: Any, **more: Any) -> None:
+        found = DAMAGED.match(str(message))
+        if not (found and _remove(found[1])):
+            self.show(message, *where, **more)
+
+
+def _remove(module: str) -> bool:
+    """True if there was an entry, and the folder let it go."""
+    folder = Path(_setting("jax_compilation_cache_dir") or ".")
+    entries = list(folder.glob(f"{glob.escape(module)}-*-cache"))
+    try:
+        for entry in entries:
+            entry.unlink(missing_ok=True)
+    except OSError:  # it may not be ours
+        return False
+    return bool(entries)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxninja.data.text import Dataset, Vocabulary, absolute, load_dataset, load_items
-from jaxninja.models import routes
+from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.mlp import MLP
 from jaxninja.storage import atomic, checkpoint, records, run_folder
@@ -75,7 +75,7 @@ def train(
     config = config or TrainConfig()
     device = pick_device(config.device)
     with jax.default_device(device):
-        _expect_to_fit(config, device)
+        expect_to_fit(config, device)
         dataset = load_dataset(config.data, config.context)
         config = _at_home(config)
         proof = _proof(config, dataset)  # before there is a run folder
@@ -87,8 +87,12 @@ def train(
             return _train(config, dataset, resume, progress, device, proof, mesh)
 
 
-def _expect_to_fit(config: TrainConfig, device: Device) -> None:
-    """Before anything large is made, the data set's arrays included."""
+def expect_to_fit(config: TrainConfig, device: Device) -> None:
+    """Before anything large is made, the data set's arrays included.
+
+    Raises:
+        ConfigError: a training takes more memory than the device has.
+    """
     items = load_items(config.data)
     vocabulary, examples = len(Vocabulary.of(items)), sum(len(i) + 1 for i in items)
     memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
@@ -169,10 +173,13 @@ def _new_folder(config: TrainConfig, dataset: Dataset) -> Path:
 
 def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
     """The text of config.json and versions.json."""
+    with steps.matmul_precision(config):
+        now = settings.in_force()
     description = {
         "config": config.to_dict(),
         "vocabulary": list(dataset.vocabulary.symbols),
         "data_sha256": dataset.sha256,
+        "settings": now,
     }
     return {
         "config.json": atomic.to_json(description),
@@ -187,6 +194,8 @@ def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) ->
     """
     path = path or _new_folder(config, dataset)
     atomic.remove_temporary(path)
+    with steps.matmul_precision(config):
+        settings.expect(read_description(path).settings, path)
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
         _refuse_emptied(path)
@@ -330,12 +339,10 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
         return
     ids, labels = steps.batch(run.config, x, y, run.step)
     route = run.config.route
-    half = run.config.dtype == "bfloat16"
-    dtype = jnp.bfloat16 if half else run.params["C"].dtype
     text = user_file.version(route)
     apart = _disagreement(route, text, run.params, ids, labels, run.model)
     worst = max(apart, key=lambda name: float(jnp.nan_to_num(apart[name], nan=jnp.inf)))
-    bound = routes.tolerance(dtype)
+    bound = agreement.tolerance(agreement.precision(run.params, run.model))
     if not apart[worst] <= bound:
         raise TrainError(
             f"at step {run.step} the gradient of {worst} by route {route} is "
@@ -350,7 +357,7 @@ def _check_gradients(run, x, y, to_check, progress) -> None:
 @partial(jax.jit, static_argnums=(0, 1, 5))
 def _disagreement(route, text, params, ids, labels, model):
     """Traced anew where a route that is a file has another text, of that version."""
-    return routes.disagreement(route, params, ids, labels, model)
+    return agreement.disagreement(route, params, ids, labels, model)
 
 
 def _learners(route: str) -> str:

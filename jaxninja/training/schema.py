@@ -4,7 +4,7 @@ Fields that later versions added have defaults or are not required, so that fold
 earlier versions load; fields that are not listed are kept as they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -21,11 +21,12 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True)
 class Description:
-    """config.json: what was trained, on which symbols and on which data."""
+    """config.json: what was trained, on which symbols and data, in which settings."""
 
     config: TrainConfig
     vocabulary: tuple[str, ...]
     data_sha256: Sha256
+    settings: dict[str, Any] = field(default_factory=dict)  # of JAX, by their names
 
     def __post_init__(self) -> None:
         Vocabulary(self.vocabulary).check()

@@ -9,9 +9,12 @@ is kept apart by them.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import jax
+
+from jaxninja.training.config import ConfigError
 
 IMPLEMENTATION = "threefry2x32"  # of the random numbers: the same on every device
 RESPECTED = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -32,6 +35,30 @@ def fixed() -> Iterator[None]:
         for context in contexts:
             stack.enter_context(context)
         yield
+
+
+def in_force() -> dict[str, Any]:
+    """What the numbers of a run depend on, by JAX's names, for its config.json."""
+    names = (*RESPECTED, "jax_default_prng_impl", "jax_threefry_partitionable")
+    with fixed():
+        return {name: getattr(jax.config, name) for name in names}
+
+
+def expect(began: dict[str, Any], path: Path) -> None:
+    """A run goes on in the settings that it began with.
+
+    Raises:
+        ConfigError: one is another now; a run of an earlier version names none.
+    """
+    for name, now in in_force().items():
+        before = began.get(name, now)
+        if before != now:
+            variable = name.upper()
+            how = f"set {variable}={before}" if before else f"unset {variable}"
+            raise ConfigError(
+                f"{name} is {now}, but {path} began with {before}; {how} to go on "
+                "with it, or train anew"
+            )
 
 
 def respected() -> tuple[Any, ...]:

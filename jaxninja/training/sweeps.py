@@ -1,10 +1,11 @@
 """Many whole trainings at once: over seeds and learning rates, and over the devices.
 
 A member of a sweep is a run like any other, in a folder of its own, and equal to the
-same training alone, or among other members, up to rounding: those are other programs.
+same training alone, or in another sweep, up to rounding: those are other programs.
 Members share the data and the compiled program: each device takes its share of them, a
-few at a time, through `jax.shard_map`. Nothing passes between members, so one that
-diverges hurts no other.
+few at a time, through `jax.shard_map`. The last group is filled up with copies, so that
+all groups run one program. Nothing passes between members, so one that diverges hurts
+no other.
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ from jaxninja.storage import atomic, run_folder
 from jaxninja.training import settings, steps, sweep_plan
 from jaxninja.training.config import TrainConfig, expect_config
 from jaxninja.training.devices import pick_device
-from jaxninja.training.loop import open_run
+from jaxninja.training.loop import expect_to_fit, open_run
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run
@@ -69,13 +70,15 @@ def sweep(
         A row for each member: seed, lr, path, and its losses or the step it failed at.
 
     Raises:
-        ConfigError: there is no member, two are the same, or there are too many.
+        ConfigError: there is no member, two are the same, there are too many, or one
+            takes more memory than there is.
         Interrupted: Ctrl-C or the like, after saving.
     """
     expect_config(config, {}, "sweep")
     listener: Progress = expect_progress(progress) or Bar()
     configs = sweep_plan.members(config, seeds, rates)
     mesh = _mesh(config)
+    expect_to_fit(configs[0], mesh.devices.flat[0])
     dataset = load_dataset(config.data, config.context)
     model = config.model(len(dataset.vocabulary))
     if user_file.is_file(config.route) and isinstance(model, MLP):
@@ -86,7 +89,10 @@ def sweep(
         else sweep_plan.new_folder(config, seeds, rates)
     )
     configs = [dataclasses.replace(c, runs=str(root)) for c in configs]
-    group = group_size(config, model, memory, mesh.size)
+    group = min(
+        group_size(config, model, memory, mesh.size),
+        len(configs) + -len(configs) % mesh.size,
+    )
     listener.say(
         f"sweep      {len(configs)} members, {min(group, len(configs))} at a time on "
         f"{mesh.size} {mesh.devices.flat[0].platform} devices, in {root}"
@@ -95,7 +101,7 @@ def sweep(
     waiting = [c for c in configs if (c.lr, c.seed) not in rows]
     with run_folder.lock(root), caught_signals(None) as caught:
         for start, part in sweep_plan.groups(waiting, group):
-            for row in _train(part, dataset, mesh, listener, start, caught):
+            for row in _train(part, group, dataset, mesh, listener, start, caught):
                 rows[row["lr"], row["seed"]] = row
             atomic.write_json(root / sweep_plan.ROWS, _in_order(rows, configs))
     from jaxninja import plots  # matplotlib: only once a sweep is at its end
@@ -136,16 +142,17 @@ def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> in
 
 def _train(
     configs: list[TrainConfig],
+    width: int,
     dataset: Dataset,
     mesh: Mesh,
     progress: Progress,
     start: int,
     caught: list[int],
 ) -> list[dict[str, Any]]:
-    """Train one group from the step where it is to the last."""
+    """Train one group from the step where it is to the last, among `width` members."""
     config, model = configs[0], configs[0].model(len(dataset.vocabulary))
     members = [Member(_opened(c, dataset)) for c in configs]
-    padding = [configs[-1]] * (-len(configs) % mesh.size)
+    padding = [configs[-1]] * (width - len(configs))
     seeds = np.array([c.seed for c in configs + padding], np.int32)
     rates = np.array([c.lr for c in configs + padding], np.float32)
     x, y = (_put(a, mesh, P()) for a in dataset.train)

@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 
@@ -22,14 +25,22 @@ def run(capsys, *args):
     return code or 0, out.out, out.err
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """A small run on the embedded names, and what was printed meanwhile."""
+    runs = tmp_path_factory.mktemp("runs")
+    options = ["--steps", "200", "--hidden", "20", "--log-every", "50"]
+    options += ["--diagnose", "0", "--runs", str(runs)]
+    with redirect_stdout(StringIO()) as out:
+        assert cli.main(["train", *options]) == 0
+    return runs / "names-network-1", out.getvalue()
+
+
 @pytest.fixture
-def trained(tmp_path, capsys):
-    """A small run on the embedded names."""
-    options = ("--steps", 200, "--hidden", 20, "--log-every", 50, "--diagnose", 0)
-    options += ("--runs", tmp_path)
-    code, out, err = run(capsys, "train", *options)
-    assert code == 0, err
-    return tmp_path / "names-network-1", out
+def trained(trained_once, tmp_path):
+    """The same in a folder of the test's own."""
+    path, out = trained_once
+    return shutil.copytree(path, tmp_path / path.name), out
 
 
 def test_train_says_what_it_does_and_shows_losses_and_names(trained):
@@ -312,7 +323,9 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("jaxninja.storage.atomic.write_atomic", full)
     code, _, err = run(capsys, "train", "--steps", 10, "--runs", tmp_path)
     assert code == 2
-    assert re.fullmatch(r"jaxninja: .*: No space left on device\n", err)
+    assert re.fullmatch(
+        r"jaxninja: .*: No space left on device; pass --runs FOLDER\n", err
+    )
 
 
 def test_a_closed_pipe_is_no_error():

@@ -9,7 +9,7 @@ import pytest
 from jaxninja.cli import environment, streams
 
 COMMAND = f"{sys.executable} -m jaxninja.cli"
-SMALL = "--data surnames --steps 40 --hidden 8 --diagnose 0 --samples 0 --log-every 10"
+SMALL = "--batch-size 4 --hidden 8 --diagnose 0 --samples 0 --steps 40 --log-every 10"
 
 
 def run(command, **variables):
@@ -17,6 +17,14 @@ def run(command, **variables):
     env = os.environ | variables
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=env)
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def train(tmp_path):
+    """The line for the shell that trains a small network in `tmp_path`."""
+    (tmp_path / "items.txt").write_text("\n".join("abcdefgh" * 5))
+    where = f"--data {tmp_path}/items.txt --runs {tmp_path} --name run"
+    return f"{COMMAND} train {SMALL} {where}"
 
 
 def test_without_its_device_jax_is_told_in_a_line():
@@ -28,9 +36,10 @@ def test_without_its_device_jax_is_told_in_a_line():
     assert "device             none: " in out
 
 
-def test_a_run_on_the_cpu_does_without_the_device_that_is_not_there(tmp_path):
-    command = f"{COMMAND} train {SMALL} --runs {tmp_path} --device cpu"
-    code, _, err = run(command, JAX_PLATFORMS="cuda", MPLBACKEND="garbage")
+def test_a_run_on_the_cpu_does_without_the_device_that_is_not_there(train):
+    code, _, err = run(
+        f"{train} --device cpu", JAX_PLATFORMS="cuda", MPLBACKEND="garbage"
+    )
     assert code == 0, err
 
 
@@ -45,6 +54,17 @@ def test_what_jax_and_xla_refuse_stops_only_what_computes():
         assert err.startswith(f"jaxninja: {name} is {value!r}, which ")
 
 
+def test_jax_s_own_strictness_is_no_matter(tmp_path):
+    strict = {
+        "JAX_DISABLE_JIT": "1",
+        "JAX_NUMPY_RANK_PROMOTION": "raise",
+        "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+        "JAX_TRANSFER_GUARD": "disallow",
+    }
+    code, _, err = run(f"{COMMAND} train {SMALL} --runs {tmp_path} --steps 3", **strict)
+    assert (code, err) == (0, "")
+
+
 def test_help_ends_and_fits_any_output():
     narrow = {"COLUMNS": "1", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     code, out, err = run(f"{COMMAND} exercise -h", **narrow)
@@ -53,9 +73,9 @@ def test_help_ends_and_fits_any_output():
 
 
 @pytest.mark.parametrize("closed", ["| head -1", ">&- 2>&-"])
-def test_a_run_outlives_its_reader(closed, tmp_path):
-    run(f"{COMMAND} train {SMALL} --runs {tmp_path} {closed}")
-    assert (tmp_path / "surnames-network-1" / "result.json").exists()
+def test_a_run_outlives_its_reader(closed, train, tmp_path):
+    run(f"{train} {closed}")
+    assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_stream_without_a_reader_is_dropped_and_told_once(capfd):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxninja
-from jaxninja.models import deep, mlp, network, routes
+from jaxninja.models import agreement, deep, mlp, network, routes
 from jaxninja.models.deep import Deep
 from jaxninja.models.initialisers import GAIN, SCHEMES
 from jaxninja.models.mlp import MLP
@@ -20,7 +20,7 @@ from jaxninja.training.progress import Progress
 
 SMALL = Deep(vocabulary=11, context=2, embedding=3, hidden=7, layers=2)
 PART3 = Deep(hidden=200, layers=1, batchnorm="none", gain=None)
-disagreement = jax.jit(routes.disagreement, static_argnums=(0, 4))
+disagreement = jax.jit(agreement.disagreement, static_argnums=(0, 4))
 ACTIVATIONS = ["tanh", "relu", "sigmoid", "gelu", "gelu-tanh"]
 
 

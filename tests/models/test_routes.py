@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp, network, routes
+from jaxninja.models import agreement, mlp, network, routes
 from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast
 from jaxninja.models.mlp import MLP
 from jaxninja.rules import autodiff, manual
 
-disagreement = jax.jit(routes.disagreement, static_argnums=(0, 4))
+disagreement = jax.jit(agreement.disagreement, static_argnums=(0, 4))
 
 SIZES = {
     "lecture": (MLP(hidden=64), 32),
@@ -55,7 +55,7 @@ def test_the_routes_agree_in_float64(route, model, n, x64):
     for seed in range(3):
         params, ids, labels = batch(model, n, seed)
         apart = disagreement(route, params, ids, labels, model)
-        assert routes.tolerance(jnp.float64) == 1e-12
+        assert agreement.tolerance(jnp.float64) == 1e-12
         for name, difference in apart.items():
             assert float(difference) <= 1e-12, name
 
@@ -67,7 +67,7 @@ def test_blocks_of_rows_change_nothing(rows, model, n, x64, monkeypatch):
     monkeypatch.setattr(ninja_blocks, "LARGE", 1)
     monkeypatch.setattr(ninja_blocks, "ROWS", rows)
     params, ids, labels = batch(model, n)
-    fresh = jax.jit(lambda *args: routes.disagreement("network", *args, model))
+    fresh = jax.jit(lambda *args: agreement.disagreement("network", *args, model))
     apart = fresh(params, ids, labels)
     assert all(float(d) <= 1e-12 for d in apart.values()), apart
 
@@ -177,7 +177,7 @@ def test_one_wrong_line_is_noticed(route, module, right, wrong, x64, monkeypatch
         monkeypatch.setattr(ninja_blocks, "LARGE", 1)
     monkeypatch.setattr(module, "value_and_grad", scope["value_and_grad"])
     model, n = SIZES["lecture"]
-    apart = routes.disagreement(route, *batch(model, n), model)
+    apart = agreement.disagreement(route, *batch(model, n), model)
     assert max(map(float, apart.values())) > 1e-3
 
 

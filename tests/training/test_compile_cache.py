@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from jaxninja.training import compile_cache
 
 CODE = """
 import jax, sys
@@ -28,6 +31,7 @@ def start(tmp_path):
         command = [sys.executable, "-c", CODE]
         done = subprocess.run(command, capture_output=True, text=True, env=env)
         assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
         return done.stdout.strip().split("|")
 
     return run
@@ -51,6 +55,26 @@ def test_a_setting_of_the_users_is_respected(start, tmp_path):
     unstored = str(tmp_path / "unstored")
     start(JAX_COMPILATION_CACHE_DIR=unstored, **{slow: "1000"})
     assert "miss" in start(JAX_COMPILATION_CACHE_DIR=unstored)[1]
+
+
+def test_a_damaged_entry_is_replaced(start, tmp_path):
+    folder, _ = start()
+    (entry,) = (f for f in os.listdir(folder) if f.endswith("-cache"))
+    whole = Path(folder, entry).read_bytes()
+    Path(folder, entry).write_bytes(whole[:100])
+    assert "cache: miss" in start()[1]
+    assert len(Path(folder, entry).read_bytes()) > len(whole) / 2
+    assert "cache: hit" in start()[1]
+
+
+def test_other_warnings_are_shown_and_so_is_what_cannot_be_mended(tmp_path):
+    """No entry of that name is there."""
+    shown = []
+    mending = compile_cache.Mending(lambda message, *_: shown.append(str(message)))
+    damaged = "Error reading persistent compilation cache entry for 'jit_none_such': ?"
+    for text in ("another", damaged):
+        mending(UserWarning(text), UserWarning, "file.py", 1)
+    assert shown == ["another", damaged]
 
 
 def test_off_is_off(start, tmp_path):

@@ -111,7 +111,7 @@ def test_the_metrics_are_means_of_the_losses(small):
     run = jaxninja.train(small, progress=QUIET)
     x, y = map(jax.numpy.asarray, run.dataset.train)
     state = steps.init_state(small, run.model)
-    _, losses = steps.make_advance(small, run.model)(state, x, y, 0, 120)
+    _, losses = steps.program(small, run.model, x)(state, x, y, 0, 120)
     stops = [0, 20, 30, 40, 60, 80, 90, 100, 120]
     for line, a, b in zip(lines(run), stops, stops[1:], strict=False):
         mean = np.asarray(losses[a:b], np.float64).mean()
@@ -127,9 +127,10 @@ def test_a_step_is_the_textbooks(optimizer, small):
     y = jax.random.randint(jax.random.key(1), (50,), 0, 11)
     before = steps.init_state(config, run_model)
     ids, labels = steps.batch(config, x, y, 0)
-    (_, stats), grads = ninja.value_and_grad(before.params, ids, labels, run_model)
+    by_hand = jax.jit(ninja.value_and_grad, static_argnums=3)
+    (_, stats), grads = by_hand(before.params, ids, labels, run_model)
     copy = jax.tree.map(jax.numpy.copy, before)
-    after, _ = steps.make_advance(config, run_model)(copy, x, y, 0, 1)
+    after, _ = steps.program(config, run_model, x)(copy, x, y, 0, 1)
     for name, p in before.params.items():
         if name == "b1" and optimizer != "sgd":
             continue  # a gradient of pure rounding, which Adam blows up to a whole step
@@ -149,7 +150,7 @@ def test_clipping_bounds_the_update(small):
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     before = steps.init_state(config, model)
     copy = jax.tree.map(jax.numpy.copy, before)
-    after, _ = steps.make_advance(config, model)(copy, x, x[:, 0], 0, 1)
+    after, _ = steps.program(config, model, x)(copy, x, x[:, 0], 0, 1)
     moved = jax.tree.map(lambda a, b: ((a - b) ** 2).sum(), after.params, before.params)
     assert float(sum(moved.values())) ** 0.5 == pytest.approx(0.01, rel=1e-3)
 
@@ -237,6 +238,18 @@ def test_settings_of_the_users_own_change_nothing(settings, small):
         losses, samples = run.losses(), run.sample(3)
     assert same_bits(final_state(run), final_state(plain))
     assert (losses, samples) == (plain.losses(), plain.sample(3))
+
+
+@pytest.mark.parametrize("setting", ["jax_enable_x64", "jax_default_matmul_precision"])
+def test_a_run_goes_on_in_the_settings_it_began_with(setting, small):
+    config = dataclasses.replace(small, steps=2, samples=0)
+    run = jaxninja.train(config, progress=QUIET)
+    other = {
+        "jax_enable_x64": (jax.enable_x64(not jax.config.jax_enable_x64)),
+        "jax_default_matmul_precision": jax.default_matmul_precision("highest"),
+    }
+    with other[setting], pytest.raises(ConfigError, match=f"^{setting} is .* began"):
+        jaxninja.train(resume=run.path, progress=QUIET)
 
 
 def test_the_same_steps_are_checked_after_a_resume(small):

@@ -11,6 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
 import jaxninja
 from jaxninja.cli.sweep import main
@@ -91,14 +92,22 @@ def test_one_that_diverges_hurts_no_other(small, four):
 
 
 def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
-    calls = []
-    train = sweeping._train
+    """The last group, of one, is as wide as the first."""
+    calls, shapes = [], set()
+    train, put = sweeping._train, sweeping._put
+
+    def noting(array, mesh, spec):
+        shapes.update([len(array)] if spec == P("members") else [])
+        return put(array, mesh, spec)
+
     monkeypatch.setattr(
         sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
-    several = sweep(small, range(4), [0.1], memory=300_000)
-    assert calls == [2, 2]
-    for a, b in zip(four, several, strict=True):
+    monkeypatch.setattr(sweeping, "_put", noting)
+    several = sweep(small, range(3), [0.1], memory=300_000)
+    assert calls == [2, 1]
+    assert shapes == {2}
+    for a, b in zip(four[:3], several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
     assert group_size(small, small.model(11), 1, 2) == 2  # at least one for a device
 
@@ -125,10 +134,10 @@ def test_members_that_make_no_sense_are_refused(small, seeds, rates, told):
     assert not os.path.exists(small.runs)
 
 
-@pytest.mark.parametrize("field", ["device", "route"])
+@pytest.mark.parametrize("field", ["device", "route", "hidden"])
 def test_nothing_is_made_for_what_cannot_run(field, small):
-    value = {"device": "gpu", "route": "nothing.py"}[field]
-    with pytest.raises(ValueError, match=value):
+    value = {"device": "gpu", "route": "nothing.py", "hidden": 10**9}[field]
+    with pytest.raises(ValueError, match=f"{value}|hidden is 1,000,000,000, but"):
         sweep(dataclasses.replace(small, **{field: value}), [0], [0.1])
     assert not os.path.exists(small.runs)
 

@@ -38,7 +38,7 @@ def causal_window(op, x, w, b, dilation) -> Window:
     return Window((1,), (((K - 1) * dilation, 0),), (dilation,), C // part)
 
 
-def pool(op, x, size, stride) -> tuple[tuple[int, int], tuple[int, int]]:
+def pool(op, x, size, stride) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Size and stride of each axis, once all fits together; ValueError if not."""
     given = f"of shape {x.shape}"
     expect(op, "x", given, "[N, H, W, C], not empty", x.ndim == 4 and x.size > 0)
