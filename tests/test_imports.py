@@ -46,8 +46,8 @@ ROOMS = {
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
     "check.chain": "check check.subject intermediates",
-    "check.checker": "rule rules check check.subject check.inputs check.oracle check.results"
-    " check.properties check.diagnosis",
+    "check.checker": "rule rules check check.subject check.inputs check.oracle"
+    " check.results check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
     "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
     " check.oracle check.results",
@@ -72,7 +72,7 @@ ROOMS = {
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
     " training workbook",
     "pytest_plugin": "lookup check.__init__",
-    "cli": "__init__ errors escaping rules engine lookup storage plots models check"
+    "cli": "__init__ errors escaping rule rules engine lookup storage plots models check"
     " check.__init__ check.subject check.properties mutation training.config"
     " training.machine training report workbook workbook.process",
     "__main__": "cli",

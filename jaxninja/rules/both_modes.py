@@ -34,10 +34,10 @@ class BothModes:
         given = bound.args
         places = getattr(self.rule.op, "nondiff_argnums", ())
         static = tuple(given[i] for i in places)
-        args = [a for i, a in enumerate(given) if i not in places]
-        absent = {i for i, a in enumerate(args) if a is None}
-        functions = _of_present(self.rule, len(args), absent)
-        arrays = [a for a in args if a is not None]
+        primals = [a for i, a in enumerate(given) if i not in places]
+        absent = {i for i, a in enumerate(primals) if a is None}
+        functions = _of_present(self.rule, len(primals), absent)
+        arrays = [a for a in primals if a is not None]
         avals = tuple(map(jax.typeof, arrays))
         return self._primitive(avals, static, *functions)(*arrays)
 

@@ -323,7 +323,9 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("jaxninja.storage.atomic.write_atomic", full)
     code, _, err = run(capsys, "train", "--steps", 10, "--runs", tmp_path)
     assert code == 2
-    assert re.fullmatch(r"jaxninja: .*: No space left on device\n", err)
+    assert re.fullmatch(
+        r"jaxninja: .*: No space left on device; pass --runs FOLDER\n", err
+    )
 
 
 def test_a_closed_pipe_is_no_error():

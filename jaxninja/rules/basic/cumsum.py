@@ -56,7 +56,8 @@ cumsum.defvjp(cumsum_fwd, cumsum_bwd)
 
 
 def cumsum_jvp(axis, primals, tangents):
-    return cumsum_fwd(*primals, axis)[0], cumsum_fwd(*tangents, axis)[0]
+    (x,), (dx,) = primals, tangents
+    return cumsum_fwd(x, axis)[0], cumsum_fwd(dx, axis)[0]
 
 
 def _door(x, axis):

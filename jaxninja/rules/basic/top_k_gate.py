@@ -71,8 +71,9 @@ top_k_gate.defvjp(top_k_gate_fwd, top_k_gate_bwd)
 
 
 def top_k_gate_jvp(k, primals, tangents):
-    y, _ = top_k_gate_fwd(*primals, k)
-    return y, _moved(y, tangents[0])
+    (logits,), (dlogits,) = primals, tangents
+    y, _ = top_k_gate_fwd(logits, k)
+    return y, _moved(y, dlogits)
 
 
 def _moved(y, dz):

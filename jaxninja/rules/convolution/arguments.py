@@ -46,7 +46,8 @@ def pool(op, x, size, stride) -> tuple[tuple[int, int], tuple[int, int]]:
     size = _numbers(op, "size", size, 2, 1)
     stride = size if stride is None else _numbers(op, "stride", stride, 2, 1)
     _long_enough(op, x, size, (0, 0))
-    return size, stride
+    (rows, columns), (down, right) = size, stride
+    return (rows, columns), (down, right)
 
 
 def _shapes(op, x, w, b):

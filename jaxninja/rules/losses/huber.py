@@ -78,8 +78,8 @@ huber.defvjp(huber_fwd, huber_bwd)
 
 
 def huber_jvp(delta, primals, tangents):
-    loss, (c,) = huber_fwd(*primals, delta)
-    dx, dy = tangents
+    (x, y), (dx, dy) = primals, tangents
+    loss, (c,) = huber_fwd(x, y, delta)
     return loss, (c * (dx - dy)).mean()
 
 

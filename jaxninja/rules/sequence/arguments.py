@@ -20,9 +20,8 @@ def door(op: str, cell: Cell, x, states: dict, weights: Weights, chunk) -> None:
     shape("Wh", Wh, expected, Wh.shape == (H, width) and H > 0)
     D, known = x.shape[-1], f"as x is {x.shape} and Wh {Wh.shape}"
     shape("Wx", Wx, f"[{D}, {width}], {known}", Wx.shape == (D, width))
-    biases = {"b": weights.bx}
-    if weights.bh is not None:
-        biases = {"bx": weights.bx, "bh": weights.bh}
+    two = weights.bh is not None
+    biases: dict = {"bx": weights.bx, "bh": weights.bh} if two else {"b": weights.bx}
     for name, b in biases.items():
         shape(name, b, f"[{width}], as Wh is {Wh.shape}", b.shape == (width,))
     batch = *x.shape[1:-1], H

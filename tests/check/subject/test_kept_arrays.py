@@ -53,7 +53,7 @@ def line_with(function, text):
 def test_a_residual_has_the_line_that_makes_it_and_its_price():
     (twice,) = residuals_of(squared, jnp.ones((N, D))).arrays
     assert (twice.shape, twice.dtype, twice.bytes) == ((N, D), "float32", 4 * N * D)
-    assert twice.where == f"test_kept.py:{line_with(squared_fwd, 'twice =')}"
+    assert twice.where == f"test_kept_arrays.py:{line_with(squared_fwd, 'twice =')}"
     assert twice.code == "twice = 2 * x"
     assert twice.role == "computed"
     assert twice.flops == N * D
@@ -84,7 +84,7 @@ def test_a_whole_model_keeps_what_its_rules_keep():
     assert shapes.count((3, N, D)) == 2  # each layer's input, and its tanh
     assert (N,) in shapes
     assert {a.where.split(":")[0] for a in found.arrays if a.where} <= {
-        "test_kept.py", "tanh.py", "cross_entropy.py"
+        "test_kept_arrays.py", "tanh.py", "cross_entropy.py"
     }  # fmt: skip
 
     def plain(params, x, ids):
