@@ -72,8 +72,8 @@ ROOMS = {
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
     " training workbook",
     "pytest_plugin": "lookup check.__init__",
-    "cli": "__init__ errors escaping rule rules engine lookup storage plots models check"
-    " check.__init__ check.subject check.properties mutation training.config"
+    "cli": "__init__ errors escaping rule rules engine lookup storage plots models"
+    " check check.__init__ check.subject check.properties mutation training.config"
     " training.machine training report workbook workbook.process",
     "__main__": "cli",
 }
