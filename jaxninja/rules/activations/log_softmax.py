@@ -32,6 +32,7 @@ from jaxninja.rules.activations.softmax import example, finite_max
 
 class Residuals(NamedTuple):
     p: jax.Array  # [*shape]; neither x nor y is kept
+    empty: jax.Array  # of booleans, one a slice: all of it is -inf
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -40,7 +41,7 @@ def log_softmax(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*sha
 
     Args:
         x: [*shape], of any size: the maximum is subtracted first. -inf is masked: y is
-            -inf and the gradient that of the others; 0 in a slice all of -inf.
+            -inf, and dy passes to x; but in a slice all of -inf the gradient is 0.
         axis: along which e^y adds up to 1.
 
     Returns:
@@ -61,13 +62,16 @@ def log_softmax_fwd(x, axis):
     shifted = x - finite_max(x, axis)
     counts = jnp.exp(shifted)
     total = counts.sum(axis, keepdims=True)
-    total = jnp.where(total == 0, 1, total)
-    return shifted - jnp.log(total), Residuals(counts * (1 / total))
+    empty = total == 0
+    total = jnp.where(empty, 1, total)
+    y = jnp.where(empty, -jnp.inf, shifted - jnp.log(total))
+    return y, Residuals(counts * (1 / total), empty)
 
 
 def log_softmax_bwd(axis, res, dy):
     """Returns dx [*shape], in a one-tuple."""
-    return (dy - res.p * dy.sum(axis, keepdims=True),)
+    dx = dy - res.p * dy.sum(axis, keepdims=True)
+    return (jnp.where(res.empty, 0, dx),)
 
 
 log_softmax.defvjp(log_softmax_fwd, log_softmax_bwd)
@@ -76,8 +80,8 @@ log_softmax.defvjp(log_softmax_fwd, log_softmax_bwd)
 def log_softmax_jvp(axis, primals, tangents):
     """Returns y and its move dy [*shape] for a move dx of x."""
     (x,), (dx,) = primals, tangents
-    y, (p,) = log_softmax_fwd(x, axis)
-    return y, dx - (p * dx).sum(axis, keepdims=True)
+    y, (p, empty) = log_softmax_fwd(x, axis)
+    return y, jnp.where(empty, 0, dx - (p * dx).sum(axis, keepdims=True))
 
 
 rule = Rule(
