@@ -250,11 +250,10 @@ def _explain_roles(session: Session) -> None:
 
 def _blame_none(session: Session) -> None:
     """Of None in place of a gradient: fine where the gradient is zero, else wrong."""
-    for name in session.nones:
-        leaves = [t for n, t in session.tallies.items() if n.split("[")[0] == name]
-        if any(tally.worst for tally in leaves):
-            text = (
-                f"bwd returns None for {name}, which JAX takes for zeros, but its "
-                "gradient is not zero; if that is on purpose, say nondiff="
-            )
-            session.find("E-ZERO", f"{text}({name!r},)", session.where)
+    worst = {n.split("[")[0] for n, tally in session.tallies.items() if tally.worst}
+    if wrong := tuple(name for name in session.nones if name in worst):
+        text = (
+            f"bwd returns None for {' and '.join(wrong)}, which JAX takes for zeros, "
+            "but the gradient there is not zero; if that is on purpose, say nondiff="
+        )
+        session.find("E-ZERO", f"{text}{wrong}", session.where)

@@ -60,13 +60,18 @@ class Session:
     residuals: Residuals | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
     suspects_second_order: bool = False
-    nones: set[str] = field(default_factory=set)
+    nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
         sentence = f"{sentence} ({self.at})" if self.at else sentence
         self.findings.setdefault((code, where), Finding(code, sentence, where))
+
+    def note_nones(self, names: Iterable[str]) -> None:
+        """Note for which arguments bwd returns None without leave to do so."""
+        given = [name for name in names if name not in self.options.nondiff]
+        self.nones |= dict.fromkeys(given)
 
     def locate(self, hints: Iterable[Hint]) -> None:
         """Findings about dy get the line at which a hint saw linearity end."""

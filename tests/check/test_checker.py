@@ -126,6 +126,12 @@ def test_a_forward_that_differs_from_the_plain_one():
     assert "E-FWD" not in codes(check(ruled()))
 
 
+def test_all_gradients_that_bwd_leaves_out_are_named_in_their_order():
+    found = check(ruled(bwd=lambda eps, res, dy: (None, None))).findings
+    (sentence,) = (f.sentence for f in found if f.code == "E-ZERO")
+    assert sentence.endswith("nondiff=('x', 'gain')")
+
+
 def test_a_forward_of_another_structure():
     def fwd(x, gain, eps):
         y, res = norm_fwd(x, gain, eps)

@@ -101,7 +101,7 @@ def _traceable(subject: Subject, args) -> bool:
 def _structure(session: Session, scene: Scene, args) -> None:
     subject = scene.subject
     found, nones = structure(subject, args)
-    session.nones.update(name for name in nones if name not in session.options.nondiff)
+    session.note_nones(nones)
     for finding in found:
         session.find(finding.code, finding.sentence, finding.where)
     if not any(f.code in STOPPING for f in session.findings.values()):
@@ -116,7 +116,7 @@ def _structure(session: Session, scene: Scene, args) -> None:
 
 def _structure_of_numpy(session: Session, scene: Scene, args) -> None:
     found, nones = structure_by_running(scene.subject, args, scene.differences)
-    session.nones.update(name for name in nones if name not in session.options.nondiff)
+    session.note_nones(nones)
     for finding in found:
         session.find(finding.code, finding.sentence, finding.where)
     if any(finding.code == "E-MUTATES" for finding in found):
