@@ -108,7 +108,9 @@ def test_float32_disagreement_is_rounding(route):
     model, n = SIZES["lecture"]
     params, ids, labels = batch(model, n)
     apart = disagreement(route, params, ids, labels, model)
-    assert all(float(d) <= 2e-5 for d in apart.values()), apart
+    # b1's gradient is 0 in theory, so all of it is rounding: far below what stops a run
+    bound = {"b1": agreement.tolerance(jnp.float32) / 4}
+    assert all(float(d) <= bound.get(k, 2e-6) for k, d in apart.items()), apart
 
 
 LECTURE = {
