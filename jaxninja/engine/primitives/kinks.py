@@ -16,6 +16,18 @@ def abs_(dy, y, x, **_):
     return (jnp.where(x >= 0, dy, -dy),)
 
 
+def sign(dy, y, x, **_):
+    """Of real numbers no gradient passes: y is constant on either side of 0.
+
+    Of a complex number it is y = x / |x| = exp(i theta), so it moves with the angle:
+    dtheta = Im(conj(y) dx) / |x|, and i y dtheta is how; nothing at x = 0.
+    """
+    if not jnp.iscomplexobj(x):
+        return (None,)
+    r = jnp.abs(x)
+    return (1j * jnp.imag(dy * y) * jnp.conj(y) / jnp.where(r == 0, 1, r),)
+
+
 def max_(dz, z, x, y, **_):
     """z = max(x, y) is the larger one; at a tie each gets a half."""
     return fit(dz * _share(x, y, z), x), fit(dz * _share(y, x, z), y)
@@ -54,6 +66,6 @@ KINKS = {
     "min": max_,
     "round": constant,
     "select_n": select_n,
-    "sign": constant,
+    "sign": sign,
     "stop_gradient": constant,
 }
