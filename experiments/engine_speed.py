@@ -19,20 +19,20 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.engine import backward, trace, value_and_grad
-from jaxninja.models import mlp
-from jaxninja.models.mlp import MLP
+from jaxninja.models import ninja
+from jaxninja.models.ninja import Ninja
 from jaxninja.rules import autodiff, manual
 
 CALLS = 300  # of a compiled gradient, in one round
 
 
 def network(ops) -> tuple[Callable, tuple]:
-    model = MLP()
+    model = Ninja()
     key = jax.random.key(0)
     ids = jax.random.randint(key, (32, model.context), 0, model.vocabulary)
     labels = jax.random.randint(key, (32,), 0, model.vocabulary)
-    loss = partial(mlp.loss, model=model, ops=ops)
-    return loss, (mlp.init(key, model), ids, labels)
+    loss = partial(ninja.loss, model=model, ops=ops)
+    return loss, (ninja.init(key, model), ids, labels)
 
 
 def seconds(f: Callable, *args) -> float:

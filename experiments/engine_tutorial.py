@@ -33,7 +33,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import primitives
 
 from jaxninja.engine import PRIMITIVES, backward, trace, value_and_grad
-from jaxninja.models import atomic, mlp
+from jaxninja.models import atomic, ninja
 from jaxninja.rules import autodiff, manual
 
 
@@ -194,14 +194,14 @@ trace(normalised, x, np.array([1.0, 2.0, 0.5]), np.zeros(3))
 # arrays, so `jax.jit` can return one: that compiles all operations at once.)
 
 # %%
-model = mlp.MLP()
-params = jax.jit(mlp.init, static_argnums=1)(jax.random.key(0), model)
+model = ninja.Ninja()
+params = jax.jit(ninja.init, static_argnums=1)(jax.random.key(0), model)
 ids = jnp.asarray(rng.integers(0, 27, (32, 3)))
 labels = jnp.asarray(rng.integers(0, 27, 32))
 
 
 def loss(params, ids, labels, ops=manual):
-    return mlp.loss(params, ids, labels, model, ops)[0]
+    return ninja.loss(params, ids, labels, model, ops)[0]
 
 
 jax.jit(partial(trace, loss))(params, ids, labels)

@@ -268,7 +268,7 @@ def run(code):
 
 
 @pytest.mark.parametrize(
-    "module", ["jaxninja", "jaxninja.rules", "jaxninja.models.mlp", "jaxninja.engine"]
+    "module", ["jaxninja", "jaxninja.rules", "jaxninja.models.ninja", "jaxninja.engine"]
 )
 def test_importing_is_cheap_and_touches_no_device(module):
     run(CHEAP.format(module=module))

@@ -11,7 +11,7 @@ import optax
 from jax import lax
 
 from jaxninja import TrainConfig
-from jaxninja.models import mlp, routes
+from jaxninja.models import ninja, routes
 from jaxninja.models.by_hand import ninja_fast
 from jaxninja.rules import autodiff
 from jaxninja.training import steps
@@ -67,7 +67,7 @@ def forward_laid_out(params, ids, labels, model):
 def plain_step(config: TrainConfig, x, y) -> tuple[Callable, Any]:
     """jax.grad and optax, the batch drawn within the step: what anyone would write."""
     model = config.model(int(x.max()) + 1)
-    loss = partial(mlp.loss, model=model, ops=autodiff)
+    loss = partial(ninja.loss, model=model, ops=autodiff)
     grad = jax.value_and_grad(loss, has_aux=True)
     tx = optimizer(config)
     x, y = jnp.asarray(x), jnp.asarray(y)

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.benchmarks.clock import take_turns
 from jaxninja import TrainConfig
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.training import steps
 
 SIZES = {
@@ -32,13 +32,13 @@ def _axis(axis, sizes, rounds, route) -> dict[str, Any]:
     return {"sizes": list(sizes), "flops": flops, "seconds": seconds}
 
 
-def _sizes(axis: str, size: int) -> tuple[int, MLP]:
+def _sizes(axis: str, size: int) -> tuple[int, Ninja]:
     batch = size if axis == "batch" else 32
-    model = MLP()
+    model = Ninja()
     return batch, replace(model, **{axis: size}) if axis != "batch" else model
 
 
-def step_flops(batch: int, model: MLP) -> int:
+def step_flops(batch: int, model: Ninja) -> int:
     """Three matrix products a layer, two layers."""
     fan_in = model.context * model.embedding
     return 6 * batch * model.hidden * (fan_in + model.vocabulary)

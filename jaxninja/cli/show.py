@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from jaxninja.errors import UserError, did_you_mean
-from jaxninja.models import mlp
-from jaxninja.models.by_hand import ninja
+from jaxninja.models import ninja
+from jaxninja.models.by_hand import ninja as by_hand
 from jaxninja.rules import RULES
 
 
@@ -31,9 +31,9 @@ def main(args: list[str]) -> int:
         kept = getattr(module, "Residuals", None)  # some keep nothing
         parts = [part for part in (kept, rule.op, rule.fwd, rule.bwd, rule.jvp) if part]
     elif name == "network":
-        module, parts = ninja, [ninja.value_and_grad]
+        module, parts = by_hand, [by_hand.value_and_grad]
     elif name in ("rules", "autodiff"):
-        module, parts = mlp, [mlp.hidden_preactivation, mlp.loss, mlp.head_loss]
+        module, parts = ninja, [ninja.hidden_preactivation, ninja.loss, ninja.head_loss]
     else:
         known = [*rules, "network", "rules", "autodiff"]
         hint = did_you_mean(name, known)

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.models import network, routes
-from jaxninja.models.mlp import MLP, Params
 from jaxninja.models.network import Model
+from jaxninja.models.ninja import Ninja
+from jaxninja.models.parts import Params
 from jaxninja.rules import autodiff
 
 DRAWS = 4  # of roundings
@@ -68,7 +69,7 @@ def _roundings(draw: jax.Array, dtype: Any) -> Callable[[jax.Array, str], jax.Ar
 
 def precision(params: Params, model: Model) -> Any:
     """The type that a route's gradients are rounded to on the way, the coarsest."""
-    half = isinstance(model, MLP) and model.dtype == "bfloat16"
+    half = isinstance(model, Ninja) and model.dtype == "bfloat16"
     return jnp.dtype(jnp.bfloat16) if half else params["C"].dtype
 
 

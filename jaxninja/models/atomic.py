@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name as named
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.mlp import Params
+from jaxninja.models.parts import Params
 
 PARAMETERS = ("C", "W1", "b1", "W2", "b2", "bngain", "bnbias")
 # fmt: off

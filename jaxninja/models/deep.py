@@ -4,9 +4,9 @@
         -> (linear -> batchnorm -> activation) x layers
         -> linear (-> batchnorm) -> logits [N, V] -> cross entropy
 
-A composition of rules, as `mlp` is; the routes are `rules` and `autodiff`. Layer l has
-the parameters W<l>, and b<l> or, where it is normalised, gamma<l> and beta<l>, since
-batchnorm takes every bias away. The last layer, l = layers + 1, makes the logits.
+A composition of rules, as `ninja` is; its routes are `rules` and `autodiff`. Layer l
+has the parameters W<l>, and b<l> or, where it is normalised, gamma<l> and beta<l>,
+since batchnorm takes every bias away. The last layer, l = layers + 1, makes the logits.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.models.batchnorm_statistics import frozen
 from jaxninja.models.initialisers import GAIN, SCHEMES, normal
-from jaxninja.models.mlp import Params, Statistics, unnamed
+from jaxninja.models.parts import Params, Statistics, unnamed
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 

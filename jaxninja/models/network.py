@@ -1,6 +1,6 @@
 """Which module holds a model's functions, and what is common to all of them.
 
-`mlp` (the lecture's network of Part 4) and `deep` (any number of layers) both have
+`ninja` (the lecture's network of Part 4) and `deep` (any number of layers) both have
 `init`, `loss`, `apply`, `preactivation`, `initial_statistics` and `activations`.
 """
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from jaxtyping import Array
 
-from jaxninja.models import deep, mlp
+from jaxninja.models import deep, ninja
 from jaxninja.models.deep import Deep
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 
-Model = MLP | Deep
+Model = Ninja | Deep
 
 
 def of(model: Model) -> Any:
     """The module with the functions of this model."""
-    return {MLP: mlp, Deep: deep}[type(model)]
+    return {Ninja: ninja, Deep: deep}[type(model)]
 
 
 def intermediates(
@@ -36,7 +36,7 @@ def intermediates(
 
 def normalised(model: Model) -> dict[int, tuple[str, str]]:
     """Layers with batchnorm -> the names of their mean and variance in statistics."""
-    if isinstance(model, MLP):
+    if isinstance(model, Ninja):
         return {1: ("mean", "var")}
     return {layer: (f"mean{layer}", f"var{layer}") for layer in model.normalised}
 

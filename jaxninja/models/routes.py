@@ -11,8 +11,9 @@ import jax
 
 from jaxninja.models import network
 from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast, user_file
-from jaxninja.models.mlp import MLP, Params
 from jaxninja.models.network import Model
+from jaxninja.models.ninja import Ninja
+from jaxninja.models.parts import Params
 from jaxninja.rules import autodiff, manual
 
 # (params, ids, labels) -> (loss, batch statistics), gradients
@@ -39,7 +40,7 @@ def _as_it_is(tree: Any) -> Any:
     return tree
 
 
-def _by_hand(params: Params, ids: jax.Array, labels: jax.Array, model: MLP) -> Any:
+def _by_hand(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -> Any:
     """The layout that is quick at this batch: whole, or from LARGE on in blocks."""
     large = len(ids) >= ninja_blocks.LARGE
     module = ninja_blocks if large else ninja_fast
@@ -74,9 +75,9 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     return jax.value_and_grad(loss, has_aux=True)
 
 
-def _lectures(route: str, model: Model) -> MLP:
+def _lectures(route: str, model: Model) -> Ninja:
     """The model, if it is the lecture's network: what is by hand is by hand for it."""
-    if not isinstance(model, MLP):
+    if not isinstance(model, Ninja):
         raise ValueError(
             f"route is {route!r}, which is by hand for the lecture's network only, "
             f"not for {model}; expected rules or autodiff"

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_type_hints
 
 from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models.deep import Deep
-from jaxninja.models.mlp import MLP
 from jaxninja.models.network import Model
+from jaxninja.models.ninja import Ninja
 from jaxninja.training.config_values import plain, shown
 
 ROUTES = ("network", "rules", "autodiff")
@@ -165,7 +165,7 @@ class TrainConfig:
         """The network of this configuration for a vocabulary of so many symbols."""
         sizes = (vocabulary, self.context, self.embedding, self.hidden)
         if self.is_lectures:
-            return MLP(*sizes, self.eps, self.ddof, self.dtype)
+            return Ninja(*sizes, self.eps, self.ddof, self.dtype)
         shape = (self.layers, self.activation, self.batchnorm, self.init, self.gain)
         return Deep(*sizes, *shape, self.eps, self.ddof)
 

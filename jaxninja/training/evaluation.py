@@ -9,8 +9,8 @@ from jax.typing import ArrayLike
 
 from jaxninja.data.text import check_ids
 from jaxninja.models import network
-from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
+from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.machine import settings
 
 BLOCK = 4096  # examples at a time: 3 MB of hidden units, whatever the data set's size

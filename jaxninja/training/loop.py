@@ -17,7 +17,7 @@ from jaxninja.data.text import Vocabulary
 from jaxninja.errors import TrainError
 from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, checkpoint, records, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import RESUMABLE, ConfigError, TrainConfig, expect_config
@@ -155,7 +155,7 @@ def _at_home(config: TrainConfig) -> TrainConfig:
 def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
     """That the route of a file is by hand, as one line; no line for other routes."""
     model = config.model(len(dataset.vocabulary))
-    if not user_file.is_file(config.route) or not isinstance(model, MLP):
+    if not user_file.is_file(config.route) or not isinstance(model, Ninja):
         return []  # a file for another network is refused with the configuration
     return [f"proof      {user_file.proof(config.route, model, config.batch_size)}"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxninja.data.datasets import Dataset, load_dataset
 from jaxninja.data.text import DataError, Vocabulary
 from jaxninja.errors import UserError, did_you_mean
-from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
+from jaxninja.models.parts import Params, Statistics
 from jaxninja.storage import checkpoint, records, run_folder
 from jaxninja.training import schema, steps
 from jaxninja.training.config import RESUMABLE, TrainConfig

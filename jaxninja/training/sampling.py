@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxninja.errors import UserError
 from jaxninja.models import network
-from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
+from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.machine import settings
 
 

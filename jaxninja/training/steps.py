@@ -27,8 +27,8 @@ from jaxninja.data.text import batch_indices
 from jaxninja.models import network as networks
 from jaxninja.models import routes
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.mlp import Params, Statistics
 from jaxninja.models.network import Model
+from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.machine import settings
 from jaxninja.training.optimizers import optimizer

@@ -24,7 +24,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxninja.data.datasets import Dataset, load_dataset
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps, sweep_plan
 from jaxninja.training.config import TrainConfig, expect_config
@@ -82,7 +82,7 @@ def sweep(
     expect_to_fit(configs[0], mesh.devices.flat[0])
     dataset = load_dataset(config.data, config.context)
     model = config.model(len(dataset.vocabulary))
-    if user_file.is_file(config.route) and isinstance(model, MLP):
+    if user_file.is_file(config.route) and isinstance(model, Ninja):
         user_file.proof(config.route, model, config.batch_size)
     root = (
         Path(resume)

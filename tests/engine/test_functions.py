@@ -11,9 +11,9 @@ from jax import lax
 
 from jaxninja.engine import backward, trace, value_and_grad
 from jaxninja.intermediates.gradients import retain_grads
-from jaxninja.models import atomic, deep, mlp
+from jaxninja.models import atomic, deep, ninja
 from jaxninja.models.deep import Deep
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.rules import RULES, autodiff, manual
 from tests.engine.agree import same, vjps
 from tests.engine.inputs import ABOVE, TIED, X, Y, real
@@ -135,8 +135,8 @@ def test_the_forward_and_the_rule_of_every_layer(rule, x64):
 
 @pytest.fixture
 def lecture(x64):
-    model = MLP(hidden=20)
-    shapes = jax.eval_shape(lambda: mlp.init(jax.random.key(0), model))
+    model = Ninja(hidden=20)
+    shapes = jax.eval_shape(lambda: ninja.init(jax.random.key(0), model))
     params = {k: jnp.asarray(real(*s.shape, seed=5)) for k, s in shapes.items()}
     ids, labels = np.arange(24).reshape(8, 3) % 9, np.arange(8) * 3
     return model, params, jnp.asarray(ids), jnp.asarray(labels)
@@ -152,7 +152,7 @@ def close(mine, truth, scale):
 @pytest.mark.parametrize("ops", [manual, autodiff], ids=["manual", "autodiff"])
 def test_the_network_of_the_lecture(ops, lecture):
     model, params, ids, labels = lecture
-    loss = partial(mlp.loss, model=model, ops=ops)
+    loss = partial(ninja.loss, model=model, ops=ops)
 
     @jax.jit
     def both(*args):

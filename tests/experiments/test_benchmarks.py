@@ -10,9 +10,9 @@ import pytest
 
 from experiments.benchmarks import clock, compare, contenders, limits, scaling, tables
 from experiments.benchmarks.run import PARTS, RESULTS
-from jaxninja.models import mlp
+from jaxninja.models import ninja
 from jaxninja.models.by_hand import ninja_fast
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 
 JSONS = sorted(RESULTS.glob("*.json"))
 
@@ -59,8 +59,8 @@ def test_contenders_take_turns_and_ratios_stay_within_a_round():
 
 def test_autodiff_laid_out_has_the_networks_loss_and_gradients(x64):
     """Or it would be no fair contender."""
-    model = MLP(vocabulary=11, hidden=8)
-    params = ninja_fast.lay_out(mlp.init(jax.random.key(0), model))
+    model = Ninja(vocabulary=11, hidden=8)
+    params = ninja_fast.lay_out(ninja.init(jax.random.key(0), model))
     params = jax.tree.map(lambda p: p.astype(jnp.float64), params)
     ids = jax.random.randint(jax.random.key(1), (6, 3), 0, 11)
     loss = partial(contenders.forward_laid_out, model=model)
@@ -73,7 +73,7 @@ def test_autodiff_laid_out_has_the_networks_loss_and_gradients(x64):
 def test_the_flops_of_a_step():
     products = [limits.flops(name) for name in limits.PRODUCTS if "1024" not in name]
     assert len(products) == 6
-    assert sum(products) == limits.STEP_FLOPS == scaling.step_flops(32, MLP())
+    assert sum(products) == limits.STEP_FLOPS == scaling.step_flops(32, Ninja())
 
 
 def test_a_slope_is_the_exponent():

@@ -8,14 +8,14 @@ import pytest
 
 from jaxninja.models import agreement, network, routes
 from jaxninja.models.deep import Deep
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batchnorm_bwd, batchnorm_fwd
 
 # model, batch, scale of the weights, route, parameters of zero gradient in theory
 CASES = {
-    "two rows": (MLP(hidden=2), 2, 1.0, "network", {"b1"}),
-    "grown weights": (MLP(hidden=8), 32, 1e3, "network", {"b1"}),
+    "two rows": (Ninja(hidden=2), 2, 1.0, "network", {"b1"}),
+    "grown weights": (Ninja(hidden=8), 32, 1e3, "network", {"b1"}),
     "two rows, deep": (
         Deep(hidden=8, layers=3, batchnorm="hidden"),
         *(2, 1.0, "rules", {"beta1", "beta2"}),

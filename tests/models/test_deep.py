@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import jaxninja
-from jaxninja.models import agreement, deep, mlp, network, routes
+from jaxninja.models import agreement, deep, network, ninja, routes
 from jaxninja.models.deep import Deep
 from jaxninja.models.initialisers import GAIN, SCHEMES
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.rules import manual
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
@@ -94,15 +94,15 @@ def test_the_rules_agree_with_autodiff_in_float64(activation, batchnorm, x64):
 
 
 def test_one_layer_is_the_network_of_part_4(x64):
-    """The same forward as `mlp`, which has a b1 that batchnorm takes away."""
+    """The same forward as `ninja`, which has a b1 that batchnorm takes away."""
     sizes = (11, 2, 3, 7)
-    flat = MLP(*sizes)
+    flat = Ninja(*sizes)
     model = Deep(*sizes, 1, "tanh", "hidden", "part4")
-    params = wide(mlp.init(jax.random.key(0), flat))
+    params = wide(ninja.init(jax.random.key(0), flat))
     _, ids, labels = batch(model)
     names = {"bngain": "gamma1", "bnbias": "beta1"}
     same = {names.get(k, k): p for k, p in params.items() if k != "b1"}
-    one, stats = mlp.loss(params, ids, labels, flat)
+    one, stats = ninja.loss(params, ids, labels, flat)
     other, deep_stats = deep.loss(same, ids, labels, model)
     np.testing.assert_allclose(one, other, rtol=1e-13)
     np.testing.assert_allclose(stats["var"], deep_stats["var1"], rtol=1e-12)
@@ -137,11 +137,11 @@ def test_calibration_is_the_whole_set_as_one_batch(ddof):
 def test_running_statistics_may_have_another_ddof():
     """PyTorch's batchnorm: over n in the normalisation, over n - 1 in the running."""
     statistics = {"mean": jnp.array([2.0]), "var": jnp.array([3.0])}
-    scaled = network.with_ddof(statistics, 4, MLP(ddof=0), 1)
+    scaled = network.with_ddof(statistics, 4, Ninja(ddof=0), 1)
     assert (float(scaled["mean"][0]), float(scaled["var"][0])) == (2, 4)
-    assert network.with_ddof(statistics, 4, MLP(ddof=1), None) is statistics
+    assert network.with_ddof(statistics, 4, Ninja(ddof=1), None) is statistics
     with pytest.raises(ValueError, match="n is 1, expected more than ddof = 1"):
-        network.with_ddof(statistics, 1, MLP(ddof=0), 1)
+        network.with_ddof(statistics, 1, Ninja(ddof=0), 1)
 
 
 def test_a_step_moves_the_running_variance_with_its_own_ddof():

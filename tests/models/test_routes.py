@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import agreement, mlp, network, routes
-from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast
-from jaxninja.models.mlp import MLP
+from jaxninja.models import agreement, network, ninja, routes
+from jaxninja.models.by_hand import ninja as by_hand
+from jaxninja.models.by_hand import ninja_blocks, ninja_fast
+from jaxninja.models.ninja import Ninja
 from jaxninja.rules import autodiff, manual
 
 disagreement = jax.jit(agreement.disagreement, static_argnums=(0, 4))
 
 SIZES = {
-    "lecture": (MLP(hidden=64), 32),
-    "odd": (MLP(vocabulary=11, context=2, embedding=3, hidden=7, ddof=0), 5),
-    "least": (MLP(vocabulary=5, context=2, embedding=1, hidden=2), 6),
+    "lecture": (Ninja(hidden=64), 32),
+    "odd": (Ninja(vocabulary=11, context=2, embedding=3, hidden=7, ddof=0), 5),
+    "least": (Ninja(vocabulary=5, context=2, embedding=1, hidden=2), 6),
 }
 MODELS = pytest.mark.parametrize(("model", "n"), SIZES.values(), ids=SIZES)
 
@@ -26,7 +27,7 @@ MODELS = pytest.mark.parametrize(("model", "n"), SIZES.values(), ids=SIZES)
 def batch(model, n, seed=0):
     """Repeated rows and repeated labels come by themselves at these sizes."""
     keys = jax.random.split(jax.random.key(seed), 3)
-    params = mlp.init(keys[0], model)
+    params = ninja.init(keys[0], model)
     dtype = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
     params = jax.tree.map(lambda p: p.astype(dtype), params)
     ids = jax.random.randint(keys[1], (n, model.context), 0, model.vocabulary)
@@ -34,14 +35,14 @@ def batch(model, n, seed=0):
 
 
 def test_the_lectures_network_has_12297_parameters():
-    params = mlp.init(jax.random.key(0), MLP())
+    params = ninja.init(jax.random.key(0), Ninja())
     assert sum(p.size for p in params.values()) == 12_297
     assert {p.dtype for p in params.values()} == {jnp.dtype("float32")}
     assert not any(jnp.isin(p, jnp.array([0.0, 1.0])).any() for p in params.values())
 
 
 def test_the_initialisation_is_the_lectures():
-    params = mlp.init(jax.random.key(0), MLP(vocabulary=400, hidden=4000))
+    params = ninja.init(jax.random.key(0), Ninja(vocabulary=400, hidden=4000))
     deviation = {"C": 1, "W1": (5 / 3) / 30**0.5, "b1": 0.1, "W2": 0.1, "b2": 0.1}
     deviation |= {"bngain": 0.1, "bnbias": 0.1}
     for name, p in params.items():
@@ -74,7 +75,7 @@ def test_blocks_of_rows_change_nothing(rows, model, n, x64, monkeypatch):
 
 def test_only_a_large_batch_goes_in_blocks():
     """Seen by S, which no other layout has: [T E, T E]."""
-    model = MLP(hidden=8)
+    model = Ninja(hidden=8)
     value_and_grad = routes.value_and_grad("network", model)
     for n in (ninja_blocks.LARGE - 1, ninja_blocks.LARGE):
         args = jax.eval_shape(lambda n=n: batch(model, n))
@@ -159,7 +160,7 @@ BLOCKS = {
 MUTANTS = [
     pytest.param(route, module, *edit, id=f"{module.__name__.split('.')[-1]}-{name}")
     for route, module, edits in [
-        ("lecture", ninja, LECTURE),
+        ("lecture", by_hand, LECTURE),
         ("network", ninja_fast, FAST),
         ("network", ninja_blocks, BLOCKS),
     ]
@@ -186,7 +187,7 @@ def test_one_wrong_line_is_noticed(route, module, right, wrong, x64, monkeypatch
 def test_laying_out_is_undone_bit_for_bit():
     """Wherever parameters occur: in Adam's moments too."""
     model, _ = SIZES["odd"]
-    params = mlp.init(jax.random.key(0), model)
+    params = ninja.init(jax.random.key(0), model)
     tree = (params, {"count": jnp.int32(3), "moments": (params, params)}, [])
     there = ninja_fast.lay_out(tree)
     assert there[0]["W2T"].shape == (model.vocabulary, model.hidden)
@@ -248,7 +249,7 @@ def test_the_rules_route_is_by_hand():
     arguments = batch(model, n)
 
     def forward(ops):
-        return computes_outside_rules(lambda *a: mlp.loss(*a, model, ops), *arguments)
+        return computes_outside_rules(lambda *a: ninja.loss(*a, model, ops), *arguments)
 
     assert forward(manual) == set()
     assert "dot_general" in forward(autodiff)  # the test can see plain code
@@ -258,13 +259,13 @@ def test_an_unknown_route_is_refused():
     with pytest.raises(
         ValueError, match="route is 'magic', expected network, rules or"
     ):
-        routes.value_and_grad("magic", MLP())
+        routes.value_and_grad("magic", Ninja())
 
 
 def test_the_gradient_of_b1_is_zero_in_theory(x64):
     """A bias before batchnorm does nothing; its gradient is rounding only."""
     model, n = SIZES["lecture"]
-    (_, _), grads = ninja.value_and_grad(*batch(model, n), model)
+    (_, _), grads = by_hand.value_and_grad(*batch(model, n), model)
     assert float(abs(grads["b1"]).max()) < 1e-15
     assert float(abs(grads["bnbias"]).max()) > 1e-3
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.config_values import shown
 from jaxninja.training.loop import train
@@ -150,7 +150,7 @@ def test_an_unknown_field_is_refused():
 
 def test_the_defaults_are_the_lectures():
     config = TrainConfig()
-    assert config.model(27) == MLP(27, 3, 10, 200, 1e-5, 1)
+    assert config.model(27) == Ninja(27, 3, 10, 200, 1e-5, 1)
     assert (config.steps, config.batch_size) == (200_000, 32)
     assert (config.lr, config.lr_drop_at, config.lr_drop) == (0.1, 100_000, 0.1)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from jaxninja.data.text import DataError
-from jaxninja.models import mlp
-from jaxninja.models.mlp import MLP
+from jaxninja.models import ninja
+from jaxninja.models.ninja import Ninja
 from jaxninja.training import evaluation
 from jaxninja.training.evaluation import calibrate, mean_loss
 
-MODEL = MLP(vocabulary=9, hidden=13)
+MODEL = Ninja(vocabulary=9, hidden=13)
 
 
 def data(n):
@@ -22,18 +22,18 @@ def data(n):
 
 @pytest.fixture
 def params():
-    return mlp.init(jax.random.key(0), MODEL)
+    return ninja.init(jax.random.key(0), MODEL)
 
 
 @pytest.mark.parametrize("n", [2, 7, 64, 65, 200])
 def test_blocks_do_not_matter(n, params, monkeypatch):
     monkeypatch.setattr(evaluation, "BLOCK", 64)
     x, y = data(n)
-    hprebn = np.asarray(mlp.hidden_preactivation(params, x), np.float64)
+    hprebn = np.asarray(ninja.hidden_preactivation(params, x), np.float64)
     stats = calibrate(params, x, MODEL)
     np.testing.assert_allclose(stats["mean"], hprebn.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(stats["var"], hprebn.var(0, ddof=1), rtol=1e-4)
-    logits = np.asarray(mlp.apply(params, stats, x, MODEL), np.float64)
+    logits = np.asarray(ninja.apply(params, stats, x, MODEL), np.float64)
     logits -= np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -logits[np.arange(n), y].mean()
     assert mean_loss(params, stats, x, y, MODEL) == pytest.approx(expected, rel=1e-5)
@@ -41,13 +41,13 @@ def test_blocks_do_not_matter(n, params, monkeypatch):
 
 def test_inference_with_the_batchs_own_statistics_is_training(params):
     x, y = data(50)
-    loss, stats = mlp.loss(params, x, y, MODEL)
+    loss, stats = ninja.loss(params, x, y, MODEL)
     assert mean_loss(params, stats, x, y, MODEL) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_ddof_is_that_of_training(params):
     x, _ = data(5)
-    biased = calibrate(params, x, MLP(vocabulary=9, hidden=13, ddof=0))["var"]
+    biased = calibrate(params, x, Ninja(vocabulary=9, hidden=13, ddof=0))["var"]
     unbiased = calibrate(params, x, MODEL)["var"]
     np.testing.assert_allclose(unbiased / biased, 5 / 4, rtol=1e-5)
 
@@ -55,8 +55,8 @@ def test_ddof_is_that_of_training(params):
 def test_a_batch_of_one_works_at_inference(params):
     x, y = data(30)
     stats = calibrate(params, x, MODEL)
-    one = mlp.apply(params, stats, x[:1], MODEL)
-    np.testing.assert_allclose(one, mlp.apply(params, stats, x, MODEL)[:1], rtol=1e-5)
+    one = ninja.apply(params, stats, x[:1], MODEL)
+    np.testing.assert_allclose(one, ninja.apply(params, stats, x, MODEL)[:1], rtol=1e-5)
     assert np.isfinite(mean_loss(params, stats, x[:1], y[:1], MODEL))
 
 

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import mlp
-from jaxninja.models.mlp import MLP
+from jaxninja.models import ninja
+from jaxninja.models.ninja import Ninja
 from jaxninja.training.sampling import SampleError, check_seed, sample
 
-MODEL = MLP(vocabulary=9, hidden=13)
+MODEL = Ninja(vocabulary=9, hidden=13)
 STATS = {"mean": jnp.zeros(13), "var": jnp.ones(13)}
 
 
 def draw(key=0, **options):
-    params = mlp.init(jax.random.key(0), MODEL)
+    params = ninja.init(jax.random.key(0), MODEL)
     return sample(jax.random.key(key), params, STATS, MODEL, **options)
 
 
@@ -40,16 +40,16 @@ def test_the_prompt_begins_every_item_and_conditions_it():
 def test_temperature_zero_takes_the_likeliest():
     items = draw(count=5, temperature=0)
     assert all(item == items[0] for item in items)
-    params = mlp.init(jax.random.key(0), MODEL)
-    logits = mlp.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
+    params = ninja.init(jax.random.key(0), MODEL)
+    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
     first = int(logits.argmax())
     assert items[0][:1] == ([first] if first else [])
     assert items == draw(7, count=5, top_k=1)
 
 
 def test_top_k_draws_among_the_k_likeliest():
-    params = mlp.init(jax.random.key(0), MODEL)
-    logits = mlp.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
+    params = ninja.init(jax.random.key(0), MODEL)
+    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
     allowed = set(np.argsort(-logits)[:2].tolist())
     first = {(item or [0])[0] for item in draw(count=300, top_k=2)}
     assert first == allowed
@@ -57,8 +57,8 @@ def test_top_k_draws_among_the_k_likeliest():
 
 
 def test_frequencies_are_the_softmax_of_the_logits():
-    params = mlp.init(jax.random.key(0), MODEL)
-    logits = mlp.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
+    params = ninja.init(jax.random.key(0), MODEL)
+    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
     first = [(item or [0])[0] for item in draw(count=20_000, temperature=2.0, limit=2)]
     seen = np.bincount(first, minlength=9) / 20_000
     np.testing.assert_allclose(seen, jax.nn.softmax(logits / 2), atol=0.015)
@@ -84,7 +84,7 @@ def test_bad_requests_are_refused(options, text):
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_logits_that_are_not_finite_are_refused(value):
-    params = mlp.init(jax.random.key(0), MODEL)
+    params = ninja.init(jax.random.key(0), MODEL)
     params["b2"] = params["b2"].at[3].set(value)
     with pytest.raises(SampleError, match="logits are not finite"):
         sample(jax.random.key(0), params, STATS, MODEL, count=2, limit=3)

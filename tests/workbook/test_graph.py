@@ -10,7 +10,7 @@ import pytest
 from jaxninja import retain_grads
 from jaxninja.models import atomic
 from jaxninja.models.by_hand import ninja
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis import numpy_backend
 from jaxninja.workbook.exercises import EXERCISES
@@ -99,7 +99,7 @@ def test_the_truth_is_autodiffs_and_the_hand_derived_networks(x64):
     plain = jax.jit(jax.grad(lambda p: atomic.forward(p, Xb, Yb)["loss"]))(params)
     s = samples.TIED
     by_hand = jax.jit(ninja.value_and_grad, static_argnums=3)
-    (_, _), mine = by_hand(params, Xb, Yb, MLP(s.V, s.T, s.E, s.H))
+    (_, _), mine = by_hand(params, Xb, Yb, Ninja(s.V, s.T, s.E, s.H))
     for name in PARAMETERS:
         np.testing.assert_allclose(sample.truth[name], plain[name], atol=1e-14)
         np.testing.assert_allclose(sample.truth[name], mine[name], atol=1e-12)

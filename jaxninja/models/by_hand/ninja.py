@@ -13,15 +13,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.models.ninja import Ninja
+from jaxninja.models.parts import Params, Statistics
 
 
 def value_and_grad(
-    params: Params, ids: Int[Array, "N T"], labels: Int[Array, "N"], model: MLP
+    params: Params, ids: Int[Array, "N T"], labels: Int[Array, "N"], model: Ninja
 ) -> tuple[tuple[Float[Array, ""], Statistics], Params]:
     """Loss, batch statistics and the gradient of every parameter.
 
-    Args and returns are those of `jax.value_and_grad(mlp.loss, has_aux=True)`.
+    Args and returns are those of `jax.value_and_grad(ninja.loss, has_aux=True)`.
     """
     C, W1, b1 = params["C"], params["W1"], params["b1"]
     W2, b2 = params["W2"], params["b2"]

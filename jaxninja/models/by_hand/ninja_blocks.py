@@ -37,7 +37,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.by_hand.ninja_fast import matmul
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.models.ninja import Ninja
+from jaxninja.models.parts import Params, Statistics
 
 LARGE = 512  # examples from which on this is quicker than `ninja_fast.py`
 ROWS = 1024  # of a block: its arrays [ROWS, H] stay in the cache for H of some hundred
@@ -47,7 +48,7 @@ def value_and_grad(
     params: Params,
     ids: Int[Array, "N T"],
     labels: Int[Array, "N"],
-    model: MLP,
+    model: Ninja,
     rows: int | None = None,
 ) -> tuple[tuple[Float[Array, ""], Statistics], Params]:
     """Loss, batch statistics and the gradient of every parameter.

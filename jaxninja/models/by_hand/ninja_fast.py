@@ -22,7 +22,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.mlp import MLP, Params, Statistics
+from jaxninja.models.ninja import Ninja
+from jaxninja.models.parts import Params, Statistics
 
 
 def lay_out(tree: Any) -> Any:
@@ -52,7 +53,7 @@ def _rename(tree, old, new):
 
 
 def value_and_grad(
-    params: Params, ids: Int[Array, "N T"], labels: Int[Array, "N"], model: MLP
+    params: Params, ids: Int[Array, "N T"], labels: Int[Array, "N"], model: Ninja
 ) -> tuple[tuple[Float[Array, ""], Statistics], Params]:
     """Loss, batch statistics and the gradient of every parameter.
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from jaxninja.errors import UserError
 from jaxninja.models import atomic
-from jaxninja.models.mlp import MLP, init
+from jaxninja.models.ninja import Ninja, init
 
 FUNCTION = "backward"
 # "jvp(h)" and "transpose(jvp(h))" are autodiff's; "jit(transpose)" is jnp.transpose
@@ -61,7 +61,7 @@ def version(route: str) -> str:
     return hashlib.sha256(text(route).encode()).hexdigest() if is_file(route) else ""
 
 
-def value_and_grad(route: str, model: MLP) -> Callable[..., Any]:
+def value_and_grad(route: str, model: Ninja) -> Callable[..., Any]:
     """Loss, batch statistics and the learner's gradients, as `routes.value_and_grad`.
 
     Raises:
@@ -164,7 +164,7 @@ def _by_name(route: str, grads: Any, params: dict) -> dict[str, jax.Array]:
     return found
 
 
-def proof(route: str, model: MLP, batch_size: int) -> str:
+def proof(route: str, model: Ninja, batch_size: int) -> str:
     """A sentence that says that the gradients were made without autodiff.
 
     Raises:

@@ -11,15 +11,15 @@ import pytest
 from jaxninja import TrainConfig, train
 from jaxninja.cli import main
 from jaxninja.errors import TrainError
-from jaxninja.models import mlp, routes
+from jaxninja.models import ninja, routes
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.mlp import MLP
+from jaxninja.models.ninja import Ninja
 from jaxninja.training import loop, steps
 from jaxninja.training.config import ConfigError
 from jaxninja.training.progress import Progress
 from jaxninja.workbook.exercises import EXERCISES
 
-MODEL = MLP(7, 2, 3, 5)
+MODEL = Ninja(7, 2, 3, 5)
 GRAD = """
 import jax
 from jaxninja.models.atomic import forward
@@ -33,7 +33,7 @@ def backward(Xb, Yb, C, W1, b1, W2, b2, bngain, bnbias):
 
 def batch(model, n=6):
     key = jax.random.key(0)
-    params = mlp.init(key, model)
+    params = ninja.init(key, model)
     ids = jax.random.randint(key, (n, model.context), 0, model.vocabulary)
     return params, ids, ids[:, 0]
 

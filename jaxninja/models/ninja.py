@@ -17,16 +17,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.initialisers import normal
+from jaxninja.models.parts import Params, Statistics, unnamed
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
-Params = dict[str, Array]
-# mean and variance of hprebn [H]: of a batch, running, or of the training set
-Statistics = dict[str, Array]
-
 
 @dataclass(frozen=True)
-class MLP:
+class Ninja:
     """Sizes and constants of the network; the defaults are the lecture's.
 
     In `dtype` bfloat16 the matrix products of the training step take bfloat16 and all
@@ -42,7 +39,7 @@ class MLP:
     dtype: str = "float32"
 
 
-def init(key: Array, model: MLP) -> Params:
+def init(key: Array, model: Ninja) -> Params:
     """The lecture's initialisation: no zeros, no ones, as they mask wrong gradients.
 
     Weights are scaled to their fan-in (gain 5/3 for tanh); biases, the output layer and
@@ -64,11 +61,6 @@ def init(key: Array, model: MLP) -> Params:
         name: shift + scale * normal(jax.random.fold_in(key, i), shape)
         for i, (name, (shape, scale, shift)) in enumerate(shape_scale_shift.items())
     }
-
-
-def unnamed(x: Array, name: str) -> Array:
-    """What `loss` does with an intermediate and its name by default: nothing."""
-    return x
 
 
 def hidden_preactivation(
@@ -95,7 +87,7 @@ def loss(
     params: Params,
     ids: Int[Array, "N T"],
     labels: Int[Array, "N"],
-    model: MLP,
+    model: Ninja,
     ops: SimpleNamespace = manual,
     name: Callable[..., Any] = unnamed,
 ) -> tuple[Float[Array, ""], Statistics]:
@@ -124,7 +116,7 @@ def head_loss(
     params: Params,
     hprebn: Float[Array, "N H"],
     labels: Int[Array, "N"],
-    model: MLP,
+    model: Ninja,
     ops: SimpleNamespace = manual,
     name: Callable[..., Any] = unnamed,
 ) -> Float[Array, ""]:
@@ -137,7 +129,7 @@ def head_loss(
 
 
 def apply(
-    params: Params, statistics: Statistics, ids: Int[Array, "N T"], model: MLP
+    params: Params, statistics: Statistics, ids: Int[Array, "N T"], model: Ninja
 ) -> Float[Array, "N V"]:
     """Logits at inference: batchnorm with given statistics, so a batch of one works."""
     hprebn = hidden_preactivation(params, ids)
@@ -150,18 +142,18 @@ def preactivation(
     params: Params,
     statistics: Statistics,
     ids: Int[Array, "N T"],
-    model: MLP,
+    model: Ninja,
     layer: int = 1,
 ) -> Float[Array, "N H"]:
     """What the batchnorm of a layer normalises; here is one only, with none below."""
     return hidden_preactivation(params, ids)
 
 
-def initial_statistics(model: MLP) -> Statistics:
+def initial_statistics(model: Ninja) -> Statistics:
     """Where the running statistics start: mean 0 and variance 1."""
     return {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
 
 
-def activations(model: MLP) -> dict[str, str]:
+def activations(model: Ninja) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {"h": "tanh"}
