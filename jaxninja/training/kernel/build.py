@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import platformdirs
 
 from jaxninja.errors import UserError
@@ -132,8 +133,13 @@ def register(device: Any) -> str:
     """Let XLA find the kernel on this device; one line about it.
 
     Raises:
-        KernelError: see `library`.
+        KernelError: see `library`; or JAX is set to float64.
     """
+    if jnp.result_type(float) != jnp.float32:
+        raise KernelError(
+            "the kernel is in float32, and JAX is set to float64: unset "
+            "JAX_ENABLE_X64, or pass --engine xla"
+        )
     found = library(device)
     handlers = ctypes.CDLL(str(found.path))
     on = {"cpu": "cpu", "gpu": "CUDA"}[device.platform]
