@@ -57,15 +57,12 @@ def expect_compiler(platform: str) -> str:
     """The compiler for this platform.
 
     Raises:
-        KernelError: there is none, or the platform is neither a CPU nor an NVIDIA GPU.
+        KernelError: there is none.
     """
     needed = {
         "cpu": "a C++ compiler (put g++ on PATH, or name one in CXX)",
         "gpu": "nvcc of the CUDA toolkit (put it on PATH, or name it in CUDACXX)",
     }
-    if platform not in needed:
-        known = "a CPU or an NVIDIA GPU"
-        raise KernelError(f"the kernel runs on {known}, not on a {platform}")
     if found := compiler(platform):
         return found
     raise KernelError(
@@ -117,10 +114,18 @@ def library(device: Any, cache: Path | None = None) -> Library:
 
 
 def architecture_of(device: Any) -> str:
-    """sm_90 for a GPU of compute capability 9.0; nothing for a CPU."""
+    """sm_90 for an NVIDIA GPU of compute capability 9.0; nothing for a CPU.
+
+    Raises:
+        KernelError: it is neither.
+    """
     if device.platform == "cpu":
         return ""
-    return "sm_" + str(device.compute_capability).replace(".", "")
+    number = str(getattr(device, "compute_capability", "")).replace(".", "")
+    if device.platform != "gpu" or not number.isdigit():
+        kind = getattr(device, "device_kind", device.platform)
+        raise KernelError(f"the kernel is for CPUs and NVIDIA's GPUs, not for {kind}")
+    return f"sm_{number}"
 
 
 def target() -> str:
