@@ -55,8 +55,9 @@ ROOMS = {
     "training.config_values": "",
     "training.config": "errors models training.config_values",
     "training.machine": "errors training.config",
+    "training.kernel": "errors models",
     "training": "errors intermediates data storage plots models training.config_values"
-    " training.config training.machine",
+    " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.config"
     " training",
     # the workbook: from the learner's text to a verdict

@@ -36,6 +36,19 @@ LECTURE = {
     "gain": None,
 }
 
+# What the kernel trains besides: its sizes are those of its source.
+KERNEL = {
+    "route": "network",
+    "batch_size": 32,
+    "context": 3,
+    "embedding": 10,
+    "hidden": 200,
+    "optimizer": "sgd",
+    "clip": None,
+    "dtype": "float32",
+}
+KERNEL_VOCABULARY = 27
+
 INTERVALS = ("log_every", "eval_every", "checkpoint_every", "keep")
 INT32 = 2**31 - 1  # the step is an integer of 32 bits, as are sizes
 COUNTS = {
@@ -64,6 +77,9 @@ class TrainConfig:
         route: who derives the gradients: `network`, the whole backward pass by hand;
             `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
             FILE.py, the function `backward` in it (exercise 4 of the workbook).
+        engine: what runs the steps: `xla`, a compiled loop; `kernel`, one hand-written
+            kernel with the whole loop in it, for a GPU (see training/kernel). It trains
+            the lecture's network with its sizes by sgd, and is built on first use.
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
         seed: of the initialisation and of the batches. It does not move the data split.
@@ -106,6 +122,7 @@ class TrainConfig:
 
     data: str = "names"
     route: str = "network"
+    engine: Literal["xla", "kernel"] = "xla"
     steps: int = 200_000
     batch_size: int = 32
     seed: int = 0
@@ -163,6 +180,11 @@ class TrainConfig:
 
     def model(self, vocabulary: int) -> Model:
         """The network of this configuration for a vocabulary of so many symbols."""
+        if self.engine == "kernel" and vocabulary != KERNEL_VOCABULARY:
+            raise ConfigError(
+                f"engine is 'kernel', expected xla: it is for {KERNEL_VOCABULARY} "
+                f"symbols, and {self.data} has {vocabulary}"
+            )
         sizes = (vocabulary, self.context, self.embedding, self.hidden)
         if self.is_lectures:
             return Ninja(*sizes, self.eps, self.ddof, self.dtype)
@@ -229,7 +251,7 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     table["gain"] = (c.gain is None or _finite(c, "gain"), "a finite number above 0")
     table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
     table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    literal = ("optimizer", "device", "activation", "batchnorm", "init")
+    literal = ("engine", "optimizer", "device", "activation", "batchnorm", "init")
     for name in (*literal, "dtype", "matmul_precision"):
         choices = TrainConfig.__annotations__[name].__args__
         table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
@@ -237,20 +259,29 @@ def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
     expected = f"one of {', '.join(ROUTES)}, or the path of a .py file"
     table["route"] = (c.route in ROUTES or is_file, expected)
     if (c.route == "network" or is_file) and not c.is_lectures:
-        other = [
-            f"{n} {getattr(c, n)}" for n, v in LECTURE.items() if getattr(c, n) != v
-        ]
         expected = (
             "rules or autodiff: the backward pass of a whole network by hand is "
-            f"that of the lecture's, not of one with {', '.join(other)}"
+            f"that of the lecture's, not of one with {_other_than(LECTURE, c)}"
         )
         table["route"] = (False, expected)
+    if c.engine == "kernel" and (other := _other_than(KERNEL, c)):
+        expected = (
+            "xla: the kernel is for the lecture's network with its sizes and by sgd, "
+            f"not for one with {other}"
+        )
+        table["engine"] = (False, expected)
     if c.dtype == "bfloat16" and not c.is_lectures:
         table["dtype"] = (False, "float32 for a network other than the lecture's")
     if c.batchnorm != "none" and c.batch_size in (c.ddof, c.running_ddof):
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)
     return table
+
+
+def _other_than(values: dict[str, Any], config: TrainConfig) -> str:
+    """The fields that have other values than these, and which."""
+    given = {name: getattr(config, name) for name in values}
+    return ", ".join(f"{n} {v}" for n, v in given.items() if v != values[n])
 
 
 def _finite(config: TrainConfig, name: str, zero: bool = False) -> bool:

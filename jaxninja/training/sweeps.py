@@ -28,6 +28,7 @@ from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps, sweep_plan
 from jaxninja.training.config import TrainConfig, expect_config
+from jaxninja.training.kernel import build
 from jaxninja.training.loop import expect_to_fit, open_run
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import pick_device
@@ -84,6 +85,8 @@ def sweep(
     model = config.model(len(dataset.vocabulary))
     if user_file.is_file(config.route) and isinstance(model, Ninja):
         user_file.proof(config.route, model, config.batch_size)
+    if config.engine == "kernel":
+        listener.say(f"kernel     {build.register(mesh.devices.flat[0])}")
     root = (
         Path(resume)
         if resume is not None
