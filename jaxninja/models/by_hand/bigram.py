@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.bigram import Bigram
-from jaxninja.models.by_hand.products import sum_rows
+from jaxninja.models.by_hand.linear_products import sum_rows
 from jaxninja.models.parts import Params, Statistics
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.bow import Bow
-from jaxninja.models.by_hand.products import products, sum_rows
+from jaxninja.models.by_hand.linear_products import products, sum_rows
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.models.parts.sequences import check_length
 

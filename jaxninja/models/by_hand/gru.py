@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.by_hand.products import products, sum_rows
+from jaxninja.models.by_hand.linear_products import products, sum_rows
 from jaxninja.models.gru import Gru
 from jaxninja.models.parts import Params, Statistics
 

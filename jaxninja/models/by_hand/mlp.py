@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.by_hand.products import products, sum_rows
+from jaxninja.models.by_hand.linear_products import products, sum_rows
 from jaxninja.models.mlp import Mlp, windows
 from jaxninja.models.parts import Params, Statistics
 

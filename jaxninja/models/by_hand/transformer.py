@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.by_hand.products import products, sum_rows
+from jaxninja.models.by_hand.linear_products import products, sum_rows
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.models.parts.sequences import check_length
 from jaxninja.models.transformer import LAYER, Transformer, of_layer
