@@ -53,7 +53,10 @@ ROOMS = {
     " check.oracle check.results",
     # training
     "training.config_values": "",
-    "training.config": "errors models training.config_values",
+    "training.recipes": "",
+    "training.requirements": "training.recipes",
+    "training.config": "errors models training.config_values training.recipes"
+    " training.requirements",
     "training.machine": "errors training.config",
     "training": "errors intermediates data storage plots models training.config_values"
     " training.config training.machine",

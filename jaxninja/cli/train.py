@@ -14,10 +14,11 @@ import tyro
 from jaxninja.cli import streams
 from jaxninja.escaping import printable
 from jaxninja.training.config import TrainConfig
-from jaxninja.training.loop import resumed_config, train
+from jaxninja.training.loop import train
 from jaxninja.training.machine import compile_cache, distributed
 from jaxninja.training.machine.devices import pick_device
 from jaxninja.training.machine.distributed import HEARTBEAT
+from jaxninja.training.opening import resumed_config
 from jaxninja.training.progress import Bar, Lines, Progress
 from jaxninja.training.run import Run
 
