@@ -177,7 +177,7 @@ def examples(items: Iterable[str], vocabulary: Vocabulary, context: int) -> Exam
 
 
 def sequences(items: Sequence[str], vocabulary: Vocabulary, context: int) -> Examples:
-    """Each item whole, in a row: its symbols, and for each of them the one that follows.
+    """Each item whole, in a row: its symbols, and for each the one that follows.
 
     Args:
         items: none longer than context - 1.

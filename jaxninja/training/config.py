@@ -3,14 +3,13 @@
 import dataclasses
 import os
 from dataclasses import dataclass
-from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models import network
 from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
-from jaxninja.training.config_values import plain, shown
+from jaxninja.training.config_values import alternatives, plain, shown
 from jaxninja.training.recipes import RECIPES, filled_in
 from jaxninja.training.requirements import is_lectures, requirements
 
@@ -123,7 +122,9 @@ class TrainConfig:
     activation: Literal["tanh", "relu", "sigmoid", "gelu", "gelu-tanh"] | None = OWN
     batchnorm: Literal["none", "hidden", "all"] | None = OWN
     init: (
-        Literal["part4", "original", "softmax", "saturation", "kaiming", "xavier", "deep"]
+        Literal[
+            "part4", "original", "softmax", "saturation", "kaiming", "xavier", "deep"
+        ]
         | None
     ) = OWN
     gain: float | None = OWN
@@ -243,7 +244,6 @@ def _choices(hints: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """field -> its values, of those that are a Literal, or one or None."""
     found = {}
     for name, kind in hints.items():
-        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-        values = [get_args(k) for k in kinds if get_origin(k) is Literal]
+        values = [get_args(k) for k in alternatives(kind) if get_origin(k) is Literal]
         found |= {name: values[0]} if values else {}
     return found

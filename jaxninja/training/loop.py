@@ -21,8 +21,8 @@ from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
 from jaxninja.training.config_values import shown
-from jaxninja.training.machine import compile_cache, distributed, memory, settings
 from jaxninja.training.examples import dataset_of, with_context
+from jaxninja.training.machine import compile_cache, distributed, memory, settings
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.opening import at_home, new_folder, open_run, resumed_config
@@ -43,8 +43,8 @@ def train(
     """Train a network; everything lands in a run folder.
 
     Args:
-        config: what to train; the lecture's network by default. With `resume` it may differ
-            from the run's own in steps, device and intervals only.
+        config: what to train; the lecture's network by default. With `resume` it may
+            differ from the run's own in steps, device and intervals only.
         resume: a run folder to continue from its last checkpoint, exactly.
         progress: who listens; a tqdm bar by default.
         mesh: devices to divide each batch among, see `training.distributed`; with

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 from jaxninja.data.datasets import Dataset, absolute
 from jaxninja.models.by_hand import user_file

@@ -66,7 +66,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 _TRAINING = {"split", "steps", "optimizer", "lr", "lr_drop_at", "beta2"}
 # What makes a network: options that some models have and others do not.
 OPTIONS = tuple(
-    dict.fromkeys(k for recipe in RECIPES.values() for k in recipe if k not in _TRAINING)
+    dict.fromkeys(k for own in RECIPES.values() for k in own if k not in _TRAINING)
 )
 
 

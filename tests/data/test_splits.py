@@ -25,7 +25,8 @@ def test_makemores_split_tests_a_tenth_and_at_most_a_thousand():
         items = [str(i) for i in range(n)]
         train, val, test = splits.split_items(items, "makemore")
         assert (len(train), len(test)) == (n - tested, tested)
-        assert val == test and sorted(train + test) == sorted(items)
+        assert val == test
+        assert sorted(train + test) == sorted(items)
     with pytest.raises(DataError, match="9 items split into 9/0/0"):
         splits.split_items(items[:9], "makemore")
 
