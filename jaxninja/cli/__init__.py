@@ -11,7 +11,7 @@ from jaxninja.cli import environment, streams
 from jaxninja.errors import TrainError, UserError, did_you_mean
 
 COMMANDS = {
-    "train": "train the lecture's network with gradients derived by hand",
+    "train": "train a network, the lecture's or another, with gradients by hand",
     "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
     "sample": "items that a run invents",

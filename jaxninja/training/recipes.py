@@ -63,10 +63,21 @@ RECIPES: dict[str, dict[str, Any]] = {
     "wavenet": _LECTURE | _WAVENET,
 }
 
-_TRAINING = {"split", "steps", "optimizer", "lr", "lr_drop_at", "beta2"}
 # What makes a network: options that some models have and others do not.
-OPTIONS = tuple(
-    dict.fromkeys(k for own in RECIPES.values() for k in own if k not in _TRAINING)
+OPTIONS = (
+    "context",
+    "embedding",
+    "hidden",
+    "layers",
+    "heads",
+    "activation",
+    "batchnorm",
+    "init",
+    "gain",
+    "eps",
+    "ddof",
+    "running_ddof",
+    "bn_momentum",
 )
 
 
