@@ -28,7 +28,7 @@ def test_the_losses_are_those_of_counts_made_by_hand():
     assert found["1-gram +1"]["val"] == pytest.approx(unigram)
     bigram = -(math.log(2 / 6) + math.log(1 / 7) + math.log(1 / 5)) / 3
     assert found["2-gram +1"]["val"] == pytest.approx(bigram)
-    # unigrams: 3, 2, 4 of 9 and 3 kinds; here b after the boundary, a after b, 0 after a
+    # unigrams: 3, 2, 4 of 9, 3 kinds; here b after 0, a after b, 0 after a
     p = [(n + 3 / 3) / (9 + 3) for n in (3, 2, 4)]
     mixed = [(1 + 2 * p[2]) / 5, (0 + 2 * p[1]) / 6, (0 + 1 * p[0]) / 3]
     assert found["2-gram Witten-Bell"]["val"] == pytest.approx(-np.log(mixed).mean())
