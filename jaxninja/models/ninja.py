@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.initialisers import normal
 from jaxninja.models.parts import Params, Statistics, unnamed
+from jaxninja.models.parts.initialisers import normal
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
