@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from jaxninja.cli import environment, streams
+from jaxninja.cli.process import environment, streams
 from jaxninja.errors import TrainError, UserError, did_you_mean
 
 COMMANDS = {

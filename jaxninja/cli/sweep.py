@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import tyro
 
-from jaxninja.cli import streams
+from jaxninja.cli.process import streams
 from jaxninja.cli.train import early
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import compile_cache

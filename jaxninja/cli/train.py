@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from jaxninja.cli import streams
+from jaxninja.cli.process import streams
 from jaxninja.escaping import printable
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.loop import train

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jaxninja.report.gathered import Gathered
-from jaxninja.training.recipes import OPTIONS, takes
+from jaxninja.training.options.recipes import OPTIONS, takes
 from jaxninja.training.schema import Activation, Diagnosis
 
 GOOD, WATCH, ACT = "good", "watch", "act"

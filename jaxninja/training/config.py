@@ -9,9 +9,9 @@ from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models import network
 from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
-from jaxninja.training.config_values import alternatives, plain, shown
-from jaxninja.training.recipes import RECIPES, filled_in
-from jaxninja.training.requirements import is_lectures, requirements
+from jaxninja.training.options.limits import is_lectures, requirements
+from jaxninja.training.options.recipes import RECIPES, filled_in
+from jaxninja.training.options.values import alternatives, plain, shown
 
 # What `--resume` may change: how long, where, and how often to look.
 RESUMABLE = {

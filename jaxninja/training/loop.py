@@ -20,12 +20,12 @@ from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
-from jaxninja.training.config_values import shown
 from jaxninja.training.examples import dataset_of, with_context
 from jaxninja.training.machine import compile_cache, distributed, memory, settings
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.opening import at_home, new_folder, open_run, resumed_config
+from jaxninja.training.options.values import shown
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run

@@ -11,8 +11,8 @@ import pytest
 
 from jaxninja.models.ninja import Ninja
 from jaxninja.training.config import ConfigError, TrainConfig
-from jaxninja.training.config_values import shown
 from jaxninja.training.loop import train
+from jaxninja.training.options.values import shown
 
 BAD = [
     ("steps", 0, "1 or more"),

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from jaxninja.training.recipes import OPTIONS, takes
+from jaxninja.training.options.recipes import OPTIONS, takes
 
 ROUTES = ("network", "rules", "autodiff")
 
