@@ -55,8 +55,9 @@ ROOMS = {
     "training.options": "",
     "training.config": "errors models training.options",
     "training.machine": "errors training.config",
+    "training.kernel": "errors models",
     "training": "errors intermediates data storage plots models training.options"
-    " training.config training.machine",
+    " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training",
     # the workbook: from the learner's text to a verdict

@@ -9,7 +9,11 @@ from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models import network
 from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
-from jaxninja.training.options.limits import is_lectures, requirements
+from jaxninja.training.options.limits import (
+    KERNEL_VOCABULARY,
+    is_lectures,
+    requirements,
+)
 from jaxninja.training.options.recipes import RECIPES, filled_in
 from jaxninja.training.options.values import alternatives, plain, shown
 
@@ -52,6 +56,9 @@ class TrainConfig:
             FILE.py, the function `backward` in it (exercise 4 of the workbook).
         split: lecture, 80, 10 and 10 per cent of the items; makemore, all but 1,000,
             which are both val and test.
+        engine: what runs the steps: `xla`, a compiled loop; `kernel`, one hand-written
+            kernel with the whole loop in it, for a GPU (see training/kernel). It trains
+            the lecture's network with its sizes by sgd, and is built on first use.
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
         seed: of the initialisation and of the batches. It does not move the data split.
@@ -110,6 +117,7 @@ class TrainConfig:
     ] = "ninja"
     data: str = "names"
     route: str = "network"
+    engine: Literal["xla", "kernel"] = "xla"
     split: Literal["lecture", "makemore"] = OWN
     steps: int = OWN
     batch_size: int = 32
@@ -185,13 +193,21 @@ class TrainConfig:
     @property
     def reads_sequences(self) -> bool:
         """Does the model read an item from its start, and not through a window?"""
-        return network.reads_sequences(self.network(2))
+        return network.PAGES[self.model].reads_sequences
 
     def network(self, vocabulary: int) -> Model:
         """The network of this configuration for a vocabulary of so many symbols.
 
         A context that the data are to decide counts as 2 until they have.
+
+        Raises:
+            ConfigError: the kernel is not for this vocabulary.
         """
+        if self.engine == "kernel" and vocabulary != KERNEL_VOCABULARY:
+            raise ConfigError(
+                f"engine is 'kernel', expected xla: it is for {KERNEL_VOCABULARY} "
+                f"symbols, and {self.data} has {vocabulary}"
+            )
         other = self.model == "ninja" and not self.is_lectures
         kind: Any = Deep if other else network.MODELS[self.model]
         known = vars(self) | {"vocabulary": vocabulary, "context": self.context or 2}

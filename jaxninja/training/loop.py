@@ -21,6 +21,7 @@ from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
 from jaxninja.training.examples import dataset_of, with_context
+from jaxninja.training.kernel import build
 from jaxninja.training.machine import compile_cache, distributed, memory, settings
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
@@ -72,6 +73,7 @@ def train(
         dataset = dataset_of(config)
         config = at_home(config)
         proof = _proof(config, dataset)  # before there is a run folder
+        proof += _kernel(config, device, mesh)
         if mesh is None:
             return _train(config, dataset, resume, progress, device, proof)
         distributed.check(config.batch_size, mesh)
@@ -126,6 +128,21 @@ def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
     if not user_file.is_file(config.route) or not isinstance(model, Ninja):
         return []  # a file for another network is refused with the configuration
     return [f"proof      {user_file.proof(config.route, model, config.batch_size)}"]
+
+
+def _kernel(config: TrainConfig, device: Device, mesh: Mesh | None) -> list[str]:
+    """What runs in place of XLA's loop, as one line; no line for that.
+
+    Raises:
+        ConfigError: the kernel does not divide a batch among devices.
+        KernelError: it cannot be built here.
+    """
+    if config.engine == "xla":
+        return []
+    if mesh is not None:
+        expected = "xla for several devices: it trains a network on one"
+        raise ConfigError(f"engine is 'kernel', expected {expected}")
+    return [f"kernel     {build.register(device)}"]
 
 
 def _header(

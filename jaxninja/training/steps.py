@@ -30,8 +30,10 @@ from jaxninja.models.by_hand import user_file
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.config import RESUMABLE, TrainConfig
+from jaxninja.training.kernel import build as kernel
+from jaxninja.training.kernel import call
 from jaxninja.training.machine import settings
-from jaxninja.training.optimizers import optimizer
+from jaxninja.training.optimizers import optimizer, schedule
 
 CHUNK = 1_000  # steps in one call, at most
 GATHERED = 2**24  # numbers in the batches of a call, at most
@@ -96,6 +98,8 @@ def take_steps(
     mesh: Mesh | None = None,
 ) -> Callable[..., tuple[State, jax.Array]]:
     """`advance` of `make_advance`, not jitted."""
+    if config.engine == "kernel":
+        return _in_one_kernel(config)
     value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
     longest = longest_chunk(config)
     ahead = min(AHEAD, longest)
@@ -124,6 +128,31 @@ def take_steps(
         carry = lay_out(state), _zeros(longest, state)
         state, losses = jax.lax.fori_loop(0, -(-n // ahead), some, carry)
         return lay_back(state), losses
+
+    return advance
+
+
+def _in_one_kernel(config: TrainConfig) -> Callable[..., tuple[State, jax.Array]]:
+    """`advance` as one launch of the kernel, on the same batches.
+
+    Raises:
+        KernelError: it cannot be built for the default device.
+    """
+    kernel.register(jax.config.jax_default_device or jax.local_devices()[0])
+    longest = longest_chunk(config)
+    running_ddof = config.ddof if config.running_ddof is None else config.running_ddof
+    constants = call.Constants(
+        config.eps, config.bn_momentum, config.ddof, running_ddof
+    )
+
+    def advance(state, x, y, start, n, seed=None, lr=None):
+        numbers = start + jnp.arange(longest)
+        draw = jax.vmap(lambda number: batch(config, x, y, number, seed))
+        rates = jax.vmap(schedule(config, lr))(numbers)
+        given = (state.params, state.statistics, *draw(numbers), rates, n)
+        params, statistics, losses = call.train(*given, constants)
+        counts = jax.tree.map(lambda count: count + n, state.optimizer)
+        return State(params, counts, statistics), losses
 
     return advance
 

@@ -29,6 +29,7 @@ from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps, sweep_plan
 from jaxninja.training.config import TrainConfig, expect_config
 from jaxninja.training.examples import dataset_of
+from jaxninja.training.kernel import build
 from jaxninja.training.loop import expect_to_fit
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import pick_device
@@ -87,6 +88,8 @@ def sweep(
     model = config.network(len(dataset.vocabulary))
     if user_file.is_file(config.route) and isinstance(model, Ninja):
         user_file.proof(config.route, model, config.batch_size)
+    if config.engine == "kernel":
+        listener.say(f"kernel     {build.register(mesh.devices.flat[0])}")
     root = (
         Path(resume)
         if resume is not None

@@ -57,6 +57,7 @@ BAD = [
     ("device", "tpu", "one of auto, cpu, gpu"),
     ("dtype", "float16", "one of float32, bfloat16"),
     ("matmul_precision", "low", "one of default, high, highest"),
+    ("engine", "cuda", "one of xla, kernel"),
 ]
 
 
@@ -67,6 +68,17 @@ def test_a_bad_field_is_named(field, value, expected):
     given = shown(value)
     assert str(error.value).startswith(f"{field} is {given}, expected ")
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("hidden", 64), ("optimizer", "adam"), ("dtype", "bfloat16"), ("route", "rules")],
+)
+def test_the_kernel_is_for_the_lectures_training_alone(field, value):
+    with pytest.raises(ConfigError) as error:
+        TrainConfig(engine="kernel", **{field: value})
+    assert str(error.value).startswith("engine is 'kernel', expected xla: ")
+    assert f"{field} {value}" in str(error.value)
 
 
 def test_a_batch_of_one_needs_ddof_0():

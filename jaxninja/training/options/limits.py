@@ -16,6 +16,20 @@ LECTURE = {
     "gain": None,
 }
 
+# What the kernel trains besides: its sizes are those of its source.
+KERNEL = {
+    "model": "ninja",
+    "route": "network",
+    "batch_size": 32,
+    "context": 3,
+    "embedding": 10,
+    "hidden": 200,
+    "optimizer": "sgd",
+    "clip": None,
+    "dtype": "float32",
+}
+KERNEL_VOCABULARY = 27
+
 INTERVALS = ("log_every", "eval_every", "checkpoint_every", "keep")
 INT32 = 2**31 - 1  # the step is an integer of 32 bits, as are sizes
 COUNTS = {
@@ -107,17 +121,20 @@ def _together(c: Any) -> Requirements:
     expected = f"one of {', '.join(ROUTES)}, or the path of a .py file"
     table = {"route": (c.route in ROUTES or is_file, expected)}
     if c.model == "ninja" and (c.route == "network" or is_file) and not lectures:
-        other = [
-            f"{n} {getattr(c, n)}" for n, v in LECTURE.items() if getattr(c, n) != v
-        ]
         expected = (
             "rules or autodiff: the backward pass of a whole network by hand is "
-            f"that of the lecture's, not of one with {', '.join(other)}"
+            f"that of the lecture's, not of one with {_other_than(LECTURE, c)}"
         )
         table["route"] = (False, expected)
     elif is_file and not lectures:
         expected = f"network, rules or autodiff: a file is of ninja, not of {c.model}"
         table["route"] = (False, expected)
+    if c.engine == "kernel" and (other := _other_than(KERNEL, c)):
+        expected = (
+            "xla: the kernel is for the lecture's network with its sizes and by sgd, "
+            f"not for one with {other}"
+        )
+        table["engine"] = (False, expected)
     if c.dtype == "bfloat16" and c.model == "ninja" and not lectures:
         table["dtype"] = (False, "float32 for a network other than the lecture's")
     normalised = c.ddof is not None and c.batchnorm != "none"
@@ -125,3 +142,9 @@ def _together(c: Any) -> Requirements:
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)
     return table
+
+
+def _other_than(values: dict[str, Any], config: Any) -> str:
+    """The fields that have other values than these, and which."""
+    given = {name: getattr(config, name) for name in values}
+    return ", ".join(f"{n} {v}" for n, v in given.items() if v != values[n])
