@@ -58,7 +58,7 @@ def test_the_kernel_is_route_network_to_rounding(fields, count):
     ends = {}
     for engine in ("xla", "kernel"):
         config = TrainConfig(engine=engine, lr_drop_at=count // 2, **fields)
-        model = config.model(27)
+        model = config.network(27)
         state = steps.init_state(config, model)
         advance = steps.program(config, model, x)
         ends[engine] = advance(state, x, y, 0, count)
