@@ -48,15 +48,9 @@ def test_what_is_raised_over_an_argument_is_a_user_error():
         if BARE & {place.as_posix(), *(p.as_posix() for p in place.parents)}:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            raised = (
-                ast.unparse(node.exc)
-                if isinstance(node, ast.Raise) and node.exc
-                else ""
-            )
-            assert not raised.startswith(("ValueError", "TypeError")), (
-                place,
-                node.lineno,
-            )
+            if isinstance(node, ast.Raise) and node.exc:
+                bare = ast.unparse(node.exc).startswith(("ValueError", "TypeError"))
+                assert not bare, f"{place}:{node.lineno}"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ ROOMS = {
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
-    " training.config training",
+    " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
