@@ -48,12 +48,10 @@ def for_a_gpu() -> dict[str, str]:
     """What training on a GPU and its kernel need: what is there, or what to do."""
     needs = {need.name: str(need) for need in gpu.needs()}
     compilers = {
-        "gpu": ("nvcc", "--engine kernel"),
-        "cpu": ("C++ compiler", "its twin"),
+        "nvcc": ("gpu", "for --engine kernel"),
+        "C++ compiler": ("cpu", "for the twin of --engine kernel"),
     }
-    for platform, (name, what) in compilers.items():
-        try:
-            needs[name] = f"{build.expect_compiler(platform)} (for {what})"
-        except build.KernelError as error:
-            needs[name] = f"none: {error}"
+    for name, (kind, purpose) in compilers.items():
+        found = build.compiler(kind)
+        needs[name] = f"{found}, {purpose}" if found else f"none: {build.NEEDED[kind]}"
     return needs
