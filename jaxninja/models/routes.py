@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxninja.errors import ArgumentError
 from jaxninja.models import network
 from jaxninja.models.by_hand import (
     ninja_blocks,
@@ -85,7 +86,7 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
         expected = "network, rules or autodiff, or the path of a .py file"
-        raise ValueError(f"route is {route!r}, expected {expected}")
+        raise ArgumentError(f"route is {route!r}, expected {expected}")
     loss = partial(network.of(model).loss, model=model, ops=ops)
     return jax.value_and_grad(loss, has_aux=True)
 

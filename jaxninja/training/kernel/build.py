@@ -23,10 +23,18 @@ import platformdirs
 from jaxninja.errors import UserError
 
 SOURCE = Path(__file__).parent
-HEADERS = ("memory.h", "phases.h", "call.h")
+HEADERS = ("memory.h", "phases.h", "call.h", "gpu.h")
 SHARED = ("-std=c++17", "-shared")
 CPU = ("-O2", "-fPIC", "-ffp-contract=off")  # one order of rounding on any machine
 GPU = ("-O3", "-Xcompiler", "-fPIC")
+# Compute capabilities whose multiprocessors have room for a whole network, below 9.0,
+# from which on it may be divided among several.
+ROOMY = ("80", "87")
+
+NEEDED = {
+    "cpu": "a C++ compiler (put g++ on PATH, or name one in CXX)",
+    "gpu": "nvcc of the CUDA toolkit (put it on PATH, or name it in CUDACXX)",
+}
 
 
 class KernelError(UserError, RuntimeError):
@@ -59,14 +67,10 @@ def expect_compiler(platform: str) -> str:
     Raises:
         KernelError: there is none.
     """
-    needed = {
-        "cpu": "a C++ compiler (put g++ on PATH, or name one in CXX)",
-        "gpu": "nvcc of the CUDA toolkit (put it on PATH, or name it in CUDACXX)",
-    }
     if found := compiler(platform):
         return found
     raise KernelError(
-        f"the kernel is built where it is first used, by {needed[platform]}, and none "
+        f"the kernel is built where it is first used, by {NEEDED[platform]}, and none "
         "was found; without one: --engine xla"
     )
 
@@ -117,14 +121,19 @@ def architecture_of(device: Any) -> str:
     """sm_90 for an NVIDIA GPU of compute capability 9.0; nothing for a CPU.
 
     Raises:
-        KernelError: it is neither.
+        KernelError: it is neither, or has too little shared memory.
     """
     if device.platform == "cpu":
         return ""
     number = str(getattr(device, "compute_capability", "")).replace(".", "")
+    kind = getattr(device, "device_kind", device.platform)
     if device.platform != "gpu" or not number.isdigit():
-        kind = getattr(device, "device_kind", device.platform)
         raise KernelError(f"the kernel is for CPUs and NVIDIA's GPUs, not for {kind}")
+    if int(number) < 90 and number not in ROOMY:
+        raise KernelError(
+            f"{kind}, of compute capability {device.compute_capability}, has no room "
+            "for the kernel: it needs 8.0, 8.7, or 9.0 and above; use --engine xla"
+        )
     return f"sm_{number}"
 
 
@@ -133,9 +142,8 @@ def target() -> str:
     return f"jaxninja_train_{_hash(*_source())}"
 
 
-@lru_cache(maxsize=4)
 def register(device: Any) -> str:
-    """Let XLA find the kernel on this device; one line about it.
+    """Let XLA find the kernel on this device, which is once; one line about it.
 
     Raises:
         KernelError: see `library`; or JAX is set to float64.
@@ -145,6 +153,11 @@ def register(device: Any) -> str:
             "the kernel is in float32, and JAX is set to float64: unset "
             "JAX_ENABLE_X64, or pass --engine xla"
         )
+    return _registered(device)
+
+
+@lru_cache(maxsize=4)
+def _registered(device: Any) -> str:
     found = library(device)
     handlers = ctypes.CDLL(str(found.path))
     on = {"cpu": "cpu", "gpu": "CUDA"}[device.platform]
