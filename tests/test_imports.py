@@ -27,7 +27,7 @@ ROOMS = {
     "escaping": "",
     "rule": "",
     "rules": "rule",
-    "engine": "errors",
+    "engine": "errors escaping",
     "intermediates": "errors",
     "lookup": "errors",
     "data": "errors",
