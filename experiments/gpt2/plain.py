@@ -40,9 +40,7 @@ def layer(w, x, heads):
 
 def attention(qkv, heads):
     B, T, _ = qkv.shape
-    q, k, v = (
-        a.reshape(B, T, heads, -1).swapaxes(1, 2) for a in jnp.split(qkv, 3, -1)
-    )
+    q, k, v = (a.reshape(B, T, heads, -1).swapaxes(1, 2) for a in jnp.split(qkv, 3, -1))
     z = q @ k.mT / math.sqrt(q.shape[-1])
     z = jnp.where(jnp.tril(jnp.ones((T, T), bool)), z, -jnp.inf)
     return (jax.nn.softmax(z) @ v).swapaxes(1, 2).reshape(B, T, -1)

@@ -1,7 +1,7 @@
 """How fast are loss and gradient of GPT-2 by hand?
 
-    taskset -c 0 python -m experiments.gpt2.speed [--rounds 5] [--width 256] [--layers 4]
-        [--heads 4] [--tokens 1024] [--vocabulary 2048] [--batch 1]
+    taskset -c 0 python -m experiments.gpt2.speed [--rounds 5] [--width 256]
+        [--layers 4] [--heads 4] [--tokens 1024] [--vocabulary 2048] [--batch 1]
 
 float32 on one core: processor time, the least of rounds in which all take turns, as a
 multiple of `jax.grad` of the plain form unrolled. PyTorch, eager and compiled, with its
@@ -82,9 +82,7 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=size)
     parser.add_argument("--forms", nargs="*", default=plain.FORMS)
     given = parser.parse_args()
-    model = Gpt2(
-        given.vocabulary, given.tokens, given.layers, given.heads, given.width
-    )
+    model = Gpt2(given.vocabulary, given.tokens, given.layers, given.heads, given.width)
     arrays = example(model, given.batch, given.tokens)
     calls, notes = {}, {}
     for name, f in in_jax(model, given.forms).items():

@@ -37,9 +37,7 @@ def layer(w, x, heads, fused):
 
 def attention(qkv, heads, fused):
     B, T, _ = qkv.shape
-    q, k, v = (
-        a.reshape(B, T, heads, -1).transpose(1, 2) for a in qkv.chunk(3, dim=-1)
-    )
+    q, k, v = (a.reshape(B, T, heads, -1).transpose(1, 2) for a in qkv.chunk(3, dim=-1))
     if fused:
         o = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     else:

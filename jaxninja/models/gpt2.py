@@ -23,8 +23,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import UserError, did_you_mean
-from jaxninja.models.initialisers import normal
-from jaxninja.models.parts import Params, Statistics, unnamed
+from jaxninja.models.parts import Params, Statistics, in_dtype, linear, unnamed
+from jaxninja.models.parts.initialisers import normal
+from jaxninja.models.parts.sequences import IGNORED, check_length
 from jaxninja.rules import manual
 
 KEEP = ("10C", "5C", "1C")
@@ -161,12 +162,8 @@ def hidden(
     name: Callable[..., Any] = unnamed,
 ) -> Float[Array, "N T C"]:
     """What the output layer multiplies: the last layer's x, normalised."""
-    T = ids.shape[1]
-    if model.context < T:
-        raise SizeError(
-            f"ids have {T} tokens in a row, expected at most context = {model.context}"
-        )
-    emb = name(ops.embedding(params["wte"], ids) + params["wpe"][:T], "emb")
+    check_length("gpt2", ids, model.context)
+    emb = name(ops.embedding(params["wte"], ids) + params["wpe"][: ids.shape[1]], "emb")
     layers = {key: params[key] for key in LAYER}
     x, _ = lax.scan(lambda x, w: (layer(w, x, model, ops), None), emb, layers)
     y = ops.layernorm(name(x, "x"), params["gainf"], params["biasf"], model.eps)
@@ -176,24 +173,17 @@ def hidden(
 def layer(w, x, model, ops):
     """x [N, T, C] after a layer with the parameters w."""
 
-    def linear(x, W, b):
-        if model.dtype == "float32":
-            return ops.linear(x, W, b)
-        half = (a.astype(model.dtype) for a in (x, W, b))
-        return ops.linear(*half).astype(x.dtype)
-
     def heads(a):
         return a.reshape(*a.shape[:2], model.heads, -1)
 
-    qkv = linear(
-        ops.layernorm(x, w["gain1"], w["bias1"], model.eps), w["Wqkv"], w["bqkv"]
-    )
-    narrow = qkv if model.dtype == "float32" else qkv.astype(model.dtype)
-    q, k, v = map(heads, jnp.split(narrow, 3, -1))
+    a = ops.layernorm(x, w["gain1"], w["bias1"], model.eps)
+    qkv = linear(ops, a, w["Wqkv"], w["bqkv"], model.dtype)
+    q, k, v = map(heads, jnp.split(in_dtype(qkv, model.dtype), 3, -1))
     o = ops.attention(q, k, v, True, None, None, None).astype(x.dtype)
-    x = x + linear(o.reshape(x.shape), w["Wo"], w["bo"])
-    f = linear(ops.layernorm(x, w["gain2"], w["bias2"], model.eps), w["Wfc"], w["bfc"])
-    return x + linear(ops.gelu(f, True), w["Wproj"], w["bproj"])
+    x = x + linear(ops, o.reshape(x.shape), w["Wo"], w["bo"], model.dtype)
+    a = ops.layernorm(x, w["gain2"], w["bias2"], model.eps)
+    f = linear(ops, a, w["Wfc"], w["bfc"], model.dtype)
+    return x + linear(ops, ops.gelu(f, True), w["Wproj"], w["bproj"], model.dtype)
 
 
 def loss(
@@ -216,14 +206,12 @@ def loss(
             it: emb, the last x, y, loss.
     """
     y = hidden(params, ids, model, ops, name).reshape(-1, model.embedding)
-    wte = params["wte"]
-    if model.dtype != "float32":
-        y, wte = y.astype(model.dtype), wte.astype(model.dtype)
+    y, wte = (in_dtype(a, model.dtype) for a in (y, params["wte"]))
     bias = None
     if model.rows > model.vocabulary:
         token = jnp.arange(model.rows) < model.vocabulary
         bias = jnp.where(token, 0, MASKED).astype(y.dtype)
-    options = (-1, "mean", 0.0, None, 0.0, None)
+    options = (IGNORED, "mean", 0.0, None, 0.0, None)
     value = ops.linear_cross_entropy(y, wte.T, bias, labels.reshape(-1), *options)
     return name(value, "loss"), {}
 

@@ -8,7 +8,8 @@
 
 The derivation heads rules/sequence/attention.py. Given lse, a block of p is made again.
 In the backward pass blocks are held as [s, t]: then no product sums over the rows of a
-matrix, which is slow on a CPU (products.py); dq is added up transposed for it.
+matrix, which is slow on a CPU; dq is added up transposed for it. The barrier keeps XLA
+from folding the transpose of the keys into the products.
 """
 
 import math
@@ -17,14 +18,14 @@ from functools import partial
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.models.by_hand.products import product, turned
-from jaxninja.rules import blocking
+from jaxninja.models.by_hand.products import product
+from jaxninja.rules.blocking import positions
 
 
 def attention(qkv, B, H, dtype):
     """o [N, C] and lse [B, H, T, 1], one row of blocks after the other."""
     T = len(qkv) // B
-    size = blocking.positions(T)
+    size = positions(T)
     q, k, v = (heads(a, B, H, size) for a in jnp.split(qkv, 3, -1))
     q = q / math.sqrt(q.shape[-1])
 
@@ -54,11 +55,11 @@ def attention(qkv, B, H, dtype):
 def attention_backward(qkv, o, lse, do, B, H, dtype):
     """dqkv [N, 3 C], one column of blocks [s, t] after the other."""
     T = len(qkv) // B
-    size = blocking.positions(T)
+    size = positions(T)
     q, k, v = (heads(a, B, H, size) for a in jnp.split(qkv, 3, -1))
     o, do = heads(o, B, H, size), heads(do, B, H, size)
     root = math.sqrt(q.shape[-1])
-    q, kT = q / root, turned(k)
+    q, kT = q / root, lax.optimization_barrier(k.mT)
     lse = jnp.pad(lse, [(0, 0), (0, 0), (0, q.shape[2] - T), (0, 0)]).mT  # [B, H, 1, T]
     do_o = (do * o).sum(-1, keepdims=True).mT
 

@@ -20,8 +20,8 @@ What a layer keeps of this is chosen by hand, `model.keep` numbers for each toke
 
 Layernorm and gelu, which cost no product, are always computed again. Attention goes by
 blocks (causal_attention.py), the last layer and the loss by blocks of tokens, forward
-and back at once: neither T x T scores nor N x V logits ever exist. Gradients of weights
-are products of a matrix `turned` in memory (products.py), for speed.
+and back at once: neither T x T scores nor N x V logits ever exist. A weight's gradient
+is a sum over rows (products.py).
 """
 
 import math
@@ -32,9 +32,10 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.by_hand.causal_attention import attention, attention_backward
-from jaxninja.models.by_hand.products import product, turned
+from jaxninja.models.by_hand.products import over_rows, product
 from jaxninja.models.gpt2 import KEEP, LAYER, Gpt2
 from jaxninja.models.parts import Params, Statistics
+from jaxninja.models.parts.sequences import check_length
 
 KEPT = dict(zip(KEEP, (6, 4, 1), strict=True))  # arrays of a layer, in their order
 TOKENS = 512  # about, whose logits are held together
@@ -48,6 +49,7 @@ def value_and_grad(
 
     Args and returns are those of `jax.value_and_grad(gpt2.loss, has_aux=True)`.
     """
+    check_length("gpt2", ids, model.context)
     wte, wpe, gainf = params["wte"], params["wpe"], params["gainf"]
     layers = {name: params[name] for name in LAYER}
     B, T = ids.shape
@@ -101,21 +103,21 @@ def layer_backward(dy, layer, B, model):
     x2, f = kept or widen(w, x, o, model)
 
     h, slope = gelu(f)
-    dWproj, dbproj = product(turned(h), dy, model.dtype), dy.sum(0)
+    dWproj, dbproj = over_rows(h, dy, model.dtype), dy.sum(0)
     df = slope * product(dy, w["Wproj"].T, model.dtype)
     xhat2, rstd2 = normalise(x2, model.eps)
     a2 = w["gain2"] * xhat2 + w["bias2"]
-    dWfc, dbfc = product(turned(a2), df, model.dtype), df.sum(0)
+    dWfc, dbfc = over_rows(a2, df, model.dtype), df.sum(0)
     da2 = product(df, w["Wfc"].T, model.dtype)
     dgain2, dbias2 = (da2 * xhat2).sum(0), da2.sum(0)
     dx2 = dy + through_normalise(w["gain2"] * da2, xhat2, rstd2)
 
-    dWo, dbo = product(turned(o), dx2, model.dtype), dx2.sum(0)
+    dWo, dbo = over_rows(o, dx2, model.dtype), dx2.sum(0)
     do = product(dx2, w["Wo"].T, model.dtype)
     dqkv = attention_backward(qkv, o, lse, do, B, model.heads, model.dtype)
     xhat, rstd = normalise(x, model.eps)
     a = w["gain1"] * xhat + w["bias1"]
-    dWqkv, dbqkv = product(turned(a), dqkv, model.dtype), dqkv.sum(0)
+    dWqkv, dbqkv = over_rows(a, dqkv, model.dtype), dqkv.sum(0)
     da = product(dqkv, w["Wqkv"].T, model.dtype)
     dgain1, dbias1 = (da * xhat).sum(0), da.sum(0)
     dx = dx2 + through_normalise(w["gain1"] * da, xhat, rstd)
@@ -153,7 +155,7 @@ def head(y, wte, labels, model):
         rows = jnp.log(total[:, 0]) + top[:, 0] - logits[row, at]
         dlogits = e * (weight[:, None] / total)
         dlogits = dlogits.at[row, at].add(-weight)
-        dwte = dwte + product(turned(dlogits), y, model.dtype)
+        dwte = dwte + over_rows(dlogits, y, model.dtype)
         return (loss + (weight * rows).sum(), dwte), product(dlogits, wte, model.dtype)
 
     zero = jnp.zeros((), y.dtype), jnp.zeros_like(wte)
