@@ -12,9 +12,9 @@ import pytest
 import scipy.special
 
 from jaxninja.models import gpt2, network, routes
-from jaxninja.models.by_hand import causal_attention
 from jaxninja.models.by_hand import gpt2 as by_hand
-from jaxninja.models.by_hand.products import over_rows, product
+from jaxninja.models.by_hand.parts import causal_attention
+from jaxninja.models.by_hand.parts.products import over_rows, product
 from jaxninja.models.gpt2 import Gpt2, SizeError
 
 SMALL = Gpt2(11, 9, layers=2, heads=2, embedding=6, multiple=4)

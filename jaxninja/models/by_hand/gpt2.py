@@ -19,9 +19,9 @@ What a layer keeps of this is chosen by hand, `model.keep` numbers for each toke
     1C   x                          qkv and attention again as well
 
 Layernorm and gelu, which cost no product, are always computed again. Attention goes by
-blocks (causal_attention.py), the last layer and the loss by blocks of tokens, forward
+blocks (parts/causal_attention.py), the last layer and the loss by blocks of tokens, forward
 and back at once: neither T x T scores nor N x V logits ever exist. A weight's gradient
-is a sum over rows (products.py).
+is a sum over rows (parts/products.py).
 """
 
 import math
@@ -31,8 +31,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.by_hand.causal_attention import attention, attention_backward
-from jaxninja.models.by_hand.products import over_rows, product
+from jaxninja.models.by_hand.parts.causal_attention import attention, attention_backward
+from jaxninja.models.by_hand.parts.products import over_rows, product
 from jaxninja.models.gpt2 import KEEP, LAYER, Gpt2
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.models.parts.sequences import check_length

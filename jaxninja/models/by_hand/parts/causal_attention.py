@@ -18,7 +18,7 @@ from functools import partial
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.models.by_hand.products import product
+from jaxninja.models.by_hand.parts.products import product
 from jaxninja.rules.blocking import positions
 
 
