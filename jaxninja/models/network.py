@@ -14,12 +14,37 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array
 
-from jaxninja.models import bigram, deep, ninja
+from jaxninja.models import (
+    bigram,
+    bow,
+    deep,
+    gru,
+    lstm,
+    mlp,
+    ninja,
+    rnn,
+    transformer,
+    wavenet,
+)
 from jaxninja.models.bigram import Bigram
+from jaxninja.models.bow import Bow
 from jaxninja.models.by_hand import bigram as bigram_by_hand
+from jaxninja.models.by_hand import bow as bow_by_hand
+from jaxninja.models.by_hand import gru as gru_by_hand
+from jaxninja.models.by_hand import lstm as lstm_by_hand
+from jaxninja.models.by_hand import mlp as mlp_by_hand
 from jaxninja.models.by_hand import ninja as ninja_by_hand
+from jaxninja.models.by_hand import rnn as rnn_by_hand
+from jaxninja.models.by_hand import transformer as transformer_by_hand
+from jaxninja.models.by_hand import wavenet as wavenet_by_hand
 from jaxninja.models.deep import Deep
+from jaxninja.models.gru import Gru
+from jaxninja.models.lstm import Lstm
+from jaxninja.models.mlp import Mlp
 from jaxninja.models.ninja import Ninja
+from jaxninja.models.rnn import Rnn
+from jaxninja.models.transformer import Transformer
+from jaxninja.models.wavenet import Wavenet
 
 
 class Page(NamedTuple):
@@ -33,13 +58,20 @@ class Page(NamedTuple):
 
 PAGES = {
     "bigram": Page(Bigram, bigram, bigram_by_hand, True),
+    "mlp": Page(Mlp, mlp, mlp_by_hand, True),
+    "bow": Page(Bow, bow, bow_by_hand, True),
+    "rnn": Page(Rnn, rnn, rnn_by_hand, True),
+    "gru": Page(Gru, gru, gru_by_hand, True),
+    "lstm": Page(Lstm, lstm, lstm_by_hand, True),
+    "transformer": Page(Transformer, transformer, transformer_by_hand, True),
+    "wavenet": Page(Wavenet, wavenet, wavenet_by_hand, False),
     "ninja": Page(Ninja, ninja, ninja_by_hand, False),
     "deep": Page(Deep, deep, None, False),
 }
 MODELS: dict[str, type] = {name: page.sizes for name, page in PAGES.items()}
 _PAGES = {page.sizes: page for page in PAGES.values()}
 
-Model = Bigram | Ninja | Deep
+Model = Bigram | Mlp | Bow | Rnn | Gru | Lstm | Transformer | Wavenet | Ninja | Deep
 
 
 def page(model: Model) -> Page:
@@ -94,6 +126,14 @@ def with_ddof(
         return statistics
     if n <= ddof:
         raise ValueError(f"n is {n}, expected more than ddof = {ddof}")
-    factor = (n - model.ddof) / (n - ddof)
-    variances = {var for _, var in normalised(model).values()}
-    return {k: v * factor if k in variances else v for k, v in statistics.items()}
+    scaled = {}
+    for layer, (_, var) in normalised(model).items():
+        rows = n * places(model, layer)
+        scaled[var] = statistics[var] * ((rows - model.ddof) / (rows - ddof))
+    return statistics | scaled
+
+
+def places(model: Model, layer: int) -> int:
+    """Rows of an example that the batchnorm of a layer goes over: several where it
+    reads a sequence of inputs, as in a wavenet."""
+    return model.places(layer) if isinstance(model, Wavenet) else 1

@@ -33,6 +33,7 @@ from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.kernel import build as kernel
 from jaxninja.training.kernel import call
 from jaxninja.training.machine import settings
+from jaxninja.training.machine.devices import config_value
 from jaxninja.training.optimizers import optimizer, schedule
 
 CHUNK = 1_000  # steps in one call, at most
@@ -138,7 +139,7 @@ def _in_one_kernel(config: TrainConfig) -> Callable[..., tuple[State, jax.Array]
     Raises:
         KernelError: it cannot be built for the default device.
     """
-    kernel.register(jax.config.jax_default_device or jax.local_devices()[0])
+    kernel.register(config_value("jax_default_device") or jax.local_devices()[0])
     longest = longest_chunk(config)
     running_ddof = config.ddof if config.running_ddof is None else config.running_ddof
     constants = call.Constants(
@@ -148,8 +149,9 @@ def _in_one_kernel(config: TrainConfig) -> Callable[..., tuple[State, jax.Array]
     def advance(state, x, y, start, n, seed=None, lr=None):
         numbers = start + jnp.arange(longest)
         draw = jax.vmap(lambda number: batch(config, x, y, number, seed))
-        rates = jax.vmap(schedule(config, lr))(numbers)
-        given = (state.params, state.statistics, *draw(numbers), rates, n)
+        ids, labels = draw(numbers)
+        rates: Any = jax.vmap(schedule(config, lr))(numbers)
+        given = (state.params, state.statistics, ids, labels, rates, n)
         params, statistics, losses = call.train(*given, constants)
         counts = jax.tree.map(lambda count: count + n, state.optimizer)
         return State(params, counts, statistics), losses

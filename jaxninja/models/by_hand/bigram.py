@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.bigram import Bigram
+from jaxninja.models.by_hand.linear_products import sum_rows
 from jaxninja.models.parts import Params, Statistics
 
 
@@ -39,6 +40,6 @@ def value_and_grad(
 
     # backward
     dlogits = jnp.where(counted, counts / counts_sum - onehot, 0) / n
-    dW = jnp.zeros_like(W).at[ids].add(dlogits)  # a row read twice receives two terms
+    dW = sum_rows(ids, dlogits, V)  # a row read twice receives two terms
 
     return (loss, {}), {"W": dW}

@@ -23,10 +23,13 @@ import platformdirs
 from jaxninja.errors import UserError
 
 SOURCE = Path(__file__).parent
-HEADERS = ("memory.h", "phases.h", "call.h")
+HEADERS = ("memory.h", "phases.h", "call.h", "gpu.h")
 SHARED = ("-std=c++17", "-shared")
 CPU = ("-O2", "-fPIC", "-ffp-contract=off")  # one order of rounding on any machine
 GPU = ("-O3", "-Xcompiler", "-fPIC")
+# Compute capabilities whose multiprocessors have room for a whole network, below 9.0,
+# from which on it may be divided among several.
+ROOMY = ("80", "87")
 
 
 class KernelError(UserError, RuntimeError):
@@ -117,14 +120,19 @@ def architecture_of(device: Any) -> str:
     """sm_90 for an NVIDIA GPU of compute capability 9.0; nothing for a CPU.
 
     Raises:
-        KernelError: it is neither.
+        KernelError: it is neither, or has too little shared memory.
     """
     if device.platform == "cpu":
         return ""
     number = str(getattr(device, "compute_capability", "")).replace(".", "")
+    kind = getattr(device, "device_kind", device.platform)
     if device.platform != "gpu" or not number.isdigit():
-        kind = getattr(device, "device_kind", device.platform)
         raise KernelError(f"the kernel is for CPUs and NVIDIA's GPUs, not for {kind}")
+    if int(number) < 90 and number not in ROOMY:
+        raise KernelError(
+            f"{kind}, of compute capability {device.compute_capability}, has no room "
+            "for the kernel: it needs 8.0, 8.7, or 9.0 and above; use --engine xla"
+        )
     return f"sm_{number}"
 
 
@@ -133,9 +141,8 @@ def target() -> str:
     return f"jaxninja_train_{_hash(*_source())}"
 
 
-@lru_cache(maxsize=4)
 def register(device: Any) -> str:
-    """Let XLA find the kernel on this device; one line about it.
+    """Let XLA find the kernel on this device, which is once; one line about it.
 
     Raises:
         KernelError: see `library`; or JAX is set to float64.
@@ -145,6 +152,11 @@ def register(device: Any) -> str:
             "the kernel is in float32, and JAX is set to float64: unset "
             "JAX_ENABLE_X64, or pass --engine xla"
         )
+    return _registered(device)
+
+
+@lru_cache(maxsize=4)
+def _registered(device: Any) -> str:
     found = library(device)
     handlers = ctypes.CDLL(str(found.path))
     on = {"cpu": "cpu", "gpu": "CUDA"}[device.platform]

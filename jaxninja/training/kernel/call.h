@@ -7,24 +7,6 @@ namespace ffi = xla::ffi;
 using F32 = ffi::Buffer<ffi::F32>;
 using S32 = ffi::Buffer<ffi::S32>;
 
-// The run of a seed, from that of seed 0: each array has an axis of seeds before all.
-FN Run of_seed(Run run, int seed) {
-  const long n = seed;
-  for (State *s : {&run.before, &run.after}) {
-    s->C += n * V * E, s->W1 += n * K * H, s->W2 += n * H * V, s->b2 += n * V;
-    s->bngain += n * H, s->bnbias += n * H, s->mean += n * H, s->var += n * H;
-  }
-  run.b1 += n * H, run.steps += n;
-  run.ids += n * run.longest * N * T, run.labels += n * run.longest * N;
-  run.rates += n * run.longest, run.losses += n * run.longest;
-  return run;
-}
-
-struct Call {
-  Run run;  // of seed 0
-  int seeds;
-};
-
 inline ffi::ErrorOr<Call> read_call(ffi::RemainingArgs args, ffi::RemainingRets rets,
                                     float eps, float momentum, int ddof, int running_ddof) {
   if (args.size() != 13 || rets.size() != 9)

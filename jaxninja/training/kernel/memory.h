@@ -41,6 +41,24 @@ struct Run {  // of one seed, in global memory; all of its arrays are those of o
   int ddof, running_ddof;
 };
 
+// The run of a seed, from that of seed 0: each array has an axis of seeds before all.
+FN Run of_seed(Run run, int seed) {
+  const long n = seed;
+  for (State *s : {&run.before, &run.after}) {
+    s->C += n * V * E, s->W1 += n * K * H, s->W2 += n * H * V, s->b2 += n * V;
+    s->bngain += n * H, s->bnbias += n * H, s->mean += n * H, s->var += n * H;
+  }
+  run.b1 += n * H, run.steps += n;
+  run.ids += n * run.longest * N * T, run.labels += n * run.longest * N;
+  run.rates += n * run.longest, run.losses += n * run.longest;
+  return run;
+}
+
+struct Call {
+  Run run;  // of seed 0
+  int seeds;
+};
+
 template <int B> struct alignas(16) Block {  // in shared memory
   static constexpr int UNITS = H / B;
   float h[UNITS][WIDE_N];  // h transposed; in the backward pass dhprebn

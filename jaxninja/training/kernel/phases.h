@@ -2,7 +2,7 @@
 // by_hand/ninja.py, a line for each gradient, in the same names and the same order.
 //
 // A phase is what each thread does between two barriers: a function of the memory of its
-// block and of what the thread keeps. One text, two compilers: in gpu.cu threads are
+// block and of what the thread keeps. One text, two compilers: in gpu.h threads are
 // threads, in twin.cc a phase is a loop over them, in any order. A barrier is among the
 // threads of a unit, of a block, or of all blocks of the network; each is needed.
 #pragma once
@@ -13,7 +13,7 @@
 #define PHASE template <int B> FN void
 #define GIVEN const Run &run, Block<B> &s, Thread<B> &t, int step
 
-// A group's sums over units, in whichever block has them: gpu.cu and twin.cc know where.
+// A group's sums over units, in whichever block has them: gpu.h and twin.cc know where.
 template <int B>
 FN const float (*sums_of(Block<B> &s, const Thread<B> &t, int stage, int group))[WIDE];
 

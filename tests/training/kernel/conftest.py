@@ -11,4 +11,5 @@ def twin(tmp_path_factory):
         pytest.skip("no C++ compiler found: put g++ on PATH, or name one in CXX")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return build.register(jax.devices("cpu")[0])
+        build.register(jax.devices("cpu")[0])
+        return build.library(jax.devices("cpu")[0]).path

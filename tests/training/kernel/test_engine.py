@@ -65,7 +65,7 @@ def test_a_member_of_a_sweep_is_the_same_run_alone(config, twin):
 
 def test_without_a_compiler_there_is_no_run_folder(config, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "compiler", lambda platform: None)
-    monkeypatch.setattr(build, "register", build.register.__wrapped__)
+    monkeypatch.setattr(build, "_registered", build._registered.__wrapped__)
     with pytest.raises(KernelError, match="--engine xla"):
         train(config, progress=Progress())
     assert not (tmp_path / "runs").exists()
