@@ -58,7 +58,8 @@ PARTS = ("train", "val", "clean_val", "test")
 def config(name: str, data: str, runs: str, steps: int | None) -> TrainConfig:
     """The recipe of a model, or a step of the ladder, under its own name."""
     given = LADDER.get(name, {"model": name})
-    own = TrainConfig(**given, data=data, runs=runs, name=name, samples=0)
+    books = {"data": data, "runs": runs, "name": name, "checkpoint_every": 1_000}
+    own = TrainConfig(**given, **books)
     if steps is None:
         return own
     # a shorter run lowers its learning rate at the same share of its way
