@@ -27,8 +27,8 @@ ROOMS = {
     "escaping": "",
     "rule": "",
     "rules": "rule",
-    "engine": "",
-    "intermediates": "",
+    "engine": "errors",
+    "intermediates": "errors",
     "lookup": "errors",
     "data": "errors",
     "storage": "errors",
@@ -38,15 +38,16 @@ ROOMS = {
     "check": "errors",
     "check.subject": "check errors rule",
     "check.inputs": "check check.subject rule",
-    "check.oracle": "check check.subject check.inputs",
+    "check.oracle": "errors check check.subject check.inputs",
     "check.results": "check check.subject check.inputs check.oracle",
-    "check.properties": "check check.subject check.inputs check.oracle check.results",
+    "check.properties": "errors check check.subject check.inputs check.oracle"
+    " check.results",
     "check.diagnosis.code": "check check.subject",
     "check.diagnosis.edits": "check.diagnosis.code",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
-    "check.chain": "check check.subject intermediates",
-    "check.checker": "rule rules check check.subject check.inputs check.oracle"
+    "check.chain": "errors check check.subject intermediates",
+    "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
     "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
@@ -59,7 +60,7 @@ ROOMS = {
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
-    " training.config training",
+    " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
@@ -67,7 +68,7 @@ ROOMS = {
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",
-    "workbook.notebook": "workbook workbook.process",
+    "workbook.notebook": "errors workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array
 
+from jaxninja.errors import ArgumentError
 from jaxninja.models import (
     bigram,
     bow,
@@ -125,7 +126,7 @@ def with_ddof(
     if not statistics or ddof is None or ddof == model.ddof:
         return statistics
     if n <= ddof:
-        raise ValueError(f"n is {n}, expected more than ddof = {ddof}")
+        raise ArgumentError(f"n is {n}, expected more than ddof = {ddof}")
     scaled = {}
     for layer, (_, var) in normalised(model).items():
         rows = n * places(model, layer)
