@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 from jax.extend.core import jaxpr_as_fun, jaxprs_in_params
 
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.engine import PRIMITIVES, Call, backward, trace, value_and_grad
 from jaxninja.engine.primitives.table import FAMILIES, primitive
 from tests.engine.agree import jax_vjp, same, vjps, weights
@@ -33,12 +34,11 @@ def check(cases, rules=PRIMITIVES, tolerance=1e-12):
     functions = [f for f, *_ in cases]
     arguments = [[jnp.asarray(a) for a in args] for _, *args in cases]
 
-    @jax.jit
     def both(arguments):
         pairs = zip(functions, arguments, strict=True)
         return [vjps(f, *args, rules=rules) for f, args in pairs]
 
-    for k, (mine, truth) in enumerate(both(arguments)):
+    for k, (mine, truth) in enumerate(compiled(both)(arguments)):
         try:
             same(mine, truth, tolerance)
         except AssertionError as error:
