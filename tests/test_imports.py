@@ -27,7 +27,7 @@ ROOMS = {
     "escaping": "",
     "rule": "",
     "rules": "rule",
-    "engine": "errors",
+    "engine": "errors escaping",
     "intermediates": "errors",
     "lookup": "errors",
     "data": "errors",
@@ -213,7 +213,11 @@ def test_there_is_no_pickle():
 
 
 # What the library imports only where the user has it anyway, or in a test.
-WHERE_THERE = {"pytest": "pytest_plugin", "jupytext": "workbook.pages"}
+WHERE_THERE = {
+    "pytest": "pytest_plugin",
+    "jupytext": "workbook.pages",
+    "tokenizers": "data.tokenizers",
+}
 BROUGHT = {"IPython": "ipykernel"}  # a module's distribution, where the names differ
 
 
