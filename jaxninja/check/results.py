@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.evidence import Hint
+from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.shapes import Setting
 from jaxninja.check.oracle.tolerances import Tally
 from jaxninja.check.oracle.trial import Scene, Tried

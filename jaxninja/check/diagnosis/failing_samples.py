@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from jaxninja.check.evidence import Evidence, Hint, Sample
+from jaxninja.check.evidence import Evidence, Sample
+from jaxninja.check.hints import Hint, say
 from jaxninja.check.inputs.shapes import DRAWS
 from jaxninja.check.oracle.trial import Scene, Tried, prove
 from jaxninja.check.results import Session
@@ -39,10 +40,10 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
         from jaxninja.check.diagnosis.jacobian import at_zero
 
         named = diagnose(evidence(finite), SECONDS) if finite else []
-        told = blowup(evidence(lost)) if lost else None
-        if not told and not any(hint.verified for hint in named):
+        arising = blowup(evidence(lost)) if lost else None
+        if not arising and not any(hint.verified for hint in named):
             return (*_only_at_zero(scene, at_zero(finite)), *named)
-        return (*named, told) if told else tuple(named)
+        return (*named, arising) if arising else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
         return ()
@@ -52,8 +53,8 @@ def _only_at_zero(scene: Scene, found: tuple[str, str] | None) -> tuple[Hint, ..
     if found is None:
         return ()
     leaf, argument = found
-    text = f"d{leaf} is right except where {argument} is 0."
-    return (Hint(text, "edge", True, scene.subject.where, None, leaf),)
+    statement = say("edge", leaf=leaf, argument=argument)
+    return (Hint(statement, "edge", True, leaf, scene.subject.where),)
 
 
 def _sample(scene: Scene, tried: Tried) -> Sample:

@@ -1,6 +1,6 @@
 """Wrong backwards with a known mistake each, for the tests of the hint engine.
 
-The line of the mistake ends in `# slip`; `SLIPS` says what the first hint must contain.
+The line of the mistake ends in `# slip`; `SLIPS` says what the first hint must state.
 """
 
 from typing import NamedTuple
@@ -210,30 +210,87 @@ class Slip(NamedTuple):
     bwd: object
     shapes: tuple
     kinds: str  # what the first hint may call it
-    says: str  # and what its sentence or its edit must contain
+    code: str  # of what it states or of the edit, see `jaxninja.check.hints.TEMPLATES`
+    fact: str  # and what is named there
 
 
 NORM = ((5, 4), (4,), (4,))
 LINEAR = ((5, 4), (4, 3), (3,))
 SQUARE = ((5, 4), (4, 4), (4,))
 SLIPS = (
-    Slip(norm, norm_fwd, norm_lost_mean, NORM, "term", "x.mean(-1, keepdims=True)"),
-    Slip(norm, norm_fwd, norm_lost_gamma, NORM, "factor", "gamma"),
-    Slip(norm, norm_fwd, norm_wrong_sign, NORM, "sign", "- in place of +"),
-    Slip(norm, norm_fwd, norm_sum_for_mean, NORM, "ratio", "mean in place of sum"),
-    Slip(norm, norm_fwd, norm_swapped, NORM, "swap", "dgamma is what dbeta should be"),
-    Slip(linear, linear_fwd, linear_transposed, SQUARE, "transpose", "transpose w"),
-    Slip(linear, linear_fwd, linear_mean, LINEAR, "ratio", "leave out / 5"),
-    Slip(linear, linear_fwd, linear_one_entry, LINEAR, "index", "entry, [1, 2]"),
-    Slip(linear, linear_fwd, linear_zero, LINEAR, "zero", "dw is zero everywhere"),
-    Slip(tanh, tanh_fwd, tanh_wrong_residual, ((4, 3),), "residual", "y in place of x"),
-    Slip(tanh, tanh_fwd, tanh_ignores, ((4, 3),), "cotangent", "ignores dy"),
-    Slip(tanh, tanh_fwd, tanh_absolute, ((4, 3),), "cotangent", "|dy|"),
-    Slip(tanh, tanh_fwd, tanh_clipped, ((4, 3),), "cotangent", "clip(dy, -0.25, 0.25)"),
-    Slip(tanh, tanh_fwd, tanh_penalty, ((4, 3),), "affine", "independent of the cot"),
-    Slip(tanh, tanh_fwd, tanh_first, ((4, 3),), "cotangent", "first entry"),
-    Slip(relu, relu_fwd, relu_unmasked, ((4, 3),), "mask", "x > 0"),
-    Slip(embedding, embedding_fwd, embedding_set, ((4, 3), 7), "duplicates", ".add in"),
-    Slip(attention, attention_fwd, attention_unscaled, ((4, 3),) * 3, "ratio", "sqrt"),
-    Slip(sincos, sincos_fwd, sincos_one_output, ((4, 3),), "cotangent", "output 1"),
+    Slip(norm, norm_fwd, norm_lost_mean, NORM, "term", "no path", "x.mean(-1, k"),
+    Slip(norm, norm_fwd, norm_lost_gamma, NORM, "factor", "factor", "gamma"),
+    Slip(norm, norm_fwd, norm_wrong_sign, NORM, "sign", "instead", "-"),
+    Slip(norm, norm_fwd, norm_sum_for_mean, NORM, "ratio", "instead", "mean"),
+    Slip(norm, norm_fwd, norm_swapped, NORM, "swap", "swap", "beta"),
+    Slip(
+        linear,
+        linear_fwd,
+        linear_transposed,
+        SQUARE,
+        "transpose",
+        "transpose operand",
+        "w",
+    ),
+    Slip(linear, linear_fwd, linear_mean, LINEAR, "ratio", "leave out", "/ 5"),
+    Slip(linear, linear_fwd, linear_one_entry, LINEAR, "index", "entry", "[1, 2]"),
+    Slip(linear, linear_fwd, linear_zero, LINEAR, "zero", "zero", "w"),
+    Slip(tanh, tanh_fwd, tanh_wrong_residual, ((4, 3),), "residual", "instead", "y"),
+    Slip(tanh, tanh_fwd, tanh_ignores, ((4, 3),), "cotangent", "ignored", "x"),
+    Slip(
+        tanh,
+        tanh_fwd,
+        tanh_absolute,
+        ((4, 3),),
+        "cotangent",
+        "other cotangent",
+        "|{dy}|",
+    ),
+    Slip(
+        tanh,
+        tanh_fwd,
+        tanh_clipped,
+        ((4, 3),),
+        "cotangent",
+        "clip({dy}, -{limit}, {limit})",
+        "0.25",
+    ),
+    Slip(tanh, tanh_fwd, tanh_penalty, ((4, 3),), "affine", "constant", "x"),
+    Slip(
+        tanh,
+        tanh_fwd,
+        tanh_first,
+        ((4, 3),),
+        "cotangent",
+        "other cotangent",
+        "first entry",
+    ),
+    Slip(relu, relu_fwd, relu_unmasked, ((4, 3),), "mask", "where", "x > 0"),
+    Slip(
+        embedding,
+        embedding_fwd,
+        embedding_set,
+        ((4, 3), 7),
+        "duplicates",
+        "instead",
+        ".add",
+    ),
+    Slip(
+        attention,
+        attention_fwd,
+        attention_unscaled,
+        ((4, 3),) * 3,
+        "ratio",
+        "ratio",
+        "sqrt",
+    ),
+    Slip(
+        sincos,
+        sincos_fwd,
+        sincos_one_output,
+        ((4, 3),),
+        "cotangent",
+        "{dy} with output {i} ignored",
+        "1",
+    ),
 )

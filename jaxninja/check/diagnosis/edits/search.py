@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxninja.check.diagnosis.code.constants import constant_name, shown, sizes
+from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.code.source import Place, return_place
+from jaxninja.check.diagnosis.code.source import return_place
 from jaxninja.check.diagnosis.edits.axes import over_other_axes
-from jaxninja.check.diagnosis.edits.single import Edit, conjugated, structural
+from jaxninja.check.diagnosis.edits.single import (
+    Edit,
+    conjugated,
+    instead,
+    structural,
+)
 from jaxninja.check.diagnosis.edits.values import (
     fits,
     mean_term,
@@ -28,6 +33,7 @@ from jaxninja.check.diagnosis.edits.values import (
     term,
     transposed,
 )
+from jaxninja.check.hints import Place, Statement, say
 
 UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
 PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
@@ -42,6 +48,12 @@ class Mend:
     leaves: frozenset[int]
     where: Place | None
     subject: str  # the piece of the user's text that changes
+
+    @property
+    def change(self) -> Statement:
+        """The edit and its place, as a statement."""
+        at = say("at line", place=str(self.where)) if self.where else None
+        return say("edit", at=at, subject=self.subject, edit=self.edit.what)
 
 
 class Search:
@@ -166,8 +178,8 @@ class Search:
             with np.errstate(all="ignore"):
                 c = newton(self.problem, slot, leaf)
             if c is not None and np.isfinite(c):
-                text = f"{shown(c, self.lengths)} in place of {float(value):.6g}"
-                yield Edit(slot, lambda v, c=c: np.float64(c), text, "ratio", 1.1)
+                what = instead(number(c, self.lengths), f"{float(value):.6g}")
+                yield Edit(slot, lambda v, c=c: np.float64(c), what, "ratio", 1.1)
         yield from self.exponents(target)
 
     def exponents(self, target) -> Iterator[Edit]:
@@ -177,12 +189,12 @@ class Search:
             ):
                 y = step.eqn.params["y"]
                 for other in (y - 1, y + 1, -y, y - 2, y + 2):
-                    text = f"exponent {other} in place of {y}"
+                    what = instead(f"exponent {other}", str(y))
 
                     def make(values, s=step.ins[0], other=other):
                         return np.asarray(values[s], float) ** other
 
-                    yield Edit(step.outs[0], make, text, "ratio", 1.1)
+                    yield Edit(step.outs[0], make, what, "ratio", 1.1)
 
     def scales(self, target) -> Iterator[Edit]:
         leaf = min(target)
@@ -190,13 +202,11 @@ class Search:
             value = np.asarray(self.problem.values[slot])
             t, misfit = self.slope(slot, value, leaf)
             if misfit < 1e-5 and abs(1 + t) > 1e-9:
-                factor = 1 + t
-                known = constant_name(factor, self.lengths)
-                kind = "sign" if known == "-1" else "ratio"
-                words = f"multiply by {shown(factor, self.lengths)}"
-                text = "negate it" if known == "-1" else words
-                cost = 2.0 if known else 3.0
-                yield scaled(slot, factor, text, kind, cost)
+                factor = number(1 + t, self.lengths)
+                negated = factor.name == "-1"
+                what = say("negate it") if negated else say("multiply", by=factor)
+                kind, cost = "sign" if negated else "ratio", 2.0 if factor.name else 3.0
+                yield scaled(slot, 1 + t, what, kind, cost)
 
     def slope(self, slot, direction, leaf):
         with np.errstate(all="ignore"):
@@ -227,12 +237,11 @@ class Search:
                 continue
             t, misfit = self.slope(slot, np.broadcast_to(value, shape), leaf)
             if misfit < 1e-5 and t:
-                sign, size = ("subtract" if t < 0 else "add"), abs(t)
-                times = (
-                    "" if abs(size - 1) < 1e-7 else f"{shown(size, self.lengths)} * "
-                )
-                cost = 2.2 if constant_name(size, self.lengths) else 3.5
-                yield term(slot, other, t, f"{sign} {times}{self.name(other)}", cost)
+                size = number(abs(t), self.lengths)
+                times = "" if abs(abs(t) - 1) < 1e-7 else say("times", factor=size)
+                code, cost = ("subtract" if t < 0 else "add"), 2.2 if size.name else 3.5
+                what = say(code, times=times, what=self.name(other))
+                yield term(slot, other, t, what, cost)
 
     def means(self, slot, every, leaf) -> Iterator[Edit]:
         """The mean of another value over an axis, forgotten."""
@@ -244,10 +253,10 @@ class Search:
                 t, misfit = self.slope(slot, spread(value, axis), leaf)
                 known = constant_name(abs(t), self.lengths)
                 if misfit < 1e-5 and t and shape[axis] > 1 and known:
-                    sign = "subtract" if t < 0 else "add"
-                    times = "" if known == "1" else f"{known} * "
-                    text = f"{sign} {times}mean({self.name(other)}, axis={axis})"
-                    yield mean_term(slot, other, axis, t, text)
+                    times = "" if known == "1" else say("times", factor=known)
+                    mean = f"mean({self.name(other)}, axis={axis})"
+                    what = say("subtract" if t < 0 else "add", times=times, what=mean)
+                    yield mean_term(slot, other, axis, t, what)
 
     def available(self) -> list[int]:
         """Every array that an edit may use: inputs first, then intermediate values."""

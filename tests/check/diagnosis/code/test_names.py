@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.diagnosis.code.constants import shown
-from jaxninja.check.diagnosis.code.names import listed, said
+from jaxninja.check.diagnosis.code.constants import number
+from jaxninja.check.hints import Words, listed, say
 from tests.check.subjects import codes, ruled
 
 X = np.array([[0.7, -1.9, 2.3], [0.2, 1.1, -0.4]], np.float32)
@@ -18,10 +18,12 @@ W = np.array([[0.3, 1.2], [-0.8, 0.5], [1.1, -0.6]], np.float32)
 
 def test_words():
     assert listed(["dx"]) == "dx"
-    assert said(listed(["dx", "dw"]), "lacks", "lack") == "dx and dw lack"
+    several = {"leaves": ("x", "w"), "spot": "y"}
+    assert Words().text(say("no path", **several)).startswith("dx and dw lack the path")
     assert listed(["dx", "dw", "db"]) == "dx, dw and db"
-    assert shown(1.25, {5: "c.shape[0]"}) == "n/(n-1) = 1.25, n = c.shape[0]"
-    assert shown(-7.0, {7: "x.shape[0]"}) == "-x.shape[0] = -7"
+    shown = Words().text(number(1.25, {5: "c.shape[0]"}))
+    assert shown == "n/(n-1) = 1.25, n = c.shape[0]"
+    assert Words().text(number(-7.0, {7: "x.shape[0]"})) == "-x.shape[0] = -7"
 
 
 def test_a_square_left_out_of_the_derivative_of_tanh():
@@ -129,7 +131,7 @@ def test_the_page_says_what_the_table_says():
     assert "Hint [w]: dw is the true gradient times 2." in page
     assert f"({report.hints[0].where})" in page
     assert "random inputs" in page
-    vague = dataclasses.replace(report.hints[0], verified=False, edit=None)
+    vague = dataclasses.replace(report.hints[0], verified=False, change=None)
     leaf = dataclasses.replace(report.leaves[0], note="loses digits")
     other = dataclasses.replace(report, hints=(vague,), leaves=(leaf,))._repr_html_()
     assert "Looks like [w]: dw is the true gradient times 2." in other
