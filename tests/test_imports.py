@@ -26,9 +26,10 @@ ROOMS = {
     "errors": "",
     "escaping": "",
     "rule": "",
+    "jaxpr": "",
     "rules": "rule",
-    "engine": "",
-    "intermediates": "",
+    "engine": "jaxpr",
+    "intermediates": "jaxpr",
     "lookup": "errors",
     "data": "errors",
     "storage": "errors",
@@ -36,12 +37,13 @@ ROOMS = {
     "models": "errors rules",
     # the checker: what it finds, what it checks on which inputs, what is true
     "check": "errors",
-    "check.subject": "check errors rule",
-    "check.inputs": "check check.subject rule",
-    "check.oracle": "check check.subject check.inputs",
+    "check.subject": "check errors rule jaxpr",
+    "check.inputs": "check check.subject rule jaxpr",
+    "check.oracle": "check check.subject check.inputs jaxpr",
     "check.results": "check check.subject check.inputs check.oracle",
-    "check.properties": "check check.subject check.inputs check.oracle check.results",
-    "check.diagnosis.code": "check check.subject",
+    "check.properties": "check check.subject check.inputs check.oracle check.results"
+    " jaxpr",
+    "check.diagnosis.code": "check check.subject jaxpr",
     "check.diagnosis.edits": "check.diagnosis.code",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
@@ -49,7 +51,7 @@ ROOMS = {
     "check.checker": "rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
-    "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
+    "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
     " check.oracle check.results",
     # training
     "training.config_values": "",

@@ -26,6 +26,7 @@ from jaxninja.check.subject.pytrees import (
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.check.subject.traces import frozen, frozen_option, thawed, thawed_option
+from jaxninja.jaxpr import bind
 
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 
@@ -139,7 +140,7 @@ def _watch(found: list):
     def step(eqn, ins):
         if eqn.primitive.name not in _COMPARISONS or not _tells(eqn, ins[0]):
             return None
-        out = eqn.primitive.bind(*ins, **eqn.params)
+        (out,) = bind(eqn, ins)
         found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
         return [out]
 

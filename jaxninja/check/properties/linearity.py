@@ -25,9 +25,9 @@ from jaxninja.check.oracle.tolerances import proof_tolerance
 from jaxninja.check.oracle.trial import Scene
 from jaxninja.check.oracle.truth import rule_of
 from jaxninja.check.results import Session
-from jaxninja.check.subject.plain_forward import equations, holds_rule
 from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves, with_floats
 from jaxninja.check.subject.subject import Subject
+from jaxninja.jaxpr import equations, holds_rule
 
 MOST_ORDERS = 24  # of bwd's arguments to try
 

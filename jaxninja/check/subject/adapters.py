@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from jaxninja.check.errors import NoRuleError, is_users, running
-from jaxninja.check.subject.plain_forward import holds_rule
 from jaxninja.check.subject.subject import Subject, accepts, short, source_of
+from jaxninja.jaxpr import holds_rule
 from jaxninja.rule import Rule
 
 

@@ -18,7 +18,7 @@ import jaxlib
 import numpy as np
 
 from jaxninja.check.hints import Place
-from jaxninja.check.subject.plain_forward import equations
+from jaxninja.jaxpr import equations
 
 LONGEST = 60  # characters of a quotation
 
