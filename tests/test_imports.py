@@ -44,7 +44,7 @@ ROOMS = {
     "check.properties": "check check.subject check.inputs check.oracle check.results"
     " jaxpr",
     "check.diagnosis.code": "check check.subject jaxpr",
-    "check.diagnosis.edits": "check.diagnosis.code",
+    "check.diagnosis.edits": "check check.diagnosis.code",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
     "check.chain": "check check.subject intermediates",

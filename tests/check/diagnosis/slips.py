@@ -219,10 +219,10 @@ LINEAR = ((5, 4), (4, 3), (3,))
 SQUARE = ((5, 4), (4, 4), (4,))
 SLIPS = (
     Slip(norm, norm_fwd, norm_lost_mean, NORM, "term", "no path", "x.mean(-1, k"),
-    Slip(norm, norm_fwd, norm_lost_gamma, NORM, "factor", "factor", "gamma"),
+    Slip(norm, norm_fwd, norm_lost_gamma, NORM, "factor", "leave out", "gamma"),
     Slip(norm, norm_fwd, norm_wrong_sign, NORM, "sign", "instead", "-"),
     Slip(norm, norm_fwd, norm_sum_for_mean, NORM, "ratio", "instead", "mean"),
-    Slip(norm, norm_fwd, norm_swapped, NORM, "swap", "swap", "beta"),
+    Slip(norm, norm_fwd, norm_swapped, NORM, "swap", "swap, both", "beta"),
     Slip(
         linear,
         linear_fwd,
