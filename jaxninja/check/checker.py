@@ -32,6 +32,7 @@ from jaxninja.check.properties.setup import Stop, refusal, scene_of
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
+from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast
 from jaxninja.check.subject.residuals import residuals_of
 from jaxninja.rule import Rule
@@ -172,7 +173,8 @@ def _several(given: str | Iterable[str]) -> tuple[str, ...]:
 
 def _run(session: Session, f, args, reference, inputs) -> None:
     level = session.options.level
-    settings, missing = settings_of(f, args, reference, inputs, level)
+    normal = Normalised(f, reference)
+    settings, missing = settings_of(normal, args, inputs, level)
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
@@ -187,7 +189,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
             _in_depth(session, scene, setting)
     session.at = ""
     if level == "full":
-        _over_devices(session, divisible(f, args, reference, inputs))
+        _over_devices(session, divisible(normal, args, inputs))
     _explain_roles(session)
 
 

@@ -18,6 +18,7 @@ import jax
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.inputs.shapes import settings_of
 from jaxninja.check.results import environment
+from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.residuals import bench_arrays, bytes_of, residual_bytes
 from jaxninja.mutation.selection import mutants
 from jaxninja.rule import Rule
@@ -178,7 +179,7 @@ def put_into(path: Path, table: str) -> None:
 
 
 def _wrong(rule: Rule, count: int) -> list[tuple[str, Rule]]:
-    settings, _ = settings_of(rule, (), None, None, "quick")
+    settings, _ = settings_of(Normalised(rule), (), None, "quick")
     subject, args = settings[0].draw(0)
     found = mutants(subject, args, count)
     return [(str(mutant), replace(rule, bwd=mutant.bwd)) for mutant in found]

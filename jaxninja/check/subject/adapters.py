@@ -45,6 +45,30 @@ def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
     )
 
 
+class Normalised:
+    """`f` made a `Subject` at the first arguments that it is called on, and once.
+
+    Later ones are split into arrays and static options only: so what was compiled for
+    the functions of the subject serves them, too.
+    """
+
+    def __init__(self, f, reference=None):
+        self.f, self.reference = f, reference
+        self.subject: Subject | None = None
+
+    def __call__(self, args: tuple) -> tuple[Subject, tuple]:
+        """The subject with the static options of these arguments, and their arrays."""
+        if self.subject is None:
+            self.subject, arrays = subject_of(self.f, args, self.reference)
+            return self.subject, arrays
+        subject, positions = self.subject, self.subject.static_positions
+        if subject.kind in ("custom_vjp", "rule"):
+            args = _filled(inspect.unwrap(subject.op_function), args)
+        arrays = tuple(a for i, a in enumerate(args) if i not in positions)
+        static = tuple(args[i] for i in positions if i < len(args))
+        return subject.with_static(static), arrays
+
+
 def _under_jit(f):
     """The function that `jax.jit` wraps; `f` itself where it is not jitted."""
     return inspect.unwrap(f, stop=_is_rule) if isinstance(f, type(jax.jit(len))) else f
