@@ -34,7 +34,7 @@ ROOMS = {
     "data": "errors",
     "storage": "errors",
     "plots": "escaping",
-    "models": "errors rules",
+    "models": "errors rules jaxpr",
     # the checker: what it finds, what it checks on which inputs, what is true
     "check": "errors",
     "check.subject": "check errors rule jaxpr",

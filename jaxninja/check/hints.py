@@ -57,8 +57,9 @@ TEMPLATES = {
     "with that change equals yours.",
     "path times": "{leaves:has|have} {factor} times the path through {spot}: the true "
     "gradient with that change equals yours.",
-    "no path, two": "{leaves:lacks|lack} two paths, {spots}: the true gradient without "
-    "both equals yours.",
+    "no path, two": "{leaves:lacks|lack} two paths, through {spots}: the true gradient "
+    "without both equals yours.",
+    "and through": "{one} and through {other}",
     "derived": "{leaves:is|are} the true gradient with one change of its derivation, "
     "in the backward of {spot}: {edit}.",
     # residuals
@@ -164,6 +165,7 @@ class Words:
         at_zero: begins what comes of a cotangent of zero.
         nowhere: stands before an edit whose line is not known.
         by_size: whether a number is named by the axis whose length it looks like.
+        places: whether a quotation is followed by its file and line.
     """
 
     dy: str = "dy"
@@ -171,6 +173,7 @@ class Words:
     at_zero: str = "bwd(0) is"
     nowhere: str = "bwd: "
     by_size: bool = True
+    places: bool = True
 
     def text(self, fact: Any) -> Any:
         """A statement, a number, a place or a leaf as text."""
@@ -181,7 +184,7 @@ class Words:
             case Number():
                 return self._number(fact)
             case Place():
-                return fact.quoted
+                return fact.quoted if self.places or not fact.text else f"`{fact.text}`"
             case tuple():
                 return _Leaves(fact)
             case None:

@@ -205,13 +205,13 @@ def derivation(
 
 def without_both(one: Path, two: Path, leaves: tuple[str, ...]) -> Found:
     """Two paths left out."""
-    spots = dict.fromkeys(f"through {_spot(path)}" for path in (one, two))
-    together = " and ".join(spots)
-    return "term", say("no path, two", leaves=leaves, spots=together)
+    first, second = _spot(one), _spot(two)
+    both = first if first == second else say("and through", one=first, other=second)
+    return "term", say("no path, two", leaves=leaves, spots=both)
 
 
-def _spot(path: Path) -> str:
-    return path.where.quoted if path.where else "a line that is not known"
+def _spot(path: Path) -> Place | str:
+    return path.where or "a line that is not known"
 
 
 def changed(path: Path, leaves: tuple[str, ...]) -> Found:

@@ -6,19 +6,19 @@ whose gradients are at hand, and the backward pass is the learner's lines.
 
 from functools import cached_property, partial
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
 from jaxninja.check.hints import Hint, Words, listed
+from jaxninja.models.atomic import recomputed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend
 from jaxninja.workbook.exercises import Exercise
-from jaxninja.workbook.graph import NODES, frontier
+from jaxninja.workbook.graph import frontier
 
 BUDGET = 0.35  # seconds
 
@@ -38,14 +38,9 @@ class Subject:
 
     def plain(self, *args):
         """The arrays whose gradients are at hand, as functions of this one."""
-        space = {**self.values, self.name: args[0], "jnp": jnp}
-        outputs = {}
-        for node in NODES:
-            if node.name in self.between:
-                space[node.name] = eval(node.formula, space)
-            elif node.name in self.found:
-                outputs[node.name] = eval(node.formula, space)
-        return outputs
+        moved = {**self.values, self.name: args[0]}
+        arrays = recomputed(moved, self.found | self.between)
+        return {name: array for name, array in arrays.items() if name in self.found}
 
     def fwd(self, args):
         arrays = {k: a for k, a in self.values.items() if k != "n"}
@@ -114,7 +109,8 @@ def in_our_words(hint: Hint, upstream: set[str]) -> str:
     is 5. The number is what we know, and for which n.
     """
     all_of_it = listed([f"d{name}" for name in sorted(upstream)])
-    words = Words(all_of_it, all_of_it, f"with {all_of_it} = 0 it is", "", False)
+    zero = f"with {all_of_it} = 0 it is"
+    words = Words(all_of_it, all_of_it, zero, "", by_size=False, places=False)
     start = "" if hint.verified else "It looks like this: "
     end = f" Here n is {samples.TIED.n}." if hint.statement.numbers() else ""
     return f"{start}{words.text(hint.statement)}{end}"
