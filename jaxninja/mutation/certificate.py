@@ -63,15 +63,15 @@ class Row:
     survivors: tuple[str, ...]
 
 
-def certify(rule: Rule, level: str, seed: int, count: int, told: Callable) -> Row:
-    """Check a rule and `count` of its mutants (0: all); `told()` after each check."""
+def certify(rule: Rule, level: str, seed: int, count: int, after: Callable) -> Row:
+    """Check a rule and `count` of its mutants (0: all); `after()` after each check."""
     report = check_vjp(rule, level=level, seed=seed)
-    told()
+    after()
     found, survivors = _wrong(rule, count), []
     for name, broken in found:
         verdict = check_vjp(broken, seed=seed, hints=False).verdict
         survivors += [] if verdict == "fail" else [name]
-        told()
+        after()
     mine, autodiff = residual_bytes(rule)
     return Row(
         rule.name,

@@ -44,7 +44,7 @@ def subject_at(place: str, arguments: str):
     return f, *settings[0].draw(0)
 
 
-def tried(
+def runs_of(
     place: str,
     arguments: str,
     numbers: list[tuple[int, str]],

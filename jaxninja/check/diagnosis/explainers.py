@@ -19,7 +19,7 @@ from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.code.source import return_place
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
 from jaxninja.check.diagnosis.edits.double import pairs
-from jaxninja.check.diagnosis.edits.search import Mend, repair
+from jaxninja.check.diagnosis.edits.search import Fix, repair
 from jaxninja.check.diagnosis.gradient import relation
 from jaxninja.check.diagnosis.jacobian import diagonal
 from jaxninja.check.diagnosis.linearity import nonlinear_step
@@ -78,7 +78,7 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
 
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
-    """Names first, each with the edit that mends its leaf; then further edits."""
+    """Names first, each with the edit that fixes its leaf; then further edits."""
     cast = rounded(problem, fresh)
     if cast is not None:
         return [_rounded(problem, *cast)]
@@ -87,18 +87,18 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
     until = min(deadline, time.process_time() + SHORT) if clear else deadline
-    mends = [] if problem.program is None else repair(problem, fresh, until)
+    fixes = [] if problem.program is None else repair(problem, fresh, until)
     if clear:
-        others = _others(problem, fresh, mends)
-        return [*(_joined(problem, hint, mends) for hint in clear), *others, *vague]
-    edits = [_mended(problem, fresh, mend) for mend in _distinct(mends)]
+        others = _others(problem, fresh, fixes)
+        return [*(_joined(problem, hint, fixes) for hint in clear), *others, *vague]
+    edits = [_fixed(problem, fresh, fix) for fix in _distinct(fixes)]
     packed = None if edits else residual(problem, fresh)
     if packed is not None:
         edits = [_hint(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
-        others = _others(problem, fresh, mends)
-        return [_joined(problem, by_path[0], mends), *others, *vague]
+        others = _others(problem, fresh, fixes)
+        return [_joined(problem, by_path[0], fixes), *others, *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
         by_path = [hint for hint in by_path if hint.kind != "path"]
     if not edits and not by_path and problem.program is not None:
@@ -130,18 +130,18 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
     if both is not None:
         return [_hint(problem, min(problem.wrong), *without_both(*both, leaves))]
     edits = derivation(problem, fresh, reference, deadline)
-    steps = [_derived(problem, leaves, mend) for mend in edits[:1]]
+    steps = [_derived(problem, leaves, fix) for fix in edits[:1]]
     return [*steps, *found[:1]]
 
 
-def _derived(problem: Problem, leaves: tuple[str, ...], mend: Mend) -> Hint:
-    facts = {"leaves": leaves, "spot": mend.where or mend.subject}
-    statement = say("derived", **facts, edit=mend.edit.what)
-    return _hint(problem, min(mend.leaves), mend.edit.kind, statement)
+def _derived(problem: Problem, leaves: tuple[str, ...], fix: Fix) -> Hint:
+    facts = {"leaves": leaves, "spot": fix.where or fix.subject}
+    statement = say("derived", **facts, edit=fix.edit.what)
+    return _hint(problem, min(fix.leaves), fix.edit.kind, statement)
 
 
-def _twice(problem: Problem, fresh: Problem, first: Mend, second: Mend) -> Hint:
-    one, both = _mended(problem, fresh, first), (first.change, second.change)
+def _twice(problem: Problem, fresh: Problem, first: Fix, second: Fix) -> Hint:
+    one, both = _fixed(problem, fresh, first), (first.change, second.change)
     edits = dict(zip(("first", "second"), both, strict=True))
     leaves = problem.leaf_names(first.leaves)
     statement = say("mended by two", leaves=leaves, **edits)
@@ -225,40 +225,40 @@ def _made_at(problem: Problem, leaf: int) -> str | None:
     return str(place) if place is not None else None
 
 
-def _joined(problem: Problem, hint: Hint, mends: list[Mend]) -> Hint:
-    """The hint with the line and the edit of the mend of its leaf."""
+def _joined(problem: Problem, hint: Hint, fixes: list[Fix]) -> Hint:
+    """The hint with the line and the edit of the fix of its leaf."""
     leaf = problem.sample.names.index(hint.leaf)
-    mend = next((m for m in mends if leaf in m.leaves), None)
-    if mend is None:
+    fix = next((m for m in fixes if leaf in m.leaves), None)
+    if fix is None:
         return hint
-    where = str(mend.where) if mend.where else hint.where
-    return replace(hint, where=where, change=mend.change)
+    where = str(fix.where) if fix.where else hint.where
+    return replace(hint, where=where, change=fix.change)
 
 
-def _distinct(mends: list[Mend]) -> list[Mend]:
-    """The best mend of each leaf; of one leaf, or of all at once, the two best."""
-    found: dict[tuple, Mend] = {}
-    for mend in mends:
-        found.setdefault((mend.leaves, mend.subject, mend.edit.what), mend)
-    best = {mend.leaves: mend for mend in reversed(found.values())}
+def _distinct(fixes: list[Fix]) -> list[Fix]:
+    """The best fix of each leaf; of one leaf, or of all at once, the two best."""
+    found: dict[tuple, Fix] = {}
+    for fix in fixes:
+        found.setdefault((fix.leaves, fix.subject, fix.edit.what), fix)
+    best = {fix.leaves: fix for fix in reversed(found.values())}
     return list(found.values())[:2] if len(best) == 1 else list(reversed(best.values()))
 
 
-def _others(problem: Problem, fresh: Problem, mends: list[Mend]) -> list[Hint]:
+def _others(problem: Problem, fresh: Problem, fixes: list[Fix]) -> list[Hint]:
     """A second edit beside a hint that has one: the reader picks the simpler."""
-    given = {leaf: m.change for m in reversed(mends) for leaf in m.leaves}
-    for mend in mends[1:]:
-        if mend.change not in given.values():  # two steps of a line may be alike
-            hint = _mended(problem, fresh, mend)
-            statement = say("mended, too", leaves=problem.leaf_names(mend.leaves))
+    given = {leaf: m.change for m in reversed(fixes) for leaf in m.leaves}
+    for fix in fixes[1:]:
+        if fix.change not in given.values():  # two steps of a line may be alike
+            hint = _fixed(problem, fresh, fix)
+            statement = say("mended, too", leaves=problem.leaf_names(fix.leaves))
             return [replace(hint, statement=statement) if hint.verified else hint]
     return []
 
 
-def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
-    where = str(mend.where) if mend.where else None
-    leaves = problem.leaf_names(mend.leaves)
-    edit = {"subject": mend.subject, "edit": mend.edit.what}
+def _fixed(problem: Problem, fresh: Problem, fix: Fix) -> Hint:
+    where = str(fix.where) if fix.where else None
+    leaves = problem.leaf_names(fix.leaves)
+    edit = {"subject": fix.subject, "edit": fix.edit.what}
     statement = say("mended", leaves=leaves, **edit)
-    proved = mend.leaves <= fresh.wrong  # else the edit was not put to the test there
-    return Hint(statement, mend.edit.kind, proved, leaves[0], where, mend.change)
+    proved = fix.leaves <= fresh.wrong  # else the edit was not put to the test there
+    return Hint(statement, fix.edit.kind, proved, leaves[0], where, fix.change)

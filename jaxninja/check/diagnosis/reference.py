@@ -26,7 +26,7 @@ from jaxninja.check.diagnosis.code.problem import (
 )
 from jaxninja.check.diagnosis.code.program import Program, trace
 from jaxninja.check.diagnosis.code.source import place
-from jaxninja.check.diagnosis.edits.search import Mend, Search
+from jaxninja.check.diagnosis.edits.search import Fix, Search
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import Place, say
 
@@ -184,7 +184,7 @@ def _factor(problem: Problem, program: Program, values, slot: int) -> float | No
 
 def derivation(
     problem: Problem, fresh: Problem, reference: Reference, deadline: float
-) -> list[Mend]:
+) -> list[Fix]:
     """Single edits of the reference's backward that make the user's gradients of it.
 
     The repair with the roles exchanged: what the user left out, this leaves out.
@@ -200,7 +200,7 @@ def derivation(
         return mirror
 
     search = Search(mirrored(problem), mirrored(fresh), deadline)
-    return search.mends(search.problem.wrong, reach=False)
+    return search.fixes(search.problem.wrong, reach=False)
 
 
 def without_both(one: Path, two: Path, leaves: tuple[str, ...]) -> Found:

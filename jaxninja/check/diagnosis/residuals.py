@@ -1,7 +1,7 @@
 """Residuals that are not what the backward takes them for.
 
 The backward may be right for other residuals: two of them exchanged, one shifted or
-transposed. Then no line of it is wrong, and the mend is where they are packed.
+transposed. Then no line of it is wrong, and the fix is where they are packed.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def _mends(problem: Problem, given: dict[int, Any]) -> bool:
     assert problem.program is not None
     with np.errstate(all="ignore"):
         results = problem.program.with_inputs(problem.values, given)
-    return problem.wrong <= problem.mends(results)
+    return problem.wrong <= problem.fixes(results)
 
 
 def _changes(problem: Problem) -> Iterator[Change]:

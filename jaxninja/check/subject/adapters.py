@@ -256,7 +256,7 @@ def _is_numpy(forward, args) -> bool:
 
 
 def _reference(function, args: tuple, name: str):
-    """The door of `reference=`: a plain function of the same arguments."""
+    """A valid `reference=`: a plain function of the same arguments."""
     if not callable(function):
         raise TypeError(
             f"check_vjp: reference is {type(function).__name__}, expected the plain "

@@ -1,6 +1,6 @@
 """One wrong sample, laid out for diagnosis: leaves, the backward's program, its names.
 
-`Problem.mends(slot, value)` is the question that all of the repair asks: which leaves
+`Problem.fixes(slot, value)` is the question that all of the repair asks: which leaves
 are right when one value of the backward is another?
 """
 
@@ -68,7 +68,7 @@ class Problem:
         value = self.got[leaf] if value is None else value
         return close(value, self.expected[leaf], self.floor)
 
-    def mends(self, results: Sequence) -> frozenset[int]:
+    def fixes(self, results: Sequence) -> frozenset[int]:
         """The leaves that `results` gets right, but none if it spoils another."""
         right = frozenset(
             k

@@ -41,7 +41,7 @@ PASSIVE += UNWRITTEN
 
 
 @dataclass(frozen=True)
-class Mend:
+class Fix:
     """An edit, the wrong leaves that it makes right, and where it stands."""
 
     edit: Edit
@@ -69,46 +69,46 @@ class Search:
             if slot in problem.program.inputs
         )
 
-    def mends(self, target: frozenset[int], reach: bool = True) -> list[Mend]:
+    def fixes(self, target: frozenset[int], reach: bool = True) -> list[Fix]:
         """The edits that make the whole target right, the least far-fetched first.
 
         With `reach` also those that take in a value from elsewhere.
         """
-        found: list[Mend] = []
+        found: list[Fix] = []
         phases = (self.structural, self.constants, self.scales, self.others)
         for phase in phases if reach else phases[:1]:
             for edit in phase(target):
                 if time.process_time() > self.deadline:
                     return _ranked(found)
-                mend = self.judged(edit, target)
-                found += [mend] if mend is not None else []
+                fix = self.judged(edit, target)
+                found += [fix] if fix is not None else []
             if found:
                 break
         return _ranked(found)
 
-    def first(self, target: frozenset[int]) -> Mend | None:
+    def first(self, target: frozenset[int]) -> Fix | None:
         """The first cheap edit that makes the whole target right."""
         for phase in (self.scales, self.structural):
             for edit in phase(target):
-                mend = self.judged(edit, target)
-                if mend is not None or time.process_time() > self.deadline:
-                    return mend
+                fix = self.judged(edit, target)
+                if fix is not None or time.process_time() > self.deadline:
+                    return fix
         return None
 
-    def judged(self, edit: Edit, target: frozenset[int]) -> Mend | None:
-        """The edit as a mend, if it makes the target right on both samples."""
+    def judged(self, edit: Edit, target: frozenset[int]) -> Fix | None:
+        """The edit as a fix, if it makes the target right on both samples."""
         for problem in (self.problem, self.fresh):
-            if not target <= self.tried(problem, edit):
+            if not target <= self.right_after(problem, edit):
                 return None
-        return self.mend(edit, target)
+        return self.fix(edit, target)
 
-    def mend(self, edit: Edit, target: frozenset[int]) -> Mend:
+    def fix(self, edit: Edit, target: frozenset[int]) -> Fix:
         index = self.step_of(edit.slot)
         where = self.problem.place_of(index) if index is not None else None
         where = where or return_place(self.problem.subject.source)
-        return Mend(edit, target, where, self.name(edit.slot))
+        return Fix(edit, target, where, self.name(edit.slot))
 
-    def tried(self, problem: Problem, edit: Edit) -> frozenset[int]:
+    def right_after(self, problem: Problem, edit: Edit) -> frozenset[int]:
         """The leaves that are right on a sample when the edit is made."""
         try:
             with np.errstate(all="ignore"):
@@ -117,7 +117,7 @@ class Search:
                 widened = np.iscomplexobj(value) and not np.iscomplexobj(before)
                 if np.shape(value) != np.shape(before) or widened:
                     return frozenset()
-                return problem.mends(
+                return problem.fixes(
                     self.program.rerun(problem.values, edit.slot, value)
                 )
         except Exception:  # operands that do not go together: not an edit
@@ -289,19 +289,19 @@ def _is_inexact(value) -> bool:
     return _is_array(value) and value.dtype.kind in "fc"
 
 
-def _ranked(found: list[Mend]) -> list[Mend]:
+def _ranked(found: list[Fix]) -> list[Fix]:
     """The least far-fetched first; of equals the one next to the result."""
-    return sorted(reversed(found), key=lambda mend: mend.edit.cost)
+    return sorted(reversed(found), key=lambda fix: fix.edit.cost)
 
 
-def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Mend]:
-    """The mends of all wrong leaves at once, else of each on its own, best first."""
+def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Fix]:
+    """The fixes of all wrong leaves at once, else of each on its own, best first."""
     search = Search(problem, fresh, deadline)
-    together = search.mends(problem.wrong)
+    together = search.fixes(problem.wrong)
     if together or len(problem.wrong) == 1:
         return together
     return [
-        mend
+        fix
         for leaf in sorted(problem.wrong)
-        for mend in search.mends(frozenset({leaf}))[:2]
+        for fix in search.fixes(frozenset({leaf}))[:2]
     ]

@@ -1,7 +1,7 @@
-"""The single edits of a backward pass that are tried as its mend.
+"""The single edits of a backward pass that are tried as its fix.
 
 An edit makes another value of one slot of the program out of the values there are. Each
-generator below inverts a common slip: what was left out is put back, what was put in is
+generator inverts a common mistake: what was left out is put back, what was put in is
 left out, `+` is `-`, a sum is a mean, an operand is another one.
 """
 
