@@ -6,7 +6,6 @@ it has inherited its error. It runs the learner's code: `worker` calls it in a p
 of its own.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -73,7 +72,7 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
         return error.sentence, error.line
     line = line_in(filename, error.__cause__ or error)
     if isinstance(error, UserCodeError):
-        return re.sub(r" at \S+:\d+: ", ": ", error.sentence), line
+        return f"{error.what} {error.did}".strip(), line
     name = type(error).__name__
     return f"{name} ends Python, and the check with it: take it out", line
 
