@@ -7,13 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from jaxninja.cli import environment, streams
+from jaxninja.cli.process import environment, streams
 from jaxninja.errors import TrainError, UserError, did_you_mean
 
 COMMANDS = {
-    "train": "train the lecture's network with gradients derived by hand",
+    "train": "train a network, the lecture's or another, with gradients by hand",
     "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
+    "baseline": "how well counting does on the same data: n-grams, Witten-Bell",
     "sample": "items that a run invents",
     "report": "one HTML file on a run or several: figures, what is healthy, what to do",
     "check": "is a backward pass right? of a rule, or of a function of your own",
@@ -23,12 +24,12 @@ COMMANDS = {
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
     "graph": "the graph of a function: every value, and its gradient",
-    "doctor": "devices, versions and numerical settings",
+    "doctor": "devices, versions, what a GPU would need, and numerical settings",
 }
 
 
 # They compute nothing: a broken setting of JAX or XLA does not stop them.
-NO_DEVICE = {"doctor", "report", "rules", "show"}
+NO_DEVICE = {"baseline", "doctor", "report", "rules", "show"}
 HELP = {"-h", "--help"}
 BUG = 70  # EX_SOFTWARE: no verdict of `check`, and no usage error
 
