@@ -1,6 +1,6 @@
-"""The hint engine names slips of a known kind at their line, and nothing else.
+"""The hint engine names mistakes of a known kind at their line, and nothing else.
 
-The slips of `slips.py` are written by hand; those of `mutated` by turning the
+The mistakes of `mistakes.py` are written by hand; those of `mutated` by turning the
 sign of one equation of a right backward, whichever it is.
 """
 
@@ -19,8 +19,8 @@ from jaxninja.check.diagnosis.code.program import trace
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Statement, say
-from tests.check.diagnosis import slips
-from tests.check.diagnosis.slips import NORM, SLIPS, Slip
+from tests.check.diagnosis import mistakes
+from tests.check.diagnosis.mistakes import MISTAKES, NORM, Mistake
 
 SEEDS = (1, 2)
 
@@ -77,17 +77,17 @@ def evidence(plain, fwd, bwd, shapes):
     return Evidence(subject, drawn, lambda seed: sample(subject, shapes, seed))
 
 
-def of(slip: Slip):
-    return evidence(slip.plain, slip.fwd, slip.bwd, slip.shapes)
+def of(mistake: Mistake):
+    return evidence(mistake.plain, mistake.fwd, mistake.bwd, mistake.shapes)
 
 
-@pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: slip.bwd.__name__)
-def test_names_the_slip_at_its_line(slip, x64):
-    first = diagnose(of(slip))[0]
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.bwd.__name__)
+def test_names_the_slip_at_its_line(mistake, x64):
+    first = diagnose(of(mistake))[0]
     assert first.verified
-    assert first.kind == slip.kinds
-    assert (slip.code, slip.fact) in Stated(first), Stated(first)
-    assert first.where == f"slips.py:{marked_line(slip.bwd)}"
+    assert first.kind == mistake.kinds
+    assert (mistake.code, mistake.fact) in Stated(first), Stated(first)
+    assert first.where == f"mistakes.py:{marked_line(mistake.bwd)}"
 
 
 class Stated:
@@ -114,25 +114,27 @@ class Stated:
 
 def marked_line(function) -> int:
     lines, start = inspect.getsourcelines(function)
-    return start + next(i for i, line in enumerate(lines) if "# slip" in line)
+    return start + next(i for i, line in enumerate(lines) if "# mistake" in line)
 
 
 def test_says_nothing_of_a_right_backward(x64):
-    found = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_right, NORM))
+    found = diagnose(
+        evidence(mistakes.norm, mistakes.norm_fwd, mistakes.norm_right, NORM)
+    )
     assert found == []
 
 
 def test_explains_each_wrong_leaf(x64):
     found = diagnose(
-        evidence(slips.norm, slips.norm_fwd, slips.norm_two_mistakes, NORM)
+        evidence(mistakes.norm, mistakes.norm_fwd, mistakes.norm_two_mistakes, NORM)
     )
     kinds = {hint.leaf: hint.kind for hint in found[:2]}
     assert kinds == {"x": "sign", "beta": "ratio"}
 
 
 def test_a_lost_path_comes_with_the_term_that_it_lacks(x64):
-    slip = next(s for s in SLIPS if s.bwd is slips.norm_lost_mean)
-    first = diagnose(of(slip))[0]
+    mistake = next(s for s in MISTAKES if s.bwd is mistakes.norm_lost_mean)
+    first = diagnose(of(mistake))[0]
     assert ("no path", "x.mean") in Stated(first)
     assert ("subtract", "mean(") in Stated(first)
 
@@ -145,15 +147,15 @@ def test_residuals_packed_in_another_order(x64):
     def fwd(x):
         return (jnp.sin(x), jnp.cos(x)), (jnp.cos(x), jnp.sin(x))
 
-    hints = diagnose(evidence(slips.sincos, fwd, right, ((4, 3),)))
+    hints = diagnose(evidence(mistakes.sincos, fwd, right, ((4, 3),)))
     assert hints[0].statement == say("residuals exchanged", one="sin", other="cos")
     assert hints[0].verified
 
 
 def test_two_mistakes_in_one_gradient(x64):
-    first = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_two_in_one, NORM))[
-        0
-    ]
+    first = diagnose(
+        evidence(mistakes.norm, mistakes.norm_fwd, mistakes.norm_two_in_one, NORM)
+    )[0]
     assert first.verified
     # 1/n or mean in place of sum: the same
     assert ("multiply", "1/xhat.shape[1]") in Stated(first)
@@ -161,12 +163,12 @@ def test_two_mistakes_in_one_gradient(x64):
 
 
 def test_an_edit_that_no_fresh_sample_tests_only_looks_right(x64):
-    slip = next(s for s in SLIPS if s.bwd is slips.linear_mean)
-    given = of(slip)
-    subject = Subject(slip.plain, slip.fwd, slip.bwd)
+    mistake = next(s for s in MISTAKES if s.bwd is mistakes.linear_mean)
+    given = of(mistake)
+    subject = Subject(mistake.plain, mistake.fwd, mistake.bwd)
 
     def without_rows(seed):  # dw is zero on it, whatever it is divided by
-        drawn = sample(subject, slip.shapes, seed)
+        drawn = sample(subject, mistake.shapes, seed)
         still = jax.tree.map(jnp.zeros_like, drawn.dy)
         zeros = tuple(np.zeros_like(e) for e in drawn.expected)
         return replace(drawn, dy=still, got=zeros, expected=zeros)
@@ -185,14 +187,14 @@ def test_numpy_backward_is_named_from_outside(x64):
     def bwd(y, dy):
         return (np.asarray(dy) * (1 - y * y) * 2,)
 
-    first = diagnose(evidence(slips.tanh, fwd, bwd, ((4, 3),)))[0]
+    first = diagnose(evidence(mistakes.tanh, fwd, bwd, ((4, 3),)))[0]
     assert (first.kind, first.verified) == ("ratio", True)
     assert ("ratio", "2") in Stated(first)
 
 
 def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
     """A gradient that is twice the truth on the failing samples, but not elsewhere."""
-    given = of(next(s for s in SLIPS if s.bwd is slips.tanh_wrong_residual))
+    given = of(next(s for s in MISTAKES if s.bwd is mistakes.tanh_wrong_residual))
     first = given.samples[0]
     doubled = tuple(2 * e for e in first.expected)
 
@@ -200,7 +202,7 @@ def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
         np.asarray(dy)
         return doubled
 
-    subject = Subject(slips.tanh, slips.tanh_fwd, call)
+    subject = Subject(mistakes.tanh, mistakes.tanh_fwd, call)
     odd = Sample(
         first.args, first.dy, first.residuals, doubled, first.expected, first.names
     )
@@ -209,7 +211,7 @@ def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
 
 
 def test_budget_of_nothing_still_returns(x64):
-    assert isinstance(diagnose(of(SLIPS[0]), budget_seconds=0.0), list)
+    assert isinstance(diagnose(of(MISTAKES[0]), budget_seconds=0.0), list)
 
 
 def mutated(bwd, index):
@@ -232,8 +234,8 @@ def mutated(bwd, index):
 
 @pytest.mark.parametrize("index", range(12))
 def test_every_turned_sign_is_mended(index, x64):
-    wrong = mutated(slips.norm_right, index)
-    given = evidence(slips.norm, slips.norm_fwd, wrong, NORM)
+    wrong = mutated(mistakes.norm_right, index)
+    given = evidence(mistakes.norm, mistakes.norm_fwd, wrong, NORM)
     first = diagnose(given)[0]
     assert first.verified
     assert first.edit is not None
@@ -284,7 +286,7 @@ def test_rerun_equals_a_run_from_the_start(x64):
 
 def test_casts_are_named_where_they_stand(x64):
     def sine_bwd(x, dy):
-        return ((jnp.cos(x).astype(jnp.bfloat16) * dy).astype(x.dtype),)  # slip
+        return ((jnp.cos(x).astype(jnp.bfloat16) * dy).astype(x.dtype),)  # mistake
 
     first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
         0
@@ -335,7 +337,7 @@ def test_a_diagonal_taken_for_the_jacobian(x64):
 def test_the_line_at_which_linearity_ends(x64, change, code, fact):
     def sine_bwd(x, dy):
         slope = jnp.cos(x)
-        other = change(dy)  # slip
+        other = change(dy)  # mistake
         return (slope * other,)
 
     first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
@@ -345,5 +347,7 @@ def test_the_line_at_which_linearity_ends(x64, change, code, fact):
     assert (code, fact) in Stated(first)
     file, line = first.where.split(":")
     table = inspect.getsourcelines(test_the_line_at_which_linearity_ends)[1]
-    assert file == "test_explainers.py"  # at the slip, or in the table's own `change`
+    assert (
+        file == "test_explainers.py"
+    )  # at the mistake, or in the table's own `change`
     assert table < int(line) <= marked_line(sine_bwd) + 1  # or where it is used
