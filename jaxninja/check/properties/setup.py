@@ -21,7 +21,6 @@ from jaxninja.check.subject.structure_traced import (
     structure,
 )
 from jaxninja.check.subject.subject import Subject
-from jaxninja.check.subject.traces import frozen
 
 
 class Stop(Exception):
@@ -106,12 +105,11 @@ def _structure(session: Session, setup: Setup, args) -> None:
         session.find(finding.code, finding.sentence, finding.where)
     if not any(f.code in STOPPING for f in session.findings.values()):
         accepted_by_jax(subject, args)
-        rule = frozen(subject)
-        if rule not in session.coarse:  # sizes have no bearing on it
+        if subject not in session.coarse:  # sizes have no bearing on it
             with jax.enable_x64(True):
                 wide = cast(args, "float64")
-                session.coarse[rule] = _precision(session, subject, wide)
-        setup.coarse = session.coarse[rule]
+                session.coarse[subject] = _precision(session, subject, wide)
+        setup.coarse = session.coarse[subject]
 
 
 def _structure_of_numpy(session: Session, setup: Setup, args) -> None:
