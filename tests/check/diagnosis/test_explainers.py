@@ -99,7 +99,9 @@ class Stated:
             part = waiting.pop()
             if isinstance(part, Statement):
                 facts = [value for _, value in part.facts]
-                self.parts.append((part.code, [*map(str, facts)]))
+                self.parts.append(
+                    (part.code, [getattr(f, "quoted", str(f)) for f in facts])
+                )
                 waiting += facts
 
     def __contains__(self, wanted):
