@@ -28,8 +28,8 @@ ROOMS = {
     "rule": "",
     "jaxpr": "",
     "rules": "rule",
-    "engine": "jaxpr",
-    "intermediates": "jaxpr",
+    "engine": "errors jaxpr",
+    "intermediates": "errors jaxpr",
     "lookup": "errors",
     "data": "errors",
     "storage": "errors",
@@ -39,16 +39,16 @@ ROOMS = {
     "check": "errors",
     "check.subject": "check errors rule jaxpr",
     "check.inputs": "check check.subject rule jaxpr",
-    "check.oracle": "check check.subject check.inputs jaxpr",
+    "check.oracle": "errors check check.subject check.inputs jaxpr",
     "check.results": "check check.subject check.inputs check.oracle",
-    "check.properties": "check check.subject check.inputs check.oracle check.results"
-    " jaxpr",
+    "check.properties": "errors jaxpr check check.subject check.inputs"
+    " check.oracle check.results",
     "check.diagnosis.code": "check check.subject jaxpr",
     "check.diagnosis.edits": "check check.diagnosis.code",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
-    "check.chain": "check check.subject intermediates",
-    "check.checker": "rule rules check check.subject check.inputs check.oracle"
+    "check.chain": "errors check check.subject intermediates",
+    "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
     "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
@@ -61,7 +61,7 @@ ROOMS = {
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
-    " training.config training",
+    " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
@@ -69,7 +69,7 @@ ROOMS = {
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",
-    "workbook.notebook": "workbook workbook.process",
+    "workbook.notebook": "errors workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
@@ -214,7 +214,11 @@ def test_there_is_no_pickle():
 
 
 # What the library imports only where the user has it anyway, or in a test.
-WHERE_THERE = {"pytest": "pytest_plugin", "jupytext": "workbook.pages"}
+WHERE_THERE = {
+    "pytest": "pytest_plugin",
+    "jupytext": "workbook.pages",
+    "tokenizers": "data.tokenizers",
+}
 BROUGHT = {"IPython": "ipykernel"}  # a module's distribution, where the names differ
 
 

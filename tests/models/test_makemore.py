@@ -43,6 +43,7 @@ SMALL = {
 BATCHES = {
     "items": ([2, None, 0, 6, 1], 7),
     "padding": ([None, None, None, None, None], 7),
+    "long": ([6, 5, 6, 6, 4], 7),
     "short": ([3, 1, 1, 0, 2], 7),
     "one of one": ([1], 2),
 }
