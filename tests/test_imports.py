@@ -28,7 +28,7 @@ ROOMS = {
     "rule": "",
     "jaxpr": "",
     "rules": "rule",
-    "engine": "errors jaxpr",
+    "engine": "errors escaping jaxpr",
     "intermediates": "errors jaxpr",
     "lookup": "errors",
     "data": "errors",
