@@ -12,11 +12,13 @@ import jax
 from jaxninja.errors import ArgumentError
 from jaxninja.models import network
 from jaxninja.models.by_hand import (
+    mlp_tables,
     ninja_blocks,
     ninja_fast,
     transformer_packed,
     user_file,
 )
+from jaxninja.models.mlp import Mlp
 from jaxninja.models.network import Model
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.parts import Params
@@ -59,6 +61,7 @@ def _by_batch(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -
 # Where another layout than the page's is quicker: its gradients, and the way to it.
 _FAST: dict[type, tuple[Callable, Callable, Callable]] = {
     Ninja: (_by_batch, ninja_fast.lay_out, ninja_fast.lay_back),
+    Mlp: (mlp_tables.value_and_grad, _as_it_is, _as_it_is),
     Transformer: (transformer_packed.value_and_grad, _as_it_is, _as_it_is),
 }
 
