@@ -103,7 +103,8 @@ def repeat(run: Callable, given: tuple) -> Callable[[int], None]:
 def errors(rule: Rule) -> dict[str, float]:
     """Of each way's worst gradient, in roundings: the distance from autodiff's float64
     gradient over all entries of all samples, over the gradient's own size."""
-    squares = [_squares(rule, seed) for seed in range(SAMPLES)]
+    runs = [program(rule, rule.bench, f(rule)) for f in WAYS.values()]
+    squares = [_squares(rule, runs, seed) for seed in range(SAMPLES)]
     total = np.sum(squares, 0)  # [way, gradient], the last way being the truth itself
     found = np.sqrt(total[:-1, total[-1] > 0] / total[-1, total[-1] > 0]) / unit(
         "float32"
@@ -114,15 +115,13 @@ def errors(rule: Rule) -> dict[str, float]:
     }
 
 
-def _squares(rule: Rule, seed: int) -> list[list[float]]:
+def _squares(rule: Rule, runs: list, seed: int) -> list[list[float]]:
+    """Squared distance of each gradient by each way, and the truth's square."""
     arrays, dy = sample(rule, rule.bench, seed)
-    gradients = [
-        program(rule, rule.bench, function(rule))(arrays, dy)[1]
-        for function in WAYS.values()
-    ]
+    gradients = [run(arrays, dy)[1] for run in runs]
     with jax.enable_x64(True):
         wide = cast(arrays, "float64"), cast(dy, "float64")
-        truth = program(rule, rule.bench, rule.reference)(*wide)[1]
+        truth = runs[-1](*wide)[1]
         truth = [np.asarray(g) for g in truth]
     off = [[np.asarray(g, float) - t for g, t in zip(found, truth, strict=True)]
            for found in gradients]  # fmt: skip
