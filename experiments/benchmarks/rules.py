@@ -17,6 +17,7 @@ import argparse
 import datetime
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -48,13 +49,15 @@ WAYS: dict[str, Callable[[Rule], Callable]] = {
 def measure(rule: Rule, rounds: int) -> dict[str, Any]:
     """Seconds in each round, bytes and errors, by the rule and by autodiff."""
     given = sample(rule, rule.bench, 0)
-    work, temporary = {}, {}
+    work, temporary, texts = {}, {}, set()
     for way, function in WAYS.items():
         run = program(rule, rule.bench, function(rule)).lower(*given).compile()
         temporary[way] = run.memory_analysis().temp_size_in_bytes
         work[way] = repeat(run, given)
+        texts.add(instructions(run.as_text()))
     return {
         "size": str(rule.bench),
+        "same program": len(texts) == 1,
         "seconds": take_turns(work, rounds, TURN, time.process_time),
         "residual bytes": dict(zip(WAYS, residual_bytes(rule), strict=True)),
         "temporary bytes": temporary,
@@ -98,6 +101,14 @@ def repeat(run: Callable, given: tuple) -> Callable[[int], None]:
             jax.block_until_ready(run(*given))
 
     return work
+
+
+def instructions(text: str) -> str:
+    """XLA's program without the names of its instructions and where they are from."""
+    text = re.sub(r", (metadata|frontend_attributes)=\{[^}]*\}", "", text)
+    text = re.sub(r"[\w.-]+(?=: [a-z]+\d*\[)", "_", text[text.index("\n%") :])
+    order: dict[str, str] = {}
+    return re.sub(r"%[\w.-]+", lambda m: order.setdefault(m[0], f"%{len(order)}"), text)
 
 
 def errors(rule: Rule) -> dict[str, float]:
@@ -164,9 +175,10 @@ def page(results: dict[str, Any]) -> str:
         "# Every rule against autodiff", "",
         "Written by `python -m experiments.benchmarks.rules`: forward + backward in",
         "float32 at each rule's `bench` size, by the rule over `jax.grad` of the plain",
-        "form. Time: of one core, the least of interleaved rounds. Bytes: rule /",
-        "autodiff. Error: of the worst gradient over autodiff's, against float64, or",
-        "over half a rounding where autodiff's is below that.", "",
+        "form. Time: of one core, the least of interleaved rounds; where XLA compiles",
+        "both to one program a ratio other than 1 is noise. Bytes: rule / autodiff.",
+        "Error: of the worst gradient over autodiff's, against float64, or over half a",
+        "rounding where autodiff's is below that.", "",
         f"{here['device']}, {here['cpus']} CPUs; {versions}; {here['date']}.", "",
         *lines, "",
         "## Where a rule takes more than 1.05 of the time, keeps more, or errs more "
@@ -177,9 +189,10 @@ def page(results: dict[str, Any]) -> str:
 def _cells(rule: Rule, rows: dict[str, Any], walls: bool) -> list[str]:
     row = rows.get(rule.name)
     link = f"[`{rule.name}`](../../{_file(rule)})"
-    if row is None:
+    if row is None or "seconds" not in row:
         return [link, str(rule.bench), *["-"] * (4 + walls)]
-    cells = [link, row["size"], f"{ratio(row, 'seconds'):.2f}"]
+    same = " (one program)" * row["same program"]
+    cells = [link, row["size"], f"{ratio(row, 'seconds'):.2f}{same}"]
     if walls:
         wall = "wall seconds" in row
         cells.append(f"{ratio(row, 'wall seconds'):.2f}" if wall else "-")
