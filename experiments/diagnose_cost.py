@@ -38,7 +38,7 @@ NETS = {
 def measure(options: dict, rounds: int, file: Path) -> tuple[list[float], float, float]:
     """Ratios of the rounds, milliseconds of a line, seconds to compile."""
     config = TrainConfig(**options)
-    model = config.model(27)
+    model = config.network(27)
     x, y = map(jnp.asarray, examples())
     state = steps.init_state(config, model)
     advance = steps.make_advance(config, model)

@@ -74,7 +74,7 @@ def difference(name: str, count: int = 100) -> float:
     config = TrainConfig(hidden=50)
     data = load_dataset("names")
     x, y = map(jnp.asarray, data.train)
-    model = config.model(len(data.vocabulary))
+    model = config.network(len(data.vocabulary))
     gradient = jax.jit(routes.value_and_grad("network", model))
     start = steps.init_state(config, model).params
     mine, states = dict(start), {k: first(p) for k, p in start.items()}

@@ -39,7 +39,7 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
 def by_route(route: str, x, y) -> Callable[[int], None]:
     """A function that trains so many steps, in calls of 1,000."""
     config = TrainConfig(route=route)  # type: ignore[arg-type]
-    model = config.model(V)
+    model = config.network(V)
     advance = steps.make_advance(config, model)
     x, y = jnp.asarray(x), jnp.asarray(y)
     state = steps.init_state(config, model)

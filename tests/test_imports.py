@@ -52,13 +52,14 @@ ROOMS = {
     "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
     " check.oracle check.results",
     # training
-    "training.config_values": "",
-    "training.config": "errors models training.config_values",
+    "training.options": "",
+    "training.config": "errors models training.options",
     "training.machine": "errors training.config",
-    "training": "errors intermediates data storage plots models training.config_values"
-    " training.config training.machine",
-    "report": "escaping intermediates data storage plots models training.config"
-    " training",
+    "training.kernel": "errors models",
+    "training": "errors intermediates data storage plots models training.options"
+    " training.config training.machine training.kernel",
+    "report": "escaping intermediates data storage plots models training.options"
+    " training.config training",
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
@@ -72,9 +73,10 @@ ROOMS = {
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
     " training workbook",
     "pytest_plugin": "lookup check.__init__",
-    "cli": "__init__ errors escaping rule rules engine lookup storage plots models"
+    "cli.process": "errors",
+    "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.config"
-    " training.machine training report workbook workbook.process",
+    " training.machine training report workbook workbook.process cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}

@@ -22,7 +22,7 @@ CALL = 1_000  # steps in one call, as `jaxninja train` has them
 
 def in_scan(config: TrainConfig, x, y, layout=None) -> Callable[[int], None]:
     """`jaxninja train`'s own loop; a unit is CALL steps."""
-    model = config.model(int(x.max()) + 1)
+    model = config.network(int(x.max()) + 1)
     advance = steps.make_advance(config, model, layout)
     state = steps.init_state(config, model)
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -38,7 +38,7 @@ def in_scan(config: TrainConfig, x, y, layout=None) -> Callable[[int], None]:
 
 def autodiff_laid_out(config: TrainConfig, x, y) -> Callable[[int], None]:
     """jax.grad of the forward pass of `ninja_fast`, in the same storage order."""
-    model = config.model(int(x.max()) + 1)
+    model = config.network(int(x.max()) + 1)
     loss = partial(forward_laid_out, model=model)
     grad = jax.value_and_grad(loss, has_aux=True)
     layout = routes.Layout(grad, ninja_fast.lay_out, ninja_fast.lay_back)
@@ -66,7 +66,7 @@ def forward_laid_out(params, ids, labels, model):
 
 def plain_step(config: TrainConfig, x, y) -> tuple[Callable, Any]:
     """jax.grad and optax, the batch drawn within the step: what anyone would write."""
-    model = config.model(int(x.max()) + 1)
+    model = config.network(int(x.max()) + 1)
     loss = partial(ninja.loss, model=model, ops=autodiff)
     grad = jax.value_and_grad(loss, has_aux=True)
     tx = optimizer(config)

@@ -26,7 +26,7 @@ SEEDS, STEPS = 64, 200  # of a call
 
 def one_seed(config, x, y):
     """A unit is a call of STEPS steps."""
-    model = config.model(step_speed.V)
+    model = config.network(step_speed.V)
     advance = steps.make_advance(config, model)
     state = steps.init_state(config, model)
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -42,7 +42,7 @@ def one_seed(config, x, y):
 
 def many_seeds(config, x, y, devices: int, at_once: int):
     """The program of `jaxninja sweep`, with so many members in one vmap."""
-    model = config.model(step_speed.V)
+    model = config.network(step_speed.V)
     axes = (AxisType.Auto,)
     mesh = Mesh(np.array(jax.devices()[:devices]), ("members",), axis_types=axes)
     put = lambda a, spec: jax.device_put(a, NamedSharding(mesh, spec))  # noqa: E731

@@ -17,7 +17,7 @@ NET = {"layers": 3, "hidden": 100, "batchnorm": "all", "init": "deep", "gain": 1
 
 def experiment(steps: int = 300) -> Outcome:
     trained = train(steps, bn_momentum=1e-3, **NET)
-    model = trained.config.model(len(names().vocabulary))
+    model = trained.config.network(len(names().vocabulary))
     calibrated = calibrate(trained.state.params, names().train.x, model)
     return Outcome(
         f"batchnorm at inference is not that of training, after {steps} steps",
@@ -30,7 +30,7 @@ def experiment(steps: int = 300) -> Outcome:
 
 def _measure(config: TrainConfig, state: State, step: int) -> dict[str, float]:
     """Val loss with the state's statistics, and how far off they are."""
-    model = config.model(len(names().vocabulary))
+    model = config.network(len(names().vocabulary))
     x, y = map(jnp.asarray, names().train)
     gaps = observe(config, model, state, x, y, step)["batchnorm"]
     val = names().val

@@ -47,7 +47,7 @@ def names() -> Dataset:
 def train(count: int, **options) -> Trained:
     """Train on the embedded names for so many steps; nothing is written."""
     config = TrainConfig(route="rules", **options)
-    model = config.model(len(names().vocabulary))
+    model = config.network(len(names().vocabulary))
     x, y = map(jnp.asarray, names().train)
     state = steps.init_state(config, model)
     lines = [observe(config, model, state, x, y, 0)]
@@ -59,7 +59,7 @@ def train(count: int, **options) -> Trained:
 
 def dead(trained: Trained) -> dict[str, tuple[int, int]]:
     """Units that are dead for the whole training set."""
-    model = trained.config.model(len(names().vocabulary))
+    model = trained.config.network(len(names().vocabulary))
     x, y = map(jnp.asarray, names().train)
     return dead_over_set(trained.state.params, x, y, model)
 

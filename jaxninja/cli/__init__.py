@@ -7,13 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from jaxninja.cli import environment, streams
+from jaxninja.cli.process import environment, streams
 from jaxninja.errors import TrainError, UserError, did_you_mean
 
 COMMANDS = {
-    "train": "train the lecture's network with gradients derived by hand",
+    "train": "train a network, the lecture's or another, with gradients by hand",
     "sweep": "many trainings at once, over seeds and learning rates",
     "eval": "losses of a run on train, val, the clean part of val, and test",
+    "baseline": "how well counting does on the same data: n-grams, Witten-Bell",
     "sample": "items that a run invents",
     "report": "one HTML file on a run or several: figures, what is healthy, what to do",
     "check": "is a backward pass right? of a rule, or of a function of your own",
@@ -28,7 +29,7 @@ COMMANDS = {
 
 
 # They compute nothing: a broken setting of JAX or XLA does not stop them.
-NO_DEVICE = {"doctor", "report", "rules", "show"}
+NO_DEVICE = {"baseline", "doctor", "report", "rules", "show"}
 HELP = {"-h", "--help"}
 BUG = 70  # EX_SOFTWARE: no verdict of `check`, and no usage error
 

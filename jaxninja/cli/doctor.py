@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import tyro
 
-from jaxninja.cli.environment import left_out
+from jaxninja.cli.process.environment import left_out
 from jaxninja.training.machine.devices import config_value, no_device, versions
 
 VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_DEBUG_NANS", "CUDA_VISIBLE_DEVICES")

@@ -24,10 +24,12 @@ def main(args: list[str]) -> int:
     options = tyro.cli(Eval, prog="jaxninja eval", args=args)
     run = load(options.run, options.at)
     losses = run.losses(options.bn)
-    print(f"{run.path} at step {run.step:,}, batchnorm {options.bn}")
+    batchnorm = f", batchnorm {options.bn}" * bool(run.state.statistics)
+    print(f"{run.path} at step {run.step:,}{batchnorm}")
     for name, part in run.dataset.parts.items():
         loss = losses[f"{name}_loss"]
         shown = "none  " if loss is None else f"{loss:.4f}"
-        print(f"  {name.replace('_', ' '):<10} {shown}  {len(part.y):>9,} examples")
+        symbols = f"{part.predicted:>9,} symbols"
+        print(f"  {name.replace('_', ' '):<10} {shown}  {symbols}")
     print("clean val: the items of val that do not occur in train")
     return 0

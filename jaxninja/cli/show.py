@@ -1,46 +1,74 @@
-"""`jaxninja show NAME`: a rule or the network, as its file explains it."""
+"""`jaxninja show NAME`: a rule, a model or a route, as its file explains it."""
 
 import inspect
 import sys
 from dataclasses import dataclass
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import tyro
 
 from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models import ninja
 from jaxninja.models.by_hand import ninja as by_hand
+from jaxninja.models.network import PAGES, Page
 from jaxninja.rules import RULES
 
 
 @dataclass(frozen=True)
 class Show:
-    """Print derivation, forward, backward and forward mode."""
+    """Print a rule: derivation, forward, backward and forward mode. Or a model: its
+    page, and its whole backward pass by hand."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """A rule, as `jaxninja rules` lists them, or a route of the network:
-    network, rules, autodiff."""
+    """A rule, as `jaxninja rules` lists them; a model, as `jaxninja train --model` has
+    them; or a route of the lecture's network: network, rules, autodiff."""
 
 
 def main(args: list[str]) -> int:
     name = tyro.cli(Show, prog="jaxninja show", args=args).name
     rules = {rule.name: rule for rule in RULES}
     if name in rules:
-        rule = rules[name]
-        module = sys.modules[rule.fwd.__module__]
-        kept = getattr(module, "Residuals", None)  # some keep nothing
-        parts = [part for part in (kept, rule.op, rule.fwd, rule.bwd, rule.jvp) if part]
+        _show_rule(rules[name])
+    if name in PAGES:  # rnn is both a rule and a model
+        print("\n" if name in rules else "", end="")
+        _show_model(PAGES[name])
     elif name == "network":
-        module, parts = by_hand, [by_hand.value_and_grad]
+        _show(by_hand, [by_hand.value_and_grad])
     elif name in ("rules", "autodiff"):
-        module, parts = ninja, [ninja.hidden_preactivation, ninja.loss, ninja.head_loss]
-    else:
-        known = [*rules, "network", "rules", "autodiff"]
+        _show(ninja, [ninja.hidden_preactivation, ninja.loss, ninja.head_loss])
+    elif name not in rules:
+        known = list(dict.fromkeys([*rules, *PAGES, "network", "rules", "autodiff"]))
         hint = did_you_mean(name, known)
         raise UserError(f"no rule {name!r}, expected {', '.join(known)}{hint}")
+    return 0
+
+
+def _show_rule(rule: Any) -> None:
+    module = sys.modules[rule.fwd.__module__]
+    kept = getattr(module, "Residuals", None)  # some keep nothing
+    parts = (kept, rule.op, rule.fwd, rule.bwd, rule.jvp)
+    _show(module, [part for part in parts if part])
+
+
+def _show_model(page: Page) -> None:
+    """Everything that its two files define, in their order."""
+    _show(page.module, _defined(page.module))
+    if page.by_hand:
+        print("\n")
+        _show(page.by_hand, _defined(page.by_hand))
+
+
+def _defined(module: ModuleType) -> list[Any]:
+    own = [p for p in vars(module).values() if inspect.isfunction(p)]
+    own += [p for p in vars(module).values() if inspect.isclass(p)]
+    here = [p for p in own if p.__module__ == module.__name__]
+    return sorted(here, key=lambda part: inspect.getsourcelines(part)[1])
+
+
+def _show(module: ModuleType, parts: list[Any]) -> None:
     print(f"# {module.__name__}\n")
     print(inspect.getdoc(module), end="\n\n\n")
     print(
         "\n\n".join(inspect.getsource(inspect.unwrap(part)) for part in parts), end=""
     )
-    return 0

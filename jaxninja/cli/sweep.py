@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import tyro
 
-from jaxninja.cli import streams
+from jaxninja.cli.process import streams
+from jaxninja.cli.train import early
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Bar, Lines
@@ -18,16 +19,16 @@ from jaxninja.training.sweeps import resumed, summary, sweep
 OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
 
 
-def _options() -> type:
+def _options(defaults: TrainConfig) -> type:
     """The options of a sweep, and after them those of TrainConfig that a sweep has."""
     own: list[Any] = [
         ("seeds", int, 8),
-        ("lr", tuple[float, ...], (0.1,)),
+        ("lr", tuple[float, ...], (defaults.lr,)),
         ("memory_mb", int, 1024),
         ("resume", str | None, None),
     ]
     shared = [
-        (f.name, f.type, f.default)
+        (f.name, f.type, getattr(defaults, f.name))
         for f in dataclasses.fields(TrainConfig)
         if f.name not in OWN
     ]
@@ -47,7 +48,10 @@ def _options() -> type:
 
 
 def main(args: list[str]) -> int:
-    options: Any = tyro.cli(_options(), prog="jaxninja sweep", args=args)
+    model: Any = early(args, "--model") or "ninja"
+    options: Any = tyro.cli(
+        _options(TrainConfig(model=model)), prog="jaxninja sweep", args=args
+    )
     given = dataclasses.asdict(options)
     own = ("seeds", "lr", "memory_mb", "resume")
     seeds, rates, memory, resume = (given.pop(name) for name in own)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxninja.data.download import makemore
+from jaxninja.data.splits import clean_items, split_items
 from jaxninja.data.text import (
     DataError,
     Examples,
     Vocabulary,
-    clean_items,
     examples,
     read_items,
-    split_items,
+    sequences,
 )
 from jaxninja.errors import did_you_mean
 
@@ -28,7 +28,7 @@ class Dataset:
     Attributes:
         items: all of them, in the order of the file.
         vocabulary: of all items.
-        train, val, test: 80, 10 and 10 per cent of the shuffled items.
+        train, val, test: of the shuffled items, see `splits`.
         clean_val: those of val that do not occur in train as well.
         sha256: of the items, to know them again.
     """
@@ -48,8 +48,17 @@ class Dataset:
         return {name: getattr(self, name) for name in names}
 
 
-def load_dataset(data: str, context: int = 3) -> Dataset:
-    """Read, split and encode; for the errors see `load_items` and `split_items`."""
+def load_dataset(
+    data: str, context: int = 3, split: str = "lecture", whole: bool = False
+) -> Dataset:
+    """Read, split and encode; for the errors see `load_items` and `split_items`.
+
+    Args:
+        data: as for `load_items`.
+        context: symbols of an example.
+        split: `lecture` or `makemore`.
+        whole: the items as padded sequences, else in windows.
+    """
     items = load_items(data)
     vocabulary = Vocabulary.of(items)
     if len(vocabulary) < 3:
@@ -57,10 +66,11 @@ def load_dataset(data: str, context: int = 3) -> Dataset:
         raise DataError(
             f"{data} holds one character only, {only!r}, expected 2 or more"
         )
-    train, val, test = split_items(items)
+    train, val, test = split_items(items, split)
     parts = (train, val, clean_items(val, train), test)
     names = ("train", "val", "clean_val", "test")
-    encoded = [examples(part, vocabulary, context) for part in parts]
+    encode = sequences if whole else examples
+    encoded = [encode(part, vocabulary, context) for part in parts]
     sha256 = hashlib.sha256("\n".join(items).encode()).hexdigest()
     named = dict(zip(names, encoded, strict=True))
     return Dataset(tuple(items), vocabulary, sha256=sha256, **named)

@@ -1,11 +1,11 @@
-"""Text file -> items -> vocabulary, splits, examples, batches. Pure and seeded.
+"""Text file -> items -> vocabulary, examples, batches. Pure and seeded.
 
 An item is a line: a name, say. The network predicts each of its symbols, and then the
-boundary, from the `context` symbols before; before the first symbol stand boundaries.
+boundary: from a window of the `context` symbols before, where before the first symbol
+stand boundaries, or from all of the item before, if it reads whole sequences.
 """
 
 import hashlib
-import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxninja.errors import UserError
 
+IGNORED = -1  # a label that is none: padding
 LONGEST = 1_000  # characters; a longer line is more likely a file of another kind
 # Control characters but the tab, line and paragraph separators, byte order marks.
 NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe]")
@@ -97,10 +98,19 @@ class Vocabulary:
 
 
 class Examples(NamedTuple):
-    """x [N, context] int32: the symbols before; y [N] int32: the symbol to predict."""
+    """x int32, the symbols before; y int32, the symbols to predict.
+
+    Of windows x is [N, context] and y is [N]; of sequences both are [N, context], and
+    IGNORED in y marks a place at which nothing is predicted.
+    """
 
     x: np.ndarray
     y: np.ndarray
+
+    @property
+    def predicted(self) -> int:
+        """How many symbols there are to predict: the mean loss is over these."""
+        return int((self.y != IGNORED).sum())
 
 
 def read_items(path: Path) -> list[str]:
@@ -152,31 +162,6 @@ def _item(place: str, line: str) -> str:
     return line
 
 
-def split_items(items: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """The lecture's split: shuffled with Python's seed 42, then 80, 10 and 10 per cent.
-
-    Raises:
-        DataError: so few items that a part would be empty.
-    """
-    shuffled = list(items)
-    random.Random(42).shuffle(shuffled)
-    n1, n2 = int(0.8 * len(items)), int(0.9 * len(items))
-    parts = shuffled[:n1], shuffled[n1:n2], shuffled[n2:]
-    if not all(parts):
-        counts = "/".join(str(len(part)) for part in parts)
-        raise DataError(
-            f"{len(items)} items split into {counts} for train/val/test, expected at "
-            "least one in each; 10 items are enough"
-        )
-    return parts
-
-
-def clean_items(val: Iterable[str], train: Iterable[str]) -> list[str]:
-    """The items of val that do not occur in train."""
-    known = set(train)
-    return [item for item in val if item not in known]
-
-
 def examples(items: Iterable[str], vocabulary: Vocabulary, context: int) -> Examples:
     """A window for each symbol of each item, and one for the boundary that ends it."""
     pad = [0] * context
@@ -189,6 +174,35 @@ def examples(items: Iterable[str], vocabulary: Vocabulary, context: int) -> Exam
     start = np.array(starts, np.int64)
     x = flat[start[:, None] + np.arange(context)]
     return Examples(x, flat[start + context])
+
+
+def sequences(items: Sequence[str], vocabulary: Vocabulary, context: int) -> Examples:
+    """Each item whole, in a row: its symbols, and for each the one that follows.
+
+    Args:
+        items: none longer than context - 1.
+        vocabulary: of the items.
+        context: length of the rows.
+
+    Returns:
+        x [N, context], the boundary and the item's symbols, padded with 0; y [N,
+        context], the item's symbols and the boundary, padded with -1, IGNORED.
+
+    Raises:
+        DataError: an item is too long.
+    """
+    x = np.zeros((len(items), context), np.int32)
+    y = np.full((len(items), context), IGNORED, np.int32)
+    for row, item in enumerate(items):
+        if len(item) >= context:
+            raise DataError(
+                f"{item!r} has {len(item)} symbols, expected at most {context - 1} in "
+                f"a context of {context}"
+            )
+        ids = vocabulary.encode(item)
+        x[row, 1 : len(ids) + 1] = ids
+        y[row, : len(ids) + 1] = [*ids, 0]
+    return Examples(x, y)
 
 
 def batch_indices(key: jax.Array, step, batch_size: int, n: int) -> jax.Array:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from jaxninja.models import network, routes
 from jaxninja.models.network import Model
-from jaxninja.models.ninja import Ninja
 from jaxninja.models.parts import Params
 from jaxninja.rules import autodiff
 
@@ -69,8 +68,8 @@ def _roundings(draw: jax.Array, dtype: Any) -> Callable[[jax.Array, str], jax.Ar
 
 def precision(params: Params, model: Model) -> Any:
     """The type that a route's gradients are rounded to on the way, the coarsest."""
-    half = isinstance(model, Ninja) and model.dtype == "bfloat16"
-    return jnp.dtype(jnp.bfloat16) if half else params["C"].dtype
+    half = getattr(model, "dtype", "float32") == "bfloat16"
+    return jnp.dtype(jnp.bfloat16) if half else jax.tree.leaves(params)[0].dtype
 
 
 def tolerance(dtype: Any) -> float:

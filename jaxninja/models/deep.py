@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.batchnorm_statistics import frozen
-from jaxninja.models.initialisers import GAIN, SCHEMES, normal
 from jaxninja.models.parts import Params, Statistics, unnamed
+from jaxninja.models.parts.batchnorm_statistics import frozen
+from jaxninja.models.parts.initialisers import GAIN, SCHEMES, normal
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
@@ -32,7 +32,7 @@ class Deep:
     Attributes:
         activation: tanh, relu, sigmoid, gelu (its erf form) or gelu-tanh.
         batchnorm: none; hidden, before each activation; all, after the last layer too.
-        init: a name of `jaxninja.models.initialisers.SCHEMES`.
+        init: a name of `jaxninja.models.parts.initialisers.SCHEMES`.
         gain: of the hidden layers' weights; None takes the activation's own.
     """
 

@@ -1,23 +1,92 @@
-"""Which module holds a model's functions, and what is common to all of them.
+"""Which models there are, where each is written, and what is common to all of them.
 
-`ninja` (the lecture's network of Part 4) and `deep` (any number of layers) both have
-`init`, `loss`, `apply`, `preactivation`, `initial_statistics` and `activations`.
+A model is a page: a module with a frozen dataclass of its sizes, `init`, `loss`,
+`apply`, `initial_statistics` and `activations`, and with batchnorm `preactivation`. In
+`by_hand/` stands a page of the same name, the whole backward pass of its loss.
+
+Window models (ninja, deep, wavenet) predict the symbol after a window of T symbols:
+ids [N, T], labels [N], logits [N, V]. Sequence models predict all symbols of an item:
+ids [N, T], labels [N, T] with -1 where there is none, logits [N, T, V].
 """
 
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from jaxtyping import Array
 
-from jaxninja.models import deep, ninja
+from jaxninja.models import (
+    bigram,
+    bow,
+    deep,
+    gru,
+    lstm,
+    mlp,
+    ninja,
+    rnn,
+    transformer,
+    wavenet,
+)
+from jaxninja.models.bigram import Bigram
+from jaxninja.models.bow import Bow
+from jaxninja.models.by_hand import bigram as bigram_by_hand
+from jaxninja.models.by_hand import bow as bow_by_hand
+from jaxninja.models.by_hand import gru as gru_by_hand
+from jaxninja.models.by_hand import lstm as lstm_by_hand
+from jaxninja.models.by_hand import mlp as mlp_by_hand
+from jaxninja.models.by_hand import ninja as ninja_by_hand
+from jaxninja.models.by_hand import rnn as rnn_by_hand
+from jaxninja.models.by_hand import transformer as transformer_by_hand
+from jaxninja.models.by_hand import wavenet as wavenet_by_hand
 from jaxninja.models.deep import Deep
+from jaxninja.models.gru import Gru
+from jaxninja.models.lstm import Lstm
+from jaxninja.models.mlp import Mlp
 from jaxninja.models.ninja import Ninja
+from jaxninja.models.rnn import Rnn
+from jaxninja.models.transformer import Transformer
+from jaxninja.models.wavenet import Wavenet
 
-Model = Ninja | Deep
+
+class Page(NamedTuple):
+    """Where a model is written."""
+
+    sizes: type  # its dataclass
+    module: ModuleType
+    by_hand: ModuleType | None  # the whole backward pass; None: by its layers only
+    reads_sequences: bool
+
+
+PAGES = {
+    "bigram": Page(Bigram, bigram, bigram_by_hand, True),
+    "mlp": Page(Mlp, mlp, mlp_by_hand, True),
+    "bow": Page(Bow, bow, bow_by_hand, True),
+    "rnn": Page(Rnn, rnn, rnn_by_hand, True),
+    "gru": Page(Gru, gru, gru_by_hand, True),
+    "lstm": Page(Lstm, lstm, lstm_by_hand, True),
+    "transformer": Page(Transformer, transformer, transformer_by_hand, True),
+    "wavenet": Page(Wavenet, wavenet, wavenet_by_hand, False),
+    "ninja": Page(Ninja, ninja, ninja_by_hand, False),
+    "deep": Page(Deep, deep, None, False),
+}
+MODELS: dict[str, type] = {name: page.sizes for name, page in PAGES.items()}
+_PAGES = {page.sizes: page for page in PAGES.values()}
+
+Model = Bigram | Mlp | Bow | Rnn | Gru | Lstm | Transformer | Wavenet | Ninja | Deep
+
+
+def page(model: Model) -> Page:
+    """Where this model is written."""
+    return _PAGES[type(model)]
 
 
 def of(model: Model) -> Any:
     """The module with the functions of this model."""
-    return {Ninja: ninja, Deep: deep}[type(model)]
+    return page(model).module
+
+
+def reads_sequences(model: Model) -> bool:
+    """Whether it predicts every symbol of an item, and not the one after a window."""
+    return page(model).reads_sequences
 
 
 def intermediates(
@@ -38,7 +107,8 @@ def normalised(model: Model) -> dict[int, tuple[str, str]]:
     """Layers with batchnorm -> the names of their mean and variance in statistics."""
     if isinstance(model, Ninja):
         return {1: ("mean", "var")}
-    return {layer: (f"mean{layer}", f"var{layer}") for layer in model.normalised}
+    layers = getattr(model, "normalised", ())
+    return {layer: (f"mean{layer}", f"var{layer}") for layer in layers}
 
 
 def with_ddof(
@@ -52,10 +122,18 @@ def with_ddof(
     Raises:
         ValueError: n <= ddof.
     """
-    if ddof is None or ddof == model.ddof:
+    if not statistics or ddof is None or ddof == model.ddof:
         return statistics
     if n <= ddof:
         raise ValueError(f"n is {n}, expected more than ddof = {ddof}")
-    factor = (n - model.ddof) / (n - ddof)
-    variances = {var for _, var in normalised(model).values()}
-    return {k: v * factor if k in variances else v for k, v in statistics.items()}
+    scaled = {}
+    for layer, (_, var) in normalised(model).items():
+        rows = n * places(model, layer)
+        scaled[var] = statistics[var] * ((rows - model.ddof) / (rows - ddof))
+    return statistics | scaled
+
+
+def places(model: Model, layer: int) -> int:
+    """Rows of an example that the batchnorm of a layer goes over: several where it
+    reads a sequence of inputs, as in a wavenet."""
+    return model.places(layer) if isinstance(model, Wavenet) else 1

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.initialisers import normal
-from jaxninja.models.parts import Params, Statistics, unnamed
+from jaxninja.models.parts import Params, Statistics, linear, unnamed
+from jaxninja.models.parts.initialisers import normal
 from jaxninja.rules import manual
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
@@ -72,15 +72,7 @@ def hidden_preactivation(
     """hprebn: what batchnorm normalises."""
     emb = ops.embedding(params["C"], ids)
     embcat = emb.reshape(len(ids), -1)
-    return _linear(ops, embcat, params["W1"], params["b1"], dtype)
-
-
-def _linear(ops, x, W, b, dtype):
-    """The layer in `dtype`, its result in the type of x again."""
-    if dtype == "float32":
-        return ops.linear(x, W, b)
-    half = (a.astype(dtype) for a in (x, W, b))
-    return ops.linear(*half).astype(x.dtype)
+    return linear(ops, embcat, params["W1"], params["b1"], dtype)
 
 
 def loss(
@@ -124,7 +116,7 @@ def head_loss(
     gain, bias = params["bngain"], params["bnbias"]
     hpreact = ops.batchnorm(hprebn, gain, bias, model.eps, model.ddof)
     h = name(ops.tanh(name(hpreact, "hpreact")), "h")
-    logits = _linear(ops, h, params["W2"], params["b2"], model.dtype)
+    logits = linear(ops, h, params["W2"], params["b2"], model.dtype)
     return name(ops.cross_entropy(name(logits, "logits"), labels), "loss")
 
 

@@ -1,6 +1,6 @@
 """Routes to the same gradients: by hand, by rules, by autodiff, by a learner's file.
 
-The first and the last are of the lecture's network alone.
+A learner's file is for the lecture's network alone.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxninja.models import network
-from jaxninja.models.by_hand import ninja, ninja_blocks, ninja_fast, user_file
+from jaxninja.models.by_hand import ninja_blocks, ninja_fast, user_file
 from jaxninja.models.network import Model
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.parts import Params
@@ -30,9 +30,11 @@ class Layout(NamedTuple):
 
 def layout(route: str, model: Model) -> Layout:
     """What the training loop runs: the same gradients as `value_and_grad`'s."""
+    if route == "network" and type(model) in _FAST:
+        fast, *there_and_back = _FAST[type(model)]
+        return Layout(partial(fast, model=model), *there_and_back)
     if route == "network":
-        by_hand = partial(_by_hand, model=_lectures(route, model))
-        return Layout(by_hand, ninja_fast.lay_out, ninja_fast.lay_back)
+        return Layout(_page(route, model), _as_it_is, _as_it_is)
     return Layout(value_and_grad(route, model), _as_it_is, _as_it_is)
 
 
@@ -40,18 +42,24 @@ def _as_it_is(tree: Any) -> Any:
     return tree
 
 
-def _by_hand(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -> Any:
+def _by_batch(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -> Any:
     """The layout that is quick at this batch: whole, or from LARGE on in blocks."""
     large = len(ids) >= ninja_blocks.LARGE
     module = ninja_blocks if large else ninja_fast
     return module.value_and_grad(params, ids, labels, model)
 
 
+# Where another layout than the page's is quicker: its gradients, and the way to it.
+_FAST: dict[type, tuple[Callable, Callable, Callable]] = {
+    Ninja: (_by_batch, ninja_fast.lay_out, ninja_fast.lay_back),
+}
+
+
 def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     """The function that gives loss, batch statistics and gradients by a route.
 
     Args:
-        route: `network`, the whole backward pass by hand, as it trains; `lecture`, the
+        route: `network`, the whole backward pass by hand, as it trains; `page`, the
             same pass as it reads best; `rules`, `jax.grad` through hand-derived layers;
             `autodiff`, `jax.grad` of the plain forward; the path of a .py file, the
             function `backward` in it.
@@ -59,10 +67,10 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
 
     Raises:
         ValueError: no such route, a file that cannot be one, or a route that is by
-            hand for a network that is not the lecture's.
+            hand for other networks than this one.
     """
-    if route == "lecture":
-        return partial(ninja.value_and_grad, model=_lectures(route, model))
+    if route == "page":
+        return _page(route, model)
     if route == "network":
         return _laid_back(layout(route, model))
     if user_file.is_file(route):
@@ -75,14 +83,27 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     return jax.value_and_grad(loss, has_aux=True)
 
 
+def _page(route: str, model: Model) -> ValueAndGrad:
+    """The whole backward pass of this model, as it is written in `by_hand/`."""
+    by_hand = network.page(model).by_hand
+    if by_hand is None:
+        known = [name for name, page in network.PAGES.items() if page.by_hand]
+        raise _by_hand_for(route, ", ".join(known), model)
+    return partial(by_hand.value_and_grad, model=model)
+
+
 def _lectures(route: str, model: Model) -> Ninja:
-    """The model, if it is the lecture's network: what is by hand is by hand for it."""
+    """The model, if it is the lecture's network: a learner's file is for this one."""
     if not isinstance(model, Ninja):
-        raise ValueError(
-            f"route is {route!r}, which is by hand for the lecture's network only, "
-            f"not for {model}; expected rules or autodiff"
-        )
+        raise _by_hand_for(route, "the lecture's network", model)
     return model
+
+
+def _by_hand_for(route: str, which: str, model: Model) -> ValueError:
+    return ValueError(
+        f"route is {route!r}, which is by hand for {which} only, not for {model}; "
+        "expected rules or autodiff"
+    )
 
 
 def _laid_back(fast: Layout) -> ValueAndGrad:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja import plots
+from jaxninja.data.text import IGNORED
 from jaxninja.intermediates import statistics
 from jaxninja.models import network
 from jaxninja.report.gathered import Gathered
@@ -48,11 +49,12 @@ def _drawings(found: Gathered) -> Iterator[tuple[str, str, Callable[[], Any]]]:
 
 def _of_diagnostics(lines: Sequence[Diagnosis], clip: float | None) -> Iterator[tuple]:
     last = lines[-1]
-    if lines[0]["step"] == 0 and len(lines) > 1:
-        at_start = "the activations before the first step"
-        yield "start", at_start, lambda: plots.activations(lines[0])
-    yield "activations", "the activations", lambda: plots.activations(last)
-    yield "gradients", "the gradients by layer", lambda: plots.gradients(last)
+    if set(last["activations"]) - {"logits"}:  # a table of logits has no layer
+        if lines[0]["step"] == 0 and len(lines) > 1:
+            at_start = "the activations before the first step"
+            yield "start", at_start, lambda: plots.activations(lines[0])
+        yield "activations", "the activations", lambda: plots.activations(last)
+        yield "gradients", "the gradients by layer", lambda: plots.gradients(last)
     weights = "the gradients of the weights"
     yield "gradients", weights, lambda: plots.weight_gradients(last)
     yield "updates", "the update:data ratios", lambda: plots.update_ratios(lines)
@@ -72,15 +74,23 @@ def _of_network(run: Run) -> Iterator[tuple]:
         yield "activations", what, lambda f=flat, n=name: plots.dead_units(f, n)
     alt = "the gradient of the logits"
     yield "forces", alt, lambda: plots.dlogits(np.asarray(dlogits), shown)
-    C = np.asarray(run.params["C"])
-    yield "embedding", "the embedding", lambda: plots.embedding(C, shown)
+    if "C" in run.params:
+        C = np.asarray(run.params["C"])
+        yield "embedding", "the embedding", lambda: plots.embedding(C, shown)
 
 
 def forces(run: Run) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Intermediates of the next batch, and dlogits: what pushes and pulls each."""
+    """Intermediates of the next batch, and dlogits: what pushes and pulls each.
+
+    A row for each prediction, without those that padding makes none of.
+    """
     x, y = map(jnp.asarray, run.dataset.train)
     ids, labels = steps.batch(run.config, x, y, run.step)
     named = network.intermediates(run.params, ids, labels, run.model)
+    counted = np.asarray(labels) != IGNORED
+    if counted.ndim > 1:
+        same = {k: a for k, a in named.items() if a.shape[:2] == counted.shape}
+        named |= {k: a[counted] for k, a in same.items()}
     probabilities = jax.nn.softmax(named["logits"])
-    onehot = jax.nn.one_hot(labels, probabilities.shape[-1])
-    return named, (probabilities - onehot) / len(labels)
+    onehot = jax.nn.one_hot(labels[counted], probabilities.shape[-1])
+    return named, (probabilities - onehot) / counted.sum()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 
 from jaxninja.data.text import DataError, Vocabulary
+from jaxninja.models import network
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.storage.records import RecordError, read, read_lines
 from jaxninja.training.config import ConfigError
@@ -30,6 +31,7 @@ class Gathered:
         versions: of Python and the libraries.
         result, samples, failure: of a run that ended, well or not, else None.
         run: the run at its last checkpoint, or None.
+        kinds: activations -> their function, as tanh.
         dead: activations -> (dead units, units) over the whole training set.
         problems: a sentence for whatever is missing or cannot be read.
     """
@@ -44,6 +46,7 @@ class Gathered:
     samples: str | None = None
     failure: str | None = None
     run: Run | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
     dead: dict[str, tuple[int, int]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -62,6 +65,8 @@ def gather(path: Path) -> Gathered:
     description = read_description(path)
     vocabulary = Vocabulary(description.vocabulary)
     found = Gathered(path, description.config.to_dict(), vocabulary)
+    model = description.config.network(len(vocabulary))
+    found.kinds = network.of(model).activations(model)
     found.metrics = _tried(found, path / "metrics.jsonl", _metrics) or []
     found.diagnostics = (
         _tried(found, path / "diagnostics.jsonl", read_diagnostics) or []

@@ -5,11 +5,13 @@ so that a reader can disagree.
 """
 
 import math
+import re
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jaxninja.report.gathered import Gathered
+from jaxninja.training.options.recipes import OPTIONS, takes
 from jaxninja.training.schema import Activation, Diagnosis
 
 GOOD, WATCH, ACT = "good", "watch", "act"
@@ -44,6 +46,16 @@ def findings(found: Gathered) -> list[Finding]:
     return said
 
 
+def _todo(found: Gathered, *ways: str, first: str = "") -> str:
+    """Ways out that the run's model has an option for, as a sentence after `first`."""
+    has = takes(found.config.get("model", "ninja"))
+    missing = {f"--{name.replace('_', '-')}" for name in OPTIONS if name not in has}
+    ways = tuple(w for w in ways if not missing & set(re.findall("--[a-z-]+", w)))
+    said = " or ".join([*([", ".join(ways[:-1])] if ways[1:] else []), *ways[-1:]])
+    text = f"{first}{said}"
+    return f"{text[0].upper()}{text[1:]}." if said else ""
+
+
 def _ending(found: Gathered) -> Iterator[Finding]:
     if found.failure is not None:
         text = f"The run could not go on: {found.failure}"
@@ -76,35 +88,37 @@ def _start(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
         return
     text = f"The loss starts at {first['loss']:.2f}; log V is {uniform:.2f}"
     if first["loss"] > 1.5 * uniform:
-        todo = "Shrink the output layer's weights (--init kaiming), zero its bias."
+        todo = _todo(found, "shrink the output layer's weights (--init kaiming)")
         yield Finding("start", ACT, f"{text}: confidently wrong.", todo)
     else:
         yield Finding("start", GOOD, f"{text}: no confidence without a reason.")
 
 
 def _activations(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
-    kind = found.config.get("activation", "tanh")
     for name, stats in lines[-1]["activations"].items():
         if name != "logits":
-            yield from _layer(name, stats, kind)
+            yield from _layer(found, name, stats)
 
 
 def _dead(found: Gathered) -> Iterator[Finding]:
     for name, (dead, units) in found.dead.items():
         text = f"{name}: {dead} of {units} units are dead for all training examples"
         if dead:
-            todo = "They never learn again: a smaller --lr, or --batchnorm hidden."
+            ways = "a smaller --lr", "--batchnorm hidden"
+            todo = _todo(found, *ways, first="They never learn again: ")
             level = ACT if dead > 0.1 * units else WATCH
             yield Finding("activations", level, f"{text}.", todo)
         else:
             yield Finding("activations", GOOD, f"{text}.")
 
 
-def _layer(name: str, stats: Activation, kind: str) -> Iterator[Finding]:
+def _layer(found: Gathered, name: str, stats: Activation) -> Iterator[Finding]:
+    kind = found.kinds.get(name) or found.config.get("activation") or ""
     bad = stats["histogram"]["nonfinite"]
     if bad:
         text = f"{name}: {bad:.0f} values are NaN or infinite."
-        todo = "A smaller --lr, --clip 1, or an --init of smaller weights."
+        ways = "a smaller --lr", "--clip 1", "an --init of smaller weights"
+        todo = _todo(found, *ways)
         yield Finding("activations", ACT, text, todo)
         return
     share, dead, constant = stats["saturated"], stats["dead"], stats["constant"]
@@ -116,27 +130,26 @@ def _layer(name: str, stats: Activation, kind: str) -> Iterator[Finding]:
         text = (
             f"{name}: every unit has one value for all examples: nothing gets through."
         )
-        yield Finding(
-            "activations", ACT, text, "Smaller weights at the start, or --lr."
-        )
+        todo = _todo(found, "a smaller --lr", "smaller weights at the start")
+        yield Finding("activations", ACT, text, todo)
     elif dead:
         text = f"{name}: {dead:.1%} of the units are flat for the whole batch (dead)."
-        todo = "A smaller --lr, --batchnorm hidden, or another --activation."
+        ways = "a smaller --lr", "--batchnorm hidden", "another --activation"
+        todo = _todo(found, *ways)
         yield Finding("activations", ACT if dead > 0.1 else WATCH, text, todo)
     low, high, word = _bounds(kind)
     text = f"{name}: {share:.1%} of the values {word}"
     if share > high:
-        todo = "A smaller --gain, --init kaiming, or --batchnorm hidden."
-        yield Finding(
-            "activations", ACT, f"{text}: little gradient gets through.", todo
-        )
+        ways = "a smaller --gain", "--init kaiming", "--batchnorm hidden"
+        text = f"{text}: little gradient gets through."
+        yield Finding("activations", ACT, text, _todo(found, *ways))
     elif share > low:
-        yield Finding("activations", WATCH, f"{text}.", "A somewhat smaller --gain.")
+        todo = _todo(found, "a somewhat smaller --gain")
+        yield Finding("activations", WATCH, f"{text}.", todo)
     elif std < 0.05 * (0.25 if kind == "sigmoid" else 1):
         text = f"{name}: std {std:.2g}, the signal dies out."
-        yield Finding(
-            "activations", ACT, text, "A larger --gain, or --batchnorm hidden."
-        )
+        todo = _todo(found, "a larger --gain", "--batchnorm hidden")
+        yield Finding("activations", ACT, text, todo)
     else:
         yield Finding("activations", GOOD, f"{text}, std {std:.2f}.")
 
@@ -153,6 +166,8 @@ def _bounds(kind: str) -> tuple[float, float, str]:
 def _gradients(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     last = lines[-1]
     names = [name for name in last["activations"] if name != "logits"]
+    if not names:  # a table of logits has no layer
+        return
     found_stds = [last["gradients"][name]["std"] for name in names]
     stds = [std for std in found_stds if std is not None]
     if len(stds) < len(names):
@@ -168,9 +183,11 @@ def _gradients(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]
     if len(stds) > 1:
         text += f" and {ratio:.2g} times that in the first"
     if ratio > 10:
-        todo = "It explodes backwards: a smaller --gain, or --batchnorm hidden."
+        ways = "a smaller --gain", "--batchnorm hidden", "--clip 1"
+        todo = _todo(found, *ways, first="It explodes backwards: ")
     elif ratio < 0.1:
-        todo = "It vanishes backwards: a larger --gain, or --batchnorm hidden."
+        ways = "a larger --gain", "--batchnorm hidden"
+        todo = _todo(found, *ways, first="It vanishes backwards: ")
     else:
         yield Finding("gradients", GOOD, f"{text}: the layers learn alike.")
         return
@@ -179,8 +196,9 @@ def _gradients(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]
 
 def _updates(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     """By the median over the time before the learning rate drops."""
-    drop = found.config.get("lr_drop_at", math.inf)
-    early = [line for line in lines if line["step"] < max(drop, 1)] or lines
+    drop = found.config.get("lr_drop_at")
+    drop = math.inf if drop is None else max(drop, 1)
+    early = [line for line in lines if line["step"] < drop] or lines
     for name in (n for n in lines[-1]["parameters"] if n[0] == "W"):
         values = [line["parameters"][name]["update_data"] for line in early]
         values = [value for value in values if value is not None]

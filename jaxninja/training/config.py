@@ -1,18 +1,22 @@
 """The configuration of a training run, and what makes one impossible."""
 
 import dataclasses
-import math
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxninja.errors import UserError, did_you_mean
+from jaxninja.models import network
 from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
-from jaxninja.models.ninja import Ninja
-from jaxninja.training.config_values import plain, shown
+from jaxninja.training.options.limits import (
+    KERNEL_VOCABULARY,
+    is_lectures,
+    requirements,
+)
+from jaxninja.training.options.recipes import RECIPES, filled_in
+from jaxninja.training.options.values import alternatives, plain, shown
 
-ROUTES = ("network", "rules", "autodiff")
 # What `--resume` may change: how long, where, and how often to look.
 RESUMABLE = {
     "steps",
@@ -27,27 +31,8 @@ RESUMABLE = {
     "samples",
 }
 
-# The lecture's network: all other values make another one.
-LECTURE = {
-    "layers": 1,
-    "activation": "tanh",
-    "batchnorm": "hidden",
-    "init": "part4",
-    "gain": None,
-}
-
-INTERVALS = ("log_every", "eval_every", "checkpoint_every", "keep")
-INT32 = 2**31 - 1  # the step is an integer of 32 bits, as are sizes
-COUNTS = {
-    "steps": (1, INT32),
-    "lr_drop_at": (0, INT32),
-    "batch_size": (1, INT32),
-    "context": (1, INT32),
-    "embedding": (1, INT32),
-    "hidden": (1, INT32),
-    "samples": (0, INT32),
-    "layers": (1, 1_000),  # each is compiled on its own
-}
+# The model's own, see `recipes`: the field is filled in when the configuration is made.
+OWN: Any = None
 
 
 class ConfigError(UserError, ValueError):
@@ -56,34 +41,49 @@ class ConfigError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What to train and how. The defaults are the lecture's.
+    """What to train and how. The defaults are the model's own, see `recipes`.
 
     Attributes:
+        model: ninja, the lecture's; bigram, mlp, bow, rnn, gru, lstm or transformer,
+            which read an item from its start, as makemore.py's; wavenet, of the fifth
+            lecture. It decides the defaults of what follows: `jaxninja train --model
+            NAME -h` shows them. None is an option that the model does not have, or
+            that the data decide.
         data: names, surnames, makemore (downloaded once), or the path of a UTF-8 text
             file with one item a line.
         route: who derives the gradients: `network`, the whole backward pass by hand;
             `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
             FILE.py, the function `backward` in it (exercise 4 of the workbook).
+        split: lecture, 80, 10 and 10 per cent of the items; makemore, all but 1,000,
+            which are both val and test.
+        engine: what runs the steps: `xla`, a compiled loop; `kernel`, one hand-written
+            kernel with the whole loop in it, for a GPU (see training/kernel). It trains
+            the lecture's network with its sizes by sgd, and is built on first use.
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
         seed: of the initialisation and of the batches. It does not move the data split.
-        context: symbols the network sees.
+        context: symbols the network sees; of models that read an item from its start,
+            one more than the longest item has.
         embedding: features of a symbol.
         hidden: units of each hidden layer.
-        layers: hidden layers. Any network but the lecture's needs --route rules.
+        layers: hidden layers, of a transformer its blocks. A network of ninja other
+            than the lecture's needs --route rules.
+        heads: of attention; they divide the embedding among them.
         activation: of the hidden layers; gelu is its erf form.
         batchnorm: none; hidden, before each activation; all, on the logits as well.
         init: initialisation by name: the stages of the lecture's Part 3 (original,
             softmax, saturation, kaiming, deep), xavier, or part4.
         gain: of the hidden layers' weights; by default the activation's own.
-        eps: added to batchnorm's variance.
+        eps: added to the variance of batchnorm or layernorm.
         ddof: batchnorm's variance is over n - ddof: 1 in the lecture, 0 in the paper.
         running_ddof: the same for the running variance; by default as in ddof.
         bn_momentum: weight of the new value in batchnorm's running statistics.
         optimizer: from optax.
         lr: learning rate.
-        lr_drop_at: the step from which the learning rate is lr * lr_drop.
+        lr_drop_at: the step from which the learning rate is lr * lr_drop; None leaves
+            it as it is.
         lr_drop: factor of that drop.
+        beta2: decay of adam's and adamw's mean of squares.
         weight_decay: of adamw.
         clip: largest global norm of the gradient; none by default.
         dtype: of the matrix products of a training step; parameters and sums are in
@@ -104,29 +104,47 @@ class TrainConfig:
         samples: items to invent at the end.
     """
 
+    model: Literal[
+        "ninja",
+        "bigram",
+        "mlp",
+        "bow",
+        "rnn",
+        "gru",
+        "lstm",
+        "transformer",
+        "wavenet",
+    ] = "ninja"
     data: str = "names"
     route: str = "network"
-    steps: int = 200_000
+    engine: Literal["xla", "kernel"] = "xla"
+    split: Literal["lecture", "makemore"] = OWN
+    steps: int = OWN
     batch_size: int = 32
     seed: int = 0
-    context: int = 3
-    embedding: int = 10
-    hidden: int = 200
-    layers: int = 1
-    activation: Literal["tanh", "relu", "sigmoid", "gelu", "gelu-tanh"] = "tanh"
-    batchnorm: Literal["none", "hidden", "all"] = "hidden"
-    init: Literal[
-        "part4", "original", "softmax", "saturation", "kaiming", "xavier", "deep"
-    ] = "part4"
-    gain: float | None = None
-    eps: float = 1e-5
-    ddof: int = 1
-    running_ddof: int | None = None
-    bn_momentum: float = 1e-3
-    optimizer: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] = "sgd"
-    lr: float = 0.1
-    lr_drop_at: int = 100_000
+    context: int | None = OWN
+    embedding: int | None = OWN
+    hidden: int | None = OWN
+    layers: int | None = OWN
+    heads: int | None = OWN
+    activation: Literal["tanh", "relu", "sigmoid", "gelu", "gelu-tanh"] | None = OWN
+    batchnorm: Literal["none", "hidden", "all"] | None = OWN
+    init: (
+        Literal[
+            "part4", "original", "softmax", "saturation", "kaiming", "xavier", "deep"
+        ]
+        | None
+    ) = OWN
+    gain: float | None = OWN
+    eps: float | None = OWN
+    ddof: int | None = OWN
+    running_ddof: int | None = OWN
+    bn_momentum: float | None = OWN
+    optimizer: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] = OWN
+    lr: float = OWN
+    lr_drop_at: int | None = OWN
     lr_drop: float = 0.1
+    beta2: float = OWN
     weight_decay: float = 0.01
     clip: float | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -144,30 +162,56 @@ class TrainConfig:
     samples: int = 20
 
     def __post_init__(self) -> None:
-        for field, kind in get_type_hints(type(self)).items():
-            given = getattr(self, field)
-            try:
-                object.__setattr__(self, field, plain(given, kind))
-            except ValueError as error:
-                text = f"{field} is {shown(given)}, expected {error}"
-                raise ConfigError(text) from None
-        for field, (holds, expected) in _requirements(self).items():
+        hints = get_type_hints(type(self))
+        self._make_plain("model", hints["model"])
+        self._expect({"model": _among(self.model, tuple(RECIPES))})
+        for field, value in filled_in(self.model, vars(self)).items():
+            object.__setattr__(self, field, value)
+        for field, kind in hints.items():
+            self._make_plain(field, kind)
+        self._expect(requirements(self, _choices(hints)))
+
+    def _make_plain(self, field: str, kind: Any) -> None:
+        given = getattr(self, field)
+        try:
+            object.__setattr__(self, field, plain(given, kind))
+        except ValueError as error:
+            text = f"{field} is {shown(given)}, expected {error}"
+            raise ConfigError(text) from None
+
+    def _expect(self, table: dict[str, tuple[bool, str]]) -> None:
+        for field, (holds, expected) in table.items():
             if not holds:
                 given = shown(getattr(self, field))
                 raise ConfigError(f"{field} is {given}, expected {expected}")
 
     @property
     def is_lectures(self) -> bool:
-        """Is this the network of Part 4, whose backward pass is by hand as a whole?"""
-        return all(getattr(self, name) == value for name, value in LECTURE.items())
+        """Is this the network of Part 4?"""
+        return is_lectures(self)
 
-    def model(self, vocabulary: int) -> Model:
-        """The network of this configuration for a vocabulary of so many symbols."""
-        sizes = (vocabulary, self.context, self.embedding, self.hidden)
-        if self.is_lectures:
-            return Ninja(*sizes, self.eps, self.ddof, self.dtype)
-        shape = (self.layers, self.activation, self.batchnorm, self.init, self.gain)
-        return Deep(*sizes, *shape, self.eps, self.ddof)
+    @property
+    def reads_sequences(self) -> bool:
+        """Does the model read an item from its start, and not through a window?"""
+        return network.PAGES[self.model].reads_sequences
+
+    def network(self, vocabulary: int) -> Model:
+        """The network of this configuration for a vocabulary of so many symbols.
+
+        A context that the data are to decide counts as 2 until they have.
+
+        Raises:
+            ConfigError: the kernel is not for this vocabulary.
+        """
+        if self.engine == "kernel" and vocabulary != KERNEL_VOCABULARY:
+            raise ConfigError(
+                f"engine is 'kernel', expected xla: it is for {KERNEL_VOCABULARY} "
+                f"symbols, and {self.data} has {vocabulary}"
+            )
+        other = self.model == "ninja" and not self.is_lectures
+        kind: Any = Deep if other else network.MODELS[self.model]
+        known = vars(self) | {"vocabulary": vocabulary, "context": self.context or 2}
+        return kind(**{f.name: known[f.name] for f in dataclasses.fields(kind)})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -208,51 +252,14 @@ def expect_config(config: Any, fields: dict[str, Any], call: str = "train") -> N
         raise ConfigError(f"config is {shown(config)}, expected a TrainConfig{hint}")
 
 
-def _requirements(c: TrainConfig) -> dict[str, tuple[bool, str]]:
-    """field -> (does it hold, what is expected)."""
-    table = {name: (getattr(c, name) >= 1, "1 or more") for name in INTERVALS}
-    for name in ("check_grads", "diagnose"):
-        table[name] = (getattr(c, name) >= 0, "0 or more")
-    for name, (least, most) in COUNTS.items():
-        expected = f"{least} or more, at most {most:,}"
-        table[name] = (least <= getattr(c, name) <= most, expected)
-    for name in ("lr", "lr_drop", "eps"):
-        table[name] = (_finite(c, name), "a finite number above 0")
-    table["weight_decay"] = (
-        _finite(c, "weight_decay", True),
-        "a finite number, 0 or more",
-    )
-    table["seed"] = (-(2**31) <= c.seed < 2**31, "an integer of 32 bits")
-    table["ddof"] = (c.ddof in (0, 1), "0 (the paper) or 1 (the lecture)")
-    expected = "0 (the paper) or 1 (unbiased)"
-    table["running_ddof"] = (c.running_ddof in (None, 0, 1), expected)
-    table["gain"] = (c.gain is None or _finite(c, "gain"), "a finite number above 0")
-    table["bn_momentum"] = (0 < c.bn_momentum <= 1, "above 0 and at most 1")
-    table["clip"] = (c.clip is None or _finite(c, "clip"), "a finite number above 0")
-    literal = ("optimizer", "device", "activation", "batchnorm", "init")
-    for name in (*literal, "dtype", "matmul_precision"):
-        choices = TrainConfig.__annotations__[name].__args__
-        table[name] = (getattr(c, name) in choices, "one of " + ", ".join(choices))
-    is_file = c.route.endswith(".py")
-    expected = f"one of {', '.join(ROUTES)}, or the path of a .py file"
-    table["route"] = (c.route in ROUTES or is_file, expected)
-    if (c.route == "network" or is_file) and not c.is_lectures:
-        other = [
-            f"{n} {getattr(c, n)}" for n, v in LECTURE.items() if getattr(c, n) != v
-        ]
-        expected = (
-            "rules or autodiff: the backward pass of a whole network by hand is "
-            f"that of the lecture's, not of one with {', '.join(other)}"
-        )
-        table["route"] = (False, expected)
-    if c.dtype == "bfloat16" and not c.is_lectures:
-        table["dtype"] = (False, "float32 for a network other than the lecture's")
-    if c.batchnorm != "none" and c.batch_size in (c.ddof, c.running_ddof):
-        expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
-        table["batch_size"] = (False, expected)
-    return table
+def _among(value: str, names: tuple[str, ...]) -> tuple[bool, str]:
+    return value in names, f"one of {', '.join(names)}{did_you_mean(value, names)}"
 
 
-def _finite(config: TrainConfig, name: str, zero: bool = False) -> bool:
-    value = getattr(config, name)
-    return math.isfinite(value) and (value > 0 or (zero and value == 0))
+def _choices(hints: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """field -> its values, of those that are a Literal, or one or None."""
+    found = {}
+    for name, kind in hints.items():
+        values = [get_args(k) for k in alternatives(kind) if get_origin(k) is Literal]
+        found |= {name: values[0]} if values else {}
+    return found

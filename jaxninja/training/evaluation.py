@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxninja.data.text import check_ids
+from jaxninja.data.text import IGNORED, check_ids
 from jaxninja.models import network
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.machine import settings
 
-BLOCK = 4096  # examples at a time: 3 MB of hidden units, whatever the data set's size
+BLOCK = 4096  # predictions at a time: 3 MB of hidden units, whatever the data's size
 
 
 @settings.fixed()
@@ -41,12 +41,14 @@ def calibrate(
     check_ids(x, model.vocabulary, "x")
     x = jnp.asarray(x)
     blocks, weights = _blocks(x)
-    free = len(x) - (model.ddof if ddof is None else ddof)
     statistics: Statistics = {}
     for layer, (mean, var) in network.normalised(model).items():
         sums = partial(_sums, params, statistics, blocks, weights, model, layer)
-        centre = sums(0.0, 1) / len(x)
-        statistics = {**statistics, mean: centre, var: sums(centre, 2) / free}
+        total, per_example = sums(0.0, 1)
+        n = len(x) * int(per_example)
+        centre = total / n
+        free = n - (model.ddof if ddof is None else ddof)
+        statistics = {**statistics, mean: centre, var: sums(centre, 2)[0] / free}
     return statistics
 
 
@@ -60,27 +62,31 @@ def mean_loss(
         params: of the network.
         statistics: running or calibrated mean [H] and var [H].
         x: [N, T] contexts. N = 0 gives NaN.
-        y: [N] next symbols.
+        y: [N] next symbols; of sequences [N, T], -1 where there is none. The mean is
+            over those that there are.
         model: of these parameters.
 
     Raises:
         DataError: an id outside [0, V), with its place.
     """
     check_ids(x, model.vocabulary, "x")
-    check_ids(y, model.vocabulary, "y")
+    sequences = network.reads_sequences(model)
+    counted = np.asarray(y) != IGNORED if sequences else np.ones(np.shape(y), bool)
+    check_ids(np.where(counted, y, 0), model.vocabulary, "y")
     x, y = jnp.asarray(x), jnp.asarray(y)
-    if len(x) == 0:
+    if not counted.any():
         return float("nan")
-    blocks, weights = _blocks(x)
-    labels, _ = _blocks(y)
+    rows = max(BLOCK // x.shape[1], 1) if sequences else BLOCK
+    blocks, weights = _blocks(x, rows)
+    labels, _ = _blocks(y, rows)
     sums = _losses(params, statistics, blocks, labels, weights, model)
-    return float(np.asarray(sums, np.float64).sum() / len(x))
+    return float(np.asarray(sums, np.float64).sum() / counted.sum())
 
 
-def _blocks(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """[N, ...] -> [B, BLOCK, ...] padded with zeros, and weights that are 0 there."""
-    count = -(-len(a) // BLOCK)
-    size = min(BLOCK, len(a))  # a small set is one block of its own size
+def _blocks(a: jax.Array, rows: int = BLOCK) -> tuple[jax.Array, jax.Array]:
+    """[N, ...] -> [B, rows, ...] padded with zeros, and weights that are 0 there."""
+    count = -(-len(a) // rows)
+    size = min(rows, len(a))  # a small set is one block of its own size
     padding = [(0, count * size - len(a))] + [(0, 0)] * (a.ndim - 1)
     padded = jnp.pad(a, padding)
     weights = (jnp.arange(count * size) < len(a)).astype(jnp.float32)
@@ -89,16 +95,21 @@ def _blocks(a: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 @partial(jax.jit, static_argnums=(4, 5, 7))
 def _sums(params, statistics, blocks, weights, model, layer, centre, power):
-    """sum over all examples of (preactivation - centre)^power, as [H]."""
+    """sum over all rows of (preactivation - centre)^power, as [H], and the rows that an
+    example has: one for each of its positions in the layer."""
     preactivation = network.of(model).preactivation
+
+    def values(x):
+        value = preactivation(params, statistics, x, model, layer)
+        return value.reshape(len(x), -1, value.shape[-1])
 
     def block_sum(total, block):
         x, w = block
-        value = preactivation(params, statistics, x, model, layer)
-        return total + w @ (value - centre) ** power, None
+        return total + w @ ((values(x) - centre) ** power).sum(1), None
 
-    total = jnp.zeros(jnp.shape(params[f"W{layer}"])[1])
-    return jax.lax.scan(block_sum, total, (blocks, weights))[0]
+    shape = jax.eval_shape(values, blocks[0]).shape
+    total = jnp.zeros(shape[-1])
+    return jax.lax.scan(block_sum, total, (blocks, weights))[0], shape[1]
 
 
 @partial(jax.jit, static_argnums=5)
@@ -109,6 +120,8 @@ def _losses(params, statistics, blocks, labels, weights, model):
         x, y, w = block
         logits = network.of(model).apply(params, statistics, x, model)
         logprobs = jax.nn.log_softmax(logits)
-        return -(w @ jnp.take_along_axis(logprobs, y[:, None], 1)[:, 0])
+        picked = jnp.take_along_axis(logprobs, jnp.maximum(y, 0)[..., None], -1)
+        counted = jnp.where(y == IGNORED, 0.0, picked[..., 0])
+        return -(w @ counted.reshape(len(y), -1).sum(1))
 
     return jax.lax.map(block_loss, (blocks, labels, weights))

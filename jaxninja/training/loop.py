@@ -1,7 +1,6 @@
 """A training run from its header to its samples, in a folder that survives a crash."""
 
 import dataclasses
-import os
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -12,28 +11,25 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxninja.data.datasets import Dataset, absolute, load_dataset, load_items
+from jaxninja.data.datasets import Dataset, load_items
 from jaxninja.data.text import Vocabulary
 from jaxninja.errors import TrainError
 from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.ninja import Ninja
-from jaxninja.storage import atomic, checkpoint, records, run_folder
+from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps
-from jaxninja.training.config import RESUMABLE, ConfigError, TrainConfig, expect_config
-from jaxninja.training.config_values import shown
+from jaxninja.training.config import ConfigError, TrainConfig, expect_config
+from jaxninja.training.examples import dataset_of, with_context
+from jaxninja.training.kernel import build
 from jaxninja.training.machine import compile_cache, distributed, memory, settings
-from jaxninja.training.machine.devices import (
-    Device,
-    config_value,
-    pick_device,
-    versions,
-)
+from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
+from jaxninja.training.opening import at_home, new_folder, open_run, resumed_config
+from jaxninja.training.options.values import shown
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
-from jaxninja.training.run import Run, RunError, identity, read, read_description
-from jaxninja.training.schema import Metric
+from jaxninja.training.run import Run
 
 
 @settings.fixed()
@@ -45,11 +41,11 @@ def train(
     mesh: Mesh | None = None,
     **misplaced: Any,
 ) -> Run:
-    """Train the lecture's network; everything lands in a run folder.
+    """Train a network; everything lands in a run folder.
 
     Args:
-        config: what to train; the lecture's by default. With `resume` it may differ
-            from the run's own in steps, device and intervals only.
+        config: what to train; the lecture's network by default. With `resume` it may
+            differ from the run's own in steps, device and intervals only.
         resume: a run folder to continue from its last checkpoint, exactly.
         progress: who listens; a tqdm bar by default.
         mesh: devices to divide each batch among, see `training.distributed`; with
@@ -73,10 +69,11 @@ def train(
     config = config or TrainConfig()
     device = pick_device(config.device)
     with jax.default_device(device):
-        expect_to_fit(config, device)
-        dataset = load_dataset(config.data, config.context)
-        config = _at_home(config)
+        config = expect_to_fit(config, device)
+        dataset = dataset_of(config)
+        config = at_home(config)
         proof = _proof(config, dataset)  # before there is a run folder
+        proof += _kernel(config, device, mesh)
         if mesh is None:
             return _train(config, dataset, resume, progress, device, proof)
         distributed.check(config.batch_size, mesh)
@@ -85,15 +82,20 @@ def train(
             return _train(config, dataset, resume, progress, device, proof, mesh)
 
 
-def expect_to_fit(config: TrainConfig, device: Device) -> None:
-    """Before anything large is made, the data set's arrays included.
+def expect_to_fit(config: TrainConfig, device: Device) -> TrainConfig:
+    """The configuration with its context, before anything large is made.
 
     Raises:
-        ConfigError: a training takes more memory than the device has.
+        ConfigError: a training takes more memory than the device has, or the context
+            does not suit the data.
     """
     items = load_items(config.data)
-    vocabulary, examples = len(Vocabulary.of(items)), sum(len(i) + 1 for i in items)
+    config = with_context(config, items)
+    whole = config.reads_sequences
+    examples = len(items) if whole else sum(len(item) + 1 for item in items)
+    vocabulary = len(Vocabulary.of(items))
     memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
+    return config
 
 
 def _run_folder(resume: Any) -> Path:
@@ -105,7 +107,7 @@ def _run_folder(resume: Any) -> Path:
 
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
-    path = resume or _new_folder(config, dataset)
+    path = resume or new_folder(config, dataset)
     with run_folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path)
         for line in (*_header(record.run, device, mesh, resume is not None), *proof):
@@ -120,144 +122,27 @@ def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
     return record.run
 
 
-def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:
-    """The configuration to resume a run with.
-
-    Raises:
-        ConfigError: `config` changes what a resumed run may not change.
-    """
-    saved = read_description(path).config
-    if config is None:
-        return saved
-    try:
-        checkpoint.check_config(identity(saved), identity(config), RESUMABLE)
-    except checkpoint.CheckpointError as error:
-        changeable = ", ".join(sorted({*RESUMABLE, "data"}))
-        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
-    default = TrainConfig()
-    for field in ("name", "runs"):
-        given, own = getattr(config, field), getattr(saved, field)
-        if given not in (own, getattr(default, field)):
-            raise ConfigError(
-                f"{field} is {given!r}, but the run to resume is {path}; a resumed run "
-                "stays in its folder: rename that, or leave this option out"
-            )
-    return dataclasses.replace(config, name=saved.name, runs=saved.runs)
-
-
-def _at_home(config: TrainConfig) -> TrainConfig:
-    """The same with absolute paths: a run is used from any folder."""
-    file = user_file.is_file(config.route)
-    route = os.path.abspath(config.route) if file else config.route
-    return dataclasses.replace(config, data=absolute(config.data), route=route)
-
-
 def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
     """That the route of a file is by hand, as one line; no line for other routes."""
-    model = config.model(len(dataset.vocabulary))
+    model = config.network(len(dataset.vocabulary))
     if not user_file.is_file(config.route) or not isinstance(model, Ninja):
         return []  # a file for another network is refused with the configuration
     return [f"proof      {user_file.proof(config.route, model, config.batch_size)}"]
 
 
-def _new_folder(config: TrainConfig, dataset: Dataset) -> Path:
-    """A folder with all that a run needs to be resumed, whenever it is killed."""
-    stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
-    contents = _contents(config, dataset)
-    if user_file.is_file(config.route):
-        contents["route.py"] = user_file.text(config.route)
-    return run_folder.create(config.runs, config.name, stem, contents)
-
-
-def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
-    """The text of config.json and versions.json."""
-    with steps.matmul_precision(config):
-        now = settings.in_force()
-    description = {
-        "config": config.to_dict(),
-        "vocabulary": list(dataset.vocabulary.symbols),
-        "data_sha256": dataset.sha256,
-        "settings": now,
-    }
-    return {
-        "config.json": atomic.to_json(description),
-        "versions.json": atomic.to_json(versions()),
-    }
-
-
-def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
-    """The run in a folder at its last checkpoint, or at step 0 if it has none.
-
-    Without a path the folder is a new one, named as the configuration says.
-    """
-    path = path or _new_folder(config, dataset)
-    atomic.remove_temporary(path)
-    with steps.matmul_precision(config):
-        settings.expect(read_description(path).settings, path)
-    metrics = path / "metrics.jsonl"
-    if run_folder.latest_checkpoint(path) is None:
-        _refuse_emptied(path)
-        state = steps.init_state(config, config.model(len(dataset.vocabulary)))
-        run = Run(path, config, dataset.vocabulary, state, 0, [], None)
-        record = Record(run)
-    else:
-        run, metadata = read(path)
-        run = dataclasses.replace(run, config=config, result=None)
-        record = Record(run, metadata)
-    if run.step > config.steps:
-        raise ConfigError(
-            f"steps is {config.steps:,}, but {path} has taken {run.step:,}; pass more "
-            "to go on, or train anew"
-        )
-    assert run.dataset  # reads the data and refuses other data than the run's
-    for file in (metrics, path / "diagnostics.jsonl"):
-        run_folder.cut_metrics(file, run.step)
-    run.metrics = records.read_lines(metrics, Metric)
-    _keep_route(path, config.route)
-    record.restore_best()
-    for ending in ("result.json", "failure.txt"):
-        (path / ending).unlink(missing_ok=True)
-    for name, text in _contents(config, run.dataset).items():
-        atomic.write_text(path / name, text)
-    return record
-
-
-def _refuse_emptied(path: Path) -> None:
-    """A run without a checkpoint begins at step 0, unless it must have had one.
+def _kernel(config: TrainConfig, device: Device, mesh: Mesh | None) -> list[str]:
+    """What runs in place of XLA's loop, as one line; no line for that.
 
     Raises:
-        RunError: its checkpoints were deleted.
+        ConfigError: the kernel does not divide a batch among devices.
+        KernelError: it cannot be built here.
     """
-    every = read_description(path).config.checkpoint_every
-    lines = run_folder.read_metrics(path / "metrics.jsonl")
-    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
-    if (
-        ended
-        or run_folder.best_checkpoint(path)
-        or (lines and lines[-1]["step"] > every)
-    ):
-        raise RunError(
-            f"{path / 'checkpoints'} is empty, but the run had come to step "
-            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
-            "them back, or train anew under another --name"
-        )
-
-
-def _keep_route(path: Path, route: str) -> None:
-    """A copy of the route's file: the run says what it was trained with.
-
-    Raises:
-        ConfigError: the run began with another text of the file.
-    """
-    copy = path / "route.py"
-    if not user_file.is_file(route):
-        return
-    if copy.exists() and copy.read_text(encoding="utf-8") != user_file.text(route):
-        raise ConfigError(
-            f"{route} has changed since the run began: put {copy} in its place to go "
-            "on, or train anew"
-        )
-    atomic.write_text(copy, user_file.text(route))
+    if config.engine == "xla":
+        return []
+    if mesh is not None:
+        expected = "xla for several devices: it trains a network on one"
+        raise ConfigError(f"engine is 'kernel', expected {expected}")
+    return [f"kernel     {build.register(device)}"]
 
 
 def _header(
@@ -267,12 +152,14 @@ def _header(
     with steps.matmul_precision(run.config):
         precision = config_value("jax_default_matmul_precision") or "default"
     parts = (run.dataset.train, run.dataset.val, run.dataset.test)
-    sizes = " / ".join(f"{len(y):,}" for _, y in parts)
+    sizes = " / ".join(f"{len(part.y):,}" for part in parts)
+    kind = next(iter(run.params.values())).dtype
     yield f"device     {device.device_kind} ({device.platform}), JAX {jax.__version__}"
     products = "" if run.config.dtype == "float32" else ", products in bfloat16"
-    yield f"precision  {run.params['C'].dtype}{products}, matmul precision {precision}"
+    yield f"precision  {kind}{products}, matmul precision {precision}"
     yield f"data       {run.config.data}: {sizes} examples of train / val / test"
-    yield f"route      {run.config.route}, {parameters:,} parameters"
+    yield f"model      {run.config.model}, {parameters:,} parameters"
+    yield f"route      {run.config.route}"
     if not len(run.dataset.clean_val.y):
         yield "clean val  is empty: every item of val occurs in train as well"
     yield f"run        {run.path}" + (f", from step {run.step:,}" if resumed else "")

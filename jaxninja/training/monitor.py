@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
+from jaxninja.data.text import IGNORED
 from jaxninja.intermediates import statistics
 from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.models import network as networks
@@ -73,7 +74,8 @@ def _observer(config: TrainConfig, model: Model) -> Any:
         del grads["loss"]
         tx = optimizer(config, lr)
         updates: Any = tx.update(own, state.optimizer, state.params)[0]
-        values = {name: named[name] for name in (*kinds, "logits")}
+        values = {name: predicting(named[name], labels) for name in (*kinds, "logits")}
+        grads = {name: predicting(d, labels) for name, d in grads.items()}
         return {
             "loss": value,
             "grad_norm": statistics.global_norm(own),
@@ -115,12 +117,12 @@ def dead_over_set(
 ) -> dict[str, tuple[int, int]]:
     """Units that no example of a whole set brings out of their flat part.
 
-    In blocks of 4,096 examples, each normalised by its own statistics.
+    In blocks of 4,096 predictions, each normalised by its own statistics.
 
     Returns:
         Name of the activations -> (dead units, units).
     """
-    size = 4_096
+    size = max(4_096 // math.prod(y.shape[1:]), 1)
     blocks = [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
     if len(blocks) > 1 and len(blocks[-1][0]) < size:
         blocks[-1] = (x[-size:], y[-size:])  # one shape, one compilation
@@ -133,7 +135,24 @@ def dead_over_set(
 def _dead_of_block(params, x, y, model):
     named = networks.intermediates(params, x, y, model)
     kinds = networks.of(model).activations(model)
-    return {k: statistics.dead_units(named[k], kind) for k, kind in kinds.items()}
+    return {
+        k: statistics.dead_units(predicting(named[k], y), kind)
+        for k, kind in kinds.items()
+    }
+
+
+def predicting(array: jax.Array, labels: jax.Array) -> jax.Array:
+    """The rows of an array in which something is predicted.
+
+    Those of windows are all. Of sequences [N, T, ...] becomes [N T, ...], where rows of
+    padding are replaced by others, each as often as any, up to one.
+    """
+    if labels.ndim == 1 or array.shape[:2] != labels.shape:
+        return array
+    padding = labels.ravel() == IGNORED
+    rows = jnp.argsort(padding, stable=True)
+    turns = jnp.arange(labels.size) % jnp.maximum((~padding).sum(), 1)
+    return array.reshape(labels.size, *array.shape[2:])[rows[turns]]
 
 
 def _with_histograms(**groups: dict[str, tuple]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from jaxninja.training.config import TrainConfig
 
 def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
     """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
-    drop = {config.lr_drop_at: config.lr_drop}
+    at = config.lr_drop_at
+    drop = None if at is None else {at: config.lr_drop}
     return optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
 
 
@@ -23,8 +24,10 @@ def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformati
         "sgd": lambda: optax.sgd(rate),
         "momentum": lambda: optax.sgd(rate, momentum=0.9),
         "rmsprop": lambda: optax.rmsprop(rate),
-        "adam": lambda: optax.adam(rate),
-        "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
+        "adam": lambda: optax.adam(rate, b2=config.beta2),
+        "adamw": lambda: optax.adamw(
+            rate, b2=config.beta2, weight_decay=config.weight_decay
+        ),
     }[config.optimizer]()
     if config.clip is None:
         return chosen

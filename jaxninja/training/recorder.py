@@ -152,6 +152,7 @@ class Record:
             parameters=sum(p.size for p in run.params.values()),
             route=config.route,
             data=config.data,
+            model=config.model,
         )
         atomic.write_json(run.path / "result.json", run.result)
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.data.datasets import Dataset, load_dataset
+from jaxninja.data.datasets import Dataset
 from jaxninja.data.text import DataError, Vocabulary
 from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models.network import Model
@@ -17,6 +17,7 @@ from jaxninja.storage import checkpoint, records, run_folder
 from jaxninja.training import schema, steps
 from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.evaluation import calibrate, mean_loss
+from jaxninja.training.examples import dataset_of
 from jaxninja.training.machine import settings
 from jaxninja.training.sampling import check_seed, sample
 from jaxninja.training.schema import Description, Diagnosis, Metadata, Metric, Result
@@ -82,7 +83,7 @@ class Run:
 
     @property
     def model(self) -> Model:
-        return self.config.model(len(self.vocabulary))
+        return self.config.network(len(self.vocabulary))
 
     @property
     def diagnostics(self) -> list[Diagnosis]:
@@ -196,7 +197,7 @@ def _dataset(run: Run) -> Dataset:
     """The data of a run, known again by their sha256."""
     data = run.config.data
     try:
-        dataset = load_dataset(data, run.config.context)
+        dataset = dataset_of(run.config)
     except DataError as error:
         raise RunError(f"{run.path} was trained on {data}: {error}") from None
     trained_on = read_description(run.path).data_sha256
@@ -247,7 +248,7 @@ def _read(path: Path, chosen: Path) -> tuple[Run, Metadata]:
     description = read_description(path)
     config, vocabulary = description.config, Vocabulary(description.vocabulary)
     like = jax.eval_shape(
-        lambda: steps.init_state(config, config.model(len(vocabulary)))
+        lambda: steps.init_state(config, config.network(len(vocabulary)))
     )
     state, raw = checkpoint.load(chosen, like)
     metadata = records.check(raw, Metadata, str(chosen))

@@ -1,4 +1,9 @@
-"""Inventing items: draw the next symbol, shift the context, stop at the boundary."""
+"""Inventing items: draw the next symbol, take it into the context, until the boundary.
+
+A window is shifted by each symbol. A sequence is read from its start; one that is full
+is shifted as well, as makemore.py crops it, so that an item may be longer than any that
+was trained on.
+"""
 
 from functools import partial
 
@@ -52,8 +57,8 @@ def sample(
     _check("top_k", top_k, top_k is None or 1 <= top_k <= V, f"in 1..{V}")
     _check("limit", limit, limit > len(prompt), f"above the prompt's {len(prompt)}")
     _check("prompt", prompt, all(0 < i < V for i in prompt), f"ids in 1..{V - 1}")
-    start = jnp.array([0] * model.context + list(prompt), jnp.int32)
-    context = jnp.tile(start[-model.context :], (count, 1))
+    context, last = _start(model, prompt)
+    context = jnp.tile(jnp.array(context, jnp.int32), (count, 1)), last
     static = (model, limit - len(prompt), top_k, temperature == 0)
     drawn, finite = _draw(
         key, params, statistics, context, max(temperature, 1e-30), static
@@ -67,6 +72,15 @@ def sample(
     return [[*prompt, *_until_boundary(row)] for row in drawn.tolist()]
 
 
+def _start(model: Model, prompt: tuple[int, ...]) -> tuple[list[int], int]:
+    """The context after a prompt, and the place in it of the last symbol."""
+    T, read = model.context, [0, *prompt]
+    if not network.reads_sequences(model):
+        return ([0] * T + list(prompt))[-T:], T - 1
+    read = read[-T:]
+    return read + [0] * (T - len(read)), len(read) - 1
+
+
 @partial(jax.jit, static_argnums=5)
 def _draw(key, params, statistics, context, temperature, static):
     """[count, steps] ids, and whether the logits of each step were finite.
@@ -74,9 +88,12 @@ def _draw(key, params, statistics, context, temperature, static):
     Whatever follows the first 0 in a row is to be dropped.
     """
     model, steps, top_k, greedy = static
+    sequences = network.reads_sequences(model)
 
-    def step(context, key):
+    def step(read, key):
+        context, last = read
         logits = network.of(model).apply(params, statistics, context, model)
+        logits = logits[:, last] if sequences else logits
         finite = jnp.isfinite(logits).all()
         if top_k is not None:
             least = jax.lax.top_k(logits, top_k)[0][:, -1:]
@@ -85,11 +102,19 @@ def _draw(key, params, statistics, context, temperature, static):
         scores = (logits / temperature).astype(jnp.float32)  # in x64 mode too
         drawn = jax.random.categorical(key, scores)
         symbol = (likeliest if greedy else drawn).astype(jnp.int32)
-        context = jnp.concatenate([context[:, 1:], symbol[:, None]], 1)
-        return context, (symbol, finite)
+        return _extended(context, last, symbol), (symbol, finite)
 
     symbols, finite = jax.lax.scan(step, context, jax.random.split(key, steps))[1]
     return symbols.T, finite
+
+
+def _extended(context, last, symbol):
+    """The context with one more symbol: at its end if it is full, and shifted then."""
+    length = context.shape[1]
+    full = last == length - 1
+    shifted = jnp.concatenate([context[:, 1:], symbol[:, None]], 1)
+    written = context.at[:, last + 1].set(symbol, mode="drop")
+    return jnp.where(full, shifted, written), jnp.where(full, last, last + 1)
 
 
 def _until_boundary(ids: list[int]) -> list[int]:

@@ -30,11 +30,15 @@ from jaxninja.models.by_hand import user_file
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.config import RESUMABLE, TrainConfig
+from jaxninja.training.kernel import build as kernel
+from jaxninja.training.kernel import call
 from jaxninja.training.machine import settings
-from jaxninja.training.optimizers import optimizer
+from jaxninja.training.machine.devices import config_value
+from jaxninja.training.optimizers import optimizer, schedule
 
 CHUNK = 1_000  # steps in one call, at most
 GATHERED = 2**24  # numbers in the batches of a call, at most
+READ = 2**16  # symbols of sequences in a call, at most: a second's work, about
 AHEAD = 100  # steps whose batches are gathered at once: a short chunk wastes the rest
 
 
@@ -57,7 +61,7 @@ def init_state(config: TrainConfig, model: Model, seed: Any = None) -> State:
 def batch(
     config: TrainConfig, x: jax.Array, y: jax.Array, step, seed: Any = None
 ) -> tuple:
-    """The examples of a step: x [N, T] and y [N], drawn with replacement."""
+    """The examples of a step, drawn with replacement: rows of x and of y."""
     key = _key(config, "batches", seed)
     index = batch_indices(key, step, config.batch_size, len(x))
     return x[index], y[index]
@@ -95,6 +99,8 @@ def take_steps(
     mesh: Mesh | None = None,
 ) -> Callable[..., tuple[State, jax.Array]]:
     """`advance` of `make_advance`, not jitted."""
+    if config.engine == "kernel":
+        return _in_one_kernel(config)
     value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
     longest = longest_chunk(config)
     ahead = min(AHEAD, longest)
@@ -123,6 +129,32 @@ def take_steps(
         carry = lay_out(state), _zeros(longest, state)
         state, losses = jax.lax.fori_loop(0, -(-n // ahead), some, carry)
         return lay_back(state), losses
+
+    return advance
+
+
+def _in_one_kernel(config: TrainConfig) -> Callable[..., tuple[State, jax.Array]]:
+    """`advance` as one launch of the kernel, on the same batches.
+
+    Raises:
+        KernelError: it cannot be built for the default device.
+    """
+    kernel.register(config_value("jax_default_device") or jax.local_devices()[0])
+    longest = longest_chunk(config)
+    running_ddof = config.ddof if config.running_ddof is None else config.running_ddof
+    constants = call.Constants(
+        config.eps, config.bn_momentum, config.ddof, running_ddof
+    )
+
+    def advance(state, x, y, start, n, seed=None, lr=None):
+        numbers = start + jnp.arange(longest)
+        draw = jax.vmap(lambda number: batch(config, x, y, number, seed))
+        ids, labels = draw(numbers)
+        rates: Any = jax.vmap(schedule(config, lr))(numbers)
+        given = (state.params, state.statistics, ids, labels, rates, n)
+        params, statistics, losses = call.train(*given, constants)
+        counts = jax.tree.map(lambda count: count + n, state.optimizer)
+        return State(params, counts, statistics), losses
 
     return advance
 
@@ -237,7 +269,8 @@ def _compiled(
     mesh: Any = device.mesh if isinstance(device, NamedSharding) else None
     where = device if mesh else SingleDeviceSharding(device)
     x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)
-    y = jax.ShapeDtypeStruct((size,), jnp.int32, sharding=where)
+    labels = (model.context,) * networks.reads_sequences(model)
+    y = jax.ShapeDtypeStruct((size, *labels), jnp.int32, sharding=where)
     state = jax.eval_shape(lambda: init_state(config, model))
     if mesh:  # on all devices; one device takes a state from wherever it is
         place = partial(jax.ShapeDtypeStruct, sharding=where)
@@ -266,10 +299,18 @@ def essential(config: TrainConfig) -> TrainConfig:
 def longest_chunk(config: TrainConfig) -> int:
     """Steps whose batches may be gathered at once: a divisor of CHUNK, so that all
     chunks are of one length where the intervals are round."""
-    fits = GATHERED // (config.batch_size * (config.context + 1))
+    fits = GATHERED // (config.batch_size * numbers(config))
+    if config.reads_sequences:
+        fits = min(fits, READ // (config.batch_size * (config.context or 1)))
     return max(
         (n for n in range(1, CHUNK + 1) if CHUNK % n == 0 and n <= fits), default=1
     )
+
+
+def numbers(config: TrainConfig) -> int:
+    """Integers in an example: its symbols and its labels."""
+    context = config.context or 1
+    return 2 * context if config.reads_sequences else context + 1
 
 
 def next_stop(config: TrainConfig, step: int, stops: Collection[int] = ()) -> int:

@@ -22,16 +22,19 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxninja.data.datasets import Dataset, load_dataset
+from jaxninja.data.datasets import Dataset
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps, sweep_plan
 from jaxninja.training.config import TrainConfig, expect_config
-from jaxninja.training.loop import expect_to_fit, open_run
+from jaxninja.training.examples import dataset_of
+from jaxninja.training.kernel import build
+from jaxninja.training.loop import expect_to_fit
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
+from jaxninja.training.opening import open_run
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run
@@ -79,11 +82,14 @@ def sweep(
     listener: Progress = expect_progress(progress) or Bar()
     configs = sweep_plan.members(config, seeds, rates)
     mesh = _mesh(config)
-    expect_to_fit(configs[0], mesh.devices.flat[0])
-    dataset = load_dataset(config.data, config.context)
-    model = config.model(len(dataset.vocabulary))
+    config = expect_to_fit(config, mesh.devices.flat[0])
+    configs = [dataclasses.replace(c, context=config.context) for c in configs]
+    dataset = dataset_of(config)
+    model = config.network(len(dataset.vocabulary))
     if user_file.is_file(config.route) and isinstance(model, Ninja):
         user_file.proof(config.route, model, config.batch_size)
+    if config.engine == "kernel":
+        listener.say(f"kernel     {build.register(mesh.devices.flat[0])}")
     root = (
         Path(resume)
         if resume is not None
@@ -137,7 +143,7 @@ def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> in
     state = jax.eval_shape(lambda: steps.init_state(config, model))
     own = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(state))
     examples = steps.longest_chunk(config) * config.batch_size
-    batches = 4 * examples * (config.context + 1)
+    batches = 4 * examples * steps.numbers(config)
     return max(memory // (2 * own + batches) // devices, 1) * devices
 
 
@@ -151,7 +157,7 @@ def _train(
     caught: list[int],
 ) -> list[dict[str, Any]]:
     """Train one group from the step where it is to the last, among `width` members."""
-    config, model = configs[0], configs[0].model(len(dataset.vocabulary))
+    config, model = configs[0], configs[0].network(len(dataset.vocabulary))
     members = [Member(_opened(c, dataset)) for c in configs]
     padding = [configs[-1]] * (width - len(configs))
     seeds = np.array([c.seed for c in configs + padding], np.int32)

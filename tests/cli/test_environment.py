@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jaxninja.cli import environment, streams
+from jaxninja.cli.process import environment, streams
 
 COMMAND = f"{sys.executable} -m jaxninja.cli"
 SMALL = "--batch-size 4 --hidden 8 --diagnose 0 --samples 0 --steps 40 --log-every 10"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxninja.data import datasets, text
+from jaxninja.data import datasets, splits, text
 from jaxninja.data.text import DataError, Vocabulary
 
 ITEM = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1)
@@ -113,7 +113,7 @@ def test_the_split_is_the_lectures():
     expected = list(items)
     random.seed(42)
     random.shuffle(expected)
-    train, val, test = text.split_items(items)
+    train, val, test = splits.split_items(items)
     assert (train, val, test) == (expected[:802], expected[802:902], expected[902:])
     assert items[0] == "item0"  # the argument is left alone
 
@@ -123,11 +123,11 @@ def test_too_few_items_are_refused(n):
     with pytest.raises(
         DataError, match=rf"{n} items split into .* 10 items are enough"
     ):
-        text.split_items(["ab"] * n)
+        splits.split_items(["ab"] * n)
 
 
 def test_ten_items_are_enough():
-    assert [len(part) for part in text.split_items(list("abcdefghij"))] == [8, 1, 1]
+    assert [len(part) for part in splits.split_items(list("abcdefghij"))] == [8, 1, 1]
 
 
 def test_examples_are_the_lectures_windows():
@@ -198,8 +198,8 @@ def test_clean_val_holds_what_train_does_not(tmp_path):
         tmp_path, "\n".join(["ab", "ba"] * 20 + [f"c{'b' * i}" for i in range(40)])
     )
     dataset = datasets.load_dataset(str(path))
-    train, val, _ = text.split_items(dataset.items)
-    clean = text.clean_items(val, train)
+    train, val, _ = splits.split_items(dataset.items)
+    clean = splits.clean_items(val, train)
     assert 0 < len(clean) < len(val)
     assert not set(clean) & set(train)
     assert len(dataset.clean_val.y) == sum(len(item) + 1 for item in clean)
@@ -207,7 +207,7 @@ def test_clean_val_holds_what_train_does_not(tmp_path):
 
 def test_a_dataset_knows_all_its_items(tmp_path):
     words = ["ab", "ba"] * 10
-    places = text.split_items([str(i) for i in range(20)])
+    places = splits.split_items([str(i) for i in range(20)])
     rare = int(places[2][0])  # a place that falls into test
     words[rare] = "abz"
     dataset = datasets.load_dataset(str(write(tmp_path, "\n".join(words))))
@@ -220,9 +220,9 @@ def test_a_dataset_knows_all_its_items(tmp_path):
 
 def test_the_seed_of_a_run_does_not_move_the_split(tmp_path):
     random.seed(1)
-    first = text.split_items(list("abcdefghijklmn"))
+    first = splits.split_items(list("abcdefghijklmn"))
     random.seed(2)
-    assert text.split_items(list("abcdefghijklmn")) == first
+    assert splits.split_items(list("abcdefghijklmn")) == first
 
 
 def test_batches_are_a_function_of_key_and_step():

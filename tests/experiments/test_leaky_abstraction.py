@@ -98,4 +98,4 @@ def test_the_tables_of_the_stages_and_of_the_deep_net():
     assert part3_stages.row(result).count("|") == part3_stages.HEAD.count("|") / 2
     lines = deep_net.table([{"train": 2.3}, {"train": 2.5}])
     assert lines[-1] == "| train | 2.4 | 0.14 | 2.3 to 2.5 | 2.4003 | +0.0 |"
-    assert deep_net.config("names", "runs", 0, 10, 10).model(27).layers == 5
+    assert deep_net.config("names", "runs", 0, 10, 10).network(27).layers == 5

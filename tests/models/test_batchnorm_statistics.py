@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models.batchnorm_statistics import calibrated, frozen, running
+from jaxninja.models.parts.batchnorm_statistics import calibrated, frozen, running
 from jaxninja.rules import manual
 
 SHAPES = pytest.mark.parametrize("shape", [(12, 5), (4, 3, 5)])

@@ -10,8 +10,8 @@ import pytest
 import jaxninja
 from jaxninja.models import agreement, deep, network, ninja, routes
 from jaxninja.models.deep import Deep
-from jaxninja.models.initialisers import GAIN, SCHEMES
 from jaxninja.models.ninja import Ninja
+from jaxninja.models.parts.initialisers import GAIN, SCHEMES
 from jaxninja.rules import manual
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
@@ -151,8 +151,8 @@ def test_a_step_moves_the_running_variance_with_its_own_ddof():
         config = TrainConfig(
             batch_size=4, hidden=5, ddof=0, running_ddof=running_ddof, bn_momentum=1.0
         )
-        state = steps.init_state(config, config.model(11))
-        advance = steps.make_advance(config, config.model(11))
+        state = steps.init_state(config, config.network(11))
+        advance = steps.make_advance(config, config.network(11))
         running[running_ddof] = advance(state, *data, 0, 1)[0].statistics["var"]
     np.testing.assert_allclose(running[1], running[0] * 4 / 3, rtol=1e-5)
 
@@ -160,7 +160,7 @@ def test_a_step_moves_the_running_variance_with_its_own_ddof():
 def test_the_network_route_is_refused_with_the_reason():
     with pytest.raises(ConfigError, match=r"the lecture's, not of one with layers 5"):
         TrainConfig(layers=5)
-    with pytest.raises(ValueError, match="is by hand for the lecture's network only"):
+    with pytest.raises(ValueError, match=r"is by hand for bigram, .*ninja only"):
         routes.value_and_grad("network", Deep())
 
 
@@ -196,5 +196,5 @@ def test_a_deep_run_from_end_to_end(tmp_path):
     run = jaxninja.train(config, progress=Progress())
     assert run.result["val_loss"] < 2.0 < np.log(len(run.vocabulary))
     loaded = jaxninja.load(run.path)
-    assert loaded.model == config.model(len(run.vocabulary))
+    assert loaded.model == config.network(len(run.vocabulary))
     assert loaded.losses() == run.losses()

@@ -50,7 +50,7 @@ def test_the_initialisation_is_the_lectures():
         assert float(p.mean()) == pytest.approx(float(name == "bngain"), abs=0.05)
 
 
-@pytest.mark.parametrize("route", ["network", "lecture", "rules"])
+@pytest.mark.parametrize("route", ["network", "page", "rules"])
 @MODELS
 def test_the_routes_agree_in_float64(route, model, n, x64):
     for seed in range(3):
@@ -83,7 +83,7 @@ def test_only_a_large_batch_goes_in_blocks():
         assert bool(found) == (n >= ninja_blocks.LARGE)
 
 
-@pytest.mark.parametrize("route", ["blocks", "network", "lecture", "rules", "autodiff"])
+@pytest.mark.parametrize("route", ["blocks", "network", "page", "rules", "autodiff"])
 @MODELS
 def test_loss_and_statistics_agree(route, model, n, x64, monkeypatch):
     if route == "blocks":
@@ -104,7 +104,7 @@ def test_loss_and_statistics_agree(route, model, n, x64, monkeypatch):
     np.testing.assert_allclose(loss, named["loss"], rtol=1e-13)
 
 
-@pytest.mark.parametrize("route", ["network", "lecture", "rules"])
+@pytest.mark.parametrize("route", ["network", "page", "rules"])
 def test_float32_disagreement_is_rounding(route):
     model, n = SIZES["lecture"]
     params, ids, labels = batch(model, n)
@@ -114,7 +114,7 @@ def test_float32_disagreement_is_rounding(route):
     assert all(float(d) <= bound.get(k, 2e-6) for k, d in apart.items()), apart
 
 
-LECTURE = {
+PAGE = {
     "C": (".at[ids].add(demb)", ".at[ids].set(demb)"),
     "W1": ("dW1 = embcat.T @ dhprebn", "dW1 = embcat.T @ dhpreact"),
     "b1": ("db1 = dhprebn.sum(0)", "db1 = dhpreact.sum(0)"),
@@ -160,7 +160,7 @@ BLOCKS = {
 MUTANTS = [
     pytest.param(route, module, *edit, id=f"{module.__name__.split('.')[-1]}-{name}")
     for route, module, edits in [
-        ("lecture", by_hand, LECTURE),
+        ("page", by_hand, PAGE),
         ("network", ninja_fast, FAST),
         ("network", ninja_blocks, BLOCKS),
     ]
@@ -221,7 +221,7 @@ def test_the_network_route_is_by_hand():
     """Whatever autodiff makes carries jvp or transpose in its name stack."""
     model, n = SIZES["lecture"]
     assert traced_by_autodiff("network", model, n) == []
-    assert traced_by_autodiff("lecture", model, n) == []
+    assert traced_by_autodiff("page", model, n) == []
     assert traced_by_autodiff("autodiff", model, n)  # the test can see autodiff
     assert traced_by_autodiff("rules", model, n)  # jax.grad calls the rules
 

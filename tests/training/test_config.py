@@ -11,8 +11,8 @@ import pytest
 
 from jaxninja.models.ninja import Ninja
 from jaxninja.training.config import ConfigError, TrainConfig
-from jaxninja.training.config_values import shown
 from jaxninja.training.loop import train
+from jaxninja.training.options.values import shown
 
 BAD = [
     ("steps", 0, "1 or more"),
@@ -32,7 +32,12 @@ BAD = [
     ("data", b"names", "text or a path; did you mean 'names'?"),
     ("keep_best", "no", "True or False; did you mean False?"),
     ("keep_best", 1, "True or False; did you mean True?"),
-    ("optimizer", None, "one of sgd, momentum, rmsprop, adam, adamw"),
+    ("device", None, "one of auto, cpu, gpu"),
+    ("model", "grus", "one of ninja, bigram, mlp, bow, rnn, gru, lstm, transformer"),
+    ("model", None, "one of ninja"),
+    ("split", "thirds", "one of lecture, makemore"),
+    ("beta2", 1.0, "0 or more and below 1"),
+    ("heads", 2, "none: a network of model ninja has only context, "),
     ("batch_size", 0, "1 or more"),
     ("hidden", -3, "1 or more"),
     ("context", 0, "1 or more"),
@@ -52,6 +57,7 @@ BAD = [
     ("device", "tpu", "one of auto, cpu, gpu"),
     ("dtype", "float16", "one of float32, bfloat16"),
     ("matmul_precision", "low", "one of default, high, highest"),
+    ("engine", "cuda", "one of xla, kernel"),
 ]
 
 
@@ -62,6 +68,17 @@ def test_a_bad_field_is_named(field, value, expected):
     given = shown(value)
     assert str(error.value).startswith(f"{field} is {given}, expected ")
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("hidden", 64), ("optimizer", "adam"), ("dtype", "bfloat16"), ("route", "rules")],
+)
+def test_the_kernel_is_for_the_lectures_training_alone(field, value):
+    with pytest.raises(ConfigError) as error:
+        TrainConfig(engine="kernel", **{field: value})
+    assert str(error.value).startswith("engine is 'kernel', expected xla: ")
+    assert f"{field} {value}" in str(error.value)
 
 
 def test_a_batch_of_one_needs_ddof_0():
@@ -150,7 +167,7 @@ def test_an_unknown_field_is_refused():
 
 def test_the_defaults_are_the_lectures():
     config = TrainConfig()
-    assert config.model(27) == Ninja(27, 3, 10, 200, 1e-5, 1)
+    assert config.network(27) == Ninja(27, 3, 10, 200, 1e-5, 1)
     assert (config.steps, config.batch_size) == (200_000, 32)
     assert (config.lr, config.lr_drop_at, config.lr_drop) == (0.1, 100_000, 0.1)
 

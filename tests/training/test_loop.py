@@ -123,7 +123,7 @@ def test_the_metrics_are_means_of_the_losses(small):
 def test_a_step_is_the_textbooks(optimizer, small):
     """One step of `advance` against numpy: update, running statistics."""
     config = dataclasses.replace(small, optimizer=optimizer, lr=0.05)
-    run_model = config.model(11)
+    run_model = config.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     y = jax.random.randint(jax.random.key(1), (50,), 0, 11)
     before = steps.init_state(config, run_model)
@@ -147,7 +147,7 @@ def test_a_step_is_the_textbooks(optimizer, small):
 
 def test_clipping_bounds_the_update(small):
     config = dataclasses.replace(small, clip=0.01, lr=1.0, steps=1)
-    model = config.model(11)
+    model = config.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     before = steps.init_state(config, model)
     copy = jax.tree.map(jax.numpy.copy, before)
@@ -159,7 +159,7 @@ def test_clipping_bounds_the_update(small):
 @pytest.mark.parametrize("cut", [[1], [50], [7, 8, 61], list(range(10, 120, 10))])
 def test_where_chunks_end_does_not_matter(cut, small):
     """Bit for bit: 120 steps at once, and in pieces of any length, one included."""
-    model = small.model(11)
+    model = small.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     y = jax.random.randint(jax.random.key(1), (50,), 0, 11)
     whole = dataclasses.replace(
@@ -449,7 +449,7 @@ def test_a_loss_that_diverges_names_step_and_array(small):
 
 @pytest.mark.parametrize(("name", "value"), [("W2", np.nan), ("bngain", np.inf)])
 def test_the_first_array_that_is_not_finite_is_found(name, value, small):
-    model = small.model(11)
+    model = small.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     state = steps.init_state(small, model)
     state.params[name] = state.params[name].at[0].set(value)

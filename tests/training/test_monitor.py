@@ -130,7 +130,7 @@ def test_a_network_without_batchnorm_has_no_gap(small):
     config = dataclasses.replace(
         small, route="rules", batchnorm="none", activation="relu", init="kaiming"
     )
-    model = config.model(11)
+    model = config.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     line = observe(config, model, steps.init_state(config, model), x, x[:, 0], 0)
     assert line["batchnorm"] == {}

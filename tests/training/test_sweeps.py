@@ -109,7 +109,7 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     assert shapes == {2}
     for a, b in zip(four[:3], several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
-    assert group_size(small, small.model(11), 1, 2) == 2  # at least one for a device
+    assert group_size(small, small.network(11), 1, 2) == 2  # at least one for a device
 
 
 @pytest.mark.parametrize(("seeds", "rates"), [([], [0.1]), ([0], []), ([1, 1], [0.1])])

@@ -22,30 +22,58 @@ def estimate(config: TrainConfig, vocabulary: int, examples: int) -> dict[str, i
     """Bytes of the largest arrays.
 
     Args:
-        config: of the training.
+        config: of the training, its context known.
         vocabulary: symbols, the boundary included.
         examples: of the whole data set.
 
     Returns:
         The fields of the configuration that decide a size -> its bytes.
     """
-    features = config.context * config.embedding
-    weights = [
-        vocabulary * config.embedding,
-        features * config.hidden,
-        (config.layers - 1) * config.hidden**2,
-        config.hidden * vocabulary,
-    ]
+    weights, units, wide = _sizes(config, vocabulary)
+    context = config.context or 1
     copies = 2 + MOMENTS[config.optimizer]  # the parameters and their gradients
-    units = features + config.layers * config.hidden + vocabulary  # of one example
-    rows = min(BLOCK, examples)
+    labels = context if config.reads_sequences else 0
+    predictions = context if config.reads_sequences else 1
+    rows = min(max(BLOCK // predictions, 1), examples)
     return {
-        "hidden, embedding, context, layers": NUMBER * copies * sum(weights),
-        "batch_size": NUMBER * config.batch_size * (units + config.context),
-        "hidden, embedding, context": NUMBER * rows * max(features, config.hidden),
-        "context": NUMBER * examples * config.context,
-        "samples": NUMBER * config.samples * (LIMIT + config.context),
+        "hidden, embedding, context, layers": NUMBER * copies * weights,
+        "batch_size": NUMBER * config.batch_size * (units + context),
+        "hidden, embedding, context": NUMBER * rows * wide,
+        "context": NUMBER * examples * (context + labels),
+        "samples": NUMBER * config.samples * (LIMIT + context),
     }
+
+
+def _sizes(config: TrainConfig, V: int) -> tuple[int, int, int]:
+    """Numbers in the weights; in what an example's step holds; in its widest array."""
+    T, E, H = config.context or 1, config.embedding or 0, config.hidden or 0
+    layers, heads = config.layers or 0, config.heads or 0
+    ends, rest = V * E + H * V, max(T.bit_length() - 2, 0)  # wavenet's further layers
+    cell = (E + H) * H
+    weights, units, wide = {
+        "ninja": (
+            ends + T * E * H + (layers - 1) * H**2,
+            T * E + layers * H + V,
+            max(T * E, H),
+        ),
+        "bigram": (V * V, T * V, T * V),
+        "mlp": (ends + T * E * H, T * (T * E + H + V), T * max(T * E, H)),
+        "bow": (V * E + T * E + 2 * E * H, T * (2 * E + H + V), T * max(E, H)),
+        "rnn": (ends + cell, T * (E + H + V), T * max(E, H)),
+        "gru": (ends + 3 * cell, T * (E + 4 * H + V), T * max(E, H)),
+        "lstm": (ends + 4 * cell, T * (E + 5 * H + V), T * max(E, H)),
+        "transformer": (
+            2 * V * E + T * E + layers * 12 * E**2,
+            T * (layers * (12 * E + heads * T) + V),
+            T * max(4 * E, heads * T),
+        ),
+        "wavenet": (
+            ends + 2 * E * H + rest * 2 * H**2,
+            T * E + (T - 1) * H + V,
+            T * max(E, H // 2),
+        ),
+    }[config.model]
+    return weights, units, wide
 
 
 def expect_to_fit(
@@ -61,7 +89,7 @@ def expect_to_fit(
     if limit is None or total <= limit:
         return
     names = max(parts, key=parts.__getitem__).split(", ")
-    largest = max(names, key=lambda name: getattr(config, name))
+    largest = max(names, key=lambda name: getattr(config, name) or 0)
     raise ConfigError(
         f"{largest} is {getattr(config, largest):,}, but training would take at least "
         f"{_gigabytes(total)} of memory, and there are {_gigabytes(limit)}"

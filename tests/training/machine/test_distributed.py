@@ -25,7 +25,7 @@ from jaxninja import TrainConfig
 from jaxninja.training.machine import distributed
 from jaxninja.training import steps
 config = TrainConfig(hidden=16, batch_size=8)
-model = config.model(11)
+model = config.network(11)
 rng = np.random.default_rng(0)
 x = rng.integers(0, 11, (50, 3), dtype=np.int32)
 

@@ -42,7 +42,7 @@ def test_the_estimate_of_the_parameters_is_theirs(optimizer, layers):
     config = TrainConfig(
         optimizer=optimizer, layers=layers, hidden=300, embedding=40, route=route
     )
-    state = jax.eval_shape(lambda: steps.init_state(config, config.model(27)))
+    state = jax.eval_shape(lambda: steps.init_state(config, config.network(27)))
     floats = [a.size for a in jax.tree.leaves((state, state.params))]
     told = memory.estimate(config, 27, 1)["hidden, embedding, context, layers"]
     assert 0.95 * 4 * sum(floats) < told <= 4 * sum(floats)

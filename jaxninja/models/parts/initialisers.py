@@ -84,3 +84,13 @@ def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """
     drawn = jax.random.normal(key, shape, jnp.float32)
     return drawn.astype(jnp.result_type(float))
+
+
+def uniform(key: jax.Array, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+    """Between -1 / sqrt(fan_in) and 1 / sqrt(fan_in): how PyTorch draws both weights
+    and biases of nn.Linear and, with fan_in the hidden units, of nn.LSTM.
+
+    In float32 first, as `normal` does.
+    """
+    drawn = jax.random.uniform(key, shape, jnp.float32, -1, 1) / math.sqrt(fan_in)
+    return drawn.astype(jnp.result_type(float))

@@ -24,10 +24,10 @@ def plain(value: Any, kind: Any) -> Any:
     Raises:
         ValueError: it is none; the text says what was expected.
     """
-    if isinstance(kind, types.UnionType):
-        if value is None:
-            return None
-        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    kinds = alternatives(kind)
+    if value is None and type(None) in kinds:
+        return None
+    kind = kinds[0]
     choices = typing.get_args(kind)
     kind = str if choices else kind
     read, expected = READERS[kind]
@@ -36,6 +36,12 @@ def plain(value: Any, kind: Any) -> Any:
         return read(_unwrapped(value))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{expected}{_meant(value, kind)}") from None
+
+
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """The types in a union, None's after the others; of another type, it alone."""
+    union = typing.get_origin(kind) in (types.UnionType, typing.Union)
+    return typing.get_args(kind) if union else (kind,)
 
 
 def shown(value: Any) -> str:

@@ -1,0 +1,150 @@
+"""The folder of a run: made with all that it needs, or opened to go on."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from jaxninja.data.datasets import Dataset, absolute
+from jaxninja.models.by_hand import user_file
+from jaxninja.storage import atomic, checkpoint, records, run_folder
+from jaxninja.training import steps
+from jaxninja.training.config import RESUMABLE, ConfigError, TrainConfig
+from jaxninja.training.machine import settings
+from jaxninja.training.machine.devices import versions
+from jaxninja.training.recorder import Record
+from jaxninja.training.run import Run, RunError, identity, read, read_description
+from jaxninja.training.schema import Metric
+
+
+def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:
+    """The configuration to resume a run with.
+
+    Raises:
+        ConfigError: `config` changes what a resumed run may not change.
+    """
+    saved = read_description(path).config
+    if config is None:
+        return saved
+    if config.context is None:  # the data decided it
+        config = dataclasses.replace(config, context=saved.context)
+    try:
+        checkpoint.check_config(identity(saved), identity(config), RESUMABLE)
+    except checkpoint.CheckpointError as error:
+        changeable = ", ".join(sorted({*RESUMABLE, "data"}))
+        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
+    default = TrainConfig()
+    for field in ("name", "runs"):
+        given, own = getattr(config, field), getattr(saved, field)
+        if given not in (own, getattr(default, field)):
+            raise ConfigError(
+                f"{field} is {given!r}, but the run to resume is {path}; a resumed run "
+                "stays in its folder: rename that, or leave this option out"
+            )
+    return dataclasses.replace(config, name=saved.name, runs=saved.runs)
+
+
+def at_home(config: TrainConfig) -> TrainConfig:
+    """The same with absolute paths: a run is used from any folder."""
+    file = user_file.is_file(config.route)
+    route = os.path.abspath(config.route) if file else config.route
+    return dataclasses.replace(config, data=absolute(config.data), route=route)
+
+
+def new_folder(config: TrainConfig, dataset: Dataset) -> Path:
+    """A folder with all that a run needs to be resumed, whenever it is killed."""
+    stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
+    contents = _contents(config, dataset)
+    if user_file.is_file(config.route):
+        contents["route.py"] = user_file.text(config.route)
+    return run_folder.create(config.runs, config.name, stem, contents)
+
+
+def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
+    """The text of config.json and versions.json."""
+    with steps.matmul_precision(config):
+        now = settings.in_force()
+    description = {
+        "config": config.to_dict(),
+        "vocabulary": list(dataset.vocabulary.symbols),
+        "data_sha256": dataset.sha256,
+        "settings": now,
+    }
+    return {
+        "config.json": atomic.to_json(description),
+        "versions.json": atomic.to_json(versions()),
+    }
+
+
+def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
+    """The run in a folder at its last checkpoint, or at step 0 if it has none.
+
+    Without a path the folder is a new one, named as the configuration says.
+    """
+    path = path or new_folder(config, dataset)
+    atomic.remove_temporary(path)
+    with steps.matmul_precision(config):
+        settings.expect(read_description(path).settings, path)
+    metrics = path / "metrics.jsonl"
+    if run_folder.latest_checkpoint(path) is None:
+        _refuse_emptied(path)
+        state = steps.init_state(config, config.network(len(dataset.vocabulary)))
+        run = Run(path, config, dataset.vocabulary, state, 0, [], None)
+        record = Record(run)
+    else:
+        run, metadata = read(path)
+        run = dataclasses.replace(run, config=config, result=None)
+        record = Record(run, metadata)
+    if run.step > config.steps:
+        raise ConfigError(
+            f"steps is {config.steps:,}, but {path} has taken {run.step:,}; pass more "
+            "to go on, or train anew"
+        )
+    assert run.dataset  # reads the data and refuses other data than the run's
+    for file in (metrics, path / "diagnostics.jsonl"):
+        run_folder.cut_metrics(file, run.step)
+    run.metrics = records.read_lines(metrics, Metric)
+    _keep_route(path, config.route)
+    record.restore_best()
+    for ending in ("result.json", "failure.txt"):
+        (path / ending).unlink(missing_ok=True)
+    for name, text in _contents(config, run.dataset).items():
+        atomic.write_text(path / name, text)
+    return record
+
+
+def _refuse_emptied(path: Path) -> None:
+    """A run without a checkpoint begins at step 0, unless it must have had one.
+
+    Raises:
+        RunError: its checkpoints were deleted.
+    """
+    every = read_description(path).config.checkpoint_every
+    lines = run_folder.read_metrics(path / "metrics.jsonl")
+    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
+    if (
+        ended
+        or run_folder.best_checkpoint(path)
+        or (lines and lines[-1]["step"] > every)
+    ):
+        raise RunError(
+            f"{path / 'checkpoints'} is empty, but the run had come to step "
+            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
+            "them back, or train anew under another --name"
+        )
+
+
+def _keep_route(path: Path, route: str) -> None:
+    """A copy of the route's file: the run says what it was trained with.
+
+    Raises:
+        ConfigError: the run began with another text of the file.
+    """
+    copy = path / "route.py"
+    if not user_file.is_file(route):
+        return
+    if copy.exists() and copy.read_text(encoding="utf-8") != user_file.text(route):
+        raise ConfigError(
+            f"{route} has changed since the run began: put {copy} in its place to go "
+            "on, or train anew"
+        )
+    atomic.write_text(copy, user_file.text(route))
