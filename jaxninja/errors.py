@@ -17,6 +17,14 @@ class UserError(Exception):
     """
 
 
+class ArgumentError(UserError, ValueError):
+    """An argument of a function has a value that makes no sense."""
+
+
+class ArgumentTypeError(UserError, TypeError):
+    """An argument of a function is of a type that makes no sense."""
+
+
 class TrainError(ArithmeticError):
     """A run cannot go on: it diverged, or its gradients are not autodiff's."""
 

@@ -1,14 +1,21 @@
 """One family of errors for what a user can mend, and whose code a line is."""
 
+import ast
+import dataclasses
 import importlib
 import inspect
 import pkgutil
 import sysconfig
+from functools import partial
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxninja
+from jaxninja import engine
 from jaxninja.check import checker
 from jaxninja.errors import UserError, did_you_mean, is_users
 from jaxninja.rules.activations import relu
@@ -26,6 +33,50 @@ def test_every_error_over_what_was_given_is_a_user_error():
             if ours and inspect.isclass(found) and issubclass(found, BaseException):
                 private = name.startswith("_")
                 assert issubclass(found, UserError) or private or name in OTHERS, name
+
+
+# Where a ValueError or TypeError of ours is caught by ours, or stays what it is: a rule
+# stands without the rest of the library.
+BARE = {"rule.py", "rules", "training/options/values.py", "storage/records.py"}
+BARE |= {"check/diagnosis"}
+
+
+def test_what_is_raised_over_an_argument_is_a_user_error():
+    root = Path(jaxninja.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root)
+        if BARE & {place.as_posix(), *(p.as_posix() for p in place.parents)}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and node.exc:
+                bare = ast.unparse(node.exc).startswith(("ValueError", "TypeError"))
+                assert not bare, f"{place}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: jaxninja.TrainConfig(stepz=5),
+        lambda: jaxninja.check_vjp(relu.relu, 1.0, level="ful"),
+        lambda: jaxninja.compare_grads({}, {}),
+        lambda: jaxninja.retain_grads(jnp.sum)(jnp.ones(3)),
+        lambda: jaxninja.cmp("W", None, None),
+        lambda: jaxninja.residuals_of(3),
+        lambda: engine.value_and_grad(jnp.sin)(jnp.ones(3)),
+        lambda: jaxninja.train(progress=3),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(call):
+    with pytest.raises(UserError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_field_that_does_not_exist_is_told_with_the_one_that_was_meant():
+    config = jaxninja.TrainConfig()
+    for call in (jaxninja.TrainConfig, partial(dataclasses.replace, config)):
+        with pytest.raises(UserError, match="'stepz'; did you mean 'steps'"):
+            call(stepz=5)
 
 
 def test_the_nearest_name_is_meant():

@@ -27,8 +27,8 @@ ROOMS = {
     "escaping": "",
     "rule": "",
     "rules": "rule",
-    "engine": "",
-    "intermediates": "",
+    "engine": "errors escaping",
+    "intermediates": "errors",
     "lookup": "errors",
     "data": "errors",
     "storage": "errors",
@@ -38,15 +38,16 @@ ROOMS = {
     "check": "errors",
     "check.subject": "check errors rule",
     "check.inputs": "check check.subject rule",
-    "check.oracle": "check check.subject check.inputs",
+    "check.oracle": "errors check check.subject check.inputs",
     "check.results": "check check.subject check.inputs check.oracle",
-    "check.properties": "check check.subject check.inputs check.oracle check.results",
+    "check.properties": "errors check check.subject check.inputs check.oracle"
+    " check.results",
     "check.diagnosis.code": "check check.subject",
     "check.diagnosis.edits": "check.diagnosis.code",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
-    "check.chain": "check check.subject intermediates",
-    "check.checker": "rule rules check check.subject check.inputs check.oracle"
+    "check.chain": "errors check check.subject intermediates",
+    "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
     "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
@@ -59,7 +60,7 @@ ROOMS = {
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
-    " training.config training",
+    " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
@@ -67,7 +68,7 @@ ROOMS = {
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",
-    "workbook.notebook": "workbook workbook.process",
+    "workbook.notebook": "errors workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
@@ -76,7 +77,8 @@ ROOMS = {
     "cli.process": "errors",
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.config"
-    " training.machine training report workbook workbook.process cli.process",
+    " training.machine training.kernel training report workbook workbook.process"
+    " cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}
@@ -211,7 +213,11 @@ def test_there_is_no_pickle():
 
 
 # What the library imports only where the user has it anyway, or in a test.
-WHERE_THERE = {"pytest": "pytest_plugin", "jupytext": "workbook.pages"}
+WHERE_THERE = {
+    "pytest": "pytest_plugin",
+    "jupytext": "workbook.pages",
+    "tokenizers": "data.tokenizers",
+}
 BROUGHT = {"IPython": "ipykernel"}  # a module's distribution, where the names differ
 
 

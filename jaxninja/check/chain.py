@@ -20,6 +20,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxninja.check.compare import RELATIVE, difference, wide
 from jaxninja.check.errors import UserCodeError, VJPCheckError, running, user_line
 from jaxninja.check.subject.subject import source_of
+from jaxninja.errors import ArgumentError
 from jaxninja.intermediates.gradients import retain_grads
 
 OK, WRONG, INHERITED = "ok", "wrong", "inherited"
@@ -211,7 +212,7 @@ def _truth(forward, args, wanted: tuple[str, ...]) -> tuple[dict, dict]:
     real = jax.tree.structure(y) == jax.tree.structure(0) and not y.shape
     if not (real and jnp.issubdtype(y.dtype, jnp.floating)):
         what = y if hasattr(y, "shape") else type(y).__name__
-        raise ValueError(
+        raise ArgumentError(
             f"check_steps: forward returns {what}, expected a real scalar, as a loss is"
         )
     parameters = list(inspect.signature(forward).parameters)[: len(args)]
@@ -224,7 +225,7 @@ def _truth(forward, args, wanted: tuple[str, ...]) -> tuple[dict, dict]:
     _, grads, values = retain_grads(named, values=True)(*args)
     unknown = [name for name in wanted if name not in grads]
     if unknown:
-        raise ValueError(
+        raise ArgumentError(
             f"check_steps: no array is named {', '.join(unknown)}; forward names "
             f"{', '.join(grads)}. Name one with h = checkpoint_name(h, 'h')"
         )

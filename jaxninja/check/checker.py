@@ -5,7 +5,8 @@ in the run dtype, the algebra of the cotangent, the edges, and what the level ad
 the end every leaf must show that it could have failed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -34,6 +35,7 @@ from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.pytrees import cast
 from jaxninja.check.subject.residuals import residuals_of
+from jaxninja.errors import ArgumentError
 from jaxninja.rule import Rule
 from jaxninja.rules.both_modes import BothModes
 
@@ -99,7 +101,9 @@ def check_vjp(
             that JAX differentiates by itself) is no error: its report says N-NORULE.
     """
     if not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"check_vjp: seed is {seed!r}, expected an integer from 0 on")
+        raise ArgumentError(
+            f"check_vjp: seed is {seed!r}, expected an integer from 0 on"
+        )
     modes = f if isinstance(f, BothModes) else None
     f = f.rule if isinstance(f, BothModes) else f
     rule_zero = f.zero if isinstance(f, Rule) else ()
@@ -118,7 +122,7 @@ def check_vjp(
         double="float64" in _given(args) and jnp.result_type(float) == jnp.float64,
     )
     session = Session(options, _name(f))
-    with jax.default_matmul_precision("highest"):
+    with _settings():
         try:
             _run(session, f, args, reference, inputs)
             if modes is not None:
@@ -132,6 +136,21 @@ def check_vjp(
         told = hints_for(session)
         session.locate(told)
         return session.report(told)
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Products in full, jit as it is meant, transfers as they come.
+
+    Promotion stays as the program at large has it: rules are to pass where it is
+    forbidden.
+    """
+    with (
+        jax.default_matmul_precision("highest"),
+        jax.disable_jit(False),
+        jax.transfer_guard("allow"),
+    ):
+        yield
 
 
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
@@ -159,7 +178,7 @@ def _name(f) -> str:
 
 def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
     if given not in allowed:
-        raise ValueError(
+        raise ArgumentError(
             f"check_vjp: {name} is {given!r}, expected {' or '.join(allowed)}"
         )
     return given

@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxninja.errors import ArgumentError
+
 # relative tolerance of two computations that round differently on the way
 RELATIVE = {"float64": 1e-10, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
 
@@ -154,16 +156,18 @@ def compare_grads(
     wanted, expected = _leaves(truth)
     if paths != wanted:
         missing = sorted(set(wanted) - set(paths)) or sorted(set(paths) - set(wanted))
-        raise ValueError(
+        raise ArgumentError(
             f"compare_grads: {len(leaves)} leaves given, {len(expected)} expected; they"
             f" differ at {missing or 'their order'}: give both the same structure"
         )
     names = _named(paths, names)
     unknown = set(zero) - set(names)
     if unknown:
-        raise ValueError(f"compare_grads: zero names {sorted(unknown)}, not in {names}")
+        raise ArgumentError(
+            f"compare_grads: zero names {sorted(unknown)}, not in {names}"
+        )
     if not any(np.size(wide(a)) for a in (*leaves, *expected)):
-        raise ValueError(
+        raise ArgumentError(
             f"compare_grads: nothing to compare, {', '.join(names)} hold no entries"
         )
     overall = max(_magnitude(a) for a in expected)
@@ -180,9 +184,11 @@ def _leaves(tree) -> tuple[list[str], list]:
 def _named(paths: list[str], names: Sequence[str] | None) -> list[str]:
     names = [p or "gradient" for p in paths] if names is None else list(names)
     if not paths:
-        raise ValueError("compare_grads: no gradient to compare, the trees are empty")
+        raise ArgumentError(
+            "compare_grads: no gradient to compare, the trees are empty"
+        )
     if len(names) != len(paths):
-        raise ValueError(
+        raise ArgumentError(
             f"compare_grads: {len(names)} names for {len(paths)} leaves: {paths}"
         )
     return names

@@ -24,7 +24,7 @@ COMMANDS = {
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
     "graph": "the graph of a function: every value, and its gradient",
-    "doctor": "devices, versions and numerical settings",
+    "doctor": "devices, versions, what a GPU would need, and numerical settings",
 }
 
 

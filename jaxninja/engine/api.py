@@ -16,6 +16,7 @@ from jaxninja.engine.cotangents import is_differentiable, weight_of_scalar, weig
 from jaxninja.engine.gradients import Gradients
 from jaxninja.engine.graph import Graph
 from jaxninja.engine.primitives.table import PRIMITIVES
+from jaxninja.errors import ArgumentTypeError
 
 
 def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph:
@@ -149,7 +150,7 @@ def _differentiable(f, leaf):
     array = jnp.asarray(leaf) if _is_argument(leaf) else None
     if array is None or not is_differentiable(array):
         kind = type(leaf).__name__ if array is None else array.dtype
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{_called(f)}: an argument to differentiate holds {kind}, expected "
             "floating-point or complex arrays: choose others with argnums, or convert "
             "it"
@@ -160,13 +161,15 @@ def _differentiable(f, leaf):
 def _place(f, i: int, count: int) -> int:
     if -count <= i < count:
         return i
-    raise TypeError(f"{_called(f)}: argnums is {i}, but {count} arguments were given")
+    raise ArgumentTypeError(
+        f"{_called(f)}: argnums is {i}, but {count} arguments were given"
+    )
 
 
 def _pair(out):
     if isinstance(out, tuple) and len(out) == 2:
         return out
-    raise TypeError(
+    raise ArgumentTypeError(
         f"with has_aux f must return (value, aux), not a {type(out).__name__}"
     )
 

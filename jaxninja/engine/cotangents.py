@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.engine.computation import Computation
+from jaxninja.errors import ArgumentError, ArgumentTypeError
 
 
 def weights(graph: Computation, cotangent) -> list:
@@ -12,7 +13,7 @@ def weights(graph: Computation, cotangent) -> list:
         return [weight_of_scalar(graph.output, "the function")]
     given, tree = jax.tree.flatten(cotangent)
     if tree != graph.tape.out_tree:
-        raise ValueError(
+        raise ArgumentError(
             f"cotangent has the structure {tree}, expected that of the output, "
             f"{graph.tape.out_tree}"
         )
@@ -25,7 +26,7 @@ def _fitting(cotangent, y):
         return None
     array = jnp.asarray(cotangent, y.dtype)
     if array.shape != y.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"a cotangent has shape {array.shape}, expected {y.shape} as its output"
         )
     return array
@@ -36,7 +37,7 @@ def weight_of_scalar(value, name: str):
     scalar = isinstance(value, jax.Array) and value.shape == ()
     if not (scalar and jnp.issubdtype(value.dtype, jnp.floating)):
         given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name} returned {given}, and a gradient needs a real scalar: "
             "reduce it, or return the rest as aux (has_aux=True)"
         )

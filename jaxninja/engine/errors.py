@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from jaxninja.engine.computation import Step
+from jaxninja.errors import ArgumentTypeError
 
 
 class NoRule(NotImplementedError):
@@ -27,7 +28,7 @@ def check_cotangents(step: Step, operands, terms: Sequence, active) -> None:
     """
     if not isinstance(terms, tuple | list) or len(terms) != len(operands):
         given = len(terms) if isinstance(terms, tuple | list) else type(terms).__name__
-        raise TypeError(
+        raise ArgumentTypeError(
             f"the rule of {step.eqn.primitive.name!r} (used at {step.where}) returned "
             f"{given}, expected a tuple of {len(operands)}: one cotangent an operand"
         )
@@ -35,7 +36,7 @@ def check_cotangents(step: Step, operands, terms: Sequence, active) -> None:
         if wanted and ct is NotImplemented:
             raise no_rule(step, f" for its operand {k}")
         if wanted and ct is not None and (ct.shape, ct.dtype) != (x.shape, x.dtype):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"the rule of {step.eqn.primitive.name!r} (used at {step.where}) "
                 f"returned {_kind(ct)} for operand {k}, expected {_kind(x)}, as it is"
             )

@@ -24,6 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxninja.errors import ArgumentError, ArgumentTypeError
 from jaxninja.intermediates.names import describe, evaluate, find_names
 
 
@@ -105,7 +106,7 @@ def _trace(f, args, kwargs):
     traced, out = jax.make_jaxpr(lambda: f(*args, **kwargs), return_shape=True)()
     names = find_names(traced.jaxpr)
     if not names:
-        raise ValueError(
+        raise ArgumentError(
             f"{getattr(f, '__name__', f)} names no array; name one with "
             'h = jax.ad_checkpoint.checkpoint_name(h, "h"), and go on with that h'
         )
@@ -132,12 +133,12 @@ def _as_typed(leaf, like):
 def _check_differentiable(names):
     for name, named in names.items():
         if not jnp.issubdtype(named.dtype, jnp.inexact):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"the array named {name!r} at {named.where} is {named.dtype}, which "
                 "has no gradient: leave it without a name, or read it with named_values"
             )
         if named.lost:
-            raise ValueError(
+            raise ArgumentError(
                 f"the name {name!r} at {named.where} is lost: f goes on with the array "
                 "it gave to checkpoint_name, not with the result; write "
                 f'{name} = checkpoint_name({name}, "{name}")'
@@ -148,20 +149,20 @@ def _split_aux(out):
     if isinstance(out, tuple) and len(out) == 2:
         return out
     given = type(out).__name__
-    raise TypeError(f"with has_aux f must return (value, aux), not a {given}")
+    raise ArgumentTypeError(f"with has_aux f must return (value, aux), not a {given}")
 
 
 def _output_cotangent(value, cotangent):
     if cotangent is None:
         return _one(value)
     if not all(jnp.issubdtype(y.dtype, jnp.inexact) for y in jax.tree.leaves(value)):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"f returned {describe(value)}; only floating-point outputs have a "
             "cotangent: return the others as aux (has_aux=True)"
         )
     cotangent = jax.tree.map(jnp.asarray, cotangent)
     if describe(cotangent) != describe(value):
-        raise ValueError(
+        raise ArgumentError(
             f"cotangent is {describe(cotangent)}, expected the structure, shapes and "
             f"dtypes of the value, {describe(value)}"
         )
@@ -171,7 +172,7 @@ def _output_cotangent(value, cotangent):
 def _one(value):
     scalar = isinstance(value, jax.Array) and value.shape == ()
     if not (scalar and jnp.issubdtype(value.dtype, jnp.floating)):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"f returned {describe(value)}, and a gradient needs a real scalar: "
             "reduce it, give cotangent=, or return the rest as aux (has_aux=True)"
         )

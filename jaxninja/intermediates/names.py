@@ -17,6 +17,8 @@ from jax.extend import source_info_util
 from jax.extend.core import Literal, jaxprs_in_params
 from jax.extend.core import primitives as prim
 
+from jaxninja.errors import ArgumentError
+
 # A call of these is its body; the parameter that holds the body.
 _BODY = {
     prim.jit_p: "jaxpr",
@@ -39,7 +41,7 @@ def find_names(jaxpr) -> dict[str, Named]:
     for eqn in jaxpr.eqns:
         for name, named in _names_in(eqn).items():
             if name in names:
-                raise ValueError(_twice(name, names[name].where, named.where))
+                raise ArgumentError(_twice(name, names[name].where, named.where))
             lost = eqn.primitive is prim.name_p and _is_lost(eqn, uses)
             names[name] = named._replace(lost=lost or named.lost)
     return names
@@ -61,7 +63,7 @@ def _names_in(eqn) -> dict[str, Named]:
     if eqn.primitive is prim.cond_p:
         return functools.reduce(_either, inside)
     name, named = next(item for names in inside for item in names.items())
-    raise ValueError(
+    raise ArgumentError(
         f"the name {name!r} at {named.where} is inside a {eqn.primitive.name}, where "
         "it is out of reach (a while loop has no backward pass, and a custom rule does "
         "not differentiate the body it stands for): name what goes in or what comes out"
@@ -79,7 +81,7 @@ def _either(left, right):
     for name in left.keys() & right.keys():
         a, b = left[name], right[name]
         if (a.shape, a.dtype) != (b.shape, b.dtype):
-            raise ValueError(
+            raise ArgumentError(
                 f"the name {name!r} is {describe(a)} in one branch of a cond, at "
                 f"{a.where}, and {describe(b)} in another, at {b.where}: use two names"
             )

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxninja.errors import ArgumentError
 from jaxninja.intermediates.gradients import retain_grads
 
 BINS = 40
@@ -180,7 +181,7 @@ def block_means(losses: Float[Array, "steps"], block: int = 1_000) -> Array:
         ValueError: block is below 1.
     """
     if block < 1:
-        raise ValueError(f"block is {block}, expected 1 or more steps")
+        raise ArgumentError(f"block is {block}, expected 1 or more steps")
     whole = len(losses) - len(losses) % block
     means = losses[:whole].reshape(-1, block).mean(1)
     rest = losses[whole:]
@@ -214,7 +215,7 @@ def watch(
         unknown = kinds.keys() - named.keys()
         if unknown:
             known = ", ".join(named)
-            raise ValueError(f"kinds has {sorted(unknown)}, but f names {known}")
+            raise ArgumentError(f"kinds has {sorted(unknown)}, but f names {known}")
         values, slopes = histograms(named), histograms(grads)
         return result, {
             name: {

@@ -9,11 +9,18 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxninja.errors import ArgumentError
 from jaxninja.models import network
-from jaxninja.models.by_hand import ninja_blocks, ninja_fast, user_file
+from jaxninja.models.by_hand import (
+    ninja_blocks,
+    ninja_fast,
+    transformer_packed,
+    user_file,
+)
 from jaxninja.models.network import Model
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.parts import Params
+from jaxninja.models.transformer import Transformer
 from jaxninja.rules import autodiff, manual
 
 # (params, ids, labels) -> (loss, batch statistics), gradients
@@ -52,6 +59,7 @@ def _by_batch(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -
 # Where another layout than the page's is quicker: its gradients, and the way to it.
 _FAST: dict[type, tuple[Callable, Callable, Callable]] = {
     Ninja: (_by_batch, ninja_fast.lay_out, ninja_fast.lay_back),
+    Transformer: (transformer_packed.value_and_grad, _as_it_is, _as_it_is),
 }
 
 
@@ -78,7 +86,7 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
         expected = "network, rules or autodiff, or the path of a .py file"
-        raise ValueError(f"route is {route!r}, expected {expected}")
+        raise ArgumentError(f"route is {route!r}, expected {expected}")
     loss = partial(network.of(model).loss, model=model, ops=ops)
     return jax.value_and_grad(loss, has_aux=True)
 

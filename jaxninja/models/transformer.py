@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxninja.errors import ArgumentError
 from jaxninja.models.parts import Params, Statistics, linear, unnamed
 from jaxninja.models.parts.initialisers import normal, uniform
 from jaxninja.models.parts.sequences import check_length, mean_loss
@@ -44,7 +45,7 @@ class Transformer:
 
     def __post_init__(self) -> None:
         if self.embedding % self.heads:
-            raise ValueError(
+            raise ArgumentError(
                 f"heads is {self.heads}, expected a divisor of embedding, which is "
                 f"{self.embedding}"
             )

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxninja.errors import ArgumentError
 from jaxninja.models.parts import Params, Statistics, linear, unnamed
 from jaxninja.models.parts.batchnorm_statistics import frozen
 from jaxninja.models.parts.initialisers import normal
@@ -44,7 +45,7 @@ class Wavenet:
 
     def __post_init__(self) -> None:
         if self.context < 2 or self.context & (self.context - 1):
-            raise ValueError(
+            raise ArgumentError(
                 f"context is {self.context}, expected a power of 2, 2 or more: "
                 "neighbours are joined two by two until one is left"
             )

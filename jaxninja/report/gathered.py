@@ -12,6 +12,7 @@ from jaxninja.models import network
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.storage.records import RecordError, read, read_lines
 from jaxninja.training.config import ConfigError
+from jaxninja.training.machine import settings
 from jaxninja.training.monitor import dead_over_set
 from jaxninja.training.run import Run, RunError, load, read_description
 from jaxninja.training.schema import Diagnosis, Metric, Result, read_diagnostics
@@ -55,6 +56,7 @@ class Gathered:
         return self.path.resolve().name
 
 
+@settings.fixed()
 def gather(path: Path) -> Gathered:
     """Read a run folder; what cannot be read becomes a sentence in `problems`.
 

@@ -9,6 +9,7 @@ from jaxninja.report.figures import Picture, pictures
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.style import CSS
 from jaxninja.report.verdicts import Finding, findings
+from jaxninja.training.machine import settings
 
 TOPICS = {
     "loss": "Loss",
@@ -44,6 +45,7 @@ def escape(text: str) -> str:
     return escape_markup(printable(text))
 
 
+@settings.fixed()
 def page(runs: Sequence[Gathered]) -> str:
     """The HTML of a report on one run or several."""
     names = ", ".join(found.name for found in runs)

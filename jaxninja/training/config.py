@@ -1,6 +1,7 @@
 """The configuration of a training run, and what makes one impossible."""
 
 import dataclasses
+import functools
 import os
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -39,6 +40,22 @@ class ConfigError(UserError, ValueError):
     """A configuration that cannot be trained; the message says which field and why."""
 
 
+def _names_are_known(cls: Any) -> Any:
+    """A dataclass whose unknown fields are told with those that were meant."""
+    construct, known = cls.__init__, [field.name for field in dataclasses.fields(cls)]
+
+    @functools.wraps(construct)
+    def checked(self, *args, **given):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"unknown field {name!r}{did_you_mean(name, known)}")
+        construct(self, *args, **given)
+
+    cls.__init__ = checked
+    return cls
+
+
+@_names_are_known
 @dataclass(frozen=True)
 class TrainConfig:
     """What to train and how. The defaults are the model's own, see `recipes`.
@@ -219,12 +236,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         """Inverse of `to_dict`; a field it does not know is an error."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in values:
-            if name not in known:
-                hint = did_you_mean(str(name), known)
-                raise ConfigError(f"unknown field {name!r}{hint}")
-        return cls(**values)
+        return cls(**{str(name): value for name, value in values.items()})
 
 
 def expect_config(config: Any, fields: dict[str, Any], call: str = "train") -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from jaxninja.errors import ArgumentTypeError
+
 
 class Progress:
     """Says nothing. Its methods are what `train` tells a listener."""
@@ -75,7 +77,7 @@ def expect_progress(progress: Any) -> Any:
     """
     methods = ("say", "start", "update", "stop")
     if progress is not None and not all(hasattr(progress, m) for m in methods):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"progress is {progress!r}, expected an object as "
             "jaxninja.training.progress.Bar(); Progress() there says nothing"
         )

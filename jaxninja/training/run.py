@@ -220,6 +220,7 @@ def load(path: str | Path, at: str = "last") -> Run:
     return read(Path(path), at)[0]
 
 
+@settings.fixed()
 def read(path: Path, at: str = "last") -> tuple[Run, Metadata]:
     """A run at one of its checkpoints, and that checkpoint's metadata.
 

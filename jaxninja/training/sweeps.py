@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from jaxninja.data.datasets import Dataset
@@ -32,15 +32,14 @@ from jaxninja.training.examples import dataset_of
 from jaxninja.training.kernel import build
 from jaxninja.training.loop import expect_to_fit
 from jaxninja.training.machine import settings
-from jaxninja.training.machine.devices import pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.opening import open_run
 from jaxninja.training.progress import Bar, Progress, expect_progress
 from jaxninja.training.recorder import Record
 from jaxninja.training.run import Run
+from jaxninja.training.sweep_program import compiled, group_size, mesh_of, put
 
 FIRST, SIGN = 10, 5.0  # steps until the first sign of life; seconds between two, about
-AT_ONCE = 4  # members in one vmap on a CPU: more no longer fit its second-level cache
 
 
 class Member(NamedTuple):
@@ -81,7 +80,7 @@ def sweep(
     expect_config(config, {}, "sweep")
     listener: Progress = expect_progress(progress) or Bar()
     configs = sweep_plan.members(config, seeds, rates)
-    mesh = _mesh(config)
+    mesh = mesh_of(config)
     config = expect_to_fit(config, mesh.devices.flat[0])
     configs = [dataclasses.replace(c, context=config.context) for c in configs]
     dataset = dataset_of(config)
@@ -106,9 +105,15 @@ def sweep(
     )
     rows = {(row["lr"], row["seed"]): row for row in sweep_plan.rows(root)}
     waiting = [c for c in configs if (c.lr, c.seed) not in rows]
+    advance: Any = None
     with run_folder.lock(root), caught_signals(None) as caught:
         for start, part in sweep_plan.groups(waiting, group):
-            for row in _train(part, group, dataset, mesh, listener, start, caught):
+            if advance is None:  # ahead: compiling does not count as training
+                listener.say(f"compiling  for {len(part)} members at a time")
+                advance = compiled(config, model, mesh, group, dataset)
+            for row in _train(
+                part, advance, group, dataset, mesh, listener, start, caught
+            ):
                 rows[row["lr"], row["seed"]] = row
             atomic.write_json(root / sweep_plan.ROWS, _in_order(rows, configs))
     from jaxninja import plots  # matplotlib: only once a sweep is at its end
@@ -132,23 +137,9 @@ def resumed(path: str | Path, memory: int = 2**30, progress: Progress | None = N
     return sweep(*sweep_plan.read(Path(path)), memory, progress, path)
 
 
-def _mesh(config: TrainConfig) -> Mesh:
-    """All devices of the kind that the configuration asks for, in one row."""
-    devices = np.array(jax.devices(pick_device(config.device).platform))
-    return Mesh(devices, ("members",), axis_types=(AxisType.Auto,))
-
-
-def group_size(config: TrainConfig, model: Any, memory: int, devices: int) -> int:
-    """Members that fit into so many bytes: their states twice, and their batches."""
-    state = jax.eval_shape(lambda: steps.init_state(config, model))
-    own = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(state))
-    examples = steps.longest_chunk(config) * config.batch_size
-    batches = 4 * examples * steps.numbers(config)
-    return max(memory // (2 * own + batches) // devices, 1) * devices
-
-
 def _train(
     configs: list[TrainConfig],
+    advance: Callable[..., Any],
     width: int,
     dataset: Dataset,
     mesh: Mesh,
@@ -156,21 +147,22 @@ def _train(
     start: int,
     caught: list[int],
 ) -> list[dict[str, Any]]:
-    """Train one group from the step where it is to the last, among `width` members."""
-    config, model = configs[0], configs[0].network(len(dataset.vocabulary))
+    """Train one group from the step where it is to the last, among `width` members.
+
+    advance: of `sweep_program.compiled`, for so many members.
+    """
+    config = configs[0]
     members = [Member(_opened(c, dataset)) for c in configs]
     padding = [configs[-1]] * (width - len(configs))
     seeds = np.array([c.seed for c in configs + padding], np.int32)
     rates = np.array([c.lr for c in configs + padding], np.float32)
-    x, y = (_put(a, mesh, P()) for a in dataset.train)
-    seeds, rates = (_put(a, mesh, P("members")) for a in (seeds, rates))
+    x, y = (put(a, mesh, P()) for a in dataset.train)
+    seeds, rates = (put(a, mesh, P("members")) for a in (seeds, rates))
     states = [m.record.run.state for m in members] + [
         members[-1].record.run.state
     ] * len(padding)
-    states = jax.tree.map(lambda *a: _put(np.stack(a), mesh, P("members")), *states)
+    states = jax.tree.map(lambda *a: put(np.stack(a), mesh, P("members")), *states)
     examples = tuple(map(jnp.asarray, dataset.train))
-    advance = make_advance(config, model, mesh)
-    program: Any = None
     pace = FIRST
     progress.start(start, config.steps)
     _diagnose(members, examples)
@@ -178,13 +170,8 @@ def _train(
         if caught:
             _stop(members, start, caught[0])
         n = min(steps.next_stop(config, start) - start, pace)
-        given = (states, seeds, rates, x, y, np.int32(start), np.int32(n))
-        if program is None:  # ahead, so that compiling does not count as training
-            progress.say(f"compiling  for {len(configs)} members at a time")
-            with steps.matmul_precision(config):
-                program = advance.lower(*given).compile()
         clock = time.perf_counter()
-        new, losses = program(*given)
+        new, losses = advance(states, seeds, rates, x, y, np.int32(start), np.int32(n))
         losses = np.asarray(losses)[:, :n]
         took = time.perf_counter() - clock
         seconds, pace = took / len(configs), max(1, int(n * SIGN / max(took, 1e-6)))
@@ -200,40 +187,6 @@ def _train(
         _diagnose(members, examples)
     progress.stop()
     return [_row(member) for member in members]
-
-
-def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., Any]:
-    """`advance(states, seeds, rates, x, y, start, n)`, jitted, axis 0 over members.
-
-    One program for every n, as `steps.make_advance`, and another one for another number
-    of members: the same member has the same numbers in both up to rounding.
-    """
-    on_cpu = mesh.devices.flat[0].platform == "cpu"
-    take_steps = steps.take_steps(config, model)
-
-    def one(member, x, y, start, n):
-        state, seed, lr = member
-        return take_steps(state, x, y, start, n, seed, lr)
-
-    @jax.jit
-    def advance(states, seeds, rates, x, y, start, n):
-        def share(states, seeds, rates, x, y):
-            train = lambda member: one(member, x, y, start, n)  # noqa: E731
-            limit = min(AT_ONCE, len(seeds)) if on_cpu else len(seeds)
-            size = max(k for k in range(1, limit + 1) if len(seeds) % k == 0)
-            return jax.lax.map(train, (states, seeds, rates), batch_size=size)
-
-        own, whole = P("members"), P()
-        specs = (own, own, own, whole, whole)
-        return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=own)(
-            states, seeds, rates, x, y
-        )
-
-    return advance
-
-
-def _put(array, mesh, spec):
-    return jax.device_put(jnp.asarray(array), NamedSharding(mesh, spec))
 
 
 def _follow(member: Member, chunk: steps.Chunk) -> Member:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxninja.errors import ArgumentError
+
 # who -> delta degrees of freedom (what is taken off n) in training, and at inference
 DDOF = {
     "the paper (Ioffe and Szegedy 2015)": (0, 1),
@@ -57,7 +59,7 @@ def conventions(x) -> list[Convention]:
     """
     x = np.asarray(x, "float64")
     if x.ndim != 1 or len(x) < 2:
-        raise ValueError(
+        raise ArgumentError(
             f"x has shape {x.shape}, expected [N] with N at least 2: the unbiased "
             "variance of one number is 0 / 0"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxninja.check.compare import RELATIVE, Line, compare_grads, wide
+from jaxninja.errors import ArgumentTypeError
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
     for what, given in (("mine", mine), ("truth", truth)):
         if given is None or isinstance(given, str | list | tuple | dict | set):
             kind = type(given).__name__
-            raise TypeError(f"cmp {name!r}: {what} is a {kind}, expected an array")
+            raise ArgumentTypeError(
+                f"cmp {name!r}: {what} is a {kind}, expected an array"
+            )
     measure = np.asarray(scale or 0.0, "float32")
     mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
     zero = [name] if scale else []

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxninja.errors import ArgumentError
 from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.process.client import Worker
@@ -42,7 +43,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
         ValueError: no such exercise, or the source of the function is not to be had.
     """
     if number not in EXERCISES:
-        raise ValueError(f"exercise {number!r}: expected 1, 2, 3 or 4")
+        raise ArgumentError(f"exercise {number!r}: expected 1, 2, 3 or 4")
     text, first = _source(function)
     padding = "\n" * (first - 1)  # so that line numbers are those of the cell
     report = _worker().check(number, padding + text, "cell", everything)
@@ -82,11 +83,11 @@ def lecture_sample() -> "Sample":
 def _source(function: Callable) -> tuple[str, int]:
     """The function's text, and the line of its cell that it begins in."""
     if getattr(function, "__name__", "") == "<lambda>":
-        raise ValueError("a lambda has no lines to read: define it with def")
+        raise ArgumentError("a lambda has no lines to read: define it with def")
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):
-        raise ValueError(
+        raise ArgumentError(
             f"{function!r} has no source to read: define it with def, in a cell or file"
         ) from None
     return textwrap.dedent("".join(lines)), first

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from jaxninja.errors import did_you_mean
+from jaxninja.errors import ArgumentError, did_you_mean
 from jaxninja.workbook.code import parse
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import NODE, uses
@@ -149,12 +149,14 @@ def find(place: str) -> tuple[int, str]:
     """
     number, _, name = place.partition(".")
     if number not in {str(k) for k in EXERCISES}:
-        raise ValueError(f"{place!r}: expected N.NAME with N from 1 to 4, as 1.counts")
+        raise ArgumentError(
+            f"{place!r}: expected N.NAME with N from 1 to 4, as 1.counts"
+        )
     names = EXERCISES[int(number)].names
     if name not in names and name.startswith("d") and name[1:] in names:
         name = name[1:]
     if name not in names:
-        raise ValueError(
+        raise ArgumentError(
             f"exercise {number} has no gradient {name!r}, it asks for: "
             f"{', '.join(names)}{did_you_mean(name, names)}"
         )

@@ -247,7 +247,8 @@ def test_mutate_needs_a_rule(capsys, tmp_path, monkeypatch):
 def test_doctor_prints_what_matters(capsys):
     code, out, _ = run(capsys, "doctor")
     assert code == 0
-    for word in ("jax ", "jaxlib ", "device ", "x64 ", "matmul precision "):
+    words = ("jax ", "jaxlib ", "device ", "x64 ", "matmul precision ")
+    for word in (*words, "GPU driver ", "JAX's GPU plugin ", "nvcc ", "C++ compiler "):
         assert word in out
 
 

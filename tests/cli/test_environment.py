@@ -1,6 +1,7 @@
 """Environments and streams in which a command starts: one line, or no matter at all."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -61,8 +62,17 @@ def test_jax_s_own_strictness_is_no_matter(tmp_path):
         "JAX_NUMPY_DTYPE_PROMOTION": "strict",
         "JAX_TRANSFER_GUARD": "disallow",
     }
-    code, _, err = run(f"{COMMAND} train {SMALL} --runs {tmp_path} --steps 3", **strict)
-    assert (code, err) == (0, "")
+    whole = str(tmp_path / "run")
+    commands = [
+        ["train", *SMALL.split(), "--runs", str(tmp_path), "--name", "run"],
+        ["eval", whole],
+        ["sample", whole, "-n", "1"],
+        ["report", whole],
+        ["check", "tanh", "--level", "quick"],
+    ]
+    calls = f"import jaxninja.cli as c; print(*map(c.main, {commands}))"
+    code, out, err = run(f"{sys.executable} -c {shlex.quote(calls)}", **strict)
+    assert (code, err, out.splitlines()[-1]) == (0, "", "0 0 0 0 0")
 
 
 def test_help_ends_and_fits_any_output():

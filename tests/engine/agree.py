@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.engine import PRIMITIVES, backward, trace
 
 
@@ -61,7 +62,7 @@ def moving(args):
 
 
 def agree(f, *args, tolerance=1e-12, rules=PRIMITIVES):
-    """Jitted, as one XLA program compiles faster than each operation by itself."""
+    """Compiled, as one XLA program is quicker than each operation by itself."""
     args = [jnp.asarray(a) for a in args]
-    both = jax.jit(lambda args: vjps(f, *args, rules=rules))
+    both = compiled(lambda args: vjps(f, *args, rules=rules))
     same(*both(args), tolerance)

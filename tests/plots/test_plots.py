@@ -111,6 +111,20 @@ def test_maps():
     plots.png(plots.embedding(np.array([[1.0], [np.nan]]), "ab"))
 
 
+def test_2500_symbols_that_the_font_lacks_are_thinned_out_and_shown_as_code_points():
+    """A glyph that is missing would be a warning, and warnings are errors here."""
+    symbols = [chr(0x4E00 + k) for k in range(2_500)]
+    figure = plots.dlogits(np.eye(3, 2_500), symbols)
+    labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert len(labels) <= 60
+    assert labels[0] == "U+4E00"
+    letters = plots.embedding(np.arange(5_000.0).reshape(2_500, 2), symbols)
+    assert len(letters.axes[0].texts) <= 120
+    assert "symbols named" in letters.axes[0].get_title()
+    for drawn in (figure, letters):
+        plots.png(drawn)
+
+
 def test_losses_of_several_runs():
     metrics = [{"step": s, "train_loss": v} for s, v in ((1, 2.0), (2, None), (3, 1.0))]
     figure = plots.losses_of_runs({"one": metrics, "two": metrics[:1], "none": []})

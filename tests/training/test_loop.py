@@ -1,6 +1,7 @@
 """Training: exact resumption, signals, divergence, and what the run folder holds."""
 
 import dataclasses
+import gc
 import json
 import os
 import signal
@@ -546,3 +547,20 @@ def test_others_may_read_what_a_run_writes(small):
     os.umask(umask)
     for name in ("config.json", "result.json", "metrics.jsonl"):
         assert (run.path / name).stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_run_leaves_nothing_behind(small):
+    """Counted in objects: how many bytes a process holds is the allocator's affair."""
+
+    def there():
+        gc.collect()
+        return len(gc.get_objects()), len(jax.live_arrays())
+
+    counts = []
+    for _ in range(3):  # the first compiles
+        jaxninja.train(small, progress=QUIET)
+        counts.append(there())
+    assert counts[2] == pytest.approx(counts[1], abs=10)
+    kept = jaxninja.train(small, progress=QUIET)
+    arrays = len(final_state(kept))
+    assert there() >= (counts[2][0] + arrays, counts[2][1] + arrays)  # it would show

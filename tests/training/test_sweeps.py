@@ -19,7 +19,8 @@ from jaxninja.training import sweeps as sweeping
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
-from jaxninja.training.sweeps import group_size, resumed, summary, sweep
+from jaxninja.training.sweep_program import _compiled, group_size
+from jaxninja.training.sweeps import resumed, summary, sweep
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 
@@ -94,7 +95,7 @@ def test_one_that_diverges_hurts_no_other(small, four):
 def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     """The last group, of one, is as wide as the first."""
     calls, shapes = [], set()
-    train, put = sweeping._train, sweeping._put
+    train, put = sweeping._train, sweeping.put
 
     def noting(array, mesh, spec):
         shapes.update([len(array)] if spec == P("members") else [])
@@ -103,9 +104,11 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     monkeypatch.setattr(
         sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
-    monkeypatch.setattr(sweeping, "_put", noting)
+    monkeypatch.setattr(sweeping, "put", noting)
+    before = _compiled.cache_info().misses
     several = sweep(small, range(3), [0.1], memory=300_000)
     assert calls == [2, 1]
+    assert _compiled.cache_info().misses <= before + 1  # one program for both
     assert shapes == {2}
     for a, b in zip(four[:3], several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxninja.check.oracle.truth import Truth
 from jaxninja.check.subject.pytrees import float_leaves, with_floats
+from jaxninja.errors import ArgumentError
 
 STEP = 2e-3
 ROUNDING = 1e-15  # of s, relative to the terms it is summed from; D(h) has 1 / h of it
@@ -33,7 +34,7 @@ def truth_by_differences(plain: Callable, args: tuple, dy: list) -> tuple[Truth,
     floats = [np.array(a, np.float64) for a in float_leaves(args)]
     count = sum(a.size for a in floats)
     if count > LIMIT:
-        raise ValueError(
+        raise ArgumentError(
             f"check_vjp: {count} entries are too many for finite differences; give "
             f"reference=, a jax.numpy forward, or inputs of at most {LIMIT} entries"
         )

@@ -22,6 +22,7 @@ from jaxninja.check.subject.structure_traced import (
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.check.subject.traces import frozen
+from jaxninja.errors import ArgumentError
 
 
 class Stop(Exception):
@@ -65,7 +66,7 @@ def _door(session: Session, subject: Subject, args, leaf_names) -> None:
     known = {*subject.argument_names, *leaf_names}
     for name in declared:
         if name not in known:
-            raise ValueError(
+            raise ArgumentError(
                 f"check_vjp: {name!r} is declared, but {subject.name} has no such "
                 f"argument; it has {', '.join(subject.argument_names)}"
             )

@@ -11,6 +11,7 @@ import numpy as np
 from jaxninja.check.errors import NoRuleError, is_users, running
 from jaxninja.check.subject.plain_forward import holds_rule
 from jaxninja.check.subject.subject import Subject, accepts, short, source_of
+from jaxninja.errors import ArgumentTypeError
 from jaxninja.rule import Rule
 
 
@@ -38,7 +39,7 @@ def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
         return _of_custom_vjp(under_jit, args, reference)
     if callable(f):
         return _of_function(f, args, reference)
-    raise TypeError(
+    raise ArgumentTypeError(
         f"check_vjp: {f!r} is of type {type(f).__name__} and carries no backward pass "
         "to check; give a jax.custom_vjp function, a jaxninja Rule, a pair (forward, "
         "backward), or a function that calls a custom_vjp function"
@@ -164,7 +165,7 @@ def _of_function(f, args, reference) -> tuple[Subject, tuple]:
     """Its pullback is the backward pass: all rules inside, as they are composed."""
     name = getattr(f, "__name__", type(f).__name__)
     if not args:
-        raise TypeError(f"check_vjp: {name} is given without example arguments")
+        raise ArgumentTypeError(f"check_vjp: {name} is given without example arguments")
     positions = _options(args)
     of_arrays, arrays = _split(f, positions, args)
     with running(name):
@@ -224,7 +225,7 @@ def _is_numpy(forward, args) -> bool:
         )
     if not (isinstance(result, tuple) and len(result) == 2):
         what = "one array" if hasattr(result, "shape") else type(result).__name__
-        raise TypeError(
+        raise ArgumentTypeError(
             f"check_vjp: forward must return (y, residuals), it returned {what}"
         )
     arrays = [a for a in jax.tree.leaves(result) if hasattr(a, "dtype")]
@@ -234,13 +235,13 @@ def _is_numpy(forward, args) -> bool:
 def _reference(function, args: tuple, name: str):
     """The door of `reference=`: a plain function of the same arguments."""
     if not callable(function):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"check_vjp: reference is {type(function).__name__}, expected the plain "
             "forward, a function of the same arguments"
         )
     plain = function.fun if isinstance(function, jax.custom_vjp) else function
     if args and not accepts(plain, *args):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"check_vjp: reference takes {inspect.signature(plain)}, but is called as "
             f"{name} is, with {len(args)} arguments"
         )
@@ -265,7 +266,7 @@ def _filled(function, args: tuple) -> tuple:
         return tuple(args)
     except TypeError as error:
         name = getattr(function, "__name__", "f")
-        raise TypeError(
+        raise ArgumentTypeError(
             f"check_vjp: {len(args)} arguments for {name}: {error}; it takes "
             f"{inspect.signature(function)}"
         ) from None

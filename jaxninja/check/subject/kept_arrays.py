@@ -17,6 +17,7 @@ from jax.extend.core import Literal
 from jaxninja.check.errors import running
 from jaxninja.check.subject.plain_forward import evaluate, opened, rebind, user_frame
 from jaxninja.check.subject.pytrees import float_leaves, with_floats
+from jaxninja.errors import ArgumentTypeError
 from jaxninja.rule import Rule
 
 SAME_NUMBERS = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim")
@@ -96,13 +97,13 @@ def residuals_of(f: Any, *args: Any) -> Kept:
     elif callable(f):
         plain = f
     else:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"residuals_of: {f!r} is of type {type(f).__name__}, expected a function "
             "or a jaxninja Rule"
         )
     f, arrays = _bound(f, args)
     if not float_leaves(arrays):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"residuals_of: no argument of {name} is a floating-point array"
         )
     mine = kept(f, arrays, name, flops=True)

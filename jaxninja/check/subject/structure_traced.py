@@ -22,6 +22,7 @@ from jaxninja.check.subject.pytrees import (
 )
 from jaxninja.check.subject.subject import Subject, accepts
 from jaxninja.check.subject.traces import remembered
+from jaxninja.errors import ArgumentTypeError
 
 STOPPING = (
     *("E-ARGS", "E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE"),
@@ -105,7 +106,7 @@ def nones(subject: Subject, raw, args: tuple) -> list[str]:
 
 def _pair(out, name: str):
     if not (isinstance(out, tuple | list) and len(out) == 2):
-        raise TypeError(f"fwd of {name} must return (y, residuals), two things")
+        raise ArgumentTypeError(f"fwd of {name} must return (y, residuals), two things")
     for leaf in jax.tree.leaves(out):
         if not _has_dtype(leaf):
             what = f"fwd of {name} returns a {type(leaf).__name__} among its arrays, "

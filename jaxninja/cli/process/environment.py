@@ -53,6 +53,7 @@ def prepare(tolerant: bool) -> list[str]:
             raise EnvironmentError(f"{line}; correct it, or unset {name}")
         left_out[name] = os.environ.pop(name)
         lines.append(f"{line}; left out")
+    _allow_transfers()
     return lines
 
 
@@ -98,6 +99,13 @@ def _variable(message: str) -> str | None:
     words = re.findall(r"jax[_.]\w+", message, re.IGNORECASE)
     names = (word.replace(".", "_").upper() for word in words)
     return next((name for name in names if name in os.environ), None)
+
+
+def _allow_transfers() -> None:
+    """A guard on transfers is for a program of one's own; a command's are all meant."""
+    import jax
+
+    jax.config.update("jax_transfer_guard", "allow")
 
 
 def _set_width() -> None:

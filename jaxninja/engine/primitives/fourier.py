@@ -43,8 +43,8 @@ def _irfft_back(dy, x, lengths):
     weight[0] = 1
     if n % 2 == 0:
         weight[-1] = 1
-    scale = jnp.asarray(weight / np.prod(lengths), dy.dtype)
     half = lax.fft(dy, FftType.RFFT, lengths)
+    scale = jnp.asarray(weight / np.prod(lengths), half.dtype)
     return lax.conj(half) * lax.broadcast_in_dim(scale, half.shape, (half.ndim - 1,))
 
 

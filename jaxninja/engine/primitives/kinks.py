@@ -12,7 +12,7 @@ def abs_(dy, y, x, **_):
     Of complex numbers y^2 = conj(x) x, so y moves by Re(conj(x) dx) / y; 0 at x = 0.
     """
     if jnp.iscomplexobj(x):
-        return (dy * jnp.conj(x) / jnp.where(y == 0, 1, y),)
+        return (dy.astype(x.dtype) * jnp.conj(x) / _or_one(y).astype(x.dtype),)
     return (jnp.where(x >= 0, dy, -dy),)
 
 
@@ -25,7 +25,12 @@ def sign(dy, y, x, **_):
     if not jnp.iscomplexobj(x):
         return (None,)
     r = jnp.abs(x)
-    return (1j * jnp.imag(dy * y) * jnp.conj(y) / jnp.where(r == 0, 1, r),)
+    dtheta = jnp.imag(dy * y) / _or_one(r)
+    return (1j * dtheta.astype(x.dtype) * jnp.conj(y),)
+
+
+def _or_one(r):
+    return jnp.where(r == 0, 1, r)
 
 
 def max_(dz, z, x, y, **_):
@@ -54,6 +59,7 @@ def clamp(dy, y, low, x, high, **_):
 
 def select_n(dz, z, which, *cases, **_):
     """z = cases[which], entry by entry: the case that was taken gets dz."""
+    which = which.astype(jnp.int32)  # of two cases it is a boolean
     return None, *(jnp.where(which == k, dz, 0) for k in range(len(cases)))
 
 

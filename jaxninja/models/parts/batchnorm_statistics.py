@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import jax
 from jaxtyping import Array, Float
 
+from jaxninja.errors import ArgumentError
 from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
 Moments = tuple[Float[Array, "D"], Float[Array, "D"]]  # mean and variance
@@ -50,7 +51,7 @@ def calibrated(batches: Iterable[Array], ddof: int = 1) -> Moments:
         squares = squares + batch_var * n + apart**2 * (count * n / total)
         count = total
     if count <= ddof:
-        raise ValueError(f"{count} rows in all, expected more than ddof = {ddof}")
+        raise ArgumentError(f"{count} rows in all, expected more than ddof = {ddof}")
     return mean, squares / (count - ddof)  # type: ignore[return-value]
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import jax
 from jaxtyping import Array, Float, Int
 
+from jaxninja.errors import ArgumentError
 from jaxninja.rules import manual
 
 IGNORED = -1  # label of a place behind the end of an item
@@ -42,7 +43,7 @@ def check_length(
         ValueError: T is above `most`.
     """
     if ids.shape[1] > most:
-        raise ValueError(
+        raise ArgumentError(
             f"{model}: ids are of shape {ids.shape}, expected at most {most} symbols "
             f"a row, the model's context"
         )

@@ -31,6 +31,11 @@ GPU = ("-O3", "-Xcompiler", "-fPIC")
 # from which on it may be divided among several.
 ROOMY = ("80", "87")
 
+NEEDED = {
+    "cpu": "a C++ compiler (put g++ on PATH, or name one in CXX)",
+    "gpu": "nvcc of the CUDA toolkit (put it on PATH, or name it in CUDACXX)",
+}
+
 
 class KernelError(UserError, RuntimeError):
     """The kernel cannot be built here; the message says what is missing."""
@@ -62,14 +67,10 @@ def expect_compiler(platform: str) -> str:
     Raises:
         KernelError: there is none.
     """
-    needed = {
-        "cpu": "a C++ compiler (put g++ on PATH, or name one in CXX)",
-        "gpu": "nvcc of the CUDA toolkit (put it on PATH, or name it in CUDACXX)",
-    }
     if found := compiler(platform):
         return found
     raise KernelError(
-        f"the kernel is built where it is first used, by {needed[platform]}, and none "
+        f"the kernel is built where it is first used, by {NEEDED[platform]}, and none "
         "was found; without one: --engine xla"
     )
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
-from jax.extend.core import jaxprs_in_params
+from jax.extend.core import jaxpr_as_fun, jaxprs_in_params
 
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.engine import PRIMITIVES, Call, backward, trace, value_and_grad
 from jaxninja.engine.primitives.table import FAMILIES, primitive
-from tests.engine.agree import jax_vjp, same, vjps
+from tests.engine.agree import jax_vjp, same, vjps, weights
 from tests.engine.inputs import real
 from tests.engine.primitives import cases_linear_algebra
 from tests.engine.primitives.cases import CASES, PRIMITIVE_NAMES, WITHOUT_GRADIENT
@@ -33,12 +34,11 @@ def check(cases, rules=PRIMITIVES, tolerance=1e-12):
     functions = [f for f, *_ in cases]
     arguments = [[jnp.asarray(a) for a in args] for _, *args in cases]
 
-    @jax.jit
     def both(arguments):
         pairs = zip(functions, arguments, strict=True)
         return [vjps(f, *args, rules=rules) for f, args in pairs]
 
-    for k, (mine, truth) in enumerate(both(arguments)):
+    for k, (mine, truth) in enumerate(compiled(both)(arguments)):
         try:
             same(mine, truth, tolerance)
         except AssertionError as error:
@@ -76,6 +76,26 @@ def test_gradients_have_the_dtype_of_their_operand(x64):
         for f, *args in CASES[name]:
             mine, truth = jax.eval_shape(partial(vjps, f), *low(f, args))
             assert kinds(mine) == kinds(truth), name
+
+
+def traced(f, args):
+    """A case as a function of its jaxpr: no promotion is left in the forward."""
+    closed = jax.make_jaxpr(f)(*args)
+    return jaxpr_as_fun(closed), list(map(jnp.asarray, args))
+
+
+def walked(f, *args):
+    graph = trace(f, *args)
+    return backward(graph, weights(graph.output)).arguments
+
+
+@pytest.mark.parametrize("name", [n for n in PRIMITIVE_NAMES if n != "custom_vjp_call"])
+def test_no_rule_promotes(name, x64):
+    """Traced only, where a program at large forbids it; a custom_vjp brings its own."""
+    for f, *args in CASES[name]:
+        f, args = traced(f, args)
+        with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+            jax.eval_shape(partial(walked, f), *args)
 
 
 def complexified(f, *args):

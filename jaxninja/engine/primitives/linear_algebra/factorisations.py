@@ -20,6 +20,7 @@ import numpy as np
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.primitives.linear_algebra.matrices import (
     adjoint,
+    identity,
     product,
     solved,
     transposed,
@@ -34,7 +35,7 @@ def cholesky(dy, y, x, **_):
     """
     L = jnp.tril(y)
     half = jnp.tril(product(transposed(L), jnp.tril(dy)))
-    half = half * (1 - 0.5 * jnp.eye(half.shape[-1], dtype=half.dtype))
+    half = half * (1 - 0.5 * identity(half))
     left = solved(L, half, lower=True, transpose_a=True)
     flags = {"left_side": False, "lower": True, "conjugate_a": True}
     return (solved(L, left, **flags),)
@@ -48,10 +49,11 @@ def lu(cts, outs, x, **_):
     """
     (dy, *_), (y, _, permutation) = cts, outs
     m, n = x.shape[-2:]
-    L = _square(jnp.tril(y[..., :, :m], -1), m) + jnp.eye(m, dtype=y.dtype)
+    L = _square(jnp.tril(y[..., :, :m], -1), m)
+    L = L + identity(L)
     U = _square(jnp.triu(y[..., :n, :]), n)
     rest = np.arange(n) >= m
-    U = U + jnp.asarray(np.diag(rest), y.dtype)
+    U = U + identity(U) * jnp.broadcast_to(jnp.asarray(rest, y.dtype), U.shape)
     F = jnp.tril(product(transposed(L), dy), -1) + jnp.triu(product(dy, transposed(U)))
     left = solved(L, F, lower=True, transpose_a=True, unit_diagonal=True)
     dpx = solved(U, left, left_side=False, transpose_a=True)
@@ -96,7 +98,7 @@ def _thin_qr(dq, dr, q, r):
     K = product(transposed(q), dq) - product(dr, transposed(r))
     V = jnp.tril(K - adjoint(K), -1) - K
     if jnp.iscomplexobj(K):
-        V = V + 1j * jnp.eye(K.shape[-1]) * K.imag
+        V = V + 1j * identity(K) * K.imag.astype(K.dtype)
     return solved(r, dq + product(jnp.conj(q), V), left_side=False, transpose_a=True)
 
 

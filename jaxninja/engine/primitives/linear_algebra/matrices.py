@@ -32,11 +32,18 @@ def solved(a, b, **options):
     return primitives.triangular_solve_p.bind(a, b, **(every | options))
 
 
+def identity(x):
+    """Ones on the diagonals of square matrices like x, zeros elsewhere."""
+    return jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape)
+
+
 def on_diagonal(x):
     """A vector as the diagonal of a matrix."""
-    return x[..., None] * jnp.eye(x.shape[-1], dtype=x.dtype)
+    rows = jnp.broadcast_to(x[..., None], (*x.shape, x.shape[-1]))
+    return rows * identity(rows)
 
 
 def where_moved(numerator, gaps):
     """numerator / gaps, and 0 where nothing is to be divided, whatever the gap."""
+    gaps = gaps.astype(numerator.dtype)
     return jnp.where(numerator == 0, 0, numerator / jnp.where(numerator == 0, 1, gaps))

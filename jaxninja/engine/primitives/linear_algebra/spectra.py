@@ -22,6 +22,7 @@ from jaxninja.engine.core import Call
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.primitives.linear_algebra.matrices import (
     adjoint,
+    identity,
     on_diagonal,
     product,
     transposed,
@@ -83,9 +84,10 @@ def svd_backward(eqn, saved, cts, active, rules):
     G, H = (where_moved(_off_diagonal(t), gaps) for t in (utdu, vtdv))
     values = ds.astype(x.dtype)
     if jnp.iscomplexobj(x):
-        values = values + 1j * where_moved(_diagonal(utdu).imag, s)
+        values = values + 1j * where_moved(_diagonal(utdu).imag, s).astype(x.dtype)
     T = on_diagonal(values)
-    T = T + (G + adjoint(G)) * s[..., None, :] + s[..., :, None] * (H + adjoint(H))
+    S = s.astype(x.dtype)
+    T = T + (G + adjoint(G)) * S[..., None, :] + S[..., :, None] * (H + adjoint(H))
     dx = product(jnp.conj(u), T, transposed(v))
     if m > n:
         dx = dx + product(_beyond(u, where_moved(du, s[..., None, :])), transposed(v))
@@ -119,7 +121,7 @@ def _beyond(u, d):
 
 
 def _off_diagonal(x):
-    return x * (1 - jnp.eye(x.shape[-1], dtype=x.dtype))
+    return x * (1 - identity(x))
 
 
 def _diagonal(x):
