@@ -178,11 +178,10 @@ def page(results: dict[str, Any]) -> str:
         "form. Time: of one core, the least of interleaved rounds; where XLA compiles",
         "both to one program a ratio other than 1 is noise. Bytes: rule / autodiff.",
         "Error: of the worst gradient over autodiff's, against float64, or over half a",
-        "rounding where autodiff's is below that.", "",
+        "rounding where autodiff's is below that. `-`: not measured yet.", "",
         f"{here['device']}, {here['cpus']} CPUs; {versions}; {here['date']}.", "",
         *lines, "",
-        "## Where a rule takes more than 1.05 of the time, keeps more, or errs more "
-        "than twice", "", *reasons, "",
+        "## Where a rule is behind autodiff in something", "", *reasons, "",
     ])  # fmt: skip
 
 
@@ -191,7 +190,7 @@ def _cells(rule: Rule, rows: dict[str, Any], walls: bool) -> list[str]:
     link = f"[`{rule.name}`](../../{_file(rule)})"
     if row is None or "seconds" not in row:
         return [link, str(rule.bench), *["-"] * (4 + walls)]
-    same = " (one program)" * row["same program"]
+    same = " (one program)" * row.get("same program", False)
     cells = [link, row["size"], f"{ratio(row, 'seconds'):.2f}{same}"]
     if walls:
         wall = "wall seconds" in row
