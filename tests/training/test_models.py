@@ -40,7 +40,6 @@ def config_of(model, folder):
         checkpoint_every=10,
         samples=3,
         diagnose=20,
-        check_grads=1,
     )
 
 
@@ -76,10 +75,11 @@ def test_the_run_says_what_was_in_force(run):
 
 
 def test_the_loss_is_the_mean_over_what_is_predicted(run):
-    x, y = run.dataset.val
+    x, y = map(jnp.asarray, run.dataset.val)
     logits = network.of(run.model).apply(run.params, run.statistics(), x, run.model)
     logprobs = np.asarray(jax.nn.log_softmax(logits))
-    picked = [logprobs[(*at, label)] for at, label in np.ndenumerate(y) if label >= 0]
+    labels = np.ndenumerate(np.asarray(y))
+    picked = [logprobs[(*at, label)] for at, label in labels if label >= 0]
     assert len(picked) == run.dataset.val.predicted
     assert run.losses()["val_loss"] == pytest.approx(-np.mean(picked), rel=1e-5)
 
@@ -92,7 +92,8 @@ def test_blocks_do_not_move_the_loss(run, monkeypatch):
 
 
 def test_calibrated_statistics_are_those_of_one_batch(run):
-    _, whole = network.of(run.model).loss(run.params, *run.dataset.train, run.model)
+    x, y = map(jnp.asarray, run.dataset.train)
+    _, whole = network.of(run.model).loss(run.params, x, y, run.model)
     calibrated = run.statistics()
     assert calibrated.keys() == whole.keys()
     for name, value in whole.items():
@@ -120,8 +121,9 @@ def likeliest(run, ids):
     return int((logits[0, len(read) - 1] if sequences else logits[0]).argmax())
 
 
+@pytest.mark.parametrize("run", ["gru"], indirect=True)
 def test_a_member_of_a_sweep_is_that_training(run, tmp_path):
-    config = dataclasses.replace(run.config, runs=str(tmp_path), check_grads=0)
+    config = dataclasses.replace(run.config, runs=str(tmp_path))
     row = sweeps.sweep(config, [0, 1], [run.config.lr], progress=QUIET)[0]
     assert row["train_loss"] == pytest.approx(run.result["train_loss"], rel=1e-4)
 
@@ -179,9 +181,7 @@ def test_a_model_and_an_option_that_do_not_go_together(model, given, told):
 
 def test_a_context_too_short_for_the_data_is_refused(tmp_path):
     config = dataclasses.replace(config_of("gru", tmp_path), context=4)
-    with pytest.raises(
-        ConfigError, match="context is 4, expected 5 or more: model gru"
-    ):
+    with pytest.raises(ConfigError, match=r"context is 4, expected 5 or more: .* gru"):
         jaxninja.train(config, progress=QUIET)
     assert not (tmp_path / "runs").exists()
 
