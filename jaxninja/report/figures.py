@@ -91,7 +91,7 @@ def attention(run: Run) -> tuple[np.ndarray, str]:
     length = int((y[0] != IGNORED).sum())
     ids = jnp.asarray(x[:1, :length])
     maps = network.of(run.model).attention_maps(run.params, ids, run.model)
-    return np.asarray(maps[:, 0]), " " + run.vocabulary.decode(x[0, 1:length])
+    return np.asarray(maps[:, 0]), " " + run.vocabulary.decode(x[0, 1:length].tolist())
 
 
 def compared(runs: Sequence[Gathered]) -> Iterator[Picture]:

@@ -104,7 +104,7 @@ def test_a_transformer_shows_what_it_attends_to(runs):
     maps, read = attention(found.run)
     assert maps.shape == (1, 2, len(read), len(read))
     assert read[1:] in ITEMS
-    assert found.kinds == {"h1": "gelu-tanh"}
+    assert found.kinds == {"h1": "gelu-tanh", "x1": "residual"}
     html = page([found])
     assert any("attend to" in alt for alt in images(html))
     assert "--batchnorm" not in html.split("<details>")[0]
