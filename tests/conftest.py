@@ -20,3 +20,19 @@ def x64():
 
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory):
+    """The path of the kernel's twin, which is built and known to XLA; what needs it
+    skips without a compiler."""
+    import jax
+
+    from jaxninja.training.kernel import build
+
+    if build.compiler("cpu") is None:
+        pytest.skip("no C++ compiler found: put g++ on PATH, or name one in CXX")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        build.register(jax.devices("cpu")[0])
+        return build.library(jax.devices("cpu")[0]).path

@@ -123,6 +123,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def about() -> dict[str, Any]:
+    """Where and when something was measured."""
+    today = datetime.date.today().isoformat()
+    return device() | {"versions": _versions(), "date": today}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
@@ -134,9 +140,7 @@ def main() -> None:
     for part in options.parts:
         print(f"measuring {part} ...", file=sys.stderr, flush=True)
         measured = PARTS[part](options.rounds)
-        today = datetime.date.today().isoformat()
-        about = device() | {"versions": _versions(), "date": today}
-        results[part] = {"about": about, "measured": measured}
+        results[part] = {"about": about(), "measured": measured}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=1) + "\n")
     text = tables.report(results)

@@ -19,6 +19,7 @@ from jaxninja.models import (
     bigram,
     bow,
     deep,
+    gpt2,
     gru,
     lstm,
     mlp,
@@ -31,6 +32,7 @@ from jaxninja.models.bigram import Bigram
 from jaxninja.models.bow import Bow
 from jaxninja.models.by_hand import bigram as bigram_by_hand
 from jaxninja.models.by_hand import bow as bow_by_hand
+from jaxninja.models.by_hand import gpt2 as gpt2_by_hand
 from jaxninja.models.by_hand import gru as gru_by_hand
 from jaxninja.models.by_hand import lstm as lstm_by_hand
 from jaxninja.models.by_hand import mlp as mlp_by_hand
@@ -39,6 +41,7 @@ from jaxninja.models.by_hand import rnn as rnn_by_hand
 from jaxninja.models.by_hand import transformer as transformer_by_hand
 from jaxninja.models.by_hand import wavenet as wavenet_by_hand
 from jaxninja.models.deep import Deep
+from jaxninja.models.gpt2 import Gpt2
 from jaxninja.models.gru import Gru
 from jaxninja.models.lstm import Lstm
 from jaxninja.models.mlp import Mlp
@@ -68,11 +71,14 @@ PAGES = {
     "wavenet": Page(Wavenet, wavenet, wavenet_by_hand, False),
     "ninja": Page(Ninja, ninja, ninja_by_hand, False),
     "deep": Page(Deep, deep, None, False),
+    "gpt2": Page(Gpt2, gpt2, gpt2_by_hand, True),
 }
 MODELS: dict[str, type] = {name: page.sizes for name, page in PAGES.items()}
 _PAGES = {page.sizes: page for page in PAGES.values()}
 
-Model = Bigram | Mlp | Bow | Rnn | Gru | Lstm | Transformer | Wavenet | Ninja | Deep
+Model = (
+    Bigram | Mlp | Bow | Rnn | Gru | Lstm | Transformer | Wavenet | Ninja | Deep | Gpt2
+)
 
 
 def page(model: Model) -> Page:

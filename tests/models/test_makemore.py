@@ -1,5 +1,8 @@
 """makemore's models: three routes, one gradient, on batches that are awkward."""
 
+import dataclasses
+import importlib
+import inspect
 from functools import partial
 
 import jax
@@ -7,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import network, routes
+from jaxninja.models import agreement, network, routes, transformer
 from jaxninja.models.bigram import Bigram
 from jaxninja.models.bow import Bow
+from jaxninja.models.by_hand.user_file import equations
 from jaxninja.models.gru import Gru
 from jaxninja.models.lstm import Lstm
 from jaxninja.models.mlp import Mlp
@@ -127,3 +131,129 @@ def test_the_routes_agree_in_float64(name, x64):
         if items == "padding" and network.reads_sequences(model):
             assert float(loss) == 0
             assert not any(grad.any() for grad in truth.values())
+
+
+def traced_by_autodiff(route, model):
+    """Equations with jvp or transpose in their name stack: autodiff makes these."""
+    params = jax.eval_shape(lambda: network.of(model).init(jax.random.key(0), model))
+    value_and_grad = routes.value_and_grad(route, model)
+    jaxpr = jax.make_jaxpr(value_and_grad)(params, *batch(model, "items")).jaxpr
+    return [s for _, s in equations(jaxpr) if "jvp" in s or "transpose" in s]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_hand_routes_hold_nothing_made_by_autodiff(name):
+    for route in BY_HAND:
+        assert traced_by_autodiff(route, SMALL[name]) == []
+    assert traced_by_autodiff("rules", SMALL[name])  # the test can see autodiff
+
+
+# A module, one of its lines, and the line spoiled; each is of another kind of path.
+MUTANTS = [
+    ("bigram", "counts / counts_sum - onehot, 0) / n", "counts / counts_sum, 0) / n"),
+    ("bigram", "dlogits = jnp.where(counted, ", "dlogits = jnp.where(True, "),
+    ("mlp", "dC = sum_rows(window, demb", "dC = sum_rows(window[:, ::-1], demb"),
+    ("mlp", "(1 - h) * (1 + h) * dh", "(1 - h) * dh"),
+    ("bow", "dx0 = dx1 + share.T @ dx1", "dx0 = dx1 + share @ dx1"),
+    ("bow", "dx1 = dx2 + dy_WT", "dx1 = dy_WT"),
+    ("rnn", "(1 + h) * (dh + dh_here)", "(1 + h) * dh_here"),
+    ("rnn", "dWh = xT_dy(h_before, dp)", "dWh = xT_dy(h, dp)"),
+    ("rnn", "dstart = dfirst.sum", "dstart = dfirst.mean"),
+    ("gru", "(1 - z) * dh + r * dreset + ", "(1 - z) * dh + "),
+    ("gru", "dWc = xT_dy(r * h_before,", "dWc = xT_dy(h_before,"),
+    ("gru", "z * (1 - z) * (c - h_before)", "z * (1 - z) * c"),
+    ("lstm", "f * dc), dp", "dc), dp"),
+    ("lstm", "dc = dc + o * ", "dc = o * "),
+    ("transformer", "scale * (dz.mT @ q)", "scale * (dz @ q)"),
+    ("transformer", "dp - (p * dp).sum(-1, keepdims=True)", "dp"),
+    ("transformer", "K * (1 + 3 * CUBE * f**2)", "K"),
+    ("transformer", "mean - xhat * slope", "mean"),
+    ("transformer_packed", "(t >= begins)", "(t >= 0 * begins)"),
+    ("transformer_packed", '"P": sum_rows(places, dx', '"P": sum_rows(ids, dx'),
+    ("transformer_packed", "beta[:, None] * db, db", "db, db"),
+    ("wavenet", "dnorm - dbeta / len(h)", "dnorm"),
+    ("wavenet", "dh = dy_WT(dpre, Wl)", "dh = dy_WT(dbnraw, Wl)"),
+]
+
+
+@pytest.mark.parametrize(("page", "right", "wrong"), MUTANTS)
+def test_one_wrong_line_is_noticed(page, right, wrong, x64):
+    """A backward pass with one line wrong, as text."""
+    module = importlib.import_module(f"jaxninja.models.by_hand.{page}")
+    source = inspect.getsource(module)
+    assert right in source
+    scope: dict = {"__name__": "mutant"}
+    exec(source.replace(right, wrong), scope)
+    model = SMALL[page.removesuffix("_packed")]
+    params, args = parameters(model), batch(model, "items")
+    # not compiled as a whole: all mutants share the compiled operations
+    _, mine = scope["value_and_grad"](params, *args, model)
+    truth = jax.device_get(by_routes(model, params, *args)["autodiff"][1])
+    assert max(apart(mine[key], truth[key]) for key in truth) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["bow", "gru", "lstm", "rnn", "transformer"])
+def test_pytorch_agrees(name, x64):
+    """An independent truth: the model written once more, and PyTorch's autograd."""
+    torch = pytest.importorskip("torch")
+    makemore_torch = importlib.import_module("experiments.benchmarks.makemore_torch")
+    model = SMALL[name]
+    params, (ids, labels) = parameters(model), batch(model, "items")
+    theirs = {k: torch.tensor(np.array(p)).requires_grad_() for k, p in params.items()}
+    long = [torch.tensor(np.array(a), dtype=torch.long) for a in (ids, labels)]
+    truth = makemore_torch.loss(name, theirs, *long, model)
+    truth.backward()
+    run = jax.jit(routes.value_and_grad("network", model))
+    (loss, _), grads = jax.device_get(run(params, ids, labels))
+    np.testing.assert_allclose(loss, truth.item(), rtol=1e-12)
+    for key, grad in grads.items():
+        assert apart(grad, theirs[key].grad.numpy()) <= 1e-10, key
+
+
+def test_what_checks_a_run_agrees_in_each_precision():
+    """`--check-grads` of a model with neither C nor batchnorm, and in bfloat16."""
+    half = dataclasses.replace(SMALL["gru"], dtype="bfloat16")
+    for model, kind in ((Bigram(5, 7), jnp.float32), (half, jnp.bfloat16)):
+        params = jax.tree.map(jnp.float32, parameters(model))
+        assert agreement.precision(params, model) == kind
+        bound = agreement.tolerance(kind)
+        check = jax.jit(partial(agreement.disagreement, "network", model=model))
+        found = check(params, *batch(model, "items"))
+        assert found.keys() == params.keys()
+        assert all(float(d) <= bound for d in found.values()), found
+
+
+def test_heads_and_contexts_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"heads is 5, .* embedding, which is 64"):
+        Transformer(heads=5)
+    for context in (1, 3, 6):
+        with pytest.raises(ValueError, match=rf"context is {context}, .* power of 2"):
+            Wavenet(context=context)
+    ids = jnp.zeros((2, 8), int)
+    for name in ("transformer", "bow"):
+        for route in (*BY_HAND, "rules"):
+            long = routes.value_and_grad(route, SMALL[name])
+            with pytest.raises(ValueError, match=rf"{name}: .*\(2, 8\).* 7 symbols"):
+                long(parameters(SMALL[name]), ids, ids)
+
+
+def test_attention_maps_are_shares_of_the_past():
+    model = SMALL["transformer"]
+    ids, _ = batch(model, "items")
+    maps = transformer.attention_maps(parameters(model), ids, model)
+    assert maps.shape == (model.layers, 5, model.heads, 7, 7)
+    np.testing.assert_allclose(maps.sum(-1), 1, rtol=1e-5)
+    assert not np.triu(maps, 1).any()
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "wavenet"])
+def test_inference_is_the_loss_without_labels(name):
+    """And a prefix has the same logits: no place sees a later one."""
+    model = SMALL[name]
+    params, (ids, labels) = parameters(model), batch(model, "items")
+    logits = network.of(model).apply(params, {}, ids, model)
+    named = network.intermediates(params, ids, labels, model)
+    np.testing.assert_allclose(logits, named["logits"], rtol=1e-5, atol=1e-6)
+    assert network.of(model).activations(model).keys() <= named.keys()
+    shorter = network.of(model).apply(params, {}, ids[:, :3], model)
+    np.testing.assert_allclose(shorter, logits[:, :3], rtol=1e-5, atol=1e-6)

@@ -13,6 +13,7 @@ from jaxninja.engine.computation import Computation
 from jaxninja.engine.drawing.layout import Cell, Layout, Placed, place
 from jaxninja.engine.drawing.picture import picture_of
 from jaxninja.engine.drawing.words import label, measure, title
+from jaxninja.escaping import printable
 
 PAGE = 1400.0
 LETTER, LINE, PAD = 6.7, 14.0, 7.0  # of an 11 px monospaced face, in px
@@ -111,7 +112,7 @@ class _Texts:
     def operation(self, p: Placed, pill: float):
         unit, middle = p.cell.unit, p.y + p.height / 2
         kind = "op folded" if unit.folded else "op"
-        yield f"<g><title>{escape(_file(unit.steps[0].where))}</title>"
+        yield f"<g><title>{escape(printable(_file(unit.steps[0].where)))}</title>"
         yield _rect(p.x, middle - LINE / 2 - 4, pill, LINE + 8, kind, 11)
         yield _text(p.x + PAD, middle + 4, unit.label, "") + "</g>"
 

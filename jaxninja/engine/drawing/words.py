@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxninja.engine.computation import Computation, Node, Step
+from jaxninja.escaping import printable
 
 SYMBOLS = {"add": "+", "add_any": "+", "sub": "-", "mul": "*", "div": "/", "pow": "^"}
 SYMBOLS |= {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
@@ -46,7 +47,7 @@ def called(step: Step) -> str:
     if name == "scan":
         return f"scan, {params['length']} steps"
     if name in BY_NAME:
-        return step.called or str(name)
+        return printable(step.called or str(name))
     return SYMBOLS.get(name) or name
 
 
@@ -61,7 +62,7 @@ def title(node: Node) -> str:
 
 
 def label(node: Node) -> str:
-    return node.name or f"#{node.index}"
+    return printable(node.name) if node.name else f"#{node.index}"
 
 
 def measure(x) -> str:

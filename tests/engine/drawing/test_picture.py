@@ -178,6 +178,14 @@ def test_a_notebook_shows_gradients_where_there_are_any():
     assert "grad mean" in trace(lambda x: (x * 2).sum(), X)._repr_svg_()
 
 
+def test_a_name_may_hold_anything():
+    """Markup is text in an SVG, and what no XML may hold is written as an escape."""
+    graph = trace(lambda x: checkpoint_name(x * 2, "<b>&\x1b\n"), 1.5)
+    texts = [t.text for t in ET.fromstring(graph.to_svg()).iter(f"{SVG}text")]
+    assert any(text.startswith(r"<b>&\x1b\n") for text in texts)
+    assert r"<b>&\x1b\n" in graph.to_text()
+
+
 def test_values_that_are_traced_and_random_keys():
     def text(x, key):
         return trace(lambda x, k: jax.random.normal(k, x.shape) * x, x, key).to_text()

@@ -1,0 +1,1 @@
+"""GPT-2 by hand: its memory, its speed, and its steps beside PyTorch's."""

@@ -1,0 +1,61 @@
+"""What a step of GPT-2 holds besides parameters and gradients: XLA's own account.
+
+    python -m experiments.gpt2.memory [--size gpt2] [--batch 4] [--tokens 1024]
+
+Compiles loss and gradient by `jax.grad` and by hand, and runs nothing: the temporary
+memory of each program, and the seconds that compiling took.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from experiments.gpt2 import plain
+from jaxninja.models import gpt2
+from jaxninja.models.by_hand import gpt2 as by_hand
+
+
+def programs(model):
+    """Name -> function of params, ids and labels."""
+    found = {
+        f"jax.grad, {form}": jax.value_and_grad(
+            partial(plain.loss, model=model, form=form)
+        )
+        for form in ("scan", "scan and checkpoint")
+    }
+    for keep in gpt2.KEEP:
+        kept = replace(model, keep=keep)
+        found[f"by hand, {keep}"] = partial(by_hand.value_and_grad, model=kept)
+    return found
+
+
+def compiled(f, model, batch, tokens):
+    """Temporary bytes of the program of f, and the seconds that compiling took."""
+    params = jax.eval_shape(lambda: gpt2.init(jax.random.key(0), model))
+    ids = jax.ShapeDtypeStruct((batch, tokens), jnp.int32)
+    start = time.perf_counter()
+    program = jax.jit(f).lower(params, ids, ids).compile()
+    seconds = time.perf_counter() - start
+    return program.memory_analysis().temp_size_in_bytes, seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", default="gpt2", choices=gpt2.SIZES)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=1024)
+    options = parser.parse_args()
+    model = gpt2.SIZES[options.size]
+    print(f"{options.size}, {options.batch} x {options.tokens} tokens")
+    for name, f in programs(model).items():
+        size, seconds = compiled(f, model, options.batch, options.tokens)
+        row = f"  {name:30s} {size / 2**20:8,.0f} MiB, compiled in {seconds:4.1f} s"
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

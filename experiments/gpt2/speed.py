@@ -1,0 +1,106 @@
+"""How fast are loss and gradient of GPT-2 by hand?
+
+    taskset -c 0 python -m experiments.gpt2.speed [--rounds 5] [--width 256]
+        [--layers 4] [--heads 4] [--tokens 1024] [--vocabulary 2048] [--batch 1]
+
+float32 on one core: processor time, the least of rounds in which all take turns, as a
+multiple of `jax.grad` of the plain form unrolled. PyTorch, eager and compiled, with its
+fused attention, where it is installed.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from functools import partial
+
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+)
+
+import jax
+import numpy as np
+
+from experiments.benchmarks.blocks import seconds
+from experiments.gpt2 import plain
+from jaxninja.models import gpt2
+from jaxninja.models.by_hand import gpt2 as by_hand
+from jaxninja.models.gpt2 import Gpt2
+
+try:
+    import torch
+
+    from experiments.gpt2 import torch_model
+except ImportError:
+    torch = None
+
+
+def in_jax(model, forms):
+    """Name -> function of params, ids and labels."""
+    found = {
+        f"jax.grad, {form}": jax.value_and_grad(
+            partial(plain.loss, model=model, form=form)
+        )
+        for form in forms
+    }
+    for keep in gpt2.KEEP:
+        kept = replace(model, keep=keep)
+        found[f"by hand, {keep}"] = partial(by_hand.value_and_grad, model=kept)
+    return found
+
+
+def in_torch(params, ids, labels, model):
+    """Name -> call; each clears the gradients first, as a step of training does."""
+    ts = torch_model.tensors(params)
+    x, y = (torch.tensor(np.asarray(a)) for a in (ids, labels))
+    eager = partial(torch_model.loss, heads=model.heads, fused=True)
+
+    def call(loss):
+        for t in ts.values():
+            t.grad = None
+        loss(ts, x, y).backward()
+
+    losses = {"eager": eager, "compiled": torch.compile(eager, dynamic=False)}
+    return {f"PyTorch, {name}": partial(call, loss) for name, loss in losses.items()}
+
+
+def example(model, batch, tokens):
+    keys = jax.random.split(jax.random.key(0), 3)
+    ids, labels = (
+        jax.random.randint(key, (batch, tokens), 0, model.vocabulary)
+        for key in keys[1:]
+    )
+    return gpt2.init(keys[0], model), ids, labels
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    sizes = {"width": 256, "layers": 4, "heads": 4, "tokens": 1024}
+    for name, size in (sizes | {"vocabulary": 2048, "batch": 1}).items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--forms", nargs="*", default=plain.FORMS)
+    given = parser.parse_args()
+    model = Gpt2(given.vocabulary, given.tokens, given.layers, given.heads, given.width)
+    arrays = example(model, given.batch, given.tokens)
+    calls, notes = {}, {}
+    for name, f in in_jax(model, given.forms).items():
+        start = time.process_time()
+        program = jax.jit(f).lower(*arrays).compile()
+        temporary = program.memory_analysis().temp_size_in_bytes / 2**20
+        spent = time.process_time() - start
+        notes[name] = f"{temporary:6,.0f} MiB  compiled in {spent:4.1f} s"
+        calls[name] = lambda run=program: jax.block_until_ready(run(*arrays))
+    if torch is not None:
+        torch.set_num_threads(1)
+        calls |= in_torch(*arrays, model)
+    least = seconds(calls, given.rounds)
+    base = next(iter(least.values()))
+    for name, value in least.items():
+        row = f"  {name:30s} {1e3 * value:9.1f} ms  x {value / base:.2f}"
+        print(f"{row}  {notes.get(name, '')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

