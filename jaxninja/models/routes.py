@@ -12,12 +12,11 @@ import jax
 from jaxninja.errors import ArgumentError
 from jaxninja.models import network
 from jaxninja.models.by_hand import (
-    mlp_tables,
     ninja_blocks,
     ninja_fast,
-    transformer_packed,
     user_file,
 )
+from jaxninja.models.by_hand.layouts import mlp_tables, transformer_packed
 from jaxninja.models.mlp import Mlp
 from jaxninja.models.network import Model
 from jaxninja.models.ninja import Ninja

@@ -181,7 +181,8 @@ MUTANTS = [
 @pytest.mark.parametrize(("page", "right", "wrong"), MUTANTS)
 def test_one_wrong_line_is_noticed(page, right, wrong, x64):
     """A backward pass with one line wrong, as text."""
-    module = importlib.import_module(f"jaxninja.models.by_hand.{page}")
+    folder = "by_hand.layouts" if "_" in page else "by_hand"
+    module = importlib.import_module(f"jaxninja.models.{folder}.{page}")
     source = inspect.getsource(module)
     assert right in source
     scope: dict = {"__name__": "mutant"}

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.models.by_hand import mlp
+from jaxninja.models.by_hand.layouts.packing import Rows, in_packed_rows
 from jaxninja.models.by_hand.linear_products import products
-from jaxninja.models.by_hand.packing import Rows, in_packed_rows
 from jaxninja.models.mlp import Mlp, windows
 from jaxninja.models.parts import Params, Statistics
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models.by_hand import packing
+from jaxninja.models.by_hand.layouts import packing
 
 
 def table(rows, n):

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxninja.models.by_hand.layouts.packing import Rows, in_packed_rows
 from jaxninja.models.by_hand.linear_products import products, sum_rows
-from jaxninja.models.by_hand.packing import Rows, in_packed_rows
 from jaxninja.models.by_hand.transformer import (
     CUBE,
     K,
