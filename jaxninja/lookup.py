@@ -50,9 +50,9 @@ def call(place: str, what: str) -> Any:
     try:
         return function()
     except (Exception, SystemExit) as error:
-        told = describe(error)
+        raised = describe(error)
         raise PlaceError(
-            f"{what} {place!r}, called without arguments, raised {told}"
+            f"{what} {place!r}, called without arguments, raised {raised}"
         ) from error
 
 

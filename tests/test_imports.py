@@ -26,31 +26,32 @@ ROOMS = {
     "errors": "",
     "escaping": "",
     "rule": "",
+    "jaxpr": "",
     "rules": "rule",
-    "engine": "errors escaping",
-    "intermediates": "errors",
+    "engine": "errors escaping jaxpr",
+    "intermediates": "errors jaxpr",
     "lookup": "errors",
     "data": "errors",
     "storage": "errors",
     "plots": "escaping",
-    "models": "errors rules",
+    "models": "errors rules jaxpr",
     # the checker: what it finds, what it checks on which inputs, what is true
     "check": "errors",
-    "check.subject": "check errors rule",
-    "check.inputs": "check check.subject rule",
-    "check.oracle": "errors check check.subject check.inputs",
+    "check.subject": "check errors rule jaxpr",
+    "check.inputs": "check check.subject rule jaxpr",
+    "check.oracle": "errors check check.subject check.inputs jaxpr",
     "check.results": "check check.subject check.inputs check.oracle",
-    "check.properties": "errors check check.subject check.inputs check.oracle"
-    " check.results",
-    "check.diagnosis.code": "check check.subject",
-    "check.diagnosis.edits": "check.diagnosis.code",
+    "check.properties": "errors jaxpr check check.subject check.inputs"
+    " check.oracle check.results",
+    "check.diagnosis.code": "check check.subject jaxpr",
+    "check.diagnosis.edits": "check check.diagnosis.code",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits",
     "check.chain": "errors check check.subject intermediates",
     "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",
     "check.__init__": "check check.chain check.checker",
-    "mutation": "errors lookup rule check.__init__ check.subject check.inputs"
+    "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
     " check.oracle check.results",
     # training
     "training.options": "",
@@ -64,7 +65,7 @@ ROOMS = {
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "check check.diagnosis workbook.code workbook",
+    "workbook.diagnosis": "models check check.diagnosis workbook.code workbook",
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",

@@ -4,7 +4,8 @@ from jaxninja.check.chain import Step, Steps, check_steps
 from jaxninja.check.checker import assert_vjp, check_vjp
 from jaxninja.check.compare import Comparison, compare_grads
 from jaxninja.check.errors import VJPCheckError
-from jaxninja.check.evidence import Evidence, Hint, Sample
+from jaxninja.check.evidence import Evidence, Sample
+from jaxninja.check.hints import Hint
 from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
 from jaxninja.check.report import Report
 

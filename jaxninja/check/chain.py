@@ -37,6 +37,7 @@ class Step:
         chained: largest error in the learner's own chain.
         where: "file:line" of the step's function.
         note: what else is to be said.
+        failure: what it did in place of giving a gradient: "raised ...".
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     chained: float
     where: str | None = None
     note: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,11 +163,12 @@ def judge_step(
         )
     except UserCodeError as error:
         mine[name] = expected
-        return Step(name, WRONG, np.inf, np.inf, error.where or where, error.sentence)
+        place, note = error.where or where, error.sentence
+        return Step(name, WRONG, np.inf, np.inf, place, note, error.did)
     mine[name] = chained
     right, error, note = _agrees(alone, expected, rtol, scale)
     right_chained, chained_error, _ = _agrees(chained, expected, rtol, scale)
-    if not right and note.startswith("shape"):
+    if alone is not None and np.shape(wide(alone)) != np.shape(expected):
         mine[name] = expected  # later steps could not even run on it
     verdict = WRONG if not right else OK if right_chained else INHERITED
     return Step(name, verdict, error, chained_error, where, note)
@@ -187,10 +190,10 @@ def _call(name: str, step, values: Mapping[str, Any], grads: dict):
     except UserCodeError as error:
         if isinstance(error.__cause__, _NoGradientError):
             known = ", ".join(grads) or "none"
-            text = (
-                f"the step of {name} asks for {error.__cause__}; gradients before it: "
-            )
-            raise UserCodeError("E-RAISE", text + known, user_line(error)) from error
+            did = f"asks for {error.__cause__}; gradients before it: {known}"
+            what, line = f"the step of {name}", user_line(error)
+            text = f"{what} {did}"
+            raise UserCodeError("E-RAISE", text, line, what, did) from error
         raise
 
 

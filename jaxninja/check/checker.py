@@ -17,7 +17,7 @@ from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.shapes import DRAWS, LIMITS, Setting, divisible, settings_of
-from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
 from jaxninja.check.properties.first_derivatives import (
     at_edges,
@@ -29,10 +29,11 @@ from jaxninja.check.properties.first_derivatives import (
 from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order
-from jaxninja.check.properties.setup import Stop, refusal, scene_of
+from jaxninja.check.properties.setup import Stop, refusal, setup_of
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
+from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast
 from jaxninja.check.subject.residuals import residuals_of
 from jaxninja.errors import ArgumentError
@@ -133,9 +134,9 @@ def check_vjp(
             pass
         session.at = ""
         _blame_none(session)
-        told = hints_for(session)
-        session.locate(told)
-        return session.report(told)
+        found = hints_for(session)
+        session.locate(found)
+        return session.report(found)
 
 
 @contextmanager
@@ -191,7 +192,8 @@ def _several(given: str | Iterable[str]) -> tuple[str, ...]:
 
 def _run(session: Session, f, args, reference, inputs) -> None:
     level = session.options.level
-    settings, missing = settings_of(f, args, reference, inputs, level)
+    normal = Normalised(f, reference)
+    settings, missing = settings_of(normal, args, inputs, level)
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
@@ -199,14 +201,14 @@ def _run(session: Session, f, args, reference, inputs) -> None:
             session.skip(f"{setting.label}: {refused}; give inputs= to vary sizes")
             continue
         session.at = _place(setting) if index else ""
-        scene = scene_of(session, setting)
-        session.settings[scene.label] = setting
-        first_order(session, scene, setting, index)
+        setup = setup_of(session, setting)
+        session.settings[setup.label] = setting
+        first_order(session, setup, setting, index)
         if index == 0:
-            _in_depth(session, scene, setting)
+            _in_depth(session, setup, setting)
     session.at = ""
     if level == "full":
-        _over_devices(session, divisible(f, args, reference, inputs))
+        _over_devices(session, divisible(normal, args, inputs))
     _explain_roles(session)
 
 
@@ -223,48 +225,48 @@ def _over_devices(session: Session, setting: Setting | None) -> None:
     elif setting is None:
         session.skip("several devices: no size of the first argument can be split")
     else:
-        on_devices(session, scene_of(session, setting), setting)
+        on_devices(session, setup_of(session, setting), setting)
 
 
-def _in_depth(session: Session, scene: Scene, setting: Setting) -> None:
+def _in_depth(session: Session, setup: Setup, setting: Setting) -> None:
     """What is checked at one setting only, as much of it as the level asks for."""
     args = setting.draw(session.options.seed * DRAWS)[1]
-    y = outputs(scene, args)
+    y = outputs(setup, args)
     if session.options.linear:
-        algebra(session, scene, args, y)
+        algebra(session, setup, args, y)
     if session.options.level == "quick":
         session.skip("edges, repeatability, residuals, other options: level quick")
         return
-    at_edges(session, scene, setting)
-    repeats(session, scene, args, y)
-    if scene.subject.is_numpy:
+    at_edges(session, setup, setting)
+    repeats(session, setup, args, y)
+    if setup.subject.is_numpy:
         session.skip("transformations, residual bytes, lints: NumPy code has no jaxpr")
         return
-    lints(session, scene, args)
-    session.residuals = residuals_of(scene.subject, args)
+    lints(session, setup, args)
+    session.residuals = residuals_of(setup.subject, args)
     if session.options.level == "full":
-        transformations(session, scene, setting)
-        _second_derivatives(session, scene, args, y)
-        low_precision(session, scene, setting)
+        transformations(session, setup, setting)
+        _second_derivatives(session, setup, args, y)
+        low_precision(session, setup, setting)
     else:
         session.transformations.append("jit")
         session.skip("transformations beyond jit, bfloat16: level full has them")
         if session.suspects_second_order:
-            _second_derivatives(session, scene, args, y)
+            _second_derivatives(session, setup, args, y)
 
 
-def _second_derivatives(session: Session, scene: Scene, args, y) -> None:
+def _second_derivatives(session: Session, setup: Setup, args, y) -> None:
     """Always at level full; else where a residual carries no derivative."""
     rng = generator(session, 2)
     with jax.enable_x64(True):
         wide = cast(args, "float64")
-        second_order(session, scene, wide, cotangents.ordinary(y, rng))
+        second_order(session, setup, wide, cotangents.ordinary(y, rng))
 
 
 def _explain_roles(session: Session) -> None:
     if session.failing:
-        scene, tried = session.failing[0]
-        roles(session, scene, tried.args, tried.truth.y)
+        setup, evaluation = session.failing[0]
+        roles(session, setup, evaluation.args, evaluation.truth.y)
 
 
 def _blame_none(session: Session) -> None:

@@ -27,11 +27,15 @@ class UserCodeError(UserError):
         code: "E-CONTROL", "E-NUMPY", "E-RAISE"; "N-NORULE" of a function without one.
         sentence: what happened and what to do.
         where: "file:line" in the user's code, if a frame of it is known.
+        what, did: who it was ("bwd of norm") and what it did, without the place.
     """
 
-    def __init__(self, code: str, sentence: str, where: str | None):
+    def __init__(
+        self, code: str, sentence: str, where: str | None, what: str = "", did: str = ""
+    ):
         super().__init__(sentence)
         self.code, self.sentence, self.where = code, sentence, where
+        self.what, self.did = what, did or sentence
 
 
 class NoRuleError(UserCodeError, TypeError):
@@ -55,22 +59,24 @@ def running(what: str) -> Iterator[None]:
 def explained(what: str, error: Exception) -> UserCodeError:
     where = user_line(error)
     at = f" at {where}" if where else ""
+    code, did, why = _kind(error)
+    return UserCodeError(code, f"{what} {did}{at}{why}", where, what, f"{did}{why}")
+
+
+def _kind(error: Exception) -> tuple[str, str, str]:
+    """Code, what the code did, and why that is an error or what to do."""
     if isinstance(error, jax.errors.TracerArrayConversionError):
-        sentence = (
-            f"{what} turns a traced array into a NumPy array{at}, so it cannot be "
-            "jitted or differentiated: use jax.numpy there"
-        )
-        return UserCodeError("E-NUMPY", sentence, where)
+        did = "turns a traced array into a NumPy array"
+        why = ", so it cannot be jitted or differentiated: use jax.numpy there"
+        return "E-NUMPY", did, why
     if isinstance(error, _CONTROL_FLOW):
-        sentence = (
-            f"{what} uses Python control flow or a Python number on a traced array{at},"
-            " so it works in no jit, vmap or scan: use jnp.where or jax.lax.cond, or "
+        did = "uses Python control flow or a Python number on a traced array"
+        why = (
+            ", so it works in no jit, vmap or scan: use jnp.where or jax.lax.cond, or "
             "make the value a static argument"
         )
-        return UserCodeError("E-CONTROL", sentence, where)
-    text = _message(error)
-    sentence = f"{what} raised {type(error).__name__}{at}: {text}"
-    return UserCodeError("E-RAISE", sentence, where)
+        return "E-CONTROL", did, why
+    return "E-RAISE", f"raised {type(error).__name__}", f": {_message(error)}"
 
 
 def _message(error: Exception) -> str:

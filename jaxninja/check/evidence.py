@@ -40,6 +40,8 @@ class Sample:
         got: the rule's gradients, one array for each float leaf of the arguments.
         expected: the true gradients, in the same order.
         names: names of those leaves: "x", or "params['W']" within a pytree.
+        residual_names, cotangent_names: of the leaves of residuals and dy, where they
+            are not what the source of bwd calls them.
     """
 
     args: tuple
@@ -48,6 +50,8 @@ class Sample:
     got: tuple[np.ndarray, ...]
     expected: tuple[np.ndarray, ...]
     names: tuple[str, ...]
+    residual_names: tuple[str, ...] = ()
+    cotangent_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,24 +69,3 @@ class Evidence:
     samples: tuple[Sample, ...]
     resample: Callable[[int], Sample]
     unit: float = 2.0**-53
-
-
-@dataclass(frozen=True)
-class Hint:
-    """An explanation of one wrong leaf.
-
-    Attributes:
-        sentence: what is wrong, in words a reader can act on.
-        kind: class of the bug, for counting: "cotangent", "ratio", "swap", ...
-        verified: re-evaluated on a sample it was not found on; else "looks like".
-        where: "file:line" in the user's code, where it is known.
-        edit: the change that mends it, where there is one.
-        leaf: name of the wrong leaf it explains.
-    """
-
-    sentence: str
-    kind: str
-    verified: bool
-    where: str | None
-    edit: str | None
-    leaf: str

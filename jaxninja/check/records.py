@@ -1,9 +1,6 @@
 """What a check finds, as records: findings, the verdict on a leaf, what was covered."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-from jaxninja.check.evidence import Hint
 
 SHADES = "·░▒▓█"  # of the error heat map: right, then a decade of tolerance each
 
@@ -129,14 +126,3 @@ class Residuals:
     def __str__(self) -> str:
         unused = f", never read: {', '.join(self.unused)}" if self.unused else ""
         return f"residuals: {self.bytes} bytes, autodiff keeps {self.autodiff}{unused}"
-
-
-def hint_lines(hints: Iterable[Hint]) -> list[str]:
-    """Hints as lines of text."""
-    lines = []
-    for hint in hints:
-        start = "Hint" if hint.verified else "Looks like"
-        where = f"   ({hint.where})" if hint.where else ""
-        lines.append(f"  {start} [{hint.leaf}]: {hint.sentence}{where}")
-        lines += [f"        {hint.edit}"] if hint.edit else []
-    return lines

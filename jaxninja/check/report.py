@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxninja.check.errors import VJPCheckError
-from jaxninja.check.evidence import Hint
-from jaxninja.check.records import Coverage, Finding, Leaf, Residuals, hint_lines
+from jaxninja.check.hints import Hint
+from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
 from jaxninja.check.render import page
 
 
@@ -74,12 +74,15 @@ class Report:
         lines = [f"{self.name}  {self.verdict.upper()}{count}{where}"]
         lines += map(str, self.leaves)
         lines += [f"  {finding}" for finding in self.findings]
-        lines += hint_lines(self.hints)
+        lines += self._hints()
         lines += [f"  not tested: {text}" for text in self.not_tested]
         lines += [f"  gap: {text}" for text in self.coverage.gaps]
         lines += [f"  {self.residuals}"] if self.residuals else []
         end = f"level {self.level}, seed {self.seed}, {self.seconds * 1e3:.0f} ms"
         return [*lines, f"  {self.coverage}, {end}"]
+
+    def _hints(self) -> list[str]:
+        return [line for hint in self.hints for line in hint.lines()]
 
     def explain(self) -> str:
         """What is wrong, why it may have gone unseen, and how to mend it."""
@@ -87,7 +90,7 @@ class Report:
         for item in self.failures:
             lines.append(str(item).strip())
             lines += [f"    {row}" for row in getattr(item, "heat", ())]
-        lines += [line.strip() for line in hint_lines(self.hints)]
+        lines += map(str.strip, self._hints())
         if self.failures and not self.hints:
             lines.append("No hint: the error fits no known class of mistake.")
         return "\n".join(lines)
@@ -97,6 +100,7 @@ class Report:
             "verdict": self.verdict,
             "ok": self.ok,
             **dataclasses.asdict(self),
+            "hints": [hint.to_dict() for hint in self.hints],
         }
 
     def to_json(self) -> str:
@@ -111,7 +115,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         notes = [str(finding) for finding in self.findings]
-        notes += [" ".join(map(str.strip, hint_lines([hint]))) for hint in self.hints]
+        notes += [" ".join(map(str.strip, hint.lines())) for hint in self.hints]
         notes += [f"not tested: {text}" for text in self.not_tested]
         notes.append(str(self.coverage))
         return page(self.name, self.verdict, self.leaves, notes)

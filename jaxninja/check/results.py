@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.evidence import Hint
+from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.shapes import Setting
 from jaxninja.check.oracle.tolerances import Tally
-from jaxninja.check.oracle.trial import Scene, Tried
+from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import predicate_lines
 from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
 from jaxninja.check.report import Report
@@ -51,8 +51,8 @@ class Session:
     tallies: dict[str, Tally] = field(default_factory=dict)
     findings: dict[tuple, Finding] = field(default_factory=dict)
     not_tested: list[str] = field(default_factory=list)
-    failing: list[tuple[Scene, Tried]] = field(default_factory=list)
-    rounding: list[tuple[Scene, Tried]] = field(default_factory=list)
+    failing: list[tuple[Setup, Evaluation]] = field(default_factory=list)
+    rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
@@ -92,26 +92,26 @@ class Session:
         )
 
     def record(
-        self, scene: Scene, tried: Tried, judged: Iterable | None = None
+        self, setup: Setup, evaluation: Evaluation, judged: Iterable | None = None
     ) -> bool:
         """Add a trial's leaves to the tallies; whether all of them agree."""
         self.samples += 1
         right = True
-        for trial in tried.trials if judged is None else judged:
+        for trial in evaluation.trials if judged is None else judged:
             if not self.ignores(trial.name):
                 tally = self.tallies.setdefault(trial.name, Tally(trial.name))
                 right &= tally.add(trial).ok
-        if not right and tried.trials and tried.trials[0].dtype == "float64":
-            self.failing.append((scene, tried))
-        elif not right and tried.trials:
-            self.rounding.append((scene, tried))
-        self._forward(scene, tried)
+        if not right and evaluation.trials and evaluation.trials[0].dtype == "float64":
+            self.failing.append((setup, evaluation))
+        elif not right and evaluation.trials:
+            self.rounding.append((setup, evaluation))
+        self._forward(setup, evaluation)
         return right
 
-    def _forward(self, scene: Scene, tried: Tried) -> None:
+    def _forward(self, setup: Setup, evaluation: Evaluation) -> None:
         from jaxninja.check.compare import difference
 
-        for trial in tried.forward:
+        for trial in evaluation.forward:
             found = difference(trial.got, trial.expected, trial.tolerance)
             if not found.ok:
                 at = f"{list(found.worst)} in {trial.dtype} [{trial.sample}]"
@@ -120,16 +120,16 @@ class Session:
                     f"{found.got:.6g} against {found.expected:.6g} at {at}; JAX uses "
                     "fwd's value under grad, and the plain one otherwise"
                 )
-                self.find("E-FWD", text, scene.subject.where)
+                self.find("E-FWD", text, setup.subject.where)
 
-    def watch(self, scene: Scene, tried: Tried) -> None:
+    def watch(self, setup: Setup, evaluation: Evaluation) -> None:
         """Note which comparisons of the forward have been true, and which false."""
-        if scene.differences:
+        if setup.differences:
             return
         with jax.enable_x64(True):
-            lines = predicate_lines(scene.subject, tried.args)
+            lines = predicate_lines(setup.subject, evaluation.args)
         for i, (line, seen) in enumerate(
-            zip(lines, tried.truth.predicates, strict=True)
+            zip(lines, evaluation.truth.predicates, strict=True)
         ):
             key = f"comparison at {line}" if line else f"comparison {i} of the forward"
             before = self.predicates.get(key, np.zeros(2, bool))

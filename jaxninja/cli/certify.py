@@ -62,9 +62,9 @@ def main(args: list[str]) -> int:
             rows.append(before)
             continue
         with tqdm(desc=rule.name, unit=" checks", disable=None, leave=False) as bar:
-            told = bar.update
+            after = bar.update
             row = certificate.certify(
-                rule, options.level, options.seed, options.mutants, told
+                rule, options.level, options.seed, options.mutants, after
             )
         rows.append(row)
         print(certificate.text([row]), end="\n\n", flush=True)

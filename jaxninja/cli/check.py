@@ -108,7 +108,7 @@ def _mutate(options: Check) -> int:
     )
     numbers = [(m.number, str(m)) for m in found]
     jobs = max(1, (os.cpu_count() or 2) // 2)
-    runs = pytest_runs.tried(place, arguments, numbers, list(options.tests), jobs)
+    runs = pytest_runs.runs_of(place, arguments, numbers, list(options.tests), jobs)
     return _told(list(tqdm(runs, total=len(found), disable=None, leave=False)))
 
 
@@ -129,8 +129,8 @@ def _checked(subject: Any, arguments: tuple, options: Check) -> Report:
     except (TypeError, ValueError) as error:  # the call itself makes no sense
         raise ConfigError(str(error)) from error
     except SystemExit as error:
-        told = lookup.describe(error)
-        raise ConfigError(f"{options.name} raised {told}") from error
+        raised = lookup.describe(error)
+        raise ConfigError(f"{options.name} raised {raised}") from error
 
 
 def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:

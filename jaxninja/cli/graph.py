@@ -80,5 +80,5 @@ def _gradients(graph: Graph, place: str) -> tuple[Any, str]:
 
 
 def _raised(place: str, error: BaseException) -> ConfigError:
-    told = lookup.describe(error)
-    return ConfigError(f"the function {place!r} raised {told}")
+    raised = lookup.describe(error)
+    return ConfigError(f"the function {place!r} raised {raised}")

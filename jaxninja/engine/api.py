@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.engine import private
 from jaxninja.engine.core import Rules, evaluate, walk
 from jaxninja.engine.cotangents import is_differentiable, weight_of_scalar, weights
 from jaxninja.engine.gradients import Gradients
 from jaxninja.engine.graph import Graph
 from jaxninja.engine.primitives.table import PRIMITIVES
 from jaxninja.errors import ArgumentTypeError
+from jaxninja.jaxpr import opened
 
 
 def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph:
@@ -125,7 +125,7 @@ def value_and_grad(
 
 def _trace(flat, arrays, active, rules) -> Graph:
     closed, out = jax.make_jaxpr(flat, return_shape=True)(*arrays)
-    ran = evaluate(*private.opened(closed), arrays, active, rules)
+    ran = evaluate(*opened(closed), arrays, active, rules)
     tape = replace(ran.tape, out_tree=jax.tree.structure(out))
     return Graph(ran.values, ran.saved, tape)
 

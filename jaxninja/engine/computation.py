@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxninja.engine import private
+from jaxninja.jaxpr import called_name
 
 
 class Node(NamedTuple):
@@ -48,7 +49,7 @@ class Step:
     @property
     def called(self) -> str:
         """The name of the function that the step runs, if it runs one."""
-        return private.called_name(self.eqn)
+        return called_name(self.eqn)
 
     @property
     def name(self) -> str:

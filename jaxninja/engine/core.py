@@ -22,13 +22,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.dtypes import float0
-from jax.extend.core import Literal
 from jax.extend.core.primitives import name_p
 
 from jaxninja.engine.computation import Computation, Step, Tape
 from jaxninja.engine.errors import check_cotangents, no_rule
 from jaxninja.engine.gradients import Gradients
-from jaxninja.engine.private import INLINED, bind, body, called_name, opened, scope
+from jaxninja.jaxpr import JITTED, bind, body, called_name, opened, run, scope
 
 Rules = Mapping[Any, Any]  # primitive -> rule
 
@@ -90,28 +89,25 @@ def evaluate(
 
 def _record(rec: _Recorder, jaxpr, inputs, outer: tuple[str, ...], caller) -> list[int]:
     """Run the equations; a call of a jitted function is run in its place."""
-    node = dict(zip([*jaxpr.constvars, *jaxpr.invars], inputs, strict=True))
 
-    def read(atom) -> int:
-        if isinstance(atom, Literal):
-            with jax.ensure_compile_time_eval():  # a number, under jit too
-                return rec.add(jnp.asarray(atom.val, _dtype(atom)))
-        return node[atom]
+    def literal(atom) -> int:
+        with jax.ensure_compile_time_eval():  # a number, under jit too
+            return rec.add(jnp.asarray(atom.val, _dtype(atom)))
 
-    for eqn in jaxpr.eqns:
-        ins, around = [read(a) for a in eqn.invars], outer + scope(eqn)
+    def step(eqn, ins):
+        around = outer + scope(eqn)
         if eqn.primitive is name_p:  # a name belongs to the value, it is no operation
             rec.names[ins[0]] = eqn.params["name"]
-            outs = ins
-        elif eqn.primitive in INLINED:
-            inner, consts = opened(body(eqn))
-            ins = [rec.add(jnp.asarray(c)) for c in consts] + ins
-            names = tuple(filter(None, [called_name(eqn)]))
-            outs = _record(rec, inner, ins, around + names, caller or eqn)
-        else:
-            outs = _apply(rec, eqn, ins, around, caller)
-        node.update(zip(eqn.outvars, outs, strict=True))
-    return [read(a) for a in jaxpr.outvars]
+            return ins
+        if eqn.primitive not in JITTED:
+            return _apply(rec, eqn, ins, around, caller)
+        inner, consts = opened(body(eqn))
+        ins = [rec.add(jnp.asarray(c)) for c in consts] + ins
+        names = tuple(filter(None, [called_name(eqn)]))
+        return _record(rec, inner, ins, around + names, caller or eqn)
+
+    fixed = len(jaxpr.constvars)
+    return run(jaxpr, inputs[:fixed], inputs[fixed:], step, literal)
 
 
 def _apply(rec: _Recorder, eqn, ins, around, caller) -> list[int]:

@@ -1,4 +1,4 @@
-"""What the engine reads of JAX's inside, and the only file that does.
+"""What the engine reads of JAX's calls, and the only file that does.
 
 An equation of a jaxpr is public; what the parameters of a call mean is not, and changes
 between versions. Tested with JAX 0.10 and 0.12.
@@ -10,45 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.extend import source_info_util
-from jax.extend.core import primitives
 
-Jaxpr = Any
+from jaxninja.jaxpr import opened
+
 Equation = Any
-
-INLINED = (primitives.jit_p, primitives.closed_call_p)
-
-
-def opened(jaxpr: Jaxpr) -> tuple[Jaxpr, Sequence]:
-    """A jaxpr and its constants, which are one object or two by the version of JAX."""
-    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
-
-
-def body(eqn: Equation) -> Jaxpr:
-    """The jaxpr that a call runs."""
-    return eqn.params["jaxpr" if "jaxpr" in eqn.params else "call_jaxpr"]
-
-
-def bind(eqn: Equation, operands: Sequence) -> list:
-    """The results of an equation on other operands, by JAX itself."""
-    with eqn.ctx.manager:
-        params = eqn.primitive.get_bind_params(eqn.params)
-        out = eqn.primitive.bind(*operands, **params)
-    return list(out) if eqn.primitive.multiple_results else [out]
-
-
-def called_name(eqn: Equation) -> str:
-    """The name of the function that a call runs; empty where it has none."""
-    inside = next(
-        (v for k, v in eqn.params.items() if k in ("jaxpr", "call_jaxpr")), None
-    )
-    debug = getattr(opened(inside)[0], "debug_info", None)
-    name = eqn.params.get("name") or getattr(debug, "func_name", "")
-    return "" if name.startswith("<") else name
-
-
-def scope(eqn: Equation) -> tuple[str, ...]:
-    """The names of the jax.named_scope blocks around an equation."""
-    return tuple(filter(None, str(eqn.source_info.name_stack).split("/")))
 
 
 def where(eqn: Equation) -> str:

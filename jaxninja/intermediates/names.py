@@ -18,13 +18,10 @@ from jax.extend.core import Literal, jaxprs_in_params
 from jax.extend.core import primitives as prim
 
 from jaxninja.errors import ArgumentError
+from jaxninja.jaxpr import JITTED, REMAT, bind, body, opened, run
 
-# A call of these is its body; the parameter that holds the body.
-_BODY = {
-    prim.jit_p: "jaxpr",
-    prim.remat_p: "jaxpr",
-    prim.closed_call_p: "call_jaxpr",
-}
+# What is entered: a name in any other call is out of reach.
+_ENTERED = JITTED | REMAT
 
 
 class Named(NamedTuple):
@@ -55,7 +52,7 @@ def _names_in(eqn) -> dict[str, Named]:
     inside = [find_names(jaxpr) for jaxpr in jaxprs_in_params(eqn.params)]
     if not any(inside):
         return {}
-    if eqn.primitive in _BODY:
+    if eqn.primitive in _ENTERED:
         return inside[0]
     if eqn.primitive is prim.scan_p:
         steps = (eqn.params["length"],)
@@ -101,51 +98,37 @@ def _twice(name, first, second):
 
 def evaluate(jaxpr, consts, args, shifts):
     """-> (outputs, {name: array})."""
-    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
-
-    def read(atoms):
-        return [a.val if isinstance(a, Literal) else env[a] for a in atoms]
-
     named = {}
-    for eqn in jaxpr.eqns:
-        outs, inside = _apply(eqn, read(eqn.invars), shifts)
-        env.update(zip(eqn.outvars, outs, strict=True))
-        named |= inside
-    return read(jaxpr.outvars), named
+
+    def step(eqn, ins):
+        outs, inside = _apply(eqn, ins, shifts)
+        named.update(inside)
+        return outs
+
+    return run(jaxpr, consts, args, step), named
 
 
 def _apply(eqn, args, shifts):
     names = _names_in(eqn)
     if not names:
-        return _bind(eqn, args), {}
+        return bind(eqn, args), {}
     if eqn.primitive is prim.name_p:
         (name,) = names
         x = _tap(args[0], shifts[name]) if name in shifts else args[0]
-        (x,) = _bind(eqn, [x])  # the name stays: a policy of jax.checkpoint may ask
+        (x,) = bind(eqn, [x])  # the name stays: a policy of jax.checkpoint may ask
         return [x], {name: x}
     if eqn.primitive is prim.scan_p:
         return _scan(eqn, args, {k: s for k, s in shifts.items() if k in names})
     if eqn.primitive is prim.cond_p:
         return _cond(eqn, args, shifts, names)
-    return evaluate(*_open(eqn.params[_BODY[eqn.primitive]]), args, shifts)
-
-
-def _bind(eqn, args):
-    with eqn.ctx.manager:
-        out = eqn.primitive.bind(*args, **eqn.primitive.get_bind_params(eqn.params))
-    return out if eqn.primitive.multiple_results else [out]
-
-
-def _open(jaxpr):
-    """A jaxpr and its constants, which are one object or two by the version of JAX."""
-    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+    return evaluate(*opened(body(eqn)), args, shifts)
 
 
 def _scan(eqn, args, shifts):
-    body, consts = _open(eqn.params["jaxpr"])
+    inner, consts = opened(eqn.params["jaxpr"])
     # a scanned array has one axis more outside than inside; constants and carry do not
-    carried = sum(map(_same_rank, eqn.outvars, body.outvars))
-    start = sum(map(_same_rank, eqn.invars, body.invars))
+    carried = sum(map(_same_rank, eqn.outvars, inner.outvars))
+    start = sum(map(_same_rank, eqn.invars, inner.invars))
     fixed, init, xs = (
         args[: start - carried],
         args[start - carried : start],
@@ -154,7 +137,7 @@ def _scan(eqn, args, shifts):
 
     def step(carry, row):
         x, shift = row
-        outs, named = evaluate(body, consts, [*fixed, *carry, *x], shift)
+        outs, named = evaluate(inner, consts, [*fixed, *carry, *x], shift)
         return outs[:carried], (outs[carried:], named)
 
     options = {k: eqn.params[k] for k in ("length", "reverse", "unroll")}
@@ -169,7 +152,7 @@ def _same_rank(outer, inner):
 def _cond(eqn, args, shifts, names):
     def branch(jaxpr):
         def run(*operands):
-            outs, named = evaluate(*_open(jaxpr), operands, shifts)
+            outs, named = evaluate(*opened(jaxpr), operands, shifts)
             absent = {k: jnp.zeros(n.shape, n.dtype) for k, n in names.items()}
             return outs, absent | named
 

@@ -18,6 +18,7 @@ import jax
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.inputs.shapes import settings_of
 from jaxninja.check.results import environment
+from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.residuals import bench_arrays, bytes_of, residual_bytes
 from jaxninja.mutation.selection import mutants
 from jaxninja.rule import Rule
@@ -62,15 +63,15 @@ class Row:
     survivors: tuple[str, ...]
 
 
-def certify(rule: Rule, level: str, seed: int, count: int, told: Callable) -> Row:
-    """Check a rule and `count` of its mutants (0: all); `told()` after each check."""
+def certify(rule: Rule, level: str, seed: int, count: int, after: Callable) -> Row:
+    """Check a rule and `count` of its mutants (0: all); `after()` after each check."""
     report = check_vjp(rule, level=level, seed=seed)
-    told()
+    after()
     found, survivors = _wrong(rule, count), []
     for name, broken in found:
         verdict = check_vjp(broken, seed=seed, hints=False).verdict
         survivors += [] if verdict == "fail" else [name]
-        told()
+        after()
     mine, autodiff = residual_bytes(rule)
     return Row(
         rule.name,
@@ -178,7 +179,7 @@ def put_into(path: Path, table: str) -> None:
 
 
 def _wrong(rule: Rule, count: int) -> list[tuple[str, Rule]]:
-    settings, _ = settings_of(rule, (), None, None, "quick")
+    settings, _ = settings_of(Normalised(rule), (), None, "quick")
     subject, args = settings[0].draw(0)
     found = mutants(subject, args, count)
     return [(str(mutant), replace(rule, bwd=mutant.bwd)) for mutant in found]

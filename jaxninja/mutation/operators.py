@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Literal
 
-from jaxninja.mutation.rewrite import rebind
+from jaxninja.jaxpr import bind
 
 ADDITIVE = ("add", "sub")
 PRODUCTS = ("mul", "dot_general")
@@ -85,7 +85,7 @@ def drop_divisor(eqn, ins, out, more):
 
 def swap_operands(eqn, ins, out, more):
     fits = jnp.shape(ins[0]) == jnp.shape(ins[1])
-    return rebind(eqn, ins[1], ins[0])[0] if fits else None
+    return bind(eqn, [ins[1], ins[0]])[0] if fits else None
 
 
 def multiply_for_divide(eqn, ins, out, more):
@@ -94,7 +94,7 @@ def multiply_for_divide(eqn, ins, out, more):
 
 def wrong_constant(eqn, ins, out, more):
     if eqn.primitive.name == "integer_pow":
-        return rebind(eqn, *ins, y=eqn.params["y"] + 1)[0]
+        return bind(eqn, ins, y=eqn.params["y"] + 1)[0]
     literal = [isinstance(v, Literal) and is_float(x) for v, x in pairs(eqn, ins)]
     if not any(literal):
         return None
@@ -102,7 +102,7 @@ def wrong_constant(eqn, ins, out, more):
         jnp.asarray(1.5 * x, jnp.result_type(x)) if is_constant else x
         for x, is_constant in zip(ins, literal, strict=True)
     ]
-    return rebind(eqn, *changed)[0]
+    return bind(eqn, changed)[0]
 
 
 def sum_to_mean(eqn, ins, out, more):
@@ -150,7 +150,7 @@ def transpose_operand(eqn, ins, out, more, which):
         return None
     changed = list(ins)
     changed[which] = jnp.swapaxes(x, -1, -2)
-    return rebind(eqn, *changed)[0]
+    return bind(eqn, changed)[0]
 
 
 def drop_transpose(eqn, ins, out, more):
@@ -198,7 +198,7 @@ def wrong_operand(eqn, ins, out, more, which):
         if fits and is_float(other) and all(other is not x for x in ins):
             changed = list(ins)
             changed[which] = other
-            return rebind(eqn, *changed)[0]
+            return bind(eqn, changed)[0]
     return None
 
 
@@ -208,7 +208,7 @@ def term_without_cotangent(eqn, ins, out, more):
     if not any(reads):
         return None
     changed = [jnp.ones_like(x) if r else x for x, r in zip(ins, reads, strict=True)]
-    return rebind(eqn, *changed)[0]
+    return bind(eqn, changed)[0]
 
 
 def low_precision(eqn, ins, out, more):
@@ -216,7 +216,7 @@ def low_precision(eqn, ins, out, more):
     rounded = [
         x.astype(jnp.bfloat16).astype(x.dtype) if is_float(x) else x for x in ins
     ]
-    return rebind(eqn, *rounded)[0]
+    return bind(eqn, rounded)[0]
 
 
 def is_float(x) -> bool:

@@ -36,14 +36,15 @@ class Outcome(NamedTuple):
 def subject_at(place: str, arguments: str):
     """The function or Rule at MODULE:NAME, its subject and its example arguments."""
     from jaxninja.check.inputs.shapes import settings_of
+    from jaxninja.check.subject.adapters import Normalised
 
     f = lookup.find(place, "the function")
     args = lookup.arguments(arguments)
-    settings, _ = settings_of(f, args, None, None, "quick")
+    settings, _ = settings_of(Normalised(f), args, None, "quick")
     return f, *settings[0].draw(0)
 
 
-def tried(
+def runs_of(
     place: str,
     arguments: str,
     numbers: list[tuple[int, str]],

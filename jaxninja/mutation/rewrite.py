@@ -14,17 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.extend import source_info_util
-from jax.extend.core import ClosedJaxpr, Literal
 
-BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-CALLS = (
-    "jit",
-    "pjit",
-    "closed_call",
-    "custom_jvp_call",
-    "custom_vjp_call",
-    "checkpoint",
-)
+from jaxninja.jaxpr import CALLS, bind, body, run
 
 
 class Available(NamedTuple):
@@ -68,7 +59,7 @@ def run_backward(bwd, static, residuals, dy, edits: Sequence[Edit] = ()):
     cot = _edit_leaves(cot, edits, "cotangent", lines)
     by_site = {e.site[:2]: e for e in edits if e.place == "equation"}
     walk = Walk(by_site, Available(res, cot))
-    outs = walk(traced.closed.jaxpr, traced.closed.consts, [*res, *cot])
+    outs = walk(traced.closed, [*res, *cot])
     outs = _edit_leaves(outs, edits, "output", lines)
     return jax.tree.unflatten(traced.out_tree, outs)
 
@@ -125,47 +116,29 @@ class Walk:
         self.edits, self.available = edits, available
         self.seen: dict[str, int] = {}
 
-    def __call__(self, jaxpr, consts, args, traceback=None):
-        env = dict(
-            zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True)
-        )
-        for eqn in jaxpr.eqns:
-            ins = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
+    def __call__(self, closed, args, traceback=None):
+        def step(eqn, ins):
             where = traceback or eqn.source_info.traceback
             with source_info_util.user_context(where):
-                outs = self.step(eqn, ins, where)
-            env.update(zip(eqn.outvars, outs, strict=True))
-        return [v.val if isinstance(v, Literal) else env[v] for v in jaxpr.outvars]
+                if eqn.primitive in CALLS:
+                    return self(body(eqn), ins, where)
+                return self.changed(eqn, ins)
 
-    def step(self, eqn, ins, traceback):
-        body = call_body(eqn)
-        if body is not None:
-            return self(body.jaxpr, body.consts, ins, traceback)
-        outs = rebind(eqn, *ins)
+        return run(closed.jaxpr, closed.consts, args, step)
+
+    def changed(self, eqn, ins):
+        """The results of an equation, or what an edit makes of the first."""
+        outs = bind(eqn, ins)
         edit = self.edits.get((eqn.primitive.name, self.count(eqn)))
         if edit is None:
             return outs
-        changed = edit.change(eqn, ins, outs[0], self.available)
-        return outs if changed is None else [changed]
+        change = edit.change(eqn, ins, outs[0], self.available)
+        return outs if change is None else [change]
 
     def count(self, eqn) -> int:
         name = eqn.primitive.name
         self.seen[name] = self.seen.get(name, -1) + 1
         return self.seen[name]
-
-
-def rebind(eqn, *ins, **params):
-    """The equation's primitive on other operands; always a list of outputs."""
-    outs = eqn.primitive.bind(*ins, **{**eqn.params, **params})
-    return list(outs) if eqn.primitive.multiple_results else [outs]
-
-
-def call_body(eqn):
-    """The closed jaxpr of a call that can be opened, else None."""
-    if eqn.primitive.name not in CALLS:
-        return None
-    body = next(eqn.params[name] for name in BODIES if name in eqn.params)
-    return body if hasattr(body, "consts") else ClosedJaxpr(body, ())
 
 
 class Site(NamedTuple):
@@ -186,11 +159,11 @@ def sites(jaxpr, file: str) -> Iterator[Site]:
 
 def _flat(jaxpr, traceback):
     for eqn in jaxpr.eqns:
-        where, body = traceback or eqn.source_info.traceback, call_body(eqn)
-        if body is None:
-            yield eqn, where
+        where = traceback or eqn.source_info.traceback
+        if eqn.primitive in CALLS:
+            yield from _flat(body(eqn).jaxpr, where)
         else:
-            yield from _flat(body.jaxpr, where)
+            yield eqn, where
 
 
 def line_in(traceback, file: str) -> int:

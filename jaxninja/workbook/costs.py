@@ -14,11 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models.atomic import PARAMETERS
+from jaxninja.models.atomic import PARAMETERS, recomputed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import parse, snippets
 from jaxninja.workbook.exercises import EXERCISES, Exercise
-from jaxninja.workbook.graph import NODES, STEPS
+from jaxninja.workbook.graph import STEPS, before
 
 # exercise -> what its gradients are of, and where its upstream gradient comes in
 SPANS = {1: (PARAMETERS, "loss"), 2: (("logits",), "loss"), 4: (PARAMETERS, "loss")}
@@ -108,13 +108,10 @@ def cost(number: int, text: str) -> Cost:
 
 
 def _forward(values, start) -> dict[str, Any]:
-    """The steps below the arrays of `start`, from the formulas of the graph."""
-    space = {k: a for k, a in values.items() if k not in STEPS} | dict(start)
-    for node in NODES:
-        if node.name in space or not all(p in space for p in node.parents):
-            continue
-        space[node.name] = eval(node.formula, {"jnp": jnp}, space)
-    return space
+    """All arrays, those that depend on the ones of `start` computed from these."""
+    below = {name for name in STEPS if {*start} & {*before(name)} - {name}}
+    moved = {**values, **start}
+    return {**moved, **recomputed(moved, below - {*start})}
 
 
 def _upstream(exercise: Exercise, dy) -> dict[str, Any]:

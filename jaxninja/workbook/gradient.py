@@ -144,15 +144,18 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
 def _as_array(name: str, result):
     """None passes, and is told as what it is; a string, a tuple, a list is refused."""
     if isinstance(result, tuple | list | dict):
-        what = f"d{name} is a {type(result).__name__} of {len(result)}, expected one "
-        what += "array: is there a comma too much?"
-        raise UserCodeError("E-RAISE", what, None)
+        what = f"is a {type(result).__name__} of {len(result)}, expected one array: is "
+        raise _no_array(name, f"{what}there a comma too much?")
     try:
         np.asarray(0.0 if result is None else result).astype(float)
     except (TypeError, ValueError):
-        what = f"d{name} is of type {type(result).__name__}, expected an array"
-        raise UserCodeError("E-RAISE", what, None) from None
+        what = f"is of type {type(result).__name__}, expected an array"
+        raise _no_array(name, what) from None
     return result
+
+
+def _no_array(name: str, did: str) -> UserCodeError:
+    return UserCodeError("E-RAISE", f"d{name} {did}", None, f"d{name}", did)
 
 
 def _is_float32(results: list) -> bool:

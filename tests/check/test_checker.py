@@ -274,18 +274,18 @@ def test_assert_vjp_raises_the_table():
 
 
 @pytest.mark.parametrize(
-    ("bwd", "says"),
+    ("bwd", "code"),
     [
-        (lambda x, dy: (jnp.where(x == 0, 0.0, 2 * x) * dy + (x == 0) * dy,), "x is 0"),
-        (lambda x, dy: (2 * x * x / x * dy,), "the denominator is 0"),
+        (lambda x, dy: (jnp.where(x == 0, 0.0, 2 * x) * dy + (x == 0) * dy,), "edge"),
+        (lambda x, dy: (2 * x * x / x * dy,), "not finite"),
     ],
     ids=["a value", "0 / 0"],
 )
-def test_wrong_at_zero_only(bwd, says):
+def test_wrong_at_zero_only(bwd, code):
     op = ruled(lambda x: x * x, lambda x: (x * x, x), bwd, ())
     report = check_vjp(op, inputs()[0])
     assert report.verdict == "fail"
-    assert says in report.hints[0].sentence
+    assert report.hints[0].statement.code == code
 
 
 def test_what_a_mask_hides_may_be_anything():
@@ -300,4 +300,8 @@ def test_what_a_mask_hides_may_be_anything():
     op = ruled(plain, lambda x: (plain(x), x), bwd, ())
     report = check_vjp(op, inputs()[0])
     assert report.verdict == "fail"
-    assert "infinity minus infinity" in report.hints[0].sentence
+    statement = report.hints[0].statement
+    assert (statement.code, statement["why"]) == (
+        "not finite",
+        "infinity minus infinity",
+    )

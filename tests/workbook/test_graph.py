@@ -37,6 +37,18 @@ def test_the_formulas_compute_what_the_code_computes(x64):
             np.testing.assert_allclose(space[node.name], expected, rtol=1e-13)
 
 
+def test_steps_are_computed_anew_from_arrays_in_place_of_others(x64):
+    values = dict(samples.sample(samples.PAIR).values)
+    values["h"] = 2 * values["h"]
+    found = atomic.recomputed(values, {"counts", "norm_logits", "logit_maxes"})
+    norm_logits = values["logits"] - values["logits"].max(1, keepdims=True)
+    assert [*found] == ["logit_maxes", "norm_logits", "counts"]  # logits stay
+    np.testing.assert_allclose(found["counts"], np.exp(norm_logits), rtol=1e-13)
+    (logits,) = atomic.recomputed(values, {"logits"}).values()
+    expected = values["h"] @ values["W2"] + values["b2"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-13)
+
+
 def test_the_names_are_the_lectures():
     assert STEPS == atomic.STEPS
     assert PARAMETERS == atomic.PARAMETERS

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.names import listed
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
 from jaxninja.check.diagnosis.reference import Reference
+from jaxninja.check.diagnosis.regions import Found
+from jaxninja.check.hints import Number, Statement, say
 
 Cotangent = list[np.ndarray]
 MULTIPLES = (1.0, -1.0, 3.0, -0.3)
@@ -56,8 +57,8 @@ def _is_float(g) -> bool:
 VAGUE = "nonlinear"
 
 
-def probes(problem: Problem, reference: Reference | None) -> tuple[str, str] | None:
-    """(sentence, kind) of a wrong use of the cotangent, else None.
+def probes(problem: Problem, reference: Reference | None) -> Found | None:
+    """A wrong use of the cotangent, else None.
 
     Of kind VAGUE if all that is known is that the backward bends the cotangent.
     """
@@ -67,15 +68,15 @@ def probes(problem: Problem, reference: Reference | None) -> tuple[str, str] | N
     for k in sorted(problem.wrong):
         finite = bool(np.all(np.isfinite(at_zero[k])))
         if finite and np.abs(at_zero[k]).max(initial=0) > _small(problem, k):
-            return _constant(problem, probe, at_zero, k), (
-                "cotangent" if _ignored(probe, k) else "affine"
-            )
+            if _ignored(probe, k):
+                return "cotangent", say("ignored", leaf=names[k])
+            return "affine", _constant(problem, at_zero[k], k)
     other = None if reference is None else _another(problem, probe, reference)
     if other is not None:
-        return other, "cotangent"
-    bent = [names[k] for k in sorted(problem.wrong) if not _homogeneous(probe, k)]
+        return "cotangent", other
+    bent = [k for k in sorted(problem.wrong) if not _homogeneous(probe, k)]
     if bent:
-        return _bent(problem, probe, bent), VAGUE
+        return VAGUE, _bent(problem, probe, bent[0])
     return None
 
 
@@ -88,19 +89,14 @@ def _ignored(probe: Probe, leaf: int) -> bool:
     return close(first, second, 1e-300)
 
 
-def _constant(problem: Problem, probe: Probe, at_zero, leaf: int) -> str:
-    name = problem.sample.names[leaf]
-    if _ignored(probe, leaf):
-        return f"d{name} does not depend on the incoming cotangent: it ignores dy."
-    extra = at_zero[leaf]
-    same = np.all(extra == np.ravel(extra)[0])
-    size = f"{np.ravel(extra)[0]:.6g}" if same else (
-        f"up to {float(np.abs(extra).max()):.3g}"
-    )  # fmt: skip
-    text = f"d{name} has a term independent of the cotangent: bwd(0) is {size}, not 0."
-    if close(problem.got[leaf] - extra, problem.expected[leaf], problem.floor):
-        text += " Without that term it is exact."
-    return text
+def _constant(problem: Problem, extra: np.ndarray, leaf: int) -> Statement:
+    """Of a gradient that is `extra` where the cotangent is zero."""
+    first, largest = np.ravel(extra)[0].item(), float(np.abs(extra).max())
+    alike = bool(np.all(extra == first))
+    size = f"{first:.6g}" if alike else say("up to", size=f"{largest:.3g}")
+    exact = close(problem.got[leaf] - extra, problem.expected[leaf], problem.floor)
+    rest = say("exact without") if exact else ""
+    return say("constant", leaf=problem.sample.names[leaf], size=size, rest=rest)
 
 
 def _homogeneous(probe: Probe, leaf: int) -> bool:
@@ -113,19 +109,18 @@ def _homogeneous(probe: Probe, leaf: int) -> bool:
     return True
 
 
-def _bent(problem: Problem, probe: Probe, names: list[str]) -> str:
-    k = problem.sample.names.index(names[0])
-    base, negative = probe(probe.dy)[k], probe(probe.times(-1.0))[k]
+def _bent(problem: Problem, probe: Probe, leaf: int) -> Statement:
+    base, negative = probe(probe.dy)[leaf], probe(probe.times(-1.0))[leaf]
     what = "an even function of it" if close(base, negative) else "not linear in it"
-    return f"d{names[0]} is wrong in how it uses the cotangent: it is {what}."
+    return say("nonlinear", leaf=problem.sample.names[leaf], what=what)
 
 
-def _another(problem: Problem, probe: Probe, reference: Reference) -> str | None:
+def _another(problem: Problem, probe: Probe, reference: Reference) -> Statement | None:
     """The h for which the user's gradients are the true ones of h(dy)."""
-    for text, h in _functions(problem, probe, reference):
+    for given, h in _functions(problem, probe, reference):
         if all(_agree(problem, probe, reference, h, t) for t in MULTIPLES):
-            leaves = listed([f"d{problem.sample.names[k]}" for k in problem.wrong])
-            return f"{leaves}: the true gradient of {text}, not of the cotangent dy."
+            leaves = problem.leaf_names(problem.wrong)
+            return say("other cotangent", leaves=leaves, given=given)
     return None
 
 
@@ -139,67 +134,74 @@ def _agree(problem, probe, reference, h, multiple) -> bool:
 
 def _functions(
     problem: Problem, probe: Probe, reference: Reference
-) -> Iterator[tuple[str, Callable[[Cotangent], Cotangent]]]:
-    one: list[tuple[str, Callable]] = [
-        ("|dy|", np.abs),
-        ("dy * dy", np.square),
-        ("max(dy, 0)", lambda g: np.maximum(g, 0)),
-        ("min(dy, 0)", lambda g: np.minimum(g, 0)),
-        ("sign(dy)", np.sign),
-        ("dy / max|dy|", lambda g: g / (np.abs(g).max(initial=0) + 1e-30)),
-        ("dy / norm(dy)", lambda g: g / (np.sqrt(np.square(g).sum()) + 1e-30)),
-        ("tanh(dy)", np.tanh),
-        ("exp(dy)", np.exp),
+) -> Iterator[tuple[Statement, Callable[[Cotangent], Cotangent]]]:
+    one: list[tuple[Statement, Callable]] = [
+        (say("|{dy}|"), np.abs),
+        (say("{dy} * {dy}"), np.square),
+        (say("max({dy}, 0)"), lambda g: np.maximum(g, 0)),
+        (say("min({dy}, 0)"), lambda g: np.minimum(g, 0)),
+        (say("sign({dy})"), np.sign),
+        (say("{dy} / max|{dy}|"), lambda g: g / (np.abs(g).max(initial=0) + 1e-30)),
+        (
+            say("{dy} / norm({dy})"),
+            lambda g: g / (np.sqrt(np.square(g).sum()) + 1e-30),
+        ),
+        (say("tanh({dy})"), np.tanh),
+        (say("exp({dy})"), np.exp),
     ]
     limit = _limit(problem, probe, reference)
     if limit is not None and limit > 0:
-        text = f"clip(dy, -{limit:.6g}, {limit:.6g})"
-        one.append((text, lambda g: np.clip(g, -limit, limit)))
+        clipped = say("clip({dy}, -{limit}, {limit})", limit=Number.of(limit))
+        one.append((clipped, lambda g: np.clip(g, -limit, limit)))
     floats = [g for g in probe.dy if _is_float(g)]
     if any(g.size > 1 for g in floats):
         one += [
-            ("its first entry in every place", lambda g: np.full_like(g, g.flat[0])),
-            ("its mean in every place", lambda g: np.full_like(g, g.mean())),
-            ("its sum in every place", lambda g: np.full_like(g, g.sum())),
-            ("its largest entry in every place", lambda g: np.full_like(g, g.max())),
+            (say(f"its {what} in every place"), lambda g, f=f: np.full_like(g, f(g)))
+            for what, f in (
+                ("first entry", lambda g: g.flat[0]),
+                ("mean", np.mean),
+                ("sum", np.sum),
+                ("largest entry", np.max),
+            )
         ]
         one += list(_layouts(floats))
-    for text, f in one:
-        yield text, lambda dy, f=f: [f(g) if _is_float(g) else g for g in dy]
+    for given, f in one:
+        yield given, lambda dy, f=f: [f(g) if _is_float(g) else g for g in dy]
     yield from _several(probe.dy)
 
 
-def _layouts(dy: Cotangent) -> Iterator[tuple[str, Callable]]:
+def _layouts(dy: Cotangent) -> Iterator[tuple[Statement, Callable]]:
     """Moves of the entries of the cotangent along its axes."""
     rank = max(np.ndim(g) for g in dy)
     if rank >= 2 and all(np.ndim(g) >= 2 and g.shape[-1] == g.shape[-2] for g in dy):
-        yield "dy transposed", lambda g: np.swapaxes(g, -1, -2)
+        yield say("{dy} transposed"), lambda g: np.swapaxes(g, -1, -2)
     for axis in range(rank):
         if all(np.ndim(g) > axis for g in dy):
             yield (
-                f"dy averaged over axis {axis}",
+                say("{dy} averaged over axis {axis}", axis=axis),
                 lambda g, a=axis: np.broadcast_to(g.mean(a, keepdims=True), g.shape),
             )
-            yield f"dy reversed along axis {axis}", lambda g, a=axis: np.flip(g, a)
+            flipped = say("{dy} reversed along axis {axis}", axis=axis)
+            yield flipped, lambda g, a=axis: np.flip(g, a)
             for by in (1, -1):
                 yield (
-                    f"dy shifted by {by} along axis {axis}",
+                    say("{dy} shifted by {by} along axis {axis}", by=by, axis=axis),
                     (lambda g, a=axis, b=by: np.roll(g, b, a)),
                 )
 
 
-def _several(dy: Cotangent) -> Iterator[tuple[str, Callable]]:
+def _several(dy: Cotangent) -> Iterator[tuple[Statement, Callable]]:
     """One output's cotangent lost, or two exchanged."""
     floats = [i for i, g in enumerate(dy) if _is_float(g)]
     for i in floats if len(dy) > 1 else ():
         yield (
-            f"dy with output {i} ignored",
+            say("{dy} with output {i} ignored", i=i),
             lambda g, i=i: [np.zeros_like(a) if j == i else a for j, a in enumerate(g)],
         )
         for j in floats:
             if j > i and np.shape(dy[i]) == np.shape(dy[j]):
                 yield (
-                    f"dy with outputs {i} and {j} exchanged",
+                    say("{dy} with outputs {i} and {j} exchanged", i=i, j=j),
                     (lambda g, i=i, j=j: [g[_swap(k, i, j)] for k in range(len(g))]),
                 )
 

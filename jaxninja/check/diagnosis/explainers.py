@@ -15,26 +15,26 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.names import listed, said
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.code.source import return_place
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
 from jaxninja.check.diagnosis.edits.double import pairs
-from jaxninja.check.diagnosis.edits.search import Mend, repair
+from jaxninja.check.diagnosis.edits.search import Fix, repair
 from jaxninja.check.diagnosis.gradient import relation
 from jaxninja.check.diagnosis.jacobian import diagonal
 from jaxninja.check.diagnosis.linearity import nonlinear_step
 from jaxninja.check.diagnosis.reference import (
     Reference,
+    changed,
     derivation,
     paths,
-    told,
-    told_of_two,
     two_cut,
+    without_both,
 )
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
-from jaxninja.check.evidence import Evidence, Hint
+from jaxninja.check.evidence import Evidence
+from jaxninja.check.hints import Hint, Statement, say
 
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
 TRIES = 3
@@ -78,7 +78,7 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
 
 
 def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
-    """Names first, each with the edit that mends its leaf; then further edits."""
+    """Names first, each with the edit that fixes its leaf; then further edits."""
     cast = rounded(problem, fresh)
     if cast is not None:
         return [_rounded(problem, *cast)]
@@ -87,36 +87,36 @@ def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
     until = min(deadline, time.process_time() + SHORT) if clear else deadline
-    mends = [] if problem.program is None else repair(problem, fresh, until)
+    fixes = [] if problem.program is None else repair(problem, fresh, until)
     if clear:
-        told = _others(problem, fresh, mends)
-        return [*(_joined(problem, hint, mends) for hint in clear), *told, *vague]
-    told = [_mended(problem, fresh, mend) for mend in _distinct(mends)]
-    packed = None if told else residual(problem, fresh)
+        others = _others(problem, fresh, fixes)
+        return [*(_joined(problem, hint, fixes) for hint in clear), *others, *vague]
+    edits = [_fixed(problem, fresh, fix) for fix in _distinct(fixes)]
+    packed = None if edits else residual(problem, fresh)
     if packed is not None:
-        told = [_hint(problem, min(problem.wrong), *packed)]
+        edits = [_hint(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
-        others = _others(problem, fresh, mends)
-        return [_joined(problem, by_path[0], mends), *others, *vague]
-    if told and told[0].verified:  # what is inside an operation adds nothing to it
+        others = _others(problem, fresh, fixes)
+        return [_joined(problem, by_path[0], fixes), *others, *vague]
+    if edits and edits[0].verified:  # what is inside an operation adds nothing to it
         by_path = [hint for hint in by_path if hint.kind != "path"]
-    if not told and not by_path and problem.program is not None:
-        told = [
+    if not edits and not by_path and problem.program is not None:
+        edits = [
             _twice(problem, fresh, *both)
             for both in [pairs(problem, fresh, deadline)]
             if both
         ]
-    return [*told, *by_path, *vague]
+    return [*edits, *by_path, *vague]
 
 
 def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
     """What was changed in the derivation: a path cut, or a step of it left out."""
     if reference is None or not fresh.wrong:
         return []
-    leaves = _leaves(problem, problem.wrong)
+    leaves = problem.leaf_names(problem.wrong)
     found = [
-        _hint(problem, min(problem.wrong), *told(path, leaves))
+        _hint(problem, min(problem.wrong), *changed(path, leaves))
         for path in paths(problem, fresh, reference, deadline)
     ]
     simple = [hint for hint in found if hint.kind in ("term", "path")][:1]
@@ -124,35 +124,28 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
         return simple
     leaf = diagonal(problem, fresh, reference)
     if leaf is not None:
-        text = (
-            f"d{problem.sample.names[leaf]} is the diagonal of the Jacobian times dy: "
-            "it takes each output to depend on the one input beside it only."
-        )
-        return [_hint(problem, leaf, text, "term")]
+        statement = say("diagonal", leaf=problem.sample.names[leaf])
+        return [_hint(problem, leaf, "term", statement)]
     both = two_cut(problem, fresh, reference, deadline)
     if both is not None:
-        return [_hint(problem, min(problem.wrong), *told_of_two(*both, leaves))]
+        return [_hint(problem, min(problem.wrong), *without_both(*both, leaves))]
     edits = derivation(problem, fresh, reference, deadline)
-    steps = [_derived(problem, leaves, mend) for mend in edits[:1]]
+    steps = [_derived(problem, leaves, fix) for fix in edits[:1]]
     return [*steps, *found[:1]]
 
 
-def _derived(problem: Problem, leaves: str, mend: Mend) -> Hint:
-    spot = mend.where.quoted if mend.where else mend.subject
-    sentence = (
-        f"{said(leaves, 'is', 'are')} the true gradient with one change of its "
-        f"derivation, in the backward of {spot}: {mend.edit.text}."
-    )
-    return _hint(problem, min(mend.leaves), sentence, mend.edit.kind)
+def _derived(problem: Problem, leaves: tuple[str, ...], fix: Fix) -> Hint:
+    facts = {"leaves": leaves, "spot": fix.where or fix.subject}
+    statement = say("derived", **facts, edit=fix.edit.what)
+    return _hint(problem, min(fix.leaves), fix.edit.kind, statement)
 
 
-def _twice(problem: Problem, fresh: Problem, first: Mend, second: Mend) -> Hint:
-    one = _mended(problem, fresh, first)
-    sentence = (
-        f"{_leaves(problem, first.leaves)}: exact on a fresh sample after two edits: "
-        f"{_edit(first)}; and {_edit(second)}."
-    )
-    return replace(one, sentence=sentence, edit=f"{_edit(first)}; {_edit(second)}")
+def _twice(problem: Problem, fresh: Problem, first: Fix, second: Fix) -> Hint:
+    one, both = _fixed(problem, fresh, first), (first.change, second.change)
+    edits = dict(zip(("first", "second"), both, strict=True))
+    leaves = problem.leaf_names(first.leaves)
+    statement = say("mended by two", leaves=leaves, **edits)
+    return replace(one, statement=statement, change=say("both", **edits))
 
 
 def _reference(problem: Problem) -> Reference | None:
@@ -182,12 +175,11 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
     if found is None:
         return None
     again = probes(fresh, reference) if fresh.wrong else None
-    sentence, kind = found
-    same = again is not None and again[1] == kind
-    if kind == "cotangent" and again is not None:
-        same = again[0] == sentence
-    sentence = sentence if same else _softer(sentence)
-    hint = _hint(problem, min(problem.wrong), sentence, kind, same)
+    kind, statement = found
+    same = again is not None and again[0] == kind
+    if kind == "cotangent":
+        same = again == found
+    hint = _hint(problem, min(problem.wrong), kind, statement, same)
     step = nonlinear_step(problem)
     place = problem.place_of(step) if step is not None else None
     return hint if place is None else replace(hint, where=str(place))
@@ -195,12 +187,9 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
 
 def _rounded(problem: Problem, step: int, dtype: str) -> Hint:
     place = problem.place_of(step)
-    spot = place.quoted if place else "one value"
-    sentence = (
-        f"{_leaves(problem, problem.wrong)}: {spot} is rounded to {dtype}; exact "
-        "without that cast."
-    )
-    hint = _hint(problem, min(problem.wrong), sentence, "precision")
+    leaves, spot = problem.leaf_names(problem.wrong), place or "one value"
+    statement = say("cast", leaves=leaves, spot=spot, dtype=dtype)
+    hint = _hint(problem, min(problem.wrong), "precision", statement)
     return replace(hint, where=str(place) if place else hint.where)
 
 
@@ -212,25 +201,18 @@ def blowup(evidence: Evidence) -> Hint | None:
             lost = [k for k, g in enumerate(problem.got) if not np.isfinite(g).all()]
             if found is not None and lost:
                 place = problem.place_of(found[0])
-                spot = place.quoted if place else "one value"
-                leaves = said(_leaves(problem, lost), "is", "are")
-                text = f"{leaves} not finite: {spot}, {found[1]}."
-                hint = _hint(problem, lost[0], text, "nan")
+                leaves, spot = problem.leaf_names(lost), place or "one value"
+                said = say("not finite", leaves=leaves, spot=spot, why=found[1])
+                hint = _hint(problem, lost[0], "nan", said)
                 return replace(hint, where=str(place) if place else hint.where)
     return None
 
 
-def _softer(sentence: str) -> str:
-    return f"It looks like this: {sentence}"
-
-
-def _leaves(problem: Problem, leaves) -> str:
-    return listed([f"d{problem.sample.names[k]}" for k in sorted(leaves)])
-
-
-def _hint(problem: Problem, leaf: int, sentence: str, kind: str, verified=True) -> Hint:
-    where = _made_at(problem, leaf)
-    return Hint(sentence, kind, verified, where, None, problem.sample.names[leaf])
+def _hint(
+    problem: Problem, leaf: int, kind: str, statement: Statement, verified: bool = True
+) -> Hint:
+    name, where = problem.sample.names[leaf], _made_at(problem, leaf)
+    return Hint(statement, kind, verified, name, where)
 
 
 def _made_at(problem: Problem, leaf: int) -> str | None:
@@ -243,49 +225,40 @@ def _made_at(problem: Problem, leaf: int) -> str | None:
     return str(place) if place is not None else None
 
 
-def _joined(problem: Problem, hint: Hint, mends: list[Mend]) -> Hint:
-    """The hint with the line and the edit of the mend of its leaf."""
+def _joined(problem: Problem, hint: Hint, fixes: list[Fix]) -> Hint:
+    """The hint with the line and the edit of the fix of its leaf."""
     leaf = problem.sample.names.index(hint.leaf)
-    mend = next((m for m in mends if leaf in m.leaves), None)
-    if mend is None:
+    fix = next((m for m in fixes if leaf in m.leaves), None)
+    if fix is None:
         return hint
-    where = str(mend.where) if mend.where else hint.where
-    return replace(hint, where=where, edit=_edit(mend))
+    where = str(fix.where) if fix.where else hint.where
+    return replace(hint, where=where, change=fix.change)
 
 
-def _edit(mend: Mend) -> str:
-    where = str(mend.where) if mend.where else "bwd"
-    return f"{where}: {mend.subject}: {mend.edit.text}"
-
-
-def _distinct(mends: list[Mend]) -> list[Mend]:
-    """The best mend of each leaf; of one leaf, or of all at once, the two best."""
-    found: dict[tuple, Mend] = {}
-    for mend in mends:
-        found.setdefault((mend.leaves, mend.subject, mend.edit.text), mend)
-    best = {mend.leaves: mend for mend in reversed(found.values())}
+def _distinct(fixes: list[Fix]) -> list[Fix]:
+    """The best fix of each leaf; of one leaf, or of all at once, the two best."""
+    found: dict[tuple, Fix] = {}
+    for fix in fixes:
+        found.setdefault((fix.leaves, fix.subject, fix.edit.what), fix)
+    best = {fix.leaves: fix for fix in reversed(found.values())}
     return list(found.values())[:2] if len(best) == 1 else list(reversed(best.values()))
 
 
-def _others(problem: Problem, fresh: Problem, mends: list[Mend]) -> list[Hint]:
+def _others(problem: Problem, fresh: Problem, fixes: list[Fix]) -> list[Hint]:
     """A second edit beside a hint that has one: the reader picks the simpler."""
-    given = {leaf: _edit(m) for m in reversed(mends) for leaf in m.leaves}
-    for mend in mends[1:]:
-        if _edit(mend) not in given.values():  # two steps of a line may read the same
-            hint = _mended(problem, fresh, mend)
-            leaves = said(_leaves(problem, mend.leaves), "is", "are")
-            text = f"Another edit after which {leaves} exact too."
-            return [replace(hint, sentence=text) if hint.verified else hint]
+    given = {leaf: m.change for m in reversed(fixes) for leaf in m.leaves}
+    for fix in fixes[1:]:
+        if fix.change not in given.values():  # two steps of a line may be alike
+            hint = _fixed(problem, fresh, fix)
+            statement = say("mended, too", leaves=problem.leaf_names(fix.leaves))
+            return [replace(hint, statement=statement) if hint.verified else hint]
     return []
 
 
-def _mended(problem: Problem, fresh: Problem, mend: Mend) -> Hint:
-    where = str(mend.where) if mend.where else None
-    sentence = (
-        f"{said(_leaves(problem, mend.leaves), 'is', 'are')} exact on a fresh sample "
-        f"after one edit, of {mend.subject}: {mend.edit.text}."
-    )
-    leaf = problem.sample.names[min(mend.leaves)]
-    proved = mend.leaves <= fresh.wrong  # else the edit was not put to the test there
-    sentence = sentence if proved else _softer(sentence)
-    return Hint(sentence, mend.edit.kind, proved, where, _edit(mend), leaf)
+def _fixed(problem: Problem, fresh: Problem, fix: Fix) -> Hint:
+    where = str(fix.where) if fix.where else None
+    leaves = problem.leaf_names(fix.leaves)
+    edit = {"subject": fix.subject, "edit": fix.edit.what}
+    statement = say("mended", leaves=leaves, **edit)
+    proved = fix.leaves <= fresh.wrong  # else the edit was not put to the test there
+    return Hint(statement, fix.edit.kind, proved, leaves[0], where, fix.change)

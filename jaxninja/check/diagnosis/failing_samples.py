@@ -3,9 +3,10 @@
 import jax
 import numpy as np
 
-from jaxninja.check.evidence import Evidence, Hint, Sample
+from jaxninja.check.evidence import Evidence, Sample
+from jaxninja.check.hints import Hint, say
 from jaxninja.check.inputs.shapes import DRAWS
-from jaxninja.check.oracle.trial import Scene, Tried, prove
+from jaxninja.check.oracle.trial import Evaluation, Setup, prove
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cotangent, unit
 
@@ -18,20 +19,20 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
     failing = session.failing or session.rounding
     if not failing or not session.options.hints:
         return ()
-    scene, _ = failing[0]
-    ours = [tried for other, tried in failing if other is scene]
-    finite = [_sample(scene, tried) for tried in ours if _finite(tried)]
-    lost = [_sample(scene, tried) for tried in ours if not _finite(tried)]
+    setup, _ = failing[0]
+    ours = [one for other, one in failing if other is setup]
+    finite = [_sample(setup, one) for one in ours if _finite(one)]
+    lost = [_sample(setup, one) for one in ours if not _finite(one)]
     if finite and not session.failing:  # rounding alone: the casts show in float64
-        finite = [_resample(session, scene, seed) for seed in range(2)]
+        finite = [_resample(session, setup, seed) for seed in range(2)]
 
     def evidence(samples: list[Sample]) -> Evidence:
         drawn = tuple(samples[:MOST])
         return Evidence(
-            scene.subject,
+            setup.subject,
             drawn,
-            lambda seed: _resample(session, scene, seed),
-            scene.coarse if session.failing else unit("float64"),
+            lambda seed: _resample(session, setup, seed),
+            setup.coarse if session.failing else unit("float64"),
         )
 
     try:
@@ -39,40 +40,40 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
         from jaxninja.check.diagnosis.jacobian import at_zero
 
         named = diagnose(evidence(finite), SECONDS) if finite else []
-        told = blowup(evidence(lost)) if lost else None
-        if not told and not any(hint.verified for hint in named):
-            return (*_only_at_zero(scene, at_zero(finite)), *named)
-        return (*named, told) if told else tuple(named)
+        arising = blowup(evidence(lost)) if lost else None
+        if not arising and not any(hint.verified for hint in named):
+            return (*_only_at_zero(setup, at_zero(finite)), *named)
+        return (*named, arising) if arising else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
         return ()
 
 
-def _only_at_zero(scene: Scene, found: tuple[str, str] | None) -> tuple[Hint, ...]:
+def _only_at_zero(setup: Setup, found: tuple[str, str] | None) -> tuple[Hint, ...]:
     if found is None:
         return ()
     leaf, argument = found
-    text = f"d{leaf} is right except where {argument} is 0."
-    return (Hint(text, "edge", True, scene.subject.where, None, leaf),)
+    statement = say("edge", leaf=leaf, argument=argument)
+    return (Hint(statement, "edge", True, leaf, setup.subject.where),)
 
 
-def _sample(scene: Scene, tried: Tried) -> Sample:
+def _sample(setup: Setup, one: Evaluation) -> Sample:
     with jax.enable_x64(True):
-        plain = scene.subject.plain
-        no_jax = scene.differences
-        y = plain(*tried.args) if no_jax else jax.eval_shape(plain, *tried.args)
+        plain = setup.subject.plain
+        no_jax = setup.differences
+        y = plain(*one.args) if no_jax else jax.eval_shape(plain, *one.args)
     return Sample(
-        tried.args,
-        cotangent(y, tried.dy),
-        tried.outcome.residuals,
-        tuple(np.asarray(t.got) for t in tried.trials),
-        tuple(np.asarray(t.expected) for t in tried.trials),
-        scene.leaf_names,
+        one.args,
+        cotangent(y, one.dy),
+        one.outcome.residuals,
+        tuple(np.asarray(t.got) for t in one.trials),
+        tuple(np.asarray(t.expected) for t in one.trials),
+        setup.leaf_names,
     )
 
 
-def _finite(tried: Tried) -> bool:
-    return all(np.isfinite(t.got).all() for t in tried.trials)
+def _finite(one: Evaluation) -> bool:
+    return all(np.isfinite(t.got).all() for t in one.trials)
 
 
 def _normal(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
@@ -81,14 +82,14 @@ def _normal(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
     return real + 1j * rng.standard_normal(like.shape) if is_complex else real
 
 
-def _resample(session: Session, scene: Scene, seed: int) -> Sample:
-    setting = session.settings[scene.label]
+def _resample(session: Session, setup: Setup, seed: int) -> Sample:
+    setting = session.settings[setup.label]
     failing = session.failing or session.rounding
     number = session.options.seed * DRAWS + 500 + seed % 400
     args = setting.draw(number)[1]
     rng = np.random.default_rng([session.options.seed, seed, 0xF5])
     dy = [_normal(rng, g) for g in failing[0][1].dy]
-    tried = prove(scene, args, dy, "fresh")
-    if tried is None:
+    one = prove(setup, args, dy, "fresh")
+    if one is None:
         raise ValueError("the forward is not finite at a fresh sample")
-    return _sample(scene, tried)
+    return _sample(setup, one)

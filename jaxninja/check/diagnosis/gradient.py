@@ -1,7 +1,7 @@
 """How a wrong gradient relates to the true ones, without looking at the code.
 
-Each test below gives a sentence and a kind, or None. A relation that holds on the
-failing sample and, word for word, on a fresh one is a fact.
+Each test below gives a kind of bug and a statement, or None. A relation that holds on
+the failing sample and, fact for fact, on a fresh one is true.
 """
 
 import itertools
@@ -10,14 +10,13 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.constants import constant_name, shown, sizes
+from jaxninja.check.diagnosis.code.constants import number, sizes
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
-from jaxninja.check.diagnosis.regions import few_elements, region
+from jaxninja.check.diagnosis.regions import Found, few_elements, region
+from jaxninja.check.hints import say
 
-Finding = tuple[str, str]  # sentence, kind
 
-
-def relation(problem: Problem, fresh: Problem, leaf: int) -> Finding | None:
+def relation(problem: Problem, fresh: Problem, leaf: int) -> Found | None:
     """The first relation that both samples agree on."""
     for test in TESTS:
         found = test(problem, leaf)
@@ -31,36 +30,35 @@ def _equal(problem: Problem, a, b) -> bool:
 
 
 def _name(problem: Problem, leaf: int) -> str:
-    return f"d{problem.sample.names[leaf]}"
+    return problem.sample.names[leaf]
 
 
-def not_finite(problem: Problem, leaf: int) -> Finding | None:
+def not_finite(problem: Problem, leaf: int) -> Found | None:
     got, expected = problem.got[leaf], problem.expected[leaf]
     bad = ~np.isfinite(got)
     if not bad.any() or not np.isfinite(expected).all():
         return None
     what = "NaN" if np.isnan(got).any() else "infinite"
-    return f"{_name(problem, leaf)} is {what} where the true gradient is finite.", "nan"
+    return "nan", say("nan", leaf=_name(problem, leaf), what=what)
 
 
-def zero(problem: Problem, leaf: int) -> Finding | None:
+def zero(problem: Problem, leaf: int) -> Found | None:
     if np.any(problem.got[leaf]):
         return None
-    return f"{_name(problem, leaf)} is zero everywhere.", "zero"
+    return "zero", say("zero", leaf=_name(problem, leaf))
 
 
-def swapped(problem: Problem, leaf: int) -> Finding | None:
+def swapped(problem: Problem, leaf: int) -> Found | None:
     mine = problem.got[leaf]
     for other, truth in enumerate(problem.expected):
         if other == leaf or truth.shape != mine.shape or not truth.any():
             continue
-        name, theirs = _name(problem, leaf), _name(problem, other)
+        names = {"leaf": _name(problem, leaf), "other": _name(problem, other)}
         if _equal(problem, mine, truth):
             both = _equal(problem, problem.got[other], problem.expected[leaf])
-            text = f"{name} is what {theirs} should be"
-            return text + (", and the other way round." if both else "."), "swap"
+            return "swap", say("swap, both" if both else "swap", **names)
         if _equal(problem, mine, -truth):
-            return f"{name} is minus what {theirs} should be.", "swap"
+            return "swap", say("swap, negated", **names)
     return None
 
 
@@ -71,7 +69,7 @@ def lengths(problem: Problem) -> dict[int, str]:
     return sizes([*arrays, *(("dy", np.asarray(g)) for g in leaves)])
 
 
-def ratio(problem: Problem, leaf: int) -> Finding | None:
+def ratio(problem: Problem, leaf: int) -> Found | None:
     mine, truth = problem.got[leaf], problem.expected[leaf]
     size = inner(truth, truth)
     if size == 0 or not np.isfinite(mine).all():
@@ -79,49 +77,47 @@ def ratio(problem: Problem, leaf: int) -> Finding | None:
     c = inner(truth, mine) / size
     if not np.any(mine) or not _equal(problem, mine, c * truth):
         return None
-    name, known = _name(problem, leaf), constant_name(c, lengths(problem))
-    if known == "-1":
-        return f"{name} has the wrong sign: it is minus the true gradient.", "sign"
-    if known is None and mine.size < 2:
+    name, factor = _name(problem, leaf), number(c, lengths(problem))
+    if factor.name == "-1":
+        return "sign", say("sign", leaf=name)
+    if factor.name is None and mine.size < 2:
         return None  # any two numbers have a ratio
-    text = shown(c, lengths(problem))
-    return f"{name} is the true gradient times {text}.", "ratio"
+    return "ratio", say("ratio", leaf=name, factor=factor)
 
 
-def conjugated(problem: Problem, leaf: int) -> Finding | None:
+def conjugated(problem: Problem, leaf: int) -> Found | None:
     mine, truth = problem.got[leaf], problem.expected[leaf]
     if not np.imag(truth).any() or not _equal(problem, mine, np.conj(truth)):
         return None
-    text = "is the complex conjugate of the true gradient."
-    return f"{_name(problem, leaf)} {text}", "conjugate"
+    return "conjugate", say("conjugate", leaf=_name(problem, leaf))
 
 
-def transposed(problem: Problem, leaf: int) -> Finding | None:
+def transposed(problem: Problem, leaf: int) -> Found | None:
     mine, truth = problem.got[leaf], problem.expected[leaf]
     for axes in itertools.permutations(range(truth.ndim)):
         if axes != tuple(range(truth.ndim)) and truth.ndim <= 4:
             moved = np.transpose(truth, axes)
             if _equal(problem, mine, moved):
-                what = "transposed" if truth.ndim == 2 else f"transposed by {axes}"
-                return f"{_name(problem, leaf)} is {what}.", "transpose"
+                by = {} if truth.ndim == 2 else {"axes": str(axes)}
+                code = "transpose by" if by else "transpose"
+                return "transpose", say(code, leaf=_name(problem, leaf), **by)
     return None
 
 
-def shifted(problem: Problem, leaf: int) -> Finding | None:
+def shifted(problem: Problem, leaf: int) -> Found | None:
     mine, truth = problem.got[leaf], problem.expected[leaf]
+    name = _name(problem, leaf)
     for axis in range(truth.ndim):
         for by in range(1, truth.shape[axis]):
             if _equal(problem, mine, np.roll(truth, by, axis)):
                 short = by if by <= truth.shape[axis] / 2 else by - truth.shape[axis]
-                text = f"is the true one shifted by {short} along axis {axis}."
-                return f"{_name(problem, leaf)} {text}", "index"
+                return "index", say("shift", leaf=name, by=short, axis=axis)
         if _equal(problem, mine, np.flip(truth, axis)):
-            text = f"is the true one reversed along axis {axis}."
-            return f"{_name(problem, leaf)} {text}", "index"
+            return "index", say("reverse", leaf=name, axis=axis)
     return None
 
 
-def spread(problem: Problem, leaf: int) -> Finding | None:
+def spread(problem: Problem, leaf: int) -> Found | None:
     """The sum or the mean over an axis where the entries themselves should be."""
     mine, truth = problem.got[leaf], problem.expected[leaf]
     for axis in range(truth.ndim):
@@ -130,22 +126,22 @@ def spread(problem: Problem, leaf: int) -> Finding | None:
         for word, f in (("mean", np.mean), ("sum", np.sum)):
             flat = np.broadcast_to(f(truth, axis=axis, keepdims=True), truth.shape)
             if _equal(problem, mine, flat):
-                text = f"has the {word} over axis {axis} of the true one in each entry."
-                return f"{_name(problem, leaf)} {text}", "sum"
+                name = _name(problem, leaf)
+                return "sum", say("spread", leaf=name, what=word, axis=axis)
     return None
 
 
-def offset(problem: Problem, leaf: int) -> Finding | None:
+def offset(problem: Problem, leaf: int) -> Found | None:
     gap = problem.got[leaf] - problem.expected[leaf]
     if gap.size < 2 or not np.isfinite(gap).all():
         return None
     c = gap.flat[0].item()
     if not np.allclose(gap, c, rtol=1e-6, atol=0):
         return None
-    return f"{_name(problem, leaf)} is the true gradient plus {c:.6g}.", "affine"
+    return "affine", say("offset", leaf=_name(problem, leaf), term=f"{c:.6g}")
 
 
-def rounded(problem: Problem, leaf: int) -> Finding | None:
+def rounded(problem: Problem, leaf: int) -> Found | None:
     """Right to the precision of a narrower type only."""
     mine, truth = problem.got[leaf], problem.expected[leaf]
     scale = float(np.abs(truth).max(initial=0)) or 1.0
@@ -157,10 +153,7 @@ def rounded(problem: Problem, leaf: int) -> Finding | None:
         ("bfloat16", 2.0**-8),
     ):
         if unit / 64 < error <= 3 * unit and entries > 0.3:
-            text = (
-                f"is right to {kind} precision only: something is rounded on the way."
-            )
-            return f"{_name(problem, leaf)} {text}", "precision"
+            return "precision", say("precision", leaf=_name(problem, leaf), dtype=kind)
     return None
 
 
@@ -178,7 +171,7 @@ POWERS: dict[str, Callable] = {
 }
 
 
-def factor(problem: Problem, leaf: int) -> Finding | None:
+def factor(problem: Problem, leaf: int) -> Found | None:
     """The true gradient times a named array, or a simple function of it."""
     mine, truth = problem.got[leaf], problem.expected[leaf]
     if truth.size < 2:
@@ -194,9 +187,8 @@ def factor(problem: Problem, leaf: int) -> Finding | None:
                     break
                 known = model.shape == truth.shape and np.isfinite(model).all()
                 if known and _equal(problem, mine, model):
-                    what = text.format(name)
-                    text = f"is the true gradient times {what}."
-                    return f"{_name(problem, leaf)} {text}", "factor"
+                    by = text.format(name)
+                    return "factor", say("factor", leaf=_name(problem, leaf), by=by)
     return None
 
 
@@ -215,7 +207,7 @@ def _named(problem: Problem):
             yield problem.names.get(slot, "a residual"), value
 
 
-TESTS: tuple[Callable[[Problem, int], Finding | None], ...] = (
+TESTS: tuple[Callable[[Problem, int], Found | None], ...] = (
     not_finite,
     zero,
     swapped,

@@ -50,12 +50,12 @@ def at_zero(samples: list[Sample]) -> tuple[str, str] | None:
 
     In every sample, and in one of them at least some entries are not 0.
     """
-    pairs, told = None, set()
+    pairs, partly_right = None, set()
     for sample in samples:
         found = dict(_at_zero(sample))
         pairs = set(found) if pairs is None else pairs & set(found)
-        told |= {pair for pair, partly in found.items() if partly}
-    return min(pairs & told, default=None) if pairs else None
+        partly_right |= {pair for pair, partly in found.items() if partly}
+    return min(pairs & partly_right, default=None) if pairs else None
 
 
 def _at_zero(sample: Sample) -> Iterator[tuple[tuple[str, str], bool]]:

@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.constants import constant_name
-from jaxninja.check.diagnosis.code.names import argument_leaves, named, said
+from jaxninja.check.diagnosis.code.constants import number
+from jaxninja.check.diagnosis.code.names import argument_leaves, cotangent_leaves, named
 from jaxninja.check.diagnosis.code.problem import (
     Problem,
     as_leaf,
@@ -25,10 +25,10 @@ from jaxninja.check.diagnosis.code.problem import (
     is_inexact,
 )
 from jaxninja.check.diagnosis.code.program import Program, trace
-from jaxninja.check.diagnosis.code.source import Place, leaf_names, place
-from jaxninja.check.diagnosis.edits.search import Mend, Search
-
-WITHOUT_IT = "the true gradient without it equals yours."
+from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.edits.search import Fix, Search
+from jaxninja.check.diagnosis.regions import Found
+from jaxninja.check.hints import Place, say
 
 
 class Reference:
@@ -184,7 +184,7 @@ def _factor(problem: Problem, program: Program, values, slot: int) -> float | No
 
 def derivation(
     problem: Problem, fresh: Problem, reference: Reference, deadline: float
-) -> list[Mend]:
+) -> list[Fix]:
     """Single edits of the reference's backward that make the user's gradients of it.
 
     The repair with the roles exchanged: what the user left out, this leaves out.
@@ -194,40 +194,36 @@ def derivation(
         swapped = replace(p.sample, got=p.sample.expected, expected=tuple(p.got))
         known = reference.values(p)
         mirror = Problem(p.subject, swapped, reference.program, known, unit=p.unit)
-        roots = [*argument_leaves(p.subject, p.sample), *leaf_names(p.sample.dy, "dy")]
+        arguments = argument_leaves(p.subject, p.sample)
+        roots = [*arguments, *cotangent_leaves(p.sample, "dy")]
         mirror.names = named(reference.program, roots)
         return mirror
 
     search = Search(mirrored(problem), mirrored(fresh), deadline)
-    return search.mends(search.problem.wrong, reach=False)
+    return search.fixes(search.problem.wrong, reach=False)
 
 
-def told_of_two(one: Path, two: Path, leaves: str) -> tuple[str, str]:
-    """(sentence, kind) of two paths left out."""
-    spots = dict.fromkeys(_through(path) for path in (one, two))
-    text = f"{said(leaves, 'lacks', 'lack')} two paths, {' and '.join(spots)}"
-    return f"{text}: the true gradient without both equals yours.", "term"
+def without_both(one: Path, two: Path, leaves: tuple[str, ...]) -> Found:
+    """Two paths left out."""
+    first, second = _spot(one), _spot(two)
+    both = first if first == second else say("and through", one=first, other=second)
+    return "term", say("no path, two", leaves=leaves, spots=both)
 
 
-def _through(path: Path) -> str:
-    place = path.where
-    return f"through {place.quoted}" if place else "through a line that is not known"
+def _spot(path: Path) -> Place | str:
+    return path.where or "a line that is not known"
 
 
-def told(path: Path, leaves: str) -> tuple[str, str]:
-    """(sentence, kind) of a path."""
-    through, lacks = _through(path), said(leaves, "lacks", "lack")
-    name = constant_name(path.factor, {}) or f"{path.factor:.6g}"
-    if path.inner and abs(path.factor) < 1e-7:
-        text = f"{lacks} a term of the derivative of {through.removeprefix('through ')}"
-        return f"{text}: {WITHOUT_IT}", "path"
+def changed(path: Path, leaves: tuple[str, ...]) -> Found:
+    """A path left out, taken twice, or otherwise multiplied."""
+    facts, factor = {"leaves": leaves, "spot": _spot(path)}, number(path.factor, {})
     if abs(path.factor) < 1e-7:
-        return f"{lacks} the path {through}: {WITHOUT_IT}", "term"
-    elif name == "-1":
-        what, kind = f"the path {through} with the wrong sign", "sign"
-    elif name == "2":
-        what, kind = f"the path {through} twice", "ratio"
-    else:
-        what, kind = f"{name} times the path {through}", "ratio"
-    what = f"{said(leaves, 'has', 'have')} {what}"
-    return f"{what}: the true gradient with that change equals yours.", kind
+        inner = path.inner
+        return ("path", say("no term", **facts)) if inner else (
+            "term", say("no path", **facts)
+        )  # fmt: skip
+    if factor.name == "-1":
+        return "sign", say("path, negated", **facts)
+    if factor.name == "2":
+        return "ratio", say("path twice", **facts)
+    return "ratio", say("path times", **facts, factor=factor)

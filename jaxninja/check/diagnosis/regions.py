@@ -10,8 +10,12 @@ import jax
 import numpy as np
 
 from jaxninja.check.diagnosis.code.problem import EXACT, Problem, as_leaf
+from jaxninja.check.hints import Statement, say
 
-Finding = tuple[str, str]
+Found = tuple[str, Statement]  # kind of bug, what is wrong
+
+
+WHERE_NOT = "zero where it should not be"
 
 
 def wrong_entries(problem: Problem, leaf: int) -> np.ndarray:
@@ -21,29 +25,29 @@ def wrong_entries(problem: Problem, leaf: int) -> np.ndarray:
     return ~(np.abs(mine - truth) <= EXACT * scale + problem.floor)
 
 
-def few_elements(problem: Problem, leaf: int) -> Finding | None:
+def few_elements(problem: Problem, leaf: int) -> Found | None:
     """One entry, or one row of an axis, is wrong and all the others are right."""
-    wrong, name = wrong_entries(problem, leaf), f"d{problem.sample.names[leaf]}"
+    wrong, name = wrong_entries(problem, leaf), problem.sample.names[leaf]
     if wrong.all() or wrong.size < 3:
         return None
     zero = not np.any(problem.got[leaf][wrong])
-    what = "is zero where it should not be" if zero else "is wrong"
+    facts = {"leaf": name, "wrong": f"is {WHERE_NOT if zero else 'wrong'}"}
     if wrong.sum() == 1:
         index = [int(i) for i in np.argwhere(wrong)[0]]
-        return f"{name} {what} at one entry, {index}; all others are right.", "index"
+        return "index", say("entry", **facts, index=str(index))
     for axis in range(wrong.ndim):
         rest = tuple(i for i in range(wrong.ndim) if i != axis)
         lines = np.flatnonzero(wrong.any(rest))
         if len(lines) == 1 and wrong.shape[axis] > 2:
-            at = f"index {int(lines[0])} of axis {axis}"
-            at += " (the last)" if lines[0] == wrong.shape[axis] - 1 else ""
-            return f"{name} {what} at {at} only.", "index"
+            last = " (the last)" if lines[0] == wrong.shape[axis] - 1 else ""
+            at = {"index": int(lines[0]), "axis": axis, "last": last}
+            return "index", say("line", **facts, **at)
     return None
 
 
-def region(problem: Problem, leaf: int) -> Finding | None:
+def region(problem: Problem, leaf: int) -> Found | None:
     """The wrong entries are those where a predicate of the forward holds."""
-    wrong, name = wrong_entries(problem, leaf), f"d{problem.sample.names[leaf]}"
+    wrong, name = wrong_entries(problem, leaf), problem.sample.names[leaf]
     if wrong.all() or wrong.sum() < 2 or (~wrong).sum() < 2:
         return None
     live = problem.expected[leaf] != 0  # where it is zero nothing can be seen
@@ -56,7 +60,7 @@ def region(problem: Problem, leaf: int) -> Finding | None:
                 continue  # every entry that could be seen to be wrong
             visible = (wrong <= mask).all() and np.array_equal(wrong, mask & live)
             if exactly or visible:
-                return f"{name} {what} exactly where {words}.", "mask"
+                return "mask", say("where", leaf=name, wrong=what, holds=words)
     return None
 
 

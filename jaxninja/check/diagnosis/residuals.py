@@ -1,7 +1,7 @@
 """Residuals that are not what the backward takes them for.
 
 The backward may be right for other residuals: two of them exchanged, one shifted or
-transposed. Then no line of it is wrong, and the mend is where they are packed.
+transposed. Then no line of it is wrong, and the fix is where they are packed.
 """
 
 from collections.abc import Iterator
@@ -11,18 +11,20 @@ import jax
 import numpy as np
 
 from jaxninja.check.diagnosis.code.problem import Problem
+from jaxninja.check.diagnosis.regions import Found
+from jaxninja.check.hints import Statement, say
 
-Change = tuple[str, dict[int, Any]]  # the sentence, the inputs that it changes
+Change = tuple[Statement, dict[int, Any]]  # the statement, the inputs that it changes
 
 
-def residual(problem: Problem, fresh: Problem) -> tuple[str, str] | None:
-    """(sentence, kind) of a change of residuals that mends all wrong leaves."""
+def residual(problem: Problem, fresh: Problem) -> Found | None:
+    """A change of residuals that mends all wrong leaves."""
     if problem.program is None or not problem.wrong <= fresh.wrong:
         return None
     pairs = zip(_changes(problem), _changes(fresh), strict=True)
-    for (sentence, given), (_, again) in pairs:
+    for (statement, given), (_, again) in pairs:
         if _mends(problem, given) and _mends(fresh, again):
-            return sentence, "residual"
+            return "residual", statement
     return None
 
 
@@ -30,7 +32,7 @@ def _mends(problem: Problem, given: dict[int, Any]) -> bool:
     assert problem.program is not None
     with np.errstate(all="ignore"):
         results = problem.program.with_inputs(problem.values, given)
-    return problem.wrong <= problem.mends(results)
+    return problem.wrong <= problem.fixes(results)
 
 
 def _changes(problem: Problem) -> Iterator[Change]:
@@ -42,19 +44,20 @@ def _changes(problem: Problem) -> Iterator[Change]:
         for other in slots[k + 1 :]:
             theirs = problem.values[other]
             if theirs.shape == value.shape:
-                text = f"The residuals {name} and {problem.names.get(other)} are "
-                yield text + "exchanged.", {slot: theirs, other: value}
-        for text, moved in _moves(value):
-            yield f"The residual {name} is {text}.", {slot: moved}
+                both = {"one": name, "other": problem.names.get(other)}
+                exchanged = say("residuals exchanged", **both)
+                yield exchanged, {slot: theirs, other: value}
+        for statement, moved in _moves(value, name):
+            yield statement, {slot: moved}
 
 
-def _moves(value: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _moves(value: np.ndarray, name: str) -> Iterator[tuple[Statement, np.ndarray]]:
     for axis in range(value.ndim):
         for by in (1, -1) if value.shape[axis] > 1 else ():
             moved = np.roll(value, -by, axis)
-            yield f"shifted by {by} along axis {axis}", moved
+            yield say("residual shifted", one=name, by=by, axis=axis), moved
     if value.ndim >= 2 and value.shape[-1] == value.shape[-2]:
-        yield "transposed", np.swapaxes(value, -1, -2)
+        yield say("residual transposed", one=name), np.swapaxes(value, -1, -2)
 
 
 def _floats(value) -> bool:

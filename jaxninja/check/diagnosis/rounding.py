@@ -77,7 +77,7 @@ def _exact_without(problem: Problem, casts: list[int]) -> bool:
         for slot, value in changed.items():
             values[slot] = value
     results = [values[s] for s in program.outputs]
-    return problem.wrong <= problem.mends(results)
+    return problem.wrong <= problem.fixes(results)
 
 
 def _number(value) -> bool:

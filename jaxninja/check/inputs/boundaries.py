@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of, scaled
-from jaxninja.check.subject.plain_forward import equations
 from jaxninja.check.subject.pytrees import float_leaves, is_float
+from jaxninja.jaxpr import equations
 
 # fmt: off
 _KINKED = frozenset((

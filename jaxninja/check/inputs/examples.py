@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jax.extend.core import Literal, jaxpr_as_fun
 
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.check.subject.plain_forward import equations
+from jaxninja.jaxpr import equations
 
 
 def drawn(example: Callable, seed: int, dims: dict[str, int]) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxninja.check.errors import running
 from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.inputs.kinds import like
-from jaxninja.check.subject.adapters import subject_of
+from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast
 from jaxninja.check.subject.static_options import others, unlisted
 from jaxninja.check.subject.subject import Subject
@@ -48,15 +48,21 @@ class Setting:
     ambiguous: bool = False
 
 
-def settings_of(f, args, reference, inputs, level: str) -> tuple[list[Setting], list]:
-    """Settings to check at, and in words what could not be varied."""
+def settings_of(normal: Normalised, args, inputs, level: str):
+    """Settings to check at, and in words what could not be varied.
+
+    Args:
+        normal: the function that is checked.
+        args, inputs, level: as given to `check_vjp`.
+    """
+    f = normal.f
     cases = isinstance(f, Rule) and inputs is None and not args
     if cases:
-        found, missing = _of_rule(f, reference)
+        found, missing = _of_rule(normal)
     elif inputs is not None:
-        found, missing = _of_inputs(f, inputs, reference)
+        found, missing = _of_inputs(normal, inputs)
     else:
-        found, missing = _of_arguments(f, args, reference)
+        found, missing = _of_arguments(normal, args)
     shapes = found[: LIMITS[level]]
     left = [setting.label for setting in found[len(shapes) :]]
     if level != "quick":
@@ -91,15 +97,16 @@ def _with_options(draw, static: tuple, seed: int):
     return subject.with_static(static), arrays
 
 
-def _of_rule(rule: Rule, reference):
+def _of_rule(normal: Normalised):
+    rule = normal.f
     cases = [(str(case), dict(case.dims), case.static) for case in rule.cases]
     settings = [
-        Setting(label, partial(_drawn, rule, rule.example, reference, dims, static))
+        Setting(label, partial(_drawn, normal, rule.example, dims, static))
         for label, dims, static in cases
     ]
     missing = []
     for label, dims in _wanted([dims for _, dims, _ in cases]):
-        draw = partial(_drawn, rule, rule.example, reference, dims, cases[0][2])
+        draw = partial(_drawn, normal, rule.example, dims, cases[0][2])
         setting = Setting(",".join(f"{k}={v}" for k, v in dims.items()), draw)
         if _traces(setting):
             settings.append(setting)
@@ -128,14 +135,14 @@ def _wanted(given: list[dict[str, int]]) -> list[tuple[str, dict[str, int]]]:
     ]
 
 
-def _drawn(f, example, reference, dims, static, seed: int) -> tuple[Subject, tuple]:
+def _drawn(normal, example, dims, static, seed: int) -> tuple[Subject, tuple]:
     with running("the example's function"):
         arrays = drawn(example, seed, dims)
     if not isinstance(arrays, tuple | list):
         arrays = (arrays,)
-    rule = isinstance(f, Rule)
-    args = f.arranged(tuple(arrays), static) if rule else (*arrays, *static)
-    subject, arrays = subject_of(f, args, reference)
+    rule = normal.f if isinstance(normal.f, Rule) else None
+    args = rule.arranged(tuple(arrays), static) if rule else (*arrays, *static)
+    subject, arrays = normal(args)
     return subject, host(arrays)
 
 
@@ -151,7 +158,7 @@ def host(arrays: tuple) -> tuple:
     return cast(jax.tree.map(convert, tuple(arrays)), "float32")
 
 
-def _of_inputs(f, inputs, reference):
+def _of_inputs(normal: Normalised, inputs):
     named = list(inspect.signature(inputs).parameters.values())[1:]
     names = [p.name for p in named if p.kind is not p.VAR_KEYWORD]
     sets = [dict(zip(names, PRIMES, strict=False))]
@@ -159,7 +166,7 @@ def _of_inputs(f, inputs, reference):
     settings = [
         Setting(
             ",".join(f"{k}={v}" for k, v in dims.items()) or "as drawn",
-            partial(_drawn, f, inputs, reference, dims, ()),
+            partial(_drawn, normal, inputs, dims, ()),
         )
         for dims in sets
     ]
@@ -167,8 +174,8 @@ def _of_inputs(f, inputs, reference):
     return kept, [] if names else ["other shapes: `inputs` takes no sizes"]
 
 
-def _of_arguments(f, args, reference):
-    subject, arrays = subject_of(f, args, reference)
+def _of_arguments(normal: Normalised, args):
+    subject, arrays = normal(args)
     arrays = host(arrays)
     given = Setting("as given", lambda seed: (subject, _varied(arrays, seed, {})))
     if subject.is_numpy:
@@ -216,19 +223,19 @@ def _output_sizes(setting: Setting) -> list[int]:
     return [n for leaf in y for n in leaf.shape]
 
 
-def divisible(f, args, reference, inputs) -> Setting | None:
+def divisible(normal: Normalised, args, inputs) -> Setting | None:
     """A setting whose first argument's leading axis all devices can share, if any."""
-    count = jax.device_count()
+    f, count = normal.f, jax.device_count()
     if isinstance(f, Rule) and inputs is None and not args:
         names, static = list(f.cases[0].dims), f.cases[0].static
         dims = dict(zip(names, (2 * count, *PRIMES), strict=False))
-        draw = partial(_drawn, f, f.example, reference, dims, static)
+        draw = partial(_drawn, normal, f.example, dims, static)
     elif inputs is not None:
         names = list(inspect.signature(inputs).parameters)[1:]
         dims = dict(zip(names, (2 * count, *PRIMES), strict=False))
-        draw = partial(_drawn, f, inputs, reference, dims, ())
+        draw = partial(_drawn, normal, inputs, dims, ())
     else:
-        subject, arrays = subject_of(f, args, reference)
+        subject, arrays = normal(args)
         sizes = [np.shape(a)[:1] for a in jax.tree.leaves(host(arrays[:1]))]
         renamed = {n: 2 * count for shape in sizes for n in shape}
         draw = partial(_redraw, subject, host(arrays), renamed)

@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.truth import Truth, backward_of, rule_of, truth_of
-from jaxninja.check.subject.plain_forward import OPENED, opened, rebind
+from jaxninja.check.subject.plain_forward import OPENED, opened
 from jaxninja.check.subject.pytrees import float_leaves
+from jaxninja.jaxpr import bind
 
 DRAWS = 2  # of the roundings
 EXACT = (  # what moves, chooses or negates, and rounds nothing
@@ -24,7 +25,7 @@ EXACT = (  # what moves, chooses or negates, and rounds nothing
 )
 
 
-def moved_by_inputs(scene, args, dy, truth: Truth, u: float) -> Truth:
+def moved_by_inputs(setup, args, dy, truth: Truth, u: float) -> Truth:
     """Largest change of output and gradient when inputs move by a rounding `u`.
 
     Where the truth is by differences, it is the rule itself that tells, whose gradient
@@ -34,41 +35,41 @@ def moved_by_inputs(scene, args, dy, truth: Truth, u: float) -> Truth:
     rng = np.random.default_rng(0x5EED)
     gradients = [np.zeros(e.shape) for e in truth.gradients]
     y = [np.zeros(a.shape) for a in truth.y]
-    if scene.surrogate:
+    if setup.surrogate:
         return Truth(y, gradients, [], [])
-    at = rule_of if scene.differences else truth_of
-    here = rule_of(scene.subject, args, dy) if scene.differences else truth
+    at = rule_of if setup.differences else truth_of
+    here = rule_of(setup.subject, args, dy) if setup.differences else truth
     for _ in range(DRAWS):
-        near = at(scene.subject, _rounded(args, u, rng), dy)
+        near = at(setup.subject, _rounded(args, u, rng), dy)
         gradients = _larger(gradients, near.gradients, here.gradients)
         y = _larger(y, near.y, here.y)
     return Truth(y, gradients, [], [])
 
 
-def moved_by_residuals(scene, args, dy, u: float) -> list[np.ndarray]:
+def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
     """Largest change of the rule's own gradients when its residuals move by `u`."""
     rng = np.random.default_rng(0x5EED)
-    here = rule_of(scene.subject, args, dy)
+    here = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(g)) for g in here.gradients]
-    for _ in range(0 if scene.subject.is_numpy else DRAWS):
+    for _ in range(0 if setup.subject.is_numpy else DRAWS):
         residuals = jax.tree.map(lambda a: _jittered(a, u, rng), here.residuals)
-        near = backward_of(scene.subject, args, residuals, dy)
+        near = backward_of(setup.subject, args, residuals, dy)
         moved = _larger(moved, near, here.gradients)
     return moved
 
 
-def moved_by_steps(scene, args, y: list, u: float) -> list[np.ndarray]:
+def moved_by_steps(setup, args, y: list, u: float) -> list[np.ndarray]:
     """Largest change of the plain value `y` when each step of it moves by `u`."""
     rng = np.random.default_rng(0x5EED)
 
     def step(eqn, ins):
-        if eqn.primitive.name in (*OPENED, *EXACT):
+        if eqn.primitive in OPENED or eqn.primitive.name in EXACT:
             return None
-        return [_jittered(out, u, rng) for out in rebind(eqn, ins)]
+        return [_jittered(out, u, rng) for out in bind(eqn, ins)]
 
     moved = [np.zeros(a.shape) for a in y]
-    for _ in range(0 if scene.differences else 2 * DRAWS):
-        near = float_leaves(opened(scene.subject.plain, step)(*args))
+    for _ in range(0 if setup.differences else 2 * DRAWS):
+        near = float_leaves(opened(setup.subject.plain, step)(*args))
         moved = _larger(moved, near, y)
     return moved
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxninja.check.subject.plain_forward import OPENED, evaluate, rebind
+from jaxninja.check.subject.plain_forward import OPENED, evaluate
 from jaxninja.check.subject.pytrees import is_float
+from jaxninja.jaxpr import bind
 
 # Sums and products, and what only moves entries: |f(a, b)| <= f(|a|, |b|).
 # fmt: off
@@ -41,10 +42,10 @@ def magnitudes(closed, args) -> list:
 
 
 def _step(eqn, ins):
-    if eqn.primitive.name in OPENED:
+    if eqn.primitive in OPENED:
         return None
     ins = [_sized(a) for a in ins]
-    values = rebind(eqn, [a.value for a in ins])
+    values = bind(eqn, [a.value for a in ins])
     sizes = _sizes(eqn, ins, values)
     return [Sized(v, s) for v, s in zip(values, sizes, strict=True)]
 
@@ -58,7 +59,7 @@ def _sizes(eqn, ins, values):
     if name == "sub":
         return [ins[0].size + ins[1].size]
     if name in _MULTILINEAR:
-        return [jnp.abs(out) for out in rebind(eqn, [_like(a) for a in ins])]
+        return [jnp.abs(out) for out in bind(eqn, [_like(a) for a in ins])]
     growth = _growth(ins)
     return [
         jnp.full_like(jnp.abs(v), jnp.max(jnp.abs(v), initial=0) * growth)

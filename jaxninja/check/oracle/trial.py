@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.compare import difference
-from jaxninja.check.oracle import tolerances as judge
 from jaxninja.check.oracle.condition import (
     error,
     moved_by_inputs,
@@ -20,6 +19,12 @@ from jaxninja.check.oracle.condition import (
     moved_by_steps,
 )
 from jaxninja.check.oracle.finite_differences import truth_by_differences
+from jaxninja.check.oracle.tolerances import (
+    MOVED,
+    Trial,
+    proof_tolerance,
+    run_tolerance,
+)
 from jaxninja.check.oracle.truth import (
     Outcome,
     Truth,
@@ -34,7 +39,7 @@ from jaxninja.check.subject.subject import Subject
 
 
 @dataclass
-class Scene:
+class Setup:
     """A setting at work: its subject and what its trials have in common.
 
     Attributes:
@@ -81,7 +86,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Evaluation:
     """What a trial saw.
 
     Attributes:
@@ -90,72 +95,72 @@ class Tried:
         args, dy: in the dtype of the trial; outcome and truth belong to them.
     """
 
-    trials: list[judge.Trial]
-    forward: list[judge.Trial]
+    trials: list[Trial]
+    forward: list[Trial]
     args: tuple
     dy: list
     outcome: Outcome
     truth: Truth
 
 
-def prove(scene: Scene, args: tuple, dy: list, sample: str) -> Tried | None:
+def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None:
     """The rule in float64; None where the forward itself is not finite."""
     with jax.enable_x64(True):
         args, dy = cast(args, "float64"), [g.astype(_wide(g)) for g in dy]
-        truth, doubt = scene.truth(args, dy)
+        truth, doubt = setup.truth(args, dy)
         if not _finite(truth.y):
             return None
-        moved = moved_by_inputs(scene, args, dy, truth, unit("float32"))
-        outcome = rule_of(scene.subject, args, dy)
-    if not scene.ordinary:
-        scene.ordinary.extend(_ordinary(truth, dy))
+        moved = moved_by_inputs(setup, args, dy, truth, unit("float32"))
+        outcome = rule_of(setup.subject, args, dy)
+    if not setup.ordinary:
+        setup.ordinary.extend(_ordinary(truth, dy))
     tolerances = [
-        judge.proof_tolerance(scale, size * _top(dy), shift, scene.coarse) + unsure
+        proof_tolerance(scale, size * _top(dy), shift, setup.coarse) + unsure
         for scale, size, shift, unsure in zip(
-            truth.scales, scene.ordinary, moved.gradients, doubt, strict=True
+            truth.scales, setup.ordinary, moved.gradients, doubt, strict=True
         )
     ]
-    trials = _trials(scene, sample, "float64", outcome, truth, tolerances)
+    trials = _trials(setup, sample, "float64", outcome, truth, tolerances)
     forward = [
-        judge.proof_tolerance(np.abs(y), _top([y]), shift, scene.coarse)
+        proof_tolerance(np.abs(y), _top([y]), shift, setup.coarse)
         for y, shift in zip(truth.y, moved.y, strict=True)
     ]
-    outputs = _outputs(scene, sample, "float64", outcome, truth, forward)
-    return Tried(trials, outputs, args, dy, outcome, truth)
+    outputs = _outputs(setup, sample, "float64", outcome, truth, forward)
+    return Evaluation(trials, outputs, args, dy, outcome, truth)
 
 
 def compare_rounding(
-    scene: Scene, args: tuple, dy: list, sample: str, dtype: str
-) -> Tried | None:
+    setup: Setup, args: tuple, dy: list, sample: str, dtype: str
+) -> Evaluation | None:
     """The rule in the run dtype, against the truth and against autodiff's error."""
     args, dy = cast(args, dtype), cast(dy, dtype)
-    rival = None if scene.differences else autodiff_of(scene.subject, args, dy)
-    outcome = rule_of(scene.subject, args, dy)
+    rival = None if setup.differences else autodiff_of(setup.subject, args, dy)
+    outcome = rule_of(setup.subject, args, dy)
     with jax.enable_x64(True):
         wide, wide_dy = cast(args, "float64"), cast(dy, "float64")
-        truth, doubt = scene.truth(wide, wide_dy)
+        truth, doubt = setup.truth(wide, wide_dy)
         if not _finite(truth.y, dtype):
             return None
-        moved = moved_by_inputs(scene, wide, wide_dy, truth, unit(dtype))
+        moved = moved_by_inputs(setup, wide, wide_dy, truth, unit(dtype))
     plain_y = truth.y if rival is None else rival[0]
-    rivals = truth.gradients if rival is None or scene.surrogate else rival[1]
+    rivals = truth.gradients if rival is None or setup.surrogate else rival[1]
     expected = _all_reachable(truth.gradients, rivals, dtype)
     errors = [error(r, e) for r, e in zip(rivals, expected, strict=True)]
-    ordinary = scene.ordinary or _ordinary(truth, wide_dy)
+    ordinary = setup.ordinary or _ordinary(truth, wide_dy)
     tolerances = [
-        judge.run_tolerance(scale, size * _top(wide_dy), shift, e, dtype) + unsure
+        run_tolerance(scale, size * _top(wide_dy), shift, e, dtype) + unsure
         for scale, size, shift, e, unsure in zip(
             truth.scales, ordinary, moved.gradients, errors, doubt, strict=True
         )
     ]
     if not all(map(_within, outcome.gradients, expected, tolerances)):
         with jax.enable_x64(True):
-            lost = moved_by_residuals(scene, wide, wide_dy, unit(dtype))
+            lost = moved_by_residuals(setup, wide, wide_dy, unit(dtype))
         tolerances = [
-            t + judge.MOVED * _top([m]) for t, m in zip(tolerances, lost, strict=True)
+            t + MOVED * _top([m]) for t, m in zip(tolerances, lost, strict=True)
         ]
     ratios = None  # a pair held against finite differences has no autodiff beside it
-    if not scene.differences:
+    if not setup.differences:
         ratios = [
             _ratio(a, e, rival_error, size * _top(wide_dy), dtype)
             for a, e, rival_error, size in zip(
@@ -163,18 +168,18 @@ def compare_rounding(
             )
         ]
     shown = truth._replace(gradients=expected)
-    trials = _trials(scene, sample, dtype, outcome, shown, tolerances, ratios)
+    trials = _trials(setup, sample, dtype, outcome, shown, tolerances, ratios)
     reached = truth._replace(y=_all_reachable(truth.y, plain_y, dtype))
     forward = [
-        judge.run_tolerance(np.abs(y), _top([y]), shift, error(r, y), dtype)
+        run_tolerance(np.abs(y), _top([y]), shift, error(r, y), dtype)
         for y, shift, r in zip(reached.y, moved.y, plain_y, strict=True)
     ]
     if not all(map(_within, outcome.y, reached.y, forward)):
         with jax.enable_x64(True):
-            lost = moved_by_steps(scene, wide, truth.y, unit(dtype))
-        forward = [t + judge.MOVED * m for t, m in zip(forward, lost, strict=True)]
-    outputs = _outputs(scene, sample, dtype, outcome, reached, forward)
-    return Tried(trials, outputs, args, dy, outcome, shown)
+            lost = moved_by_steps(setup, wide, truth.y, unit(dtype))
+        forward = [t + MOVED * m for t, m in zip(forward, lost, strict=True)]
+    outputs = _outputs(setup, sample, dtype, outcome, reached, forward)
+    return Evaluation(trials, outputs, args, dy, outcome, shown)
 
 
 def _within(got, expected, tolerance) -> bool:
@@ -185,13 +190,11 @@ def _all_reachable(truth: list, rivals: list, dtype: str) -> list:
     return [_reachable(e, r, dtype) for e, r in zip(truth, rivals, strict=True)]
 
 
-def _trials(scene, sample, dtype, outcome, truth, tolerances, ratios=None):
-    leaf_names = scene.leaf_names
+def _trials(setup, sample, dtype, outcome, truth, tolerances, ratios=None):
+    leaf_names = setup.leaf_names
     ratios = ratios or [None] * len(leaf_names)
     return [
-        judge.Trial(
-            name, sample, _wide_array(got), expected, tol, dtype, scene.label, r
-        )
+        Trial(name, sample, _wide_array(got), expected, tol, dtype, setup.label, r)
         for name, got, expected, tol, r in zip(
             leaf_names,
             outcome.gradients,
@@ -203,9 +206,9 @@ def _trials(scene, sample, dtype, outcome, truth, tolerances, ratios=None):
     ]
 
 
-def _outputs(scene, sample, dtype, outcome, truth, tolerances):
+def _outputs(setup, sample, dtype, outcome, truth, tolerances):
     return [
-        judge.Trial("output", sample, _wide_array(got), y, tol, dtype, scene.label)
+        Trial("output", sample, _wide_array(got), y, tol, dtype, setup.label)
         for got, y, tol in zip(outcome.y, truth.y, tolerances, strict=True)
     ]
 

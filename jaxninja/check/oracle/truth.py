@@ -24,8 +24,8 @@ from jaxninja.check.subject.pytrees import (
     signature,
     with_floats,
 )
-from jaxninja.check.subject.subject import Subject
-from jaxninja.check.subject.traces import frozen, frozen_option, thawed, thawed_option
+from jaxninja.check.subject.subject import Bound, Subject
+from jaxninja.jaxpr import bind
 
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 
@@ -57,18 +57,18 @@ class Outcome(NamedTuple):
 def truth_of(subject: Subject, args: tuple, dy: list) -> Truth:
     """The reference's gradient; call it under float64."""
     with running(f"the plain forward of {subject.name}"):
-        return Truth(*_host(_truth(*_plain_key(subject))[0](args, dy)))
+        return Truth(*_host(_truth(subject.plain)[0](args, dy)))
 
 
 def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
     """Source lines of the comparisons that `Truth.predicates` reports on."""
-    return _truth(*_plain_key(subject))[1].get(signature(args), [])
+    return _truth(subject.plain)[1].get(signature(args), [])
 
 
 def autodiff_of(subject: Subject, args: tuple, dy: list) -> tuple[list, list]:
     """Value and gradients by JAX in the dtype of `args`, with their own rounding."""
     with running(f"the plain forward of {subject.name}"):
-        return _host(_autodiff(*_plain_key(subject))(args, dy))
+        return _host(_autodiff(subject.plain)(args, dy))
 
 
 def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
@@ -77,49 +77,30 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
         with np.errstate(all="ignore"):  # the inputs are ours: overflow is no news
             return _outcome(subject, args, dy)
     with running(f"the rule of {subject.name}"):
-        out = _rule(frozen(subject))(args, dy)
+        out = _rule(subject)(args, dy)
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
 
 
 def backward_of(subject: Subject, args: tuple, residuals, dy: list) -> list:
     """The rule's gradients for residuals that are given."""
     with running(f"bwd of {subject.name}"):
-        return _host(_backward(frozen(subject))(args, residuals, dy))
-
-
-def _plain_key(subject: Subject) -> tuple:
-    return (
-        subject.plain_function,
-        subject.static_positions,
-        tuple(map(frozen_option, subject.static)),
-    )
+        return _host(_backward(subject)(args, residuals, dy))
 
 
 def _host(tree):
     return jax.tree.map(np.asarray, tree)
 
 
-def _bound(plain: Callable, positions: tuple, static: tuple) -> Callable:
-    static = tuple(map(thawed_option, static))
-
-    def forward(*args):
-        rest, fixed = iter(args), dict(zip(positions, static, strict=True))
-        count = len(args) + len(fixed)
-        return plain(*(fixed[i] if i in fixed else next(rest) for i in range(count)))
-
-    return forward
-
-
 @lru_cache(maxsize=128)
-def _truth(plain, positions, static) -> tuple[Callable, dict]:
-    forward, lines = _bound(plain, positions, static), {}
+def _truth(plain: Bound) -> tuple[Callable, dict]:
+    lines = {}
 
     def truth(args, dy):
         found: list = []
 
         def f(*floats):
             found.clear()
-            watched = opened(forward, _watch(found))
+            watched = opened(plain, _watch(found))
             y = float_leaves(watched(*with_floats(args, floats)))
             return y, [value for value, _ in found]
 
@@ -139,7 +120,7 @@ def _watch(found: list):
     def step(eqn, ins):
         if eqn.primitive.name not in _COMPARISONS or not _tells(eqn, ins[0]):
             return None
-        out = eqn.primitive.bind(*ins, **eqn.params)
+        (out,) = bind(eqn, ins)
         found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
         return [out]
 
@@ -154,8 +135,8 @@ def _tells(eqn, operand) -> bool:
 
 
 @lru_cache(maxsize=128)
-def _autodiff(plain, positions, static) -> Callable:
-    forward = opened(_bound(plain, positions, static))
+def _autodiff(plain: Bound) -> Callable:
+    forward = opened(plain)
 
     def autodiff(args, dy):
         def f(*floats):
@@ -169,14 +150,11 @@ def _autodiff(plain, positions, static) -> Callable:
 
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
-    subject = thawed(subject)
     return compiled(lambda args, dy: _outcome(subject, args, dy))
 
 
 @lru_cache(maxsize=128)
 def _backward(subject: Subject) -> Callable:
-    subject = thawed(subject)
-
     def backward(args, residuals, dy):
         y = jax.eval_shape(subject.plain, *args)
         dy = cotangent(y, _typed(dy, float_leaves(y)))

@@ -15,7 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxninja.check.errors import UserCodeError, explained
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.shapes import DRAWS, Setting
-from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.first_derivatives import outputs
 from jaxninja.check.properties.transforms import compared, one, pullback
 from jaxninja.check.results import Session
@@ -34,48 +34,48 @@ def ask_for_devices(count: int) -> None:
         return
 
 
-def on_devices(session: Session, scene: Scene, setting: Setting) -> None:
+def on_devices(session: Session, setup: Setup, setting: Setting) -> None:
     """With the leading axis of the first argument split over all devices there are."""
     count = jax.device_count()
     args = setting.draw(session.options.seed * DRAWS)[1]
-    y = outputs(scene, args)
+    y = outputs(setup, args)
     dy = cotangents.ordinary(y, np.random.default_rng(7))
     mesh = jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,))
     with jax.enable_x64(True):
         args = cast(args, "float64")
-        _under_jit(session, scene, mesh, args, dy)
-        if not _fits(scene, mesh, args):
+        _under_jit(session, setup, mesh, args, dy)
+        if not _fits(setup, mesh, args):
             text = "shard_map: the rule is not made for the shapes of a device's part"
             session.skip(text)
             return
         for name, nested in (("inside", _inside), ("outside", _outside)):
-            _under_shard_map(session, scene, mesh, args, nested, f"grad {name}")
+            _under_shard_map(session, setup, mesh, args, nested, f"grad {name}")
 
 
-def _under_jit(session: Session, scene: Scene, mesh, args, dy) -> None:
+def _under_jit(session: Session, setup: Setup, mesh, args, dy) -> None:
     split = NamedSharding(mesh, PartitionSpec(AXIS))
     placed = (jax.tree.map(lambda a: jax.device_put(a, split), args[0]), *args[1:])
-    pull = compiled(pullback(scene))
+    pull = compiled(pullback(setup))
     name = f"jit over {mesh.size} devices"
-    one(session, scene, name, lambda: [a[None] for a in pull(placed, dy)], [(args, dy)])
+    one(session, setup, name, lambda: [a[None] for a in pull(placed, dy)], [(args, dy)])
 
 
-def _under_shard_map(session: Session, scene: Scene, mesh, args, nested, name) -> None:
+def _under_shard_map(session: Session, setup: Setup, mesh, args, nested, name) -> None:
     """The rule and JAX's own gradient of the plain forward, in the same program."""
     name = f"shard_map, {name}"
     try:
-        expected = compiled(partial(nested, scene.opened, mesh))(args)
+        expected = compiled(partial(nested, setup.opened, mesh))(args)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         session.skip(f"{name}: the plain forward refuses it ({first})")
         return
     try:
-        got = compiled(partial(nested, scene.subject.op, mesh))(args)
+        got = compiled(partial(nested, setup.subject.op, mesh))(args)
     except Exception as error:
-        told = explained(f"the rule of {scene.subject.name} under {name}", error)
-        session.find("E-TRANSFORM", told.sentence, told.where)
+        problem = explained(f"the rule of {setup.subject.name} under {name}", error)
+        session.find("E-TRANSFORM", problem.sentence, problem.where)
         return
-    compared(session, scene, name, got, expected)
+    compared(session, setup, name, got, expected)
 
 
 def _split(args):
@@ -84,12 +84,12 @@ def _split(args):
     return jax.tree.map(lambda a: a.shape[:1] in longs, args)
 
 
-def _fits(scene: Scene, mesh, args) -> bool:
+def _fits(setup: Setup, mesh, args) -> bool:
     """Whether the rule's shapes are right where an argument is a part of itself."""
     split = _split(args)
     part = jax.tree.map(lambda a, s: a[: len(a) // mesh.size] if s else a, args, split)
     try:
-        found = structure(scene.subject, part)[0]
+        found = structure(setup.subject, part)[0]
     except UserCodeError:  # shard_map will say the same, of the plain forward perhaps
         return True
     return not any(finding.code in STOPPING for finding in found)

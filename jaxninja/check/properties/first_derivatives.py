@@ -17,7 +17,7 @@ from jaxninja.check.inputs.boundaries import (
 )
 from jaxninja.check.inputs.kinds import scaled
 from jaxninja.check.inputs.shapes import DRAWS, Setting
-from jaxninja.check.oracle.trial import Scene, compare_rounding, prove
+from jaxninja.check.oracle.trial import Setup, compare_rounding, prove
 from jaxninja.check.oracle.truth import Truth, autodiff_of
 from jaxninja.check.properties.kinks import is_subgradient
 from jaxninja.check.results import Session
@@ -38,31 +38,31 @@ def generator(session: Session, *parts: int) -> np.random.Generator:
     return np.random.default_rng([session.options.seed, 0x6E696E, *parts])
 
 
-def first_order(session: Session, scene: Scene, setting: Setting, index: int) -> None:
+def first_order(session: Session, setup: Setup, setting: Setting, index: int) -> None:
     """All samples of one setting; the first setting gets the most of them."""
     level, first = session.options.level, session.options.seed * DRAWS
     rng = generator(session, index)
     args = setting.draw(first)[1]
-    y = outputs(scene, args)
+    y = outputs(setup, args)
     dy = _sized(session, cotangents.ordinary(y, rng))
-    _prove(session, scene, args, dy, "random inputs", watch=True)
+    _prove(session, setup, args, dy, "random inputs", watch=True)
     for label, other in _variety(session, y, rng, everything=index == 0):
-        _prove(session, scene, args, other, label)
+        _prove(session, setup, args, other, label)
     if level != "quick":
         scales = SCALES[: 2 if index == 0 else 1] if session.options.edges else ()
         for sample, other in _inputs(setting, first, scales):
             dy = _sized(session, cotangents.ordinary(y, rng))
-            _prove(session, scene, other, dy, sample, watch=True)
+            _prove(session, setup, other, dy, sample, watch=True)
     if index < (1 if level == "quick" else 2) or level == "full":
-        _round(session, scene, setting, dy, level != "quick")
+        _round(session, setup, setting, dy, level != "quick")
 
 
-def outputs(scene: Scene, args: tuple) -> list:
+def outputs(setup: Setup, args: tuple) -> list:
     """Shapes and dtypes of the float outputs, in float64."""
-    if scene.differences:
-        return [np.asarray(a, float) for a in float_leaves(scene.subject.plain(*args))]
+    if setup.differences:
+        return [np.asarray(a, float) for a in float_leaves(setup.subject.plain(*args))]
     with jax.enable_x64(True):
-        return shapes_of_output(scene.subject, cast(args, "float64"))
+        return shapes_of_output(setup.subject, cast(args, "float64"))
 
 
 def _sized(session: Session, dy: list) -> list:
@@ -85,132 +85,132 @@ def _inputs(setting: Setting, first: int, scales) -> Iterator[tuple[str, tuple]]
         yield label, jax.tree.map(lambda a, f=factor: scaled(a, f), other)
 
 
-def _prove(session, scene, args, dy, sample: str, watch: bool = False) -> None:
-    tried = prove(scene, args, dy, sample)
-    if tried is None:
-        session.skip(f"{sample} ({scene.label}): the forward is not finite there")
+def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> None:
+    evaluation = prove(setup, args, dy, sample)
+    if evaluation is None:
+        session.skip(f"{sample} ({setup.label}): the forward is not finite there")
         return
-    session.record(scene, tried)
+    session.record(setup, evaluation)
     if watch:
-        session.watch(scene, tried)
+        session.watch(setup, evaluation)
 
 
-def _round(session: Session, scene: Scene, setting: Setting, dy, wide: bool) -> None:
+def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> None:
     """The run dtypes, at ordinary and at larger inputs."""
     args = setting.draw(session.options.seed * DRAWS)[1]
     for dtype in session.options.dtypes:
-        if not _plain_takes(session, scene, args, dy, dtype):
+        if not _plain_takes(session, setup, args, dy, dtype):
             continue
-        _structure_in(session, scene, args, dtype)
+        _structure_in(session, setup, args, dtype)
         samples = [("random inputs", args)]
         if wide and session.options.edges:
             grown = jax.tree.map(lambda a: scaled(a, 10.0), args)
             samples.append(("inputs x 10", grown))
         for sample, inputs in samples:
-            tried = compare_rounding(scene, inputs, dy, sample, dtype)
-            if tried is not None:
-                session.record(scene, tried)
+            evaluation = compare_rounding(setup, inputs, dy, sample, dtype)
+            if evaluation is not None:
+                session.record(setup, evaluation)
                 session.dtypes.append(dtype)
 
 
-def _plain_takes(session: Session, scene: Scene, args, dy, dtype: str) -> bool:
+def _plain_takes(session: Session, setup: Setup, args, dy, dtype: str) -> bool:
     """Whether JAX itself can differentiate the plain forward in this dtype."""
-    if dtype != "float32" and not scene.differences:
+    if dtype != "float32" and not setup.differences:
         try:
-            autodiff_of(scene.subject, cast(args, dtype), cast(dy, dtype))
+            autodiff_of(setup.subject, cast(args, dtype), cast(dy, dtype))
         except UserCodeError as error:
             session.skip(f"{dtype}: {error.sentence}")
             return False
     return True
 
 
-def _structure_in(session: Session, scene: Scene, args, dtype: str) -> None:
+def _structure_in(session: Session, setup: Setup, args, dtype: str) -> None:
     """As a rule may return float32 whatever it is given; that of float32 is known."""
-    if dtype == "float32" or scene.subject.is_numpy:
+    if dtype == "float32" or setup.subject.is_numpy:
         return
     low = cast(args, dtype)
-    accepted_by_jax(scene.subject, low)
-    for finding in structure(scene.subject, low)[0]:
+    accepted_by_jax(setup.subject, low)
+    for finding in structure(setup.subject, low)[0]:
         session.find(finding.code, f"in {dtype}, {finding.sentence}", finding.where)
 
 
-def low_precision(session: Session, scene: Scene, setting: Setting) -> None:
+def low_precision(session: Session, setup: Setup, setting: Setting) -> None:
     """bfloat16, where the rule takes it."""
     args = setting.draw(session.options.seed * DRAWS)[1]
-    dy = _sized(session, cotangents.ordinary(outputs(scene, args), generator(session)))
-    if scene.subject.is_numpy or "bfloat16" in session.options.dtypes:
+    dy = _sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
+    if setup.subject.is_numpy or "bfloat16" in session.options.dtypes:
         return
-    if not _plain_takes(session, scene, args, dy, "bfloat16"):
+    if not _plain_takes(session, setup, args, dy, "bfloat16"):
         return
     try:
-        _structure_in(session, scene, args, "bfloat16")
-        tried = compare_rounding(scene, args, dy, "random inputs", "bfloat16")
+        _structure_in(session, setup, args, "bfloat16")
+        evaluation = compare_rounding(setup, args, dy, "random inputs", "bfloat16")
     except UserCodeError as error:
         if not any(text in error.sentence for text in NO_DTYPE):
             raise
         session.skip(f"bfloat16: {error.sentence}")
         return
-    if tried is not None:
-        session.record(scene, tried)
+    if evaluation is not None:
+        session.record(setup, evaluation)
         session.dtypes.append("bfloat16")
 
 
-def at_edges(session: Session, scene: Scene, setting: Setting) -> None:
+def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
     """Ties, zeros, overflow, repeated indices: what the forward calls for."""
-    if scene.differences:
+    if setup.differences:
         session.skip("edge inputs: a NumPy forward has no jaxpr to find them in")
         return
     if not session.options.edges:
         session.skip("edges and scaled inputs: declared edges=False")
         return
     args = setting.draw(session.options.seed * DRAWS)[1]
-    dy = _sized(session, cotangents.ordinary(outputs(scene, args), generator(session)))
+    dy = _sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
     with jax.enable_x64(True):
         wide = cast(args, "float64")
-        found = operations(jax.make_jaxpr(scene.subject.plain)(*wide).jaxpr)
-        truth = scene.truth(wide, cast(dy, "float64"))[0]
+        found = operations(jax.make_jaxpr(setup.subject.plain)(*wide).jaxpr)
+        truth = setup.truth(wide, cast(dy, "float64"))[0]
     for value in (-np.inf, HIDDEN):
         hidden = without_gradient(args, truth.gradients, value)
         label = f"{value:g} where dx is 0"
         if same(hidden, args):
             continue
-        if value > 0 or _counts_nothing(scene, hidden, dy, truth):
-            _edge(session, scene, hidden, dy, label, "float64")
+        if value > 0 or _counts_nothing(setup, hidden, dy, truth):
+            _edge(session, setup, hidden, dy, label, "float64")
     taken = [
         dtype
         for dtype in session.options.dtypes
-        if _plain_takes(session, scene, args, dy, dtype)
+        if _plain_takes(session, setup, args, dy, dtype)
     ]
     for dtype in ("float64", *taken):
         given = cast(args, dtype)
         for label, inputs in edges(given, found, dtype):
             if not same(inputs, given):
-                _edge(session, scene, inputs, dy, label, dtype)
+                _edge(session, setup, inputs, dy, label, dtype)
         if session.options.level == "full":
             for label, inputs in extremes(given, found, dtype):
-                _extreme(session, scene, inputs, dy, label, dtype)
+                _extreme(session, setup, inputs, dy, label, dtype)
 
 
-def _counts_nothing(scene: Scene, hidden: tuple, dy: list, truth: Truth) -> bool:
+def _counts_nothing(setup: Setup, hidden: tuple, dy: list, truth: Truth) -> bool:
     """Whether the output is what it was: what was set to -inf is masked out."""
     with jax.enable_x64(True):
         wide = cast(hidden, "float64")
-        y = scene.truth(wide, cast(dy, "float64"))[0].y
+        y = setup.truth(wide, cast(dy, "float64"))[0].y
     return all(map(np.allclose, y, truth.y))
 
 
-def _extreme(session: Session, scene: Scene, inputs, dy, label: str, dtype: str):
+def _extreme(session: Session, setup: Setup, inputs, dy, label: str, dtype: str):
     """What the rule loses at the ends of the range is told and is no error: few rules
     are meant for it."""
     if dtype == "float64":
-        tried = prove(scene, inputs, dy, label)
+        evaluation = prove(setup, inputs, dy, label)
     else:
-        tried = compare_rounding(scene, inputs, dy, label, dtype)
-    lost = [t for t in tried.trials if not _agrees(t)] if tried else []
+        evaluation = compare_rounding(setup, inputs, dy, label, dtype)
+    lost = [t for t in evaluation.trials if not _agrees(t)] if evaluation else []
     if lost and not all(session.ignores(t.name) for t in lost):
         found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
         text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
-        session.find("W-RANGE", f"{text}or cancels ({found})", scene.subject.where)
+        session.find("W-RANGE", f"{text}or cancels ({found})", setup.subject.where)
 
 
 def _told(trial) -> str:
@@ -222,19 +222,19 @@ def _agrees(trial) -> bool:
     return difference(trial.got, trial.expected, trial.tolerance).ok
 
 
-def _edge(session: Session, scene: Scene, inputs, dy, label: str, dtype: str) -> None:
+def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) -> None:
     if dtype == "float64":
-        tried = prove(scene, inputs, dy, label)
+        evaluation = prove(setup, inputs, dy, label)
     else:
-        tried = compare_rounding(scene, inputs, dy, label, dtype)
-    if tried is None:
+        evaluation = compare_rounding(setup, inputs, dy, label, dtype)
+    if evaluation is None:
         return
     judged, excused = [], []
-    for i, trial in enumerate(tried.trials):
-        at_kink = session.options.kink != "jax" and is_subgradient(scene, tried, i)
+    for i, trial in enumerate(evaluation.trials):
+        at_kink = session.options.kink != "jax" and is_subgradient(setup, evaluation, i)
         (excused if at_kink else judged).append(trial)
-    session.record(scene, tried, judged)
-    session.watch(scene, tried) if dtype == "float64" else None
+    session.record(setup, evaluation, judged)
+    session.watch(setup, evaluation) if dtype == "float64" else None
     for trial in excused:
         text = f"at a kink ({label}) d{trial.name} is another subgradient than JAX's"
         session.find("W-KINK", text + ": valid, of another convention", None)

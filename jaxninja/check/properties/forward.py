@@ -36,8 +36,8 @@ def forward_mode(session: Session, function: Callable, setting: Setting) -> None
             try:
                 got = run(floats, dx, subject.merged)
             except Exception as error:
-                told = explained(f"jvp of {subject.name}", error)
-                session.find("E-JVP", told.sentence, told.where)
+                problem = explained(f"jvp of {subject.name}", error)
+                session.find("E-JVP", problem.sentence, problem.where)
                 return
             expected = truth(floats, dx, lambda given: given)
             if not _same(got, expected):

@@ -14,7 +14,7 @@ import numpy as np
 from jaxninja.check.compare import difference
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.tolerances import Trial
-from jaxninja.check.oracle.trial import Scene, Tried
+from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import truth_of
 from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
 
@@ -23,13 +23,13 @@ DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties 
 FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smooth one's
 
 
-def is_subgradient(scene: Scene, tried: Tried, index: int) -> bool:
+def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
     """Whether leaf `index` is wrong by JAX's convention and right by another one."""
-    trial = tried.trials[index]
+    trial = evaluation.trials[index]
     if not _is_off(trial) or not np.isfinite(trial.got).all():
         return False
     distance = DISTANCE if trial.dtype == "float64" else ROUGH
-    around = _near(scene, tried, distance)
+    around = _near(setup, evaluation, distance)
     near = around[index]
     if not np.isfinite(near).all():
         return False
@@ -41,11 +41,11 @@ def is_subgradient(scene: Scene, tried: Tried, index: int) -> bool:
     # what two arguments share, as the larger of both does, is not counted twice
     inside = inside and all(
         _within(trial.got + other.got, near + theirs, slack)
-        for other, theirs in zip(tried.trials, around, strict=True)
+        for other, theirs in zip(evaluation.trials, around, strict=True)
         if other is not trial and _alike(trial, other) and _is_off(other)
     )
     return inside and _jumps(
-        trial, near, _near(scene, tried, FARTHER * distance)[index]
+        trial, near, _near(setup, evaluation, FARTHER * distance)[index]
     )
 
 
@@ -75,30 +75,30 @@ def _spread(gradients: np.ndarray) -> np.ndarray:
     return np.hypot(*(np.ptp(part, axis=0) for part in parts))
 
 
-def _near(scene: Scene, tried: Tried, distance: float) -> list[np.ndarray]:
+def _near(setup: Setup, evaluation: Evaluation, distance: float) -> list[np.ndarray]:
     """[K, *shape] a leaf: gradients around the point, and the one at it."""
-    around = list(_neighbours(scene, tried, distance))
-    around.append([trial.expected for trial in tried.trials])
+    around = list(_neighbours(setup, evaluation, distance))
+    around.append([trial.expected for trial in evaluation.trials])
     return [np.stack(leaf) for leaf in zip(*around, strict=True)]
 
 
-def _neighbours(scene: Scene, tried: Tried, distance: float):
+def _neighbours(setup: Setup, evaluation: Evaluation, distance: float):
     """Gradients at neighbours: random ones, and those at which sums are extreme."""
     rng = np.random.default_rng(0xC1A2)
-    got = [trial.got for trial in tried.trials]
+    got = [trial.got for trial in evaluation.trials]
     ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
     ways += [[s * np.sign(np.real(g)) for g in got] for s in (1, -1)]
     ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(NEIGHBOURS)]
     for way in ways:
         with jax.enable_x64(True):
-            wide = cast(tried.args, "float64")
+            wide = cast(evaluation.args, "float64")
             moved = [
                 _moved(leaf, w, distance)
                 for leaf, w in zip(float_leaves(wide), way, strict=True)
             ]
             args = with_floats(wide, moved)
-            dy = cast(tried.dy, "float64")
-            yield truth_of(scene.subject, args, dy).gradients
+            dy = cast(evaluation.dy, "float64")
+            yield truth_of(setup.subject, args, dy).gradients
 
 
 def _moved(leaf, way, distance: float):

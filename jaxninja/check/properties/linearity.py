@@ -22,17 +22,17 @@ from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.oracle.tolerances import proof_tolerance
-from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.oracle.truth import rule_of
 from jaxninja.check.results import Session
-from jaxninja.check.subject.plain_forward import equations, holds_rule
 from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves, with_floats
 from jaxninja.check.subject.subject import Subject
+from jaxninja.jaxpr import equations, holds_rule
 
 MOST_ORDERS = 24  # of bwd's arguments to try
 
 
-def algebra(session: Session, scene: Scene, args: tuple, y: list) -> None:
+def algebra(session: Session, setup: Setup, args: tuple, y: list) -> None:
     """The four laws of linearity, each with its own finding."""
     rng = np.random.default_rng([session.options.seed, 0xA16])
     g, h = cotangents.ordinary(y, rng), cotangents.ordinary(y, rng)
@@ -57,51 +57,51 @@ def algebra(session: Session, scene: Scene, args: tuple, y: list) -> None:
     }
     with jax.enable_x64(True):
         args = cast(args, "float64")
-        truth, _ = scene.truth(args, g)
-        plain = _gradients(scene, args, g)
+        truth, _ = setup.truth(args, g)
+        plain = _gradients(setup, args, g)
         for code, (text, terms, weight) in laws.items():
-            parts = [_gradients(scene, args, t) for _, t in terms]
+            parts = [_gradients(setup, args, t) for _, t in terms]
             with np.errstate(all="ignore"):  # inf - inf is judged below, not here
                 sums = [
                     sum(w * a for (w, _), a in zip(terms, leaf, strict=True))
                     for leaf in zip(*parts, strict=True)
                 ]
-            leaf = _broken(session, scene, sums, [weight * a for a in plain], truth)
+            leaf = _broken(session, setup, sums, [weight * a for a in plain], truth)
             if leaf and not (code != "E-ZEROCOT" and _has(session, "E-ZEROCOT")):
-                session.find(code, f"{text} (d{leaf})", scene.subject.where)
+                session.find(code, f"{text} (d{leaf})", setup.subject.where)
 
 
 def _has(session: Session, code: str) -> bool:
     return any(found.code == code for found in session.findings.values())
 
 
-def _gradients(scene: Scene, args, dy) -> list:
-    return [np.asarray(a) for a in rule_of(scene.subject, args, dy).gradients]
+def _gradients(setup: Setup, args, dy) -> list:
+    return [np.asarray(a) for a in rule_of(setup.subject, args, dy).gradients]
 
 
-def _broken(session, scene, got, expected, truth) -> str | None:
+def _broken(session, setup, got, expected, truth) -> str | None:
     """Name of a leaf that breaks the law."""
-    triples = zip(scene.leaf_names, got, expected, truth.scales, strict=True)
+    triples = zip(setup.leaf_names, got, expected, truth.scales, strict=True)
     for name, a, b, scale in triples:
         largest = max(float(np.max(np.abs(b), initial=0.0)), 1e-300)
-        tolerance = 10 * proof_tolerance(scale, largest, 0.0, scene.coarse)
+        tolerance = 10 * proof_tolerance(scale, largest, 0.0, setup.coarse)
         if not session.ignores(name) and not difference(a, b, tolerance).ok:
             return name
     return None
 
 
-def repeats(session: Session, scene: Scene, args: tuple, y: list) -> None:
+def repeats(session: Session, setup: Setup, args: tuple, y: list) -> None:
     """The same inputs give the same bits, and neither dy nor residuals are changed."""
     dy = cotangents.ordinary(y, np.random.default_rng([session.options.seed, 0xDE7]))
-    where = scene.subject.where
-    if scene.subject.is_numpy:
-        _untouched(session, scene, args, dy)
+    where = setup.subject.where
+    if setup.subject.is_numpy:
+        _untouched(session, setup, args, dy)
         return
     with jax.enable_x64(True):
         args = cast(args, "float64")
-        first, second = (_gradients(scene, args, dy) for _ in range(2))
+        first, second = (_gradients(setup, args, dy) for _ in range(2))
         same = all(map(_same_bits, first, second))
-        texts = [_traced(scene.subject, args, dy) for _ in range(2)]
+        texts = [_traced(setup.subject, args, dy) for _ in range(2)]
     if not same:
         text = "two calls of the rule on the same inputs give two results"
         session.find("E-NONDET", text, where)
@@ -132,8 +132,8 @@ def _traced(subject: Subject, args, dy) -> tuple:
     return re.sub(r"0x[0-9a-f]+", "", str(closed)), consts
 
 
-def _untouched(session: Session, scene: Scene, args, dy) -> None:
-    subject = scene.subject
+def _untouched(session: Session, setup: Setup, args, dy) -> None:
+    subject = setup.subject
     args = jax.tree.map(np.array, args)
     with running(f"forward of {subject.name}"):
         y, residuals = subject.fwd(args)
@@ -160,20 +160,20 @@ def _untouched(session: Session, scene: Scene, args, dy) -> None:
         session.find("E-NONDET", text, subject.where)
 
 
-def roles(session: Session, scene: Scene, args: tuple, y: list) -> None:
+def roles(session: Session, setup: Setup, args: tuple, y: list) -> None:
     """Would bwd be right if it were called with its arguments in another order?"""
-    subject = scene.subject
+    subject = setup.subject
     count = len(subject.static) + 2
-    if not subject.static or scene.differences or subject.kind in ("pair", "numpy"):
+    if not subject.static or setup.differences or subject.kind in ("pair", "numpy"):
         return  # bwd of a pair takes residuals and dy alone
     rng = np.random.default_rng([session.options.seed, 0x501])
     dy = cotangents.ordinary(y, rng)
     with jax.enable_x64(True):
         args = cast(args, "float64")
-        truth, _ = scene.truth(args, dy)
+        truth, _ = setup.truth(args, dy)
         orders = itertools.islice(itertools.permutations(range(count)), 1, MOST_ORDERS)
         for order in orders:
-            if _right_in_order(session, scene, args, dy, truth, order):
+            if _right_in_order(session, setup, args, dy, truth, order):
                 given = [*subject.static_names, "residuals", "dy"]
                 wanted = ", ".join(given[i] for i in order)
                 text = (
@@ -184,13 +184,13 @@ def roles(session: Session, scene: Scene, args: tuple, y: list) -> None:
                 return
 
 
-def _right_in_order(session, scene: Scene, args, dy, truth, order) -> bool:
-    bwd = scene.subject.bwd_function
+def _right_in_order(session, setup: Setup, args, dy, truth, order) -> bool:
+    bwd = setup.subject.bwd_function
 
     def reordered(*given):
         return bwd(*(given[i] for i in order))
 
-    other = replace(scene, subject=replace(scene.subject, bwd_function=reordered))
+    other = replace(setup, subject=replace(setup.subject, bwd_function=reordered))
     try:
         got = _gradients(other, args, dy)
     except (UserCodeError, TypeError, ValueError):
@@ -198,16 +198,16 @@ def _right_in_order(session, scene: Scene, args, dy, truth, order) -> bool:
     return _broken(session, other, got, truth.gradients, truth) is None
 
 
-def lints(session: Session, scene: Scene, args: tuple) -> None:
+def lints(session: Session, setup: Setup, args: tuple) -> None:
     """What is right today and will hurt tomorrow."""
-    subject = scene.subject
+    subject = setup.subject
     for name, value in zip(subject.static_names, subject.static, strict=True):
         if isinstance(value, jax.Array | np.ndarray):
             text = f"{name} is an array and nondiff: under jit or vmap it becomes a "
             text += "tracer and raises; pass it as an ordinary argument"
             session.find("W-NONDIFFARRAY", text, subject.where)
     jaxpr = jax.make_jaxpr(lambda *a: float_leaves(subject.fwd(a)[0]))(*args).jaxpr
-    _stopped(session, scene, args)
+    _stopped(session, setup, args)
     if holds_rule(jaxpr):
         names = dict.fromkeys(map(_rule_name, equations(jaxpr)))
         called = ", ".join(name for name in names if name)
@@ -218,10 +218,10 @@ def lints(session: Session, scene: Scene, args: tuple) -> None:
         session.find("W-FWDSELF", text, subject.where)
 
 
-def _stopped(session: Session, scene: Scene, args: tuple) -> None:
+def _stopped(session: Session, setup: Setup, args: tuple) -> None:
     """A float residual that hangs on the inputs and has no derivative: stop_gradient,
     or a step function."""
-    subject, floats = scene.subject, [jnp.asarray(a) for a in float_leaves(args)]
+    subject, floats = setup.subject, [jnp.asarray(a) for a in float_leaves(args)]
 
     def residuals(*floats):
         return float_leaves(subject.fwd(with_floats(args, floats))[1])

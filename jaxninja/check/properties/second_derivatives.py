@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import explained
-from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.transforms import pullback
 from jaxninja.check.results import Session
 from jaxninja.check.subject.compilation import compiled
@@ -17,7 +17,7 @@ from jaxninja.check.subject.pytrees import float_leaves, with_floats
 SECOND = 1e-7  # relative tolerance of second derivatives in float64
 
 
-def second_order(session: Session, scene: Scene, args, dy) -> None:
+def second_order(session: Session, setup: Setup, args, dy) -> None:
     """Hessian-vector products and gradients of gradients, against the plain forward."""
     if not session.options.higher_order:
         session.skip("second derivatives: declared higher_order=False")
@@ -28,8 +28,8 @@ def second_order(session: Session, scene: Scene, args, dy) -> None:
     rng = np.random.default_rng([session.options.seed, 0x48])
     floats = float_leaves(args)
     v = [rng.standard_normal(np.shape(a)).astype(a.dtype) for a in floats]
-    plain = _pull_plain(scene)
-    pull = pullback(scene)
+    plain = _pull_plain(setup)
+    pull = pullback(setup)
     ways = {"hvp": _forward_over_reverse, "grad of grad": _reverse_over_reverse}
     for name, way in ways.items():
         try:
@@ -40,10 +40,10 @@ def second_order(session: Session, scene: Scene, args, dy) -> None:
         try:
             got = compiled(way(pull, args, dy))(floats, v)
         except Exception as error:
-            _refused(session, scene, name, error)
+            _refused(session, setup, name, error)
             continue
         session.transformations.append(name)
-        _second_agrees(session, scene, name, got, expected)
+        _second_agrees(session, setup, name, got, expected)
 
 
 def _forward_over_reverse(pull, args, dy):
@@ -66,10 +66,10 @@ def _reverse_over_reverse(pull, args, dy):
     return hvp
 
 
-def _pull_plain(scene: Scene) -> Callable:
+def _pull_plain(setup: Setup) -> Callable:
     def pull(args, dy):
         def f(*floats):
-            return float_leaves(opened(scene.subject.plain)(*with_floats(args, floats)))
+            return float_leaves(opened(setup.subject.plain)(*with_floats(args, floats)))
 
         y, back = jax.vjp(f, *float_leaves(args))
         return back([g.astype(a.dtype) for g, a in zip(dy, y, strict=True)])
@@ -77,21 +77,21 @@ def _pull_plain(scene: Scene) -> Callable:
     return pull
 
 
-def _refused(session: Session, scene: Scene, name: str, error: Exception) -> None:
-    told = explained(f"{name} of {scene.subject.name}", error)
+def _refused(session: Session, setup: Setup, name: str, error: Exception) -> None:
+    problem = explained(f"{name} of {setup.subject.name}", error)
     if "forward-mode" in str(error):
         session.skip(f"{name}: raises, since a function with a custom VJP is called in "
                      "fwd or bwd (see W-FWDSELF)")  # fmt: skip
     else:
-        session.find("W-SECOND", told.sentence, told.where)
+        session.find("W-SECOND", problem.sentence, problem.where)
 
 
-def _second_agrees(session: Session, scene: Scene, name: str, got, expected) -> None:
-    for leaf, a, e in zip(scene.leaf_names, got, expected, strict=True):
+def _second_agrees(session: Session, setup: Setup, name: str, got, expected) -> None:
+    for leaf, a, e in zip(setup.leaf_names, got, expected, strict=True):
         a, e = np.asarray(a), np.asarray(e)
         largest = float(np.max(np.abs(e), where=np.isfinite(e), initial=0.0))
-        coarse = SECOND if scene.coarse < 1e-12 else 1e-2
-        floor = coarse * max(largest, 1e-3 * max(scene.ordinary, default=0.0))
+        coarse = SECOND if setup.coarse < 1e-12 else 1e-2
+        floor = coarse * max(largest, 1e-3 * max(setup.ordinary, default=0.0))
         found = difference(a, e, floor)
         if not found.ok and not session.ignores(leaf):
             text = (
@@ -99,5 +99,5 @@ def _second_agrees(session: Session, scene: Scene, name: str, got, expected) -> 
                 f"{found.got:.6g}, expected {found.expected:.6g}; is a residual under "
                 "stop_gradient, or computed outside of JAX?"
             )
-            session.find("E-SECOND", text, scene.subject.where)
+            session.find("E-SECOND", text, setup.subject.where)
             return

@@ -1,4 +1,4 @@
-"""From a setting to a scene: the rule traced at these shapes.
+"""From a setting to a setup: the rule traced at these shapes.
 
 Bad use shows here, before anything is computed: nothing with a gradient, trees and
 shapes that do not fit, code that cannot be traced, casts that make float64 a name only.
@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs.shapes import DRAWS, Setting
-from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
 from jaxninja.check.subject.structure_numpy import structure_by_running
@@ -21,7 +21,6 @@ from jaxninja.check.subject.structure_traced import (
     structure,
 )
 from jaxninja.check.subject.subject import Subject
-from jaxninja.check.subject.traces import frozen
 from jaxninja.errors import ArgumentError
 
 
@@ -29,24 +28,24 @@ class Stop(Exception):
     """Nothing more can be tested; the reason is among the findings."""
 
 
-def scene_of(session: Session, setting: Setting) -> Scene:
+def setup_of(session: Session, setting: Setting) -> Setup:
     """Trace the rule at these shapes; stop where that alone shows it wrong."""
     subject, args = setting.draw(session.options.seed * DRAWS)
     session.name, session.where = subject.name, subject.where
     leaf_names = names(args, subject.argument_names)
-    _door(session, subject, args, leaf_names)
+    _validate(session, subject, args, leaf_names)
     differences = subject.is_numpy and not _traceable(subject, args)
-    scene = Scene(
+    setup = Setup(
         subject, setting.label, differences, session.options.surrogate,
         leaf_names=leaf_names,
     )  # fmt: skip
     if subject.is_numpy:
-        _structure_of_numpy(session, scene, args)
+        _structure_of_numpy(session, setup, args)
     else:
-        _structure(session, scene, args)
+        _structure(session, setup, args)
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
-    return scene
+    return setup
 
 
 def refusal(setting: Setting) -> str | None:
@@ -61,7 +60,7 @@ def refusal(setting: Setting) -> str | None:
     return found[0].sentence if found else None
 
 
-def _door(session: Session, subject: Subject, args, leaf_names) -> None:
+def _validate(session: Session, subject: Subject, args, leaf_names) -> None:
     declared = (*session.options.nondiff, *session.options.zero)
     known = {*subject.argument_names, *leaf_names}
     for name in declared:
@@ -99,24 +98,23 @@ def _traceable(subject: Subject, args) -> bool:
     return True
 
 
-def _structure(session: Session, scene: Scene, args) -> None:
-    subject = scene.subject
+def _structure(session: Session, setup: Setup, args) -> None:
+    subject = setup.subject
     found, nones = structure(subject, args)
     session.note_nones(nones)
     for finding in found:
         session.find(finding.code, finding.sentence, finding.where)
     if not any(f.code in STOPPING for f in session.findings.values()):
         accepted_by_jax(subject, args)
-        rule = frozen(subject)
-        if rule not in session.coarse:  # sizes have no bearing on it
+        if subject not in session.coarse:  # sizes have no bearing on it
             with jax.enable_x64(True):
                 wide = cast(args, "float64")
-                session.coarse[rule] = _precision(session, subject, wide)
-        scene.coarse = session.coarse[rule]
+                session.coarse[subject] = _precision(session, subject, wide)
+        setup.coarse = session.coarse[subject]
 
 
-def _structure_of_numpy(session: Session, scene: Scene, args) -> None:
-    found, nones = structure_by_running(scene.subject, args, scene.differences)
+def _structure_of_numpy(session: Session, setup: Setup, args) -> None:
+    found, nones = structure_by_running(setup.subject, args, setup.differences)
     session.note_nones(nones)
     for finding in found:
         session.find(finding.code, finding.sentence, finding.where)

@@ -18,7 +18,7 @@ from jaxninja.check.errors import explained
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.shapes import DRAWS, Setting
 from jaxninja.check.oracle.tolerances import proof_tolerance
-from jaxninja.check.oracle.trial import Scene
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.first_derivatives import outputs
 from jaxninja.check.results import Session
 from jaxninja.check.subject.compilation import compiled
@@ -28,27 +28,27 @@ BATCH = 3
 COMBINATIONS = 8  # of batched and unbatched arguments
 
 
-def transformations(session: Session, scene: Scene, setting: Setting) -> None:
+def transformations(session: Session, setup: Setup, setting: Setting) -> None:
     """jit, vmap, jacrev, scan, remat, JAX's other implementation, in float64."""
     rng = np.random.default_rng([session.options.seed, 0x7F])
     first = session.options.seed * DRAWS
     draws = [setting.draw(first + k)[1] for k in range(BATCH)]
-    y = outputs(scene, draws[0])
+    y = outputs(setup, draws[0])
     factor = 1.0 if session.options.linear else cotangents.SMALL
     dys = [[factor * g for g in cotangents.ordinary(y, rng)] for _ in range(BATCH)]
     with jax.enable_x64(True):
         draws = [cast(args, "float64") for args in draws]
-        for name, run, examples in _all(scene, draws, dys):
-            one(session, scene, name, run, examples)
+        for name, run, examples in _all(setup, draws, dys):
+            one(session, setup, name, run, examples)
 
 
-def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
+def _all(setup: Setup, draws, dys) -> Iterator[tuple[str, Callable, list]]:
     """(name, computation, examples whose gradients it returns, stacked)."""
-    pull = pullback(scene)
+    pull = pullback(setup)
     alone = [(draws[0], dys[0])]
     yield "jit", lambda: [a[None] for a in compiled(pull)(*alone[0])], alone
     for batched in _choices(len(draws[0])):
-        names = [scene.subject.argument_names[i] for i in batched]
+        names = [setup.subject.argument_names[i] for i in batched]
         label = f"vmap over {', '.join(names) or 'dy only'}"
         axes = tuple(0 if i in batched else None for i in range(len(draws[0])))
         args = _stacked(draws, batched)
@@ -65,20 +65,20 @@ def _all(scene: Scene, draws, dys) -> Iterator[tuple[str, Callable, list]]:
         return jax.lax.scan(lambda c, xs: (c, pull(*xs)), 0, both)[1]
 
     yield "scan", compiled(scanned), every
-    remat = pullback(scene, jax.checkpoint)
+    remat = pullback(setup, jax.checkpoint)
     yield "remat", lambda: [a[None] for a in compiled(remat)(*alone[0])], alone
-    yield "jacrev", lambda: _by_jacobian(scene, *alone[0]), alone
-    if scene.subject.symbolic_zeros:
-        yield "one argument at a time", lambda: _one_by_one(scene, *alone[0]), alone
+    yield "jacrev", lambda: _by_jacobian(setup, *alone[0]), alone
+    if setup.subject.symbolic_zeros:
+        yield "one argument at a time", lambda: _one_by_one(setup, *alone[0]), alone
     if hasattr(jax.config, "jax_custom_vjp3"):
         yield "custom_vjp3", lambda: _other_implementation(pull, *alone[0]), alone
 
 
-def _by_jacobian(scene: Scene, args, dy) -> list:
+def _by_jacobian(setup: Setup, args, dy) -> list:
     """dy times the Jacobian that jacrev builds: the rule under vmap over one-hot dy."""
 
     def f(*floats):
-        return float_leaves(scene.subject.op(*with_floats(args, floats)))
+        return float_leaves(setup.subject.op(*with_floats(args, floats)))
 
     floats = float_leaves(args)
     rows = compiled(jax.jacrev(f, argnums=tuple(range(len(floats)))))(*floats)
@@ -88,14 +88,14 @@ def _by_jacobian(scene: Scene, args, dy) -> list:
     return found
 
 
-def _one_by_one(scene: Scene, args, dy) -> list:
+def _one_by_one(setup: Setup, args, dy) -> list:
     """The others are constants then, which a rule with symbolic zeros is told."""
     floats = float_leaves(args)
 
     def alone(i):
         def f(a):
             some = [*floats[:i], a, *floats[i + 1 :]]
-            return float_leaves(scene.subject.op(*with_floats(args, some)))
+            return float_leaves(setup.subject.op(*with_floats(args, some)))
 
         y, back = jax.vjp(f, floats[i])
         return back([g.astype(a.dtype) for g, a in zip(dy, y, strict=True)])[0][None]
@@ -113,11 +113,11 @@ def _other_implementation(pull, args, dy) -> list:
         jax.config.update("jax_custom_vjp3", before)
 
 
-def pullback(scene: Scene, wrap: Callable = lambda f: f) -> Callable:
+def pullback(setup: Setup, wrap: Callable = lambda f: f) -> Callable:
     """(args, dy) -> gradients of the float leaves, through JAX's own machinery."""
 
     def pull(args, dy):
-        op = wrap(scene.subject.op)
+        op = wrap(setup.subject.op)
 
         def f(*floats):
             return op(*with_floats(args, floats))
@@ -151,29 +151,29 @@ def _stack(trees):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def one(session: Session, scene: Scene, name: str, run, examples) -> None:
+def one(session: Session, setup: Setup, name: str, run, examples) -> None:
     """Run a transformed rule and hold it against each example alone."""
     try:
         got = [np.asarray(a) for a in run()]
     except Exception as error:
-        told = explained(f"the rule of {scene.subject.name} under {name}", error)
-        session.find("E-TRANSFORM", told.sentence, told.where)
+        problem = explained(f"the rule of {setup.subject.name} under {name}", error)
+        session.find("E-TRANSFORM", problem.sentence, problem.where)
         return
-    truths = [scene.truth(args, dy)[0] for args, dy in examples]
+    truths = [setup.truth(args, dy)[0] for args, dy in examples]
     expected = [np.stack(g) for g in zip(*(t.gradients for t in truths), strict=True)]
     scales = [np.stack(s) for s in zip(*(t.scales for t in truths), strict=True)]
-    compared(session, scene, name, got, expected, scales)
+    compared(session, setup, name, got, expected, scales)
 
 
-def compared(session: Session, scene: Scene, name: str, got, expected, scales=None):
+def compared(session: Session, setup: Setup, name: str, got, expected, scales=None):
     """Note the transformation as passed, or the first leaf that differs."""
     session.transformations.append(name)
     scales = scales or [np.abs(e) for e in expected]
-    for leaf, a, e, scale in zip(scene.leaf_names, got, expected, scales, strict=True):
+    for leaf, a, e, scale in zip(setup.leaf_names, got, expected, scales, strict=True):
         largest = float(np.max(scale, initial=0.0))
-        tolerance = 10 * proof_tolerance(scale, largest, 0.0, scene.coarse)
+        tolerance = 10 * proof_tolerance(scale, largest, 0.0, setup.coarse)
         found = difference(np.asarray(a), np.asarray(e), tolerance)
         if not found.ok and not session.ignores(leaf):
             text = f"under {name} d{leaf} is another than that of each example alone"
-            session.find("E-TRANSFORM", text, scene.subject.where)
+            session.find("E-TRANSFORM", text, setup.subject.where)
             return

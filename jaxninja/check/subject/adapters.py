@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from jaxninja.check.errors import NoRuleError, is_users, running
-from jaxninja.check.subject.plain_forward import holds_rule
 from jaxninja.check.subject.subject import Subject, accepts, short, source_of
 from jaxninja.errors import ArgumentTypeError
+from jaxninja.jaxpr import holds_rule
 from jaxninja.rule import Rule
 
 
@@ -44,6 +44,30 @@ def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
         "to check; give a jax.custom_vjp function, a jaxninja Rule, a pair (forward, "
         "backward), or a function that calls a custom_vjp function"
     )
+
+
+class Normalised:
+    """`f` made a `Subject` at the first arguments that it is called on, and once.
+
+    Later ones are split into arrays and static options only: so what was compiled for
+    the functions of the subject serves them, too.
+    """
+
+    def __init__(self, f, reference=None):
+        self.f, self.reference = f, reference
+        self.subject: Subject | None = None
+
+    def __call__(self, args: tuple) -> tuple[Subject, tuple]:
+        """The subject with the static options of these arguments, and their arrays."""
+        if self.subject is None:
+            self.subject, arrays = subject_of(self.f, args, self.reference)
+            return self.subject, arrays
+        subject, positions = self.subject, self.subject.static_positions
+        if subject.kind in ("custom_vjp", "rule"):
+            args = _filled(inspect.unwrap(subject.op_function), args)
+        arrays = tuple(a for i, a in enumerate(args) if i not in positions)
+        static = tuple(args[i] for i in positions if i < len(args))
+        return subject.with_static(static), arrays
 
 
 def _under_jit(f):
@@ -233,7 +257,7 @@ def _is_numpy(forward, args) -> bool:
 
 
 def _reference(function, args: tuple, name: str):
-    """The door of `reference=`: a plain function of the same arguments."""
+    """A valid `reference=`: a plain function of the same arguments."""
     if not callable(function):
         raise ArgumentTypeError(
             f"check_vjp: reference is {type(function).__name__}, expected the plain "

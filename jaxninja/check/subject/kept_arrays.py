@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from jaxninja.check.errors import running
-from jaxninja.check.subject.plain_forward import evaluate, opened, rebind, user_frame
+from jaxninja.check.subject.plain_forward import evaluate, opened, user_frame
 from jaxninja.check.subject.pytrees import float_leaves, with_floats
 from jaxninja.errors import ArgumentTypeError
+from jaxninja.jaxpr import bind
 from jaxninja.rule import Rule
 
 
@@ -214,7 +215,7 @@ def _flops(var, jaxpr, others: set) -> float | None:
             ins = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
             env |= {
                 v: out
-                for v, out in zip(eqn.outvars, rebind(eqn, ins), strict=True)
+                for v, out in zip(eqn.outvars, bind(eqn, ins), strict=True)
                 if v not in stops
             }
         return env[var]

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.records import Finding
-from jaxninja.check.subject.plain_forward import equations, line_of
+from jaxninja.check.subject.plain_forward import line_of
 from jaxninja.check.subject.pytrees import (
     cotangent,
     float_leaves,
@@ -23,6 +23,7 @@ from jaxninja.check.subject.pytrees import (
 from jaxninja.check.subject.subject import Subject, accepts
 from jaxninja.check.subject.traces import remembered
 from jaxninja.errors import ArgumentTypeError
+from jaxninja.jaxpr import equations
 
 STOPPING = (
     *("E-ARGS", "E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE"),

@@ -7,15 +7,66 @@ not. `adapters.py` brings each into this form.
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import jax
 
 
-@dataclass(frozen=True)
+class Bound:
+    """A function of arrays alone: its static options are bound.
+
+    Two of one function with equal options are equal, so that what is compiled for one
+    serves the other. An option that has no hash is equal to itself only.
+    """
+
+    def __init__(self, function: Callable, positions: tuple[int, ...], static: tuple):
+        self.function, self.static = function, dict(zip(positions, static))  # noqa: B905
+        self.key = (function, positions, tuple(map(_hashable, static)))
+
+    def __call__(self, *args):
+        return self.function(*self.merged(args))
+
+    def merged(self, args: Sequence) -> list:
+        """Arguments and static options in the order of the signature."""
+        rest, static = iter(args), self.static
+        count = len(args) + len(static)
+        return [static[i] if i in static else next(rest) for i in range(count)]
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Bound) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+class _Itself:
+    """A value that has no hash, as a part of a key."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _hashable(value):
+    try:
+        hash(value)
+    except TypeError:
+        return _Itself(value)
+    return value
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A backward pass to be judged, and the plain forward that judges it.
+
+    It can be a key: subjects of the same functions and equal options are equal.
 
     Attributes:
         name: of the forward, for messages.
@@ -40,8 +91,10 @@ class Subject:
     kind: str = "custom_vjp"
     symbolic_zeros: bool = False
 
-    def plain(self, *args):
-        return self.plain_function(*self.merged(args))
+    @cached_property
+    def plain(self) -> Bound:
+        """The plain forward, of arrays alone."""
+        return Bound(self.plain_function, self.static_positions, self.static)
 
     def op(self, *args):
         return self.op_function(*self.merged(args))
@@ -59,9 +112,19 @@ class Subject:
 
     def merged(self, args: Sequence) -> list:
         """Arguments and static options in the order of the signature."""
-        rest, static = iter(args), dict(zip(self.static_positions, self.static))  # noqa: B905
-        count = len(args) + len(static)
-        return [static[i] if i in static else next(rest) for i in range(count)]
+        return self.plain.merged(args)
+
+    @cached_property
+    def key(self) -> tuple:
+        """What makes two subjects equal."""
+        rest = (getattr(self, f.name) for f in fields(self) if f.name != "static")
+        return (self.plain, *rest)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Subject) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @property
     def argument_names(self) -> tuple[str, ...]:

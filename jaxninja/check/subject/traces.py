@@ -20,41 +20,13 @@ def remembered(look: Callable[[Subject, tuple], Any]) -> Callable:
 
     @lru_cache(maxsize=256)
     def known(subject: Subject, floats, tree, shapes: tuple):
-        return look(thawed(subject), jax.tree.unflatten(tree, shapes))
+        return look(subject, jax.tree.unflatten(tree, shapes))
 
     @wraps(look)
     def run(subject: Subject, args: tuple):
         leaves, tree = jax.tree.flatten(args)
         kinds = [(np.shape(a), jax.dtypes.result_type(a)) for a in leaves]
         shapes = tuple(jax.ShapeDtypeStruct(*kind) for kind in kinds)
-        return known(frozen(subject), jnp.result_type(float), tree, shapes)
+        return known(subject, jnp.result_type(float), tree, shapes)
 
     return run
-
-
-class Frozen:
-    """An unhashable static option, compared by identity."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-def frozen(subject: Subject) -> Subject:
-    """The subject as something that can be a key."""
-    return subject.with_static(tuple(map(frozen_option, subject.static)))
-
-
-def thawed(subject: Subject) -> Subject:
-    return subject.with_static(tuple(map(thawed_option, subject.static)))
-
-
-def frozen_option(value):
-    try:
-        hash(value)
-    except TypeError:
-        return Frozen(value)
-    return value
-
-
-def thawed_option(value):
-    return value.value if isinstance(value, Frozen) else value

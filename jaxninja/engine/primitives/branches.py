@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.engine import private
 from jaxninja.engine.core import Call, evaluate, walk
+from jaxninja.jaxpr import opened
 
 
 def cond_forward(eqn, operands, active, rules):
@@ -20,7 +20,7 @@ def cond_forward(eqn, operands, active, rules):
 
     def run(jaxpr):
         def branch(*operands):
-            graph = evaluate(*private.opened(jaxpr), operands, active[1:], rules, eqn)
+            graph = evaluate(*opened(jaxpr), operands, active[1:], rules, eqn)
             outs = [graph.values[i] for i in graph.tape.outputs]
             return outs, replace(graph, values=list(map(_keepable, graph.values)))
 

@@ -14,6 +14,7 @@ from jax import lax
 
 from jaxninja.engine import private
 from jaxninja.engine.core import Call, evaluate, walk
+from jaxninja.jaxpr import bind, body, opened
 
 # ---- jax.custom_vjp: its fwd says what is kept, its bwd is the rule
 
@@ -65,13 +66,13 @@ def custom_jvp_backward(eqn, graph, cts, active, rules):
 
 def remat_forward(eqn, operands, active, rules):
     """Whatever the policy, nothing inside is kept: it changes no gradient."""
-    return private.bind(eqn, operands), list(operands)
+    return bind(eqn, operands), list(operands)
 
 
 def remat_backward(eqn, operands, cts, active, rules):
     if eqn.params["prevent_cse"]:  # else XLA sees the same code twice, and keeps it
         operands = lax.optimization_barrier(operands)
-    graph = evaluate(*private.opened(private.body(eqn)), operands, active, rules, eqn)
+    graph = evaluate(*opened(body(eqn)), operands, active, rules, eqn)
     grads = walk(graph, cts)
     return [grads[i] for i in graph.tape.arguments], grads
 
@@ -84,7 +85,7 @@ def written_out(f: Callable) -> Call:
 
     def forward(eqn, operands, active, rules):
         closed = jax.make_jaxpr(partial(f, **eqn.params))(*operands)
-        graph = evaluate(*private.opened(closed), operands, active, rules, eqn)
+        graph = evaluate(*opened(closed), operands, active, rules, eqn)
         return [graph.values[i] for i in graph.tape.outputs], graph
 
     def backward(eqn, graph, cts, active, rules):

@@ -25,6 +25,7 @@ from jaxninja.engine.computation import Computation
 from jaxninja.engine.core import Call, constant, evaluate, walk
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.gradients import Gradients
+from jaxninja.jaxpr import JITTED, bind, body, opened
 
 
 @jax.tree_util.register_dataclass
@@ -37,7 +38,7 @@ class Stacked:
 
 
 def scan_forward(eqn, operands, active, rules):
-    jaxpr, consts = private.opened(private.body(eqn))
+    jaxpr, consts = opened(body(eqn))
     fixed, init, xs = _parts(eqn, operands)
     moves = _moving(eqn, jaxpr, active, rules)
     outer = set(map(id, [*fixed, *consts]))
@@ -121,8 +122,8 @@ def _reached(jaxpr, active, rules) -> list[bool]:
 
     for eqn in jaxpr.eqns:
         ins = [moves(a) for a in eqn.invars]
-        if eqn.primitive in private.INLINED:
-            outs = _reached(private.opened(private.body(eqn))[0], ins, rules)
+        if eqn.primitive in JITTED:
+            outs = _reached(opened(body(eqn))[0], ins, rules)
         else:
             passes = any(ins) and rules.get(eqn.primitive) is not constant
             outs = [passes and _can_move(v.aval.dtype) for v in eqn.outvars]
@@ -138,7 +139,7 @@ def _can_move(dtype) -> bool:
 
 
 def while_forward(eqn, operands, active, rules):
-    return private.bind(eqn, operands), None
+    return bind(eqn, operands), None
 
 
 def while_backward(eqn, saved, cts, active, rules):

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxninja.engine import private
 from jaxninja.engine.core import Call
+from jaxninja.jaxpr import bind
 
 
 def _back(dy, x, axes):
@@ -97,7 +97,7 @@ def sort_forward(eqn, operands, active, rules):
     """Numbers sorted along say where each entry came from, ties of a sort included."""
     axis = eqn.params["dimension"]
     places = lax.broadcasted_iota(jnp.int32, operands[0].shape, axis)
-    *results, came_from = private.bind(eqn, [*operands, places])
+    *results, came_from = bind(eqn, [*operands, places])
     return results, came_from
 
 

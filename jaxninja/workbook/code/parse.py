@@ -14,8 +14,8 @@ from jaxninja.errors import UserError, did_you_mean
 from jaxninja.workbook.code.statements import (
     Statement,
     does_nothing,
-    is_aside,
     is_blank,
+    is_print,
     statement,
     variables,
 )
@@ -40,7 +40,7 @@ class Source:
         tree: of the file.
         function: its `backward`.
         statements: of its body, in order, that make gradients or help to.
-        asides: the others, prints and asserts.
+        prints: the others, prints and asserts.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Source:
     tree: ast.Module
     function: ast.FunctionDef
     statements: tuple[Statement, ...]
-    asides: tuple[Statement, ...] = ()
+    prints: tuple[Statement, ...] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -77,17 +77,15 @@ class Source:
         """
         return _making(self.statements, {variable}, gradients)
 
-    def leading_to(
-        self, aside: Statement, gradients: Collection[str]
-    ) -> list[Statement]:
-        """An aside, after what makes the helpers that it reads.
+    def leading_to(self, one: Statement, gradients: Collection[str]) -> list[Statement]:
+        """A print or an assert, after what makes the helpers that it reads.
 
-        So it is with a gradient that is not complete yet when the aside's turn comes.
+        So it is with a gradient that is not complete yet when its turn comes.
         """
-        above = [s for s in self.statements if s.is_above(aside)]
-        below = [s for s in self.statements if aside.is_above(s)]
+        above = [s for s in self.statements if s.is_above(one)]
+        below = [s for s in self.statements if one.is_above(s)]
         complete = {*gradients} - {name for s in below for name in s.assigns}
-        return [*_making(above, aside.reads - complete, gradients), aside]
+        return [*_making(above, one.reads - complete, gradients), one]
 
 
 def _making(
@@ -127,7 +125,7 @@ def read(text: str, filename: str) -> Source:
     function = functions[-1]
     names = variables(tree)
     nodes = [node for node in function.body if not does_nothing(node)]
-    asides = [node for node in nodes if is_aside(node, names)]
+    prints = [node for node in nodes if is_print(node, names)]
     for node in nodes:
         _refuse_return(node)
     return Source(
@@ -135,8 +133,8 @@ def read(text: str, filename: str) -> Source:
         filename,
         tree,
         function,
-        tuple(statement(node, names) for node in nodes if node not in asides),
-        tuple(statement(node, names) for node in asides),
+        tuple(statement(node, names) for node in nodes if node not in prints),
+        tuple(statement(node, names) for node in prints),
     )
 
 

@@ -50,7 +50,7 @@ def step(
     return Piece(source, used, run, _has_loop(body), key)
 
 
-def aside(
+def of_print(
     source: Source, scope: dict[str, Any], one: Statement, gradients: Sequence[str]
 ) -> "Piece":
     """A print or an assert as such a function, of which only `aloud` makes sense."""
@@ -195,8 +195,8 @@ class Piece:
 
         def found():
             try:
-                told = user_file.not_by_hand(self._traced(arrays, numbers).closed)
-                return told and (autodiff_names.written(self.source.tree) or told)
+                what = user_file.not_by_hand(self._traced(arrays, numbers).closed)
+                return what and (autodiff_names.written(self.source.tree) or what)
             except Exception:  # NumPy does not trace: what is written has to do
                 return autodiff_names.written(self.source.tree)
 

@@ -58,12 +58,12 @@ def is_blank(node: ast.AST) -> bool:
     return all(isinstance(p, ast.Constant) and p.value in (None, ...) for p in parts)
 
 
-def is_aside(node: ast.stmt, variables: frozenset[str]) -> bool:
+def is_print(node: ast.stmt, variables: frozenset[str]) -> bool:
     """Whether it is there to be seen only, as prints and asserts are, loops of them
     too; a text by itself, `pass` and `return` do nothing."""
     if isinstance(node, COMPOUND):
         inside = [*node.body, *getattr(node, "orelse", ())]
-        return all(is_aside(n, variables) or does_nothing(n) for n in inside)
+        return all(is_print(n, variables) or does_nothing(n) for n in inside)
     if isinstance(node, ast.Expr):
         return not (does_nothing(node) or _changed(node) | _by_method(node) & variables)
     return isinstance(node, ast.Assert)

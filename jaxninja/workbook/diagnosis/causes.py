@@ -94,10 +94,10 @@ def _space(exercise: Exercise, name: str, example: Sample) -> dict[str, Any]:
 
 
 def _gives(body, space: dict, name: str, mine: np.ndarray) -> bool:
-    """Whether the slip gives these numbers."""
+    """Whether the mistake gives these numbers."""
     try:
         return _same(mine, wide(numpy_backend.run(body, space, f"d{name}")))
-    except Exception:  # a slip whose shapes do not fit here
+    except Exception:  # a mistake whose shapes do not fit here
         return False
 
 
@@ -115,7 +115,7 @@ def _same(mine: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _general(exercise, name, pairs) -> list[str]:
-    """What can be said without knowing the slip."""
+    """What can be said without knowing the mistake."""
     by_loss = [(example, mine) for example, mine in pairs if example.probe == "loss"]
     if not all(_right(example, name, mine) for example, mine in by_loss):
         return []

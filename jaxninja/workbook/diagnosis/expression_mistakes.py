@@ -1,4 +1,4 @@
-"""Slips in one place of an expression, and a sentence on each.
+"""Mistakes in one place of an expression, and a sentence on each.
 
 A rule takes a place, a node of the expression's syntax tree, and the name of the array
 whose gradient it makes. It yields what a learner may have written there instead.

@@ -1,6 +1,6 @@
-"""Known mistakes: the worked solution with one slip in it, and a sentence on each.
+"""Known mistakes: the worked solution with one mistake in it, and a sentence on each.
 
-A wrong gradient is compared with what each slip would give. The slips are made by
+A wrong gradient is compared with what each mistake would give. The mistakes are made by
 editing the solution's syntax tree, so that every line of it has its own: a sum left
 out, n for n - 1, a sign, a transpose, `=` for `+=`, one saved value for another.
 """
@@ -17,14 +17,14 @@ from jaxninja.workbook.graph import uses
 
 @dataclass(frozen=True)
 class Mistake:
-    """The statements of a gradient with one slip, and what to say about it."""
+    """The statements of a gradient with one mistake, and what to say about it."""
 
     body: tuple[ast.stmt, ...]
     sentence: str
 
 
 def mistakes(solution: Source, name: str, gradients: tuple[str, ...]):
-    """Every known slip in the solution's lines for one gradient, the plainest first."""
+    """Every known mistake in the lines of a gradient, the plainest first."""
     body = [s.node for s in solution.piece(f"d{name}", gradients)]
     zeros = ast.parse(f"d{name} = jnp.zeros_like({name})").body
     yield _mistake(zeros, f"d{name} is zero everywhere")
@@ -86,7 +86,7 @@ def _wholes(variable: str) -> Iterator[tuple[str, str]]:
 
 
 def _edited(expression: ast.expr, name: str) -> Iterator[Edited]:
-    """The expression with one slip at one place."""
+    """The expression with one mistake at one place."""
     places = list(ast.walk(expression))
     for rule in RULES:
         for k, place in enumerate(places):

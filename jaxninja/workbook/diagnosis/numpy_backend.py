@@ -1,8 +1,8 @@
 """The lines of a worked solution, run in NumPy.
 
-Eager JAX compiles every operation of every new shape; the slips that a wrong gradient
-is compared with are dozens, and only one of them matters. Of JAX the solutions use a
-handful of functions that NumPy lacks: they are here.
+Eager JAX compiles every operation of every new shape; the mistakes that a wrong
+gradient is compared with are dozens, and only one of them matters. Of JAX the solutions
+use a handful of functions that NumPy lacks: they are here.
 """
 
 import ast

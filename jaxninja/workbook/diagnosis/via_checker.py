@@ -4,21 +4,21 @@ The checker explains backward passes; here the forward pass is from one array to
 whose gradients are at hand, and the backward pass is the learner's lines.
 """
 
-import re
 from functools import cached_property, partial
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
+from jaxninja.check.hints import Hint, Words, listed
+from jaxninja.models.atomic import recomputed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend
 from jaxninja.workbook.exercises import Exercise
-from jaxninja.workbook.graph import NODES, frontier
+from jaxninja.workbook.graph import frontier
 
 BUDGET = 0.35  # seconds
 
@@ -38,14 +38,9 @@ class Subject:
 
     def plain(self, *args):
         """The arrays whose gradients are at hand, as functions of this one."""
-        space = {**self.values, self.name: args[0], "jnp": jnp}
-        outputs = {}
-        for node in NODES:
-            if node.name in self.between:
-                space[node.name] = eval(node.formula, space)
-            elif node.name in self.found:
-                outputs[node.name] = eval(node.formula, space)
-        return outputs
+        moved = {**self.values, self.name: args[0]}
+        arrays = recomputed(moved, self.found | self.between)
+        return {name: array for name, array in arrays.items() if name in self.found}
 
     def fwd(self, args):
         arrays = {k: a for k, a in self.values.items() if k != "n"}
@@ -92,8 +87,7 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[str]:
         hints = diagnose(evidence, BUDGET)
     except Exception:  # a diagnosis is a courtesy: without one the verdict stands
         return []
-    told = ((_in_our_words(h.sentence, subject.found), h.verified) for h in hints[:1])
-    return [text if sure else f"It looks like this: {text}" for text, sure in told]
+    return [in_our_words(hint, subject.found) for hint in hints[:1]]
 
 
 def _drawn(subject: Subject, seed: int) -> Wrong:
@@ -103,35 +97,20 @@ def _drawn(subject: Subject, seed: int) -> Wrong:
     rng = np.random.default_rng(seed)
     dy = {k: rng.standard_normal(np.shape(a)) for k, a in y.items()}
     got = tuple(map(np.asarray, subject.bwd(residuals, dy)))
-    return Wrong(args, dy, residuals, got, (subject.truth(dy),), (subject.name,))
+    truth, gradients = (subject.truth(dy),), tuple(f"d{name}" for name in sorted(dy))
+    named = ((subject.name,), tuple(sorted(residuals)), gradients)
+    return Wrong(args, dy, residuals, got, truth, *named)
 
 
-def _in_our_words(sentence: str, upstream: set[str]) -> str:
-    """The checker speaks of res['h'], of dy and of bwd(0); the lecture of h and dh.
+def in_our_words(hint: Hint, upstream: set[str]) -> str:
+    """A hint in the lecture's words: dh for the cotangent.
 
-    And it names a number by a size that it looks like, from one size: 5/4 is said to be
-    n/(n - 1) where n is 5. The number is what we know, and for which n.
+    A number is named after no size: of one size alone 5/4 might be n/(n - 1), where n
+    is 5. The number is what we know, and for which n.
     """
-    sentence = SIZES.sub("", sentence)
-    number = re.search(r"(?:in place of|multiply by|times) -?\.?\d", sentence)
-    sentence = re.sub(r"(?:res|dy)\['(\w+)'\]", _named, sentence)
-    all_of_it = " and ".join(f"d{name}" for name in sorted(upstream))
-    for theirs, ours in (
-        (r"\bbwd\(0\) is\b", f"with {all_of_it} = 0 it is"),
-        (r"\bbwd: ", ""),
-        (r"the (?:incoming )?cotangent dy\b|\bdy\b", all_of_it),
-        (r"the (?:incoming )?cotangent\b", all_of_it),
-    ):
-        sentence = re.sub(theirs, ours, sentence)
-    return f"{sentence} Here n is {samples.TIED.n}." if number else sentence
-
-
-_SIZE = r"[\w\[\]'\".]+\.(?:shape\[\d\]|size)"
-SIZES = re.compile(
-    rf"-?(?:n/\(n-1\), n = |\(n-1\)/n, n = |1/)?(?:sqrt)?\(?{_SIZE}"
-    rf"(?: - 1| \* {_SIZE}|/{_SIZE})?\)? = (?=-?[\d.])"
-)
-
-
-def _named(found: re.Match) -> str:
-    return ("d" if found[0].startswith("dy") else "") + found[1]
+    all_of_it = listed([f"d{name}" for name in sorted(upstream)])
+    zero = f"with {all_of_it} = 0 it is"
+    words = Words(all_of_it, all_of_it, zero, "", by_size=False, places=False)
+    start = "" if hint.verified else "It looks like this: "
+    end = f" Here n is {samples.TIED.n}." if hint.statement.numbers() else ""
+    return f"{start}{words.text(hint.statement)}{end}"

@@ -6,7 +6,6 @@ it has inherited its error. It runs the learner's code: `worker` calls it in a p
 of its own.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +23,7 @@ from jaxninja.workbook.diagnosis import causes
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.gradient import Chain, Judged
 from jaxninja.workbook.grading import returned
-from jaxninja.workbook.grading.prints import Asides
+from jaxninja.workbook.grading.prints import Prints
 from jaxninja.workbook.grading.returned import line_in
 from jaxninja.workbook.grading.rows import picture, row
 from jaxninja.workbook.graph import downstream
@@ -73,7 +72,7 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
         return error.sentence, error.line
     line = line_in(filename, error.__cause__ or error)
     if isinstance(error, UserCodeError):
-        return re.sub(r" at \S+:\d+: ", ": ", error.sentence), line
+        return f"{error.what} {error.did}".strip(), line
     name = type(error).__name__
     return f"{name} ends Python, and the check with it: take it out", line
 
@@ -91,13 +90,13 @@ class _Check:
         self.exercise, self.learner, self.scope = exercise, learner, scope
         self.rows, self.tell, self.explain = rows, tell, explain
         self.chains = gradient.chains(exercise)
-        self.asides = Asides(exercise, learner, scope, self.chains[0], tell)
+        self.prints = Prints(exercise, learner, scope, self.chains[0], tell)
         self.bad_lines = parse.out_of_order(learner, exercise.gradients)
         self.picture: dict[str, Any] | None = None
 
     def report(self, everything: bool) -> Report:
         """The report; with `everything` a wrong gradient is no end."""
-        self.asides.run()
+        self.prints.run()
         for name in self.exercise.names:
             if (unwritten := _unwritten(self.exercise, self.learner, name)) is not None:
                 report = _stopped(self.exercise, self.learner, self.rows, unwritten)
@@ -114,11 +113,11 @@ class _Check:
         piece = snippets.step(learner, self.scope, f"d{name}", exercise.gradients)
         if (refused := self._refused(name, piece)) is not None:
             return _wrong(exercise, learner, [*self.rows, refused], ())
-        self.asides.inside(piece)
+        self.prints.inside(piece)
         judged = gradient.judge(exercise, name, piece, self.chains, self.explain)
         self.rows.append(row(name, judged, learner, self.chains[0].sample))
         self.picture = picture(name, judged)
-        self.asides.after(name, judged)
+        self.prints.after(name, judged)
         if self.rows[-1].status != WRONG:
             return None
         self.tell("", 0)  # the diagnosis takes its own time, not the learner's
@@ -183,7 +182,7 @@ def _blank(learner: Source, variable: str) -> str:
 def _gap(exercise: Exercise, learner: Source) -> Report | None:
     """The report on a file as it came: no gradient was ever needed for it."""
     unwritten = _unwritten(exercise, learner, exercise.names[0])
-    if unwritten is None or learner.asides:
+    if unwritten is None or learner.prints:
         return None
     return _stopped(exercise, learner, [], unwritten)
 

@@ -20,7 +20,7 @@ from jaxninja.workbook.exercises import Exercise
 from jaxninja.workbook.gradient import Chain, Judged
 
 
-class Asides:
+class Prints:
     """The prints and asserts of a function that have not had their turn yet.
 
     Args:
@@ -40,7 +40,7 @@ class Asides:
         self.exercise, self.learner, self.scope = exercise, learner, scope
         self.chain, self.tell = chain, tell
         self.done: dict[str, Any] = {}
-        self.waiting = [*learner.asides]
+        self.waiting = [*learner.prints]
 
     def inside(self, piece: Piece) -> None:
         """Let the lines of a gradient print what they do; errors are told later."""
@@ -77,7 +77,9 @@ class Asides:
 
     def _run(self, one: Statement) -> None:
         self.tell("this line", one.line)
-        lines = snippets.aside(self.learner, self.scope, one, self.exercise.gradients)
+        lines = snippets.of_print(
+            self.learner, self.scope, one, self.exercise.gradients
+        )
         try:
             with jax.enable_x64(False), running("this line"):
                 lines.aloud(self.chain.sample.values, {**self.chain.mine, **self.done})

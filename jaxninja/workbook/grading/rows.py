@@ -1,6 +1,5 @@
 """What was found of one gradient, as a row of the report."""
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -34,10 +33,7 @@ def row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
 
 def _raised(name: str, judged: Judged) -> str:
     """What the learner's line raised, or that it is None, in few words."""
-    text = judged.step.note.replace(f"the step of {name} ", f"d{name} ")
-    if text == "the step returns None":
-        return f"d{name} is None"
-    text = re.sub(r" at \S+:\d+: ", ": ", text)
+    text = f"d{name} {judged.step.failure or 'is None'}"
     sizes = judged.sample.sizes
     return text if sizes == samples.LECTURE else f"{text} (sizes {sizes})"
 

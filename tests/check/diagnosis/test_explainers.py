@@ -1,6 +1,6 @@
-"""The hint engine names slips of a known kind at their line, and nothing else.
+"""The hint engine names mistakes of a known kind at their line, and nothing else.
 
-The slips of `slips.py` are written by hand; those of `mutated` by turning the
+The mistakes of `mistakes.py` are written by hand; those of `mutated` by turning the
 sign of one equation of a right backward, whichever it is.
 """
 
@@ -18,8 +18,9 @@ from jaxninja.check.diagnosis.code.constants import constant_name
 from jaxninja.check.diagnosis.code.program import trace
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence, Sample
-from tests.check.diagnosis import slips
-from tests.check.diagnosis.slips import NORM, SLIPS, Slip
+from jaxninja.check.hints import Statement, say
+from tests.check.diagnosis import mistakes
+from tests.check.diagnosis.mistakes import MISTAKES, NORM, Mistake
 
 SEEDS = (1, 2)
 
@@ -76,42 +77,68 @@ def evidence(plain, fwd, bwd, shapes):
     return Evidence(subject, drawn, lambda seed: sample(subject, shapes, seed))
 
 
-def of(slip: Slip):
-    return evidence(slip.plain, slip.fwd, slip.bwd, slip.shapes)
+def of(mistake: Mistake):
+    return evidence(mistake.plain, mistake.fwd, mistake.bwd, mistake.shapes)
 
 
-@pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: slip.bwd.__name__)
-def test_names_the_slip_at_its_line(slip, x64):
-    first = diagnose(of(slip))[0]
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.bwd.__name__)
+def test_names_the_slip_at_its_line(mistake, x64):
+    first = diagnose(of(mistake))[0]
     assert first.verified
-    assert first.kind == slip.kinds
-    assert slip.says in f"{first.sentence} {first.edit}"
-    assert first.where == f"slips.py:{marked_line(slip.bwd)}"
+    assert first.kind == mistake.kinds
+    assert (mistake.code, mistake.fact) in Stated(first), Stated(first)
+    assert first.where == f"mistakes.py:{marked_line(mistake.bwd)}"
+
+
+class Stated:
+    """What a hint states, by code, in its parts and its edit too."""
+
+    def __init__(self, hint):
+        waiting, self.parts = [hint.statement, hint.change], []
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, Statement):
+                facts = [value for _, value in part.facts]
+                self.parts.append(
+                    (part.code, [getattr(f, "quoted", str(f)) for f in facts])
+                )
+                waiting += facts
+
+    def __contains__(self, wanted):
+        code, fact = wanted
+        return any(
+            code == c and any(fact in text for text in facts) for c, facts in self.parts
+        )
+
+    def __repr__(self):
+        return repr(self.parts)
 
 
 def marked_line(function) -> int:
     lines, start = inspect.getsourcelines(function)
-    return start + next(i for i, line in enumerate(lines) if "# slip" in line)
+    return start + next(i for i, line in enumerate(lines) if "# mistake" in line)
 
 
 def test_says_nothing_of_a_right_backward(x64):
-    found = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_right, NORM))
+    found = diagnose(
+        evidence(mistakes.norm, mistakes.norm_fwd, mistakes.norm_right, NORM)
+    )
     assert found == []
 
 
 def test_explains_each_wrong_leaf(x64):
     found = diagnose(
-        evidence(slips.norm, slips.norm_fwd, slips.norm_two_mistakes, NORM)
+        evidence(mistakes.norm, mistakes.norm_fwd, mistakes.norm_two_mistakes, NORM)
     )
     kinds = {hint.leaf: hint.kind for hint in found[:2]}
     assert kinds == {"x": "sign", "beta": "ratio"}
 
 
 def test_a_lost_path_comes_with_the_term_that_it_lacks(x64):
-    slip = next(s for s in SLIPS if s.bwd is slips.norm_lost_mean)
-    first = diagnose(of(slip))[0]
-    assert "lacks the path" in first.sentence
-    assert "subtract mean(" in first.edit
+    mistake = next(s for s in MISTAKES if s.bwd is mistakes.norm_lost_mean)
+    first = diagnose(of(mistake))[0]
+    assert ("no path", "x.mean") in Stated(first)
+    assert ("subtract", "mean(") in Stated(first)
 
 
 def test_residuals_packed_in_another_order(x64):
@@ -122,27 +149,28 @@ def test_residuals_packed_in_another_order(x64):
     def fwd(x):
         return (jnp.sin(x), jnp.cos(x)), (jnp.cos(x), jnp.sin(x))
 
-    hints = diagnose(evidence(slips.sincos, fwd, right, ((4, 3),)))
-    assert "residuals sin and cos are exchanged" in hints[0].sentence
+    hints = diagnose(evidence(mistakes.sincos, fwd, right, ((4, 3),)))
+    assert hints[0].statement == say("residuals exchanged", one="sin", other="cos")
     assert hints[0].verified
 
 
 def test_two_mistakes_in_one_gradient(x64):
-    first = diagnose(evidence(slips.norm, slips.norm_fwd, slips.norm_two_in_one, NORM))[
-        0
-    ]
+    first = diagnose(
+        evidence(mistakes.norm, mistakes.norm_fwd, mistakes.norm_two_in_one, NORM)
+    )[0]
     assert first.verified
-    assert "1/xhat.shape[1]" in first.edit  # or mean in place of sum: the same
-    assert "- in place of +" in first.edit
+    # 1/n or mean in place of sum: the same
+    assert ("multiply", "1/xhat.shape[1]") in Stated(first)
+    assert ("instead", "-") in Stated(first)
 
 
 def test_an_edit_that_no_fresh_sample_tests_only_looks_right(x64):
-    slip = next(s for s in SLIPS if s.bwd is slips.linear_mean)
-    given = of(slip)
-    subject = Subject(slip.plain, slip.fwd, slip.bwd)
+    mistake = next(s for s in MISTAKES if s.bwd is mistakes.linear_mean)
+    given = of(mistake)
+    subject = Subject(mistake.plain, mistake.fwd, mistake.bwd)
 
     def without_rows(seed):  # dw is zero on it, whatever it is divided by
-        drawn = sample(subject, slip.shapes, seed)
+        drawn = sample(subject, mistake.shapes, seed)
         still = jax.tree.map(jnp.zeros_like, drawn.dy)
         zeros = tuple(np.zeros_like(e) for e in drawn.expected)
         return replace(drawn, dy=still, got=zeros, expected=zeros)
@@ -150,7 +178,7 @@ def test_an_edit_that_no_fresh_sample_tests_only_looks_right(x64):
     hints = diagnose(replace(given, resample=without_rows))
     assert hints
     assert not any(hint.verified for hint in hints)
-    assert all("looks like" in hint.sentence for hint in hints)
+    assert all(str(hint).startswith("Looks like") for hint in hints)
 
 
 def test_numpy_backward_is_named_from_outside(x64):
@@ -161,14 +189,14 @@ def test_numpy_backward_is_named_from_outside(x64):
     def bwd(y, dy):
         return (np.asarray(dy) * (1 - y * y) * 2,)
 
-    first = diagnose(evidence(slips.tanh, fwd, bwd, ((4, 3),)))[0]
+    first = diagnose(evidence(mistakes.tanh, fwd, bwd, ((4, 3),)))[0]
     assert (first.kind, first.verified) == ("ratio", True)
-    assert "true gradient times 2" in first.sentence
+    assert ("ratio", "2") in Stated(first)
 
 
 def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
     """A gradient that is twice the truth on the failing samples, but not elsewhere."""
-    given = of(next(s for s in SLIPS if s.bwd is slips.tanh_wrong_residual))
+    given = of(next(s for s in MISTAKES if s.bwd is mistakes.tanh_wrong_residual))
     first = given.samples[0]
     doubled = tuple(2 * e for e in first.expected)
 
@@ -176,7 +204,7 @@ def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
         np.asarray(dy)
         return doubled
 
-    subject = Subject(slips.tanh, slips.tanh_fwd, call)
+    subject = Subject(mistakes.tanh, mistakes.tanh_fwd, call)
     odd = Sample(
         first.args, first.dy, first.residuals, doubled, first.expected, first.names
     )
@@ -185,7 +213,7 @@ def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
 
 
 def test_budget_of_nothing_still_returns(x64):
-    assert isinstance(diagnose(of(SLIPS[0]), budget_seconds=0.0), list)
+    assert isinstance(diagnose(of(MISTAKES[0]), budget_seconds=0.0), list)
 
 
 def mutated(bwd, index):
@@ -208,8 +236,8 @@ def mutated(bwd, index):
 
 @pytest.mark.parametrize("index", range(12))
 def test_every_turned_sign_is_mended(index, x64):
-    wrong = mutated(slips.norm_right, index)
-    given = evidence(slips.norm, slips.norm_fwd, wrong, NORM)
+    wrong = mutated(mistakes.norm_right, index)
+    given = evidence(mistakes.norm, mistakes.norm_fwd, wrong, NORM)
     first = diagnose(given)[0]
     assert first.verified
     assert first.edit is not None
@@ -260,14 +288,14 @@ def test_rerun_equals_a_run_from_the_start(x64):
 
 def test_casts_are_named_where_they_stand(x64):
     def sine_bwd(x, dy):
-        return ((jnp.cos(x).astype(jnp.bfloat16) * dy).astype(x.dtype),)  # slip
+        return ((jnp.cos(x).astype(jnp.bfloat16) * dy).astype(x.dtype),)  # mistake
 
     first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
         0
     ]
     assert (first.kind, first.verified) == ("precision", True)
     assert first.where == f"test_explainers.py:{marked_line(sine_bwd)}"
-    assert "bfloat16" in first.sentence
+    assert ("cast", "bfloat16") in Stated(first)
 
 
 def test_two_paths_lost_together(x64):
@@ -282,7 +310,7 @@ def test_two_paths_lost_together(x64):
 
     first = diagnose(evidence(plain, fwd, constants, [(4, 3)]))[0]
     assert (first.kind, first.verified) == ("term", True)
-    assert "lacks two paths" in first.sentence
+    assert first.statement.code == "no path, two"
 
 
 def test_a_diagonal_taken_for_the_jacobian(x64):
@@ -295,31 +323,33 @@ def test_a_diagonal_taken_for_the_jacobian(x64):
 
     found = evidence(softmax, lambda x: (softmax(x),) * 2, elementwise, [(3, 4)])
     first = diagnose(found)[0]
-    assert "diagonal of the Jacobian" in first.sentence
+    assert first.statement == say("diagonal", leaf="x")
     assert first.verified
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "code", "fact"),
     [
-        (lambda dy: jnp.clip(dy, -0.1, 0.1), "clip"),
-        (jnp.abs, "|dy|"),
-        (lambda dy: dy * dy, "dx"),
-        (lambda dy: dy + 0.3, "independent of the cotangent"),
+        (lambda dy: jnp.clip(dy, -0.1, 0.1), "other cotangent", "clip"),
+        (jnp.abs, "other cotangent", "|{dy}|"),
+        (lambda dy: dy * dy, "other cotangent", "{dy} * {dy}"),
+        (lambda dy: dy + 0.3, "constant", "x"),
     ],
 )
-def test_the_line_at_which_linearity_ends(x64, change, says):
+def test_the_line_at_which_linearity_ends(x64, change, code, fact):
     def sine_bwd(x, dy):
         slope = jnp.cos(x)
-        other = change(dy)  # slip
+        other = change(dy)  # mistake
         return (slope * other,)
 
     first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
         0
     ]
     assert first.kind in ("cotangent", "affine")
-    assert says in first.sentence
+    assert (code, fact) in Stated(first)
     file, line = first.where.split(":")
     table = inspect.getsourcelines(test_the_line_at_which_linearity_ends)[1]
-    assert file == "test_explainers.py"  # at the slip, or in the table's own `change`
+    assert (
+        file == "test_explainers.py"
+    )  # at the mistake, or in the table's own `change`
     assert table < int(line) <= marked_line(sine_bwd) + 1  # or where it is used

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import Case, Rule, check_vjp
+from jaxninja.check.subject.adapters import Normalised
 from jaxninja.rules import manual
 from tests.check.subjects import (
     codes,
@@ -297,3 +298,20 @@ def test_kinks_by_convention():
     assert "W-KINK" in codes(check_vjp(other, X))
     assert check_vjp(other, X).ok
     assert not check_vjp(other, X, kink="jax").ok
+
+
+def test_what_is_compiled_for_some_options_serves_equal_ones():
+    """A dictionary has no hash: it is equal to itself only."""
+
+    def scaled(x, options):
+        return options["by"] * x
+
+    op = jax.custom_vjp(scaled, nondiff_argnums=(1,))
+    op.defvjp(lambda x, o: (scaled(x, o), None), lambda o, _, dy: (o["by"] * dy,))
+    normal, twice = Normalised(op), {"by": 2.0}
+    (first, arrays), (again, _) = normal((X, twice)), normal((X, twice))
+    assert (first, first.plain) == (again, again.plain)
+    assert len({first, again}) == 1
+    assert normal((X, {"by": 2.0}))[0] != first
+    assert len(arrays) == 1
+    np.testing.assert_array_equal(again.plain(X), 2 * X)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.check.subject.plain_forward import equations
+from jaxninja.jaxpr import equations
 from jaxninja.rules import blocking
 from jaxninja.rules.sequence.attention import attention, example, plain, rule
 from jaxninja.rules.sequence.blocks import At, cut

@@ -1,11 +1,14 @@
 """A factor has a name only if the name is right for two batch sizes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from jaxninja.check.hints import Hint, Number, say
 from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis.factors import factor
-from jaxninja.workbook.diagnosis.via_checker import _in_our_words
+from jaxninja.workbook.diagnosis.via_checker import in_our_words
 from jaxninja.workbook.grading.exercise import check
 from tests.workbook.bank import ONEHOT, answered
 
@@ -58,23 +61,36 @@ def test_a_learner_is_told_the_number_and_no_more():
     assert report.hints == ("dlogits is the true gradient times 1.25.",)
 
 
+EIGHTH = Number(0.125, "1/h.shape[1]")
+
+
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("statement", "ours"),
     [
         (
-            "dh is the true gradient times n/(n-1), n = dy.shape[0] = 1.25.",
+            say(
+                "ratio", leaf="h", factor=Number(1.25, "n/(n-1), n = dlogits.shape[0]")
+            ),
             "dh is the true gradient times 1.25. Here n is 5.",
         ),
         (
-            "dh: multiply by 1/h.shape[1] = 0.142857.",
-            "dh: multiply by 0.142857. Here n is 5.",
+            say("mended", leaves=("h",), subject="x", edit=say("multiply", by=EIGHTH)),
+            "dh is exact on a fresh sample after one edit, of x: multiply by 0.125. "
+            "Here n is 5.",
         ),
         (
-            "dh has a term independent of the cotangent: bwd(0) is 0.1, not 0.",
-            "dh has a term independent of dlogits: with dlogits = 0 it is 0.1, not 0.",
+            say("constant", leaf="h", size=say("up to", size="0.1"), rest=""),
+            "dh has a term independent of dlogits: with dlogits = 0 it is up to 0.1, "
+            "not 0.",
         ),
-        ("res['h'] stands where dy should.", "h stands where dlogits should."),
+        (
+            say("other cotangent", leaves=("h",), given=say("|{dy}|")),
+            "dh: the true gradient of |dlogits|, not of dlogits.",
+        ),
     ],
 )
-def test_the_checkers_words_become_the_lectures(theirs, ours):
-    assert _in_our_words(theirs, {"logits"}) == ours
+def test_the_checkers_hints_in_the_lectures_words(statement, ours):
+    hint = Hint(statement, "ratio", True, "h")
+    assert in_our_words(hint, {"logits"}) == ours
+    unsure = dataclasses.replace(hint, verified=False)
+    assert in_our_words(unsure, {"logits"}) == f"It looks like this: {ours}"

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from jaxninja.check.hints import Number
+
 CLOSE = 1e-7
 
 
@@ -64,11 +66,6 @@ def _near(a: float, b: float) -> bool:
     return abs(a - b) <= CLOSE * abs(b)
 
 
-def shown(value: float, lengths: dict[int, str]) -> str:
-    """The constant as text: its name and value, or the value alone."""
-    name = constant_name(value, lengths)
-    if name is None:
-        return f"{value:.6g}"
-    plain = name.lstrip("-").replace("/", "").isdigit()
-    term, comma, of = name.partition(", ")  # "n/(n-1), n = x.shape[0]"
-    return name if plain else f"{term} = {value:.6g}{comma}{of}"
+def number(value: float, lengths: dict[int, str]) -> Number:
+    """The constant and what it looks like, if it is one of the usual ones."""
+    return Number.of(value, constant_name(value, lengths))

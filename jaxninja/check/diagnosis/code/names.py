@@ -4,6 +4,8 @@ Arguments, residuals and the cotangent have names; an intermediate value is the 
 the text that computes it.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,25 +47,19 @@ def named(program: Program, roots: list[str], home: str = "") -> dict[int, str]:
 def _roots(subject: Explained, sample: Sample) -> list[str]:
     source = subject.source
     return [
-        *residual_names(source, sample.residuals),
-        *leaf_names(sample.dy, cotangent_name(source)),
+        *(sample.residual_names or residual_names(source, sample.residuals)),
+        *cotangent_leaves(sample, cotangent_name(source)),
         *argument_leaves(subject, sample),
     ]
+
+
+def cotangent_leaves(sample: Sample, name: str) -> Sequence[str]:
+    return sample.cotangent_names or leaf_names(sample.dy, name)
 
 
 def argument_leaves(subject: Explained, sample: Sample) -> list[str]:
     pairs = zip(subject.argument_names, sample.args, strict=False)
     return [name for arg, value in pairs for name in leaf_names(value, arg)]
-
-
-def listed(names: list[str]) -> str:
-    """ "dx", "dx and dw", "dx, dw and db"."""
-    return " and ".join([part for part in (", ".join(names[:-1]), names[-1]) if part])
-
-
-def said(leaves: str, one: str, many: str) -> str:
-    """Leaves as `listed`, with the verb that goes with their number."""
-    return f"{leaves} {many if ' and ' in leaves else one}"
 
 
 DERIVED = {

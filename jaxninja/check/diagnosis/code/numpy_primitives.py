@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from jaxninja.check.diagnosis.code.numpy_indexing import gather, scatter
+from jaxninja.jaxpr import bind
 
 INDEXING = (
     *("gather", "scatter", "scatter-add", "scatter_add", "scatter-mul", "scatter_mul"),
@@ -36,8 +37,7 @@ def _bound(eqn, operands) -> list:
         same = getattr(operand, "dtype", None) == var.aval.dtype
         if not same or np.shape(operand) != var.aval.shape:
             raise TypeError(f"{eqn.primitive.name} of another type than it was traced")
-    out = eqn.primitive.bind(*operands, **eqn.params)
-    outs = out if eqn.primitive.multiple_results else [out]
+    outs = bind(eqn, operands)
     return [np.asarray(o) if hasattr(o, "dtype") and _plain(o) else o for o in outs]
 
 

@@ -1,10 +1,10 @@
 """One wrong sample, laid out for diagnosis: leaves, the backward's program, its names.
 
-`Problem.mends(slot, value)` is the question that all of the repair asks: which leaves
+`Problem.fixes(slot, value)` is the question that all of the repair asks: which leaves
 are right when one value of the backward is another?
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,9 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.names import derive, slot_names
 from jaxninja.check.diagnosis.code.program import Program, trace
-from jaxninja.check.diagnosis.code.source import Place, called_rules, place
+from jaxninja.check.diagnosis.code.source import called_rules, place
 from jaxninja.check.evidence import Evidence, Explained, Sample
+from jaxninja.check.hints import Place
 
 ROUNDINGS = 90  # units of the largest entry of all leaves: 1e-14 in float64
 EXACT = 1e-9  # of the largest entry: float64 rounding, amplified a little
@@ -67,7 +68,7 @@ class Problem:
         value = self.got[leaf] if value is None else value
         return close(value, self.expected[leaf], self.floor)
 
-    def mends(self, results: Sequence) -> frozenset[int]:
+    def fixes(self, results: Sequence) -> frozenset[int]:
         """The leaves that `results` gets right, but none if it spoils another."""
         right = frozenset(
             k
@@ -97,6 +98,9 @@ class Problem:
         if self.program is None:
             return {}
         return slot_names(self.program, self.subject, self.sample)
+
+    def leaf_names(self, leaves: Iterable[int]) -> tuple[str, ...]:
+        return tuple(self.sample.names[k] for k in sorted(leaves))
 
     def place_of(self, step: int) -> Place | None:
         """Where a step stands: in the backward's own file, if any step near it does.

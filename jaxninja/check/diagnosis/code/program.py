@@ -11,15 +11,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
 
+from jaxninja import jaxpr as jaxprs
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 
-BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-CALLS = (
-    *("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"),
-    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
-)
 LIMIT = 4000  # steps; a longer program is not worth the wait
 
 
@@ -131,9 +126,8 @@ def trace(f: Callable, *arguments) -> tuple[Program, Any]:
 
 def flatten(closed) -> Program:
     builder = _Builder()
-    jaxpr = closed.jaxpr
-    inputs = [builder.new() for _ in jaxpr.invars]
-    outputs = builder.inline(jaxpr, closed.consts, inputs, None)
+    inputs = [builder.new() for _ in closed.jaxpr.invars]
+    outputs = builder.inline(closed, inputs, None)
     return Program(inputs, builder.constants, builder.literals, builder.steps, outputs)
 
 
@@ -158,35 +152,20 @@ class _Builder:
         self.literals.add(slot)
         return slot
 
-    def inline(self, jaxpr, consts, inputs, traceback) -> list[int]:
+    def inline(self, closed, inputs, traceback) -> list[int]:
         """Append the steps of a jaxpr; returns the slots of its results."""
-        slots = dict(zip(jaxpr.constvars, map(self.constant, consts), strict=True))
-        slots.update(zip(jaxpr.invars, inputs, strict=True))
 
-        def read(var):
-            return self.literal(var) if isinstance(var, Literal) else slots[var]
-
-        for eqn in jaxpr.eqns:
-            ins = [read(v) for v in eqn.invars]
+        def step(eqn, ins):
             where = traceback or eqn.source_info.traceback
-            body = _body(eqn)
-            if body is not None and len(body.jaxpr.invars) == len(ins):
+            inner = jaxprs.body(eqn) if eqn.primitive in jaxprs.CALLS else None
+            if inner is not None and len(inner.jaxpr.invars) == len(ins):
                 # a library function's inside is the user's line; a user's has its own
-                outs = self.inline(body.jaxpr, body.consts, ins, None)
-            else:
-                outs = [self.new() for _ in eqn.outvars]
-                self.steps.append(Step(eqn, tuple(ins), tuple(outs), where))
-            slots.update(zip(eqn.outvars, outs, strict=True))
-            if len(self.steps) > LIMIT:
+                return self.inline(inner, ins, None)
+            if len(self.steps) >= LIMIT:
                 raise ValueError(f"a program of more than {LIMIT} steps")
-        return [read(v) for v in jaxpr.outvars]
+            outs = [self.new() for _ in eqn.outvars]
+            self.steps.append(Step(eqn, tuple(ins), tuple(outs), where))
+            return outs
 
-
-def _body(eqn):
-    """The jaxpr of a call that can be opened, else None."""
-    if eqn.primitive.name not in CALLS:
-        return None
-    body = next((eqn.params[name] for name in BODIES if name in eqn.params), None)
-    if body is None or hasattr(body, "consts"):
-        return body
-    return ClosedJaxpr(body, ())
+        consts = [self.constant(value) for value in closed.consts]
+        return jaxprs.run(closed.jaxpr, consts, inputs, step, self.literal)

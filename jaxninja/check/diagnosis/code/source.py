@@ -11,31 +11,16 @@ import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jaxlib
 import numpy as np
 
-from jaxninja.check.subject.plain_forward import equations
+from jaxninja.check.hints import Place
+from jaxninja.jaxpr import equations
 
 LONGEST = 60  # characters of a quotation
-
-
-class Place(NamedTuple):
-    """A line of a file, and the expression on it if that is known."""
-
-    file: str
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
-
-    @property
-    def quoted(self) -> str:
-        text = f"`{self.text}`"
-        return f"{text} ({self})" if self.text else str(self)
 
 
 def place(traceback, home: str = "") -> Place | None:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.hints import say
 
 LAID_OUT = (
     *("broadcast_in_dim", "reshape", "squeeze", "expand_dims"),
@@ -39,9 +40,10 @@ def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
     if is_mean:
         word, f = "mean", np.mean
     for axes in _others(shape, used):
-        text = f"{word} over {_told(axes, shape)}, not over {_told(used, shape)}"
+        given, old = _listed(axes, shape), _listed(used, shape)
+        what = say("other axes", what=word, axes=given, old=old)
         make = _with_operand(meeting, slot, step.ins[0], f, axes)
-        yield Edit(meeting.outs[0], make, text, "sum", 1.4)
+        yield Edit(meeting.outs[0], make, what, "sum", 1.4)
 
 
 def _met(program: Program, slot: int):
@@ -70,7 +72,7 @@ def _others(shape: tuple[int, ...], used: tuple[int, ...]):
                 yield axes
 
 
-def _told(axes: tuple[int, ...], shape) -> str:
+def _listed(axes: tuple[int, ...], shape) -> str:
     if len(axes) == len(shape) > 1:
         return "all axes"
     return f"ax{'i' if len(axes) == 1 else 'e'}s {', '.join(map(str, axes))}"

@@ -14,7 +14,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.program import Program
-from jaxninja.check.diagnosis.edits.search import Mend, Search
+from jaxninja.check.diagnosis.edits.search import Fix, Search
 from jaxninja.check.diagnosis.edits.single import Edit
 
 PATIENCE = 1.5  # seconds for all pairs
@@ -78,9 +78,7 @@ def edited(problem: Problem, edit: Edit) -> Problem:
     return left
 
 
-def pairs(
-    problem: Problem, fresh: Problem, deadline: float
-) -> tuple[Mend, Mend] | None:
+def pairs(problem: Problem, fresh: Problem, deadline: float) -> tuple[Fix, Fix] | None:
     """Two edits that together mend all wrong leaves, else None."""
     deadline = min(deadline, time.process_time() + PATIENCE)
     search = Search(problem, fresh, deadline)
@@ -98,7 +96,7 @@ def pairs(
         rest = Search(left, after, deadline)
         second = rest.first(left.wrong)
         if second is not None:
-            return search.mend(edit, target), second
+            return search.fix(edit, target), second
     return None
 
 

@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxninja.check.diagnosis.code.constants import constant_name, shown, sizes
+from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.code.source import Place, return_place
+from jaxninja.check.diagnosis.code.source import return_place
 from jaxninja.check.diagnosis.edits.axes import over_other_axes
-from jaxninja.check.diagnosis.edits.single import Edit, conjugated, structural
+from jaxninja.check.diagnosis.edits.single import (
+    Edit,
+    conjugated,
+    instead,
+    structural,
+)
 from jaxninja.check.diagnosis.edits.values import (
     fits,
     mean_term,
@@ -28,6 +33,7 @@ from jaxninja.check.diagnosis.edits.values import (
     term,
     transposed,
 )
+from jaxninja.check.hints import Place, Statement, say
 
 UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
 PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
@@ -35,13 +41,19 @@ PASSIVE += UNWRITTEN
 
 
 @dataclass(frozen=True)
-class Mend:
+class Fix:
     """An edit, the wrong leaves that it makes right, and where it stands."""
 
     edit: Edit
     leaves: frozenset[int]
     where: Place | None
     subject: str  # the piece of the user's text that changes
+
+    @property
+    def change(self) -> Statement:
+        """The edit and its place, as a statement."""
+        at = say("at line", place=str(self.where)) if self.where else None
+        return say("edit", at=at, subject=self.subject, edit=self.edit.what)
 
 
 class Search:
@@ -57,46 +69,46 @@ class Search:
             if slot in problem.program.inputs
         )
 
-    def mends(self, target: frozenset[int], reach: bool = True) -> list[Mend]:
+    def fixes(self, target: frozenset[int], reach: bool = True) -> list[Fix]:
         """The edits that make the whole target right, the least far-fetched first.
 
         With `reach` also those that take in a value from elsewhere.
         """
-        found: list[Mend] = []
+        found: list[Fix] = []
         phases = (self.structural, self.constants, self.scales, self.others)
         for phase in phases if reach else phases[:1]:
             for edit in phase(target):
                 if time.process_time() > self.deadline:
                     return _ranked(found)
-                mend = self.judged(edit, target)
-                found += [mend] if mend is not None else []
+                fix = self.judged(edit, target)
+                found += [fix] if fix is not None else []
             if found:
                 break
         return _ranked(found)
 
-    def first(self, target: frozenset[int]) -> Mend | None:
+    def first(self, target: frozenset[int]) -> Fix | None:
         """The first cheap edit that makes the whole target right."""
         for phase in (self.scales, self.structural):
             for edit in phase(target):
-                mend = self.judged(edit, target)
-                if mend is not None or time.process_time() > self.deadline:
-                    return mend
+                fix = self.judged(edit, target)
+                if fix is not None or time.process_time() > self.deadline:
+                    return fix
         return None
 
-    def judged(self, edit: Edit, target: frozenset[int]) -> Mend | None:
-        """The edit as a mend, if it makes the target right on both samples."""
+    def judged(self, edit: Edit, target: frozenset[int]) -> Fix | None:
+        """The edit as a fix, if it makes the target right on both samples."""
         for problem in (self.problem, self.fresh):
-            if not target <= self.tried(problem, edit):
+            if not target <= self.right_after(problem, edit):
                 return None
-        return self.mend(edit, target)
+        return self.fix(edit, target)
 
-    def mend(self, edit: Edit, target: frozenset[int]) -> Mend:
+    def fix(self, edit: Edit, target: frozenset[int]) -> Fix:
         index = self.step_of(edit.slot)
         where = self.problem.place_of(index) if index is not None else None
         where = where or return_place(self.problem.subject.source)
-        return Mend(edit, target, where, self.name(edit.slot))
+        return Fix(edit, target, where, self.name(edit.slot))
 
-    def tried(self, problem: Problem, edit: Edit) -> frozenset[int]:
+    def right_after(self, problem: Problem, edit: Edit) -> frozenset[int]:
         """The leaves that are right on a sample when the edit is made."""
         try:
             with np.errstate(all="ignore"):
@@ -105,7 +117,7 @@ class Search:
                 widened = np.iscomplexobj(value) and not np.iscomplexobj(before)
                 if np.shape(value) != np.shape(before) or widened:
                     return frozenset()
-                return problem.mends(
+                return problem.fixes(
                     self.program.rerun(problem.values, edit.slot, value)
                 )
         except Exception:  # operands that do not go together: not an edit
@@ -166,8 +178,8 @@ class Search:
             with np.errstate(all="ignore"):
                 c = newton(self.problem, slot, leaf)
             if c is not None and np.isfinite(c):
-                text = f"{shown(c, self.lengths)} in place of {float(value):.6g}"
-                yield Edit(slot, lambda v, c=c: np.float64(c), text, "ratio", 1.1)
+                what = instead(number(c, self.lengths), f"{float(value):.6g}")
+                yield Edit(slot, lambda v, c=c: np.float64(c), what, "ratio", 1.1)
         yield from self.exponents(target)
 
     def exponents(self, target) -> Iterator[Edit]:
@@ -177,12 +189,12 @@ class Search:
             ):
                 y = step.eqn.params["y"]
                 for other in (y - 1, y + 1, -y, y - 2, y + 2):
-                    text = f"exponent {other} in place of {y}"
+                    what = instead(f"exponent {other}", str(y))
 
                     def make(values, s=step.ins[0], other=other):
                         return np.asarray(values[s], float) ** other
 
-                    yield Edit(step.outs[0], make, text, "ratio", 1.1)
+                    yield Edit(step.outs[0], make, what, "ratio", 1.1)
 
     def scales(self, target) -> Iterator[Edit]:
         leaf = min(target)
@@ -190,13 +202,11 @@ class Search:
             value = np.asarray(self.problem.values[slot])
             t, misfit = self.slope(slot, value, leaf)
             if misfit < 1e-5 and abs(1 + t) > 1e-9:
-                factor = 1 + t
-                known = constant_name(factor, self.lengths)
-                kind = "sign" if known == "-1" else "ratio"
-                words = f"multiply by {shown(factor, self.lengths)}"
-                text = "negate it" if known == "-1" else words
-                cost = 2.0 if known else 3.0
-                yield scaled(slot, factor, text, kind, cost)
+                factor = number(1 + t, self.lengths)
+                negated = factor.name == "-1"
+                what = say("negate it") if negated else say("multiply", by=factor)
+                kind, cost = "sign" if negated else "ratio", 2.0 if factor.name else 3.0
+                yield scaled(slot, 1 + t, what, kind, cost)
 
     def slope(self, slot, direction, leaf):
         with np.errstate(all="ignore"):
@@ -227,12 +237,11 @@ class Search:
                 continue
             t, misfit = self.slope(slot, np.broadcast_to(value, shape), leaf)
             if misfit < 1e-5 and t:
-                sign, size = ("subtract" if t < 0 else "add"), abs(t)
-                times = (
-                    "" if abs(size - 1) < 1e-7 else f"{shown(size, self.lengths)} * "
-                )
-                cost = 2.2 if constant_name(size, self.lengths) else 3.5
-                yield term(slot, other, t, f"{sign} {times}{self.name(other)}", cost)
+                size = number(abs(t), self.lengths)
+                times = "" if abs(abs(t) - 1) < 1e-7 else say("times", factor=size)
+                code, cost = ("subtract" if t < 0 else "add"), 2.2 if size.name else 3.5
+                what = say(code, times=times, what=self.name(other))
+                yield term(slot, other, t, what, cost)
 
     def means(self, slot, every, leaf) -> Iterator[Edit]:
         """The mean of another value over an axis, forgotten."""
@@ -244,10 +253,10 @@ class Search:
                 t, misfit = self.slope(slot, spread(value, axis), leaf)
                 known = constant_name(abs(t), self.lengths)
                 if misfit < 1e-5 and t and shape[axis] > 1 and known:
-                    sign = "subtract" if t < 0 else "add"
-                    times = "" if known == "1" else f"{known} * "
-                    text = f"{sign} {times}mean({self.name(other)}, axis={axis})"
-                    yield mean_term(slot, other, axis, t, text)
+                    times = "" if known == "1" else say("times", factor=known)
+                    mean = f"mean({self.name(other)}, axis={axis})"
+                    what = say("subtract" if t < 0 else "add", times=times, what=mean)
+                    yield mean_term(slot, other, axis, t, what)
 
     def available(self) -> list[int]:
         """Every array that an edit may use: inputs first, then intermediate values."""
@@ -280,19 +289,19 @@ def _is_inexact(value) -> bool:
     return _is_array(value) and value.dtype.kind in "fc"
 
 
-def _ranked(found: list[Mend]) -> list[Mend]:
+def _ranked(found: list[Fix]) -> list[Fix]:
     """The least far-fetched first; of equals the one next to the result."""
-    return sorted(reversed(found), key=lambda mend: mend.edit.cost)
+    return sorted(reversed(found), key=lambda fix: fix.edit.cost)
 
 
-def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Mend]:
-    """The mends of all wrong leaves at once, else of each on its own, best first."""
+def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Fix]:
+    """The fixes of all wrong leaves at once, else of each on its own, best first."""
     search = Search(problem, fresh, deadline)
-    together = search.mends(problem.wrong)
+    together = search.fixes(problem.wrong)
     if together or len(problem.wrong) == 1:
         return together
     return [
-        mend
+        fix
         for leaf in sorted(problem.wrong)
-        for mend in search.mends(frozenset({leaf}))[:2]
+        for fix in search.fixes(frozenset({leaf}))[:2]
     ]

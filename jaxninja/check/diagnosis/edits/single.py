@@ -1,7 +1,7 @@
-"""The single edits of a backward pass that are tried as its mend.
+"""The single edits of a backward pass that are tried as its fix.
 
 An edit makes another value of one slot of the program out of the values there are. Each
-generator below inverts a common slip: what was left out is put back, what was put in is
+generator inverts a common mistake: what was left out is put back, what was put in is
 left out, `+` is `-`, a sum is a mean, an operand is another one.
 """
 
@@ -14,6 +14,7 @@ from jax import lax
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.hints import Number, Statement, say
 
 Values = Sequence[Any]
 
@@ -25,14 +26,14 @@ class Edit:
     Attributes:
         slot: the value that changes.
         make: its new value, from all values of a sample; may raise where it has none.
-        text: the change in words.
-        kind: the class of the slip that it mends.
+        what: the change.
+        kind: the class of the mistake that it mends.
         cost: how far-fetched it is; the smallest is told first.
     """
 
     slot: int
     make: Callable[[Values], Any]
-    text: str
+    what: Statement
     kind: str
     cost: float
 
@@ -96,15 +97,16 @@ def _dropped(program, index, name) -> Iterator[Edit]:
             return sign * kept if sign < 0 else kept
 
         others = [s for s in step.ins if s != slot]
-        what = OPERATORS.get(step.name, step.name)
-        text = f"leave out {what} {', '.join(map(name, others))}".strip()
+        operator = OPERATORS.get(step.name, step.name)
+        operands = ", ".join(map(name, others))
+        what = say("leave out", what=f"{operator} {operands}".strip())
         number = bool(others) and all(s in program.constants for s in others)
         kind = _dropped_kind(step.name, number)
-        yield Edit(out, make, text, kind, 1.0 if len(step.ins) == 1 else 1.6)
+        yield Edit(out, make, what, kind, 1.0 if len(step.ins) == 1 else 1.6)
 
 
 def _dropped_kind(primitive: str, number: bool) -> str:
-    """The slip of a superfluous step; `number` if the other operand is a constant."""
+    """What a superfluous step is; `number` if the other operand is a constant."""
     if primitive in SIGNED:
         return "affine" if number else "term"
     if primitive in ("mul", "div") and number:
@@ -121,7 +123,7 @@ def conjugated(program: Program, values: Values, slots) -> Iterator[Edit]:
             def make(values, slot=slot):
                 return np.conj(values[slot])
 
-            yield Edit(slot, make, "conjugate it", "conjugate", 1.2)
+            yield Edit(slot, make, say("conjugate it"), "conjugate", 1.2)
 
 
 def _exchanged(program, index, name) -> Iterator[Edit]:
@@ -133,24 +135,25 @@ def _exchanged(program, index, name) -> Iterator[Edit]:
         kind = "mask" if step.name in ("gt", "ge", "lt", "le", "eq", "ne") else (
             KINDS.get(step.name, "function")
         )  # fmt: skip
-        text = f"{SYMBOLS[step.name]} in place of {old}"
-        yield Edit(out, lambda v: f(v[ins[0]], v[ins[1]]), text, kind, 1.2)
+        what = instead(SYMBOLS[step.name], old)
+        yield Edit(out, lambda v: f(v[ins[0]], v[ins[1]]), what, kind, 1.2)
     if step.name in STRICTER:
         f, symbol = STRICTER[step.name]
-        text = f"{symbol} in place of {OPERATORS[step.name]}"
-        yield Edit(out, lambda v, f=f: f(v[ins[0]], v[ins[1]]), text, "mask", 1.2)
+        what = instead(symbol, OPERATORS[step.name])
+        yield Edit(out, lambda v, f=f: f(v[ins[0]], v[ins[1]]), what, "mask", 1.2)
     if step.name in ("sub", "div", "pow", "dot_general", "atan2"):
-        text = f"exchange the operands of {OPERATORS.get(step.name, step.name)}"
+        operator = OPERATORS.get(step.name, step.name)
+        what = say("exchange operands", what=operator)
         swap = [ins[1], ins[0]]
         kind = "sign" if step.name == "sub" else "swap"
         yield Edit(
-            out, lambda v: run(step.eqn, [v[s] for s in swap])[0], text, kind, 1.3
+            out, lambda v: run(step.eqn, [v[s] for s in swap])[0], what, kind, 1.3
         )
     if step.name == "select_n" and len(ins) == 3:
         swap = [ins[0], ins[2], ins[1]]
-        text = "exchange the branches of where"
+        what = say("exchange branches")
         yield Edit(
-            out, lambda v: run(step.eqn, [v[s] for s in swap])[0], text, "mask", 1.2
+            out, lambda v: run(step.eqn, [v[s] for s in swap])[0], what, "mask", 1.2
         )
     if step.name in FUNCTIONS:
         yield from _functions(step, out, ins[0])
@@ -159,8 +162,8 @@ def _exchanged(program, index, name) -> Iterator[Edit]:
 def _functions(step, out, operand) -> Iterator[Edit]:
     for other, f in FUNCTIONS.items():
         if other != step.name:
-            text = f"{other} in place of {step.name}"
-            yield Edit(out, lambda v, f=f: f(v[operand]), text, "function", 1.4)
+            what = instead(other, step.name)
+            yield Edit(out, lambda v, f=f: f(v[operand]), what, "function", 1.4)
 
 
 def _skipped(program, index, name) -> Iterator[Edit]:
@@ -180,15 +183,15 @@ def _skipped(program, index, name) -> Iterator[Edit]:
                 ins[k] = values[inner]
                 return run(step.eqn, ins)[0]
 
-            text = instead(name(inner), name(slot))
+            what = instead(name(inner), name(slot))
             kind = {"slice": "index", "transpose": "transpose"}.get(before.name)
             kind = kind or KINDS.get(before.name, "residual")
-            yield Edit(out, make, text, kind, 1.5)
+            yield Edit(out, make, what, kind, 1.5)
 
 
-def instead(new: str, old: str) -> str:
-    """One value for another, in words; two of one line may have one name."""
-    return f"{new} in place of {old}" if new != old else f"another {old} in its place"
+def instead(new: str | Number, old: str) -> Statement:
+    """One value for another; two of one line may have one name."""
+    return say("another", old=old) if new == old else say("instead", new=new, old=old)
 
 
 def _summed(program, index, name) -> Iterator[Edit]:
@@ -197,25 +200,25 @@ def _summed(program, index, name) -> Iterator[Edit]:
     (out,), x = step.outs, step.ins[0] if step.ins else -1
     if step.name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
         axes = tuple(step.eqn.params["axes"])
-        for text, f, kind in (
+        for other, f, kind in (
             ("sum", np.sum, "sum"),
             ("mean", np.mean, "ratio"),
             ("max", np.max, "sum"),
             ("prod", np.prod, "sum"),
         ):
-            if f"reduce_{text}" != step.name:
-                words = f"{text} in place of {step.name.removeprefix('reduce_')}"
-                yield Edit(out, lambda v, f=f: f(v[x], axis=axes), words, kind, 1.3)
+            if f"reduce_{other}" != step.name:
+                what = instead(other, step.name.removeprefix("reduce_"))
+                yield Edit(out, lambda v, f=f: f(v[x], axis=axes), what, kind, 1.3)
         rank = len(step.eqn.invars[0].aval.shape)
-        for other in _other_axes(axes, rank):
-            words = f"sum over axis {', '.join(map(str, other))}, not {axes[0]}"
+        for others in _other_axes(axes, rank):
+            axis = ", ".join(map(str, others))
+            what = say("other axis", axis=axis, old=axes[0])
             yield Edit(
-                out, lambda v, o=other: _sum_like(v[x], o, v[out]), words, "sum", 1.4
+                out, lambda v, o=others: _sum_like(v[x], o, v[out]), what, "sum", 1.4
             )
     if step.name in ("squeeze", "slice", "dynamic_slice", "gather", "reshape"):
-        yield Edit(
-            out, lambda v: _shrunk(v[x], v[out]), "sum in place of an entry", "sum", 1.4
-        )
+        what = instead("sum", "an entry")
+        yield Edit(out, lambda v: _shrunk(v[x], v[out]), what, "sum", 1.4)
 
 
 def _sum_like(x, axes, out):
@@ -257,15 +260,14 @@ def _moved(program, index, name) -> Iterator[Edit]:
     (out,) = step.outs
     shape = step.eqn.outvars[0].aval.shape
     if len(shape) >= 2 and shape[-1] == shape[-2]:
-        yield Edit(
-            out, lambda v: np.swapaxes(v[out], -1, -2), "transpose it", "transpose", 1.3
-        )
+        what = say("transpose operand", what="it")
+        yield Edit(out, lambda v: np.swapaxes(v[out], -1, -2), what, "transpose", 1.3)
     for axis in range(len(shape)):
         if shape[axis] > 1:
             for by in (-1, 1):
-                text = f"shift it by {by} along axis {axis}"
+                what = say("shift it", by=by, axis=axis)
                 yield Edit(
-                    out, lambda v, a=axis, b=by: np.roll(v[out], b, a), text, "index", 2
+                    out, lambda v, a=axis, b=by: np.roll(v[out], b, a), what, "index", 2
                 )
 
 
@@ -275,11 +277,13 @@ def _scattered(program, index, name) -> Iterator[Edit]:
     if step.name != "scatter":
         return
     (out,), ins = step.outs, step.ins
-    yield Edit(out, lambda v: v[ins[0]], "leave out the .set", "index", 0.9)
+    yield Edit(
+        out, lambda v: v[ins[0]], say("leave out", what="the .set"), "index", 0.9
+    )
     keys = ("dimension_numbers", "indices_are_sorted", "unique_indices", "mode")
     options = {key: step.eqn.params[key] for key in keys}
 
     def make(values):
         return np.asarray(lax.scatter_add(*(values[s] for s in ins), **options))
 
-    yield Edit(out, make, ".add in place of .set", "duplicates", 1.0)
+    yield Edit(out, make, instead(".add", ".set"), "duplicates", 1.0)

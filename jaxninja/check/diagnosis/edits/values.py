@@ -11,14 +11,15 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem, inner
 from jaxninja.check.diagnosis.edits.single import Edit, instead
+from jaxninja.check.hints import Statement, say
 
 POWERS = {
-    1: "multiply by {}",
-    -1: "divide by {}",
-    2: "multiply by {}**2",
-    -2: "divide by {}**2",
-    0.5: "multiply by sqrt({})",
-    -0.5: "divide by sqrt({})",
+    1: ("multiply", "{}"),
+    -1: ("divide", "{}"),
+    2: ("multiply", "{}**2"),
+    -2: ("divide", "{}**2"),
+    0.5: ("multiply", "sqrt({})"),
+    -0.5: ("divide", "sqrt({})"),
 }
 
 
@@ -63,24 +64,24 @@ def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | N
     return float(value)
 
 
-def scaled(slot: int, factor: float, text: str, kind: str, cost: float) -> Edit:
-    return Edit(slot, lambda v: factor * v[slot], text, kind, cost)
+def scaled(slot: int, factor: float, what: Statement, kind: str, cost: float) -> Edit:
+    return Edit(slot, lambda v: factor * v[slot], what, kind, cost)
 
 
-def term(slot: int, other: int, t: float, text: str, cost: float) -> Edit:
+def term(slot: int, other: int, t: float, what: Statement, cost: float) -> Edit:
     def make(values):
         return values[slot] + t * np.broadcast_to(values[other], np.shape(values[slot]))
 
-    return Edit(slot, make, text, "term", cost)
+    return Edit(slot, make, what, "term", cost)
 
 
-def mean_term(slot: int, other: int, axis: int, t: float, text: str) -> Edit:
+def mean_term(slot: int, other: int, axis: int, t: float, what: Statement) -> Edit:
     """The slot plus t times the mean of another value over an axis."""
 
     def make(values):
         return values[slot] + t * spread(values[other], axis)
 
-    return Edit(slot, make, text, "term", 2.4)
+    return Edit(slot, make, what, "term", 2.4)
 
 
 def spread(value, axis: int) -> np.ndarray:
@@ -98,21 +99,21 @@ def multiplied(
         if other == slot or not fits(value, shape) or not value.any():
             continue
         yes_no = value.dtype.kind == "b"
-        for power, words in list(POWERS.items())[: 1 if yes_no else None]:
+        for power, (code, by) in list(POWERS.items())[: 1 if yes_no else None]:
 
             def make(values, other=other, power=power):
                 return values[slot] * _inexact(values[other]) ** power
 
-            text = words.format(name(other))
+            what = say(code, by=by.format(name(other)))
             cost = 2.0 if abs(power) == 1 else 2.6
-            yield Edit(slot, make, text, "mask" if yes_no else "factor", cost)
+            yield Edit(slot, make, what, "mask" if yes_no else "factor", cost)
         if yes_no:
-            text = f"multiply by ~({name(other)})"
+            what = say("multiply", by=f"~({name(other)})")
 
             def negated(values, other=other):
                 return values[slot] * ~values[other]
 
-            yield Edit(slot, negated, text, "mask", 2.2)
+            yield Edit(slot, negated, what, "mask", 2.2)
 
 
 def _inexact(value) -> np.ndarray:
@@ -155,8 +156,8 @@ def replaced(
                 ins[k] = values[other]
                 return run(step.eqn, ins)[0]
 
-            text = instead(name(other), name(slot))
-            yield Edit(step.outs[0], make, text, "residual", 2.1)
+            what = instead(name(other), name(slot))
+            yield Edit(step.outs[0], make, what, "residual", 2.1)
 
 
 def squared(problem: Problem, index: int, name) -> Iterator[Edit]:
@@ -174,8 +175,8 @@ def squared(problem: Problem, index: int, name) -> Iterator[Edit]:
             ins[k] = np.square(ins[k])
             return run(step.eqn, ins)[0]
 
-        text = f"{name(slot)}**2 in place of {name(slot)}"
-        yield Edit(step.outs[0], make, text, "factor", 2.0)
+        what = instead(f"{name(slot)}**2", name(slot))
+        yield Edit(step.outs[0], make, what, "factor", 2.0)
 
 
 def transposed(problem: Problem, index: int, name) -> Iterator[Edit]:
@@ -194,4 +195,5 @@ def transposed(problem: Problem, index: int, name) -> Iterator[Edit]:
             ins[k] = np.swapaxes(ins[k], -1, -2)
             return run(step.eqn, ins)[0]
 
-        yield Edit(step.outs[0], make, f"transpose {name(slot)}", "transpose", 1.4)
+        what = say("transpose operand", what=name(slot))
+        yield Edit(step.outs[0], make, what, "transpose", 1.4)

@@ -21,6 +21,7 @@ from jaxninja.engine.primitives.linear_algebra.matrices import (
     solved,
     transposed,
 )
+from jaxninja.jaxpr import bind
 
 
 def triangular_solve(dx, x, a, b, *, left_side, transpose_a, **params):
@@ -53,7 +54,7 @@ def tridiagonal_solve(dx, x, low, diagonal, high, b, **params):
 
 
 def linear_solve_forward(eqn, operands, active, rules):
-    results = private.bind(eqn, operands)
+    results = bind(eqn, operands)
     return results, (operands, results)
 
 

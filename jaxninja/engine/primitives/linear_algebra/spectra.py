@@ -17,7 +17,6 @@ the values have the gradient above, for the V at hand.
 import jax.numpy as jnp
 from jax.extend.core import primitives
 
-from jaxninja.engine import private
 from jaxninja.engine.core import Call
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.primitives.linear_algebra.matrices import (
@@ -28,6 +27,7 @@ from jaxninja.engine.primitives.linear_algebra.matrices import (
     transposed,
     where_moved,
 )
+from jaxninja.jaxpr import bind
 
 
 def eigh(cts, outs, x, *, subset_by_index=None, **_):
@@ -54,7 +54,7 @@ def svd_forward(eqn, operands, active, rules):
         params = params | {"compute_uv": True, "full_matrices": False}
         s, u, vh = primitives.svd_p.bind(x, **params)
         return [s], (x, s, u, vh)
-    results = private.bind(eqn, operands)
+    results = bind(eqn, operands)
     return results, (x, *results)
 
 

@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.diagnosis.code.constants import shown
-from jaxninja.check.diagnosis.code.names import listed, said
+from jaxninja.check.diagnosis.code.constants import number
+from jaxninja.check.hints import Words, listed, say
 from tests.check.subjects import codes, ruled
 
 X = np.array([[0.7, -1.9, 2.3], [0.2, 1.1, -0.4]], np.float32)
+Y_SQUARED = say("instead", new="y**2", old="y")
 W = np.array([[0.3, 1.2], [-0.8, 0.5], [1.1, -0.6]], np.float32)
 
 
 def test_words():
     assert listed(["dx"]) == "dx"
-    assert said(listed(["dx", "dw"]), "lacks", "lack") == "dx and dw lack"
+    several = {"leaves": ("x", "w"), "spot": "y"}
+    assert Words().text(say("no path", **several)).startswith("dx and dw lack the path")
     assert listed(["dx", "dw", "db"]) == "dx, dw and db"
-    assert shown(1.25, {5: "c.shape[0]"}) == "n/(n-1) = 1.25, n = c.shape[0]"
-    assert shown(-7.0, {7: "x.shape[0]"}) == "-x.shape[0] = -7"
+    shown = Words().text(number(1.25, {5: "c.shape[0]"}))
+    assert shown == "n/(n-1) = 1.25, n = c.shape[0]"
+    assert Words().text(number(-7.0, {7: "x.shape[0]"})) == "-x.shape[0] = -7"
 
 
 def test_a_square_left_out_of_the_derivative_of_tanh():
@@ -37,9 +40,12 @@ def test_a_square_left_out_of_the_derivative_of_tanh():
         return y, (x, w, y)
 
     report = check_vjp(ruled(lambda x, w: jnp.tanh(x @ w), fwd, bwd, ()), X, W)
-    assert report.hints[0].edit.endswith("1 - y: y**2 in place of y"), report.table()
-    assert "lack" not in report.explain()
-    assert "dx and dw are exact" in report.explain()
+    codes = [hint.statement.code for hint in report.hints]
+    assert codes[0] == "mended", report.table()
+    assert "no term" not in codes
+    first = report.hints[0].statement
+    assert first["leaves"] == ("x", "w")
+    assert (first["subject"], first["edit"]) == ("1 - y", Y_SQUARED)
 
 
 def test_a_term_within_one_operation_is_said_to_be_one():
@@ -51,9 +57,8 @@ def test_a_term_within_one_operation_is_said_to_be_one():
 
     op = ruled(softmax, lambda x: (softmax(x), softmax(x)), bwd, ())
     report = check_vjp(op, X)
-    assert report.hints, report.table()
-    assert "the path through `jax.nn.softmax" not in report.explain()
-    assert "a term of the derivative of `jax.nn.softmax(x)`" in report.explain()
+    assert [hint.statement.code for hint in report.hints] == ["no term"]
+    assert report.hints[0].statement["spot"].text == "jax.nn.softmax(x)"
 
 
 @jax.custom_vjp
@@ -129,7 +134,7 @@ def test_the_page_says_what_the_table_says():
     assert "Hint [w]: dw is the true gradient times 2." in page
     assert f"({report.hints[0].where})" in page
     assert "random inputs" in page
-    vague = dataclasses.replace(report.hints[0], verified=False, edit=None)
+    vague = dataclasses.replace(report.hints[0], verified=False, change=None)
     leaf = dataclasses.replace(report.leaves[0], note="loses digits")
     other = dataclasses.replace(report, hints=(vague,), leaves=(leaf,))._repr_html_()
     assert "Looks like [w]: dw is the true gradient times 2." in other
