@@ -55,6 +55,8 @@ class Rule:
             does not move. That of an integer, a key or None is never looked at. None
             where forward mode has not been written down.
         zero: names of arguments whose gradient is exactly zero, if there are any.
+        why: where the rule takes more time than autodiff, keeps more or rounds worse:
+            what stands in the way, in a sentence.
         reference: the plain forward that `jax.vjp` differentiates to judge `bwd`; by
             default the function under the decorator.
     """
@@ -68,6 +70,7 @@ class Rule:
     source: str
     jvp: Callable[..., tuple[Any, Any]] | None = None
     zero: tuple[str, ...] = ()
+    why: str = ""
     reference: Callable[..., Any] = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:

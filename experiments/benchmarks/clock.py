@@ -8,7 +8,10 @@ TURN = 0.25  # seconds, about, of one contender's turn
 
 
 def take_turns(
-    contenders: Mapping[str, Callable[[int], None]], rounds: int, turn: float = TURN
+    contenders: Mapping[str, Callable[[int], None]],
+    rounds: int,
+    turn: float = TURN,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds for one unit of work, in each round.
 
@@ -17,12 +20,13 @@ def take_turns(
         rounds: each contender has one turn in each.
         turn: seconds, about, that it takes; the shorter, the more alike the machine is
             to all contenders of a round.
+        clock: seconds; `time.process_time` where others use the machine too.
     """
     counts = {name: _count(work, turn) for name, work in contenders.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, work in contenders.items():
-            seconds[name].append(_time(work, counts[name]) / counts[name])
+            seconds[name].append(_time(work, counts[name], clock) / counts[name])
     return seconds
 
 
@@ -37,10 +41,10 @@ def _count(work, turn: float = TURN) -> int:
         count = max(2 * count, int(count * turn / max(seconds, 1e-6) / 2))
 
 
-def _time(work, count) -> float:
-    start = time.perf_counter()
+def _time(work, count, clock=time.perf_counter) -> float:
+    start = clock()
     work(count)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def ratios(slow: list[float], fast: list[float]) -> list[float]:

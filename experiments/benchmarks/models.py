@@ -1,6 +1,6 @@
 """Training steps of makemore's models: by hand, by autodiff, and in PyTorch.
 
-    python -m experiments.benchmarks.models [--rounds 5] [--models rnn gru] [--write]
+    python -m experiments.benchmarks.models [--rounds 5] [--models rnn gru]
 
 A step is loss, gradients and AdamW's update on a batch of 32 of the names, as
 makemore.py takes them: rows of 16 places, padding included; windows of 8 for the
@@ -30,13 +30,13 @@ import numpy as np
 import optax
 from jax import lax
 
-from experiments.benchmarks import clock
+from experiments.benchmarks import run as suite
 from jaxninja.models import network, routes, transformer
 from jaxninja.models.parts.sequences import mean_loss
 from jaxninja.rules import autodiff
 
 NAMES = Path(__file__).parents[2] / "data" / "names.txt"
-RESULTS = Path(__file__).parent / "results" / "models.json"
+RESULTS = Path(__file__).parent / "results" / "models" / "cpu.json"
 MODELS = ("bigram", "mlp", "bow", "rnn", "gru", "lstm", "transformer", "wavenet")
 STEPS, BATCH = 10, 32
 BEST = "jax.grad"  # the measure of all others
@@ -172,14 +172,14 @@ def in_torch(name, model, params, ids, labels) -> dict[str, Callable]:
 
 
 def measure(name: str, rounds: int) -> dict[str, float]:
-    """Steps a second of processor time of each contender, and MiB of temporaries."""
+    """Steps a second of processor time of each contender."""
     model = network.MODELS[name]()
     params = network.of(model).init(jax.random.key(0), model)
     ids, labels = map(jnp.asarray, batches(model))
     work, losses = {}, {}
     for way, layout in contenders(model).items():
-        run = jax.jit(training(layout)).lower(params, ids, labels).compile()
-        work[way] = lambda run=run: jax.block_until_ready(run(params, ids, labels))
+        train = jax.jit(training(layout)).lower(params, ids, labels).compile()
+        work[way] = lambda f=train: jax.block_until_ready(f(params, ids, labels))
         losses[way] = float(work[way]()[1][-1])
     assert np.ptp([*losses.values()]) < 1e-3, losses
     if find_spec("torch"):
@@ -201,22 +201,41 @@ def take_turns(work: dict[str, Callable], rounds: int) -> dict[str, float]:
     return {way: min(turn[way] for turn in turns) for way in work}
 
 
+def row(model: str, way: str, speed: float, best: float) -> str:
+    return f"| {model} | {way} | {speed:,.0f} | {speed / best:.2f} |"
+
+
+HEAD = "| model | contender | steps a second | times jax.grad |\n|---|---|---:|---:|"
+
+
+def report(results: dict) -> str:
+    """The table of all rows that were written."""
+    lines = [
+        row(model, way, speed, speeds["measured"][BEST])
+        for model, speeds in results.items()
+        for way, speed in speeds["measured"].items()
+    ]
+    return "\n".join([HEAD, *lines, ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--write", action="store_true", help=f"the rows to {RESULTS}")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file")
     options = parser.parse_args()
-    rows = {}
-    print("| model | contender | steps/s | times jax.grad |\n|---|---|---:|---:|")
+    out: Path = options.out
+    results = json.loads(out.read_text()) if out.exists() else {}
+    print(HEAD)
     for name in options.models:
-        rows[name] = measure(name, options.rounds)
-        for way, speed in rows[name].items():
-            ratio = speed / rows[name][BEST]
-            print(f"| {name} | {way} | {speed:.0f} | {ratio:.2f} |", flush=True)
-    if options.write:
-        about = clock.about() if hasattr(clock, "about") else {}
-        RESULTS.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+        measured = measure(name, options.rounds)
+        about = suite.about()
+        results[name] = {"about": about, "measured": measured}
+        for way, speed in measured.items():
+            print(row(name, way, speed, measured[BEST]), flush=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(results, indent=1) + "\n")
+    out.with_suffix(".md").write_text(report(results))
 
 
 if __name__ == "__main__":

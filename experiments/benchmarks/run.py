@@ -1,6 +1,7 @@
-"""The benchmark suite: steps, rules, growth, limits, compile time; ratios with spread.
+"""The benchmark suite: steps, growth, limits, compile time; ratios with spread.
 
-    python -m experiments.benchmarks.run [--parts step rules ...] [--rounds 7]
+    python -m experiments.benchmarks.run [--parts step growth ...] [--rounds 7]
+    python -m experiments.benchmarks.rules
     python -m experiments.benchmarks.compare OLD.json NEW.json
 
 Each part is measured in one process with its contenders taking turns. What it measures
@@ -11,7 +12,6 @@ import argparse
 import datetime
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,8 +22,9 @@ from typing import Any
 import jax
 
 from experiments import step_speed
-from experiments.benchmarks import contenders, limits, rules, scaling, tables
+from experiments.benchmarks import contenders, limits, scaling, tables, vocabulary
 from experiments.benchmarks.clock import take_turns
+from experiments.benchmarks.machine import device
 from jaxninja import TrainConfig
 from jaxninja.training.machine.devices import versions
 
@@ -97,23 +98,11 @@ def sweep(rounds: int) -> dict[str, Any]:
 
 PARTS = {
     "step": step,
-    "rules": rules.measure,
-    "vocabulary of GPT-2": lambda rounds: rules.measure_gpt2(min(rounds, 3)),
+    "vocabulary of GPT-2": lambda rounds: vocabulary.measure(min(rounds, 3)),
     "growth": scaling.measure,
     "start": start,
     "sweep": sweep,
 }
-
-
-def device() -> dict[str, Any]:
-    first = jax.devices()[0]
-    found = re.findall(r"model name\s*: (.*)", _read("/proc/cpuinfo"))
-    name = found[0] if first.platform == "cpu" and found else first.device_kind
-    return {"device": name, "platform": first.platform, "cpus": os.cpu_count()}
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text() if Path(path).exists() else ""
 
 
 def _versions() -> dict[str, str]:
@@ -121,6 +110,12 @@ def _versions() -> dict[str, str]:
     if "torch" in sys.modules:
         found["torch"] = sys.modules["torch"].__version__
     return found
+
+
+def about() -> dict[str, Any]:
+    """Where and when something was measured."""
+    today = datetime.date.today().isoformat()
+    return device() | {"versions": _versions(), "date": today}
 
 
 def main() -> None:
@@ -134,9 +129,7 @@ def main() -> None:
     for part in options.parts:
         print(f"measuring {part} ...", file=sys.stderr, flush=True)
         measured = PARTS[part](options.rounds)
-        today = datetime.date.today().isoformat()
-        about = device() | {"versions": _versions(), "date": today}
-        results[part] = {"about": about, "measured": measured}
+        results[part] = {"about": about(), "measured": measured}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=1) + "\n")
     text = tables.report(results)

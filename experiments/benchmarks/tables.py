@@ -18,7 +18,6 @@ def report(results: dict[str, Any]) -> str:
     """All parts that were measured, each under its own heading."""
     writers = {
         "step": _step,
-        "rules": _rules,
         "vocabulary of GPT-2": _gpt2,
         "growth": _growth,
         "start": _start,
@@ -79,31 +78,6 @@ def _limits(seconds) -> list[str]:
     s = statistics.median(seconds[COPY])
     rows.append([COPY, f"{s * 1e6:,.0f}", f"{2 * 2**28 / s / 1e9:,.1f} GB/s"])
     return _table(["limit", "µs", "GFLOP/s"], rows)
-
-
-def _rules(rows: dict[str, Any]) -> list[str]:
-    lines = []
-    for name, row in rows.items():
-        s = row["seconds"]
-        lines.append(
-            [
-                f"`{name}`",
-                row["size"],
-                spread(ratios(s["rule forward"], s["autodiff forward"])),
-                spread(ratios(s["rule both"], s["autodiff both"])),
-                *(
-                    f"{row[f'rule {what}']:,} / {row[f'autodiff {what}']:,}"
-                    for what in ("residual bytes", "temporary bytes", "equations")
-                ),
-                f"{row['rule compile seconds'] / row['autodiff compile seconds']:.2f}",
-            ]
-        )
-    head = ["rule", "size", "forward", "forward + backward", "residual bytes"]
-    head += ["temporary bytes", "equations", "compile time"]
-    note = (
-        "Times as rule / autodiff: below 1 the rule is faster. Bytes: rule / autodiff."
-    )
-    return [note, "", *_table(head, lines)]
 
 
 def _gpt2(row: dict[str, Any]) -> list[str]:

@@ -44,8 +44,8 @@ def vocabulary(tiny: bool) -> Iterator[dict]:
 
 
 def _limits(tiny: bool) -> tuple[float, float]:
-    """Bytes and operations a second."""
-    product = product_rate("float32, exact", 64 if tiny else 4096)
+    """Bytes and operations a second: products of float32 run in TF32 by default."""
+    product = product_rate("float32, TF32", 64 if tiny else 4096)
     return copy_rate(2**16 if tiny else 2**28), product
 
 

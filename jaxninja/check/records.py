@@ -42,7 +42,8 @@ class Leaf:
         relative: largest error over the largest expected magnitude: of the sample
             that failed, or, in float64, of all that could have failed.
         worst: index of the worst entry; got and expected are the values there.
-        ratios: for each run dtype, the rule's error over that of autodiff.
+        ratios: for each run dtype, the rule's error over that of autodiff, both the
+            root mean square of all samples.
         sample: the input and cotangent that showed it.
         note: what else is to be said of it.
         heat: rows of `SHADES`, where the error of a failing 1-D or 2-D leaf lies.

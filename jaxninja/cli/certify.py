@@ -13,6 +13,7 @@ from jaxninja import rules
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
 from jaxninja.mutation import certificate
+from jaxninja.rule import Rule
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
 from jaxninja.training.machine.devices import need_device
@@ -44,33 +45,38 @@ class Certify:
     """Where to write a table of a few rules, with a link to that of --markdown."""
     changed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Check only rules whose source is not the one certified in the file of --json; the
-    others keep their rows."""
+    others keep their rows. The file is written after each rule, so that a run which was
+    stopped goes on."""
 
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Certify, prog="jaxninja certify", args=args)
     expect_seed(options.seed)
     rules = _chosen(options.names)
-    known = _known(options)
+    rows = _known(options)
     if options.level == "full":
         ask_for_devices(DEVICES)
     need_device()
-    rows = []
     for rule in rules:
-        before = known.get(rule.name)
-        if before is not None and before.hash == certificate.source_hash(rule):
-            rows.append(before)
-            continue
-        with tqdm(desc=rule.name, unit=" checks", disable=None, leave=False) as bar:
-            after = bar.update
-            row = certificate.certify(
-                rule, options.level, options.seed, options.mutants, after
-            )
-        rows.append(row)
-        print(certificate.text([row]), end="\n\n", flush=True)
-    _write(rows, options)
-    verdicts = [row.verdict for row in rows]
+        before = rows.get(rule.name)
+        if before is None or before.hash != certificate.source_hash(rule):
+            rows[rule.name] = row = _certified(rule, options)
+            print(certificate.text([row]), end="\n\n", flush=True)
+            _write(_in_order(rows), options)
+    _write(_in_order(rows), options)
+    verdicts = [rows[rule.name].verdict for rule in rules]
     return next((EXIT[v] for v in ("fail", "not tested") if v in verdicts), 0)
+
+
+def _certified(rule: Rule, options: Certify) -> certificate.Row:
+    with tqdm(desc=rule.name, unit=" checks", disable=None, leave=False) as bar:
+        of = options.level, options.seed, options.mutants
+        return certificate.certify(rule, *of, bar.update)
+
+
+def _in_order(rows: dict[str, certificate.Row]) -> list[certificate.Row]:
+    """As in the catalogue; a rule that is no longer in it has no row."""
+    return [rows[rule.name] for rule in RULES if rule.name in rows]
 
 
 def _write(rows: list[certificate.Row], options: Certify) -> None:

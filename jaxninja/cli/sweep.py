@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,10 @@ def _tell(rows: list[dict[str, Any]]) -> None:
 
 
 def _use_all_cores() -> None:
-    """A CPU device for each core; it must be said before JAX looks for devices."""
+    """A CPU device for each core, unless JAX has looked for its devices already."""
     if jax.config.jax_num_cpu_devices in (None, -1):  # type: ignore[attr-defined]
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
 
 def _table(lines: list[dict[str, Any]]):

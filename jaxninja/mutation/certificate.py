@@ -39,13 +39,14 @@ class Row:
         name, file, hash: of the rule, its file below the folder of rules, and the first
             8 hex digits of the SHA-256 of its source.
         verdict: of `check_vjp`.
-        ratios: per run dtype, the rule's largest error over autodiff's.
+        ratios: per run dtype, the rule's error over autodiff's, of its worst gradient.
         transformations: under which it was right.
         not_tested: in words, what was left out.
         keeps: names (or shapes) of the residuals.
         residuals, autodiff: bytes kept at the rule's `bench` size, and by autodiff.
         killed, mutants: wrong versions of its backward that `check_vjp` refused.
         survivors: names of those that it did not.
+        why: what stands in the way where it is behind autodiff, as its record says.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Row:
     killed: int
     mutants: int
     survivors: tuple[str, ...]
+    why: str = ""
 
 
 def certify(rule: Rule, level: str, seed: int, count: int, after: Callable) -> Row:
@@ -87,6 +89,7 @@ def certify(rule: Rule, level: str, seed: int, count: int, after: Callable) -> R
         len(found) - len(survivors),
         len(found),
         tuple(survivors),
+        rule.why,
     )
 
 
@@ -149,10 +152,13 @@ def markdown(rows: list[Row], folder: str, level: str) -> str:
     note = (
         f"Level {level}, JAX {versions['jax']}, Python {versions['python']}, "
         f"{jax.device_count()} {versions['backend']} devices. Bytes at each rule's "
-        "`bench` size; float32 and bfloat16: largest error over autodiff's in the "
-        "same dtype."
+        "`bench` size; float32 and bfloat16: error over autodiff's in the same dtype, "
+        "both the root mean square of all samples, edges among them; of the worst "
+        "gradient."
     )
-    return "\n".join([*lines, "", note])
+    reasons = [f"- `{row.name}`: {row.why}" for row in rows if row.why]
+    head = ["", "Where a rule is behind autodiff in something:", ""] if reasons else []
+    return "\n".join([*lines, "", note, *head, *reasons])
 
 
 def short(rows: list[Row], folder: str, whole: str) -> str:

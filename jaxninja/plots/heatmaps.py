@@ -1,4 +1,4 @@
-"""Matrices as pictures: dead units, dlogits, and the embedding in its plane."""
+"""Matrices as pictures: dead units, dlogits, attention, the embedding in its plane."""
 
 from collections.abc import Sequence
 
@@ -43,6 +43,29 @@ def dlogits(d: np.ndarray, symbols: Sequence[str]) -> Figure:
     turned = 90 * any(len(label) > 3 for label in labels)
     axes.set_xticks(ticks, labels, fontsize=6, rotation=turned)
     return axes.figure
+
+
+def attention_maps(maps: np.ndarray, symbols: Sequence[str]) -> Figure:
+    """What each place of an item attends to: dark for much, a row a place.
+
+    Args:
+        maps: [L, H, T, T], of each layer and head; each row sums to 1.
+        symbols: T of them, what is read at each place.
+    """
+    layers, heads = maps.shape[:2]
+    size = (max(1.3 * heads, 2.6), 1.4 * layers + 0.4)
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    figure.suptitle("attention, a row for each place", fontsize=10)
+    grid = figure.subplots(layers, heads, squeeze=False)
+    labels = [literal(symbol) for symbol in symbols]
+    for layer, row in enumerate(grid):
+        for head, axes in enumerate(row):
+            axes.imshow(maps[layer, head], cmap="gray_r", vmin=0, vmax=1)
+            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=7)
+            axes.set_xticks(range(len(labels)), labels, fontsize=6)
+            axes.set_yticks(range(len(labels)), labels, fontsize=6)
+            axes.tick_params(length=0)
+    return figure
 
 
 def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:

@@ -67,19 +67,25 @@ def _mark_drops(axes, metrics) -> None:
             axes.text(before["step"], height, label, color="gray", va="top", fontsize=9)
 
 
-def losses_of_runs(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Training losses of one or more runs, a point an interval of the log.
-
-    The interval is 1000 steps by default: the lecture's block means.
+def losses_of_runs(
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]], part: str = "train"
+) -> Figure:
+    """Losses of one or more runs, laid over each other.
 
     Args:
         metrics: name of a run -> the records of its metrics.jsonl.
+        part: train, a point an interval of the log, 1000 steps by default, as the
+            lecture's block means; or val, a point an evaluation.
     """
-    axes = axes_of("training loss, means of an interval", "step", "nats")
+    titles = {
+        "train": "training loss, means of an interval",
+        "val": "validation loss, running statistics",
+    }
+    axes = axes_of(titles[part], "step", "nats")
     for n, ((name, lines), look) in enumerate(
         zip(metrics.items(), looks(), strict=False)
     ):
-        points = [(m["step"], m["train_loss"]) for m in lines]
+        points = [(m["step"], m[f"{part}_loss"]) for m in lines]
         points = [p for p in points if p[1] is not None]
         if points:
             every = max(len(points) // 8, 1)

@@ -74,9 +74,40 @@ def _of_network(run: Run) -> Iterator[tuple]:
         yield "activations", what, lambda f=flat, n=name: plots.dead_units(f, n)
     alt = "the gradient of the logits"
     yield "forces", alt, lambda: plots.dlogits(np.asarray(dlogits), shown)
+    if hasattr(network.of(run.model), "attention_maps"):
+        maps, read = attention(run)
+        alt = f"what the places of {read[1:]!r} attend to"
+        symbols = [run.vocabulary.boundary, *read[1:]]
+        yield "attention", alt, lambda: plots.attention_maps(maps, symbols)
     if "C" in run.params:
         C = np.asarray(run.params["C"])
         yield "embedding", "the embedding", lambda: plots.embedding(C, shown)
+
+
+def attention(run: Run) -> tuple[np.ndarray, str]:
+    """The attention maps [L, H, T, T] of an item of val, and what is read at each of
+    its T places: the boundary, as a space, and its symbols."""
+    x, y = run.dataset.val
+    length = int((y[0] != IGNORED).sum())
+    ids = jnp.asarray(x[:1, :length])
+    maps = network.of(run.model).attention_maps(run.params, ids, run.model)
+    return np.asarray(maps[:, 0]), " " + run.vocabulary.decode(x[0, 1:length].tolist())
+
+
+def compared(runs: Sequence[Gathered]) -> Iterator[Picture]:
+    """The losses of several runs, laid over each other."""
+    metrics = {label: found.metrics for label, found in labelled(runs).items()}
+    for part, what in (("train", "training"), ("val", "validation")):
+        figure = plots.losses_of_runs(metrics, part)
+        png = base64.b64encode(plots.png(figure)).decode()
+        yield Picture("loss", f"the {what} losses of all runs", png)
+
+
+def labelled(runs: Sequence[Gathered]) -> dict[str, Gathered]:
+    """Runs by their names, by their paths where two have the same."""
+    names = [found.name for found in runs]
+    twice = len(set(names)) < len(names)
+    return {str(found.path) if twice else found.name: found for found in runs}
 
 
 def forces(run: Run) -> tuple[dict[str, jax.Array], jax.Array]:

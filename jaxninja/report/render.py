@@ -5,7 +5,7 @@ from html import escape as escape_markup
 from typing import Any
 
 from jaxninja.escaping import printable
-from jaxninja.report.figures import Picture, pictures
+from jaxninja.report.figures import Picture, compared, labelled, pictures
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.style import CSS
 from jaxninja.report.verdicts import Finding, findings
@@ -20,6 +20,7 @@ TOPICS = {
     "clipping": "Norm and clipping of the gradient",
     "batchnorm": "Batchnorm",
     "forces": "Push and pull on the logits",
+    "attention": "Attention",
     "embedding": "Embedding",
 }
 # What a figure shows and how it looks when all is well.
@@ -35,6 +36,8 @@ READ = {
     "that stand for the training set.",
     "forces": "A row is an example and sums to zero: dark pulls its target up, light "
     "pushes the others down, by their probability.",
+    "attention": "A row is a place and sums to one over the places up to it: dark "
+    "is where it looks. Heads that look alike do the same work twice.",
     "embedding": "Symbols that serve alike drift together, as vowels do.",
 }
 MARKS = {"good": "✓ good", "watch": "! watch", "act": "✗ act"}
@@ -129,18 +132,51 @@ def _config(found: Gathered) -> str:
     return f"<details>{summary}{table}{versions}</details>"
 
 
+LOSSES = ("train_loss", "val_loss", "clean_val_loss", "test_loss")
+
+
 def _comparison(runs: Sequence[Gathered]) -> str:
-    """The options that differ and the losses, a column for each run."""
+    """A row for each run, the curves of all, and the options in which they differ."""
+    head = ("run", "model", "parameters", "steps", "seconds")
+    head += tuple(name.removesuffix("_loss").replace("_", " ") for name in LOSSES)
+    rows = [_row(label, found) for label, found in labelled(runs).items()]
+    images = "".join(map(_image, compared(runs)))
+    return (
+        f"<section><h2>Side by side</h2>{_table(head, rows)}"
+        f"<p>{escape(READ['loss'])}</p>{images}{_differences(runs)}</section>"
+    )
+
+
+def _row(label: str, found: Gathered) -> tuple[str, ...]:
+    """Size, time and losses of a run; one that has not ended has its steps so far."""
+    result: Any = found.result or {}
+    reached = found.metrics[-1]["step"] if found.metrics else 0
+    seconds = result.get("seconds")
+    numbers = (
+        _count(result.get("parameters")),
+        _count(result.get("steps", reached)),
+        "none" if seconds is None else f"{seconds:.1f}",
+        *(_loss(result.get(name)) for name in LOSSES),
+    )
+    return label, str(found.config.get("model", "ninja")), *numbers
+
+
+def _count(value: int | None) -> str:
+    return "none" if value is None else f"{value:,}"
+
+
+def _loss(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _differences(runs: Sequence[Gathered]) -> str:
+    """The options that differ, a column for each run."""
     rows = []
     for name in dict.fromkeys(k for found in runs for k in found.config):
         values = [found.config.get(name) for found in runs]
         if any(value != values[0] for value in values) and name != "name":
             rows.append((name, *map(_value, values)))
-    for name in ("train_loss", "val_loss", "clean_val_loss", "test_loss"):
-        results = [(found.result or {}).get(name) for found in runs]
-        rows.append((name.replace("_", " "), *map(_value, results)))
-    head = ("", *(found.name for found in runs))
-    return f"<section><h2>Side by side</h2>{_table(head, rows)}</section>"
+    return _table(("", *labelled(runs)), rows) if rows else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -27,13 +27,18 @@ def positions(length: int) -> int:
     return min(length, -(-even // 8) * 8)
 
 
-def batch_and_heads(batch: int, heads: int, shared: int) -> tuple[int, int]:
-    """Batch elements and heads of keys, each shared by so many heads of queries, of
-    which attention takes a block together."""
+def batch_and_heads(batch: int, heads: int, length: int) -> tuple[int, int]:
+    """Batch elements and heads of keys, with so many queries or keys each, that
+    attention does together: their copies, heads first, are of the sequence's size."""
     if in_parallel():
         return batch, heads
-    few = max(1, 4 // shared)
-    return 1, max(n for n in range(1, few + 1) if heads % n == 0)
+    few = max(1, 1024 // length)
+    some = _divisor(heads, few)
+    return _divisor(batch, few // some) if some == heads else 1, some
+
+
+def _divisor(count: int, most: int) -> int:
+    return max(n for n in range(1, most + 1) if count % n == 0)
 
 
 def steps_early(rows: int) -> bool:

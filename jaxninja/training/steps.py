@@ -33,7 +33,7 @@ from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.kernel import build as kernel
 from jaxninja.training.kernel import call
 from jaxninja.training.machine import settings
-from jaxninja.training.machine.devices import config_value
+from jaxninja.training.machine.devices import default_device
 from jaxninja.training.optimizers import optimizer, schedule
 
 CHUNK = 1_000  # steps in one call, at most
@@ -139,7 +139,7 @@ def _in_one_kernel(config: TrainConfig) -> Callable[..., tuple[State, jax.Array]
     Raises:
         KernelError: it cannot be built for the default device.
     """
-    kernel.register(config_value("jax_default_device") or jax.local_devices()[0])
+    kernel.register(default_device())
     longest = longest_chunk(config)
     running_ddof = config.ddof if config.running_ddof is None else config.running_ddof
     constants = call.Constants(

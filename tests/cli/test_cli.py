@@ -9,6 +9,7 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 
+import jax
 import pytest
 
 from jaxninja import cli
@@ -291,6 +292,14 @@ def test_bad_input_is_one_line_and_not_zero(args, text, capsys, tmp_path, monkey
     assert re.search(text, err)
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_begins_where_jax_has_its_devices_already(capsys):
+    """As in a notebook; the number of them is then what it is."""
+    assert jax.devices()
+    code, _, err = run(capsys, "sweep", "--seeds", 10**9)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "1,000,000,000 members, expected at most 10,000" in err
 
 
 def test_bad_samples_are_refused(trained, capsys):

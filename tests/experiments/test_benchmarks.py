@@ -2,19 +2,30 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.benchmarks import clock, compare, contenders, limits, scaling, tables
+from experiments.benchmarks import (
+    clock,
+    compare,
+    contenders,
+    limits,
+    rules,
+    scaling,
+    tables,
+)
 from experiments.benchmarks.run import PARTS, RESULTS
 from jaxninja.models import ninja
 from jaxninja.models.by_hand import ninja_fast
 from jaxninja.models.ninja import Ninja
+from jaxninja.rule import Case
+from jaxninja.rules import RULES
 
-JSONS = sorted(RESULTS.glob("*.json"))
+JSONS = sorted(p for p in RESULTS.glob("*.json") if p != rules.RESULTS)
 
 
 @pytest.mark.parametrize("path", JSONS, ids=lambda path: path.stem)
@@ -24,6 +35,58 @@ def test_the_committed_tables_are_written_from_the_measurements(path):
     assert path.with_suffix(".md").read_text() == tables.report(results)
     for part in results.values():
         assert {"device", "platform", "versions", "date"} <= part["about"].keys()
+
+
+def measured():
+    return json.loads(rules.RESULTS.read_text())
+
+
+def test_the_page_of_rules_is_written_from_the_measurements():
+    results = measured()
+    assert rules.PAGE.read_text() == rules.page(results)
+    assert set(results["rules"]) <= {rule.name for rule in RULES}
+
+
+def test_a_rule_that_keeps_more_or_errs_more_than_it_should_says_why():
+    rows = measured()["rules"]
+    behind = {
+        name
+        for name, row in rows.items()
+        if rules.ratio(row, "residual bytes") > 1 or rules.ratio(row, "error") > 2
+    }
+    assert behind <= {rule.name for rule in RULES if rule.why}
+
+
+def test_the_error_is_that_of_the_worst_gradient(monkeypatch):
+    """Of a rule that is off by a hundredth in one of two gradients, and of autodiff."""
+
+    def product(a, b):
+        return a * b
+
+    rule = SimpleNamespace(
+        op=jax.custom_vjp(product),
+        reference=product,
+        bench=Case({}),
+        example=lambda key: tuple(jax.random.normal(key, (2, 50))),
+        arranged=lambda arrays, static: arrays,
+    )
+    rule.op.defvjp(
+        lambda a, b: (a * b, (a, b)),
+        lambda kept, dy: (1.01 * dy * kept[1], dy * kept[0]),
+    )
+    found = rules.errors(rule)
+    assert found["rule"] == pytest.approx(0.01 * 2**24, rel=1e-3)
+    assert found["autodiff"] < 1
+
+
+def test_one_program_is_told_by_its_instructions():
+    def text(f):
+        return jax.jit(f).lower(jnp.ones(3)).compile().as_text()
+
+    assert rules.instructions(text(lambda a: jnp.sin(a) + 1)) == rules.instructions(
+        text(lambda other: 1 + jnp.sin(other))
+    )
+    assert rules.instructions(text(jnp.sin)) != rules.instructions(text(jnp.cos))
 
 
 def test_there_are_results_of_a_cpu():

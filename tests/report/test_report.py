@@ -13,6 +13,7 @@ import jaxninja
 from jaxninja.cli import main
 from jaxninja.errors import TrainError
 from jaxninja.report import findings, gather, page
+from jaxninja.report.figures import attention
 from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.progress import Progress
@@ -45,6 +46,13 @@ def runs(tmp_path_factory):
     jaxninja.train(
         dataclasses.replace(config, name="plain", diagnose=0), progress=QUIET
     )
+    tiny = {"layers": 1, "heads": 2, "embedding": 8}
+    shared = ("data", "runs", "batch_size", "log_every", "diagnose", "samples")
+    given = {name: getattr(config, name) for name in shared}
+    attentive = TrainConfig(
+        model="transformer", **tiny, **given, name="attentive", steps=20
+    )
+    jaxninja.train(attentive, progress=QUIET)
     with pytest.raises(TrainError):
         jaxninja.train(
             dataclasses.replace(config, name="diverged", lr=1e30), progress=QUIET
@@ -77,6 +85,30 @@ def test_a_whole_run_has_every_part(runs):
         "batchnorm",
     }
     assert found.dead["h"][1] == 16
+
+
+def test_runs_of_different_models_stand_in_one_table(runs):
+    gathered = [gather(runs / name) for name in ("whole", "attentive", "half")]
+    html = page(gathered).split("<main")[0]
+    for found, model in zip(gathered, ("ninja", "transformer", "ninja"), strict=True):
+        row = html.split(f"<tr><th>{found.name}</th>")[1].split("</tr>")[0]
+        assert row.startswith(f"<td>{model}</td>")
+        loss = found.result and found.result["clean_val_loss"]
+        assert (f"<td>{loss:.4f}</td>" if loss else "<td>none</td>") in row
+    alts = ["the training losses of all runs", "the validation losses of all runs"]
+    assert images(html) == alts
+
+
+def test_a_transformer_shows_what_it_attends_to(runs):
+    found = gather(runs / "attentive")
+    maps, read = attention(found.run)
+    assert maps.shape == (1, 2, len(read), len(read))
+    assert read[1:] in ITEMS
+    assert found.kinds == {"h1": "gelu-tanh", "x1": "residual"}
+    html = page([found])
+    assert any("attend to" in alt for alt in images(html))
+    assert "--batchnorm" not in html.split("<details>")[0]
+    assert not [p for p in found.problems if "no figure" in p]
 
 
 def test_nothing_is_fetched(runs):

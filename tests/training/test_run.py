@@ -12,11 +12,10 @@ import pytest
 import jaxninja
 from jaxninja import plots
 from jaxninja.cli import main
-from jaxninja.errors import TrainError
-from jaxninja.report import findings, gather, page
+from jaxninja.errors import TrainError, UserError
+from jaxninja.report import findings, gather, page, render
 from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.checkpoint import CheckpointError
-from jaxninja.storage.run_folder import FolderError
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.run import RunError
@@ -71,7 +70,8 @@ def edits(name, text):
     changed += [{k: v for k, v in raw.items() if k != key} for key in raw]
     for key, inner in raw.items():
         if isinstance(inner, dict):
-            changed += [raw | {key: {k: [] for k in inner}}, raw | {key: {}}]
+            changed += [raw | {key: inner | {k: []}} for k in inner]
+            changed += [raw | {key: {}}]
     whole = ["", "null", "[]", "{}", "[" * 10**5, text[: len(text) // 2]]
     return whole + [json.dumps(c) + "\n" for c in changed]
 
@@ -79,23 +79,39 @@ def edits(name, text):
 @pytest.mark.parametrize(
     "name", ["config.json", "metrics.jsonl", "result.json", "diagnostics.jsonl"]
 )
-def test_an_edited_file_is_read_or_refused_in_a_line(name, trained, copy):
-    """Never a traceback: whoever loads gets a run, or an error that names the file."""
+def test_an_edited_file_is_read_or_refused_in_a_line(name, trained, copy, monkeypatch):
+    """Never a traceback: whoever uses it gets a run, or an error that names the file.
+
+    Every edit is loaded; it is sampled from, resumed or reported on by turns.
+    """
+    monkeypatch.setattr(plots, "loss_curve", lambda *_: None)
+    monkeypatch.setattr(render, "pictures", lambda found: iter(()))
     refused = 0
-    for text in edits(name, (trained.path / name).read_text()):
+    for turn, text in enumerate(edits(name, (trained.path / name).read_text())):
         (copy / name).write_text(text)
-        for use in (jaxninja.load, lambda p: jaxninja.load(p).diagnostics):
+        for use in (_diagnostics, USES[turn % 3]):
             said = refusal(use, copy)
             assert "\n" not in said
             refused += name in said
     assert refused > 10
 
 
+USES = (
+    lambda path: jaxninja.load(path).sample(1),
+    lambda path: jaxninja.train(resume=path, progress=QUIET),
+    lambda path: page([gather(path)]),
+)
+
+
+def _diagnostics(path):
+    return jaxninja.load(path).diagnostics
+
+
 def refusal(use, path):
     """What the error of a run's file says; nothing if there was none."""
     try:
         use(path)
-    except (FolderError, RunError, CheckpointError) as error:
+    except UserError as error:
         return str(error)
     return ""
 

@@ -18,7 +18,7 @@ PROOF = 1e-10  # float64: relative to the terms of the entry itself
 FLOOR = 1e-13  # and to the largest terms of the leaf, for entries that are tiny
 AUTODIFF = 2.0  # run dtype: multiple of autodiff's largest error
 TERMS = 32.0  # run dtype: units of the terms, one a rounding of a sum or product
-WORSE = 16.0  # times autodiff's error: not wrong, but said
+WORSE = 16.0  # times autodiff's error in one trial: not wrong, but said
 MOVED = 8.0  # run dtype: multiple of what a rounding of the inputs does
 
 
@@ -31,7 +31,8 @@ class Trial:
         got, expected, tolerance: arrays of one shape.
         dtype: in which the rule ran.
         setting: which shapes it was, for counting entries.
-        ratio: the rule's error over autodiff's in the same dtype, if known.
+        errors: the rule's and autodiff's in the same dtype, if known, over the
+            gradient's size.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Trial:
     tolerance: np.ndarray
     dtype: str
     setting: str
-    ratio: float | None = None
+    errors: tuple[float, float] | None = None
 
 
 def proof_tolerance(scale, ordinary: float, moved, unit_off: float) -> np.ndarray:
@@ -87,7 +88,8 @@ class Tally:
     worst: tuple[Trial, Difference] | None = None
     largest: float = 0.0
     powered: bool = False
-    ratios: dict[str, float] = field(default_factory=dict)
+    squares: dict[str, np.ndarray] = field(default_factory=dict)
+    highest: float = 0.0
     better: int = 0
     undecided: int = 0
     always_zero: bool = True
@@ -109,9 +111,13 @@ class Tally:
         wide = trial.dtype in ("float64", "complex128")
         if found.ok and power and wide and np.isfinite(found.relative):
             self.largest = max(self.largest, found.relative)
-        if trial.ratio is not None:
-            before = self.ratios.get(trial.dtype, 0.0)
-            self.ratios[trial.dtype] = max(before, trial.ratio)
+        if trial.errors is not None:
+            least = unit(trial.dtype) / 4
+            self.highest = max(
+                self.highest, trial.errors[0] / max(trial.errors[1], least)
+            )
+            before = self.squares.get(trial.dtype, np.zeros(3))
+            self.squares[trial.dtype] = before + np.square([*trial.errors, 1.0])
         self._count(trial)
         return found
 
@@ -121,6 +127,15 @@ class Tally:
         before = self.nonzero.get(trial.setting)
         self.nonzero[trial.setting] = seen if before is None else before | seen
         self.always_zero &= not seen.any()
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Per run dtype, the rule's error over autodiff's, both the root mean square of
+        all trials; over half a rounding where autodiff's is below that, by luck."""
+        return {
+            dtype: float(np.sqrt(mine / max(theirs, count * (unit(dtype) / 2) ** 2)))
+            for dtype, (mine, theirs, count) in self.squares.items()
+        }
 
     @property
     def entries(self) -> tuple[int, int]:
@@ -148,7 +163,7 @@ class Tally:
             why = "the true gradient is zero in every sample; declare zero="
             why = why if np.prod(self.shape) else "it has no entries"
             common["note"] = why if self.trials else "no sample could be compared"
-        elif not note and max(self.ratios.values(), default=0.0) > WORSE:
+        elif not note and self.highest > WORSE:
             common["note"] = "right, but a residual or a sum loses digits"
         return Leaf(self.name, self.shape, "", verdict, self.largest, **common)
 

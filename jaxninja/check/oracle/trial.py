@@ -159,16 +159,16 @@ def compare_rounding(
         tolerances = [
             t + MOVED * _top([m]) for t, m in zip(tolerances, lost, strict=True)
         ]
-    ratios = None  # a pair held against finite differences has no autodiff beside it
+    sizes = None  # a pair held against finite differences has no autodiff beside it
     if not setup.differences:
-        ratios = [
-            _ratio(a, e, rival_error, size * _top(wide_dy), dtype)
+        sizes = [
+            _errors(a, e, rival_error, size * _top(wide_dy))
             for a, e, rival_error, size in zip(
                 outcome.gradients, expected, errors, ordinary, strict=True
             )
         ]
     shown = truth._replace(gradients=expected)
-    trials = _trials(setup, sample, dtype, outcome, shown, tolerances, ratios)
+    trials = _trials(setup, sample, dtype, outcome, shown, tolerances, sizes)
     reached = truth._replace(y=_all_reachable(truth.y, plain_y, dtype))
     forward = [
         run_tolerance(np.abs(y), _top([y]), shift, error(r, y), dtype)
@@ -190,17 +190,17 @@ def _all_reachable(truth: list, rivals: list, dtype: str) -> list:
     return [_reachable(e, r, dtype) for e, r in zip(truth, rivals, strict=True)]
 
 
-def _trials(setup, sample, dtype, outcome, truth, tolerances, ratios=None):
+def _trials(setup, sample, dtype, outcome, truth, tolerances, sizes=None):
     leaf_names = setup.leaf_names
-    ratios = ratios or [None] * len(leaf_names)
+    sizes = sizes or [None] * len(leaf_names)
     return [
-        Trial(name, sample, _wide_array(got), expected, tol, dtype, setup.label, r)
-        for name, got, expected, tol, r in zip(
+        Trial(name, sample, _wide_array(got), expected, tol, dtype, setup.label, e)
+        for name, got, expected, tol, e in zip(
             leaf_names,
             outcome.gradients,
             truth.gradients,
             tolerances,
-            ratios,
+            sizes,
             strict=True,
         )
     ]
@@ -224,15 +224,14 @@ def _reachable(expected, rival, dtype: str):
     return np.where(lost, np.nan, expected)
 
 
-def _ratio(got, expected, autodiff_error, terms: float, dtype: str) -> float:
-    """The rule's error over autodiff's, or over a quarter of a rounding if that is
-    more: of the gradient, or of ordinary terms where saturation leaves little of it.
-    """
+def _errors(got, expected, autodiff_error, terms: float) -> tuple[float, float]:
+    """The rule's error and autodiff's over the gradient's size, or over that of
+    ordinary terms where saturation leaves little of it."""
     size = max(float(np.linalg.norm(np.nan_to_num(np.abs(expected)).ravel())), terms)
-    rival = max(float(np.linalg.norm(autodiff_error.ravel())), unit(dtype) / 4 * size)
-    if got.shape != expected.shape or not rival:
-        return 1.0
-    return float(np.linalg.norm(error(got, expected).ravel())) / rival
+    if got.shape != expected.shape or not size:
+        return 0.0, 0.0
+    mine = float(np.linalg.norm(error(got, expected).ravel()))
+    return mine / size, float(np.linalg.norm(autodiff_error.ravel())) / size
 
 
 def _finite(y: list, dtype: str = "float64") -> bool:

@@ -21,6 +21,8 @@ from jaxninja.errors import ArgumentTypeError
 from jaxninja.jaxpr import bind
 from jaxninja.rule import Rule
 
+SAME_NUMBERS = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim")
+
 
 @dataclass(frozen=True)
 class Array:
@@ -125,7 +127,9 @@ def kept(f: Callable, args: tuple, name: str, flops: bool = False) -> tuple[Arra
     flat = jax.make_jaxpr(lambda *a: evaluate(closed, a))(*avals)
     outputs = flat.jaxpr.outvars
     count = len(jax.tree.leaves(shape[0]))
-    held = [v for v in dict.fromkeys(_variables(outputs[count:])) if v.aval.size]
+    makers = {v: eqn for eqn in flat.jaxpr.eqns for v in eqn.outvars}
+    waiting = (_reshaped_from(v, makers) for v in _variables(outputs[count:]))
+    held = [v for v in dict.fromkeys(waiting) if v.aval.size]
     found = [_array(v, flat.jaxpr, outputs[:count]) for v in held]
     if flops:
         prices = (_flops(v, flat.jaxpr, {*held} - {v}) for v in held)
@@ -159,6 +163,16 @@ def _is_array(leaf) -> bool:
 def _bench(rule: Rule) -> tuple:
     make = lambda: rule.example(jax.random.key(0), **rule.bench.dims)  # noqa: E731
     return tuple(rule.arranged(jax.eval_shape(make), rule.bench.static))
+
+
+def _reshaped_from(var, makers: dict):
+    """The array of which `var` is the same numbers in another shape, or itself."""
+    while var in makers and makers[var].primitive.name in SAME_NUMBERS:
+        (before,) = makers[var].invars
+        if isinstance(before, Literal) or before.aval.size != var.aval.size:
+            break
+        var = before
+    return var
 
 
 def _variables(atoms) -> list:

@@ -112,5 +112,7 @@ rule = Rule(
         Case({"N": 2, "D": 31}, (-1,)),
     ),
     bench=Case({"N": 4096, "D": 512}, (-1,)),
+    why="autodiff's backward pass needs y too, and little else: y, the output, so in "
+    "memory anyway, is the least that will do",
     source="Bridle 1990, Neurocomputing NATO ASI F68",
 )

@@ -13,27 +13,20 @@ Transpose. What was read from the past is sent back to it, so dx[t] sees dy from
     dw[k, c, o] = sum_n,t x[n, t - (K - 1 - k) d, c] dy[n, t, o]
     db = sum_n,t dy
 
-Both are convolutions, those of products.py.
+Both are convolutions, those of products.py; the layer itself is layer.py's.
 
 Check: K = 1 is a linear layer for each step; a sequence shorter than the kernel meets
 its last entries only, and the others get no gradient.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last
+from jaxninja.rule import Case, Rule
+from jaxninja.rules.convolution import layer
 from jaxninja.rules.convolution.arguments import causal_window
-from jaxninja.rules.convolution.products import convolve, to_w, to_x
-
-
-class Residuals(NamedTuple):
-    x: jax.Array  # [N, T, C]
-    w: jax.Array  # [K, C / groups, O]; y is not kept
-    b: jax.Array | None  # [O, 0]: no bytes, it tells None from a bias
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -67,18 +60,13 @@ def causal_conv1d(
 
 def causal_conv1d_fwd(x, w, b, dilation):
     where = causal_window("causal_conv1d", x, w, b, dilation)
-    y = convolve(x, w, where)
-    y = y if b is None else y + along_last(b, y)
-    return y, Residuals(x, w, None if b is None else b[:, None][:, :0])
+    return layer.forward(x, w, b, where)
 
 
 def causal_conv1d_bwd(dilation, res, dy):
     """Returns dx [N, T, C], dw [K, C / groups, O], db [O] or None."""
-    x, w, b = res
-    where = causal_window("causal_conv1d", x, w, None, dilation)
-    dx = to_x(dy, w, x.shape[1:-1], where)
-    dw = to_w(x, dy, w.shape[:-2], where)
-    return dx, dw, None if b is None else dy.sum((0, 1))
+    where = causal_window("causal_conv1d", res.x, res.w, None, dilation)
+    return layer.backward(res, dy, where)
 
 
 causal_conv1d.defvjp(causal_conv1d_fwd, causal_conv1d_bwd)
@@ -86,12 +74,8 @@ causal_conv1d.defvjp(causal_conv1d_fwd, causal_conv1d_bwd)
 
 def causal_conv1d_jvp(dilation, primals, tangents):
     """Returns y and its move dy [N, T, O] for moves of x, w and b."""
-    (x, w, b), (dx, dw, db) = primals, tangents
-    where = causal_window("causal_conv1d", x, w, b, dilation)
-    y, dy = convolve(x, w, where), convolve(dx, w, where) + convolve(x, dw, where)
-    if b is None:
-        return y, dy
-    return y + along_last(b, y), dy + along_last(db, y)
+    where = causal_window("causal_conv1d", *primals, dilation)
+    return layer.forward_mode(primals, tangents, where)
 
 
 def example(key, N, T, K, P, O, G):

@@ -6,7 +6,7 @@ for stride s, dilation d and p zeros on all sides of x. Perturb x, w and b:
 
     dy = dx * w + x * dw + db        (* is that sum; it is linear on either side)
 
-Transpose each term. products.py shows that both are convolutions:
+Transpose each term. Both are convolutions, of products.py; layer.py is the layer:
 
     dx = dy, spread by the stride, with the flipped kernel
     dw = x with dy as the kernel, stride and dilation exchanged
@@ -16,20 +16,13 @@ Check: K = L = 1, s = 1, p = 0 is a linear layer for each pixel; H = K = 1 is co
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last
+from jaxninja.rule import Case, Rule
+from jaxninja.rules.convolution import layer
 from jaxninja.rules.convolution.arguments import window
-from jaxninja.rules.convolution.products import convolve, to_w, to_x
-
-
-class Residuals(NamedTuple):
-    x: jax.Array  # [N, H, W, C]
-    w: jax.Array  # [K, L, C / groups, O]; y is not kept
-    b: jax.Array | None  # [O, 0]: no bytes, it tells None from a bias
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5, 6))
@@ -70,18 +63,13 @@ def conv2d(
 
 def conv2d_fwd(x, w, b, stride, padding, dilation, groups):
     where = window("conv2d", x, w, b, stride, padding, dilation, groups)
-    y = convolve(x, w, where)
-    y = y if b is None else y + along_last(b, y)
-    return y, Residuals(x, w, None if b is None else b[:, None][:, :0])
+    return layer.forward(x, w, b, where)
 
 
 def conv2d_bwd(stride, padding, dilation, groups, res, dy):
     """Returns dx [N, H, W, C], dw [K, L, C / groups, O], db [O] or None."""
-    x, w, b = res
-    where = window("conv2d", x, w, None, stride, padding, dilation, groups)
-    dx = to_x(dy, w, x.shape[1:-1], where)
-    dw = to_w(x, dy, w.shape[:-2], where)
-    return dx, dw, None if b is None else dy.sum((0, 1, 2))
+    where = window("conv2d", res.x, res.w, None, stride, padding, dilation, groups)
+    return layer.backward(res, dy, where)
 
 
 conv2d.defvjp(conv2d_fwd, conv2d_bwd)
@@ -89,12 +77,8 @@ conv2d.defvjp(conv2d_fwd, conv2d_bwd)
 
 def conv2d_jvp(stride, padding, dilation, groups, primals, tangents):
     """Returns y and its move dy [N, S, T, O] for moves of x, w and b."""
-    (x, w, b), (dx, dw, db) = primals, tangents
-    where = window("conv2d", x, w, b, stride, padding, dilation, groups)
-    y, dy = convolve(x, w, where), convolve(dx, w, where) + convolve(x, dw, where)
-    if b is None:
-        return y, dy
-    return y + along_last(b, y), dy + along_last(db, y)
+    where = window("conv2d", *primals, stride, padding, dilation, groups)
+    return layer.forward_mode(primals, tangents, where)
 
 
 def example(key, N, H, W, K, L, P, O, G):

@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.rule import Case, Rule, expect
+from jaxninja.rules.losses import doors
 
 
 class Residuals(NamedTuple):
@@ -162,22 +163,10 @@ def _pick(logits, labels):
 
 
 def _door(logits, labels, options):
-    def option(name, value, expected, fits):
-        expect("cross_entropy", name, repr(value), expected, fits)
-
-    fits = logits.ndim == 2 and logits.size > 0
-    expect(
-        "cross_entropy", "logits", f"of shape {logits.shape}", "[N, V], not empty", fits
-    )
-    fits = labels.shape == logits.shape[:1]
-    expected = f"[{logits.shape[0]}], as logits is {logits.shape}"
-    expect("cross_entropy", "labels", f"of shape {labels.shape}", expected, fits)
-    integer = jnp.issubdtype(labels.dtype, jnp.integer)
-    expect("cross_entropy", "labels", f"of type {labels.dtype}", "integers", integer)
-    _, reduction, s, k = options
-    option("reduction", reduction, "mean or none", reduction in ("mean", "none"))
-    option("label_smoothing", s, "0 or more, and below 1", 0 <= s < 1)
-    option("z_loss", k, "0 or more", k >= 0)
+    given, fits = f"of shape {logits.shape}", logits.ndim == 2 and logits.size > 0
+    expect("cross_entropy", "logits", given, "[N, V], not empty", fits)
+    doors.classes("cross_entropy", labels, len(logits), f"logits is {logits.shape}")
+    doors.options("cross_entropy", *options[1:])
 
 
 def example(key, N, V):

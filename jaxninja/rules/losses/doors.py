@@ -25,3 +25,20 @@ def pair(op: str, **arrays) -> None:
     fits = x.shape == y.shape
     expected = f"{list(x.shape)}, the shape of {first}"
     expect(op, second, f"of shape {y.shape}", expected, fits)
+
+
+def classes(op: str, labels, rows: int, given: str) -> None:
+    """Labels [N] of integers, one a row of what is `given`."""
+    fits = labels.shape == (rows,)
+    expect(op, "labels", f"of shape {labels.shape}", f"[{rows}], as {given}", fits)
+    integer = jnp.issubdtype(labels.dtype, jnp.integer)
+    expect(op, "labels", f"of type {labels.dtype}", "integers", integer)
+
+
+def options(op: str, reduction, label_smoothing, z_loss) -> None:
+    """The options of a cross entropy."""
+    known = reduction in ("mean", "none")
+    expect(op, "reduction", repr(reduction), "mean or none", known)
+    fits, text = 0 <= label_smoothing < 1, "0 or more, and below 1"
+    expect(op, "label_smoothing", repr(label_smoothing), text, fits)
+    expect(op, "z_loss", repr(z_loss), "0 or more", z_loss >= 0)

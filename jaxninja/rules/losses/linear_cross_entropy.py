@@ -34,7 +34,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.rule import Case, Rule, along_last, expect
 from jaxninja.rules.loops import varying, wide
-from jaxninja.rules.losses import chunks
+from jaxninja.rules.losses import chunks, doors
 
 
 class Residuals(NamedTuple):
@@ -267,14 +267,10 @@ def _door(x, W, b, labels, options):
     shape("W", W, f"[{D}, V], as x is {x.shape}", fits)
     if b is not None:
         shape("b", b, f"[{W.shape[1]}], as W is {W.shape}", b.shape == W.shape[1:])
-    shape("labels", labels, f"[{N}], as x is {x.shape}", labels.shape == (N,))
-    integer = jnp.issubdtype(labels.dtype, jnp.integer)
-    check("labels", f"of type {labels.dtype}", "integers", integer)
+    doors.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
     _, reduction, s, cap, k, chunk = options
-    option("reduction", reduction, "mean or none", reduction in ("mean", "none"))
-    option("label_smoothing", s, "0 or more, and below 1", 0 <= s < 1)
+    doors.options("linear_cross_entropy", reduction, s, k)
     option("softcap", cap, "None or a number above 0", cap is None or cap > 0)
-    option("z_loss", k, "0 or more", k >= 0)
     option("chunk", chunk, "None, or 1 or more", chunk is None or chunk >= 1)
 
 

@@ -26,7 +26,7 @@ Check: a single key has p = 1, dz = 0, dv = dy. A row that sees no key has y = 0
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -110,65 +110,86 @@ def attention_jvp(causal, window, scale, softcap, primals, tangents):
 @partial(jax.jit, static_argnums=(4, 5))  # else each call outside jit compiles its loop
 def forward(q, k, v, bias, options, grid):
     """y [B, T, H, E] and Residuals, along one row of blocks after the other."""
-    zeros = partial(jnp.zeros_like, q, dtype=wide(q))
+    zeros, E = partial(jnp.zeros_like, q, dtype=wide(q)), v.shape[-1]
     least = float(jnp.finfo(wide(q)).min)  # not -inf: -inf - -inf would be NaN
-    m, total, weighted = (
-        turned(zeros(shape=grid.rows_of(n))) for n in (1, 1, v.shape[-1])
-    )
+    m, total, weighted = (zeros(shape=grid.block_of(n)) for n in (1, 1, E))
     nothing = m + least, total, weighted
 
-    def step(state, at):
-        softmax, y, *kept = state
-        softmax = jax.tree.map(partial(jnp.where, at.new), nothing, softmax)
-        q_t, k_s, v_s = grid.queries(q, at), grid.keys(k, at), grid.keys(v, at)
-        bias_st, seen = turned(grid.tile(bias, at)), turned(grid.seen(at))
-        z, _ = scores(k_s, q_t, bias_st, seen, options)
-        softmax = m, total, weighted = extended(softmax, z, turned(v_s))
-        some = jnp.where(total > 0, total, 1)
-        rows = (turned(a) for a in (weighted / some, m, jnp.log(some)))
-        put = map(partial(grid.put_queries, at=at), (y, *kept), rows)
-        return softmax, *put  # again after each block: what a row's last one puts stays
+    def here(kept, place):
+        qT, k_rows, vT = (
+            grid.query_columns(q, place),
+            grid.key_rows(k, place),
+            grid.key_columns(v, place),
+        )
 
-    y = jnp.zeros_like(q, shape=(*q.shape[:3], v.shape[-1]))
-    kept = (zeros(shape=(*q.shape[:3], 1)),) * 2
-    _, y, *kept = grid.walk("row", step, (nothing, y, *kept))
+        def step(state, at):
+            softmax, *rows = state
+            softmax = jax.tree.map(partial(jnp.where, at.new == 1), nothing, softmax)
+            tile, seen = grid.tile(bias, place, at), grid.seen(at)
+            k_s, qT_t = grid.keys(k_rows, at, -2), grid.queries(qT, at, -1)
+            z, _ = scores(k_s, qT_t, tile, seen, options)
+            softmax = m, total, weighted = extended(softmax, z, grid.keys(vT, at, -1))
+            some = jnp.where(total > 0, total, 1)
+            done = weighted / some, m, jnp.log(some)
+            put = map(partial(grid.put_columns, at=at), rows, done)
+            return softmax, *put  # after each block: what a row's last one puts stays
+
+        rows = (zeros(shape=grid.columns_of(n)) for n in (E, 1, 1))
+        _, *rows = grid.walk("row", step, (nothing, *rows))
+        return [*map(partial(grid.put_queries, place=place), kept, rows)]
+
+    y, *kept = (zeros(shape=(*q.shape[:3], n)) for n in (E, 1, 1))
+    y, *kept = grid.everywhere(here, [y.astype(q.dtype), *kept])
     return y, Residuals(q, k, v, bias, y, *kept)
 
 
-def extended(softmax, z, v):
+def extended(softmax, z, vT):
     """m = max z, sum e^(z - m) and sum v e^(z - m) for each t, over more keys s now."""
     m, total, weighted = softmax
     top = jnp.maximum(m, z.max(-2, keepdims=True))
     p, shrink = jnp.exp(z - top), jnp.exp(m - top)
     total = shrink * total + p.sum(-2, keepdims=True)
-    return top, total, shrink * weighted + product(v, p)
+    return top, total, shrink * weighted + product(vT, p)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
 def backward(res, dy, options, grid):
     """dq, dk, dv and dbias, along one column of blocks [s, t] after the other."""
     q, k, v, bias, y, m, log_sum = res
-    dy_y = (dy.astype(wide(q)) * y.astype(wide(q))).sum(-1, keepdims=True)
 
-    def step(state, at):
-        dq, dk, dv, dbias = state
-        q_t, dy_t, *of_t = (grid.queries(a, at) for a in (q, dy, m, log_sum, dy_y))
-        m_t, log_sum_t, dy_y_t = map(turned, of_t)
-        k_s, v_s = grid.keys(k, at), grid.keys(v, at)
-        bias_st, seen = turned(grid.tile(bias, at)), turned(grid.seen(at, once=True))
-        z, slope = scores(k_s, q_t, bias_st, seen, options)
-        p = jnp.exp(z - m_t - log_sum_t)
-        dz = p * (product(v_s, turned(dy_t)) - dy_y_t)
-        w = slope * dz
-        dq = grid.add_queries(dq, turned(product(turned(k_s), w)), at)
-        dk = grid.add_keys(dk, product(w, q_t), at)
-        dv = grid.add_keys(dv, product(p, dy_t), at)
-        return dq, dk, dv, grid.add_tile(dbias, turned(dz), at)
+    def here(state, place):
+        of_queries = q, dy, y, m, log_sum
+        qT, dyT, yT, *of_t = (grid.query_columns(a, place) for a in of_queries)
+        of_t.append((dyT.astype(wide(q)) * yT).sum(2, keepdims=True))
+        q_rows, dy_rows = grid.query_rows(q, place), grid.query_rows(dy, place)
+        k_rows, v_rows = grid.key_rows(k, place), grid.key_rows(v, place)
+        kT = grid.key_columns(k, place)
 
-    args = res[:4]
-    sums = grid.walk("column", step, tuple(map(zero_sum, args)))
-    pairs = zip(sums, args, strict=True)
-    return [None if d is None else d.astype(a.dtype) for d, a in pairs]
+        def step(state, at):
+            dqT, dk, dv, dbias = state
+            k_s, v_s = grid.keys(k_rows, at, -2), grid.keys(v_rows, at, -2)
+            q_t, dy_t = grid.queries(q_rows, at, -2), grid.queries(dy_rows, at, -2)
+            qT_t, dyT_t, *rows = (grid.queries(a, at, -1) for a in (qT, dyT, *of_t))
+            m, log_sum, dy_y = rows
+            tile, seen = grid.tile(bias, place, at), grid.seen(at, once=True)
+            z, slope = scores(k_s, qT_t, tile, seen, options)
+            p = jnp.exp(z - m - log_sum)
+            dz = p * (product(v_s, dyT_t) - dy_y)
+            w = slope * dz
+            dqT = grid.add_columns(dqT, product(grid.keys(kT, at, -1), w), at)
+            dk = grid.add_keys(dk, product(w, q_t), at)
+            dv = grid.add_keys(dv, product(p, dy_t), at)
+            return dqT, dk, dv, grid.add_tile(dbias, dz, place, at)
+
+        *d, dbias = state
+        start = *map(zero_sum, (qT, k_rows, v_rows)), dbias
+        *sums, dbias = grid.walk("column", step, start)
+        put = grid.put_queries, grid.put_keys, grid.put_keys
+        return *(f(*a, place) for f, *a in zip(put, d, sums, strict=True)), dbias
+
+    state = *map(jnp.zeros_like, (q, k, v)), zero_sum(bias)
+    *d, dbias = grid.everywhere(here, state)
+    return *d, None if dbias is None else dbias.astype(bias.dtype)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -177,30 +198,39 @@ def move(res, tangents, options, grid):
     q, k, v, bias, y, m, log_sum = res
     dq, dk, dv, dbias = tangents
 
-    def step(state, at):
-        mean_dz, moved = state
-        q_t, dq_t, *of_t = (grid.queries(a, at) for a in (q, dq, m, log_sum))
-        m_t, log_sum_t = map(turned, of_t)
-        k_s, dk_s, v_s, dv_s = (grid.keys(a, at) for a in (k, dk, v, dv))
-        bias_st, seen = turned(grid.tile(bias, at)), turned(grid.seen(at, once=True))
-        z, slope = scores(k_s, q_t, bias_st, seen, options)
-        p = jnp.exp(z - m_t - log_sum_t)
-        dz = slope * (product(dk_s, turned(q_t)) + product(k_s, turned(dq_t)))
-        if dbias is not None:
-            dz += turned(grid.tile(dbias, at)).astype(dz.dtype)
-        p_dz = p * dz
-        mean_dz = grid.add_queries(mean_dz, turned(p_dz.sum(-2, keepdims=True)), at)
-        dy = product(turned(v_s), p_dz) + product(turned(dv_s), p)
-        return mean_dz, grid.add_queries(moved, turned(dy), at)
+    def here(moved, place):
+        of_t = [grid.query_columns(a, place) for a in (q, dq, m, log_sum)]
+        k_rows, dk_rows = grid.key_rows(k, place), grid.key_rows(dk, place)
+        vT, dvT = grid.key_columns(v, place), grid.key_columns(dv, place)
+        yT = grid.query_columns(y, place).astype(wide(y))
 
-    mean_dz, moved = grid.walk("row", step, (zero_sum(m), zero_sum(y)))
-    return (moved - y.astype(wide(y)) * mean_dz).astype(y.dtype)
+        def step(state, at):
+            mean_dz, dyT = state
+            qT_t, dqT_t, m, log_sum = (grid.queries(a, at, -1) for a in of_t)
+            k_s, dk_s = grid.keys(k_rows, at, -2), grid.keys(dk_rows, at, -2)
+            tile, seen = grid.tile(bias, place, at), grid.seen(at, once=True)
+            z, slope = scores(k_s, qT_t, tile, seen, options)
+            p = jnp.exp(z - m - log_sum)
+            dz = slope * (product(dk_s, qT_t) + product(k_s, dqT_t))
+            if dbias is not None:
+                dz += grid.tile(dbias, place, at).astype(dz.dtype)
+            p_dz = p * dz
+            mean_dz = grid.add_columns(mean_dz, p_dz.sum(-2, keepdims=True), at)
+            more = product(grid.keys(vT, at, -1), p_dz)
+            more += product(grid.keys(dvT, at, -1), p)
+            return mean_dz, grid.add_columns(dyT, more, at)
+
+        start = zero_sum(of_t[-1]), zero_sum(yT)
+        mean_dz, dyT = grid.walk("row", step, start)
+        return grid.put_queries(moved, dyT - yT * mean_dz, place)
+
+    return grid.everywhere(here, jnp.zeros_like(y))
 
 
-def scores(a, b, bias, seen, options):
-    """z of each of a [..., D] with each of b [..., D], and its slope dz / d(a . b)."""
-    scale = 1 / math.sqrt(a.shape[-1]) if options.scale is None else options.scale
-    z, slope, cap = scale * product(a, turned(b)), scale, options.softcap
+def scores(k, qT, bias, seen, options):
+    """z [..., s, t] of k [..., s, D] and q.T [..., D, t], and its slope dz / d(k.q)."""
+    scale = 1 / math.sqrt(k.shape[-1]) if options.scale is None else options.scale
+    z, slope, cap = scale * product(k, qT), scale, options.softcap
     if cap is not None:
         z = cap * jnp.tanh(z / cap)
         slope = scale * (1 - (z / cap) ** 2)
@@ -216,11 +246,6 @@ def product(a, b):
     narrow = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
     a, b = a.astype(narrow), b.astype(narrow)
     return jnp.matmul(a, b, preferred_element_type=wide(a))
-
-
-def turned(a) -> Any:
-    """Each matrix of [..., t, s] as [..., s, t]."""
-    return None if a is None else a.swapaxes(-1, -2)
 
 
 def zero_sum(x):

@@ -168,5 +168,7 @@ rule = Rule(
         Case({"T": 1, "B": 1, "D": 1}),
     ),
     bench=Case({"T": 2048, "B": 8, "D": 256}),
+    why="it keeps the states that it returns, in memory anyway, and h0: one more than "
+    "the T before each step, of which autodiff makes a copy",
     source="Martin, Cundy 2018, arXiv:1709.04057",
 )

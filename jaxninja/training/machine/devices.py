@@ -66,6 +66,14 @@ def pick_device(name: str) -> Device:
         ) from None
 
 
+def default_device() -> Device:
+    """Where JAX computes what was placed nowhere."""
+    chosen = config_value("jax_default_device")
+    if isinstance(chosen, str):  # a platform
+        return jax.local_devices(backend=chosen)[0]
+    return chosen or jax.local_devices()[0]
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of what the numbers depend on."""
     names = ("jaxninja", "jax", "jaxlib", "optax", "numpy")

@@ -50,6 +50,26 @@ def line_with(function, text):
     return first + next(i for i, line in enumerate(lines) if text in line)
 
 
+def test_an_array_kept_in_two_shapes_is_in_memory_once():
+    """And an argument in another shape is the argument."""
+
+    def f(x):
+        return f_fwd(x)[0]
+
+    def f_fwd(x):
+        y = jnp.sin(x)
+        return y.sum() * x, (y, y[None], y.reshape(-1, 1), x[:, None])
+
+    def f_bwd(kept, dy):
+        return (sum(a.sum() for a in kept) * dy,)
+
+    f = jax.custom_vjp(f)
+    f.defvjp(f_fwd, f_bwd)
+    found = residuals_of(f, jnp.ones(N)).arrays
+    assert sorted(a.role for a in found) == ["argument", "computed"]
+    assert [a.shape for a in found] == [(N,), (N,)]
+
+
 def test_a_residual_has_the_line_that_makes_it_and_its_price():
     (twice,) = residuals_of(squared, jnp.ones((N, D))).arrays
     assert (twice.shape, twice.dtype, twice.bytes) == ((N, D), "float32", 4 * N * D)

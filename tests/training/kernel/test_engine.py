@@ -10,6 +10,7 @@ from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.kernel import build
 from jaxninja.training.kernel.build import KernelError
 from jaxninja.training.loop import train
+from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
 from jaxninja.training.sweeps import sweep
 
@@ -61,6 +62,12 @@ def test_a_member_of_a_sweep_is_the_same_run_alone(config, twin):
     (row,) = [row for row in rows if (row["seed"], row["lr"]) == (1, 0.2)]
     assert row["val_loss"] == pytest.approx(run.result["val_loss"], abs=1e-5)
     assert len({row["val_loss"] for row in rows}) == 4
+
+
+def test_a_batch_is_not_divided_among_devices(config, tmp_path):
+    with pytest.raises(ConfigError, match="expected xla for several devices"):
+        train(config, progress=Progress(), mesh=distributed.data_mesh())
+    assert not (tmp_path / "runs").exists()
 
 
 def test_without_a_compiler_there_is_no_run_folder(config, tmp_path, monkeypatch):

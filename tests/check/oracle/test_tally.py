@@ -1,0 +1,35 @@
+"""What the trials of one gradient add up to."""
+
+import numpy as np
+import pytest
+
+from jaxninja.check.oracle.tolerances import Tally, Trial
+from jaxninja.check.subject.pytrees import unit
+
+U = unit("float32")
+
+
+def tally(*errors, dtype="float32"):
+    """Of trials of a gradient of ones, with these errors of the rule and autodiff."""
+    found = Tally("x")
+    ones, tolerance = np.ones(3), np.full(3, 1e-3)
+    for pair in errors:
+        found.add(Trial("x", "", ones, ones, tolerance, dtype, "N=3", pair))
+    return found
+
+
+def test_the_ratio_is_of_the_root_mean_squares_of_all_trials():
+    assert tally((3 * U, U), (4 * U, 7 * U)).ratios == {
+        "float32": pytest.approx(5 / 50**0.5)
+    }
+
+
+def test_a_trial_in_which_autodiff_is_exact_by_luck_does_not_decide():
+    assert tally((U, 0.0), (U, 2 * U)).ratios["float32"] < 1
+    assert tally((U, 0.0)).ratios["float32"] == pytest.approx(2)  # over half a rounding
+
+
+def test_a_rule_that_is_far_off_where_autodiff_is_not_is_told():
+    note = "right, but a residual or a sum loses digits"
+    assert tally((17 * U, U), *[(U, U)] * 99).leaf(False, False).note == note
+    assert tally((15 * U, U)).leaf(False, False).note == ""
