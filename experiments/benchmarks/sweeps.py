@@ -18,8 +18,7 @@ from jax.sharding import PartitionSpec as P
 from experiments import step_speed
 from experiments.benchmarks.clock import take_turns
 from jaxninja import TrainConfig
-from jaxninja.training import steps
-from jaxninja.training import sweeps as sweeping
+from jaxninja.training import steps, sweep_program
 
 SEEDS, STEPS = 64, 200  # of a call
 
@@ -58,8 +57,8 @@ def many_seeds(config, x, y, devices: int, at_once: int):
         0,
         STEPS,
     )
-    sweeping.AT_ONCE = at_once
-    program = sweeping.make_advance(config, model, mesh).lower(*given).compile()
+    sweep_program.AT_ONCE = at_once
+    program = sweep_program.make_advance(config, model, mesh).lower(*given).compile()
 
     def train(count: int) -> None:
         for _ in range(count):
@@ -71,7 +70,7 @@ def many_seeds(config, x, y, devices: int, at_once: int):
 def main() -> None:
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     x, y = step_speed.examples()
-    config, shipped = TrainConfig(), sweeping.AT_ONCE
+    config, shipped = TrainConfig(), sweep_program.AT_ONCE
     devices = len(jax.devices())
     tried = {(devices, k) for k in (1, shipped, 8, SEEDS // devices)} | {(1, shipped)}
     work = {"one seed": one_seed(config, x, y)}

@@ -1,7 +1,5 @@
 """GPT-2 124M: tokens a second and memory of value and gradients by hand."""
 
-import importlib
-import importlib.util
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -10,26 +8,21 @@ import jax
 import jax.numpy as jnp
 
 from experiments.gpu.clock import compiled, first_line, least
-
-MODEL = "jaxninja.models.gpt2"
-BY_HAND = "jaxninja.models.by_hand.gpt2"
+from jaxninja.models import gpt2
+from jaxninja.models.by_hand import gpt2 as by_hand
 
 
 def measure(tiny: bool) -> Iterator[dict]:
-    if importlib.util.find_spec(MODEL) is None:
-        yield {"model": "gpt2", "failed": "this version has no GPT-2"}
-        return
-    page, by_hand = map(importlib.import_module, (MODEL, BY_HAND))
     name, batch = ("gpt2-tiny", 1) if tiny else ("gpt2", 8)
     for dtype in ("float32",) if tiny else ("bfloat16", "float32"):
         for keep in ("10C",) if tiny else ("10C", "1C"):
-            model = page.named(name, dtype=dtype, keep=keep)
+            model = gpt2.named(name, dtype=dtype, keep=keep)
             row = {"model": name, "in": dtype, "keeps": keep, "batch": batch}
-            yield row | _speed(page, by_hand, model, batch)
+            yield row | _speed(model, batch)
 
 
-def _speed(page: Any, by_hand: Any, model: Any, batch: int) -> dict[str, Any]:
-    params = page.init(jax.random.key(0), model)
+def _speed(model: gpt2.Gpt2, batch: int) -> dict[str, Any]:
+    params = gpt2.init(jax.random.key(0), model)
     keys = jax.random.split(jax.random.key(1))
     shape = (batch, model.context)
     ids, labels = (jax.random.randint(k, shape, 0, model.vocabulary) for k in keys)

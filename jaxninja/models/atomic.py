@@ -80,15 +80,17 @@ def forward(
 
 
 def recomputed(
-    values: Mapping[str, Any], names: Collection[str]
+    values: Mapping[str, Any], names: Collection[str], between: Collection[str]
 ) -> dict[str, Float[Array, "..."]]:
     """The arrays of these names, computed anew by the steps of `forward`.
 
-    All others stay as they are in `values`, so what comes is a function of those.
+    They follow from the arrays in `values`, and those of `between` from these: all
+    others, the `names` themselves included, are read as they are given.
 
     Args:
         values: Xb, Yb, the parameters and all steps, by name.
         names: of steps, in any order.
+        between: steps that are computed anew on the way, where they are needed.
     """
 
     def shape(name: str):
@@ -98,20 +100,24 @@ def recomputed(
     closed = jax.make_jaxpr(forward)(params, shape("Xb"), shape("Yb"))
     made = {out: eqn for eqn in closed.jaxpr.eqns for out in eqn.outvars}
     known = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    inputs = zip(closed.jaxpr.invars, [*sorted(PARAMETERS), "Xb", "Yb"], strict=True)
+    known |= {var: values[name] for var, name in inputs}
 
     def value(atom):
         if isinstance(atom, Literal):
             return atom.val
         if atom not in known:
             eqn = made[atom]
-            given = eqn.primitive is name_p and eqn.params["name"] not in names
-            ins = [] if given else [value(a) for a in eqn.invars]
-            with source_info_util.user_context(eqn.source_info.traceback):
-                outs = [values[eqn.params["name"]]] if given else bind(eqn, ins)
+            name = eqn.params["name"] if eqn.primitive is name_p else None
+            given = name is not None and name not in between
+            outs = [values[name]] if given else ran(eqn)
             known.update(zip(eqn.outvars, outs, strict=True))
         return known[atom]
 
-    inputs = [*sorted(PARAMETERS), "Xb", "Yb"]
-    known |= {v: values[k] for v, k in zip(closed.jaxpr.invars, inputs, strict=True)}
+    def ran(eqn) -> list:
+        ins = [value(atom) for atom in eqn.invars]
+        with source_info_util.user_context(eqn.source_info.traceback):
+            return bind(eqn, ins)
+
     outs = dict(zip(sorted(STEPS), closed.jaxpr.outvars, strict=True))
-    return {name: value(outs[name]) for name in STEPS if name in names}
+    return {name: ran(made[outs[name]])[0] for name in STEPS if name in names}

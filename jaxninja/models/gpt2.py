@@ -12,6 +12,7 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 initialisation as in Karpathy's nanoGPT.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
@@ -141,6 +142,39 @@ def table(model: Gpt2) -> dict[str, tuple[tuple[int, ...], float, float]]:
 
 MATRICES = ("wte", "wpe", "Wqkv", "Wo", "Wfc", "Wproj")  # what weight decay is for
 LAYER = tuple(table(Gpt2()))[2:-2]  # the parameters that each layer has
+
+
+def step_bytes(model: Gpt2, batch: int, tokens: int) -> dict[str, int]:
+    """What a step by hand with AdamW holds at least, in bytes: the large arrays alone.
+
+    Args:
+        model: its sizes, and what is kept.
+        batch, tokens: of a step, which has N = batch * tokens.
+    """
+    N, C = batch * tokens, model.embedding
+    parameters = sum(math.prod(shape) for shape, _, _ in table(model).values())
+    kept = int(model.keep.removesuffix("C")) * model.layers * N * C
+    return {
+        "parameters, gradients and moments": 4 * 4 * parameters,
+        f"keep {model.keep}": 4 * kept,
+        "logits of a block": 4 * min(N, 512) * model.rows,
+    }
+
+
+def check_memory(model: Gpt2, batch: int, tokens: int, available: int) -> None:
+    """Refuse a step that would not fit, before anything is allocated.
+
+    Raises:
+        SizeError: says what takes how much, and what to change.
+    """
+    parts = step_bytes(model, batch, tokens)
+    if (need := sum(parts.values())) > available:
+        each = ", ".join(f"{n / 2**30:.1f} for {part}" for part, n in parts.items())
+        raise SizeError(
+            f"a step of {batch} x {tokens:,} tokens holds at least {need / 2**30:.1f} "
+            f"GiB ({each}), and there are {available / 2**30:.1f}; give a smaller "
+            "batch, keep 1C, or a smaller model"
+        )
 
 
 def init(key: Array, model: Gpt2) -> Params:

@@ -10,6 +10,7 @@ import json
 import re
 import reprlib
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,12 +100,21 @@ def _sentence(error: Exception, value: Any, kind: Any) -> str:
         return f"{where + '.' if where else ''}{missing} is missing; it was altered"
     given, kind = _at(value, kind, where)
     if said.startswith("Invalid enum value"):
-        said = f"Expected one of {', '.join(map(str, typing.get_args(kind)))}"
+        said = f"Expected one of {', '.join(_choices(kind))}"
     if not said.startswith("Expected "):  # a check of our own: it says all
         return f"{where + ': ' if where else ''}{said}"
     said, _, got = said.removeprefix("Expected ").partition(", got ")
     shown = got if given is _UNKNOWN else _SHORT.repr(given)
     return f"{name} is {shown}, expected {said}; it was altered"
+
+
+def _choices(kind: Any) -> Iterator[str]:
+    """The values of a Literal, of one in a union too."""
+    for choice in typing.get_args(kind):
+        if typing.get_args(choice):
+            yield from _choices(choice)
+        else:
+            yield "null" if choice is type(None) else str(choice)
 
 
 _UNKNOWN = object()

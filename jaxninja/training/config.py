@@ -182,7 +182,8 @@ class TrainConfig:
         hints = get_type_hints(type(self))
         self._make_plain("model", hints["model"])
         self._expect({"model": _among(self.model, tuple(RECIPES))})
-        for field, value in filled_in(self.model, vars(self)).items():
+        given = {field: getattr(self, field) for field in hints}  # defaults included
+        for field, value in filled_in(self.model, given).items():
             object.__setattr__(self, field, value)
         for field, kind in hints.items():
             self._make_plain(field, kind)

@@ -109,9 +109,9 @@ def cost(number: int, text: str) -> Cost:
 
 def _forward(values, start) -> dict[str, Any]:
     """All arrays, those that depend on the ones of `start` computed from these."""
-    below = {name for name in STEPS if {*start} & {*before(name)} - {name}}
+    below = {name for name in STEPS if {*start} & {*before(name)} - {name}} - {*start}
     moved = {**values, **start}
-    return {**moved, **recomputed(moved, below - {*start})}
+    return {**moved, **recomputed(moved, below, below)}
 
 
 def _upstream(exercise: Exercise, dy) -> dict[str, Any]:

@@ -200,3 +200,14 @@ def test_bad_sizes_are_refused():
         jax.eval_shape(partial(gpt2.loss, model=SMALL), params, long, long)
     with pytest.raises(ValueError, match="at most 9 symbols"):
         jax.eval_shape(partial(by_hand.value_and_grad, model=SMALL), params, long, long)
+
+
+def test_a_step_that_does_not_fit_is_refused():
+    model = gpt2.named("gpt2", keep="5C")
+    parts = gpt2.step_bytes(model, 4, 1024)
+    assert parts["parameters, gradients and moments"] == 16 * 124_439_808
+    assert parts["keep 5C"] == 4 * 5 * 12 * 4 * 1024 * 768
+    need = sum(parts.values())
+    gpt2.check_memory(model, 4, 1024, need)
+    with pytest.raises(SizeError, match=r"4 x 1,024 tokens .* 2\.7 GiB .*keep 1C"):
+        gpt2.check_memory(model, 4, 1024, need - 1)

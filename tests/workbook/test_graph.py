@@ -39,14 +39,14 @@ def test_the_formulas_compute_what_the_code_computes(x64):
 
 def test_steps_are_computed_anew_from_arrays_in_place_of_others(x64):
     values = dict(samples.sample(samples.PAIR).values)
-    values["h"] = 2 * values["h"]
-    found = atomic.recomputed(values, {"counts", "norm_logits", "logit_maxes"})
-    norm_logits = values["logits"] - values["logits"].max(1, keepdims=True)
-    assert [*found] == ["logit_maxes", "norm_logits", "counts"]  # logits stay
+    values["logits"] = logits = 2 * values["logits"]
+    found = atomic.recomputed(values, {"counts", "norm_logits"}, {"norm_logits"})
+    norm_logits = logits - values["logit_maxes"]  # which are given
+    assert [*found] == ["norm_logits", "counts"]
+    np.testing.assert_allclose(found["norm_logits"], norm_logits, rtol=1e-13)
     np.testing.assert_allclose(found["counts"], np.exp(norm_logits), rtol=1e-13)
-    (logits,) = atomic.recomputed(values, {"logits"}).values()
-    expected = values["h"] @ values["W2"] + values["b2"]
-    np.testing.assert_allclose(logits, expected, rtol=1e-13)
+    (counts,) = atomic.recomputed(values, {"counts"}, ()).values()
+    np.testing.assert_allclose(counts, values["counts"], rtol=1e-13)
 
 
 def test_the_names_are_the_lectures():

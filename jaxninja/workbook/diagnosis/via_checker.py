@@ -39,8 +39,7 @@ class Subject:
     def plain(self, *args):
         """The arrays whose gradients are at hand, as functions of this one."""
         moved = {**self.values, self.name: args[0]}
-        arrays = recomputed(moved, self.found | self.between)
-        return {name: array for name, array in arrays.items() if name in self.found}
+        return recomputed(moved, self.found, self.between)
 
     def fwd(self, args):
         arrays = {k: a for k, a in self.values.items() if k != "n"}

@@ -21,6 +21,7 @@ from jaxninja.check.diagnosis.edits.single import (
     structural,
 )
 from jaxninja.check.diagnosis.edits.values import (
+    exponents,
     fits,
     mean_term,
     multiplied,
@@ -180,21 +181,7 @@ class Search:
             if c is not None and np.isfinite(c):
                 what = instead(number(c, self.lengths), f"{float(value):.6g}")
                 yield Edit(slot, lambda v, c=c: np.float64(c), what, "ratio", 1.1)
-        yield from self.exponents(target)
-
-    def exponents(self, target) -> Iterator[Edit]:
-        for step in self.program.steps:
-            if step.name == "integer_pow" and target <= self.program.reaches(
-                step.outs[0]
-            ):
-                y = step.eqn.params["y"]
-                for other in (y - 1, y + 1, -y, y - 2, y + 2):
-                    what = instead(f"exponent {other}", str(y))
-
-                    def make(values, s=step.ins[0], other=other):
-                        return np.asarray(values[s], float) ** other
-
-                    yield Edit(step.outs[0], make, what, "ratio", 1.1)
+        yield from exponents(self.program, target)
 
     def scales(self, target) -> Iterator[Edit]:
         leaf = min(target)

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem, inner
+from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.single import Edit, instead
 from jaxninja.check.hints import Statement, say
 
@@ -62,6 +63,21 @@ def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | N
         if abs(move) <= 1e-13 * (1 + abs(value)):
             break
     return float(value)
+
+
+def exponents(program: Program, target: frozenset[int]) -> Iterator[Edit]:
+    """Another exponent in place of one that stands in the text."""
+    for step in program.steps:
+        if step.name != "integer_pow" or not target <= program.reaches(step.outs[0]):
+            continue
+        y = step.eqn.params["y"]
+        for other in (y - 1, y + 1, -y, y - 2, y + 2):
+
+            def make(values, slot=step.ins[0], other=other):
+                return np.asarray(values[slot], float) ** other
+
+            what = instead(f"exponent {other}", str(y))
+            yield Edit(step.outs[0], make, what, "ratio", 1.1)
 
 
 def scaled(slot: int, factor: float, what: Statement, kind: str, cost: float) -> Edit:

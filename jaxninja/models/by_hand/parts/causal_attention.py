@@ -9,11 +9,11 @@
 The derivation heads rules/sequence/attention.py. Given lse, a block of p is made again.
 In the backward pass blocks are held as [s, t]: then no product sums over the rows of a
 matrix, which is slow on a CPU; dq is added up transposed for it. The barrier keeps XLA
-from folding the transpose of the keys into the products.
+from folding the transpose of the keys into the products. Arrays have the blocks along
+their first axis, so that a block lies in one piece.
 """
 
 import math
-from functools import partial
 
 import jax.numpy as jnp
 from jax import lax
@@ -23,86 +23,76 @@ from jaxninja.rules.blocking import positions
 
 
 def attention(qkv, B, H, dtype):
-    """o [N, C] and lse [B, H, T, 1], one row of blocks after the other."""
+    """o [N, C] and lse [blocks, B, H, t, 1], one row of blocks after the other."""
     T = len(qkv) // B
     size = positions(T)
-    q, k, v = (heads(a, B, H, size) for a in jnp.split(qkv, 3, -1))
+    q, k, v = (in_blocks(a, B, H, size) for a in jnp.split(qkv, 3, -1))
     q = q / math.sqrt(q.shape[-1])
 
-    def row(i):
-        q_t = part(q, i, size)
+    def row(at):
+        i, q_t = at
 
         def column(j, state):
             m, total, weighted = state
-            z = product(q_t, part(k, j, size).mT, dtype)  # [B, H, t, s]
+            z = product(q_t, k[j].mT, dtype)  # [B, H, t, s]
             z = jnp.where(seen(i, j, size), z, -jnp.inf)
             top = jnp.maximum(m, z.max(-1, keepdims=True))
             p, shrink = jnp.exp(z - top), jnp.exp(m - top)
             total = shrink * total + p.sum(-1, keepdims=True)
-            weighted = shrink * weighted + product(p, part(v, j, size), dtype)
-            return top, total, weighted
+            return top, total, shrink * weighted + product(p, v[j], dtype)
 
         none = jnp.zeros_like(q_t[..., :1])
         start = none - jnp.inf, none, jnp.zeros_like(q_t)
         m, total, weighted = lax.fori_loop(0, i + 1, column, start)
         return weighted / total, m + jnp.log(total)
 
-    blocks = lax.map(row, jnp.arange(q.shape[2] // size))
-    o, lse = (jnp.moveaxis(a, 0, 2).reshape(*q.shape[:3], -1) for a in blocks)
-    return tokens(o, T), lse[:, :, :T]
+    o, lse = lax.map(row, (jnp.arange(len(q)), q))
+    return in_rows(o, T), lse
 
 
 def attention_backward(qkv, o, lse, do, B, H, dtype):
     """dqkv [N, 3 C], one column of blocks [s, t] after the other."""
     T = len(qkv) // B
     size = positions(T)
-    q, k, v = (heads(a, B, H, size) for a in jnp.split(qkv, 3, -1))
-    o, do = heads(o, B, H, size), heads(do, B, H, size)
+    arrays = *jnp.split(qkv, 3, -1), o, do
+    q, k, v, o, do = (in_blocks(a, B, H, size) for a in arrays)
     root = math.sqrt(q.shape[-1])
     q, kT = q / root, lax.optimization_barrier(k.mT)
-    lse = jnp.pad(lse, [(0, 0), (0, 0), (0, q.shape[2] - T), (0, 0)]).mT  # [B, H, 1, T]
-    do_o = (do * o).sum(-1, keepdims=True).mT
+    lse, do_o = lse.mT, (do * o).sum(-1, keepdims=True).mT  # [blocks, B, H, 1, t]
 
-    def column(j, state):
-        dqT, dk, dv = state
-        k_s, v_s, kT_s = part(k, j, size), part(v, j, size), part(kT, j, size, 3)
+    def column(dqT, at):
+        j, k_s, v_s, kT_s = at
 
         def row(i, state):
             dqT, dk_s, dv_s = state
-            q_t, do_t = part(q, i, size), part(do, i, size)
-            z = product(k_s, q_t.mT, dtype)  # [B, H, s, t]
-            p = jnp.where(seen(i, j, size).T, jnp.exp(z - part(lse, i, size, 3)), 0)
-            dz = p * (product(v_s, do_t.mT, dtype) - part(do_o, i, size, 3))
-            dq_t = part(dqT, i, size, 3) + product(kT_s, dz, dtype)
-            dqT = lax.dynamic_update_slice_in_dim(dqT, dq_t, i * size, 3)
-            dk_s, dv_s = dk_s + product(dz, q_t, dtype), dv_s + product(p, do_t, dtype)
-            return dqT, dk_s, dv_s
+            z = product(k_s, q[i].mT, dtype)  # [B, H, s, t]
+            p = jnp.where(seen(i, j, size).T, jnp.exp(z - lse[i]), 0)
+            dz = p * (product(v_s, do[i].mT, dtype) - do_o[i])
+            dqT = dqT.at[i].add(product(kT_s, dz, dtype))
+            return dqT, dk_s + product(dz, q[i], dtype), dv_s + product(p, do[i], dtype)
 
         start = dqT, jnp.zeros_like(k_s), jnp.zeros_like(v_s)
-        dqT, *sums = lax.fori_loop(j, q.shape[2] // size, row, start)
-        put = partial(lax.dynamic_update_slice_in_dim, start_index=j * size, axis=2)
-        return dqT, *(put(d, sum) for d, sum in zip((dk, dv), sums, strict=True))
+        dqT, dk_s, dv_s = lax.fori_loop(j, len(q), row, start)
+        return dqT, (dk_s, dv_s)
 
-    start = jnp.zeros_like(kT), jnp.zeros_like(k), jnp.zeros_like(v)
-    dqT, dk, dv = lax.fori_loop(0, q.shape[2] // size, column, start)
-    return jnp.concatenate([tokens(d, T) for d in (dqT.mT / root, dk, dv)], -1)
+    columns = jnp.arange(len(k)), k, v, kT
+    dqT, (dk, dv) = lax.scan(column, jnp.zeros_like(kT), columns)
+    return jnp.concatenate([in_rows(d, T) for d in (dqT.mT / root, dk, dv)], -1)
 
 
-def heads(a, B, H, size):
-    """[N, C] -> [B, H, T, D], T filled up with zeros to a multiple of a block: such
-    keys come after all queries, and such queries have a cotangent of 0."""
+def in_blocks(a, B, H, size):
+    """[N, C] -> [blocks, B, H, size, D], the last one filled up with zeros: such keys
+    come after all queries, and such queries have a cotangent of 0."""
     a = a.reshape(B, len(a) // B, H, -1)
-    return jnp.pad(a, [(0, 0), (0, -a.shape[1] % size), (0, 0), (0, 0)]).swapaxes(1, 2)
+    a = jnp.pad(a, [(0, 0), (0, -a.shape[1] % size), (0, 0), (0, 0)])
+    return a.reshape(B, -1, size, *a.shape[2:]).transpose(1, 0, 3, 2, 4)
 
 
-def tokens(a, T):
-    """[B, H, T or more, D] -> [N, C]."""
-    a = a[:, :, :T].swapaxes(1, 2)
-    return a.reshape(len(a) * T, -1)
-
-
-def part(x, n, size, axis=2):
-    return lax.dynamic_slice_in_dim(x, n * size, size, axis)
+def in_rows(a, T):
+    """[blocks, B, H, size, D] -> [N, C]."""
+    a = a.transpose(1, 0, 3, 2, 4)
+    B, _, _, H, D = a.shape
+    return a.reshape(B, -1, H * D)[:, :T].reshape(B * T, H * D)
 
 
 def seen(i, j, size):
