@@ -9,6 +9,7 @@ import optax
 import pytest
 from jax import lax
 
+from jaxninja.check.subject.compilation import compiled
 from jaxninja.engine import backward, trace, value_and_grad
 from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.models import atomic, deep, ninja
@@ -83,7 +84,7 @@ def check(table, module):
     functions = [named(module, name) for name in table]
     arguments = [[jnp.asarray(a) for a in args] for args in table.values()]
 
-    @jax.jit
+    @compiled
     def both(arguments):
         pairs = zip(functions, arguments, strict=True)
         return [vjps(f, *args) for f, args in pairs]
@@ -127,7 +128,7 @@ def test_the_forward_and_the_rule_of_every_layer(rule, x64):
 
             return vjps(call, *leaves)
 
-        same(*jax.jit(both)(*leaves))
+        same(*compiled(both)(*leaves))
 
 
 # ---- networks
@@ -154,7 +155,7 @@ def test_the_network_of_the_lecture(ops, lecture):
     model, params, ids, labels = lecture
     loss = partial(ninja.loss, model=model, ops=ops)
 
-    @jax.jit
+    @compiled
     def both(*args):
         mine = value_and_grad(loss, has_aux=True)(*args)
         return mine, jax.value_and_grad(loss, has_aux=True)(*args)
@@ -171,7 +172,7 @@ def test_every_tensor_of_the_first_exercise(lecture):
     def loss(params):
         return atomic.forward(params, ids, labels)["loss"]
 
-    @jax.jit
+    @compiled
     def both(params):
         return backward(trace(loss, params)), retain_grads(loss)(params)[1]
 
@@ -188,7 +189,7 @@ def test_the_deep_network_of_part_3(x64):
     params = {k: jnp.asarray(real(*s.shape, seed=7)) for k, s in shapes.items()}
     ids, labels = jnp.arange(16).reshape(8, 2) % 5, jnp.arange(8) % 5
 
-    @jax.jit
+    @compiled
     def both(params):
         loss = partial(deep.loss, model=model)
         args = (params, ids, labels)
@@ -238,7 +239,7 @@ def test_deep_networks(network, shape, widths, x64):
     inputs = jnp.asarray(real(*shape)), jnp.arange(shape[0]) % 5
     mine, truth = value_and_grad(network), jax.value_and_grad(network)
 
-    @jax.jit
+    @compiled
     def both(params):
         return mine(params, *inputs), truth(params, *inputs)
 
