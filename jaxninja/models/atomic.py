@@ -108,9 +108,8 @@ def recomputed(
             return atom.val
         if atom not in known:
             eqn = made[atom]
-            name = eqn.params["name"] if eqn.primitive is name_p else None
-            given = name is not None and name not in between
-            outs = [values[name]] if given else ran(eqn)
+            given = eqn.primitive is name_p and eqn.params["name"] not in between
+            outs = [values[eqn.params["name"]]] if given else ran(eqn)
             known.update(zip(eqn.outvars, outs, strict=True))
         return known[atom]
 

@@ -91,9 +91,13 @@ class Subject:
     kind: str = "custom_vjp"
     symbolic_zeros: bool = False
 
-    @cached_property
+    @property
     def plain(self) -> Bound:
         """The plain forward, of arrays alone."""
+        return self._plain
+
+    @cached_property
+    def _plain(self) -> Bound:
         return Bound(self.plain_function, self.static_positions, self.static)
 
     def op(self, *args):
