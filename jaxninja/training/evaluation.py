@@ -47,7 +47,7 @@ def calibrate(
         total, per_example = sums(0.0, 1)
         n = len(x) * int(per_example)
         centre = total / n
-        free = n - (model.ddof if ddof is None else ddof)
+        free = n - (getattr(model, "ddof", 0) if ddof is None else ddof)
         statistics = {**statistics, mean: centre, var: sums(centre, 2)[0] / free}
     return statistics
 

@@ -62,11 +62,15 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after saving.
     """
     expect_config(config, misplaced)
-    progress = expect_progress(progress) or Bar()
+    listener: Progress = expect_progress(progress) or Bar()
     resume = None if resume is None else _run_folder(resume)
-    if resume is not None:
-        config = resumed_config(resume, config)
-    config = config or TrainConfig()
+    chosen = config if resume is None else resumed_config(resume, config)
+    return _on_device(chosen or TrainConfig(), resume, listener, mesh)
+
+
+def _on_device(
+    config: TrainConfig, resume: Path | None, progress: Progress, mesh: Mesh | None
+) -> Run:
     device = pick_device(config.device)
     with jax.default_device(device):
         config = expect_to_fit(config, device)

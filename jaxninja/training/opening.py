@@ -26,21 +26,23 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     if config is None:
         return saved
     if config.context is None:  # the data decided it
-        config = dataclasses.replace(config, context=saved.context)
+        given: TrainConfig = dataclasses.replace(config, context=saved.context)
+    else:
+        given = config
     try:
-        checkpoint.check_config(identity(saved), identity(config), RESUMABLE)
+        checkpoint.check_config(identity(saved), identity(given), RESUMABLE)
     except checkpoint.CheckpointError as error:
         changeable = ", ".join(sorted({*RESUMABLE, "data"}))
         raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
     default = TrainConfig()
     for field in ("name", "runs"):
-        given, own = getattr(config, field), getattr(saved, field)
-        if given not in (own, getattr(default, field)):
+        named, own = getattr(given, field), getattr(saved, field)
+        if named not in (own, getattr(default, field)):
             raise ConfigError(
-                f"{field} is {given!r}, but the run to resume is {path}; a resumed run "
+                f"{field} is {named!r}, but the run to resume is {path}; a resumed run "
                 "stays in its folder: rename that, or leave this option out"
             )
-    return dataclasses.replace(config, name=saved.name, runs=saved.runs)
+    return dataclasses.replace(given, name=saved.name, runs=saved.runs)
 
 
 def at_home(config: TrainConfig) -> TrainConfig:
