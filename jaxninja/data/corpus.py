@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -101,7 +101,7 @@ def _encoded(text: str, name: str, files: str | Path | None, sha256: str) -> Cor
 def _keep(folder: Path, corpus: Corpus) -> None:
     for part in ("train", "val"):
         token_files.write(folder / f"{part}.bin", getattr(corpus, part))
-    facts = {"train": len(corpus.train), "val": len(corpus.val)}
+    facts: dict[str, Any] = {"train": len(corpus.train), "val": len(corpus.val)}
     if isinstance(corpus.tokenizer, Characters):
         facts["symbols"] = corpus.tokenizer.symbols
     content = json.dumps(facts).encode()
@@ -137,7 +137,7 @@ def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
         tokens, val = tokens[:cut], tokens[cut:]
     sha256 = hashlib.sha256()
     for part in (tokens, val):
-        sha256.update(part)
+        sha256.update(part.data)
     return Corpus(tokens, val, by, sha256.hexdigest())
 
 

@@ -141,7 +141,7 @@ def tokenizer(name: str, text: str = "", files: str | Path | None = None) -> Tok
 def _pairs(files) -> Pairs:
     ids, merges = _gpt2_files(files)
     try:
-        from tokenizers import ByteLevelBPETokenizer
+        from tokenizers import ByteLevelBPETokenizer  # type: ignore[attr-defined]
     except ImportError:
         raise DataError(
             "tokenizer gpt2 needs the library tokenizers; pip install 'jaxninja[gpt2]' "

@@ -129,14 +129,15 @@ def with_ddof(
     Raises:
         ValueError: n <= ddof.
     """
-    if not statistics or ddof is None or ddof == model.ddof:
+    own = getattr(model, "ddof", None)  # of its batchnorm, where it has one
+    if not statistics or ddof is None or own is None or ddof == own:
         return statistics
     if n <= ddof:
         raise ArgumentError(f"n is {n}, expected more than ddof = {ddof}")
     scaled = {}
     for layer, (_, var) in normalised(model).items():
         rows = n * places(model, layer)
-        scaled[var] = statistics[var] * ((rows - model.ddof) / (rows - ddof))
+        scaled[var] = statistics[var] * ((rows - own) / (rows - ddof))
     return statistics | scaled
 
 

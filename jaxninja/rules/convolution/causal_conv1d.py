@@ -74,7 +74,8 @@ causal_conv1d.defvjp(causal_conv1d_fwd, causal_conv1d_bwd)
 
 def causal_conv1d_jvp(dilation, primals, tangents):
     """Returns y and its move dy [N, T, O] for moves of x, w and b."""
-    where = causal_window("causal_conv1d", *primals, dilation)
+    x, w, b = primals
+    where = causal_window("causal_conv1d", x, w, b, dilation)
     return layer.forward_mode(primals, tangents, where)
 
 

@@ -76,7 +76,8 @@ conv1d.defvjp(conv1d_fwd, conv1d_bwd)
 
 def conv1d_jvp(stride, padding, dilation, groups, primals, tangents):
     """Returns y and its move dy [N, S, O] for moves of x, w and b."""
-    where = window("conv1d", *primals, stride, padding, dilation, groups)
+    x, w, b = primals
+    where = window("conv1d", x, w, b, stride, padding, dilation, groups)
     return layer.forward_mode(primals, tangents, where)
 
 

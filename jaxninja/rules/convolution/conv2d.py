@@ -77,7 +77,8 @@ conv2d.defvjp(conv2d_fwd, conv2d_bwd)
 
 def conv2d_jvp(stride, padding, dilation, groups, primals, tangents):
     """Returns y and its move dy [N, S, T, O] for moves of x, w and b."""
-    where = window("conv2d", *primals, stride, padding, dilation, groups)
+    x, w, b = primals
+    where = window("conv2d", x, w, b, stride, padding, dilation, groups)
     return layer.forward_mode(primals, tangents, where)
 
 

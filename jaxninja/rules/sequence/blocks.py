@@ -14,7 +14,7 @@ Nothing here knows what attention computes.
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -92,12 +92,13 @@ class Grid(NamedTuple):
 
     def _block(self, i: int, j: int) -> At:
         t, s = i * self.rows, j * self.columns
-        return At(min(t, self.T - self.rows), min(s, self.S - self.columns), t, s, 0)
+        place: Any = min(t, self.T - self.rows), min(s, self.S - self.columns), t, s, 0
+        return At(*place)
 
     def _meet(self, at: At) -> bool:
         """Whether any query of the block sees any key of it."""
         farthest, nearest = at.t + self.rows - 1 - at.s, at.t - at.s - self.columns + 1
-        return farthest > self.low and nearest < self.high
+        return bool(farthest > self.low and nearest < self.high)
 
     def seen(self, at: At, once: bool = False) -> jax.Array:
         """[1, 1, columns, G rows]: which key counts for which query.
