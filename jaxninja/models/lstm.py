@@ -70,19 +70,9 @@ def loss(
     ops: SimpleNamespace = manual,
     name: Callable[..., Any] = unnamed,
 ) -> tuple[Float[Array, ""], Statistics]:
-    """Training loss on a batch of items, and no statistics.
+    """Mean cross entropy in nats on a batch of items, and {}: it has no statistics.
 
-    Args:
-        params: as made by `init`.
-        ids: [N, T] 0 and the item's symbols, padded with 0.
-        labels: [N, T] the item's symbols and 0, padded with -1.
-        model: sizes.
-        ops: `manual` or `autodiff`.
-        name: called with each intermediate and its name, and returns it; give
-            `jax.ad_checkpoint.checkpoint_name` to read their gradients.
-
-    Returns:
-        Mean cross entropy in nats over the labels that are not -1, and {}.
+    Arguments as in `parts.sequences`; labels of -1 count not.
     """
     logits = _forward(params, ids, model, ops, name)
     return name(mean_loss(logits, labels, ops), "loss"), {}

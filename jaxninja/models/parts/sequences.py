@@ -6,6 +6,15 @@ then its end. Items of one batch differ in length, so their rows are padded:
     ids     0 a n n a 0 0 0         0 stands for the beginning, and fills the row
     labels  a n n a 0 . . .         0 stands for the end; . is IGNORED, and counts not
 
+Each of these models has `loss(params, ids, labels, model, ops, name)`:
+
+    params  as made by the model's `init`
+    ids     [N, T], labels [N, T], as above
+    model   sizes and constants
+    ops     the rules to compose: `manual`, or `autodiff`, left to `jax.grad`
+    name    called with each intermediate and its name, and returns it; give
+            `jax.ad_checkpoint.checkpoint_name` to read their gradients
+
 Source: Karpathy's makemore.py.
 """
 
