@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxninja.errors import UserError, did_you_mean
@@ -108,7 +109,8 @@ class TrainConfig:
         matmul_precision: JAX's setting for float32 products, which on a GPU decides
             between TF32 and more; `default` leaves it as it is.
         device: auto takes what JAX finds; gpu without a GPU is an error.
-        name: of the run folder; by default the next free <data>-<route>-<n>.
+        name: of the run folder; by default the next free <data>-<route>-<n>,
+            or of a model other than ninja <data>-<model>-<route>-<n>.
         runs: folder of the run folders.
         log_every: steps between lines of metrics.jsonl.
         eval_every: steps between validation losses (with the running statistics).
@@ -202,6 +204,11 @@ class TrainConfig:
             if not holds:
                 given = shown(getattr(self, field))
                 raise ConfigError(f"{field} is {given}, expected {expected}")
+
+    @property
+    def trained(self) -> list[str]:
+        """What a run is called by: its data and, of another model, that one's name."""
+        return [Path(self.data).stem, *[self.model] * (self.model != "ninja")]
 
     @property
     def is_lectures(self) -> bool:

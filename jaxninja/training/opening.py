@@ -54,7 +54,7 @@ def at_home(config: TrainConfig) -> TrainConfig:
 
 def new_folder(config: TrainConfig, dataset: Dataset) -> Path:
     """A folder with all that a run needs to be resumed, whenever it is killed."""
-    stem = f"{Path(config.data).stem}-{Path(config.route).stem}"
+    stem = "-".join([*config.trained, Path(config.route).stem])
     contents = _contents(config, dataset)
     if user_file.is_file(config.route):
         contents["route.py"] = user_file.text(config.route)

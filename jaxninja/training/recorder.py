@@ -130,7 +130,7 @@ class Record:
         from jaxninja import plots  # matplotlib: only once a run is at its end
 
         run, config = self.run, self.run.config
-        title = f"{Path(config.data).stem}, route {Path(config.route).stem}"
+        title = ", ".join([*config.trained, f"route {Path(config.route).stem}"])
         plots.loss_curve(run.metrics, run.result, title, path)
 
     def write_result(self) -> None:

@@ -32,7 +32,7 @@ def read(root: Path) -> tuple[TrainConfig, list[int], list[float]]:
 
 def new_folder(config: TrainConfig, seeds, rates) -> Path:
     """The sweep's folder, with what is needed to go on with it."""
-    stem = f"{Path(config.data).stem}-sweep"
+    stem = "-".join([*config.trained, "sweep"])
     root = run_folder.create(config.runs, config.name, stem)
     (root / "checkpoints").rmdir()  # the members have their own
     plan = {"config": config.to_dict(), "seeds": list(map(int, seeds))}

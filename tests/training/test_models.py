@@ -10,7 +10,15 @@ import pytest
 import jaxninja
 from jaxninja.models import network
 from jaxninja.storage import run_folder
-from jaxninja.training import evaluation, monitor, sampling, steps, sweeps
+from jaxninja.training import (
+    evaluation,
+    examples,
+    monitor,
+    opening,
+    sampling,
+    steps,
+    sweeps,
+)
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.optimizers import schedule
 from jaxninja.training.options.recipes import OPTIONS, RECIPES, takes
@@ -149,6 +157,14 @@ def test_what_is_not_given_is_the_models_own_and_what_is_given_holds(model):
     )  # fmt: skip
     assert TrainConfig.from_dict(own.to_dict()) == own
     assert own.reads_sequences == network.reads_sequences(own.network(5))
+
+
+def test_a_runs_name_tells_its_model(tmp_path):
+    """The lecture's network is the one that is not named."""
+    gru = dataclasses.replace(config_of("gru", tmp_path), name=None)
+    ninja = TrainConfig(data=gru.data, runs=gru.runs)
+    folders = [opening.new_folder(c, examples.dataset_of(c)) for c in (gru, ninja)]
+    assert [f.name for f in folders] == ["items-gru-network-1", "items-network-1"]
 
 
 def test_makemores_recipe():
