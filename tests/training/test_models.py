@@ -161,7 +161,7 @@ def test_what_is_not_given_is_the_models_own_and_what_is_given_holds(model):
 
 def test_a_runs_name_tells_its_model(tmp_path):
     """The lecture's network is the one that is not named."""
-    gru = dataclasses.replace(config_of("gru", tmp_path), name=None)
+    gru = dataclasses.replace(config_of("gru", tmp_path), name=None, context=5)
     ninja = TrainConfig(data=gru.data, runs=gru.runs)
     folders = [opening.new_folder(c, examples.dataset_of(c)) for c in (gru, ninja)]
     assert [f.name for f in folders] == ["items-gru-network-1", "items-network-1"]
