@@ -1,6 +1,7 @@
 """Every test runs with the jaxtyping annotations of the library checked by beartype."""
 
 import os
+from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
@@ -11,6 +12,18 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
 TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data.text"]
 install_import_hook(TYPED, "beartype.beartype")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs():
+    """Forget compiled programs before a process has too many: each maps memory, and at
+    65,530 maps, Linux's usual limit, XLA crashes the process while it compiles."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -160,7 +160,8 @@ def backward(res, dy, options, grid):
     def here(state, place):
         of_queries = q, dy, y, m, log_sum
         qT, dyT, yT, *of_t = (grid.query_columns(a, place) for a in of_queries)
-        of_t.append((dyT.astype(wide(q)) * yT).sum(2, keepdims=True))
+        dy_y = dyT.astype(wide(q)) * yT.astype(wide(q))
+        of_t.append(dy_y.sum(2, keepdims=True))
         q_rows, dy_rows = grid.query_rows(q, place), grid.query_rows(dy, place)
         k_rows, v_rows = grid.key_rows(k, place), grid.key_rows(v, place)
         kT = grid.key_columns(k, place)
