@@ -152,9 +152,17 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     if step.verdict == INHERITED and chain.narrow:
         step = compared(expected, RELATIVE["float32"])
     given, chained = results if len(results) == 2 else (None, None)
-    shapes = (np.shape(given), np.shape(expected))
-    other = given is not None and shapes[0] != shapes[1] and _same_but_ones(*shapes)
-    return Judged(step, sample, given, chained, note, shapes=shapes if other else None)
+    return Judged(
+        step, sample, given, chained, note, shapes=_other_shape(given, expected)
+    )
+
+
+def _other_shape(result: Any, like: Any) -> tuple | None:
+    """Both shapes, where the result's is another that fits."""
+    if result is None or np.shape(result) == np.shape(like):
+        return None
+    shapes = np.shape(result), np.shape(like)
+    return shapes if _same_but_ones(*shapes) else None
 
 
 def fitted(result: Any, like: Any) -> Any:
@@ -163,11 +171,9 @@ def fitted(result: Any, like: Any) -> Any:
     So `x.sum(0)` is compared by its numbers where the forward pass has keepdims, and
     the gradients after it are checked.
     """
-    shapes = np.shape(result), np.shape(like)
-    fits = result is not None and _same_but_ones(*shapes)
-    if not fits or shapes[0] == shapes[1]:
+    if _other_shape(result, like) is None:
         return result
-    return np.asarray(result).reshape(shapes[1])
+    return np.asarray(result).reshape(np.shape(like))
 
 
 def _same_but_ones(*shapes: tuple[int, ...]) -> bool:
