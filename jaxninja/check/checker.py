@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.shapes import DRAWS, LIMITS, Setting, divisible, settings_of
+from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.inputs.shapes import LIMITS, divisible, settings_of
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
 from jaxninja.check.properties.first_derivatives import (
@@ -200,6 +201,9 @@ def _run(session: Session, f, args, reference, inputs) -> None:
         if setting.ambiguous and (refused := refusal(setting)):
             session.skip(f"{setting.label}: {refused}; give inputs= to vary sizes")
             continue
+        if setting.option and (refused := refusal(setting, on_purpose=True)):
+            session.skip(f"{setting.label}: {refused}")
+            continue
         session.at = _place(setting) if index else ""
         setup = setup_of(session, setting)
         session.settings[setup.label] = setting
@@ -215,7 +219,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
 def _place(setting: Setting) -> str:
     """What a finding says of sizes and options that are not the first ones."""
     asked = ", tried as the forward takes them; inputs= gives others"
-    return f"at {setting.label}{asked if setting.guessed else ''}"
+    return f"at {setting.label}{asked if setting.guessed or setting.option else ''}"
 
 
 def _over_devices(session: Session, setting: Setting | None) -> None:

@@ -7,7 +7,6 @@ made 1, each used only if the forward still traces.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -17,35 +16,17 @@ import numpy as np
 from jaxninja.check.errors import running
 from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.inputs.kinds import like
+from jaxninja.check.inputs.options import of_options
+from jaxninja.check.inputs.setting import DRAWS, Setting, traces
 from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast
-from jaxninja.check.subject.static_options import others, unlisted
 from jaxninja.check.subject.subject import Subject
 from jaxninja.rule import Rule
 
 PRIMES: tuple[int, ...] = (5, 7, 3, 11, 13, 17, 19)
-DRAWS = 1000  # draws of one seed; draw k of seed s has number s * DRAWS + k
 UPWARDS = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
 LARGEST = 48  # sizes beyond are not renamed: they may be heavy, or fixed on purpose
 LIMITS = {"quick": 1, "standard": 6, "full": 12}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One set of shapes and static options.
-
-    Attributes:
-        label: for the report: "N=7,D=5".
-        draw: `draw(seed) -> (subject, arrays)`, NumPy arrays of at most float32.
-        guessed: nobody asked for these sizes; the plain forward takes them.
-        ambiguous: guessed, and a size was changed in several axes of one array, which
-            may have different parts to play: channels and a kernel's width.
-    """
-
-    label: str
-    draw: Callable[[int], tuple[Subject, tuple]]
-    guessed: bool = False
-    ambiguous: bool = False
 
 
 def settings_of(normal: Normalised, args, inputs, level: str):
@@ -67,34 +48,13 @@ def settings_of(normal: Normalised, args, inputs, level: str):
     left = [setting.label for setting in found[len(shapes) :]]
     if level != "quick":
         seen = [case.static for case in f.cases[: len(shapes)]] if cases else []
-        options, refused = _of_options(found[0], seen)
+        options, refused = of_options(found[0], seen)
         shapes += options[: LIMITS[level]]
         left += [setting.label for setting in options[LIMITS[level] :]]
         missing += refused
     if left:
         missing.append(f"more than level {level} takes: {'; '.join(left)}")
     return shapes, missing
-
-
-def _of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
-    """The setting at the other values of each static option, one at a time."""
-    subject = setting.draw(1)[0]
-    settings, missing = [], []
-    for label, static in others(subject, seen):
-        other = Setting(label, partial(_with_options, setting.draw, static))
-        if _traces(other):
-            settings.append(other)
-        else:
-            missing.append(f"{label}: the forward does not run with it")
-    fixed = unlisted(subject) if not seen else []
-    if fixed:
-        missing.append(f"other values of the static options {', '.join(fixed)}")
-    return settings, missing
-
-
-def _with_options(draw, static: tuple, seed: int):
-    subject, arrays = draw(seed)
-    return subject.with_static(static), arrays
 
 
 def _of_rule(normal: Normalised):
@@ -108,7 +68,7 @@ def _of_rule(normal: Normalised):
     for label, dims in _wanted([dims for _, dims, _ in cases]):
         draw = partial(_drawn, normal, rule.example, dims, cases[0][2])
         setting = Setting(",".join(f"{k}={v}" for k, v in dims.items()), draw)
-        if _traces(setting):
+        if traces(setting):
             settings.append(setting)
         else:
             missing.append(f"{label} shapes: no case has them, {dims} is refused")
@@ -170,7 +130,7 @@ def _of_inputs(normal: Normalised, inputs):
         )
         for dims in sets
     ]
-    kept = [settings[0], *filter(_traces, settings[1:])]
+    kept = [settings[0], *filter(traces, settings[1:])]
     return kept, [] if names else ["other shapes: `inputs` takes no sizes"]
 
 
@@ -188,7 +148,7 @@ def _of_arguments(normal: Normalised, args):
         draw = partial(_redraw, subject, arrays, renamed)
         twice = any(_repeats(np.shape(a), renamed) for a in jax.tree.leaves(arrays))
         setting = Setting(f"sizes {label}", draw, guessed=True, ambiguous=twice)
-        if _traces(setting) and _follows(setting, given, renamed):
+        if traces(setting) and _follows(setting, given, renamed):
             settings.append(setting)
     missing = []
     if len(settings) == 1:
@@ -240,7 +200,7 @@ def divisible(normal: Normalised, args, inputs) -> Setting | None:
         renamed = {n: 2 * count for shape in sizes for n in shape}
         draw = partial(_redraw, subject, host(arrays), renamed)
     setting = Setting(f"split over {count} devices", draw)
-    if not _traces(setting):
+    if not traces(setting):
         return None
     subject, arrays = setting.draw(1)
     shapes = [np.shape(a) for a in jax.tree.leaves(arrays[0])]
@@ -277,16 +237,3 @@ def _renamings(arrays) -> list[dict[int, int]]:
         found.append({n: max(distinct) for n in distinct})
     found.append({distinct[0]: 1})
     return found
-
-
-def _traces(setting: Setting) -> bool:
-    """Whether the plain forward runs at these shapes; the rule is judged later."""
-    try:
-        subject, arrays = setting.draw(1)
-        if subject.is_numpy:
-            subject.plain(*arrays)
-        else:
-            jax.eval_shape(subject.plain, *arrays)
-    except Exception:
-        return False
-    return True

@@ -7,8 +7,8 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
-from jaxninja.check.errors import UserCodeError
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.errors import UserCodeError, is_raised
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
@@ -48,16 +48,17 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     return setup
 
 
-def refusal(setting: Setting) -> str | None:
-    """Why the rule does not run at sizes that were guessed; None if it does."""
+def refusal(setting: Setting, on_purpose: bool = False) -> str | None:
+    """Why the rule does not run at sizes or options that were guessed; None if it does,
+    or if it only breaks there, where no `raise` of the user's own is asked for."""
     subject, args = setting.draw(0)
     try:
         found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
         if not found:
             accepted_by_jax(subject, args)
     except UserCodeError as error:
-        return error.sentence
-    return found[0].sentence if found else None
+        return error.sentence if not on_purpose or is_raised(error) else None
+    return found[0].sentence if found and not on_purpose else None
 
 
 def _validate(session: Session, subject: Subject, args, leaf_names) -> None:
