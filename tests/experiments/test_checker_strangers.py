@@ -100,8 +100,3 @@ def test_a_twin_counts_as_caught_only_if_its_right_rule_passes():
     wrong = {**twin, "names": [{**hint, "kind": "swap", "verified": False}]}
     assert results.named(wrong) == "wrong"
     assert results.named({**twin, "verdict": "passed"}) == "none"
-
-
-def test_names_say_what_is_chosen():
-    found = run.units(run.Config(names=("tanh_bijector",)))
-    assert [u.name for u in found] == ["tanh_bijector"]
