@@ -19,7 +19,7 @@ MOST = 6  # arguments that are put to special values by themselves
 Change = Callable[[np.ndarray], np.ndarray]
 
 
-def special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, tuple]]:
+def at_special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, tuple]]:
     """(label, args) for each special value of each argument.
 
     Args:
@@ -42,7 +42,7 @@ def special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, tup
 
 
 def untried(args: tuple, names: Sequence[str]) -> list[str]:
-    """Names of the arguments that `special_values` leaves out."""
+    """Names of the arguments that `at_special_values` leaves out."""
     pairs = zip(names, jax.tree.leaves(args), strict=True)
     return [name for name, leaf in pairs if _is_varied(leaf)][MOST:]
 

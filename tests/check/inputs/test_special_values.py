@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.inputs.special_values import MOST, special_values, untried
+from jaxninja.check.inputs.special_values import MOST, at_special_values, untried
 from tests.check.subjects import ruled
 
 rng = np.random.default_rng(4)
@@ -85,10 +85,10 @@ def test_what_is_wrong_at_one_value_only(name):
 
 def test_an_identity_in_place_of_a_square_matrix():
     square = X[:3]
-    found = dict(special_values((square,), ["A"]))
+    found = dict(at_special_values((square,), ["A"]))
     np.testing.assert_array_equal(found["A at the identity"][0], np.eye(3))
     lower = np.tril(square)
-    assert list(dict(special_values((lower,), ["L"]))) == ["L at the identity"]
+    assert list(dict(at_special_values((lower,), ["L"]))) == ["L at the identity"]
 
 
 def test_arguments_beyond_the_first_few_are_told():
