@@ -27,8 +27,8 @@ def programs(model):
         )
         for form in ("scan", "scan and checkpoint")
     }
-    for keep in gpt2.KEEP:
-        kept = replace(model, keep=keep)
+    for keep in gpt2.RESIDUALS:
+        kept = replace(model, residuals=keep)
         found[f"by hand, {keep}"] = partial(by_hand.value_and_grad, model=kept)
     return found
 

@@ -35,12 +35,13 @@ def apart(n, dtype):
     state = jax.tree.map(lambda a: floating(np.asarray(a)), state)
     mesh = distributed.data_mesh()
     assert mesh.size == 2
-    given = distributed.everywhere((state, x, x[:, 0]), mesh)
+    data = steps.Items(x, x[:, 0])
+    given = distributed.everywhere((state, data), mesh)
     advance = steps.make_advance(config, model, mesh=mesh).lower(*given, 0, n).compile()
     assert "all-reduce" in advance.as_text()
     many = advance(*given, 0, n)
     one = steps.make_advance(config, model)(*jax.tree.map(
-        jax.numpy.asarray, (state, x, x[:, 0])), 0, n)
+        jax.numpy.asarray, (state, data)), 0, n)
     pairs = zip(jax.tree.leaves(many), jax.tree.leaves(one), strict=True)
     return max(float(abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 
