@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.hints import Hint
-from jaxninja.check.inputs.shapes import Setting
+from jaxninja.check.inputs.setting import Setting
 from jaxninja.check.oracle.tolerances import Tally
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import predicate_lines
@@ -148,6 +148,7 @@ class Session:
             self.samples,
             tuple(self.transformations),
             tuple(self._gaps(reached)),
+            tuple(self.settings)[1:],
         )
 
     def _gaps(self, reached: dict[str, Any]) -> list[str]:

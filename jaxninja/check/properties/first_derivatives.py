@@ -16,7 +16,7 @@ from jaxninja.check.inputs.boundaries import (
     without_gradient,
 )
 from jaxninja.check.inputs.kinds import scaled
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.trial import Setup, compare_rounding, prove
 from jaxninja.check.oracle.truth import Truth, autodiff_of
 from jaxninja.check.properties.kinks import is_subgradient
