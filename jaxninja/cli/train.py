@@ -18,6 +18,7 @@ from jaxninja.training.loop import train
 from jaxninja.training.machine import compile_cache, distributed
 from jaxninja.training.machine.devices import pick_device
 from jaxninja.training.machine.distributed import HEARTBEAT
+from jaxninja.training.machine.rate import digits
 from jaxninja.training.options.recipes import RECIPES, takes
 from jaxninja.training.progress import Bar, Lines, Progress
 from jaxninja.training.runs.opening import resumed_config
@@ -123,8 +124,8 @@ def summary(run: Run) -> Iterator[str]:
         yield f"           {REFERENCES[run.config.model]}"
     elif run.config.route.endswith(".py"):  # exercise 4
         yield f"           {LECTURE}; on its own names: --data makemore"
-    rate, seconds = result["steps_per_second"], result["seconds"]
-    yield f"speed      {rate:,.3g} steps/s, {result['steps']:,} in {seconds:.1f} s"
+    rate, seconds = digits(result["steps_per_second"] or 0.0), result["seconds"]
+    yield f"speed      {rate} steps/s, {result['steps']:,} in {seconds:.1f} s"
     samples = run.path / "samples.txt"
     if samples.exists() and run.config.reads_text:
         yield "samples"

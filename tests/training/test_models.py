@@ -177,7 +177,7 @@ def test_makemores_recipe():
 @pytest.mark.parametrize(
     ("model", "given", "told"),
     [
-        ("bigram", {"layers": 2}, "layers is 2, expected none: .* bigram has only co"),
+        ("bigram", {"layers": 2}, "layers is 2, expected none: .* only split, co"),
         ("gru", {"batchnorm": "all"}, "batchnorm is 'all', expected none: .* gru"),
         ("transformer", {"hidden": 5}, "hidden is 5, expected none"),
         ("transformer", {"heads": 5}, "heads is 5, .* divisor of embedding, .* 64"),

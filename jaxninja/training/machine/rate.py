@@ -56,11 +56,16 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+def digits(value: float) -> str:
+    """Three digits of a number, whole from 100 on, with commas."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def in_words(line: Mapping[str, Any]) -> str:
     """A line of metrics.jsonl, for a person."""
-    tokens, share = line["tokens_per_second"], line["share_of_machine"]
-    flops = line["flops_per_second"] / 1e9
+    tokens, flops = digits(line["tokens_per_second"]), line["flops_per_second"] / 1e9
+    share = line["share_of_machine"]
     return (
-        f"pace       {tokens:,.0f} tokens/s, {flops:,.3g} GFLOP/s, {share:.0%} of the "
+        f"pace       {tokens} tokens/s, {digits(flops)} GFLOP/s, {share:.0%} of the "
         "machine's rate in products"
     )
