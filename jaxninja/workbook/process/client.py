@@ -121,7 +121,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                env=_environment(),
+                env=environment(),
             )
             self._answers = queue.Queue()
             arguments = (self._process.stdout, self._answers)
@@ -166,7 +166,7 @@ def _close(stream) -> None:
         stream.close()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """JAX on the CPU, quick to compile, its compilations kept between sessions.
 
     A learner's lines run a few times on small arrays: what optimising them costs is
