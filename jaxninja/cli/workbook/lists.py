@@ -3,7 +3,7 @@
 from jaxninja.cli.workbook import screen
 from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.graph import uses
+from jaxninja.workbook.graph import frontier
 from jaxninja.workbook.learner import again
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import MARK
@@ -32,7 +32,7 @@ def gradients(state: Progress, number: int) -> str:
     lines = []
     for name in EXERCISES[number].names:
         entry = state.entry(number, name)
-        read = f"  {entry['hints']} hints" if entry["hints"] else ""
+        read = f"  hints: {entry['hints']}" if entry["hints"] else ""
         effort = templates.effort(number, name)
         line = f"{MARK[entry['status']]:<9}  {number}.{name:<15}  {effort:<15}{read}"
         lines.append(screen.painted(line.rstrip(), entry["status"]))
@@ -42,12 +42,11 @@ def gradients(state: Progress, number: int) -> str:
 def graph(state: Progress, number: int) -> str:
     """The graph as text: each gradient, backwards, and those that it is made of."""
     exercise = EXERCISES[number]
-    known = {*exercise.names, *exercise.given, "loss"}
+    known = frozenset((*exercise.names, *exercise.given))
     lines = []
     for name in exercise.names:
         status = state.entry(number, name)["status"]
-        sources = [f"d{node.name}" for node in uses(name) if node.name in known]
-        end = f"  <- {', '.join(sources)}" if sources else ""
-        line = f"{MARK[status]:<9}  d{name:<15}{end}"
+        sources = ", ".join(f"d{k}" for k in sorted(frontier(name, known)[0]))
+        line = f"{MARK[status]:<9}  d{name:<15}  <- {sources}"
         lines += [screen.painted(part, status) for part in screen.fitted(line)]
     return "\n".join(lines)

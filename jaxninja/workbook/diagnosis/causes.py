@@ -16,7 +16,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend, written
 from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.hard_coded import hard_coded
-from jaxninja.workbook.diagnosis.known_mistakes import mistakes
+from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercises import Exercise
@@ -100,7 +100,7 @@ def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
     if all(map(_same, [mine for _, mine in pairs], truths)):
         return None
     spaces = [_space(exercise, name, example) for example, _ in pairs]
-    for mistake in mistakes(exercise.worked, name, exercise.gradients):
+    for mistake in _mistakes(exercise, name):
         if (mistake.hint.code in SWAPS) != bool(swaps):
             continue
         if all(
@@ -109,6 +109,11 @@ def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
         ):
             return mistake.hint.of(name)
     return None
+
+
+@cache
+def _mistakes(exercise: Exercise, name: str) -> tuple[Mistake, ...]:
+    return tuple(mistakes(exercise.worked, name, exercise.gradients))
 
 
 @cache
