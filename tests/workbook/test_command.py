@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import termios
 import threading
 import time
@@ -59,7 +60,7 @@ def test_from_a_gap_by_a_mistake_to_done(folder, capsys):
     put(folder, 2, TWO.replace(" / n", ""))
     assert main(["exercise", "check", "2"]) == 1
     out = capsys.readouterr().out
-    assert "exercise2.py:19: dlogits is wrong by itself" in out
+    assert re.search(r"exercise2.py:\d+: dlogits is wrong by itself", out)
     assert "the factor 1/n is missing" in out
     assert "`jaxninja exercise hint 2.logits` helps" in out
     for rung in ("shape", "dtype", "bits", "maxdiff", "float32", "float64"):
@@ -70,7 +71,7 @@ def test_from_a_gap_by_a_mistake_to_done(folder, capsys):
     assert main(["exercise", "check", "2", "--cost"]) == 0
     out = capsys.readouterr().out
     assert "Exercise 2 is done: 1 of 1 right." in out
-    assert "Each row sums to zero" in out  # the explanation, once it is right
+    assert "Each row sums to zero" in " ".join(out.split())  # once it is right
     assert "jax.grad" in out
     main(["exercise", "check", "2"])
     assert "Each row sums to zero" not in capsys.readouterr().out
@@ -174,7 +175,7 @@ def test_what_is_right_can_be_read_again_blanked_and_kept(folder, capsys):
     main(["exercise", "check", "2"])
     capsys.readouterr()
     assert main(["exercise", "list", "2.logits"]) == 0
-    assert "Each row sums to zero" in capsys.readouterr().out
+    assert "Each row sums to zero" in " ".join(capsys.readouterr().out.split())
     assert main(["exercise", "list", "2"]) == 0
     assert capsys.readouterr().out.split() == ["ok", "2.logits", "20", "min,", "medium"]
     assert main(["exercise", "again"]) == 2
