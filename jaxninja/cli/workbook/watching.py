@@ -83,7 +83,7 @@ class Watch:
 
     def _hint(self) -> str:
         """One more on the gradient that is not right yet."""
-        name = self.report.asked if self.report else None
+        name = None if self.report is None else self.report.asked
         if name is None:
             return "nothing to hint at: press n for the next exercise"
         state = progress.load(self.folder)

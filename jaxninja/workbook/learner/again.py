@@ -23,7 +23,7 @@ def oldest(state: Progress) -> tuple[int, str, float] | None:
     if not found:
         return None
     since, number, name = min(found)
-    return number, name, (time.time() - since) / DAY
+    return number, name, max(0.0, time.time() - since) / DAY
 
 
 def due(state: Progress) -> tuple[int, str] | None:
