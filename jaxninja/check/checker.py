@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.inputs.shapes import LIMITS, divisible, settings_of
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
@@ -30,7 +30,7 @@ from jaxninja.check.properties.first_derivatives import (
 from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order
-from jaxninja.check.properties.setup import Stop, refusal, setup_of
+from jaxninja.check.properties.setup import Stop, setup_of
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
@@ -198,10 +198,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
-        if setting.ambiguous and (refused := refusal(setting)):
-            session.skip(f"{setting.label}: {refused}; give inputs= to vary sizes")
-            continue
-        if setting.option and (refused := refusal(setting, on_purpose=True)):
+        if setting.option and (refused := refused_by_rule(*setting.draw(0), True)):
             session.skip(f"{setting.label}: {refused}")
             continue
         session.at = _place(setting) if index else ""

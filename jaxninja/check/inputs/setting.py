@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 import jax
 
+from jaxninja.check.errors import UserCodeError, is_raised
+from jaxninja.check.subject.structure_traced import (
+    STOPPING,
+    accepted_by_jax,
+    structure,
+)
 from jaxninja.check.subject.subject import Subject
 
 DRAWS = 1000  # draws of one seed; draw k of seed s has number s * DRAWS + k
@@ -19,14 +25,11 @@ class Setting:
         draw: `draw(seed) -> (subject, arrays)`, NumPy arrays of at most float32.
         guessed: nobody asked for these sizes; the plain forward takes them.
         option: a static option was changed to a value that nobody asked for.
-        ambiguous: guessed, and a size was changed in several axes of one array, which
-            may have different parts to play: channels and a kernel's width.
     """
 
     label: str
     draw: Callable[[int], tuple[Subject, tuple]]
     guessed: bool = False
-    ambiguous: bool = False
     option: bool = False
 
 
@@ -41,3 +44,21 @@ def traces(setting: Setting) -> bool:
     except Exception:
         return False
     return True
+
+
+def refused_by_rule(
+    subject: Subject, args: tuple, on_purpose: bool = False
+) -> str | None:
+    """Why the rule does not run at sizes or options that were guessed; None if it does,
+    or if it only breaks there, where no `raise` of the user's own is asked for.
+
+    Args:
+        args: arrays, or their shapes and dtypes.
+    """
+    try:
+        found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
+        if not found:
+            accepted_by_jax(subject, args)
+    except UserCodeError as error:
+        return error.sentence if not on_purpose or is_raised(error) else None
+    return found[0].sentence if found and not on_purpose else None

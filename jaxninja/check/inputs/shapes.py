@@ -1,8 +1,7 @@
 """The sizes and static options a rule is checked at, and the inputs drawn for them.
 
 A rule of the catalogue brings its cases. A bare function keeps the shapes it was given
-and is tried at others: its distinct sizes renamed to primes, made equal, the first one
-made 1, each used only if the forward still traces.
+and is tried at others (`sizes`).
 """
 
 import inspect
@@ -14,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.errors import running
+from jaxninja.check.inputs import sizes
+from jaxninja.check.inputs.axes import Shapes
+from jaxninja.check.inputs.axes import label as change
 from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.inputs.kinds import like
 from jaxninja.check.inputs.options import of_options
@@ -24,8 +26,6 @@ from jaxninja.check.subject.subject import Subject
 from jaxninja.rule import Rule
 
 PRIMES: tuple[int, ...] = (5, 7, 3, 11, 13, 17, 19)
-UPWARDS = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
-LARGEST = 48  # sizes beyond are not renamed: they may be heavy, or fixed on purpose
 LIMITS = {"quick": 1, "standard": 6, "full": 12}
 
 
@@ -43,7 +43,7 @@ def settings_of(normal: Normalised, args, inputs, level: str):
     elif inputs is not None:
         found, missing = _of_inputs(normal, inputs)
     else:
-        found, missing = _of_arguments(normal, args)
+        found, missing = _of_arguments(normal, args, level)
     shapes = found[: LIMITS[level]]
     left = [setting.label for setting in found[len(shapes) :]]
     if level != "quick":
@@ -134,53 +134,26 @@ def _of_inputs(normal: Normalised, inputs):
     return kept, [] if names else ["other shapes: `inputs` takes no sizes"]
 
 
-def _of_arguments(normal: Normalised, args):
+def _of_arguments(normal: Normalised, args, level: str):
     subject, arrays = normal(args)
     arrays = host(arrays)
-    given = Setting("as given", lambda seed: (subject, _varied(arrays, seed, {})))
+    given = Setting("as given", lambda seed: (subject, _varied(arrays, seed)))
     if subject.is_numpy:
         return [given], [
             "other shapes: give inputs=, a NumPy function cannot be traced"
         ]
-    settings = [given]
-    for renamed in _renamings(arrays):
-        label = ", ".join(f"{old}->{new}" for old, new in renamed.items())
-        draw = partial(_redraw, subject, arrays, renamed)
-        twice = any(_repeats(np.shape(a), renamed) for a in jax.tree.leaves(arrays))
-        setting = Setting(f"sizes {label}", draw, guessed=True, ambiguous=twice)
-        if traces(setting) and _follows(setting, given, renamed):
-            settings.append(setting)
-    missing = []
-    if len(settings) == 1:
-        missing.append("other shapes: none found that the forward takes; give inputs=")
-    return settings, missing
-
-
-def _repeats(shape: tuple[int, ...], renamed: dict[int, int]) -> bool:
-    changed = [n for n in shape if renamed.get(n, n) != n]
-    return len(changed) > len(set(changed))
-
-
-def _follows(setting: Setting, given: Setting, renamed: dict[int, int]) -> bool:
-    """Whether the output's sizes were renamed as those of the arguments.
-
-    Else an array that the forward brings along, a table of positions say, was broadcast
-    against arguments that it does not fit.
-    """
-    before, after = (_output_sizes(at) for at in (given, setting))
-    if 0 in after and 0 not in before:
-        return False  # a window wider than what it slides over
-    return len(before) == len(after) and all(
-        new == renamed[old]
-        for old, new in zip(before, after, strict=True)
-        if old in renamed
+    found, missing = (
+        sizes.other_sizes(subject, arrays) if level != "quick" else ([], [])
     )
-
-
-def _output_sizes(setting: Setting) -> list[int]:
-    subject, arrays = setting.draw(1)
-    y = jax.tree.leaves(jax.eval_shape(subject.plain, *arrays))
-    return [n for leaf in y for n in leaf.shape]
+    shapes = tuple(np.shape(a) for a in jax.tree.leaves(arrays))
+    named = sizes.leaf_names(subject, arrays)
+    settings = [given]
+    for other in found:
+        draw = partial(_redraw, subject, arrays, other)
+        settings.append(Setting(change(shapes, other, named), draw, guessed=True))
+    if level == "quick":
+        missing = ["other shapes: level quick"]
+    return settings, missing
 
 
 def divisible(normal: Normalised, args, inputs) -> Setting | None:
@@ -196,9 +169,13 @@ def divisible(normal: Normalised, args, inputs) -> Setting | None:
         draw = partial(_drawn, normal, inputs, dims, ())
     else:
         subject, arrays = normal(args)
-        sizes = [np.shape(a)[:1] for a in jax.tree.leaves(host(arrays[:1]))]
-        renamed = {n: 2 * count for shape in sizes for n in shape}
-        draw = partial(_redraw, subject, host(arrays), renamed)
+        arrays = host(arrays)
+        firsts = {np.shape(a)[0] for a in jax.tree.leaves(arrays[:1]) if np.ndim(a)}
+        shapes = tuple(
+            tuple(2 * count if n in firsts else n for n in np.shape(a))
+            for a in jax.tree.leaves(arrays)
+        )
+        draw = partial(_redraw, subject, arrays, shapes)
     setting = Setting(f"split over {count} devices", draw)
     if not traces(setting):
         return None
@@ -208,32 +185,16 @@ def divisible(normal: Normalised, args, inputs) -> Setting | None:
     return setting if even and shapes and not subject.is_numpy else None
 
 
-def _redraw(subject, arrays, renamed, seed: int):
-    return subject, _varied(arrays, seed, renamed)
+def _redraw(subject, arrays, shapes: Shapes, seed: int):
+    return subject, _varied(arrays, seed, shapes)
 
 
-def _varied(arrays, seed: int, renamed: dict[int, int]):
+def _varied(arrays, seed: int, shapes: Shapes | None = None):
     """The first draw keeps the values that were given; others draw like them."""
-    if seed % DRAWS == 0 and not renamed:
+    if seed % DRAWS == 0 and shapes is None:
         return arrays
     rng = np.random.default_rng([seed, 0x6A6E])
-    return jax.tree.map(
-        lambda a: like(a, rng, tuple(renamed.get(n) or n for n in a.shape)), arrays
-    )
-
-
-def _renamings(arrays) -> list[dict[int, int]]:
-    """Distinct sizes to larger primes, to one size, and the first one to 1."""
-    sizes = [n for a in jax.tree.leaves(arrays) for n in np.shape(a)]
-    distinct = [n for n in dict.fromkeys(sizes) if n > 1]
-    if not distinct or max(distinct) >= LARGEST:
-        return []
-    renamed: dict[int, int] = {}
-    for n in distinct:
-        larger = (p for p in UPWARDS if p > n and p not in renamed.values())
-        renamed[n] = next(larger)
-    found = [renamed]
-    if len(distinct) > 1:
-        found.append({n: max(distinct) for n in distinct})
-    found.append({distinct[0]: 1})
-    return found
+    leaves, tree = jax.tree.flatten(arrays)
+    shapes = tuple(map(np.shape, leaves)) if shapes is None else shapes
+    drawn = [like(a, rng, shape) for a, shape in zip(leaves, shapes, strict=True)]
+    return jax.tree.unflatten(tree, drawn)

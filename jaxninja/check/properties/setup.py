@@ -7,7 +7,6 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
-from jaxninja.check.errors import UserCodeError, is_raised
 from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
@@ -46,19 +45,6 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return setup
-
-
-def refusal(setting: Setting, on_purpose: bool = False) -> str | None:
-    """Why the rule does not run at sizes or options that were guessed; None if it does,
-    or if it only breaks there, where no `raise` of the user's own is asked for."""
-    subject, args = setting.draw(0)
-    try:
-        found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
-        if not found:
-            accepted_by_jax(subject, args)
-    except UserCodeError as error:
-        return error.sentence if not on_purpose or is_raised(error) else None
-    return found[0].sentence if found and not on_purpose else None
 
 
 def _validate(session: Session, subject: Subject, args, leaf_names) -> None:
