@@ -65,7 +65,7 @@ ROOMS = {
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "models check check.diagnosis workbook.code workbook",
+    "workbook.diagnosis": "errors models check check.diagnosis workbook.code workbook",
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",

@@ -15,8 +15,8 @@ from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend, written
 from jaxninja.workbook.diagnosis.factors import factor
-from jaxninja.workbook.diagnosis.hard_coded import hard_coded
 from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
+from jaxninja.workbook.diagnosis.lecture_sizes import hard_coded
 from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercises import Exercise
