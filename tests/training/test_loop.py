@@ -297,9 +297,10 @@ from jaxninja.training.runs import recorder as record
 stop = int(sys.argv[2])
 add = record.Record.add
 def add_then_die(self, chunk):
-    add(self, chunk)
+    lines = add(self, chunk)
     if self.run.step >= stop:
         os.kill(os.getpid(), 9)
+    return lines
 record.Record.add = add_then_die
 train(TrainConfig.from_dict(json.loads(sys.argv[1])))
 """
