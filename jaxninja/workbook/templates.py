@@ -179,9 +179,9 @@ def explanations(
     if names:
         yield "Right for the first time, and why it is so:"
     for name in names:
-        first, *rest = explanation(number, name)
-        yield first
-        yield from rest if len(names) <= FEW else ()
+        short = textwrap.shorten(_why(number, name), 60, placeholder=" ...")
+        one = [f"  {'d' + name:<16} {short}"]
+        yield from one if len(names) > FEW else explanation(number, name)
     if len(names) > FEW:
         place = f"{number}.{names[0]}"
         how = f'workbook.why("{place}")' if in_notebook else None
