@@ -22,7 +22,8 @@
 # told from one that it inherited.
 #
 # Stuck? `workbook.hint("1.logprobs")` in a cell of your own tells a little, and a little
-# more each time: the shape, the rule, the formula, one line, the solution.
+# more each time: the shape, the rule, the formula, one line, the solution. And
+# `workbook.why("1.logprobs")` has the derivation in words, once it is right.
 #
 # The checker starts in the background with the first cell, and a check takes less than a
 # second. Your function runs in a process of its own and can lean on `jax`, `jnp` and `np`

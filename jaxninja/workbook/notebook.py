@@ -56,6 +56,19 @@ def hint(place: str) -> str:
     return templates.ladder(number, name, _progress.next_rung(number, name))
 
 
+def why(place: str) -> str:
+    """Why the gradient N.NAME is what it is, once it was right in this session.
+
+    Raises:
+        ValueError: there is no such gradient, or it is not right yet.
+    """
+    number, name = templates.find(place)
+    if name not in _progress.right(number):
+        how = templates.how_to_ask(number, name, in_notebook=True)
+        raise ArgumentError(f"{number}.{name} is not right yet: {how} helps")
+    return "\n".join(templates.explanation(number, name))
+
+
 def save(function: Callable, path: str | Path) -> str:
     """Write a function to a file, as `jaxninja.train` wants it for its route."""
     Path(path).write_text(f"{IMPORTS}\n\n{_source(function)[0]}", encoding="utf-8")

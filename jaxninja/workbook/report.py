@@ -119,7 +119,8 @@ class Report:
         if self.unreliable:
             names = ", ".join(f"d{name}" for name in self.unreliable)
             yield "note", f"Unreliable until then, and not checked: {names}."
-        yield from (("new", line) for line in explanations(self.number, self.new))
+        new = explanations(self.number, self.new, self.file == CELL)
+        yield from (("new", line) for line in new)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

@@ -172,16 +172,20 @@ def _why(number: int, name: str) -> str:
 FEW = 3  # explanations that are read in one go
 
 
-def explanations(number: int, names: Sequence[str]) -> Iterator[str]:
+def explanations(
+    number: int, names: Sequence[str], in_notebook: bool = False
+) -> Iterator[str]:
     """What was found just now, in words; one line each, if there are many."""
     if names:
         yield "Right for the first time, and why it is so:"
     for name in names:
-        first, *rest = explanation(number, name)
-        yield first
-        yield from rest if len(names) <= FEW else ()
+        short = textwrap.shorten(_why(number, name), 60, placeholder=" ...")
+        one = [f"  {'d' + name:<16} {short}"]
+        yield from one if len(names) > FEW else explanation(number, name)
     if len(names) > FEW:
-        yield f"All of it: `jaxninja exercise list {number}.{names[0]}`, and so on."
+        place = f"{number}.{names[0]}"
+        how = f'workbook.why("{place}")' if in_notebook else None
+        yield f"All of it: `{how or f'jaxninja exercise list {place}'}`, and so on."
 
 
 def explanation(number: int, name: str) -> Iterator[str]:

@@ -34,8 +34,8 @@ def gradients(state: Progress, number: int) -> str:
         entry = state.entry(number, name)
         read = f"  hints: {entry['hints']}" if entry["hints"] else ""
         effort = templates.effort(number, name)
-        line = f"{MARK[entry['status']]:<9}  {number}.{name:<15}  {effort:<15}{read}"
-        lines.append(screen.painted(line.rstrip(), entry["status"]))
+        line = f"{MARK[entry['status']]:<9} {number}.{name:<14} {effort}{read}"
+        lines += [screen.painted(part, entry["status"]) for part in screen.fitted(line)]
     return "\n".join(lines)
 
 

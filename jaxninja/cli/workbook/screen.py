@@ -1,6 +1,7 @@
 """A report on a terminal: in colour where there is any, in lines as wide as it is."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -70,11 +71,13 @@ def _narrow(row: Row) -> str:
 
 
 def fitted(line: str) -> list[str]:
-    """A line in parts that fit, set in as it is."""
+    """A line in parts that fit, set in as it is, or as far as its label reaches."""
     columns = width()
     if len(line) <= columns:
         return [line]
-    inside = " " * min(len(line) - len(line.lstrip()) + 2, columns // 2)
+    label = re.match(r"\s*\S+\s{2,}", line)
+    indent = len(label[0]) if label else len(line) - len(line.lstrip()) + 2
+    inside = " " * min(indent, columns // 2)
     return textwrap.wrap(
         line,
         columns,
