@@ -200,7 +200,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
-        if setting.option and (refused := refused_by_rule(*setting.draw(0), True)):
+        if setting.option and (refused := refused_by_rule(*setting.draw(0))):
             session.skip(f"{setting.label}: {refused}")
             continue
         session.at = _place(setting) if index or setting.guessed else ""

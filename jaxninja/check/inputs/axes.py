@@ -46,11 +46,6 @@ def images(given: Shapes, shapes: Shapes) -> dict[int, set[int]]:
     return found
 
 
-def repeats(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
-    changes = [o for o, n in zip(before, after, strict=True) if o != n]
-    return len(changes) > len(set(changes))
-
-
 def least(before: Shapes, after: Shapes) -> int:
     """The least of the sizes that were changed."""
     pairs = zip(sum(before, ()), sum(after, ()), strict=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import jax
 
-from jaxninja.check.errors import UserCodeError, is_raised
+from jaxninja.check.errors import UserCodeError
 from jaxninja.check.subject.structure_traced import (
     STOPPING,
     accepted_by_jax,
@@ -50,11 +50,8 @@ def traces(setting: Setting) -> bool:
     return True
 
 
-def refused_by_rule(
-    subject: Subject, args: tuple, on_purpose: bool = False
-) -> str | None:
-    """Why the rule does not run at sizes or options that were guessed; None if it does,
-    or if it only breaks there, where no `raise` of the user's own is asked for.
+def refused_by_rule(subject: Subject, args: tuple) -> str | None:
+    """Why the rule does not run at sizes or options that were guessed; None if it does.
 
     Args:
         args: arrays, or their shapes and dtypes.
@@ -64,5 +61,5 @@ def refused_by_rule(
         if not found:
             accepted_by_jax(subject, args)
     except UserCodeError as error:
-        return error.sentence if not on_purpose or is_raised(error) else None
-    return found[0].sentence if found and not on_purpose else None
+        return error.sentence
+    return found[0].sentence if found else None

@@ -22,7 +22,6 @@ from jaxninja.check.inputs.axes import (
     images,
     label,
     least,
-    repeats,
 )
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import refused_by_rule
@@ -148,7 +147,7 @@ class Search:
                 continue
             size = self.candidates(now, self.size(group[0]))[0]
             other = changed(now, part, size)
-            if self.takes(now, other, guess=True, told=len(part) == 1):
+            if self.takes(now, other, told=len(part) == 1):
                 now, rest = other, [a for a in rest if a not in part]
         return now
 
@@ -174,24 +173,18 @@ class Search:
             now = changed(now, [a for a in axes if self.size(a) == old], new)
         return [now] if now != self.given and self.takes(self.given, now) else []
 
-    def takes(
-        self, now: Shapes, shapes: Shapes, loose=False, guess=False, told=True
-    ) -> bool:
-        """Whether the forward runs; and the rule, which may refuse sizes by a `raise`
-        of its own, and break where axes that were changed may have different parts to
-        play: channels and a kernel's width.
+    def takes(self, now: Shapes, shapes: Shapes, loose=False, told=True) -> bool:
+        """Whether the forward runs and the rule does: sizes that nobody asked for fail
+        no rule that does not run at them.
 
         Args:
             now, shapes: from which and to which.
             loose: as `runs` has it.
-            guess: equal sizes became unequal, which the rule may exclude.
             told: whether a refusal of the rule is to be told.
         """
         if not self.runs(now, shapes, loose):
             return False
-        certain = not guess and not any(map(repeats, self.given, shapes))
-        args = self.arguments(shapes)
-        refused = refused_by_rule(self.subject, args, on_purpose=certain)
+        refused = refused_by_rule(self.subject, self.arguments(shapes))
         if refused and told:
             where = label(now, shapes, self.names)
             self.refusals.setdefault(least(now, shapes), f"{where}: {refused}")

@@ -105,7 +105,7 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     axes = _axes(value, rank) if -rank <= value < rank else []
     if "ax" in name or "dim" in name:
         return axes
-    if value in labels or value < -rank:  # a label that is ignored, say
+    if value < -rank or (value < 0 and value in labels):  # a label that is ignored, say
         return [*labels, value + 1]
     if value >= FEW:
         return [value + 1, 2 * value, value // 2]
