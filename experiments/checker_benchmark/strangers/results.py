@@ -2,12 +2,14 @@
 
 from experiments.checker_benchmark.tables import ACCEPTED, detected, share
 
+_BAD = ("detected", "crashed")
+
 
 def fair(records: list[dict]) -> list[dict]:
     """The twins, each with "passed": whether its right rule passes at that level."""
     right = {(r["name"], r["level"]): r["verdict"] for r in _of(records, "right")}
     return [
-        {**r, "passed": right.get((r["name"], r["level"])) != "detected"}
+        {**r, "passed": right.get((r["name"], r["level"])) not in _BAD}
         for r in _of(records, "twin")
     ]
 
