@@ -100,3 +100,6 @@ def test_a_twin_counts_as_caught_only_if_its_right_rule_passes():
     wrong = {**twin, "names": [{**hint, "kind": "swap", "verified": False}]}
     assert results.named(wrong) == "wrong"
     assert results.named({**twin, "verdict": "passed"}) == "none"
+    assert results.named({**twin, "passed": False}) == "none"
+    assert not results.placed({**twin, "leaves": ["x", "y"]})
+    assert results.placed({**twin, "leaves": ["x['w']"]})
