@@ -54,9 +54,9 @@ ROOMS = {
     "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
     " check.oracle check.results",
     # training
-    "training.options": "",
+    "training.options": "errors models",
     "training.config": "errors models training.options",
-    "training.machine": "errors training.config",
+    "training.machine": "errors models training.config",
     "training.kernel": "errors models training.config",
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
@@ -78,9 +78,9 @@ ROOMS = {
     "pytest_plugin": "lookup check.__init__",
     "cli.process": "errors",
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
-    " check check.__init__ check.subject check.properties mutation training.config"
-    " training.machine training.kernel training report workbook workbook.process"
-    " workbook.learner cli.process",
+    " check check.__init__ check.subject check.properties mutation training.options"
+    " training.config training.machine training.kernel training report workbook"
+    " workbook.process workbook.learner cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}

@@ -196,7 +196,8 @@ def test_what_is_compiled_depends_on_the_text(config, file, monkeypatch):
     monkeypatch.setattr(programs, "make_advance", made)
     for text in (FOUR, FOUR, FOUR + "# edited"):
         file(text)
-        steps.program(config, MODEL, jnp.zeros((5, 3), jnp.int32))
+        zeros = jnp.zeros((5, 3), jnp.int32)
+        steps.program(config, MODEL, steps.Items(zeros, zeros[:, 0]))
     assert len(seen) == 2
 
 
@@ -204,12 +205,13 @@ def test_the_check_of_gradients_sees_the_files_text(config, file):
     """An edit between two checks in one process: nothing of the first is left."""
     params, ids, labels = batch(MODEL, 40)
     run = SimpleNamespace(step=0, config=config, params=params, model=MODEL)
+    run.batch = lambda step: (ids, labels)
     heard = Heard()
-    loop._check_gradients(run, ids, labels, {0}, heard)
+    loop._check_gradients(run, {0}, heard)
     assert "gradients at step 0: worst" in heard.lines[0]
     file(FOUR.replace("dW2 = h.T @ dlogits", "dW2 = 2 * h.T @ dlogits"))
     with pytest.raises(TrainError, match="the gradient of W2 by route"):
-        loop._check_gradients(run, ids, labels, {0}, heard)
+        loop._check_gradients(run, {0}, heard)
 
 
 class Fake:
