@@ -43,15 +43,15 @@ def measure(options: dict, rounds: int, file: Path) -> tuple[list[float], float,
     state = steps.init_state(config, model)
     advance = steps.make_advance(config, model)
     clock = time.perf_counter()
-    observe(config, model, state, x, y, 0)
+    observe(config, model, state, steps.Items(x, y), 0)
     compiling = time.perf_counter() - clock
     ratios, lines = [], []
     for n in range(rounds + 1):
         start = time.perf_counter()
-        state, losses = advance(state, x, y, 1_000 * n, 1_000)
+        state, losses = advance(state, steps.Items(x, y), 1_000 * n, 1_000)
         np.asarray(losses)
         middle = time.perf_counter()
-        line = observe(config, model, state, x, y, 1_000 * (n + 1))
+        line = observe(config, model, state, steps.Items(x, y), 1_000 * (n + 1))
         run_folder.append_metrics(file, line)
         end = time.perf_counter()
         if n:  # the first round compiles

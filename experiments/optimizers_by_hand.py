@@ -82,7 +82,7 @@ def difference(name: str, count: int = 100) -> float:
     move = jax.jit(by_hand)
     update = jax.jit(theirs.update)
     for t in range(1, count + 1):
-        batch = steps.batch(config, x, y, t)
+        batch = steps.Items(x, y).batch(config, t)
         _, grads = gradient(mine, *batch)
         for k, p in mine.items():
             change, states[k] = move(grads[k], states[k], p, t)

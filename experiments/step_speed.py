@@ -47,7 +47,7 @@ def by_route(route: str, x, y) -> Callable[[int], None]:
     def train(count: int) -> None:
         nonlocal state
         for start in range(0, count, 1_000):
-            state, losses = advance(state, x, y, start, 1_000)
+            state, losses = advance(state, steps.Items(x, y), start, 1_000)
             np.asarray(losses)  # the transfer that `jaxninja train` makes too
 
     return train

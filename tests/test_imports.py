@@ -54,9 +54,9 @@ ROOMS = {
     "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
     " check.oracle check.results",
     # training
-    "training.options": "",
+    "training.options": "errors models",
     "training.config": "errors models training.options",
-    "training.machine": "errors training.config",
+    "training.machine": "errors models training.config",
     "training.kernel": "errors models training.config",
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
@@ -65,10 +65,11 @@ ROOMS = {
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "models check check.diagnosis workbook.code workbook",
+    "workbook.diagnosis": "errors models check check.diagnosis workbook.code workbook",
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",
+    "workbook.learner": "workbook workbook.code",
     "workbook.notebook": "errors workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
@@ -77,9 +78,9 @@ ROOMS = {
     "pytest_plugin": "lookup check.__init__",
     "cli.process": "errors",
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
-    " check check.__init__ check.subject check.properties mutation training.config"
-    " training.machine training.kernel training report workbook workbook.process"
-    " cli.process",
+    " check check.__init__ check.subject check.properties mutation training.options"
+    " training.config training.machine training.kernel training report workbook"
+    " workbook.process workbook.learner cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}

@@ -30,7 +30,7 @@ def in_scan(config: TrainConfig, x, y, layout=None) -> Callable[[int], None]:
     def train(count: int) -> None:
         nonlocal state
         for _ in range(count):
-            state, losses = advance(state, x, y, 0, CALL)
+            state, losses = advance(state, steps.Items(x, y), 0, CALL)
             np.asarray(losses)  # the transfer that `jaxninja train` makes too
 
     return train
@@ -73,7 +73,7 @@ def plain_step(config: TrainConfig, x, y) -> tuple[Callable, Any]:
     x, y = jnp.asarray(x), jnp.asarray(y)
 
     def step(state, number):
-        batch = steps.batch(config, x, y, number)
+        batch = steps.Items(x, y).batch(config, number)
         (value, new), grads = grad(state.params, *batch)
         updates, tx_state = tx.update(grads, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)

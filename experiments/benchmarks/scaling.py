@@ -57,7 +57,7 @@ def _trainer(axis: str, size: int, route: str):
     def train(count: int) -> None:
         nonlocal state
         for _ in range(count):
-            state, losses = advance(state, x, x[:, 0], 0, in_call)
+            state, losses = advance(state, steps.Items(x, x[:, 0]), 0, in_call)
             jax.block_until_ready(losses)
 
     return in_call, train

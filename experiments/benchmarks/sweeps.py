@@ -34,7 +34,7 @@ def one_seed(config, x, y):
     def train(count: int) -> None:
         nonlocal state
         for _ in range(count):
-            state, losses = advance(state, x, y, 0, STEPS)
+            state, losses = advance(state, steps.Items(x, y), 0, STEPS)
             np.asarray(losses)
 
     return train
@@ -53,8 +53,7 @@ def many_seeds(config, x, y, devices: int, at_once: int):
         put(states, P("members")),
         seeds,
         rates,
-        put(x, P()),
-        put(y, P()),
+        put(steps.Items(x, y), P()),
         0,
         STEPS,
     )

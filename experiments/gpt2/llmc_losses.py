@@ -24,8 +24,8 @@ from jaxninja.data import token_files
 from jaxninja.data.download import tinyshakespeare
 from jaxninja.data.tokenizers import GPT2, tokenizer
 from jaxninja.errors import UserError
-from jaxninja.models import gpt2_weights
 from jaxninja.models.by_hand import gpt2 as by_hand
+from jaxninja.models.language import gpt2_weights
 from jaxninja.storage import weights
 
 LLMC = (

@@ -3,7 +3,7 @@
     python -m experiments.gpt2.memory [--size gpt2] [--batch 4] [--tokens 1024]
 
 Compiles loss and gradient by `jax.grad` and by hand, and runs nothing: the temporary
-memory of each program, and the seconds that compiling took.
+memory of each program, and the seconds of the processor that compiling took.
 """
 
 import argparse
@@ -27,19 +27,19 @@ def programs(model):
         )
         for form in ("scan", "scan and checkpoint")
     }
-    for keep in gpt2.KEEP:
-        kept = replace(model, keep=keep)
+    for keep in gpt2.RESIDUALS:
+        kept = replace(model, residuals=keep)
         found[f"by hand, {keep}"] = partial(by_hand.value_and_grad, model=kept)
     return found
 
 
 def compiled(f, model, batch, tokens):
-    """Temporary bytes of the program of f, and the seconds that compiling took."""
+    """Temporary bytes of the program of f, and seconds of the processor to compile."""
     params = jax.eval_shape(lambda: gpt2.init(jax.random.key(0), model))
     ids = jax.ShapeDtypeStruct((batch, tokens), jnp.int32)
-    start = time.perf_counter()
+    start = time.process_time()
     program = jax.jit(f).lower(params, ids, ids).compile()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     return program.memory_analysis().temp_size_in_bytes, seconds
 
 

@@ -1,122 +1,139 @@
-"""nanoGPT's character model of tiny Shakespeare, by any route.
+"""nanoGPT's character model of tiny Shakespeare, by every route and by PyTorch.
 
     python -m experiments.gpt2.shakespeare [--data tinyshakespeare] [--steps 2000]
         [--routes network rules autodiff] [--torch]
 
 The sizes that nanoGPT's README gives for a CPU: 4 layers, 4 heads, 128 wide, 64
 characters, 12 sequences a step; AdamW with warm-up, cosine, clipping and decay on the
-matrices. Its README tells of a validation loss of 1.88 in about 3 minutes. Ours is over
-all of the validation part. `--data FILE` takes any text; `--torch` trains PyTorch's on
-the same batches from the same weights.
+matrices. Its README tells of a validation loss of 1.88 in about 3 minutes. Each route
+is a run of `jaxninja train`; `--torch` trains PyTorch's model on the same batches from
+the same weights. The losses are over all of the validation part. Seconds are those of
+the clock and of the processor, compiling and evaluation left out.
 """
 
 import argparse
 import sys
+import tempfile
 import time
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 
-from jaxninja.data import corpus
+import jaxninja
+from jaxninja import TrainConfig
 from jaxninja.errors import UserError
-from jaxninja.models import gpt2, routes
-from jaxninja.models.gpt2 import Gpt2
+from jaxninja.models import gpt2
+from jaxninja.training import steps
+from jaxninja.training.evaluation import mean_loss
+from jaxninja.training.examples import dataset_of
+from jaxninja.training.optimizers import schedule
+from jaxninja.training.progress import Progress
 
-BATCH, CONTEXT, WARMUP = 12, 64, 100
-PEAK, LAST, DECAY, CLIP, BETAS = 1e-3, 1e-4, 0.1, 1.0, (0.9, 0.99)
-
-
-def schedule(steps):
-    return optax.warmup_cosine_decay_schedule(0.0, PEAK, WARMUP, steps, LAST)
-
-
-def optimizer(steps):
-    matrices = {name: name in gpt2.MATRICES for name in gpt2.table(Gpt2())}
-    adamw = optax.adamw(schedule(steps), *BETAS, weight_decay=DECAY, mask=matrices)
-    return optax.chain(optax.clip_by_global_norm(CLIP), adamw)
+ROUTES = ("network", "rules", "autodiff")
 
 
-def trained(route, model, params, batches, steps):
-    """Parameters after a step on each batch."""
-    update = optimizer(steps)
-    value_and_grad = routes.value_and_grad(route, model)
+class Processor(Progress):
+    """Processor time of all steps, told from all but those of the last call, which an
+    evaluation follows before it is told of."""
 
-    @partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, state, ids, labels):
-        (loss, _), grads = value_and_grad(params, ids, labels)
-        moves, state = update.update(grads, state, params)
-        return optax.apply_updates(params, moves), state, loss
+    def __init__(self):
+        self.before = self.seconds = 0.0
+        self.steps = 0
 
-    state = update.init(params)
-    for ids, labels in batches:
-        params, state, _ = step(params, state, ids, labels)
-    return params
+    def start(self, step, steps):
+        self.before, self.steps = time.process_time(), steps
+
+    def update(self, step, loss, rate):
+        if step < self.steps:
+            spent = time.process_time() - self.before
+            self.seconds = spent * self.steps / step
 
 
-def torch_trained(model, params, batches, steps):
+def config(data, count, route, runs):
+    return TrainConfig(
+        model="gpt2",
+        data=data,
+        tokenizer="char",
+        route=route,
+        runs=runs,
+        name=route,
+        steps=count,
+        context=64,
+        layers=4,
+        heads=4,
+        embedding=128,
+        batch_size=12,
+        lr=1e-3,
+        warmup=min(100, count // 2),
+        log_every=count,
+        eval_every=count,
+        checkpoint_every=count,
+        keep_best=False,
+        diagnose=0,
+        samples=0,
+    )
+
+
+def by_route(given):
+    """Validation loss, seconds of the clock and of the processor."""
+    processor = Processor()
+    run = jaxninja.train(given, progress=processor)
+    return run.result["val_loss"], run.result["seconds"], processor.seconds
+
+
+def by_torch(given):
     import torch
 
     from experiments.gpt2 import torch_model
 
+    dataset = dataset_of(given)
+    model = given.network(len(dataset.vocabulary))
+    params = steps.init_state(given, model).params
     tensors = torch_model.tensors(params)
-    update = torch_model.adamw(tensors, gpt2.MATRICES, PEAK, DECAY, BETAS)
-    rate = schedule(steps)
-    for n, (ids, labels) in enumerate(batches):
+    betas = 0.9, given.beta2
+    update = torch_model.adamw(
+        tensors, gpt2.MATRICES, given.lr, given.weight_decay, betas
+    )
+    rates = jax.vmap(schedule(given))(jnp.arange(given.steps)).tolist()
+    clock, processor = time.perf_counter(), time.process_time()
+    for step, rate in enumerate(rates):
+        rows = dataset.batches(given.seed, step, 1, given.batch_size)[0]
+        rows = torch.from_numpy(rows.astype(np.int64))
         for group in update.param_groups:
-            group["lr"] = float(rate(n))
+            group["lr"] = rate
         update.zero_grad()
-        x, y = torch.tensor(ids), torch.tensor(labels)
-        torch_model.loss(tensors, x, y, model.heads, fused=True).backward()
-        torch.nn.utils.clip_grad_norm_(tensors.values(), CLIP)
+        ids, labels = rows[:, :-1], rows[:, 1:]
+        torch_model.loss(tensors, ids, labels, model.heads, fused=True).backward()
+        torch.nn.utils.clip_grad_norm_(tensors.values(), given.clip)
         update.step()
-    return {name: jnp.array(t.detach().numpy()) for name, t in tensors.items()}
-
-
-def validation(params, model, tokens, rows=256):
-    """Mean loss over all of the tokens, in blocks of rows."""
-    ids, labels = corpus.windows(tokens, model.context)
-    loss = jax.jit(partial(gpt2.loss, model=model))
-    total = 0.0
-    for start in range(0, len(ids), rows):
-        part = slice(start, start + rows)
-        count = (labels[part] >= 0).sum()
-        total += float(loss(params, ids[part], labels[part])[0]) * count
-    return total / (labels >= 0).sum()
+    seconds = time.perf_counter() - clock, time.process_time() - processor
+    trained = {name: jnp.array(t.detach().numpy()) for name, t in tensors.items()}
+    return mean_loss(trained, {}, *dataset.val, model), *seconds
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default="tinyshakespeare")
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--torch", action="store_true")
-    known = ("network", "rules", "autodiff")
-    parser.add_argument("--routes", nargs="*", default=known, choices=known)
-    options = parser.parse_args()
-    try:
-        text = corpus.load_corpus(options.data, "char")
-        text.check(CONTEXT)
-    except UserError as error:
-        sys.exit(f"shakespeare: {error}")
-    model = Gpt2(text.tokenizer.vocabulary, CONTEXT, 4, 4, 128)
-    batches = [
-        corpus.batch(text.train, options.seed, n, BATCH, CONTEXT)
-        for n in range(options.steps)
-    ]
-    runs = {name: partial(trained, name) for name in options.routes}
-    if options.torch:
-        runs["PyTorch"] = torch_trained
-    for name, run in runs.items():
-        params = gpt2.init(jax.random.key(options.seed), model)
-        if name == next(iter(runs)):
-            print(f"before: {validation(params, model, text.val):.4f}")
-        start = time.perf_counter()
-        params = jax.block_until_ready(run(model, params, batches, options.steps))
-        seconds = time.perf_counter() - start
-        loss = validation(params, model, text.val)
-        print(f"  {name:10s} val {loss:.4f} in {seconds:.0f} s", flush=True)
+    parser.add_argument("--routes", nargs="*", default=ROUTES, choices=ROUTES)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as runs:
+        made = partial(config, given.data, given.steps, runs=runs)
+        ways = {route: (by_route, route) for route in given.routes}
+        ways |= {"PyTorch, eager": (by_torch, "network")} if given.torch else {}
+        for name, (train, route) in ways.items():
+            try:
+                loss, clock, processor = train(made(route))
+            except UserError as error:
+                sys.exit(f"shakespeare: {error}")
+            print(
+                f"  {name:15s} val {loss:.4f} in {clock:.0f} s, {processor:.0f} s of "
+                "the processor",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def in_jax(model, forms):
         )
         for form in forms
     }
-    for keep in gpt2.KEEP:
-        kept = replace(model, keep=keep)
+    for keep in gpt2.RESIDUALS:
+        kept = replace(model, residuals=keep)
         found[f"by hand, {keep}"] = partial(by_hand.value_and_grad, model=kept)
     return found
 

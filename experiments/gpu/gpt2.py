@@ -16,7 +16,7 @@ def measure(tiny: bool) -> Iterator[dict]:
     name, batch = ("gpt2-tiny", 1) if tiny else ("gpt2", 8)
     for dtype in ("float32",) if tiny else ("bfloat16", "float32"):
         for keep in ("10C",) if tiny else ("10C", "1C"):
-            model = gpt2.named(name, dtype=dtype, keep=keep)
+            model = gpt2.named(name, dtype=dtype, residuals=keep)
             row = {"model": name, "in": dtype, "keeps": keep, "batch": batch}
             yield row | _speed(model, batch)
 

@@ -30,7 +30,7 @@ def data() -> tuple[jax.Array, jax.Array]:
 def trained(config: TrainConfig, x, y, count: int) -> tuple[Any, np.ndarray]:
     """The state after so many steps, at most 1,000, and their losses."""
     model = config.network(27)
-    advance = steps.program(config, model, x)
+    advance = steps.program(config, model, steps.Items(x, y))
     state, losses = advance(steps.init_state(config, model), x, y, 0, count)
     return state, np.asarray(losses)[:count]
 
@@ -48,11 +48,12 @@ def routes(tiny: bool) -> Iterator[dict]:
 def _timed(config: TrainConfig, x, y, tiny: bool) -> dict[str, Any]:
     count = 10 if tiny else 1_000
     model = config.network(27)
-    advance, state = steps.program(config, model, x), steps.init_state(config, model)
+    advance = steps.program(config, model, steps.Items(x, y))
+    state = steps.init_state(config, model)
 
     def work():
         nonlocal state
-        state, losses = advance(state, x, y, 0, count)
+        state, losses = advance(state, steps.Items(x, y), 0, count)
         return losses
 
     seconds = least(work, 0.02 if tiny else 0.5) / count
@@ -136,10 +137,11 @@ def _whole(config: TrainConfig, x, y, tiny: bool) -> dict[str, Any]:
     """As `jaxninja train` runs it, batches drawn and losses fetched."""
     count, total = (3, 6) if tiny else (1_000, WHOLE)
     model = config.network(27)
-    advance, state = steps.program(config, model, x), steps.init_state(config, model)
+    advance = steps.program(config, model, steps.Items(x, y))
+    state = steps.init_state(config, model)
     clock = time.perf_counter()
     for start in range(0, total, count):
-        state, losses = advance(state, x, y, start, count)
+        state, losses = advance(state, steps.Items(x, y), start, count)
         losses = np.asarray(losses)
     seconds = time.perf_counter() - clock
     loss = float(losses[:count].mean())
@@ -170,7 +172,7 @@ def _sweep(seeds: int, tiny: bool) -> dict[str, Any]:
     numbers = jnp.arange(seeds)
     states = jax.vmap(lambda seed: steps.init_state(config, model, seed))(numbers)
     advance = program.make_advance(config, model, mesh)
-    given = (states, numbers, jnp.full(seeds, config.lr), x, y, 0, count)
+    given = (states, numbers, jnp.full(seeds, config.lr), steps.Items(x, y), 0, count)
     seconds = least(lambda: advance(*given), 0.02 if tiny else 0.5) / count
     name = f"s for {seeds:,} x {WHOLE:,} steps"
     return {"us a step": 1e6 * seconds, name: WHOLE * seconds}

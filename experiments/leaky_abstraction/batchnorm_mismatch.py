@@ -32,7 +32,7 @@ def _measure(config: TrainConfig, state: State, step: int) -> dict[str, float]:
     """Val loss with the state's statistics, and how far off they are."""
     model = config.network(len(names().vocabulary))
     x, y = map(jnp.asarray, names().train)
-    gaps = observe(config, model, state, x, y, step)["batchnorm"]
+    gaps = observe(config, model, state, steps.Items(x, y), step)["batchnorm"]
     val = names().val
     return {
         "val loss": mean_loss(state.params, state.statistics, val.x, val.y, model),

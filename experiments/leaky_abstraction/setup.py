@@ -50,10 +50,10 @@ def train(count: int, **options) -> Trained:
     model = config.network(len(names().vocabulary))
     x, y = map(jnp.asarray, names().train)
     state = steps.init_state(config, model)
-    lines = [observe(config, model, state, x, y, 0)]
+    lines = [observe(config, model, state, steps.Items(x, y), 0)]
     if count:
-        state, _ = steps.make_advance(config, model)(state, x, y, 0, count)
-        lines.append(observe(config, model, state, x, y, count))
+        state, _ = steps.make_advance(config, model)(state, steps.Items(x, y), 0, count)
+        lines.append(observe(config, model, state, steps.Items(x, y), count))
     return Trained(config, state, lines)
 
 

@@ -31,5 +31,6 @@ def main(args: list[str]) -> int:
         shown = "none  " if loss is None else f"{loss:.4f}"
         symbols = f"{part.predicted:>9,} symbols"
         print(f"  {name.replace('_', ' '):<10} {shown}  {symbols}")
-    print("clean val: the items of val that do not occur in train")
+    if "clean_val" in run.dataset.parts:
+        print("clean val: the items of val that do not occur in train")
     return 0

@@ -5,24 +5,30 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.escaping import printable
+from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.runs.loading import load
+from jaxninja.training.runs.recorder import TEXTS
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Invent items with a run."""
+    """Invent items or texts with a run."""
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder."""
     count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
-    """Items to invent."""
+    """Items or texts to invent."""
     temperature: float = 1.0
     """Below 1 tamer, above 1 wilder; 0 takes the most likely symbol every time."""
     top_k: int | None = None
     """Draw among the k most likely symbols only."""
+    top_p: float | None = None
+    """Draw among the fewest most likely symbols that have this probability together."""
     prompt: str = ""
-    """What every item begins with."""
+    """What every item begins with; of running text, by default the end of a line."""
+    length: int | None = None
+    """Symbols after the prompt at which an item is cut off, 100; of running text tokens
+    to write, by default the run's own."""
     seed: int = 0
     """Of the draws."""
     at: Literal["last", "best"] = "last"
@@ -35,7 +41,12 @@ class Sample:
 def main(args: list[str]) -> int:
     o = tyro.cli(Sample, prog="jaxninja sample", args=args)
     run = load(o.run, o.at)
-    items = run.sample(o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn)
+    items = run.sample(
+        o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn, o.top_p, o.length
+    )
+    if run.config.reads_text:
+        print(printable_lines(TEXTS.join(items)))
+        return 0
     print("\n".join(printable(item) for item in items))
     if run.without_data is None:
         print(f"{run.new(items)} of {len(items)} are not in the data")

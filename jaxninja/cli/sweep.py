@@ -11,7 +11,7 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
-from jaxninja.cli.train import early
+from jaxninja.cli.train import recipe
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Bar, Lines
@@ -49,10 +49,7 @@ def _options(defaults: TrainConfig) -> type:
 
 
 def main(args: list[str]) -> int:
-    model: Any = early(args, "--model") or "ninja"
-    options: Any = tyro.cli(
-        _options(TrainConfig(model=model)), prog="jaxninja sweep", args=args
-    )
+    options: Any = tyro.cli(_options(recipe(args)), prog="jaxninja sweep", args=args)
     given = dataclasses.asdict(options)
     own = ("seeds", "lr", "memory_mb", "resume")
     seeds, rates, memory, resume = (given.pop(name) for name in own)

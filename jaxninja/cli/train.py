@@ -12,16 +12,19 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
-from jaxninja.escaping import printable
+from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.loop import train
 from jaxninja.training.machine import compile_cache, distributed
 from jaxninja.training.machine.devices import pick_device
 from jaxninja.training.machine.distributed import HEARTBEAT
+from jaxninja.training.machine.rate import digits
+from jaxninja.training.options.recipes import RECIPES, takes
 from jaxninja.training.progress import Bar, Lines, Progress
 from jaxninja.training.runs.opening import resumed_config
 from jaxninja.training.runs.run import Run
 
+PARTS = ("train", "val", "clean_val", "test")
 LECTURE = "the lecture, after 200,000 steps: train 2.0705, val 2.1099"
 PEER = "makemore.py, after {} steps: train {}, test {}"
 REFERENCES = {  # on makemore's names, in the recipe's own settings
@@ -85,7 +88,18 @@ def _default(args: list[str]) -> Train:
     given = early(args, "--resume")
     if given is not None:
         return Train(resumed_config(Path(given)), given)
-    return Train(TrainConfig(model=early(args, "--model") or "ninja"))  # type: ignore[arg-type]
+    return Train(recipe(args))
+
+
+def recipe(args: list[str]) -> TrainConfig:
+    """The defaults, which some of the options that are given decide."""
+    given: dict[str, Any] = {"model": early(args, "--model") or "ninja"}
+    if given["model"] in RECIPES and "size" in takes(given["model"]):
+        given["size"] = early(args, "--size")
+    steps = early(args, "--steps")
+    if steps is not None and steps.isdecimal() and int(steps):  # else said later
+        given["steps"] = int(steps)
+    return TrainConfig(**given)
 
 
 def early(args: list[str], option: str) -> str | None:
@@ -99,18 +113,24 @@ def summary(run: Run) -> Iterator[str]:
     """The losses beside those to compare with, the speed, what the network invents."""
     result = run.result
     assert result is not None
-    parts = ("train", "val", "clean_val", "test")
-    losses = [f"{part.replace('_', ' ')} {_loss(result, part)}" for part in parts]
+    losses = [
+        f"{part.replace('_', ' ')} {_loss(result, part)}"
+        for part in PARTS
+        if f"{part}_loss" in result
+    ]
     calibrated = "; batchnorm calibrated on train" * bool(run.state.statistics)
     yield f"losses     {', '.join(losses)}  (nats{calibrated})"
     if run.config.data == "makemore" and run.config.model in REFERENCES:
         yield f"           {REFERENCES[run.config.model]}"
     elif run.config.route.endswith(".py"):  # exercise 4
         yield f"           {LECTURE}; on its own names: --data makemore"
-    rate, seconds = result["steps_per_second"], result["seconds"]
-    yield f"speed      {rate:,.0f} steps/s, {result['steps']:,} in {seconds:.1f} s"
+    rate, seconds = digits(result["steps_per_second"] or 0.0), result["seconds"]
+    yield f"speed      {rate} steps/s, {result['steps']:,} in {seconds:.1f} s"
     samples = run.path / "samples.txt"
-    if samples.exists():
+    if samples.exists() and run.config.reads_text:
+        yield "samples"
+        yield printable_lines(samples.read_text(encoding="utf-8").rstrip("\n"))
+    elif samples.exists():
         items = samples.read_text(encoding="utf-8").split("\n")[:-1]
         yield f"samples    {len(items)}, of which {run.new(items)} are not in the data:"
         yield "  " + printable(" ".join(items))

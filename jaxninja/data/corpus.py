@@ -18,7 +18,7 @@ from jaxtyping import Int
 from jaxninja.data import token_files
 from jaxninja.data.download import cache_folder, tinyshakespeare
 from jaxninja.data.text import DataError
-from jaxninja.data.tokenizers import Characters, Tokenizer, tokenizer
+from jaxninja.data.tokenizers import Tokenizer, of_symbols, tokenizer
 from jaxninja.errors import did_you_mean
 
 NAMED = ("tinyshakespeare",)
@@ -102,8 +102,7 @@ def _keep(folder: Path, corpus: Corpus) -> None:
     for part in ("train", "val"):
         token_files.write(folder / f"{part}.bin", getattr(corpus, part))
     facts: dict[str, Any] = {"train": len(corpus.train), "val": len(corpus.val)}
-    if isinstance(corpus.tokenizer, Characters):
-        facts["symbols"] = corpus.tokenizer.symbols
+    facts["symbols"] = corpus.tokenizer.symbols
     content = json.dumps(facts).encode()
     token_files.write_whole(folder / "facts.json", content)  # last: now it is whole
 
@@ -113,10 +112,7 @@ def _kept(folder: Path, name: str, files: str | Path | None, sha256: str) -> Cor
     train, val = (token_files.read(folder / f"{part}.bin") for part in ("train", "val"))
     if (len(train), len(val)) != (facts["train"], facts["val"]):
         raise DataError(f"{folder} was altered")
-    made = (
-        Characters(facts["symbols"]) if name == "char" else tokenizer(name, "", files)
-    )
-    return Corpus(train, val, made, sha256)
+    return Corpus(train, val, of_symbols(name, facts["symbols"], files), sha256)
 
 
 def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
@@ -127,11 +123,11 @@ def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
             "--tokenizer gpt2 or byte"
         )
     tokens, by = token_files.read(path), tokenizer(name, "", files)
-    token_files.check(path, tokens, by.vocabulary)
+    token_files.check(path, tokens, len(by))
     other = path.with_name(path.name.replace("train", "val"))
     if other != path and other.exists():
         val = token_files.read(other)
-        token_files.check(other, val, by.vocabulary)
+        token_files.check(other, val, len(by))
     else:
         cut = int(SHARE * len(tokens))
         tokens, val = tokens[:cut], tokens[cut:]
@@ -167,23 +163,37 @@ def _text(path: Path, content: bytes) -> str:
         ) from None
 
 
+def drawn(
+    tokens: Int[np.ndarray, "S"], seed: int, step: int, size: int, context: int
+) -> Int[np.ndarray, "N T"]:
+    """[size, context + 1] tokens of a step: sequences from random places, each with the
+    token after it. A function of seed and step alone."""
+    random = np.random.Generator(np.random.Philox(key=[seed % 2**32, step]))
+    starts = random.integers(0, len(tokens) - context, size)
+    return np.stack([tokens[s : s + context + 1] for s in starts])
+
+
 def batch(
     tokens: Int[np.ndarray, "S"], seed: int, step: int, size: int, context: int
 ) -> Batch:
-    """Sequences from random places of the tokens: a function of seed and step alone."""
-    random = np.random.Generator(np.random.Philox(key=[seed, step]))
-    starts = random.integers(0, len(tokens) - context, size)
-    rows = np.stack([tokens[s : s + context + 1] for s in starts]).astype(np.int32)
+    """What is drawn at a step, as ids and labels."""
+    rows = drawn(tokens, seed, step, size, context).astype(np.int32)
     return Batch(rows[:, :-1], rows[:, 1:])
 
 
-def windows(tokens: Int[np.ndarray, "S"], context: int) -> Batch:
+def windows(
+    tokens: Int[np.ndarray, "S"], context: int, most: int | None = None
+) -> Batch:
     """All tokens in rows one after the other, each but the first predicted once.
 
-    The last row is filled up with 0, whose labels are -1.
+    The last row is filled up with 0, whose labels are -1. With `most`, of a longer text
+    only as many rows as have so many tokens, evenly spread.
     """
     count = -(-(len(tokens) - 1) // context)
-    rest = count * context - (len(tokens) - 1)
-    ids = np.pad(tokens[:-1].astype(np.int32), (0, rest))
-    labels = np.pad(tokens[1:].astype(np.int32), (0, rest), constant_values=-1)
-    return Batch(ids.reshape(count, context), labels.reshape(count, context))
+    kept = count if most is None else min(count, max(most // context, 1))
+    starts = np.arange(kept) * count // kept * context
+    places = starts[:, None] + np.arange(context + 1)
+    inside = places < len(tokens)
+    rows = tokens[np.minimum(places, len(tokens) - 1)].astype(np.int32)
+    ids = np.where(inside[:, 1:], rows[:, :-1], 0)
+    return Batch(ids, np.where(inside[:, 1:], rows[:, 1:], -1))

@@ -47,6 +47,13 @@ class Dataset:
         names = ("train", "val", "clean_val", "test")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def summary(self) -> str:
+        """How much there is."""
+        parts = (self.train, self.val, self.test)
+        sizes = " / ".join(f"{len(part.y):,}" for part in parts)
+        return f"{sizes} examples of train / val / test"
+
 
 def load_dataset(
     data: str, context: int = 3, split: str = "lecture", whole: bool = False
@@ -96,11 +103,6 @@ def load_items(data: str) -> list[str]:
         expected = f"expected {', '.join(NAMED)} or the path of a text file"
         raise DataError(f"data is {data!r}, {expected}{hint}")
     return read_items(Path(data))
-
-
-def absolute(data: str) -> str:
-    """The same data, wherever one stands: a path is made absolute."""
-    return data if data in NAMED else os.path.abspath(data)
 
 
 def _embedded(name: str) -> Path:

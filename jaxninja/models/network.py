@@ -43,12 +43,21 @@ from jaxninja.models.by_hand import wavenet as wavenet_by_hand
 from jaxninja.models.deep import Deep
 from jaxninja.models.gpt2 import Gpt2
 from jaxninja.models.gru import Gru
+from jaxninja.models.language import gpt2_cache, gpt2_costs, gpt2_weights
 from jaxninja.models.lstm import Lstm
 from jaxninja.models.mlp import Mlp
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.rnn import Rnn
 from jaxninja.models.transformer import Transformer
 from jaxninja.models.wavenet import Wavenet
+
+
+class Language(NamedTuple):
+    """Where is written what a model of running text has beside its page."""
+
+    cache: ModuleType  # token by token, with what was read before kept
+    costs: ModuleType  # in memory and in operations
+    weights: ModuleType  # under the names of others
 
 
 class Page(NamedTuple):
@@ -58,6 +67,7 @@ class Page(NamedTuple):
     module: ModuleType
     by_hand: ModuleType | None  # the whole backward pass; None: by its layers only
     reads_sequences: bool
+    language: Language | None = None  # of a model of running text, not of items
 
 
 PAGES = {
@@ -71,7 +81,9 @@ PAGES = {
     "wavenet": Page(Wavenet, wavenet, wavenet_by_hand, False),
     "ninja": Page(Ninja, ninja, ninja_by_hand, False),
     "deep": Page(Deep, deep, None, False),
-    "gpt2": Page(Gpt2, gpt2, gpt2_by_hand, True),
+    "gpt2": Page(
+        Gpt2, gpt2, gpt2_by_hand, True, Language(gpt2_cache, gpt2_costs, gpt2_weights)
+    ),
 }
 MODELS: dict[str, type] = {name: page.sizes for name, page in PAGES.items()}
 _PAGES = {page.sizes: page for page in PAGES.values()}

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja import plots
-from jaxninja.data.text import IGNORED
+from jaxninja.data.text import IGNORED, Vocabulary
 from jaxninja.intermediates import statistics
 from jaxninja.models import network
 from jaxninja.report.gathered import Gathered
-from jaxninja.training import steps
 from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Diagnosis
 
@@ -66,6 +65,8 @@ def _of_diagnostics(lines: Sequence[Diagnosis], clip: float | None) -> Iterator[
 
 
 def _of_network(run: Run) -> Iterator[tuple]:
+    if not isinstance(run.vocabulary, Vocabulary):
+        return  # a model of running text never holds its logits, and names no units
     shown = [run.vocabulary.show([i]) for i in range(len(run.vocabulary))]
     named, dlogits = forces(run)
     for name, kind in network.of(run.model).activations(run.model).items():
@@ -115,8 +116,7 @@ def forces(run: Run) -> tuple[dict[str, jax.Array], jax.Array]:
 
     A row for each prediction, without those that padding makes none of.
     """
-    x, y = map(jnp.asarray, run.dataset.train)
-    ids, labels = steps.batch(run.config, x, y, run.step)
+    ids, labels = run.batch(run.step)
     named = network.intermediates(run.params, ids, labels, run.model)
     counted = np.asarray(labels) != IGNORED
     if counted.ndim > 1:

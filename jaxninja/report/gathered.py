@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 
 from jaxninja.data.text import DataError, Vocabulary
+from jaxninja.data.tokenizers import Tokenizer
 from jaxninja.models import network
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.storage.records import RecordError, read, read_lines
 from jaxninja.training.config import ConfigError
+from jaxninja.training.examples import vocabulary_of
 from jaxninja.training.machine import settings
 from jaxninja.training.monitor import dead_over_set
 from jaxninja.training.runs.descriptions import RunError, read_description
@@ -41,7 +43,7 @@ class Gathered:
 
     path: Path
     config: dict[str, Any]
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | Tokenizer
     metrics: list[Metric] = field(default_factory=list)
     diagnostics: list[Diagnosis] = field(default_factory=list)
     result: Result | None = None
@@ -67,7 +69,7 @@ def gather(path: Path) -> Gathered:
         RecordError: config.json is not what was written.
     """
     description = read_description(path)
-    vocabulary = Vocabulary(description.vocabulary)
+    vocabulary = vocabulary_of(description.config, description.vocabulary)
     found = Gathered(path, description.config.to_dict(), vocabulary)
     model = description.config.network(len(vocabulary))
     found.kinds = network.of(model).activations(model)

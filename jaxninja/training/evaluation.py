@@ -14,6 +14,7 @@ from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.machine import settings
 
 BLOCK = 4096  # predictions at a time: 3 MB of hidden units, whatever the data's size
+LOGITS = 2**25  # numbers at a time, at most
 
 
 @settings.fixed()
@@ -76,7 +77,8 @@ def mean_loss(
     x, y = jnp.asarray(x), jnp.asarray(y)
     if not counted.any():
         return float("nan")
-    rows = max(BLOCK // x.shape[1], 1) if sequences else BLOCK
+    size = min(BLOCK, max(LOGITS // model.vocabulary, 1))
+    rows = max(size // x.shape[1], 1) if sequences else size
     blocks, weights = _blocks(x, rows)
     labels, _ = _blocks(y, rows)
     sums = _losses(params, statistics, blocks, labels, weights, model)

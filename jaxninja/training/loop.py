@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxninja.data.datasets import Dataset, load_items
-from jaxninja.data.text import Vocabulary
+from jaxninja.data.datasets import Dataset
+from jaxninja.data.running_text import RunningText
 from jaxninja.errors import TrainError
 from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
@@ -20,9 +20,15 @@ from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
-from jaxninja.training.examples import dataset_of, with_context
+from jaxninja.training.examples import dataset_of, extent
 from jaxninja.training.kernel import build
-from jaxninja.training.machine import compile_cache, distributed, memory, settings
+from jaxninja.training.machine import (
+    compile_cache,
+    distributed,
+    memory,
+    rate,
+    settings,
+)
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.options.values import shown
@@ -93,11 +99,7 @@ def expect_to_fit(config: TrainConfig, device: Device) -> TrainConfig:
         ConfigError: a training takes more memory than the device has, or the context
             does not suit the data.
     """
-    items = load_items(config.data)
-    config = with_context(config, items)
-    whole = config.reads_sequences
-    examples = len(items) if whole else sum(len(item) + 1 for item in items)
-    vocabulary = len(Vocabulary.of(items))
+    config, vocabulary, examples = extent(config)
     memory.expect_to_fit(config, vocabulary, examples, memory.available(device))
     return config
 
@@ -116,17 +118,18 @@ def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
         record = open_run(config, dataset, path)
         for line in (*_header(record.run, device, mesh, resume is not None), *proof):
             progress.say(line)
+        record.pace = _pace(record.run, device, mesh)
         try:
             _loop(record, progress, mesh, caught)
             record.finish()
         except steps.Diverged as diverged:
-            message = _explain(diverged, record, *_placed(record.run.dataset, mesh))
+            message = _explain(diverged, record, mesh)
             atomic.write_text(path / "failure.txt", message + "\n")
             raise TrainError(message) from None
     return record.run
 
 
-def _proof(config: TrainConfig, dataset: Dataset) -> list[str]:
+def _proof(config: TrainConfig, dataset: Dataset | RunningText) -> list[str]:
     """That the route of a file is by hand, as one line; no line for other routes."""
     model = config.network(len(dataset.vocabulary))
     if not user_file.is_file(config.route) or not isinstance(model, Ninja):
@@ -155,16 +158,14 @@ def _header(
     parameters = sum(p.size for p in run.params.values())
     with steps.matmul_precision(run.config):
         precision = config_value("jax_default_matmul_precision") or "default"
-    parts = (run.dataset.train, run.dataset.val, run.dataset.test)
-    sizes = " / ".join(f"{len(part.y):,}" for part in parts)
     kind = next(iter(run.params.values())).dtype
     yield f"device     {device.device_kind} ({device.platform}), JAX {jax.__version__}"
     products = "" if run.config.dtype == "float32" else ", products in bfloat16"
     yield f"precision  {kind}{products}, matmul precision {precision}"
-    yield f"data       {run.config.data}: {sizes} examples of train / val / test"
+    yield f"data       {run.config.data}: {run.dataset.summary}"
     yield f"model      {run.config.model}, {parameters:,} parameters"
     yield f"route      {run.config.route}"
-    if not len(run.dataset.clean_val.y):
+    if any(not len(part.y) for part in run.dataset.parts.values()):
         yield "clean val  is empty: every item of val occurs in train as well"
     yield f"run        {run.path}" + (f", from step {run.step:,}" if resumed else "")
     if mesh is not None:
@@ -172,35 +173,52 @@ def _header(
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
+def _pace(run: Run, device: Device, mesh: Mesh | None) -> rate.Pace | None:
+    """How a step is counted, for a model that says what it costs."""
+    config, flops = run.config, steps.step_flops(run.config, len(run.vocabulary))
+    if not flops:
+        return None
+    machine = rate.measured(device.platform, config.dtype)
+    tokens = config.batch_size * config.context
+    return rate.Pace(tokens, flops, machine * (1 if mesh is None else mesh.size))
+
+
 def _loop(
     record: Record, progress: Progress, mesh: Mesh | None, caught: list[int]
 ) -> None:
     run, config = record.run, record.run.config
-    x, y = map(jnp.asarray, run.dataset.train)
-    state, xs, ys = run.state, x, y
-    if mesh is not None:
-        state, xs, ys = distributed.everywhere((run.state, *run.dataset.train), mesh)
+    state, here, placed = _fed(run, mesh)
     to_check = _steps_to_check(config)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
-            steps.program(config, run.model, xs)
+            steps.program(config, run.model, placed(run.step))
         progress.say(f"compiled   {seen}")
     progress.start(run.step, config.steps)
-    all_chunks = steps.chunks(config, run.model, state, xs, ys, run.step, to_check)
+    all_chunks = steps.chunks(config, run.model, state, placed, run.step, to_check)
     try:
         _stop_if_asked(run, record, caught, 0)
-        record.diagnose(x, y)
-        _check_gradients(run, x, y, to_check, progress)
+        record.diagnose(here)
+        _check_gradients(run, to_check, progress)
         for turn, chunk in enumerate(all_chunks, 1):
             if mesh is not None:
                 chunk = chunk._replace(state=distributed.here(chunk.state))
-            record.add(chunk)
+            for line in record.add(chunk):
+                progress.say(line)
             progress.update(run.step, float(chunk.losses.mean()), record.rate)
             _stop_if_asked(run, record, caught, turn)
-            record.diagnose(x, y)
-            _check_gradients(run, x, y, to_check, progress)
+            record.diagnose(here)
+            _check_gradients(run, to_check, progress)
     finally:
         progress.stop()
+
+
+def _fed(run: Run, mesh: Mesh | None) -> tuple[steps.State, steps.Feed, steps.Feed]:
+    """The state, and the data on this device and where the program runs."""
+    here = steps.feed(run.config, run.dataset)
+    if mesh is None:
+        return run.state, here, here
+    place = partial(distributed.everywhere, mesh=mesh)
+    return place(run.state), here, steps.feed(run.config, run.dataset, place)
 
 
 def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> None:
@@ -222,11 +240,11 @@ def _steps_to_check(config: TrainConfig) -> set[int]:
     return {i * config.steps // count for i in range(count)}
 
 
-def _check_gradients(run, x, y, to_check, progress) -> None:
+def _check_gradients(run, to_check, progress) -> None:
     """Stop the run if its route and autodiff part at the step about to come."""
     if run.step not in to_check:
         return
-    ids, labels = steps.batch(run.config, x, y, run.step)
+    ids, labels = run.batch(run.step)
     route = run.config.route
     text = user_file.version(route)
     apart = _disagreement(route, text, run.params, ids, labels, run.model)
@@ -255,24 +273,16 @@ def _learners(route: str) -> str:
     return "is it right? `jaxninja exercise check 4` tells; " if file else ""
 
 
-def _placed(dataset: Dataset, mesh: Mesh | None) -> tuple:
-    """x and y of the training set on this device, or on all of a mesh."""
-    train = tuple(dataset.train)
-    return (
-        tuple(map(jnp.asarray, train))
-        if mesh is None
-        else distributed.everywhere(train, mesh)
-    )
-
-
-def _explain(diverged: steps.Diverged, record: Record, x, y) -> str:
+def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str:
     """One line on a loss that is not finite; the last good state is saved."""
     run = record.run
-    bad = steps.state_at(diverged, run.config, run.model, x, y)
-    bad, diverged.state, x, y = map(distributed.here, (bad, diverged.state, x, y))
-    first = steps.first_nonfinite(bad, diverged.step, run.config, run.model, x, y)
+    _, here, placed = _fed(run, mesh)
+    bad = steps.state_at(diverged, run.config, run.model, placed)
+    bad, diverged.state = map(distributed.here, (bad, diverged.state))
+    data = here(diverged.step)
+    first = steps.first_nonfinite(bad, diverged.step, run.config, run.model, data)
     if run.config.diagnose:
-        record.diagnose_at(bad, diverged.step, x, y)
+        record.diagnose_at(bad, diverged.step, here)
     record.go_back(diverged)
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "

@@ -1,7 +1,7 @@
 """The diagnostics of a training run at a step, as one line of its diagnostics.jsonl.
 
-Measured is the step about to come, from the state before it, on that step's own batch;
-nothing of the training changes, to the bit.
+Measured is the step about to come, from the state before it, on that step's own batch,
+of running text on its first sequences; nothing of the training changes, to the bit.
 """
 
 import math
@@ -27,6 +27,7 @@ from jaxninja.training.steps import State
 # Batchnorm's running statistics are compared with those of so many training examples:
 # calibrating on all of them would cost more than the training.
 CALIBRATION = 1_024
+TOKENS = 2_048  # of a batch of running text: autodiff keeps more than a step by hand
 PARAMETER = "parameter/"  # what the names of parameters begin with in retain_grads
 
 
@@ -35,8 +36,7 @@ def observe(
     config: TrainConfig,
     model: Model,
     state: State,
-    x: jax.Array,
-    y: jax.Array,
+    data: steps.Data,
     step: int,
 ) -> dict[str, Any]:
     """Statistics of a step, of JSON's types (NaN and infinity become None).
@@ -44,7 +44,7 @@ def observe(
     Args:
         config, model: of the run.
         state: before the step.
-        x, y: the training set.
+        data: that hold the step's batch.
         step: counted from 0; it decides the batch and the learning rate.
 
     Returns:
@@ -53,7 +53,7 @@ def observe(
         between running and calibrated statistics by layer.
     """
     observer, structure = _observer(steps.essential(config), model)
-    packed = np.asarray(observer(state, x, y, step, *steps.arguments(config)))
+    packed = np.asarray(observer(state, data, step, *steps.arguments(config)))
     return {"step": step, **_unpacked(packed, structure["tree"])}
 
 
@@ -61,26 +61,28 @@ def observe(
 def _observer(config: TrainConfig, model: Model) -> Any:
     page = network.of(model)
     kinds = page.activations(model)
+    rows = max(TOKENS // config.context, 1) if config.reads_text else None
 
     def loss(params, ids, labels):
         named = {k: checkpoint_name(p, f"{PARAMETER}{k}") for k, p in params.items()}
         return page.loss(named, ids, labels, model, name=checkpoint_name)
 
-    def measure(state, x, y, step, seed, lr):
-        ids, labels = steps.batch(config, x, y, step, seed)
+    def measure(state, data, step, seed, lr):
+        ids, labels = (a[:rows] for a in data.batch(config, step, seed))
         retained = retain_grads(loss, has_aux=True, values=True)
         (value, _), grads, named = retained(state.params, ids, labels)
         own = {name: grads.pop(f"{PARAMETER}{name}") for name in state.params}
         del grads["loss"]
+        logits = ("logits",) * ("logits" in named)  # a large vocabulary has none
         tx = optimizer(config, lr)
         updates: Any = tx.update(own, state.optimizer, state.params)[0]
-        values = {name: predicting(named[name], labels) for name in (*kinds, "logits")}
+        values = {name: predicting(named[name], labels) for name in (*kinds, *logits)}
         grads = {name: predicting(d, labels) for name, d in grads.items()}
         return {
             "loss": value,
             "grad_norm": statistics.global_norm(own),
             "clipped": _clipped(state.optimizer, step),
-            "batchnorm": _gaps(page, model, state, x[:CALIBRATION], y[:CALIBRATION]),
+            "batchnorm": _gaps(page, model, state, data),
             **_with_histograms(
                 activations={
                     name: (h, statistics.activation(h, kinds.get(name)))
@@ -102,9 +104,9 @@ def _observer(config: TrainConfig, model: Model) -> Any:
     structure = {}
 
     @jax.jit
-    def observer(state, x, y, step, seed, lr):
+    def observer(state, data, step, seed, lr):
         """All numbers in one vector: hundreds of small transfers would cost more."""
-        seen = measure(state, x, y, step, seed, lr)
+        seen = measure(state, data, step, seed, lr)
         structure["tree"] = jax.tree.map(jnp.shape, seen)
         return jnp.concatenate([jnp.ravel(a) * 1.0 for a in jax.tree.leaves(seen)])
 
@@ -122,6 +124,8 @@ def dead_over_set(
     Returns:
         Name of the activations -> (dead units, units).
     """
+    if not network.of(model).activations(model):
+        return {}
     size = max(4_096 // math.prod(y.shape[1:]), 1)
     blocks = [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
     if len(blocks) > 1 and len(blocks[-1][0]) < size:
@@ -174,11 +178,12 @@ def _clipped(optimizer_state: Any, step) -> Any:
     return counts[0] / jnp.maximum(step, 1) if counts else None
 
 
-def _gaps(page, model, state, x, y) -> dict[str, Any]:
+def _gaps(page, model, state, data) -> dict[str, Any]:
     """As one batch, the examples give each layer's calibrated statistics."""
     layers = network.normalised(model)
-    if not layers or len(x) <= model.ddof:
+    if not layers or len(data.x) <= model.ddof:
         return {}
+    x, y = (a[:CALIBRATION] for a in data)
     _, calibrated = page.loss(state.params, x, y, model)
     pairs: dict[str, Any] = {
         str(layer): [(of[mean], of[var]) for of in (state.statistics, calibrated)]

@@ -1,4 +1,4 @@
-"""The optimizers by name, from optax: learning rate, its drop, clipping."""
+"""The optimizers by name, from optax: learning rate over time, decay, clipping."""
 
 from typing import Any, NamedTuple
 
@@ -7,14 +7,39 @@ import jax.numpy as jnp
 import optax
 
 from jaxninja.intermediates.statistics import global_norm
+from jaxninja.models import network
 from jaxninja.training.config import TrainConfig
 
 
 def schedule(config: TrainConfig, lr: Any = None) -> optax.Schedule:
-    """The learning rate of a step: lr, and lr * lr_drop from step lr_drop_at on."""
+    """The learning rate of a step, counted from 0.
+
+    It is lr, and lr * lr_drop from step lr_drop_at on, times `shape`.
+    """
     at = config.lr_drop_at
     drop = None if at is None else {at: config.lr_drop}
-    return optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
+    steady = optax.piecewise_constant_schedule(config.lr if lr is None else lr, drop)
+    if not config.warmup and not config.cosine:
+        return steady
+    factor = shape(config.warmup, config.cosine, config.lr_last)
+    return lambda step: steady(step) * factor(step)
+
+
+def shape(warmup: int, cosine: int, last: float) -> optax.Schedule:
+    """A factor: from 1 / (warmup + 1) to 1 at step `warmup`, then along half a cosine
+    to `last` at step `cosine`, where it stays; without a cosine at 1."""
+    rise = optax.linear_schedule(1 / (warmup + 1), 1.0, max(warmup, 1))
+    fall = optax.cosine_decay_schedule(1.0, max(cosine - warmup, 1), last)
+    after = fall if cosine else optax.constant_schedule(1.0)
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def decayed(config: TrainConfig) -> Any:
+    """What weight decay is for: the matrices that the model names, or all (None)."""
+    matrices = getattr(network.PAGES[config.model].module, "MATRICES", None)
+    if matrices is None:
+        return None
+    return lambda params: {name: name in matrices for name in params}
 
 
 def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformation:
@@ -26,7 +51,10 @@ def optimizer(config: TrainConfig, lr: Any = None) -> optax.GradientTransformati
         "rmsprop": lambda: optax.rmsprop(rate),
         "adam": lambda: optax.adam(rate, b2=config.beta2),
         "adamw": lambda: optax.adamw(
-            rate, b2=config.beta2, weight_decay=config.weight_decay
+            rate,
+            b2=config.beta2,
+            weight_decay=config.weight_decay,
+            mask=decayed(config),
         ),
     }[config.optimizer]()
     if config.clip is None:

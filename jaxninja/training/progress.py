@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxninja.errors import ArgumentTypeError
+from jaxninja.training.machine.rate import digits
 
 
 class Progress:
@@ -64,7 +65,7 @@ class Lines(Progress):
     def update(self, step: int, loss: float, rate: float) -> None:
         if step >= self._next or step == self._steps:
             self.say(
-                f"step {step:>7}/{self._steps}  loss {loss:.4f}  {rate:,.0f} steps/s"
+                f"step {step:>7}/{self._steps}  loss {loss:.4f}  {digits(rate)} steps/s"
             )
             self._next = step + self._steps // 20
 

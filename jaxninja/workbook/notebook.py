@@ -18,7 +18,7 @@ from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
-from jaxninja.workbook.report import Report
+from jaxninja.workbook.report import CELL, Report
 
 if TYPE_CHECKING:
     from jaxninja.workbook.costs import Cost
@@ -46,7 +46,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
         raise ArgumentError(f"exercise {number!r}: expected 1, 2, 3 or 4")
     text, first = _source(function)
     padding = "\n" * (first - 1)  # so that line numbers are those of the cell
-    report = _worker().check(number, padding + text, "cell", everything)
+    report = _worker().check(number, padding + text, CELL, everything)
     return replace(report, new=tuple(_progress.record(report)))
 
 
@@ -54,6 +54,19 @@ def hint(place: str) -> str:
     """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
     number, name = templates.find(place)
     return templates.ladder(number, name, _progress.next_rung(number, name))
+
+
+def why(place: str) -> str:
+    """Why the gradient N.NAME is what it is, once it was right in this session.
+
+    Raises:
+        ValueError: there is no such gradient, or it is not right yet.
+    """
+    number, name = templates.find(place)
+    if name not in _progress.right(number):
+        how = templates.how_to_ask(number, name, in_notebook=True)
+        raise ArgumentError(f"{number}.{name} is not right yet: {how} helps")
+    return "\n".join(templates.explanation(number, name))
 
 
 def save(function: Callable, path: str | Path) -> str:

@@ -76,12 +76,6 @@ def test_lines_may_end_in_cr_alone(tmp_path):
     assert text.read_items(write(tmp_path, "a\tb\rcd\r\ref")) == ["a\tb", "cd", "ef"]
 
 
-def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert datasets.absolute("w.txt") == str(tmp_path / "w.txt")
-    assert datasets.absolute("names") == "names"
-
-
 @pytest.mark.parametrize("symbols", [(), ("a", "b"), ("", "b", "a"), ("", "ab", "c")])
 def test_an_altered_vocabulary_is_refused(symbols):
     Vocabulary(("", "a", "b")).check()

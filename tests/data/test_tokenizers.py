@@ -22,7 +22,7 @@ def test_encode_and_decode_are_inverse(name, text):
     ids = by.encode(text)
     assert ids.dtype == np.uint16
     assert by.name == name
-    assert not len(ids) or ids.max() < by.vocabulary
+    assert not len(ids) or ids.max() < len(by)
     assert by.decode(ids) == text
 
 
@@ -77,4 +77,4 @@ def test_gpt2s_tokens_are_openais():
     ids = [15496, 995, 11, 314, 1101, 220, 994, 198, 198, 2616, 38776]
     assert by.encode("Hello world, I'm  here\n\nnaïve").tolist() == ids
     assert by.decode(ids) == "Hello world, I'm  here\n\nnaïve"
-    assert by.vocabulary == 50_257
+    assert len(by) == 50_257

@@ -145,7 +145,7 @@ def test_running_statistics_may_have_another_ddof():
 
 
 def test_a_step_moves_the_running_variance_with_its_own_ddof():
-    data = (jnp.arange(60).reshape(20, 3) % 11, jnp.arange(20) % 11)
+    data = steps.Items(jnp.arange(60).reshape(20, 3) % 11, jnp.arange(20) % 11)
     running = {}
     for running_ddof in (0, 1):
         config = TrainConfig(
@@ -153,7 +153,7 @@ def test_a_step_moves_the_running_variance_with_its_own_ddof():
         )
         state = steps.init_state(config, config.network(11))
         advance = steps.make_advance(config, config.network(11))
-        running[running_ddof] = advance(state, *data, 0, 1)[0].statistics["var"]
+        running[running_ddof] = advance(state, data, 0, 1)[0].statistics["var"]
     np.testing.assert_allclose(running[1], running[0] * 4 / 3, rtol=1e-5)
 
 

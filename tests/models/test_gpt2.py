@@ -50,8 +50,10 @@ def apart(grads, truth):
 
 def every_route(params, ids, labels):
     found = {
-        f"network, {keep}": routes.value_and_grad("network", replace(SMALL, keep=keep))
-        for keep in gpt2.KEEP
+        f"network, {kept}": routes.value_and_grad(
+            "network", replace(SMALL, residuals=kept)
+        )
+        for kept in gpt2.RESIDUALS
     }
     found |= {
         name: routes.value_and_grad(name, SMALL) for name in ("rules", "autodiff")
@@ -65,7 +67,7 @@ def test_the_routes_agree_in_float64_whatever_is_kept(x64, monkeypatch):
     small_blocks(monkeypatch)
     found = jax.jit(every_route)(*batch(SMALL))
     (loss, _), truth = found.pop("autodiff")
-    assert set(found) == {"rules", *(f"network, {keep}" for keep in gpt2.KEEP)}
+    assert set(found) == {"rules", *(f"network, {keep}" for keep in gpt2.RESIDUALS)}
     for name, ((value, statistics), grads) in found.items():
         assert statistics == {}
         assert float(abs(value - loss)) < 1e-13, name
@@ -186,8 +188,8 @@ def test_bad_sizes_are_refused():
         Gpt2(embedding=10, heads=4)
     with pytest.raises(SizeError, match="layers is 0, expected 1 or more"):
         Gpt2(layers=0)
-    with pytest.raises(SizeError, match="keep is '2C', expected one of 10C, 5C, 1C"):
-        Gpt2(keep="2C")
+    with pytest.raises(SizeError, match="residuals is '2C', expected one of 10C,"):
+        Gpt2(residuals="2C")
     with pytest.raises(SizeError, match="dtype is 'float16'"):
         Gpt2(dtype="float16")
     with pytest.raises(SizeError, match=r"'gpt2-midium', .*did you mean 'gpt2-medium'"):
@@ -200,14 +202,3 @@ def test_bad_sizes_are_refused():
         jax.eval_shape(partial(gpt2.loss, model=SMALL), params, long, long)
     with pytest.raises(ValueError, match="at most 9 symbols"):
         jax.eval_shape(partial(by_hand.value_and_grad, model=SMALL), params, long, long)
-
-
-def test_a_step_that_does_not_fit_is_refused():
-    model = gpt2.named("gpt2", keep="5C")
-    parts = gpt2.step_bytes(model, 4, 1024)
-    assert parts["parameters, gradients and moments"] == 16 * 124_439_808
-    assert parts["keep 5C"] == 4 * 5 * 12 * 4 * 1024 * 768
-    need = sum(parts.values())
-    gpt2.check_memory(model, 4, 1024, need)
-    with pytest.raises(SizeError, match=r"4 x 1,024 tokens .* 2\.7 GiB .*keep 1C"):
-        gpt2.check_memory(model, 4, 1024, need - 1)

@@ -37,7 +37,7 @@ BAD = [
     ("model", None, "one of ninja"),
     ("split", "thirds", "one of lecture, makemore"),
     ("beta2", 1.0, "0 or more and below 1"),
-    ("heads", 2, "none: a network of model ninja has only context, "),
+    ("heads", 2, "none: model ninja has only split, context, "),
     ("batch_size", 0, "1 or more"),
     ("hidden", -3, "1 or more"),
     ("context", 0, "1 or more"),

@@ -38,12 +38,16 @@ def configured(name, route, dtype):
 
 def arguments(config, model):
     """Shapes and types of what `advance` takes: a state, data, start, n, seed, lr."""
-    data = jax.ShapeDtypeStruct((100, model.context), jnp.int32)
+    x = jax.ShapeDtypeStruct((100, model.context), jnp.int32)
     sequences = network.reads_sequences(model)
-    labels = data if sequences else jax.ShapeDtypeStruct((100,), jnp.int32)
+    y = x if sequences else jax.ShapeDtypeStruct((100,), jnp.int32)
+    data = steps.Items(x, y)
+    if config.reads_text:
+        shape = steps.longest_chunk(config), config.batch_size, model.context + 1
+        data = steps.Tokens(jax.ShapeDtypeStruct(shape, jnp.uint16), y.update(shape=()))
     state = jax.eval_shape(lambda: steps.init_state(config, model))
     kinds = (jnp.int32, jnp.int32, jnp.uint32, jnp.float32)
-    return state, data, labels, *(jax.ShapeDtypeStruct((), kind) for kind in kinds)
+    return state, data, *(jax.ShapeDtypeStruct((), kind) for kind in kinds)
 
 
 def gradients(name, route, dtype):

@@ -113,7 +113,8 @@ def test_the_metrics_are_means_of_the_losses(small):
     run = jaxninja.train(small, progress=QUIET)
     x, y = map(jax.numpy.asarray, run.dataset.train)
     state = steps.init_state(small, run.model)
-    _, losses = steps.program(small, run.model, x)(state, x, y, 0, 120)
+    data = steps.Items(x, y)
+    _, losses = steps.program(small, run.model, data)(state, data, 0, 120)
     stops = [0, 20, 30, 40, 60, 80, 90, 100, 120]
     for line, a, b in zip(lines(run), stops, stops[1:], strict=False):
         mean = np.asarray(losses[a:b], np.float64).mean()
@@ -128,11 +129,12 @@ def test_a_step_is_the_textbooks(optimizer, small):
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     y = jax.random.randint(jax.random.key(1), (50,), 0, 11)
     before = steps.init_state(config, run_model)
-    ids, labels = steps.batch(config, x, y, 0)
+    ids, labels = steps.Items(x, y).batch(config, 0)
     by_hand = jax.jit(ninja.value_and_grad, static_argnums=3)
     (_, stats), grads = by_hand(before.params, ids, labels, run_model)
     copy = jax.tree.map(jax.numpy.copy, before)
-    after, _ = steps.program(config, run_model, x)(copy, x, y, 0, 1)
+    data = steps.Items(x, y)
+    after, _ = steps.program(config, run_model, data)(copy, data, 0, 1)
     for name, p in before.params.items():
         if name == "b1" and optimizer != "sgd":
             continue  # a gradient of pure rounding, which Adam blows up to a whole step
@@ -152,7 +154,8 @@ def test_clipping_bounds_the_update(small):
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
     before = steps.init_state(config, model)
     copy = jax.tree.map(jax.numpy.copy, before)
-    after, _ = steps.program(config, model, x)(copy, x, x[:, 0], 0, 1)
+    data = steps.Items(x, x[:, 0])
+    after, _ = steps.program(config, model, data)(copy, data, 0, 1)
     moved = jax.tree.map(lambda a, b: ((a - b) ** 2).sum(), after.params, before.params)
     assert float(sum(moved.values())) ** 0.5 == pytest.approx(0.01, rel=1e-3)
 
@@ -169,7 +172,9 @@ def test_where_chunks_end_does_not_matter(cut, small):
 
     def run(stops):
         state = steps.init_state(whole, model)
-        for chunk in steps.chunks(whole, model, state, x, y, 0, stops):  # noqa: B007
+        data = steps.Items(x, y)
+        every = steps.chunks(whole, model, state, lambda step: data, 0, stops)
+        for chunk in every:  # noqa: B007
             pass
         return [np.asarray(leaf) for leaf in jax.tree.leaves(chunk.state)]
 
@@ -292,9 +297,10 @@ from jaxninja.training.runs import recorder as record
 stop = int(sys.argv[2])
 add = record.Record.add
 def add_then_die(self, chunk):
-    add(self, chunk)
+    lines = add(self, chunk)
     if self.run.step >= stop:
         os.kill(os.getpid(), 9)
+    return lines
 record.Record.add = add_then_die
 train(TrainConfig.from_dict(json.loads(sys.argv[1])))
 """
@@ -457,12 +463,13 @@ def test_a_loss_that_diverges_names_step_and_array(small):
 def test_the_first_array_that_is_not_finite_is_found(name, value, small):
     model = small.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
+    data = steps.Items(x, x[:, 0])
     state = steps.init_state(small, model)
     state.params[name] = state.params[name].at[0].set(value)
-    assert steps.first_nonfinite(state, 5, small, model, x, x[:, 0]) == name
+    assert steps.first_nonfinite(state, 5, small, model, data) == name
     state = steps.init_state(small, model)
     state.params["W1"] = state.params["W1"] * 1e38  # finite, but its product is not
-    assert steps.first_nonfinite(state, 5, small, model, x, x[:, 0]) == "hprebn"
+    assert steps.first_nonfinite(state, 5, small, model, data) == "hprebn"
 
 
 @pytest.mark.parametrize("route", ["network", "rules"])

@@ -10,16 +10,19 @@ import pytest
 import jaxninja
 from jaxninja.models import network
 from jaxninja.storage import run_folder
-from jaxninja.training import evaluation, examples, monitor, sampling, steps
+from jaxninja.training import evaluation, examples, monitor, steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.optimizers import schedule
 from jaxninja.training.options.recipes import OPTIONS, RECIPES, takes
 from jaxninja.training.progress import Progress
 from jaxninja.training.runs import opening
+from jaxninja.training.sampling.choice import Choice
+from jaxninja.training.sampling.items import sample
 from jaxninja.training.sweeps import trainer
 
 QUIET = Progress()
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
+GPT2 = TrainConfig(model="gpt2")
 SIZES = {
     "gru": {"embedding": 4, "hidden": 5},
     "wavenet": {"context": 4, "embedding": 4, "hidden": 6},
@@ -104,12 +107,11 @@ def test_calibrated_statistics_are_those_of_one_batch(run):
 
 def test_samples_go_on_beyond_the_longest_item(run):
     key, statistics = jax.random.key(0), run.statistics()
-    drawn = sampling.sample(key, run.params, statistics, run.model, 40, 1e3, limit=30)
+    given = key, run.params, statistics, run.model
+    drawn = sample(*given, 40, Choice(1e3), limit=30)
     assert max(map(len, drawn)) > run.model.context
     start = tuple(run.vocabulary.encode("ax"))
-    greedy = sampling.sample(
-        key, run.params, statistics, run.model, 1, 0.0, None, start, 9
-    )[0]
+    [greedy] = sample(*given, 1, Choice(0.0), start, 9)
     for n in range(len(start), len(greedy)):
         assert greedy[n] == likeliest(run, greedy[:n])
 
@@ -145,9 +147,9 @@ def test_what_is_not_given_is_the_models_own_and_what_is_given_holds(model):
     for name in OPTIONS:
         known = getattr(own, name) is not None
         assert known <= (name in takes(model))
-    given = TrainConfig(model=model, lr=0.1, optimizer="sgd", split="lecture", steps=7)
-    assert (given.lr, given.optimizer, given.split, given.steps) == (
-        0.1, "sgd", "lecture", 7,
+    given = TrainConfig(model=model, lr=0.1, optimizer="sgd", eval_every=3, steps=7)
+    assert (given.lr, given.optimizer, given.eval_every, given.steps) == (
+        0.1, "sgd", 3, 7,
     )  # fmt: skip
     assert TrainConfig.from_dict(own.to_dict()) == own
     assert own.reads_sequences == network.reads_sequences(own.network(5))
@@ -175,7 +177,7 @@ def test_makemores_recipe():
 @pytest.mark.parametrize(
     ("model", "given", "told"),
     [
-        ("bigram", {"layers": 2}, "layers is 2, expected none: .* bigram has only co"),
+        ("bigram", {"layers": 2}, "layers is 2, expected none: .* only split, co"),
         ("gru", {"batchnorm": "all"}, "batchnorm is 'all', expected none: .* gru"),
         ("transformer", {"hidden": 5}, "hidden is 5, expected none"),
         ("transformer", {"heads": 5}, "heads is 5, .* divisor of embedding, .* 64"),
@@ -200,3 +202,14 @@ def test_a_call_reads_no_more_than_about_a_second_can_take():
     config = TrainConfig(model="gru", context=16)
     assert steps.longest_chunk(config) == 125
     assert steps.longest_chunk(TrainConfig()) == 1_000
+
+
+def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for config, named in ((TrainConfig(), "names"), (GPT2, "tinyshakespeare")):
+        given = dataclasses.replace(config, data="w.txt")
+        assert examples.absolute(given).data == str(tmp_path / "w.txt")
+        assert examples.absolute(config).data == named
+    given = dataclasses.replace(GPT2, init_from="w", tokenizer_files=None)
+    found = examples.absolute(given)
+    assert (found.init_from, found.tokenizer_files) == (str(tmp_path / "w"), None)

@@ -68,7 +68,7 @@ def test_the_numbers_are_those_of_the_step(run, small):
     x, y = map(jnp.asarray, run.dataset.train)
     state = steps.init_state(small, run.model)
     line = run.diagnostics[0]
-    ids, labels = steps.batch(small, x, y, 0)
+    ids, labels = steps.Items(x, y).batch(small, 0)
     (loss, _), grads = routes.value_and_grad("autodiff", run.model)(
         state.params, ids, labels
     )
@@ -92,9 +92,9 @@ def test_clipping_is_counted_at_every_step(run, small):
     advance = steps.make_advance(small, run.model)
     gradient = jax.jit(routes.value_and_grad("network", run.model))
     for step in range(20):
-        _, grads = gradient(state.params, *steps.batch(small, x, y, step))
+        _, grads = gradient(state.params, *steps.Items(x, y).batch(small, step))
         acted += float(np.sqrt(sum((g**2).sum() for g in grads.values()))) > 0.5
-        state, _ = advance(state, x, y, step, 1)
+        state, _ = advance(state, steps.Items(x, y), step, 1)
     assert run.diagnostics[1]["clipped"] == pytest.approx(acted / 20)
 
 
@@ -132,7 +132,8 @@ def test_a_network_without_batchnorm_has_no_gap(small):
     )
     model = config.network(11)
     x = jax.random.randint(jax.random.key(0), (50, 3), 0, 11)
-    line = observe(config, model, steps.init_state(config, model), x, x[:, 0], 0)
+    data = steps.Items(x, x[:, 0])
+    line = observe(config, model, steps.init_state(config, model), data, 0)
     assert line["batchnorm"] == {}
     assert line["activations"]["h1"]["dead"] < 0.5
     json.dumps(line, allow_nan=False)

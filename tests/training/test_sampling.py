@@ -7,7 +7,8 @@ import pytest
 
 from jaxninja.models import ninja
 from jaxninja.models.ninja import Ninja
-from jaxninja.training.sampling import SampleError, check_seed, sample
+from jaxninja.training.sampling.choice import Choice, SampleError, check_seed, chosen
+from jaxninja.training.sampling.items import sample
 
 MODEL = Ninja(vocabulary=9, hidden=13)
 STATS = {"mean": jnp.zeros(13), "var": jnp.ones(13)}
@@ -15,7 +16,10 @@ STATS = {"mean": jnp.zeros(13), "var": jnp.ones(13)}
 
 def draw(key=0, **options):
     params = ninja.init(jax.random.key(0), MODEL)
-    return sample(jax.random.key(key), params, STATS, MODEL, **options)
+    ways = {name: options.pop(name) for name in Choice._fields if name in options}
+    return sample(
+        jax.random.key(key), params, STATS, MODEL, how=Choice(**ways), **options
+    )
 
 
 def test_the_same_key_gives_the_same_items():
@@ -56,6 +60,20 @@ def test_top_k_draws_among_the_k_likeliest():
     assert len({(item or [0])[0] for item in draw(count=300)}) > 2
 
 
+def test_top_p_draws_among_the_fewest_that_have_this_probability():
+    """Just below the sum of the two likeliest both are in, just above it three."""
+    params = ninja.init(jax.random.key(0), MODEL)
+    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
+    scores = 3.0 * logits  # so that none is rare
+    order = np.argsort(-scores[0])
+    two = float(np.sort(jax.nn.softmax(scores[0]))[-2:].sum())
+    for top_p, count in ((two - 1e-3, 2), (two + 1e-3, 3), (1e-6, 1)):
+        static = Choice(top_p=top_p).static
+        rows = jnp.tile(scores, (500, 1))
+        drawn = chosen(jax.random.key(1), rows, 1.0, static)
+        assert set(drawn.tolist()) == set(order[:count].tolist())
+
+
 def test_frequencies_are_the_softmax_of_the_logits():
     params = ninja.init(jax.random.key(0), MODEL)
     logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
@@ -73,6 +91,8 @@ def test_frequencies_are_the_softmax_of_the_logits():
         ({"temperature": 1e39}, "temperature is 1e[+]39, expected from 0 to 1e30"),
         ({"top_k": 0}, r"top_k is 0, expected in 1..9"),
         ({"top_k": 10}, r"top_k is 10, expected in 1..9"),
+        ({"top_p": 0.0}, "top_p is 0.0, expected above 0 and at most 1"),
+        ({"top_p": 1.1}, "top_p is 1.1, expected above 0"),
         ({"prompt": (0,)}, r"prompt is \(0,\), expected ids in 1..8"),
         ({"prompt": (1, 2), "limit": 2}, "limit is 2, expected above the prompt's 2"),
     ],

@@ -103,8 +103,11 @@ def backward(logits, Yb, n):
 def test_what_is_right_for_the_first_time_is_explained(worker, monkeypatch):
     monkeypatch.setattr(notebook, "_worker", lambda: worker)
     monkeypatch.setattr(notebook, "_progress", Progress(Path(), {}))
+    with pytest.raises(ValueError, match=r"2.logits is not right yet: `workbook.hint"):
+        workbook.why("2.logits")
     first, again = (workbook.check(2, backward) for _ in range(2))
+    assert "Each row sums to zero" in " ".join(workbook.why("2.logits").split())
     assert first.ok
     assert "Right for the first time" in first._repr_html_()
-    assert "Each row sums to zero" in first.table()
+    assert "Each row sums to zero" in " ".join(first.table().split())
     assert "Each row sums to zero" not in again.table()

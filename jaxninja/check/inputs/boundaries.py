@@ -60,9 +60,8 @@ def edges(
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
     if found & (_EXPONENTIAL | _SINGULAR | _KINKED):
         yield "common offset 1e3", _changed(args, ("real",), lambda x: x + 1e3)
-    if found & (_INDEXED | _KINKED):
-        yield "integers all at their least", _changed(args, ("int",), _all(np.min))
-        yield "integers all at their most", _changed(args, ("int",), _all(np.max))
+    yield "integers all at their least", _changed(args, ("int",), _all(np.min))
+    yield "integers all at their most", _changed(args, ("int",), _all(np.max))
     if found & _INDEXED:
         yield "repeated indices", _changed(args, ("int",), _repeated)
     for value in (0, 1):

@@ -4,12 +4,15 @@ Inputs are varied without leaving the domain of the function: a probability stay
 a Cholesky factor stays triangular, an index stays among those seen, a key is let alone.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.subject.pytrees import is_float
 
+GLIMPSE = 1 << 16  # entries that tell the kind of an array
 ROUGH = 1e-4  # how far float32 examples may miss "sums to one" or "is symmetric"
 
 
@@ -22,16 +25,31 @@ def kind_of(leaf) -> str:
     if leaf.dtype == np.uint32 and leaf.ndim and leaf.shape[-1] == 2:
         return "key"  # a raw one
     if not is_float(leaf):
-        return "bool" if leaf.dtype == bool else "int"
+        if leaf.dtype == bool:
+            return "bool"
+        return "mask" if _is_mask(_glimpse(leaf)) else "int"
     if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         return "real"
-    return _kind_of_floats(np.asarray(leaf, np.float64))
+    return _kind_of_floats(np.asarray(_glimpse(leaf), np.float64))
+
+
+def _glimpse(leaf) -> np.ndarray:
+    """Enough of a large array to tell its kind and its spread: whole rows, a block."""
+    values = np.asarray(leaf)
+    if values.size <= GLIMPSE:
+        return values
+    if _is_square(values):
+        side = math.isqrt(GLIMPSE)
+        return values.reshape(-1, *values.shape[-2:])[0, :side, :side]
+    if values.ndim < 2:
+        return values[:GLIMPSE]
+    return values.reshape(-1, values.shape[-1])[: max(1, GLIMPSE // values.shape[-1])]
 
 
 def _kind_of_floats(values: np.ndarray) -> str:
     if not values.size or not np.isfinite(values).all():
         return "mask"  # holds -inf or the like on purpose
-    if values.size > 1 and np.isin(values, (0.0, 1.0)).all() and np.ptp(values):
+    if _is_mask(values):
         return "mask"
     if _is_square(values):
         if np.allclose(values, np.swapaxes(values, -1, -2), atol=ROUGH):
@@ -43,6 +61,11 @@ def _kind_of_floats(values: np.ndarray) -> str:
         is_probability = values.ndim and np.allclose(sums, 1, atol=ROUGH)
         return "probability" if is_probability else "positive"
     return "real"
+
+
+def _is_mask(values: np.ndarray) -> bool:
+    """Zeros and ones, both of them."""
+    return values.size > 1 and bool(np.isin(values, (0, 1)).all() and np.ptp(values))
 
 
 def _is_square(values: np.ndarray) -> bool:
@@ -70,8 +93,9 @@ def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
     if kind in ("int", "bool", "mask"):
         return _redrawn(values, rng, shape)
     if kind == "real":
-        spread = float(np.std(values)) or 0.5
-        drawn = np.mean(values) + spread * rng.standard_normal(shape)
+        some = _glimpse(values)
+        spread = float(np.std(some)) or 0.5
+        drawn = np.mean(some) + spread * rng.standard_normal(shape)
         return drawn.astype(values.dtype)
     if kind == "positive":
         return (_redrawn(values, rng, shape) * _factors(rng, shape)).astype(
@@ -97,7 +121,7 @@ def _structured(values, kind: str, rng, shape):
 def _redrawn(values: np.ndarray, rng, shape):
     if not values.size:
         return np.zeros(shape, values.dtype)
-    return rng.choice(values.ravel(), shape).astype(values.dtype)
+    return rng.choice(_glimpse(values).ravel(), shape).astype(values.dtype)
 
 
 def _factors(rng, shape, spread: float = 0.3):

@@ -12,7 +12,7 @@ the gradient of the loss with respect to <name>, and has its shape. A layer:
     h   = gelu(f)
     y   = x2 + h @ Wproj + bproj    the next layer's x
 
-What a layer keeps of this is chosen by hand, `model.keep` numbers for each token:
+What a layer keeps of this is chosen by hand, `model.residuals` numbers for each token:
 
     10C  x, qkv, o, lse, x2, f      no product is computed twice
     5C   x, qkv, o, lse             x2 and f again: two products
@@ -33,11 +33,11 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.models.by_hand.parts.causal_attention import attention, attention_backward
 from jaxninja.models.by_hand.parts.products import over_rows, product
-from jaxninja.models.gpt2 import KEEP, LAYER, Gpt2
+from jaxninja.models.gpt2 import LAYER, RESIDUALS, Gpt2
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.models.parts.sequences import check_length
 
-KEPT = dict(zip(KEEP, (6, 4, 1), strict=True))  # arrays of a layer, in their order
+KEPT = dict(zip(RESIDUALS, (6, 4, 1), strict=True))  # arrays of a layer, in their order
 TOKENS = 512  # about, whose logits are held together
 K, CUBE = math.sqrt(2 / math.pi), 0.044715  # gelu's
 
@@ -81,7 +81,7 @@ def layer(w, x, B, model):
     qkv, o, lse = attend(w, x, B, model)
     x2, f = widen(w, x, o, model)
     y = x2 + product(gelu(f)[0], w["Wproj"], model.dtype) + w["bproj"]
-    return y, (x, qkv, o, lse, x2, f)[: KEPT[model.keep]]
+    return y, (x, qkv, o, lse, x2, f)[: KEPT[model.residuals]]
 
 
 def attend(w, x, B, model):

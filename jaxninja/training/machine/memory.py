@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxninja.models import network
 from jaxninja.training.config import ConfigError, TrainConfig
 
 NUMBER = 4  # bytes of a float32 or an int32
@@ -29,19 +30,49 @@ def estimate(config: TrainConfig, vocabulary: int, examples: int) -> dict[str, i
     Returns:
         The fields of the configuration that decide a size -> its bytes.
     """
+    copies = 2 + MOMENTS[config.optimizer]  # the parameters and their gradients
+    if config.reads_text:
+        return _of_text(config, vocabulary, copies)
     weights, units, wide = _sizes(config, vocabulary)
     context = config.context or 1
-    copies = 2 + MOMENTS[config.optimizer]  # the parameters and their gradients
     labels = context if config.reads_sequences else 0
     predictions = context if config.reads_sequences else 1
     rows = min(max(BLOCK // predictions, 1), examples)
+    batch = config.batch_size * context + config.batch_size // config.accumulate * units
     return {
         "hidden, embedding, context, layers": NUMBER * copies * weights,
-        "batch_size": NUMBER * config.batch_size * (units + context),
+        "batch_size": NUMBER * batch,
         "hidden, embedding, context": NUMBER * rows * wide,
         "context": NUMBER * examples * (context + labels),
         "samples": NUMBER * config.samples * (LIMIT + context),
     }
+
+
+def _of_text(config: TrainConfig, vocabulary: int, copies: int) -> dict[str, int]:
+    """The same of a model of running text, which says itself what it costs."""
+    model, context = config.network(vocabulary), config.context
+    costs = network.PAGES[config.model].language.costs  # type: ignore[union-attr]
+    # the state as it was before a chunk waits in case a loss is not finite
+    copies += copies - 1 + (config.accumulate > 1)
+    tokens = config.batch_size // config.accumulate * context
+    kept = costs.kept(model, config.route, tokens, context)
+    cache = 2 * config.samples * config.layers * context * config.embedding
+    return {
+        "embedding, layers": NUMBER * copies * costs.parameters(model),
+        "batch_size": NUMBER * (kept + costs.widest(model, tokens)),
+        "samples": NUMBER * cache,
+    }
+
+
+def _ways(config: TrainConfig) -> str:
+    """What takes less and trains the same."""
+    ways = []
+    if config.residuals not in (None, "1C") and config.route == "network":
+        ways.append("--residuals 1C")
+    normalised = config.ddof is not None and config.batchnorm != "none"
+    if not normalised and config.accumulate < config.batch_size:
+        ways.append(f"--accumulate {config.batch_size}")
+    return f"; {' and '.join(ways)} would take less" if ways else ""
 
 
 def _sizes(config: TrainConfig, V: int) -> tuple[int, int, int]:
@@ -93,6 +124,7 @@ def expect_to_fit(
     raise ConfigError(
         f"{largest} is {getattr(config, largest):,}, but training would take at least "
         f"{_gigabytes(total)} of memory, and there are {_gigabytes(limit)}"
+        f"{_ways(config)}"
     )
 
 

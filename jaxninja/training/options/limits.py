@@ -26,6 +26,7 @@ KERNEL = {
     "hidden": 200,
     "optimizer": "sgd",
     "clip": None,
+    "accumulate": 1,
     "dtype": "float32",
 }
 KERNEL_VOCABULARY = 27
@@ -40,6 +41,11 @@ COUNTS = {
     "embedding": (1, INT32),
     "hidden": (1, INT32),
     "heads": (1, INT32),
+    "multiple": (1, INT32),
+    "accumulate": (1, INT32),
+    "warmup": (0, INT32),
+    "cosine": (0, INT32),
+    "length": (1, INT32),
     "samples": (0, INT32),
     "layers": (1, 1_000),  # each is compiled on its own
 }
@@ -78,6 +84,7 @@ def _ranges(c: Any) -> Requirements:
         table[name] = (_finite(c, name), "a finite number above 0")
     expected = "a finite number, 0 or more"
     table["weight_decay"] = (_finite(c, "weight_decay", True), expected)
+    table["lr_last"] = (0 <= c.lr_last <= 1, "0 or more and at most 1")
     table["beta2"] = (0 <= c.beta2 < 1, "0 or more and below 1")
     table["seed"] = (-(2**31) <= c.seed < 2**31, "an integer of 32 bits")
     table["ddof"] = (c.ddof in (0, 1), "0 (the paper) or 1 (the lecture)")
@@ -100,7 +107,7 @@ def _finite(config: Any, name: str, zero: bool = False) -> bool:
 def _of_the_model(c: Any) -> Requirements:
     """Options that the model does not have, and sizes that do not go together."""
     has = takes(c.model)
-    none = f"none: a network of model {c.model} has only {', '.join(has)}"
+    none = f"none: model {c.model} has only {', '.join(has)}"
     table = {
         name: (False, none)
         for name in OPTIONS
@@ -137,7 +144,15 @@ def _together(c: Any) -> Requirements:
         table["engine"] = (False, expected)
     if c.dtype == "bfloat16" and c.model == "ninja" and not lectures:
         table["dtype"] = (False, "float32 for a network other than the lecture's")
+    if c.cosine and c.cosine <= c.warmup:
+        table["cosine"] = (False, f"0, or more than the {c.warmup} steps of warmup")
     normalised = c.ddof is not None and c.batchnorm != "none"
+    if c.batch_size % c.accumulate:
+        expected = f"a divisor of batch_size, which is {c.batch_size}"
+        table["accumulate"] = (False, expected)
+    if normalised and c.accumulate > 1:
+        expected = "1: batchnorm is over the whole batch"
+        table["accumulate"] = (False, expected)
     if normalised and c.batch_size in (c.ddof, c.running_ddof):
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxninja.errors import UserError, did_you_mean
-from jaxninja.training.config import TrainConfig
+from jaxninja.training.config import ELSEWHERE, TrainConfig
 from jaxninja.training.runs import schema
 from jaxninja.training.runs.schema import Description
 
@@ -19,7 +19,8 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     The data are known by their sha256, the file of a route by the copy in the run.
     """
     values = config.to_dict() | {"route": Path(config.route).name}
-    return {k: v for k, v in values.items() if k not in ("data", "name", "runs")}
+    without = {*ELSEWHERE, "name", "runs"}
+    return {k: v for k, v in values.items() if k not in without}
 
 
 def read_description(path: Path) -> Description:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import jax
 
-from jaxninja.data.text import Vocabulary
 from jaxninja.storage import checkpoint, records, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import RESUMABLE, TrainConfig
+from jaxninja.training.examples import vocabulary_of
 from jaxninja.training.machine import settings
 from jaxninja.training.runs.descriptions import RunError, identity, read_description
 from jaxninja.training.runs.run import Run
@@ -46,7 +46,8 @@ def read(path: Path, at: str = "last") -> tuple[Run, Metadata]:
 
 def _read(path: Path, chosen: Path) -> tuple[Run, Metadata]:
     description = read_description(path)
-    config, vocabulary = description.config, Vocabulary(description.vocabulary)
+    config = description.config
+    vocabulary = vocabulary_of(config, description.vocabulary)
     like = jax.eval_shape(
         lambda: steps.init_state(config, config.network(len(vocabulary)))
     )
@@ -64,7 +65,7 @@ def _check_belongs(path: Path, description: Description, metadata: Metadata) -> 
     """Refuse a config.json of another run than the checkpoint's."""
     saved = TrainConfig.from_dict(metadata["config"])
     checkpoint.check_config(identity(saved), identity(description.config), RESUMABLE)
-    vocabulary = Vocabulary(description.vocabulary).sha256
+    vocabulary = vocabulary_of(description.config, description.vocabulary).sha256
     if metadata.get("vocabulary", vocabulary) != vocabulary:
         raise RunError(
             f"{path / 'config.json'}: its vocabulary is not the one that the "

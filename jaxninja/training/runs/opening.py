@@ -4,14 +4,17 @@ import dataclasses
 import os
 from pathlib import Path
 
-from jaxninja.data.datasets import Dataset, absolute
+from jaxninja.data.datasets import Dataset
+from jaxninja.data.running_text import RunningText
 from jaxninja.models.by_hand import user_file
 from jaxninja.storage import atomic, checkpoint, records, run_folder
 from jaxninja.training import steps
-from jaxninja.training.config import RESUMABLE, ConfigError, TrainConfig
+from jaxninja.training.config import ELSEWHERE, RESUMABLE, ConfigError, TrainConfig
+from jaxninja.training.examples import absolute
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import versions
 from jaxninja.training.runs.descriptions import RunError, identity, read_description
+from jaxninja.training.runs.initial import initial_state
 from jaxninja.training.runs.loading import read
 from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
@@ -34,7 +37,7 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
     try:
         checkpoint.check_config(identity(saved), identity(given), RESUMABLE)
     except checkpoint.CheckpointError as error:
-        changeable = ", ".join(sorted({*RESUMABLE, "data"}))
+        changeable = ", ".join(sorted({*RESUMABLE, *ELSEWHERE}))
         raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
     default = TrainConfig()
     for field in ("name", "runs"):
@@ -51,10 +54,10 @@ def at_home(config: TrainConfig) -> TrainConfig:
     """The same with absolute paths: a run is used from any folder."""
     file = user_file.is_file(config.route)
     route = os.path.abspath(config.route) if file else config.route
-    return dataclasses.replace(config, data=absolute(config.data), route=route)
+    return dataclasses.replace(absolute(config), route=route)
 
 
-def new_folder(config: TrainConfig, dataset: Dataset) -> Path:
+def new_folder(config: TrainConfig, dataset: Dataset | RunningText) -> Path:
     """A folder with all that a run needs to be resumed, whenever it is killed."""
     stem = "-".join([*config.trained, Path(config.route).stem])
     contents = _contents(config, dataset)
@@ -63,7 +66,7 @@ def new_folder(config: TrainConfig, dataset: Dataset) -> Path:
     return run_folder.create(config.runs, config.name, stem, contents)
 
 
-def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
+def _contents(config: TrainConfig, dataset: Dataset | RunningText) -> dict[str, str]:
     """The text of config.json and versions.json."""
     with steps.matmul_precision(config):
         now = settings.in_force()
@@ -79,7 +82,9 @@ def _contents(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
     }
 
 
-def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) -> Record:
+def open_run(
+    config: TrainConfig, dataset: Dataset | RunningText, path: Path | None = None
+) -> Record:
     """The run in a folder at its last checkpoint, or at step 0 if it has none.
 
     Without a path the folder is a new one, named as the configuration says.
@@ -91,7 +96,7 @@ def open_run(config: TrainConfig, dataset: Dataset, path: Path | None = None) ->
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
         _refuse_emptied(path)
-        state = steps.init_state(config, config.network(len(dataset.vocabulary)))
+        state = initial_state(config, len(dataset.vocabulary))
         run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
     else:

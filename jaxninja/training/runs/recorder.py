@@ -6,11 +6,14 @@ from typing import Any
 
 from jaxninja.storage import atomic, checkpoint, run_folder
 from jaxninja.training.evaluation import mean_loss
+from jaxninja.training.machine.rate import Pace, in_words
 from jaxninja.training.monitor import observe
 from jaxninja.training.optimizers import schedule
 from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Metadata, Metric, Result
-from jaxninja.training.steps import Chunk, Diverged, State
+from jaxninja.training.steps import Chunk, Diverged, Feed, State
+
+TEXTS = "\n---\n"  # between the texts of samples.txt; items have a line each
 
 
 class Record:
@@ -29,6 +32,7 @@ class Record:
         self._count: int = carried["loss_count"]
         self._lr = schedule(run.config)
         self._start = (run.step, self.seconds)
+        self.pace: Pace | None = None  # of a model that says what a step costs
         self._diagnosed: int | None = None  # the last step in diagnostics.jsonl
         self._before: tuple[State, int] | None = None  # where the last chunk began
 
@@ -38,8 +42,13 @@ class Record:
         step, seconds = self._start
         return (self.run.step - step) / max(self.seconds - seconds, 1e-9)
 
-    def add(self, chunk: Chunk) -> None:
-        """Take over the state after a chunk, and write whatever is due there."""
+    def add(self, chunk: Chunk) -> list[str]:
+        """Take over the state after a chunk, and write whatever is due there.
+
+        Returns:
+            Lines for a person: the pace since the last line of metrics.jsonl, if there
+            is a new one and the model says what a step costs.
+        """
         run, config = self.run, self.run.config
         if chunk.before is not None:
             self._before = (chunk.before, run.step)
@@ -49,28 +58,29 @@ class Record:
         self._sum += float(chunk.losses.sum(dtype="float64"))
         self._count += len(chunk.losses)
         evaluates = self._due(config.eval_every)
-        improved = False
+        improved, lines = False, len(run.metrics)
         if evaluates or self._due(config.log_every):
             improved = self._write_line(self._validate() if evaluates else None)
         if (improved and config.keep_best) or self._due(config.checkpoint_every):
             self.save()
         if improved and config.keep_best:
             run_folder.mark_best(run.path, run.step)
+        return [in_words(line) for line in run.metrics[lines:] if self.pace]
 
-    def diagnose(self, x: Any, y: Any) -> None:
+    def diagnose(self, feed: Feed) -> None:
         """A line of diagnostics.jsonl, if one is due at this step and not there yet."""
         every = self.run.config.diagnose
         if every and self._due(every):
-            self.diagnose_at(self.run.state, self.run.step, x, y)
+            self.diagnose_at(self.run.state, self.run.step, feed)
 
-    def diagnose_at(self, state: State, step: int, x: Any, y: Any) -> None:
+    def diagnose_at(self, state: State, step: int, feed: Feed) -> None:
         """A line of diagnostics.jsonl for a state, unless this step has one."""
         run, path = self.run, self.run.path / "diagnostics.jsonl"
         if self._diagnosed is None:
             before = run_folder.read_metrics(path)
             self._diagnosed = int(before[-1]["step"]) if before else -1
         if step > self._diagnosed:
-            line = observe(run.config, run.model, state, x, y, step)
+            line = observe(run.config, run.model, state, feed(step), step)
             run_folder.append_metrics(path, line)
             self._diagnosed = step
 
@@ -123,8 +133,9 @@ class Record:
     def _samples(self, path: Path) -> None:
         run, config = self.run, self.run.config
         if config.samples:
-            items = run.sample(config.samples, seed=config.seed)
-            atomic.write_text(path, "\n".join(items) + "\n")
+            drawn = run.sample(config.samples, seed=config.seed)
+            between = TEXTS if config.reads_text else "\n"
+            atomic.write_text(path, between.join(drawn) + "\n")
 
     def _plot(self, path: Path) -> None:
         from jaxninja import plots  # matplotlib: only once a run is at its end
@@ -175,10 +186,18 @@ class Record:
             val_loss=val_loss,
             seconds=self.seconds,
         )
+        if self.pace is not None:
+            line.update(self.pace.at(self._rate_since_line()))  # type: ignore[call-arg]
         self._sum, self._count = 0.0, 0
         run.metrics.append(line)
         run_folder.append_metrics(run.path / "metrics.jsonl", dict(line))
         return _loss(line) < best
+
+    def _rate_since_line(self) -> float:
+        """Steps a second since the last line of metrics.jsonl."""
+        last: Any = self.run.metrics[-1] if self.run.metrics else {}
+        taken = self.run.step - last.get("step", 0)
+        return taken / max(self.seconds - last.get("seconds", 0.0), 1e-9)
 
 
 def _loss(line: Metric) -> float:

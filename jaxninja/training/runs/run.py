@@ -9,7 +9,9 @@ import jax
 import numpy as np
 
 from jaxninja.data.datasets import Dataset
+from jaxninja.data.running_text import RunningText
 from jaxninja.data.text import DataError, Vocabulary
+from jaxninja.data.tokenizers import Tokenizer
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.training import steps
@@ -20,7 +22,9 @@ from jaxninja.training.machine import settings
 from jaxninja.training.runs import schema
 from jaxninja.training.runs.descriptions import RunError, read_description
 from jaxninja.training.runs.schema import Diagnosis, Metric, Result
-from jaxninja.training.sampling import check_seed, sample
+from jaxninja.training.sampling.choice import Choice, check_seed
+from jaxninja.training.sampling.items import LIMIT, sample
+from jaxninja.training.sampling.texts import BEGINNING, write
 
 
 @dataclass(repr=False, eq=False)
@@ -30,7 +34,8 @@ class Run:
     Attributes:
         path: the run folder.
         config: what was trained, and how.
-        vocabulary: of the data; the boundary is id 0.
+        vocabulary: of the data; of items the boundary is id 0, of running text it is
+            the tokenizer.
         state: parameters, optimizer state and running statistics.
         step: steps taken.
         metrics: one record for each log interval.
@@ -40,13 +45,13 @@ class Run:
 
     path: Path
     config: TrainConfig
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | Tokenizer
     state: steps.State
     step: int
     metrics: list[Metric]
     result: Result | None
     problems: list[str] = field(default_factory=list)
-    _dataset: Dataset | None = None
+    _dataset: Dataset | RunningText | None = None
     _calibrated: tuple[Params, Statistics] | None = None
 
     def __repr__(self) -> str:
@@ -90,7 +95,7 @@ class Run:
         return schema.read_diagnostics(self.path / "diagnostics.jsonl")
 
     @property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset | RunningText:
         """The data of the run, read again on first use.
 
         Raises:
@@ -124,11 +129,16 @@ class Run:
             self._calibrated = (dict(self.params), fresh)
         return self._calibrated[1]
 
+    def batch(self, step: int) -> tuple[jax.Array, jax.Array]:
+        """Ids and labels of a step, counted from 0: [N, T], and [N] or [N, T]."""
+        return steps.feed(self.config, self.dataset)(step).batch(self.config, step)
+
     def losses(self, bn: str = "calibrated") -> dict[str, float | None]:
         """Mean loss in nats on train, val, the clean part of val, and test.
 
         None for a part without examples: that of clean val, if all of val's items occur
-        in train as well.
+        in train as well. Of running text there are train and val, each as the mean over
+        `running_text.EVALUATED` of its tokens at most.
         """
         statistics = self.statistics(bn)
         mean = partial(mean_loss, self.params, statistics, model=self.model)
@@ -144,35 +154,37 @@ class Run:
         prompt: str = "",
         seed: int = 0,
         bn: str | None = None,
+        top_p: float | None = None,
+        length: int | None = None,
     ) -> list[str]:
-        """Invented items; see `jaxninja.training.sampling.sample` for the arguments.
+        """Invented items or texts; see `jaxninja.training.sampling` for the arguments.
 
         By default batchnorm is calibrated, or takes the running statistics where the
-        data of the run are gone.
+        data of the run are gone. A text goes on from its prompt, by default the end of
+        a line, for `length` tokens, by default the configuration's.
 
         Raises:
             SampleError: an argument that makes no sense, or logits that are not finite.
             DataError: the prompt has a symbol that the data do not have.
         """
         check_seed(seed)
-        bn = bn or ("running" if self.without_data else "calibrated")
         key = jax.random.fold_in(jax.random.key(seed), 2)
+        how = Choice(temperature, top_k, top_p)
+        if self.config.reads_text:
+            text = self.vocabulary.encode(prompt or BEGINNING)
+            limit = length or self.config.length
+            drawn = write(key, self.params, self.model, count, how, [*text], limit)
+            return [self.vocabulary.decode(ids) for ids in drawn]
+        bn = bn or ("running" if self.without_data else "calibrated")
         start = tuple(self.vocabulary.encode(prompt))
-        drawn = sample(
-            key,
-            self.params,
-            self.statistics(bn),
-            self.model,
-            count,
-            temperature,
-            top_k,
-            start,
-            limit=100 + len(start),
-        )
+        limit = (length or LIMIT) + len(start)
+        given = (self.params, self.statistics(bn), self.model)
+        drawn = sample(key, *given, count, how, start, limit)
         return [self.vocabulary.decode(ids) for ids in drawn]
 
     def new(self, items: list[str]) -> int:
         """How many of these items do not occur in the data, in any of its parts."""
+        assert isinstance(self.dataset, Dataset)
         known = set(self.dataset.items)
         return sum(item not in known for item in items)
 
@@ -189,7 +201,7 @@ def _same(before: Params, now: Params) -> bool:
     return same and all(isinstance(array, jax.Array) for array in now.values())
 
 
-def _dataset(run: Run) -> Dataset:
+def _dataset(run: Run) -> Dataset | RunningText:
     """The data of a run, known again by their sha256."""
     data = run.config.data
     try:

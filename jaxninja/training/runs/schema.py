@@ -21,7 +21,10 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True)
 class Description:
-    """config.json: what was trained, on which symbols and data, in which settings."""
+    """config.json: what was trained, on which symbols and data, in which settings.
+
+    Of running text the symbols are those of the tokenizer char, and none of another.
+    """
 
     config: TrainConfig
     vocabulary: tuple[str, ...]
@@ -29,7 +32,8 @@ class Description:
     settings: dict[str, Any] = field(default_factory=dict)  # of JAX, by their names
 
     def __post_init__(self) -> None:
-        Vocabulary(self.vocabulary).check()
+        if not self.config.reads_text:
+            Vocabulary(self.vocabulary).check()
 
 
 class Metric(TypedDict):
@@ -40,15 +44,21 @@ class Metric(TypedDict):
     train_loss: Number  # mean over the interval
     val_loss: Number  # null where it was not evaluated
     seconds: float
+    tokens_per_second: NotRequired[Number]  # since the line before
+    flops_per_second: NotRequired[Number]  # estimated
+    share_of_machine: NotRequired[Number]  # of its measured rate of products
 
 
 class Result(TypedDict):
-    """result.json: the losses in nats, batchnorm calibrated on train, and the speed."""
+    """result.json: the losses in nats, batchnorm calibrated on train, and the speed.
+
+    Running text has two parts, items have four.
+    """
 
     train_loss: Number
     val_loss: Number
-    clean_val_loss: Number  # null where every item of val occurs in train too
-    test_loss: Number
+    clean_val_loss: NotRequired[Number]  # null where all of val occur in train too
+    test_loss: NotRequired[Number]
     steps_per_second: Number
     seconds: float
     steps: Count
@@ -168,5 +178,3 @@ def _same_arrays(line: Diagnosis, first: Diagnosis, file: Path) -> None:
             raise RecordError(
                 f"{place}: {part}.{missing[0]} is missing; it was altered"
             )
-    if "logits" not in line["activations"]:
-        raise RecordError(f"{place}: activations.logits is missing; it was altered")

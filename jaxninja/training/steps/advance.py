@@ -16,8 +16,9 @@ from jaxninja.training.config import TrainConfig
 from jaxninja.training.kernel import launch
 from jaxninja.training.machine.devices import default_device
 from jaxninja.training.optimizers import optimizer, schedule
+from jaxninja.training.steps.accumulation import in_parts
 from jaxninja.training.steps.intervals import longest_chunk
-from jaxninja.training.steps.state import State, batch
+from jaxninja.training.steps.state import State
 
 AHEAD = 100  # steps whose batches are gathered at once: a short chunk wastes the rest
 
@@ -28,21 +29,22 @@ def make_advance(
     layout: routes.Layout | None = None,
     mesh: Mesh | None = None,
 ) -> Callable[..., Any]:
-    """`advance(state, x, y, start, n) -> state after n steps, their losses`, jitted.
+    """`advance(state, data, start, n) -> state after n steps, their losses`, jitted.
 
     One program for every n up to `longest_chunk(config)`, which is the length of the
     losses: those from n on are 0. It takes `seed` and `lr` as further arguments; by
-    default they are the configuration's, as constants of the program. The state's
-    buffers are donated: the one passed in must not be used again. `layout` gives other
-    gradients than those of `config.route`. The examples of each batch are divided among
-    the devices of `mesh`, and everything else is on all of them.
+    default they are the configuration's, as constants of the program. `data` hold the
+    batches from `start` on, see `batches`. The state's buffers are donated: the one
+    passed in must not be used again. `layout` gives other gradients than those of
+    `config.route`. The examples of each batch are divided among the devices of `mesh`,
+    and everything else is on all of them.
     """
     whole = None if mesh is None else NamedSharding(mesh, P())
 
     @partial(jax.jit, donate_argnums=0, out_shardings=whole)
-    def advance(state, x, y, start, n, seed=None, lr=None):
+    def advance(state, data, start, n, seed=None, lr=None):
         many = take_steps(config, model, layout, mesh)
-        return many(state, x, y, start, n, seed, lr)
+        return many(state, data, start, n, seed, lr)
 
     return advance
 
@@ -56,11 +58,12 @@ def take_steps(
     """`advance` of `make_advance`, not jitted."""
     if config.engine == "kernel":
         return _in_one_kernel(config)
-    value_and_grad, lay_out, lay_back = layout or routes.layout(config.route, model)
+    gradients, lay_out, lay_back = layout or routes.layout(config.route, model)
+    value_and_grad = in_parts(gradients, config.accumulate)
     longest = longest_chunk(config)
     ahead = min(AHEAD, longest)
 
-    def advance(state, x, y, start, n, seed=None, lr=None):
+    def advance(state, data, start, n, seed=None, lr=None):
         one_step = _one_step(config, model, value_and_grad, optimizer(config, lr))
 
         def some(block, carry):
@@ -75,7 +78,7 @@ def take_steps(
             return jax.lax.fori_loop(0, jnp.minimum(ahead, n - first), step, carry)
 
         def gather(numbers):
-            draw = jax.vmap(lambda number: batch(config, x, y, number, seed))
+            draw = jax.vmap(lambda number: data.batch(config, number, seed))
             if mesh is None:
                 return draw(numbers)
             divided = NamedSharding(mesh, P(None, "data"))
@@ -97,9 +100,9 @@ def _in_one_kernel(config: TrainConfig) -> Callable[..., tuple[State, jax.Array]
     longest = longest_chunk(config)
     train = launch.prepared(config, default_device())
 
-    def advance(state, x, y, start, n, seed=None, lr=None):
+    def advance(state, data, start, n, seed=None, lr=None):
         numbers = start + jnp.arange(longest)
-        ids, labels = jax.vmap(lambda step: batch(config, x, y, step, seed))(numbers)
+        ids, labels = jax.vmap(lambda step: data.batch(config, step, seed))(numbers)
         rates: Any = jax.vmap(schedule(config, lr))(numbers)
         given = (state.params, state.statistics, ids, labels, rates, n)
         params, statistics, losses = train(*given)

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxninja.models.network import Model
 from jaxninja.training.config import TrainConfig
+from jaxninja.training.steps.batches import Feed
 from jaxninja.training.steps.divergence import Diverged
 from jaxninja.training.steps.intervals import next_stop
 from jaxninja.training.steps.programs import program
@@ -30,8 +31,7 @@ def chunks(
     config: TrainConfig,
     model: Model,
     state: State,
-    x: jax.Array,
-    y: jax.Array,
+    feed: Feed,
     start: int,
     stops: Collection[int] = (),
 ) -> Iterator[Chunk]:
@@ -43,12 +43,13 @@ def chunks(
     Raises:
         Diverged: a loss is not finite; it carries the last finite state.
     """
-    advance = program(config, model, x)
     while start < config.steps:
         n = next_stop(config, start, stops) - start
+        data = feed(start)
+        advance = program(config, model, data)
         before = jax.tree.map(jnp.copy, state)
         clock = time.perf_counter()
-        state, losses = advance(state, x, y, start, n)
+        state, losses = advance(state, data, start, n)
         losses = np.asarray(losses)[:n]
         seconds = time.perf_counter() - clock
         if not np.isfinite(losses).all():

@@ -1,15 +1,14 @@
 """A loss that is not finite: where it began, and in which array."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxninja.models import network
 from jaxninja.models.network import Model
 from jaxninja.training.config import TrainConfig
+from jaxninja.training.steps.batches import Data, Feed
 from jaxninja.training.steps.programs import program
-from jaxninja.training.steps.state import State, batch
+from jaxninja.training.steps.state import State
 
 
 class Diverged(ArithmeticError):
@@ -21,16 +20,16 @@ class Diverged(ArithmeticError):
 
 
 def first_nonfinite(
-    state: State, step: int, config: TrainConfig, model: Model, x: Any, y: Any
+    state: State, step: int, config: TrainConfig, model: Model, data: Data
 ) -> str:
     """Name of the first array, in the order of computation, that is not finite."""
-    ids, labels = batch(config, x, y, step)
+    ids, labels = data.batch(config, step)
     named = state.params | network.intermediates(state.params, ids, labels, model)
     return next((k for k, a in named.items() if not jnp.isfinite(a).all()), "loss")
 
 
 def state_at(
-    diverged: Diverged, config: TrainConfig, model: Model, x: jax.Array, y: jax.Array
+    diverged: Diverged, config: TrainConfig, model: Model, feed: Feed
 ) -> State:
     """The state at the step whose loss is not finite.
 
@@ -40,5 +39,6 @@ def state_at(
     state, n = diverged.state, diverged.step - diverged.start
     if n:
         copy = jax.tree.map(jnp.copy, state)
-        state, _ = program(config, model, x)(copy, x, y, diverged.start, n)
+        data = feed(diverged.start)
+        state, _ = program(config, model, data)(copy, data, diverged.start, n)
     return state

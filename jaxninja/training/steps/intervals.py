@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 
+from jaxninja.models import network
 from jaxninja.training.config import TrainConfig
 
 CHUNK = 1_000  # steps in one call, at most
 GATHERED = 2**24  # numbers in the batches of a call, at most
 READ = 2**16  # symbols of sequences in a call, at most: a second's work, about
+WORK = 5e11  # operations in a call of more than a step, at most, where they are known
 
 
 def longest_chunk(config: TrainConfig) -> int:
@@ -15,9 +17,21 @@ def longest_chunk(config: TrainConfig) -> int:
     fits = GATHERED // (config.batch_size * numbers(config))
     if config.reads_sequences:
         fits = min(fits, READ // (config.batch_size * (config.context or 1)))
+    if config.reads_text:
+        fits = min(fits, WORK // step_flops(config, 1))
     return max(
         (n for n in range(1, CHUNK + 1) if CHUNK % n == 0 and n <= fits), default=1
     )
+
+
+def step_flops(config: TrainConfig, vocabulary: int) -> int:
+    """Operations of a step, estimated; 0 for a model that does not say."""
+    language = network.PAGES[config.model].language
+    if language is None:
+        return 0
+    tokens = config.batch_size * config.context
+    model = config.network(vocabulary)
+    return language.costs.step_flops(model, tokens, config.context)
 
 
 def numbers(config: TrainConfig) -> int:

@@ -11,46 +11,59 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, SingleDeviceSharding
 
-from jaxninja.models import network
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.network import Model
-from jaxninja.training.config import RESUMABLE, TrainConfig
+from jaxninja.training.config import ELSEWHERE, RESUMABLE, TrainConfig
 from jaxninja.training.machine import settings
 from jaxninja.training.steps.advance import make_advance
-from jaxninja.training.steps.state import arguments, init_state
+from jaxninja.training.steps.batches import Data
+from jaxninja.training.steps.keys import arguments
+from jaxninja.training.steps.state import init_state
 
 
-def program(config: TrainConfig, model: Model, x: jax.Array) -> Callable[..., Any]:
-    """`advance(state, x, y, start, n)` of this configuration, compiled.
+def program(config: TrainConfig, model: Model, data: Data) -> Callable[..., Any]:
+    """`advance(state, data, start, n)` of this configuration, compiled.
 
     Compiled ahead, so that its time is not counted as training, and once for all seeds
     and learning rates; what is compiled already takes no time.
     """
     version, now = user_file.version(config.route), settings.respected()
-    compiled = _compiled(essential(config), model, len(x), x.device, version, now)
+    leaves, structure = jax.tree.flatten(jax.tree.map(_placed, data))
+    key = essential(config), model, tuple(leaves), structure, version, now
+    compiled = _compiled(*key)
     seed, lr = arguments(config)
 
-    def advance(state, x, y, start, n):
-        return compiled(state, x, y, np.int32(start), np.int32(n), seed, lr)
+    def advance(state, data, start, n):
+        return compiled(state, data, np.int32(start), np.int32(n), seed, lr)
 
     return advance
 
 
+def _placed(a: jax.Array) -> jax.ShapeDtypeStruct:
+    """Shape, type and place of an array."""
+    mesh = isinstance(a.sharding, NamedSharding)
+    where = a.sharding if mesh else SingleDeviceSharding(a.device)
+    return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where)
+
+
 @lru_cache(maxsize=16)
 def _compiled(
-    config: TrainConfig, model: Model, size: int, device: Any, version: str, now: tuple
+    config: TrainConfig,
+    model: Model,
+    leaves: tuple[jax.ShapeDtypeStruct, ...],
+    structure: Any,
+    version: str,
+    now: tuple,
 ) -> Any:
-    """`advance` on a training set of `size` examples, compiled ahead.
+    """`advance` on data of these shapes, in these places, compiled ahead.
 
     Args:
         version: of a route that is a file.
         now: the settings of JAX that the program depends on.
     """
-    mesh: Any = device.mesh if isinstance(device, NamedSharding) else None
-    where = device if mesh else SingleDeviceSharding(device)
-    x = jax.ShapeDtypeStruct((size, model.context), jnp.int32, sharding=where)
-    labels = (model.context,) * network.reads_sequences(model)
-    y = jax.ShapeDtypeStruct((size, *labels), jnp.int32, sharding=where)
+    data = jax.tree.unflatten(structure, leaves)
+    where: Any = leaves[0].sharding
+    mesh: Any = where.mesh if isinstance(where, NamedSharding) else None
     state = jax.eval_shape(lambda: init_state(config, model))
     if mesh:  # on all devices; one device takes a state from wherever it is
         place = partial(jax.ShapeDtypeStruct, sharding=where)
@@ -59,7 +72,7 @@ def _compiled(
     numbers = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
     with matmul_precision(config):
         advance = make_advance(config, model, mesh=mesh)
-        return advance.lower(state, x, y, *numbers).compile()
+        return advance.lower(state, data, *numbers).compile()
 
 
 def matmul_precision(config: TrainConfig) -> Any:
@@ -71,6 +84,6 @@ def matmul_precision(config: TrainConfig) -> Any:
 
 def essential(config: TrainConfig) -> TrainConfig:
     """The same configuration without what is no part of a training step's program."""
-    passing = {*RESUMABLE, "data", "name", "runs", "seed", "lr"}
+    passing = {*RESUMABLE, *ELSEWHERE, "name", "runs", "seed", "lr"}
     defaults = {f.name: f.default for f in fields(TrainConfig) if f.name in passing}
     return replace(config, **defaults)

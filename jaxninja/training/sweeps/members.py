@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -53,22 +52,22 @@ def train(
     padding = [configs[-1]] * (width - len(configs))
     seeds = np.array([c.seed for c in configs + padding], np.int32)
     rates = np.array([c.lr for c in configs + padding], np.float32)
-    x, y = (put(a, mesh, P()) for a in dataset.train)
+    data = steps.feed(config, dataset, partial(put, mesh=mesh, spec=P()))(start)
     seeds, rates = (put(a, mesh, P("members")) for a in (seeds, rates))
     states = [m.record.run.state for m in members] + [
         members[-1].record.run.state
     ] * len(padding)
     states = jax.tree.map(lambda *a: put(np.stack(a), mesh, P("members")), *states)
-    examples = tuple(map(jnp.asarray, dataset.train))
+    here = steps.feed(config, dataset)
     pace = FIRST
     progress.start(start, config.steps)
-    _diagnose(members, examples)
+    _diagnose(members, here)
     while start < config.steps and any(m.failed is None for m in members):
         if caught:
             _stop(members, start, caught[0])
         n = min(steps.next_stop(config, start) - start, pace)
         clock = time.perf_counter()
-        new, losses = advance(states, seeds, rates, x, y, np.int32(start), np.int32(n))
+        new, losses = advance(states, seeds, rates, data, np.int32(start), np.int32(n))
         losses = np.asarray(losses)[:, :n]
         took = time.perf_counter() - clock
         seconds, pace = took / len(configs), max(1, int(n * SIGN / max(took, 1e-6)))
@@ -81,7 +80,7 @@ def train(
         alive = losses[: len(members)][[m.failed is None for m in members]]
         mean = float(alive.mean()) if alive.size else math.nan
         progress.update(start, mean, n / seconds)  # steps of all members together
-        _diagnose(members, examples)
+        _diagnose(members, here)
     progress.stop()
     return [_row(member) for member in members]
 
@@ -118,10 +117,10 @@ def _opened(config: TrainConfig, dataset: Dataset) -> Record:
     return open_run(config, dataset, path if path.exists() else None)
 
 
-def _diagnose(members: list[Member], examples: tuple) -> None:
+def _diagnose(members: list[Member], feed: steps.Feed) -> None:
     for member in members:
         if member.failed is None:
-            member.record.diagnose(*examples)
+            member.record.diagnose(feed)
 
 
 def _stop(members: list[Member], step: int, number: int) -> None:

@@ -60,15 +60,15 @@ def _compiled(config, model, mesh, width, examples, version, now) -> Any:
     state = jax.eval_shape(lambda: steps.init_state(config, model))
     states = jax.tree.map(lambda a: place((width, *a.shape), a.dtype, own), state)
     given = [place((width,), kind, own) for kind in (jnp.int32, jnp.float32)]
-    given += [place(shape, kind, whole) for shape, kind in examples]
+    data = steps.Items(*(place(shape, kind, whole) for shape, kind in examples))
     numbers = [jax.ShapeDtypeStruct((), jnp.int32)] * 2
     with steps.matmul_precision(config):
         advance = make_advance(config, model, mesh)
-        return advance.lower(states, *given, *numbers).compile()
+        return advance.lower(states, *given, data, *numbers).compile()
 
 
 def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., Any]:
-    """`advance(states, seeds, rates, x, y, start, n)`, jitted, axis 0 over members.
+    """`advance(states, seeds, rates, data, start, n)`, jitted, axis 0 over members.
 
     One program for every n, as `steps.make_advance`, and another one for another number
     of members: the same member has the same numbers in both up to rounding.
@@ -76,26 +76,28 @@ def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., A
     on_cpu = mesh.devices.flat[0].platform == "cpu"
     take_steps = steps.take_steps(config, model)
 
-    def one(member, x, y, start, n):
+    def one(member, data, start, n):
         state, seed, lr = member
-        return take_steps(state, x, y, start, n, seed, lr)
+        return take_steps(state, data, start, n, seed, lr)
 
     @jax.jit
-    def advance(states, seeds, rates, x, y, start, n):
-        def share(states, seeds, rates, x, y):
-            train = lambda member: one(member, x, y, start, n)  # noqa: E731
+    def advance(states, seeds, rates, data, start, n):
+        def share(states, seeds, rates, data):
+            train = lambda member: one(member, data, start, n)  # noqa: E731
             limit = min(AT_ONCE, len(seeds)) if on_cpu else len(seeds)
             size = max(k for k in range(1, limit + 1) if len(seeds) % k == 0)
             return jax.lax.map(train, (states, seeds, rates), batch_size=size)
 
         own, whole = P("members"), P()
-        specs = (own, own, own, whole, whole)
+        specs = (own, own, own, whole)
         return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=own)(
-            states, seeds, rates, x, y
+            states, seeds, rates, data
         )
 
     return advance
 
 
-def put(array, mesh, spec):
-    return jax.device_put(jnp.asarray(array), NamedSharding(mesh, spec))
+def put(tree, mesh, spec):
+    """Arrays placed on the devices of the mesh."""
+    place = NamedSharding(mesh, spec)
+    return jax.tree.map(lambda a: jax.device_put(jnp.asarray(a), place), tree)

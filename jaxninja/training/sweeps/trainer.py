@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxninja.data.datasets import Dataset
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
-from jaxninja.training.config import TrainConfig, expect_config
+from jaxninja.training.config import ConfigError, TrainConfig, expect_config
 from jaxninja.training.examples import dataset_of
 from jaxninja.training.kernel import build
 from jaxninja.training.loop import expect_to_fit
@@ -60,11 +61,17 @@ def sweep(
     """
     expect_config(config, {}, "sweep")
     listener: Progress = expect_progress(progress) or Bar()
+    if config.reads_text:
+        raise ConfigError(
+            f"model is {config.model!r}, expected one of items: a sweep trains its "
+            "members on one data set that lies on the device; train them one by one"
+        )
     configs = plan.members(config, seeds, rates)
     mesh = mesh_of(config)
     config = expect_to_fit(config, mesh.devices.flat[0])
     configs = [dataclasses.replace(c, context=config.context) for c in configs]
     dataset = dataset_of(config)
+    assert isinstance(dataset, Dataset)  # of items
     model = config.network(len(dataset.vocabulary))
     if user_file.is_file(config.route) and isinstance(model, Ninja):
         user_file.proof(config.route, model, config.batch_size)

@@ -60,8 +60,8 @@ def test_the_kernel_is_route_network_to_rounding(fields, count):
         config = TrainConfig(engine=engine, lr_drop_at=count // 2, **fields)
         model = config.network(27)
         state = steps.init_state(config, model)
-        advance = steps.program(config, model, x)
-        ends[engine] = advance(state, x, y, 0, count)
+        advance = steps.program(config, model, steps.Items(x, y))
+        ends[engine] = advance(state, steps.Items(x, y), 0, count)
     (state, losses), (expected, their_losses) = ends["kernel"], ends["xla"]
     assert losses.shape == their_losses.shape
     np.testing.assert_allclose(losses[:count], their_losses[:count], atol=3e-6)

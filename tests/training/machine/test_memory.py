@@ -59,3 +59,17 @@ def test_no_folder_is_left(tmp_path):
     with pytest.raises(ConfigError, match="hidden is 2,147,483,647, but"):
         jaxninja.train(config)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_text_model_that_cannot_fit_is_told_what_takes_less():
+    """124M parameters take 3.5 GB with all that goes along with them."""
+    config = TrainConfig(model="gpt2", batch_size=64)
+    parts = memory.estimate(config, 50_257, 1)
+    assert parts["embedding, layers"] == 4 * 7 * 124_439_808
+    kept = 4 * 10 * 12 * 64 * 1_024 * 768
+    assert kept < parts["batch_size"] < 1.3 * kept
+    told = r"^batch_size is 64, .*--residuals 1C and --accumulate 64 would take less"
+    with pytest.raises(ConfigError, match=told):
+        memory.expect_to_fit(config, 50_257, 1, 24 * GB)
+    less = TrainConfig(model="gpt2", batch_size=64, residuals="1C", accumulate=16)
+    memory.expect_to_fit(less, 50_257, 1, 24 * GB)

@@ -10,15 +10,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxninja.errors import UserError
 from jaxninja.models import network
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params, Statistics
 from jaxninja.training.machine import settings
+from jaxninja.training.sampling.choice import Choice, chosen, expect, expect_finite
 
-
-class SampleError(UserError, ValueError):
-    """A request that cannot be sampled; the message names the argument."""
+LIMIT = 100  # symbols after which an item is cut off
 
 
 @settings.fixed()
@@ -28,10 +26,9 @@ def sample(
     statistics: Statistics,
     model: Model,
     count: int = 20,
-    temperature: float = 1.0,
-    top_k: int | None = None,
+    how: Choice = Choice(),  # noqa: B008
     prompt: tuple[int, ...] = (),
-    limit: int = 100,
+    limit: int = LIMIT,
 ) -> list[list[int]]:
     """Items as lists of symbol ids, the prompt included, the boundary (id 0) not.
 
@@ -41,34 +38,24 @@ def sample(
         statistics: of batchnorm, running or calibrated; a batch of one is fine.
         model: of these parameters.
         count: items to invent.
-        temperature: divides the logits: below 1 tamer, above 1 wilder; 0 takes the
-            most likely symbol every time.
-        top_k: draw among the k most likely symbols only.
+        how: the next symbol is chosen.
         prompt: ids every item begins with.
         limit: symbols after which an item is cut off.
 
     Raises:
-        SampleError: a count below 1, a temperature outside 0..1e30, a top_k outside
-            1..V, an id of the prompt outside 1..V-1, or logits that are not finite.
+        SampleError: a count below 1, a choice that makes no sense, an id of the prompt
+            outside 1..V-1, or logits that are not finite.
     """
     V = model.vocabulary
-    _check("count", count, count >= 1, "1 or more")
-    _check("temperature", temperature, 0 <= temperature <= 1e30, "from 0 to 1e30")
-    _check("top_k", top_k, top_k is None or 1 <= top_k <= V, f"in 1..{V}")
-    _check("limit", limit, limit > len(prompt), f"above the prompt's {len(prompt)}")
-    _check("prompt", prompt, all(0 < i < V for i in prompt), f"ids in 1..{V - 1}")
+    expect("count", count, count >= 1, "1 or more")
+    how.check(V)
+    expect("limit", limit, limit > len(prompt), f"above the prompt's {len(prompt)}")
+    expect("prompt", prompt, all(0 < i < V for i in prompt), f"ids in 1..{V - 1}")
     context, last = _start(model, prompt)
     context = jnp.tile(jnp.array(context, jnp.int32), (count, 1)), last
-    static = (model, limit - len(prompt), top_k, temperature == 0)
-    drawn, finite = _draw(
-        key, params, statistics, context, max(temperature, 1e-30), static
-    )
-    if not finite.all():
-        raise SampleError(
-            "the network's logits are not finite: its parameters or batchnorm's "
-            "statistics hold NaN or infinity; sample an earlier checkpoint, or train "
-            "anew with a smaller --lr"
-        )
+    static = model, limit - len(prompt), how.static
+    drawn, finite = _draw(key, params, statistics, context, how.divisor, static)
+    expect_finite(finite)
     return [[*prompt, *_until_boundary(row)] for row in drawn.tolist()]
 
 
@@ -82,12 +69,12 @@ def _start(model: Model, prompt: tuple[int, ...]) -> tuple[list[int], int]:
 
 
 @partial(jax.jit, static_argnums=5)
-def _draw(key, params, statistics, context, temperature, static):
+def _draw(key, params, statistics, context, divisor, static):
     """[count, steps] ids, and whether the logits of each step were finite.
 
     Whatever follows the first 0 in a row is to be dropped.
     """
-    model, steps, top_k, greedy = static
+    model, steps, choice = static
     sequences = network.reads_sequences(model)
 
     def step(read, key):
@@ -95,13 +82,7 @@ def _draw(key, params, statistics, context, temperature, static):
         logits = network.of(model).apply(params, statistics, context, model)
         logits = logits[:, last] if sequences else logits
         finite = jnp.isfinite(logits).all()
-        if top_k is not None:
-            least = jax.lax.top_k(logits, top_k)[0][:, -1:]
-            logits = jnp.where(logits < least, -jnp.inf, logits)
-        likeliest = logits.argmax(-1)
-        scores = (logits / temperature).astype(jnp.float32)  # in x64 mode too
-        drawn = jax.random.categorical(key, scores)
-        symbol = (likeliest if greedy else drawn).astype(jnp.int32)
+        symbol = chosen(key, logits, divisor, choice)
         return _extended(context, last, symbol), (symbol, finite)
 
     symbols, finite = jax.lax.scan(step, context, jax.random.split(key, steps))[1]
@@ -119,17 +100,3 @@ def _extended(context, last, symbol):
 
 def _until_boundary(ids: list[int]) -> list[int]:
     return ids[: ids.index(0)] if 0 in ids else ids
-
-
-def check_seed(seed: int) -> None:
-    """A key has 32 bits of a seed: a longer one would be cut, and equal another.
-
-    Raises:
-        SampleError: it has more.
-    """
-    _check("seed", seed, -(2**31) <= seed < 2**31, "an integer of 32 bits")
-
-
-def _check(name, given, holds, expected):
-    if not holds:
-        raise SampleError(f"{name} is {given!r}, expected {expected}")

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxninja.models import gpt2, gpt2_weights
+from jaxninja.models import gpt2
 from jaxninja.models.gpt2 import Gpt2
-from jaxninja.models.gpt2_weights import WeightsError
+from jaxninja.models.language import gpt2_weights
+from jaxninja.models.language.gpt2_weights import WeightsError
 
 MODEL = Gpt2(11, 8, layers=2, heads=3, embedding=6, multiple=4)
 

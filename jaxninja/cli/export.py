@@ -1,0 +1,49 @@
+"""`jaxninja export RUN`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from jaxninja.escaping import printable
+from jaxninja.models import network
+from jaxninja.storage import weights
+from jaxninja.training.runs.descriptions import RunError
+from jaxninja.training.runs.loading import load
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the weights of a GPT-2 run as Hugging Face's library transformers reads it.
+
+    A folder with model.safetensors and config.json: `--init-from` reads it as well, and
+    `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`.
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder."""
+    out: str | None = None
+    """The folder, made if it is missing; by default `exported` in the run's."""
+    at: Literal["last", "best"] = "last"
+    """The last checkpoint, or the one of the least validation loss."""
+
+
+def main(args: list[str]) -> int:
+    options = tyro.cli(Export, prog="jaxninja export", args=args)
+    run = load(options.run, options.at)
+    language = network.page(run.model).language
+    if language is None:
+        known = [name for name, page in network.PAGES.items() if page.language]
+        raise RunError(
+            f"{run.path} is of model {run.config.model}, expected {', '.join(known)}: "
+            "of no other do others read the weights"
+        )
+    out = Path(options.out) if options.out else run.path / "exported"
+    tensors = language.weights.exported(run.params, run.model)
+    weights.save(out, tensors, language.weights.config(run.model))
+    size = sum(tensor.nbytes for tensor in tensors.values()) / 1e6
+    print(f"{run.path} at step {run.step:,}: {len(tensors)} tensors, {size:,.1f} MB")
+    names = f"{weights.TENSORS}, {weights.CONFIG}"
+    print(f"written    {printable(str(out))}/: {names}")
+    return 0
