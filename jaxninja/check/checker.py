@@ -28,6 +28,8 @@ from jaxninja.check.properties.first_derivatives import (
     outputs,
 )
 from jaxninja.check.properties.forward import forward_mode
+from jaxninja.check.properties.given_dtypes import as_given
+from jaxninja.check.properties.large_arrays import as_large_as_given
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order
 from jaxninja.check.properties.setup import Stop, setup_of
@@ -201,9 +203,12 @@ def _run(session: Session, f, args, reference, inputs) -> None:
         if setting.option and (refused := refused_by_rule(*setting.draw(0), True)):
             session.skip(f"{setting.label}: {refused}")
             continue
-        session.at = _place(setting) if index else ""
+        session.at = _place(setting) if index or setting.guessed else ""
         setup = setup_of(session, setting)
         session.settings[setup.label] = setting
+        if setting.large:
+            as_large_as_given(session, setup, setting)
+            continue
         first_order(session, setup, setting, index)
         if index == 0:
             _in_depth(session, setup, setting)
@@ -240,6 +245,7 @@ def _in_depth(session: Session, setup: Setup, setting: Setting) -> None:
         return
     at_edges(session, setup, setting)
     repeats(session, setup, args, y)
+    as_given(session, setup, setting)
     if setup.subject.is_numpy:
         session.skip("transformations, residual bytes, lints: NumPy code has no jaxpr")
         return

@@ -4,12 +4,15 @@ Inputs are varied without leaving the domain of the function: a probability stay
 a Cholesky factor stays triangular, an index stays among those seen, a key is let alone.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.subject.pytrees import is_float
 
+GLIMPSE = 1 << 16  # entries that tell the kind of an array
 ROUGH = 1e-4  # how far float32 examples may miss "sums to one" or "is symmetric"
 
 
@@ -24,10 +27,23 @@ def kind_of(leaf) -> str:
     if not is_float(leaf):
         if leaf.dtype == bool:
             return "bool"
-        return "mask" if _is_mask(np.asarray(leaf)) else "int"
+        return "mask" if _is_mask(_glimpse(leaf)) else "int"
     if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         return "real"
-    return _kind_of_floats(np.asarray(leaf, np.float64))
+    return _kind_of_floats(np.asarray(_glimpse(leaf), np.float64))
+
+
+def _glimpse(leaf) -> np.ndarray:
+    """Enough of a large array to tell its kind and its spread: whole rows, a block."""
+    values = np.asarray(leaf)
+    if values.size <= GLIMPSE:
+        return values
+    if _is_square(values):
+        side = math.isqrt(GLIMPSE)
+        return values.reshape(-1, *values.shape[-2:])[0, :side, :side]
+    if values.ndim < 2:
+        return values[:GLIMPSE]
+    return values.reshape(-1, values.shape[-1])[: max(1, GLIMPSE // values.shape[-1])]
 
 
 def _kind_of_floats(values: np.ndarray) -> str:
@@ -77,8 +93,9 @@ def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
     if kind in ("int", "bool", "mask"):
         return _redrawn(values, rng, shape)
     if kind == "real":
-        spread = float(np.std(values)) or 0.5
-        drawn = np.mean(values) + spread * rng.standard_normal(shape)
+        some = _glimpse(values)
+        spread = float(np.std(some)) or 0.5
+        drawn = np.mean(some) + spread * rng.standard_normal(shape)
         return drawn.astype(values.dtype)
     if kind == "positive":
         return (_redrawn(values, rng, shape) * _factors(rng, shape)).astype(
@@ -104,7 +121,7 @@ def _structured(values, kind: str, rng, shape):
 def _redrawn(values: np.ndarray, rng, shape):
     if not values.size:
         return np.zeros(shape, values.dtype)
-    return rng.choice(values.ravel(), shape).astype(values.dtype)
+    return rng.choice(_glimpse(values).ravel(), shape).astype(values.dtype)
 
 
 def _factors(rng, shape, spread: float = 0.3):

@@ -24,6 +24,8 @@ class Setting:
         label: for the report: "N=7,D=5".
         draw: `draw(seed) -> (subject, arrays)`, NumPy arrays of at most float32.
         guessed: nobody asked for these sizes; the plain forward takes them.
+        dtypes: of the float leaves as given; empty where all are float32 or wider.
+        large: it has millions of entries, and smaller settings stand for it.
         option: a static option was changed to a value that nobody asked for.
     """
 
@@ -31,6 +33,8 @@ class Setting:
     draw: Callable[[int], tuple[Subject, tuple]]
     guessed: bool = False
     option: bool = False
+    large: bool = False
+    dtypes: tuple[str, ...] = ()
 
 
 def traces(setting: Setting) -> bool:

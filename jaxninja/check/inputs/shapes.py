@@ -6,6 +6,7 @@ and is tried at others (`sizes`).
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -19,13 +20,14 @@ from jaxninja.check.inputs.axes import label as change
 from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.inputs.kinds import like
 from jaxninja.check.inputs.options import of_options
-from jaxninja.check.inputs.setting import DRAWS, Setting, traces
+from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule, traces
 from jaxninja.check.subject.adapters import Normalised
-from jaxninja.check.subject.pytrees import cast
+from jaxninja.check.subject.pytrees import cast, float_leaves
 from jaxninja.check.subject.subject import Subject
 from jaxninja.rule import Rule
 
 PRIMES: tuple[int, ...] = (5, 7, 3, 11, 13, 17, 19)
+MILLIONS = 1 << 20  # entries of the arguments, from which on they are large
 LIMITS = {"quick": 1, "standard": 6, "full": 12}
 
 
@@ -136,24 +138,48 @@ def _of_inputs(normal: Normalised, inputs):
 
 def _of_arguments(normal: Normalised, args, level: str):
     subject, arrays = normal(args)
+    dtypes = _narrow(arrays)
     arrays = host(arrays)
-    given = Setting("as given", lambda seed: (subject, _varied(arrays, seed)))
+    given = Setting(
+        "as given", lambda seed: (subject, _varied(arrays, seed)), dtypes=dtypes
+    )
     if subject.is_numpy:
         return [given], [
             "other shapes: give inputs=, a NumPy function cannot be traced"
         ]
-    found, missing = (
-        sizes.other_sizes(subject, arrays) if level != "quick" else ([], [])
-    )
+    if level == "quick":
+        return [given], ["other shapes: level quick"]
+    found, missing = sizes.other_sizes(subject, arrays)
     shapes = tuple(np.shape(a) for a in jax.tree.leaves(arrays))
     named = sizes.leaf_names(subject, arrays)
     settings = [given]
     for other in found:
         draw = partial(_redraw, subject, arrays, other)
         settings.append(Setting(change(shapes, other, named), draw, guessed=True))
-    if level == "quick":
-        missing = ["other shapes: level quick"]
-    return settings, missing
+    return _smaller_first(settings, _entries(arrays)), missing
+
+
+def _smaller_first(settings: list[Setting], entries: int) -> list[Setting]:
+    """Where millions of entries are given, smaller sizes go first, if the rule runs at
+    them."""
+    if entries < MILLIONS or len(settings) == 1:
+        return settings
+    given, first, *rest = settings
+    subject, arrays = first.draw(0)
+    if _entries(arrays) >= MILLIONS or refused_by_rule(subject, arrays):
+        return settings
+    return [first, replace(given, large=True), *rest]
+
+
+def _entries(arrays: tuple) -> int:
+    return sum(np.size(a) for a in jax.tree.leaves(arrays))
+
+
+def _narrow(arrays: tuple) -> tuple[str, ...]:
+    """The dtypes of the float leaves, where one has fewer bits than float32."""
+    found = [str(jax.dtypes.result_type(a)) for a in float_leaves(arrays)]
+    found = ["float32" if d == "float64" else d for d in found]
+    return tuple(found) if any(jnp.dtype(d).itemsize < 4 for d in found) else ()
 
 
 def divisible(normal: Normalised, args, inputs) -> Setting | None:

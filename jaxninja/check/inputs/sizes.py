@@ -177,8 +177,9 @@ class Search:
     def takes(
         self, now: Shapes, shapes: Shapes, loose=False, guess=False, told=True
     ) -> bool:
-        """Whether the forward runs; and the rule, where axes that were changed may have
-        different parts to play: channels and a kernel's width.
+        """Whether the forward runs; and the rule, which may refuse sizes by a `raise`
+        of its own, and break where axes that were changed may have different parts to
+        play: channels and a kernel's width.
 
         Args:
             now, shapes: from which and to which.
@@ -188,9 +189,9 @@ class Search:
         """
         if not self.runs(now, shapes, loose):
             return False
-        if not guess and not any(map(repeats, self.given, shapes)):
-            return True
-        refused = refused_by_rule(self.subject, self.arguments(shapes))
+        certain = not guess and not any(map(repeats, self.given, shapes))
+        args = self.arguments(shapes)
+        refused = refused_by_rule(self.subject, args, on_purpose=certain)
         if refused and told:
             where = label(now, shapes, self.names)
             self.refusals.setdefault(least(now, shapes), f"{where}: {refused}")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+LARGE = 1 << 18  # entries of an array, from which on it is not copied for nothing
 KEEP = "keep"  # the dtype of a leaf that is no float
 
 
@@ -46,7 +47,8 @@ def cast(tree, dtype: str) -> Any:
             return leaf
         complex_kind = "complex128" if dtype == "float64" else "complex64"
         is_complex = jnp.issubdtype(leaf.dtype, jnp.complexfloating)
-        return np.asarray(leaf).astype(complex_kind if is_complex else jnp.dtype(dtype))
+        kind = np.dtype(complex_kind if is_complex else jnp.dtype(dtype))
+        return np.asarray(leaf).astype(kind, copy=np.size(leaf) < LARGE)
 
     return jax.tree.map(convert, tree)
 

@@ -1,0 +1,93 @@
+"""Arguments of millions of entries, as they were given, against autodiff.
+
+What is proved in float64 is proved at smaller sizes. Here one program runs the rule and
+autodiff in the dtype as given and returns where they are furthest apart, so that XLA
+need not keep either of them. A cotangent that is a function of the position is kept by
+nobody either. Where the two are far apart, they are held against the truth.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.errors import running
+from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.oracle.trial import Setup, prove
+from jaxninja.check.oracle.truth import gradient_leaves
+from jaxninja.check.results import Session
+from jaxninja.check.subject.plain_forward import opened
+from jaxninja.check.subject.pytrees import (
+    cotangent,
+    float_leaves,
+    with_floats,
+)
+from jaxninja.check.subject.residuals import residuals_of
+
+CLOSE = 1e-3  # of the largest entry: what is wrong for such sizes is wrong by more
+
+
+def as_large_as_given(session: Session, setup: Setup, setting: Setting) -> None:
+    """One comparison at the sizes given; the proof there too, if it is needed."""
+    args = setting.draw(session.options.seed * DRAWS)[1]
+    count = sum(np.size(a) for a in jax.tree.leaves(args))
+    session.residuals = residuals_of(setup.subject, args)
+    if session.failing:
+        session.skip(f"the sizes given ({count:,} entries): smaller ones fail")
+        return
+    session.skip(
+        f"float64, edges and scales at the sizes given ({count:,} entries): smaller "
+        "ones have them; as given, the rule is held against autodiff once"
+    )
+    if setup.surrogate is not None:
+        return
+    with running(f"the rule of {setup.subject.name}"):
+        apart = jax.jit(_apart(setup))(args)
+    session.samples += 1
+    gaps, sizes = (np.asarray(a, float) for a in apart)
+    if not (gaps <= CLOSE * sizes).all():  # NaN is not
+        dy = [np.asarray(g) for g in _cotangents(float_leaves(_output(setup, args)))]
+        evaluation = prove(setup, args, dy, "the sizes given")
+        if evaluation is not None:
+            session.record(setup, evaluation)
+
+
+def _apart(setup: Setup) -> Callable:
+    """args -> per leaf the largest difference, and the largest entry."""
+    subject = setup.subject
+    plain = opened(subject.plain)
+
+    def apart(args):
+        def f(*floats):
+            return float_leaves(plain(*with_floats(args, floats)))
+
+        y, pull = jax.vjp(f, *float_leaves(args))
+        dy = _cotangents(y)
+        out, residuals = subject.fwd(args)
+        mine = gradient_leaves(subject.bwd(residuals, cotangent(out, dy)), args)
+        pairs = list(zip(mine, pull(dy), strict=True))
+        gaps = [jnp.max(jnp.abs(a - b), initial=0.0) for a, b in pairs]
+        return jnp.stack(gaps), jnp.stack([_top(b) for _, b in pairs])
+
+    return apart
+
+
+def _output(setup: Setup, args: tuple):
+    return jax.eval_shape(setup.subject.plain, *args)
+
+
+def _cotangents(y: list) -> list:
+    """Numbers of both signs that repeat nowhere near."""
+    return [_wave(a.shape).astype(a.dtype) for a in y]
+
+
+def _wave(shape: tuple[int, ...]):
+    position = jax.lax.iota(jnp.uint32, math.prod(shape))
+    mixed = position * jnp.uint32(2654435761)  # Knuth's multiplicative hash
+    return ((mixed >> 8).astype(jnp.float32) / 2**23 - 1).reshape(shape)
+
+
+def _top(array):
+    return jnp.max(jnp.abs(array), initial=0.0)
