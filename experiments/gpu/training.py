@@ -30,8 +30,9 @@ def data() -> tuple[jax.Array, jax.Array]:
 def trained(config: TrainConfig, x, y, count: int) -> tuple[Any, np.ndarray]:
     """The state after so many steps, at most 1,000, and their losses."""
     model = config.network(27)
-    advance = steps.program(config, model, steps.Items(x, y))
-    state, losses = advance(steps.init_state(config, model), x, y, 0, count)
+    data = steps.Items(x, y)
+    advance = steps.program(config, model, data)
+    state, losses = advance(steps.init_state(config, model), data, 0, count)
     return state, np.asarray(losses)[:count]
 
 

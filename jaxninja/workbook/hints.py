@@ -85,13 +85,12 @@ TEMPLATES = {
     "lecture's loss, and the same whatever {sources} is. Apply the chain rule to this "
     "step alone (exercises 2 and 3 are for short cuts)",
     "loss only": "d{name} is right for the lecture's loss, and off by {error} of its "
-    "largest entry where {sources} is random: that loss hides a mistake here, as "
-    "its own gradients sum to zero",
+    "largest entry where {sources} is random: that loss hides the mistake",
     "tiny": "d{name} is off by {error} of its largest entry: too little to show in "
     "float32, too much for rounding in float64. Is something small added, a number cut "
     "short, an array cast to float32, a derivative taken by differences?",
-    "imprecise": "d{name} is off by {error} of its largest entry, nearly alike "
-    "everywhere: a derivative taken by differences, or something rounded on the way?",
+    "imprecise": "d{name} is off by {error} of its largest entry: a derivative taken "
+    "by differences, or something rounded on the way?",
     "zero over zero": "d{name} is NaN where {upstream} is 0: do not divide by it",
     "not finite": "d{name} is NaN or infinite: look for 0 / 0, 1 / 0 and log(0)",
     "checker": "{text}",

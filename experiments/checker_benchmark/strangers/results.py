@@ -1,13 +1,17 @@
 """From the records of the strangers to a page: caught, named, alarms."""
 
+import re
+
 from experiments.checker_benchmark.tables import ACCEPTED, detected, share
+
+_BAD = ("detected", "crashed")
 
 
 def fair(records: list[dict]) -> list[dict]:
     """The twins, each with "passed": whether its right rule passes at that level."""
     right = {(r["name"], r["level"]): r["verdict"] for r in _of(records, "right")}
     return [
-        {**r, "passed": right.get((r["name"], r["level"])) != "detected"}
+        {**r, "passed": right.get((r["name"], r["level"])) not in _BAD}
         for r in _of(records, "twin")
     ]
 
@@ -17,9 +21,12 @@ def caught(record: dict) -> bool:
 
 
 def named(record: dict) -> str:
-    """How good the first name is: "class", "verified", "wrong" or "none"."""
+    """How good the first name is: "class", "verified", "wrong" or "none".
+
+    No name counts where the right rule fails too: it may be that failure's.
+    """
     names = record.get("names") or []
-    if not detected(record) or not names:
+    if not detected(record) or not record.get("passed", True) or not names:
         return "none"
     kinds = {k for t in record["truths"] for k in (t, *ACCEPTED.get(t, ()))}
     if names[0]["kind"] in kinds:
@@ -27,12 +34,18 @@ def named(record: dict) -> str:
     return "verified" if names[0]["verified"] else "wrong"
 
 
+def placed(record: dict) -> bool:
+    """Whether the gradients that fail are those that are wrong, and no others."""
+    failed = {re.split(r"[\[.]", leaf)[0] for leaf in record.get("leaves", ())}
+    return detected(record) and failed == set(record["place"])
+
+
 def summary(records: list[dict]) -> str:
     """A row each for rules and for bugs, and one for both."""
     lines = [
         "| wrong twins of | caught, right twin passing | detected at all "
-        "| right class | other, verified | wrong name | no name |",
-        "|" + "---|" * 7,
+        "| right class | other, verified | wrong name | no name | right gradients |",
+        "|" + "---|" * 8,
     ]
     twins = fair(records)
     for title, kinds in (("rules", ["rule"]), ("bugs", ["bug"]), ("both", _BOTH)):
@@ -40,6 +53,7 @@ def summary(records: list[dict]) -> str:
         how = ("class", "verified", "wrong", "none")
         cells = [share(mine, caught), share(mine, detected)]
         cells += [share(mine, lambda r, h=h: named(r) == h) for h in how]
+        cells.append(share(mine, placed))
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

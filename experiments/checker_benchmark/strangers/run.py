@@ -44,7 +44,7 @@ def units(config: Config) -> list[Unit]:
         c.name for c in half(config.half) if c.name in config.names or not config.names
     ]
     wanted = [Unit(config.half, name, "twins") for name in names]
-    step = 3
+    step = 4
     for first in range(0, config.seeds, step):
         seeds = (first, min(first + step, config.seeds))
         wanted += [Unit(config.half, name, "clean", seeds) for name in names]

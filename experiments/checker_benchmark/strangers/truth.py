@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.checker_benchmark.field_bugs.truth import _inner, _moved
+from experiments.checker_benchmark.field_bugs.truth import _moved
 from experiments.checker_benchmark.strangers.record import Stranger, Twin
 
 STEP = 1e-5
@@ -93,6 +93,13 @@ def _run(case: Stranger, rule, plain, call):
         return value, expected, _plain(got), _plain(truth), *products, rest
 
     return run
+
+
+def _inner(a, b):
+    """Sum of products over the leaves, as JAX pairs cotangents: not conjugated."""
+    flat = [jax.tree.leaves(t, is_leaf=lambda x: x is None) for t in (a, b)]
+    pairs = [(x, y) for x, y in zip(*flat, strict=True) if y is not None]
+    return sum(((x * y).sum() for x, y in pairs), jnp.zeros(()))
 
 
 def _plain(grads):

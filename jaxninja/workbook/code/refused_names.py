@@ -13,7 +13,8 @@ AUTODIFF = {
     *("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"),
     *("jacobian", "jacrev", "jacfwd", "hessian", "retain_grads"),
 }
-MODULES = {"torch", "tensorflow", "autograd", "jaxninja", "importlib"}
+MODULES = ("torch", "tensorflow", "autograd", "jaxninja", "importlib")
+MODULES += ("jax.experimental.jet", "jax.interpreters", "jax._src", "jax.extend")
 CALLS = {
     "breakpoint": "waits for a terminal that a check does not have: print what you "
     "want to see",
@@ -73,5 +74,7 @@ def _modules(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
-        names = [node.module or ""]
-    yield from (name for name in names if name.split(".")[0] in MODULES)
+        names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
+    for name in names:
+        if any(f"{name}.".startswith(f"{module}.") for module in MODULES):
+            yield name

@@ -123,6 +123,7 @@ REFUSED = {
     "from jaxninja.engine import value_and_grad": "imports jaxninja.engine",
     "import jaxninja.workbook.solutions.exercise1": "imports jaxninja.workbook",
     "import torch": "imports torch",
+    "from jax.experimental import jet": "imports jax.experimental.jet",
     "import importlib": "imports importlib",
     "exec('x = 1')": "exec() runs a text",
     "def f():\n    breakpoint()": "breakpoint() waits for a terminal",

@@ -214,11 +214,17 @@ KNOWN = {
         "jnp.zeros_like(logprobs).at[:, Yb[0]].set(-1.0 / n)",
         "what it holds lands in column",
     ),
+    "columns by rows": (
+        1,
+        "logits",
+        "dnorm_logits.at[logits.argmax(1), jnp.arange(n)].add(dlogit_maxes[:, 0])",
+        "the branch by logit_maxes lands in ",
+    ),
     "by differences": (
         1,
         "hpreact",
         "(jnp.tanh(hpreact + 1e-2) - jnp.tanh(hpreact - 1e-2)) / 2e-2 * dh",
-        "of its largest entry, nearly alike",
+        "of its largest entry: a derivative taken by differences",
     ),
     "zero over zero": (1, "hpreact", "dh * dh / dh * (1 - h**2)", "NaN where dh is 0"),
     "by the checker": (1, "W2", "1.3 * h.T @ dlogits", "times 1.3"),
