@@ -65,10 +65,14 @@ def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
     return _truth(subject.plain)[1].get(signature(args), [])
 
 
-def autodiff_of(subject: Subject, args: tuple, dy: list) -> tuple[list, list]:
-    """Value and gradients by JAX in the dtype of `args`, with their own rounding."""
-    with running(f"the plain forward of {subject.name}"):
-        return _host(_autodiff(subject.plain)(args, dy))
+def autodiff_of(
+    subject: Subject, args: tuple, dy: list, surrogate: Callable | None = None
+) -> tuple[list, list]:
+    """Value and gradients by JAX in the dtype of `args`, with their own rounding;
+    or the gradients that are declared."""
+    what = f"surrogate of {subject.name}" if surrogate else ""
+    with running(what or f"the plain forward of {subject.name}"):
+        return _host(_autodiff(subject.plain, surrogate)(args, dy))
 
 
 def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
@@ -135,7 +139,12 @@ def _tells(eqn, operand) -> bool:
 
 
 @lru_cache(maxsize=128)
-def _autodiff(plain: Bound) -> Callable:
+def _autodiff(plain: Bound, surrogate: Callable | None) -> Callable:
+    return compiled(reference_of(plain, surrogate))
+
+
+def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
+    """(args, dy) -> value and gradients: JAX's own, or those that are declared."""
     forward = opened(plain)
 
     def autodiff(args, dy):
@@ -143,9 +152,16 @@ def _autodiff(plain: Bound) -> Callable:
             return float_leaves(forward(*with_floats(args, floats)))
 
         y, pullback = jax.vjp(f, *float_leaves(args))
-        return y, pullback(_typed(dy, y))
+        return y, list(pullback(_typed(dy, y)))
 
-    return compiled(autodiff)
+    def declared(args, dy):
+        assert surrogate is not None
+        y = forward(*args)
+        given = surrogate(args, with_floats(y, _typed(dy, float_leaves(y))))
+        missing = (None,) * (len(args) - len(given))  # of arguments left at defaults
+        return float_leaves(y), gradient_leaves((*given, *missing), args)
+
+    return declared if surrogate else autodiff
 
 
 @lru_cache(maxsize=128)

@@ -17,9 +17,9 @@ from jaxninja.check.inputs.boundaries import (
 )
 from jaxninja.check.inputs.kinds import scaled
 from jaxninja.check.inputs.shapes import DRAWS, Setting
-from jaxninja.check.oracle.trial import Setup, compare_rounding, prove
+from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import Truth, autodiff_of
-from jaxninja.check.properties.kinks import is_subgradient
+from jaxninja.check.properties.judgement import judge, with_condition
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 from jaxninja.check.subject.structure_traced import (
@@ -90,7 +90,7 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> None:
     if evaluation is None:
         session.skip(f"{sample} ({setup.label}): the forward is not finite there")
         return
-    session.record(setup, evaluation)
+    judge(session, setup, evaluation)
     if watch:
         session.watch(setup, evaluation)
 
@@ -109,7 +109,7 @@ def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> 
         for sample, inputs in samples:
             evaluation = compare_rounding(setup, inputs, dy, sample, dtype)
             if evaluation is not None:
-                session.record(setup, evaluation)
+                judge(session, setup, evaluation)
                 session.dtypes.append(dtype)
 
 
@@ -151,7 +151,7 @@ def low_precision(session: Session, setup: Setup, setting: Setting) -> None:
         session.skip(f"bfloat16: {error.sentence}")
         return
     if evaluation is not None:
-        session.record(setup, evaluation)
+        judge(session, setup, evaluation)
         session.dtypes.append("bfloat16")
 
 
@@ -206,7 +206,9 @@ def _extreme(session: Session, setup: Setup, inputs, dy, label: str, dtype: str)
         evaluation = prove(setup, inputs, dy, label)
     else:
         evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-    lost = [t for t in evaluation.trials if not _agrees(t)] if evaluation else []
+    if evaluation is None:
+        return
+    lost = list(filter(is_off, with_condition(session, setup, evaluation).trials))
     if lost and not all(session.ignores(t.name) for t in lost):
         found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
         text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
@@ -218,10 +220,6 @@ def _told(trial) -> str:
     return f"got {found.got:.3g}, expected {found.expected:.3g}"
 
 
-def _agrees(trial) -> bool:
-    return difference(trial.got, trial.expected, trial.tolerance).ok
-
-
 def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) -> None:
     if dtype == "float64":
         evaluation = prove(setup, inputs, dy, label)
@@ -229,12 +227,5 @@ def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) ->
         evaluation = compare_rounding(setup, inputs, dy, label, dtype)
     if evaluation is None:
         return
-    judged, excused = [], []
-    for i, trial in enumerate(evaluation.trials):
-        at_kink = session.options.kink != "jax" and is_subgradient(setup, evaluation, i)
-        (excused if at_kink else judged).append(trial)
-    session.record(setup, evaluation, judged)
+    judge(session, setup, evaluation)
     session.watch(setup, evaluation) if dtype == "float64" else None
-    for trial in excused:
-        text = f"at a kink ({label}) d{trial.name} is another subgradient than JAX's"
-        session.find("W-KINK", text + ": valid, of another convention", None)

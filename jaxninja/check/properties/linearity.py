@@ -84,7 +84,7 @@ def _broken(session, setup, got, expected, truth) -> str | None:
     triples = zip(setup.leaf_names, got, expected, truth.scales, strict=True)
     for name, a, b, scale in triples:
         largest = max(float(np.max(np.abs(b), initial=0.0)), 1e-300)
-        tolerance = 10 * proof_tolerance(scale, largest, 0.0, setup.coarse)
+        tolerance = 10 * proof_tolerance(scale, largest, setup.coarse)
         if not session.ignores(name) and not difference(a, b, tolerance).ok:
             return name
     return None

@@ -171,7 +171,7 @@ def compared(session: Session, setup: Setup, name: str, got, expected, scales=No
     scales = scales or [np.abs(e) for e in expected]
     for leaf, a, e, scale in zip(setup.leaf_names, got, expected, scales, strict=True):
         largest = float(np.max(scale, initial=0.0))
-        tolerance = 10 * proof_tolerance(scale, largest, 0.0, setup.coarse)
+        tolerance = 10 * proof_tolerance(scale, largest, setup.coarse)
         found = difference(np.asarray(a), np.asarray(e), tolerance)
         if not found.ok and not session.ignores(leaf):
             text = f"under {name} d{leaf} is another than that of each example alone"
