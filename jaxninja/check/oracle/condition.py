@@ -55,8 +55,8 @@ def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
     here = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(g)) for g in here.gradients]
     for _ in range(0 if setup.subject.is_numpy else DRAWS):
-        residuals = jax.tree.map(lambda a: _jittered(a, u, rng), here.residuals)
-        near = backward_of(setup.subject, args, residuals, dy)
+        run = _perturbed_backward(setup.subject)
+        near = run(args, here.residuals, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, here.gradients)
     return moved
 
@@ -69,6 +69,15 @@ def _perturbed(setup):
 def _program(plain, surrogate):
     def run(args, dy, u, draw):
         return perturbed(reference_of(plain, surrogate), u, draw)(args, dy)
+
+    return compiled(run)
+
+
+@lru_cache(maxsize=128)
+def _perturbed_backward(subject):
+    def run(args, residuals, dy, u, draw):
+        f = backward_of(subject, args)
+        return perturbed(f, u, draw, steps=False)(residuals, dy)
 
     return compiled(run)
 
@@ -97,8 +106,3 @@ def _rounded(args: tuple, u: float, rng) -> tuple:
         return leaf * (1 + u * rng.choice([-1.0, 1.0], np.shape(leaf)))
 
     return jax.tree.map(move, args)
-
-
-def _jittered(leaf, u: float, rng):
-    floating = getattr(leaf, "dtype", None) == np.float64
-    return leaf * (1 + u * rng.choice([-1.0, 1.0], leaf.shape)) if floating else leaf

@@ -6,7 +6,7 @@ terms. Where it is off by more, the condition of the sample is measured and adde
 roundings on the way do to the reference. No tolerance grows with the size of the array.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ FLOOR = 1e-13  # and to the largest terms of the leaf, for entries that are tiny
 AUTODIFF = 2.0  # run dtype: multiple of autodiff's largest error
 TERMS = 32.0  # run dtype: units of the terms, one a rounding of a sum or product
 WORSE = 16.0  # times autodiff's error in one trial: not wrong, but said
+ZERO = 1e-6  # of the largest gradient of all: a gradient that is declared zero
 MOVED = 8.0  # run dtype: multiple of what roundings on the way do, where measured
 PROVED = 1e4  # the same in float64, where identity is judged and no rounding
 
@@ -169,6 +170,13 @@ def worse_by(trial: Trial) -> float:
     if trial.errors is None:
         return 0.0
     return trial.errors[0] / max(trial.errors[1], unit(trial.dtype) / 4)
+
+
+def as_zero(trial: Trial, others: list[Trial]) -> Trial:
+    """Of a gradient declared zero: what is left of it where an iteration has nearly
+    converged, say, is small beside the largest gradient of all arguments."""
+    floor = ZERO * max(_top(other.expected) for other in others)
+    return replace(trial, tolerance=np.maximum(trial.tolerance, floor))
 
 
 def has_power(trial: Trial) -> bool:

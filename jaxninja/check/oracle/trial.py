@@ -1,12 +1,11 @@
 """One input and one cotangent: the rule against the truth, leaf by leaf.
 
 The float64 trial proves identity; the trial in the run dtype compares rounding with
-that of autodiff at the same bits. Both know how far rounding of the inputs alone would
-move the true gradient, which is what a correct rule of another form may lose.
+that of autodiff at the same bits. Where the rule is off, how far roundings on the way
+move the reference at this very sample is measured and allowed for.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from jaxninja.check.oracle.condition import (
     moved_by_residuals,
     moved_by_roundings,
 )
-from jaxninja.check.oracle.finite_differences import truth_by_differences
+from jaxninja.check.oracle.setup import Setup
 from jaxninja.check.oracle.tolerances import (
     MOVED,
     PROVED,
@@ -31,52 +30,8 @@ from jaxninja.check.oracle.truth import (
     Truth,
     autodiff_of,
     rule_of,
-    truth_of,
 )
-from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import cast, unit
-from jaxninja.check.subject.subject import Subject
-
-
-@dataclass
-class Setup:
-    """A setting at work: its subject and what its trials have in common.
-
-    Attributes:
-        subject, label: of the setting.
-        differences: the truth is by finite differences (no jaxpr to be had).
-        surrogate: declared vector-Jacobian product that replaces the reference's.
-        coarse: unit round-off of the rule in its float64 run, larger if it casts down.
-        ordinary: per leaf, largest terms a unit of cotangent at an ordinary input.
-        leaf_names: of the float leaves of the arguments.
-    """
-
-    subject: Subject
-    label: str
-    differences: bool = False
-    surrogate: Callable | None = None
-    coarse: float = unit("float64")
-    ordinary: list[float] = field(default_factory=list)
-    leaf_names: tuple[str, ...] = ()
-
-    def truth(self, args: tuple, dy: list) -> tuple[Truth, list]:
-        """The truth and its own uncertainty, at float64 arguments."""
-        if self.differences:
-            return truth_by_differences(self.subject.plain, args, dy)
-        truth = truth_of(self.subject, args, dy)
-        if self.surrogate is not None:
-            declared = autodiff_of(self.subject, args, dy, self.surrogate)[1]
-            terms = [np.abs(g) for g in declared]
-            scales = [
-                np.maximum(*pair) for pair in zip(truth.scales, terms, strict=True)
-            ]
-            truth = truth._replace(gradients=declared, scales=scales)
-        return truth, [0.0] * len(truth.gradients)
-
-    @property
-    def opened(self):
-        """The plain forward, every custom_vjp call in it replaced by its body."""
-        return opened(self.subject.plain)
 
 
 @dataclass(frozen=True)
@@ -100,7 +55,8 @@ class Evaluation:
 def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None:
     """The rule in float64; None where the forward itself is not finite."""
     with jax.enable_x64(True):
-        args, dy = cast(args, "float64"), [g.astype(_wide(g)) for g in dy]
+        args = cast(setup.hold(args), "float64")
+        dy = [g.astype(_wide(g)) for g in dy]
         truth, doubt = setup.truth(args, dy)
         if not _finite(truth.y):
             return None
@@ -121,7 +77,7 @@ def compare_rounding(
     setup: Setup, args: tuple, dy: list, sample: str, dtype: str
 ) -> Evaluation | None:
     """The rule in the run dtype, against the truth and against autodiff's error."""
-    args, dy = cast(args, dtype), cast(dy, dtype)
+    args, dy = cast(setup.hold(args), dtype), cast(dy, dtype)
     rival = None
     if not setup.differences:
         rival = autodiff_of(setup.subject, args, dy, setup.surrogate)
@@ -169,26 +125,39 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     It is measured where it may matter: where the rule is outside of what roundings of
     the last sums would explain.
     """
-    trials, forward = evaluation.trials, evaluation.forward
-    dtype = (*trials, *forward)[0].dtype
+    dtype = (*evaluation.trials, *evaluation.forward)[0].dtype
+    dy = evaluation.dy
+    gradients, y, margin = condition_of(setup, evaluation.args, dy, dtype)
+    return replace(
+        evaluation,
+        trials=[
+            _looser(t, margin, m, size * _top(dy))
+            for t, m, size in zip(
+                evaluation.trials, gradients, setup.ordinary, strict=True
+            )
+        ],
+        forward=[
+            _looser(t, margin, m) for t, m in zip(evaluation.forward, y, strict=True)
+        ],
+    )
+
+
+def condition_of(
+    setup: Setup, args: tuple, dy: list, dtype: str
+) -> tuple[list[np.ndarray], list[np.ndarray], float]:
+    """What roundings in `dtype` do to each gradient and output, and how many times
+    that a right rule may be off."""
     u, margin = unit(dtype), MOVED
     if dtype == "float64":
         u = max(setup.coarse, 2 * unit("float64"))  # 1 + u is another number
         margin = MOVED if setup.coarse > unit("float64") else PROVED
     with jax.enable_x64(True):
-        args, dy = cast(evaluation.args, "float64"), cast(evaluation.dy, "float64")
+        args, dy = cast(args, "float64"), cast(dy, "float64")
         truth = setup.truth(args, dy)[0]
         moved = moved_by_roundings(setup, args, dy, truth, u)
         lost = moved_by_residuals(setup, args, dy, u)
     both = [np.maximum(*pair) for pair in zip(moved.gradients, lost, strict=True)]
-    return replace(
-        evaluation,
-        trials=[
-            _looser(t, margin, m, size * _top(dy))
-            for t, m, size in zip(trials, both, setup.ordinary, strict=True)
-        ],
-        forward=[_looser(t, margin, m) for t, m in zip(forward, moved.y, strict=True)],
-    )
+    return both, moved.y, margin
 
 
 def _looser(trial: Trial, margin: float, moved, terms: float = 0.0) -> Trial:

@@ -85,10 +85,27 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
 
 
-def backward_of(subject: Subject, args: tuple, residuals, dy: list) -> list:
-    """The rule's gradients for residuals that are given."""
-    with running(f"bwd of {subject.name}"):
-        return _host(_backward(subject)(args, residuals, dy))
+def value_of(subject: Subject) -> Callable:
+    """The plain forward as a compiled function of its arrays."""
+    run = _value(subject.plain)
+
+    def value(*args):
+        with running(f"the plain forward of {subject.name}"):
+            return _host(run(*args))
+
+    return value
+
+
+def backward_of(subject: Subject, args: tuple) -> Callable:
+    """(residuals, dy) -> the rule's gradients, at arguments of these shapes."""
+
+    def backward(residuals, dy):
+        y = jax.eval_shape(subject.plain, *args)
+        dy = cotangent(y, _typed(dy, float_leaves(y)))
+        with running(f"bwd of {subject.name}"):
+            return gradient_leaves(subject.bwd(residuals, dy), args)
+
+    return backward
 
 
 def _host(tree):
@@ -139,6 +156,11 @@ def _tells(eqn, operand) -> bool:
 
 
 @lru_cache(maxsize=128)
+def _value(plain: Bound) -> Callable:
+    return compiled(opened(plain))
+
+
+@lru_cache(maxsize=128)
 def _autodiff(plain: Bound, surrogate: Callable | None) -> Callable:
     return compiled(reference_of(plain, surrogate))
 
@@ -167,16 +189,6 @@ def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
     return compiled(lambda args, dy: _outcome(subject, args, dy))
-
-
-@lru_cache(maxsize=128)
-def _backward(subject: Subject) -> Callable:
-    def backward(args, residuals, dy):
-        y = jax.eval_shape(subject.plain, *args)
-        dy = cotangent(y, _typed(dy, float_leaves(y)))
-        return gradient_leaves(subject.bwd(residuals, dy), args)
-
-    return compiled(backward)
 
 
 def _outcome(subject: Subject, args, dy: list) -> Outcome:

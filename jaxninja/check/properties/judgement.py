@@ -4,15 +4,36 @@ Only where it is off is more asked: how far roundings on the way move the refere
 this very sample, and whether the point lies on a kink with several right gradients.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jaxninja.check.errors import UserCodeError
+from jaxninja.check.inputs.shapes import DRAWS
+from jaxninja.check.oracle.settling import settles_at
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import Evaluation, Setup, is_off, widened
 from jaxninja.check.properties.kinks import is_subgradient
 from jaxninja.check.results import Session
 
+NARROW = "edges=False keeps to inputs like those that were given"
+
+
+@contextmanager
+def unless_endless(session: Session, what: str) -> Iterator[None]:
+    """Leave out what a loop that does not end stands in the way of."""
+    try:
+        yield
+    except UserCodeError as error:
+        if error.code != "N-ENDLESS":
+            raise
+        session.skip(f"{what}: {error.sentence}")
+
 
 def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
-    """Record what is right and wrong at a sample; whether all of it is right."""
+    """Record what is right and wrong at a sample; whether it could be judged."""
     loose = with_condition(session, setup, evaluation)
+    if _restless(session, setup, loose):
+        return False
     judged, excused = [], []
     for index, (before, trial) in enumerate(
         zip(evaluation.trials, loose.trials, strict=True)
@@ -25,7 +46,8 @@ def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     for trial in excused:
         text = f"at a kink ({trial.sample}) d{trial.name} is another subgradient than "
         session.find("W-KINK", f"{text}JAX's: valid, of another convention", None)
-    return session.record(setup, loose, judged)
+    session.record(setup, loose, judged)
+    return True
 
 
 def with_condition(
@@ -37,6 +59,21 @@ def with_condition(
     forward = "E-FWD" not in {f.code for f in session.findings.values()}
     lost |= forward and any(map(is_off, evaluation.forward))
     return widened(setup, evaluation) if lost else evaluation
+
+
+def _restless(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether an iteration of the reference ends too early here, and not where the user
+    said that it works."""
+    trials = (*evaluation.trials, *evaluation.forward)
+    if setup.differences or not any(map(is_off, trials)):
+        return False
+    first = next(iter(session.settings.values()))
+    example = first.draw(session.options.seed * DRAWS)[1]
+    if settles_at(setup.subject.plain, example, evaluation.args):
+        return False
+    text = f"{trials[0].sample} ({setup.label}): an iteration of the reference does not"
+    session.skip(f"{text} settle there; {NARROW}")
+    return True
 
 
 def _open(session: Session, trial: Trial) -> bool:

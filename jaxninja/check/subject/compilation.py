@@ -12,7 +12,8 @@ from functools import lru_cache
 import jax
 import numpy as np
 
-from jaxninja.check.subject.pytrees import is_float
+from jaxninja.check.subject.bounded import Clock, bounded, holds_while
+from jaxninja.check.subject.pytrees import is_float, signature
 
 LARGE = 1 << 18  # entries of the arguments, from which on running counts
 LITTLE = {"xla_backend_optimization_level": 0}
@@ -20,14 +21,34 @@ OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}  # not every version has b
 
 
 def compiled(f: Callable) -> Callable:
-    """`jax.jit(f)`, quick to compile for small arguments that hold no narrow floats."""
-    thorough = jax.jit(f)
-    quick = jax.jit(f, compiler_options=_options())
+    """`jax.jit(f)`, quick to compile for small arguments that hold no narrow floats.
+
+    A while loop in it ends in any case: see `bounded`.
+    """
+    clock = Clock()
+    programs = {
+        "free": (jax.jit(f), jax.jit(f, compiler_options=_options())),
+        "bounded": tuple(
+            jax.jit(bounded(f, clock), compiler_options=options)
+            for options in (None, _options())
+        ),
+    }
+    kinds: dict[tuple, str] = {}
 
     def run(*args):
         leaves = jax.tree.leaves(args)
         large = sum(map(np.size, leaves)) >= LARGE
-        return (thorough if large or any(map(_narrow, leaves)) else quick)(*args)
+        quick = not (large or any(map(_narrow, leaves)))
+        key = signature(args)
+        if key not in kinds:
+            jaxpr = programs["free"][quick].trace(*args).jaxpr
+            kinds[key] = "bounded" if holds_while(jaxpr.jaxpr) else "free"
+        if kinds[key] == "free":
+            return programs["free"][quick](*args)
+        clock.start()
+        out = jax.block_until_ready(programs["bounded"][quick](*args))
+        clock.stop()
+        return out
 
     return run
 
