@@ -21,7 +21,7 @@ from jaxninja.data.datasets import load_dataset
 from jaxninja.data.ngrams import baselines
 from jaxninja.storage import atomic
 from jaxninja.training.progress import Lines
-from jaxninja.training.run import Run
+from jaxninja.training.runs.run import Run
 
 # What others reached on makemore's names, as train / test, of wavenet's as train / val.
 PEER = "makemore.py: {} / {} at step {}"

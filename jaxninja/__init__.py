@@ -13,7 +13,7 @@ _PUBLIC = {
     "RULES": "jaxninja.rules",
     "Case": "jaxninja.rule",
     "Rule": "jaxninja.rule",
-    "Run": "jaxninja.training.run",
+    "Run": "jaxninja.training.runs.run",
     "TrainConfig": "jaxninja.training.config",
     "assert_vjp": "jaxninja.check",
     "autodiff": "jaxninja.rules",
@@ -22,7 +22,7 @@ _PUBLIC = {
     "check_vjp": "jaxninja.check",
     "cmp": "jaxninja.workbook.closeness",
     "compare_grads": "jaxninja.check",
-    "load": "jaxninja.training.run",
+    "load": "jaxninja.training.runs.loading",
     "manual": "jaxninja.rules",
     "named_values": "jaxninja.intermediates.gradients",
     "residuals_of": "jaxninja.check.subject.kept_arrays",
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from jaxninja.rules.both_modes import both  # noqa: F401
     from jaxninja.training.config import TrainConfig  # noqa: F401
     from jaxninja.training.loop import train  # noqa: F401
-    from jaxninja.training.run import Run, load  # noqa: F401
+    from jaxninja.training.runs.loading import load  # noqa: F401
+    from jaxninja.training.runs.run import Run  # noqa: F401
     from jaxninja.workbook.closeness import cmp  # noqa: F401
 
 

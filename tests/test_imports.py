@@ -57,7 +57,7 @@ ROOMS = {
     "training.options": "",
     "training.config": "errors models training.options",
     "training.machine": "errors training.config",
-    "training.kernel": "errors models",
+    "training.kernel": "errors models training.config",
     "training": "errors intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"

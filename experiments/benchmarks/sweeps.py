@@ -18,7 +18,8 @@ from jax.sharding import PartitionSpec as P
 from experiments import step_speed
 from experiments.benchmarks.clock import take_turns
 from jaxninja import TrainConfig
-from jaxninja.training import steps, sweep_program
+from jaxninja.training import steps
+from jaxninja.training.sweeps import program
 
 SEEDS, STEPS = 64, 200  # of a call
 
@@ -57,12 +58,12 @@ def many_seeds(config, x, y, devices: int, at_once: int):
         0,
         STEPS,
     )
-    sweep_program.AT_ONCE = at_once
-    program = sweep_program.make_advance(config, model, mesh).lower(*given).compile()
+    program.AT_ONCE = at_once
+    compiled = program.make_advance(config, model, mesh).lower(*given).compile()
 
     def train(count: int) -> None:
         for _ in range(count):
-            jax.block_until_ready(program(*given))
+            jax.block_until_ready(compiled(*given))
 
     return train
 
@@ -70,7 +71,7 @@ def many_seeds(config, x, y, devices: int, at_once: int):
 def main() -> None:
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     x, y = step_speed.examples()
-    config, shipped = TrainConfig(), sweep_program.AT_ONCE
+    config, shipped = TrainConfig(), program.AT_ONCE
     devices = len(jax.devices())
     tried = {(devices, k) for k in (1, shipped, 8, SEEDS // devices)} | {(1, shipped)}
     work = {"one seed": one_seed(config, x, y)}

@@ -12,10 +12,11 @@ from jax.sharding import AxisType, Mesh
 
 from experiments.gpu.clock import first_line, least, on_gpu
 from jaxninja.data.datasets import load_dataset
-from jaxninja.training import steps, sweep_program
+from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.kernel import build, call
 from jaxninja.training.options.limits import ROUTES
+from jaxninja.training.sweeps import program
 
 PARAMETERS = ("C", "W1", "b1", "W2", "b2", "bngain", "bnbias")
 WHOLE = 200_000  # steps of the lecture's training
@@ -168,7 +169,7 @@ def _sweep(seeds: int, tiny: bool) -> dict[str, Any]:
     model = config.network(27)
     numbers = jnp.arange(seeds)
     states = jax.vmap(lambda seed: steps.init_state(config, model, seed))(numbers)
-    advance = sweep_program.make_advance(config, model, mesh)
+    advance = program.make_advance(config, model, mesh)
     given = (states, numbers, jnp.full(seeds, config.lr), x, y, 0, count)
     seconds = least(lambda: advance(*given), 0.02 if tiny else 0.5) / count
     name = f"s for {seeds:,} x {WHOLE:,} steps"

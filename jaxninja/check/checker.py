@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.shapes import DRAWS, LIMITS, Setting, divisible, settings_of
+from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
+from jaxninja.check.inputs.shapes import LIMITS, divisible, settings_of
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
 from jaxninja.check.properties.first_derivatives import (
@@ -30,7 +31,7 @@ from jaxninja.check.properties.first_derivatives import (
 from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order
-from jaxninja.check.properties.setup import Stop, refusal, setup_of
+from jaxninja.check.properties.setup import Stop, setup_of
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
@@ -198,8 +199,8 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
-        if setting.ambiguous and (refused := refusal(setting)):
-            session.skip(f"{setting.label}: {refused}; give inputs= to vary sizes")
+        if setting.option and (refused := refused_by_rule(*setting.draw(0), True)):
+            session.skip(f"{setting.label}: {refused}")
             continue
         session.at = _place(setting) if index else ""
         setup = setup_of(session, setting)
@@ -216,7 +217,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
 def _place(setting: Setting) -> str:
     """What a finding says of sizes and options that are not the first ones."""
     asked = ", tried as the forward takes them; inputs= gives others"
-    return f"at {setting.label}{asked if setting.guessed else ''}"
+    return f"at {setting.label}{asked if setting.guessed or setting.option else ''}"
 
 
 def _over_devices(session: Session, setting: Setting | None) -> None:

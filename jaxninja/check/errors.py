@@ -94,3 +94,10 @@ def user_line(error: BaseException) -> str | None:
         if is_users(frame.filename):
             return f"{Path(frame.filename).name}:{frame.lineno}"
     return None
+
+
+def is_raised(error: UserCodeError) -> bool:
+    """Whether the user's code raised by itself, and no library that it calls."""
+    cause = error.__cause__
+    frames = traceback.extract_tb(cause.__traceback__) if cause else ()
+    return bool(frames) and is_users(frames[-1].filename)

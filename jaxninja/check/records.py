@@ -87,6 +87,7 @@ class Coverage:
         entries: gradient entries that were not zero at least once, and all of them.
         predicates: comparisons of the forward seen both true and false, and all.
         gaps: in words, what was not reached.
+        tried: sizes and options beside the first ones.
     """
 
     leaves: tuple[int, int] = (0, 0)
@@ -97,14 +98,16 @@ class Coverage:
     samples: int = 0
     transformations: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        others = f" (tried: {'; '.join(self.tried)})" if self.tried else ""
         parts = [
             "{}/{} leaves".format(*self.leaves),
             "{}/{} entries".format(*self.entries),
             "{}/{} predicates both ways".format(*self.predicates),
             f"dtypes {' '.join(self.dtypes) or 'none'}",
-            f"{self.shapes} shapes, {self.samples} samples",
+            f"{self.shapes} shapes and options{others}, {self.samples} samples",
             f"transformations {' '.join(self.transformations) or 'none'}",
         ]
         return "covered: " + ", ".join(parts)

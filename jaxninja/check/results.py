@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from jaxninja.check.hints import Hint
-from jaxninja.check.inputs.shapes import Setting
+from jaxninja.check.inputs.setting import Setting
 from jaxninja.check.oracle.tolerances import Tally, as_zero
 from jaxninja.check.oracle.trial import Evaluation, Setup
-from jaxninja.check.oracle.truth import predicate_lines
+from jaxninja.check.oracle.truth import predicate_lines, rule_predicates
 from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
 from jaxninja.check.report import Report
 from jaxninja.check.subject.subject import Subject
@@ -126,17 +126,19 @@ class Session:
                 self.find("E-FWD", text, setup.subject.where)
 
     def watch(self, setup: Setup, evaluation: Evaluation) -> None:
-        """Note which comparisons of the forward have been true, and which false."""
+        """Note which comparisons, of forward and rule, were ever true, ever false."""
         if setup.differences:
             return
         with jax.enable_x64(True):
             lines = predicate_lines(setup.subject, evaluation.args)
-        for i, (line, seen) in enumerate(
-            zip(lines, evaluation.truth.predicates, strict=True)
-        ):
+            seen = list(zip(lines, evaluation.truth.predicates, strict=True))
+            if setup.label == next(iter(self.settings)):  # it is compiled once more
+                given = (evaluation.args, evaluation.dy)
+                seen += rule_predicates(setup.subject, *given)
+        for i, (line, found) in enumerate(seen):
             key = f"comparison at {line}" if line else f"comparison {i} of the forward"
             before = self.predicates.get(key, np.zeros(2, bool))
-            self.predicates[key] = before | np.asarray(seen)
+            self.predicates[key] = before | np.asarray(found)
 
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]
@@ -151,6 +153,7 @@ class Session:
             self.samples,
             tuple(self.transformations),
             tuple(self._gaps(reached)),
+            tuple(self.settings)[1:],
         )
 
     def _gaps(self, reached: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from jaxninja.escaping import printable
 from jaxninja.report import Gathered, findings, gather, page
 from jaxninja.storage import atomic
 from jaxninja.storage.run_folder import FolderError
-from jaxninja.training.run import read_description
+from jaxninja.training.runs.descriptions import read_description
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxninja.escaping import printable
-from jaxninja.training.run import load
+from jaxninja.training.runs.loading import load
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxninja.cli.train import early
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Bar, Lines
-from jaxninja.training.sweeps import resumed, summary, sweep
+from jaxninja.training.sweeps.trainer import resumed, summary, sweep
 
 OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
 

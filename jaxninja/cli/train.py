@@ -18,9 +18,9 @@ from jaxninja.training.loop import train
 from jaxninja.training.machine import compile_cache, distributed
 from jaxninja.training.machine.devices import pick_device
 from jaxninja.training.machine.distributed import HEARTBEAT
-from jaxninja.training.opening import resumed_config
 from jaxninja.training.progress import Bar, Lines, Progress
-from jaxninja.training.run import Run
+from jaxninja.training.runs.opening import resumed_config
+from jaxninja.training.runs.run import Run
 
 LECTURE = "the lecture, after 200,000 steps: train 2.0705, val 2.1099"
 PEER = "makemore.py, after {} steps: train {}, test {}"

@@ -14,8 +14,8 @@ from jaxninja.intermediates import statistics
 from jaxninja.models import network
 from jaxninja.report.gathered import Gathered
 from jaxninja.training import steps
-from jaxninja.training.run import Run
-from jaxninja.training.schema import Diagnosis
+from jaxninja.training.runs.run import Run
+from jaxninja.training.runs.schema import Diagnosis
 
 
 class Picture(NamedTuple):

@@ -14,8 +14,10 @@ from jaxninja.storage.records import RecordError, read, read_lines
 from jaxninja.training.config import ConfigError
 from jaxninja.training.machine import settings
 from jaxninja.training.monitor import dead_over_set
-from jaxninja.training.run import Run, RunError, load, read_description
-from jaxninja.training.schema import Diagnosis, Metric, Result, read_diagnostics
+from jaxninja.training.runs.descriptions import RunError, read_description
+from jaxninja.training.runs.loading import load
+from jaxninja.training.runs.run import Run
+from jaxninja.training.runs.schema import Diagnosis, Metric, Result, read_diagnostics
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from jaxninja.report.gathered import Gathered
 from jaxninja.training.options.recipes import OPTIONS, takes
-from jaxninja.training.schema import Activation, Diagnosis
+from jaxninja.training.runs.schema import Activation, Diagnosis
 
 GOOD, WATCH, ACT = "good", "watch", "act"
 

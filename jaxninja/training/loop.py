@@ -25,11 +25,11 @@ from jaxninja.training.kernel import build
 from jaxninja.training.machine import compile_cache, distributed, memory, settings
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
-from jaxninja.training.opening import at_home, new_folder, open_run, resumed_config
 from jaxninja.training.options.values import shown
 from jaxninja.training.progress import Bar, Progress, expect_progress
-from jaxninja.training.recorder import Record
-from jaxninja.training.run import Run
+from jaxninja.training.runs.opening import at_home, new_folder, open_run, resumed_config
+from jaxninja.training.runs.recorder import Record
+from jaxninja.training.runs.run import Run
 
 
 @settings.fixed()

@@ -16,7 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxninja.data.text import IGNORED
 from jaxninja.intermediates import statistics
 from jaxninja.intermediates.gradients import retain_grads
-from jaxninja.models import network as networks
+from jaxninja.models import network
 from jaxninja.models.network import Model
 from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
@@ -59,12 +59,12 @@ def observe(
 
 @lru_cache(maxsize=16)
 def _observer(config: TrainConfig, model: Model) -> Any:
-    network = networks.of(model)
-    kinds = network.activations(model)
+    page = network.of(model)
+    kinds = page.activations(model)
 
     def loss(params, ids, labels):
         named = {k: checkpoint_name(p, f"{PARAMETER}{k}") for k, p in params.items()}
-        return network.loss(named, ids, labels, model, name=checkpoint_name)
+        return page.loss(named, ids, labels, model, name=checkpoint_name)
 
     def measure(state, x, y, step, seed, lr):
         ids, labels = steps.batch(config, x, y, step, seed)
@@ -80,7 +80,7 @@ def _observer(config: TrainConfig, model: Model) -> Any:
             "loss": value,
             "grad_norm": statistics.global_norm(own),
             "clipped": _clipped(state.optimizer, step),
-            "batchnorm": _gaps(network, model, state, x[:CALIBRATION], y[:CALIBRATION]),
+            "batchnorm": _gaps(page, model, state, x[:CALIBRATION], y[:CALIBRATION]),
             **_with_histograms(
                 activations={
                     name: (h, statistics.activation(h, kinds.get(name)))
@@ -133,8 +133,8 @@ def dead_over_set(
 
 @partial(jax.jit, static_argnums=3)
 def _dead_of_block(params, x, y, model):
-    named = networks.intermediates(params, x, y, model)
-    kinds = networks.of(model).activations(model)
+    named = network.intermediates(params, x, y, model)
+    kinds = network.of(model).activations(model)
     return {
         k: statistics.dead_units(predicting(named[k], y), kind)
         for k, kind in kinds.items()
@@ -174,12 +174,12 @@ def _clipped(optimizer_state: Any, step) -> Any:
     return counts[0] / jnp.maximum(step, 1) if counts else None
 
 
-def _gaps(network, model, state, x, y) -> dict[str, Any]:
+def _gaps(page, model, state, x, y) -> dict[str, Any]:
     """As one batch, the examples give each layer's calibrated statistics."""
-    layers = networks.normalised(model)
+    layers = network.normalised(model)
     if not layers or len(x) <= model.ddof:
         return {}
-    _, calibrated = network.loss(state.params, x, y, model)
+    _, calibrated = page.loss(state.params, x, y, model)
     pairs: dict[str, Any] = {
         str(layer): [(of[mean], of[var]) for of in (state.statistics, calibrated)]
         for layer, (mean, var) in layers.items()

@@ -35,7 +35,8 @@ class Judged:
     """What one gradient came out as: on the sample where it is wrong, and on the first.
 
     `float64` is the largest relative error on any sample in float64, `worst` that
-    sample; `first` the result on the lecture's sizes in float32.
+    sample; `first` the result on the lecture's sizes in float32. `shapes` are the given
+    and the expected shape where the numbers fit another one.
     """
 
     step: Step
@@ -46,10 +47,16 @@ class Judged:
     float64: float | None = None
     worst: Sample | None = None
     first: Any = None
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     @property
     def right(self) -> bool:
         return self.step.verdict == OK
+
+    @property
+    def rank(self) -> int:
+        """How bad: a gradient that is wrong by itself on one sample is wrong."""
+        return (OK, INHERITED, WRONG).index(self.step.verdict)
 
 
 def examples(exercise: Exercise) -> Iterator[Sample]:
@@ -76,17 +83,23 @@ def _chain(exercise: Exercise, sample: Sample) -> Chain:
 
 
 def judge(
-    exercise: Exercise, name: str, piece, chains: list[Chain], measure: bool = True
+    exercise: Exercise,
+    name: str,
+    piece,
+    chains: list[Chain],
+    measure: bool = True,
+    everywhere: bool = False,
 ) -> Judged:
     """The first sample on which the gradient is wrong, else the lecture's.
 
-    Once wrong, it is looked at on the other samples only to `measure` its error.
+    Once wrong, it is looked at on the other samples only to `measure` its error, and if
+    it raised only if it is wanted `everywhere`, for the gradients after it.
     """
     found, errors, note = None, [], ""
     for chain in chains:
         sample = chain.sample
         if name not in sample.truth or name == sample.probe:
-            _pass_on(chain, name)
+            pass_on(chain, name)
             continue
         with jax.enable_x64(sample.dtype == "float64"):
             judged = on(exercise, name, piece, chain)
@@ -95,10 +108,11 @@ def judge(
             errors.append((judged.step.maxdiff / sample.scale(name), sample))
         if sample.probe != "loss":  # given true gradients only: ties have two truths
             chain.mine[name] = sample.truth[name]
-        if found is None or (found.right and not judged.right):
-            first = judged if found is None else found
-            found = replace(judged, first=first.result if found else judged.result)
-        if not found.right and (found.result is None or not measure):
+        if found is None or judged.rank > found.rank:
+            first = judged.result if found is None else found.first
+            found = replace(judged, first=first)
+        seen = not found.right and (found.result is None or not measure)
+        if seen and not everywhere:
             break
     assert found is not None
     nothing = (None, None)
@@ -106,7 +120,7 @@ def judge(
     return replace(found, float64=error, worst=worst, note=note)
 
 
-def _pass_on(chain: Chain, name: str) -> None:
+def pass_on(chain: Chain, name: str) -> None:
     """Below a probe, or at it: the gradient is what it is, and not the learner's."""
     chain.mine[name] = chain.sample.gradients[name]
 
@@ -118,7 +132,7 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     def recorded(values, grads):
         same = results and all(grads[k] is true.get(k) for k in grads)
         results.append(results[0] if same else _as_array(name, piece(values, grads)))
-        return results[-1]
+        return fitted(results[-1], expected)
 
     true = upstream(exercise, name, sample)
     expected, scale = sample.truth[name], sample.scale(name)
@@ -138,7 +152,33 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     if step.verdict == INHERITED and chain.narrow:
         step = compared(expected, RELATIVE["float32"])
     given, chained = results if len(results) == 2 else (None, None)
-    return Judged(step, sample, given, chained, note)
+    return Judged(
+        step, sample, given, chained, note, shapes=_other_shape(given, expected)
+    )
+
+
+def _other_shape(result: Any, like: Any) -> tuple | None:
+    """Both shapes, where the result's is another that fits."""
+    if result is None or np.shape(result) == np.shape(like):
+        return None
+    shapes = np.shape(result), np.shape(like)
+    return shapes if _same_but_ones(*shapes) else None
+
+
+def fitted(result: Any, like: Any) -> Any:
+    """An array in another's shape, if no more than axes of length one are between.
+
+    So `x.sum(0)` is compared by its numbers where the forward pass has keepdims, and
+    the gradients after it are checked.
+    """
+    if _other_shape(result, like) is None:
+        return result
+    return np.asarray(result).reshape(np.shape(like))
+
+
+def _same_but_ones(*shapes: tuple[int, ...]) -> bool:
+    one, other = ([size for size in shape if size != 1] for shape in shapes)
+    return one == other
 
 
 def _as_array(name: str, result):

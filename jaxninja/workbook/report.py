@@ -12,8 +12,8 @@ from jaxninja.workbook.graph import NODES
 from jaxninja.workbook.pictures import page
 from jaxninja.workbook.templates import explanations
 
-OK, WRONG, INHERITED, GAP = "ok", "wrong", "inherited", "gap"
-MARK = {OK: "ok", WRONG: "WRONG", INHERITED: "inherited", GAP: "to do"}
+OK, SHAPE, WRONG, INHERITED, GAP = "ok", "shape", "wrong", "inherited", "gap"
+MARK = {OK: "ok", SHAPE: "SHAPE", WRONG: "WRONG", INHERITED: "inherited", GAP: "to do"}
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Row:
 
     Attributes:
         name: of the array.
-        status: "ok", "wrong" (by itself), "inherited" (right on true gradients, wrong
-            on the learner's own) or "gap".
+        status: "ok", "shape" (right numbers in another shape), "wrong" (by itself),
+            "inherited" (right on true gradients, wrong on the learner's own) or "gap".
         line: of the learner's file, where it is assigned last.
         compared: the lecture's line, if it was computed.
         ladder: the verdict in rungs.
@@ -80,8 +80,9 @@ class Report:
 
     @property
     def guilty(self) -> Row | None:
-        """The first gradient that is wrong by itself."""
-        return next((row for row in self.rows if row.status == WRONG), None)
+        """The first gradient that is wrong by itself, be it in its shape only."""
+        wrong = [row for row in self.rows if row.status in (WRONG, SHAPE)]
+        return min(wrong, key=lambda row: row.status != WRONG, default=None)
 
     def table(self) -> str:
         """The report as text, a line a gradient."""
@@ -90,7 +91,9 @@ class Report:
     __str__ = table
 
     def _lines(self) -> list[str]:
-        lines = [str(row) for row in self.rows if row.status != GAP]
+        lines = [
+            line for row in self.rows if row.status != GAP for line in _row_lines(row)
+        ]
         if self.guilty:
             lines += [f"    {rung}" for rung in self.guilty.ladder]
         at = f"{self.file}:{self.line}: " if self.line else ""
@@ -117,12 +120,18 @@ class Report:
         """The status of each gradient; what hangs on a wrong one is unreliable."""
         unasked = {node.name for node in NODES} - {*EXERCISES[self.number].names}
         found = {row.name: row.status for row in self.rows}
+        found = {k: WRONG if v == SHAPE else v for k, v in found.items()}
         unreliable = dict.fromkeys(self.unreliable, INHERITED)
         return {**dict.fromkeys(unasked - {"loss"}, "unasked"), **unreliable, **found}
 
     def _repr_html_(self) -> str:
         of_network = self.number in (1, 4) and self.rows
         return page(self.table(), self.picture, self.statuses if of_network else None)
+
+
+def _row_lines(row: Row) -> list[str]:
+    """A gradient's line; under it what is to be said of its shape."""
+    return [str(row), *([f"    {row.note}"] if row.status == SHAPE else [])]
 
 
 def _row(compared=None, ladder=(), **values) -> Row:

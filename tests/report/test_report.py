@@ -17,7 +17,7 @@ from jaxninja.report.figures import attention
 from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.progress import Progress
-from jaxninja.training.run import RunError
+from jaxninja.training.runs.descriptions import RunError
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()

@@ -8,7 +8,12 @@ from jaxninja.escaping import printable
 from jaxninja.storage import records
 from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
-from jaxninja.training.schema import Description, Diagnosis, Metric, read_description
+from jaxninja.training.runs.schema import (
+    Description,
+    Diagnosis,
+    Metric,
+    read_description,
+)
 
 METRIC = {"step": 3, "lr": 0.1, "train_loss": 2.5, "val_loss": None, "seconds": 1}
 WHOLE = {

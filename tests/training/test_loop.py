@@ -24,7 +24,7 @@ from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.progress import Lines, Progress
-from jaxninja.training.run import RunError
+from jaxninja.training.runs.descriptions import RunError
 
 QUIET = Progress()
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
@@ -288,7 +288,7 @@ def test_large_batches_are_gathered_a_few_steps_at_a_time(batch, expected):
 KILLED = """
 import os, sys, json
 from jaxninja import TrainConfig, train
-from jaxninja.training import recorder as record
+from jaxninja.training.runs import recorder as record
 stop = int(sys.argv[2])
 add = record.Record.add
 def add_then_die(self, chunk):

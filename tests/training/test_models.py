@@ -10,19 +10,13 @@ import pytest
 import jaxninja
 from jaxninja.models import network
 from jaxninja.storage import run_folder
-from jaxninja.training import (
-    evaluation,
-    examples,
-    monitor,
-    opening,
-    sampling,
-    steps,
-    sweeps,
-)
+from jaxninja.training import evaluation, examples, monitor, sampling, steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.optimizers import schedule
 from jaxninja.training.options.recipes import OPTIONS, RECIPES, takes
 from jaxninja.training.progress import Progress
+from jaxninja.training.runs import opening
+from jaxninja.training.sweeps import trainer
 
 QUIET = Progress()
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
@@ -132,7 +126,7 @@ def likeliest(run, ids):
 @pytest.mark.parametrize("run", ["gru"], indirect=True)
 def test_a_member_of_a_sweep_is_that_training(run, tmp_path):
     config = dataclasses.replace(run.config, runs=str(tmp_path))
-    row = sweeps.sweep(config, [0, 1], [run.config.lr], progress=QUIET)[0]
+    row = trainer.sweep(config, [0, 1], [run.config.lr], progress=QUIET)[0]
     assert row["train_loss"] == pytest.approx(run.result["train_loss"], rel=1e-4)
 
 

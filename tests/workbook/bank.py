@@ -19,6 +19,9 @@ ONEHOT = "jax.nn.one_hot(Yb, logits.shape[1])"
 MAXIMA = "jax.nn.one_hot(logits.argmax(1), logits.shape[1])"
 HPREBN = "bngain * bnvar_inv / n * (n * dhpreact - {} - {} * bnraw * {})"
 TWICE = "dhprebn = dbndiff\ndhprebn += {}"
+ALL_MAXIMA = """m = jnp.zeros_like(logits).at[
+    jnp.arange(n), logits.argmax(1, keepdims=True)].set(1.)
+dlogits = dlogit_maxes * m + dnorm_logits"""
 
 WRONG = [
     (1, "logprobs", "jnp.zeros_like(logprobs)"),
@@ -62,6 +65,13 @@ WRONG = [
     (1, "logits", f"dnorm_logits - {MAXIMA} * dlogit_maxes"),
     (1, "logits", f"dnorm_logits + {ONEHOT} * dlogit_maxes"),
     (1, "logits", "dnorm_logits + (logits == logit_maxes) * dlogit_maxes"),
+    (1, "logits", ALL_MAXIMA),
+    (1, "logits", "dnorm_logits.at[:, logits[0].argmax()].add(dlogit_maxes[:, 0])"),
+    (1, "logits", "dnorm_logits.at[:, 1].add(dlogit_maxes[:, 0])"),
+    (1, "hpreact", "dh * dh / dh * (1 - h**2)"),
+    (1, "bnvar_inv", "dbnraw / dbnraw * (bndiff * dbnraw).sum(0, keepdims=True)"),
+    (1, "bnvar", "-0.5 * bnvar_inv**3 * dbnvar_inv * dbnvar_inv / dbnvar_inv"),
+    (1, "embcat", "(dhprebn * dhprebn / dhprebn) @ W1.T"),
     (1, "h", "dlogits @ W2.T / n"),
     (1, "h", "dlogits @ W2.T * h"),
     (1, "h", "(dlogits @ W2.T).mean(0) * jnp.ones_like(h)"),
@@ -144,6 +154,9 @@ for k in range(Xb.shape[0]):
     for j in range(Xb.shape[1]):
         ix = int(Xb[k, j])
         dC[ix] += np.asarray(demb)[k, j]"""
+AT_IN_NUMPY = """dW2 = h.T @ dlogits.at[0, 0].add(0 * float(dlogits[0, 0]))"""
+AT_OF_LABELS = """more = 0 * float(C[0, 0]) * Xb.at[0].add(1)[..., None]
+demb = dembcat.reshape(emb.shape) + more"""
 NUMPY_AT = """dC = np.zeros(C.shape, C.dtype)
 np.add.at(dC, np.asarray(Xb), np.asarray(demb))"""
 APPENDED = """rows = []
@@ -218,6 +231,8 @@ RIGHT = [
     (1, "C", NUMPY_LOOP),
     (1, "C", NUMPY_AT),
     (1, "C", APPENDED),
+    (1, "W2", AT_IN_NUMPY),
+    (1, "emb", AT_OF_LABELS),
     (1, "b2", FLAT),
     (1, "h", "g = {}\ng.update(h=dlogits @ W2.T)\ndh = g['h']"),
     (2, "logits", OUT),

@@ -5,7 +5,7 @@ import numpy as np
 
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint, say
-from jaxninja.check.inputs.shapes import DRAWS
+from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.trial import Evaluation, Setup, prove
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cotangent, unit

@@ -59,9 +59,8 @@ def edges(
         for part in (0.95, 1.2):
             size = part * overflow
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
-    if found & (_INDEXED | _KINKED):
-        yield "integers all at their least", _changed(args, ("int",), _all(np.min))
-        yield "integers all at their most", _changed(args, ("int",), _all(np.max))
+    yield "integers all at their least", _changed(args, ("int",), _all(np.min))
+    yield "integers all at their most", _changed(args, ("int",), _all(np.max))
     if found & _INDEXED:
         yield "repeated indices", _changed(args, ("int",), _repeated)
     for value in (0, 1):

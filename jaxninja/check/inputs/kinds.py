@@ -22,7 +22,9 @@ def kind_of(leaf) -> str:
     if leaf.dtype == np.uint32 and leaf.ndim and leaf.shape[-1] == 2:
         return "key"  # a raw one
     if not is_float(leaf):
-        return "bool" if leaf.dtype == bool else "int"
+        if leaf.dtype == bool:
+            return "bool"
+        return "mask" if _is_mask(np.asarray(leaf)) else "int"
     if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         return "real"
     return _kind_of_floats(np.asarray(leaf, np.float64))
@@ -31,7 +33,7 @@ def kind_of(leaf) -> str:
 def _kind_of_floats(values: np.ndarray) -> str:
     if not values.size or not np.isfinite(values).all():
         return "mask"  # holds -inf or the like on purpose
-    if values.size > 1 and np.isin(values, (0.0, 1.0)).all() and np.ptp(values):
+    if _is_mask(values):
         return "mask"
     if _is_square(values):
         if np.allclose(values, np.swapaxes(values, -1, -2), atol=ROUGH):
@@ -43,6 +45,11 @@ def _kind_of_floats(values: np.ndarray) -> str:
         is_probability = values.ndim and np.allclose(sums, 1, atol=ROUGH)
         return "probability" if is_probability else "positive"
     return "real"
+
+
+def _is_mask(values: np.ndarray) -> bool:
+    """Zeros and ones, both of them."""
+    return values.size > 1 and bool(np.isin(values, (0, 1)).all() and np.ptp(values))
 
 
 def _is_square(values: np.ndarray) -> bool:

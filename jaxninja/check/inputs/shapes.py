@@ -1,13 +1,11 @@
 """The sizes and static options a rule is checked at, and the inputs drawn for them.
 
 A rule of the catalogue brings its cases. A bare function keeps the shapes it was given
-and is tried at others: its distinct sizes renamed to primes, made equal, the first one
-made 1, each used only if the forward still traces.
+and is tried at others (`sizes`).
 """
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -15,37 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.errors import running
+from jaxninja.check.inputs import sizes
+from jaxninja.check.inputs.axes import Shapes
+from jaxninja.check.inputs.axes import label as change
 from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.inputs.kinds import like
+from jaxninja.check.inputs.options import of_options
+from jaxninja.check.inputs.setting import DRAWS, Setting, traces
 from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast
-from jaxninja.check.subject.static_options import others, unlisted
 from jaxninja.check.subject.subject import Subject
 from jaxninja.rule import Rule
 
 PRIMES: tuple[int, ...] = (5, 7, 3, 11, 13, 17, 19)
-DRAWS = 1000  # draws of one seed; draw k of seed s has number s * DRAWS + k
-UPWARDS = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
-LARGEST = 48  # sizes beyond are not renamed: they may be heavy, or fixed on purpose
 LIMITS = {"quick": 1, "standard": 6, "full": 12}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One set of shapes and static options.
-
-    Attributes:
-        label: for the report: "N=7,D=5".
-        draw: `draw(seed) -> (subject, arrays)`, NumPy arrays of at most float32.
-        guessed: nobody asked for these sizes; the plain forward takes them.
-        ambiguous: guessed, and a size was changed in several axes of one array, which
-            may have different parts to play: channels and a kernel's width.
-    """
-
-    label: str
-    draw: Callable[[int], tuple[Subject, tuple]]
-    guessed: bool = False
-    ambiguous: bool = False
 
 
 def settings_of(normal: Normalised, args, inputs, level: str):
@@ -62,39 +43,18 @@ def settings_of(normal: Normalised, args, inputs, level: str):
     elif inputs is not None:
         found, missing = _of_inputs(normal, inputs)
     else:
-        found, missing = _of_arguments(normal, args)
+        found, missing = _of_arguments(normal, args, level)
     shapes = found[: LIMITS[level]]
     left = [setting.label for setting in found[len(shapes) :]]
     if level != "quick":
         seen = [case.static for case in f.cases[: len(shapes)]] if cases else []
-        options, refused = _of_options(found[0], seen)
+        options, refused = of_options(found[0], seen)
         shapes += options[: LIMITS[level]]
         left += [setting.label for setting in options[LIMITS[level] :]]
         missing += refused
     if left:
         missing.append(f"more than level {level} takes: {'; '.join(left)}")
     return shapes, missing
-
-
-def _of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
-    """The setting at the other values of each static option, one at a time."""
-    subject = setting.draw(1)[0]
-    settings, missing = [], []
-    for label, static in others(subject, seen):
-        other = Setting(label, partial(_with_options, setting.draw, static))
-        if _traces(other):
-            settings.append(other)
-        else:
-            missing.append(f"{label}: the forward does not run with it")
-    fixed = unlisted(subject) if not seen else []
-    if fixed:
-        missing.append(f"other values of the static options {', '.join(fixed)}")
-    return settings, missing
-
-
-def _with_options(draw, static: tuple, seed: int):
-    subject, arrays = draw(seed)
-    return subject.with_static(static), arrays
 
 
 def _of_rule(normal: Normalised):
@@ -108,7 +68,7 @@ def _of_rule(normal: Normalised):
     for label, dims in _wanted([dims for _, dims, _ in cases]):
         draw = partial(_drawn, normal, rule.example, dims, cases[0][2])
         setting = Setting(",".join(f"{k}={v}" for k, v in dims.items()), draw)
-        if _traces(setting):
+        if traces(setting):
             settings.append(setting)
         else:
             missing.append(f"{label} shapes: no case has them, {dims} is refused")
@@ -170,57 +130,30 @@ def _of_inputs(normal: Normalised, inputs):
         )
         for dims in sets
     ]
-    kept = [settings[0], *filter(_traces, settings[1:])]
+    kept = [settings[0], *filter(traces, settings[1:])]
     return kept, [] if names else ["other shapes: `inputs` takes no sizes"]
 
 
-def _of_arguments(normal: Normalised, args):
+def _of_arguments(normal: Normalised, args, level: str):
     subject, arrays = normal(args)
     arrays = host(arrays)
-    given = Setting("as given", lambda seed: (subject, _varied(arrays, seed, {})))
+    given = Setting("as given", lambda seed: (subject, _varied(arrays, seed)))
     if subject.is_numpy:
         return [given], [
             "other shapes: give inputs=, a NumPy function cannot be traced"
         ]
-    settings = [given]
-    for renamed in _renamings(arrays):
-        label = ", ".join(f"{old}->{new}" for old, new in renamed.items())
-        draw = partial(_redraw, subject, arrays, renamed)
-        twice = any(_repeats(np.shape(a), renamed) for a in jax.tree.leaves(arrays))
-        setting = Setting(f"sizes {label}", draw, guessed=True, ambiguous=twice)
-        if _traces(setting) and _follows(setting, given, renamed):
-            settings.append(setting)
-    missing = []
-    if len(settings) == 1:
-        missing.append("other shapes: none found that the forward takes; give inputs=")
-    return settings, missing
-
-
-def _repeats(shape: tuple[int, ...], renamed: dict[int, int]) -> bool:
-    changed = [n for n in shape if renamed.get(n, n) != n]
-    return len(changed) > len(set(changed))
-
-
-def _follows(setting: Setting, given: Setting, renamed: dict[int, int]) -> bool:
-    """Whether the output's sizes were renamed as those of the arguments.
-
-    Else an array that the forward brings along, a table of positions say, was broadcast
-    against arguments that it does not fit.
-    """
-    before, after = (_output_sizes(at) for at in (given, setting))
-    if 0 in after and 0 not in before:
-        return False  # a window wider than what it slides over
-    return len(before) == len(after) and all(
-        new == renamed[old]
-        for old, new in zip(before, after, strict=True)
-        if old in renamed
+    found, missing = (
+        sizes.other_sizes(subject, arrays) if level != "quick" else ([], [])
     )
-
-
-def _output_sizes(setting: Setting) -> list[int]:
-    subject, arrays = setting.draw(1)
-    y = jax.tree.leaves(jax.eval_shape(subject.plain, *arrays))
-    return [n for leaf in y for n in leaf.shape]
+    shapes = tuple(np.shape(a) for a in jax.tree.leaves(arrays))
+    named = sizes.leaf_names(subject, arrays)
+    settings = [given]
+    for other in found:
+        draw = partial(_redraw, subject, arrays, other)
+        settings.append(Setting(change(shapes, other, named), draw, guessed=True))
+    if level == "quick":
+        missing = ["other shapes: level quick"]
+    return settings, missing
 
 
 def divisible(normal: Normalised, args, inputs) -> Setting | None:
@@ -236,11 +169,15 @@ def divisible(normal: Normalised, args, inputs) -> Setting | None:
         draw = partial(_drawn, normal, inputs, dims, ())
     else:
         subject, arrays = normal(args)
-        sizes = [np.shape(a)[:1] for a in jax.tree.leaves(host(arrays[:1]))]
-        renamed = {n: 2 * count for shape in sizes for n in shape}
-        draw = partial(_redraw, subject, host(arrays), renamed)
+        arrays = host(arrays)
+        firsts = {np.shape(a)[0] for a in jax.tree.leaves(arrays[:1]) if np.ndim(a)}
+        shapes = tuple(
+            tuple(2 * count if n in firsts else n for n in np.shape(a))
+            for a in jax.tree.leaves(arrays)
+        )
+        draw = partial(_redraw, subject, arrays, shapes)
     setting = Setting(f"split over {count} devices", draw)
-    if not _traces(setting):
+    if not traces(setting):
         return None
     subject, arrays = setting.draw(1)
     shapes = [np.shape(a) for a in jax.tree.leaves(arrays[0])]
@@ -248,45 +185,16 @@ def divisible(normal: Normalised, args, inputs) -> Setting | None:
     return setting if even and shapes and not subject.is_numpy else None
 
 
-def _redraw(subject, arrays, renamed, seed: int):
-    return subject, _varied(arrays, seed, renamed)
+def _redraw(subject, arrays, shapes: Shapes, seed: int):
+    return subject, _varied(arrays, seed, shapes)
 
 
-def _varied(arrays, seed: int, renamed: dict[int, int]):
+def _varied(arrays, seed: int, shapes: Shapes | None = None):
     """The first draw keeps the values that were given; others draw like them."""
-    if seed % DRAWS == 0 and not renamed:
+    if seed % DRAWS == 0 and shapes is None:
         return arrays
     rng = np.random.default_rng([seed, 0x6A6E])
-    return jax.tree.map(
-        lambda a: like(a, rng, tuple(renamed.get(n) or n for n in a.shape)), arrays
-    )
-
-
-def _renamings(arrays) -> list[dict[int, int]]:
-    """Distinct sizes to larger primes, to one size, and the first one to 1."""
-    sizes = [n for a in jax.tree.leaves(arrays) for n in np.shape(a)]
-    distinct = [n for n in dict.fromkeys(sizes) if n > 1]
-    if not distinct or max(distinct) >= LARGEST:
-        return []
-    renamed: dict[int, int] = {}
-    for n in distinct:
-        larger = (p for p in UPWARDS if p > n and p not in renamed.values())
-        renamed[n] = next(larger)
-    found = [renamed]
-    if len(distinct) > 1:
-        found.append({n: max(distinct) for n in distinct})
-    found.append({distinct[0]: 1})
-    return found
-
-
-def _traces(setting: Setting) -> bool:
-    """Whether the plain forward runs at these shapes; the rule is judged later."""
-    try:
-        subject, arrays = setting.draw(1)
-        if subject.is_numpy:
-            subject.plain(*arrays)
-        else:
-            jax.eval_shape(subject.plain, *arrays)
-    except Exception:
-        return False
-    return True
+    leaves, tree = jax.tree.flatten(arrays)
+    shapes = tuple(map(np.shape, leaves)) if shapes is None else shapes
+    drawn = [like(a, rng, shape) for a, shape in zip(leaves, shapes, strict=True)]
+    return jax.tree.unflatten(tree, drawn)

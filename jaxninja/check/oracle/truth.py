@@ -16,7 +16,7 @@ from jax.extend.core import Literal
 from jaxninja.check.errors import running
 from jaxninja.check.oracle.magnitude import magnitudes
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.check.subject.plain_forward import line_of, opened
+from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
 from jaxninja.check.subject.pytrees import (
     cotangent,
     float_leaves,
@@ -63,6 +63,16 @@ def truth_of(subject: Subject, args: tuple, dy: list) -> Truth:
 def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
     """Source lines of the comparisons that `Truth.predicates` reports on."""
     return _truth(subject.plain)[1].get(signature(args), [])
+
+
+def rule_predicates(subject: Subject, args: tuple, dy: list) -> list[tuple]:
+    """(line, ever true and ever false) of each comparison in the rule itself."""
+    run, compile_run, lines = _rule_watch(subject)
+    if signature(args) not in lines:
+        with running(f"the rule of {subject.name}"):
+            jax.eval_shape(run, args, dy)
+    found = lines[signature(args)]
+    return list(zip(found, _host(compile_run(args, dy)), strict=True)) if found else []
 
 
 def autodiff_of(
@@ -189,6 +199,20 @@ def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
     return compiled(lambda args, dy: _outcome(subject, args, dy))
+
+
+@lru_cache(maxsize=128)
+def _rule_watch(subject: Subject) -> tuple[Callable, Callable, dict]:
+    lines: dict = {}
+
+    def run(args, dy):
+        found: list = []
+        closed = jax.make_jaxpr(lambda *a: _outcome(subject, *a).gradients)(args, dy)
+        evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
+        lines[signature(args)] = [line for _, line in found]
+        return [value for value, _ in found]
+
+    return run, compiled(run), lines
 
 
 def _outcome(subject: Subject, args, dy: list) -> Outcome:

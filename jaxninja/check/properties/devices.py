@@ -14,7 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxninja.check.errors import UserCodeError, explained
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.first_derivatives import outputs
 from jaxninja.check.properties.transforms import compared, one, pullback

@@ -17,7 +17,9 @@ from jaxninja.check.inputs.boundaries import (
     without_gradient,
 )
 from jaxninja.check.inputs.kinds import nearer, scaled
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.inputs.sizes import leaf_names
+from jaxninja.check.inputs.special_values import at_special_values, untried
 from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import Truth, autodiff_of
 from jaxninja.check.properties.judgement import (
@@ -210,6 +212,8 @@ def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
         for label, inputs in (*edges(given, found, dtype), *shifted):
             if not same(inputs, given):
                 _edge(session, setup, inputs, dy, label, dtype)
+        if dtype == "float64":
+            _special(session, setup, given, dy)
         if session.options.level == "full":
             for label, inputs in extremes(given, found, dtype):
                 _extreme(session, setup, inputs, dy, label, dtype)
@@ -229,6 +233,15 @@ def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
             ):
                 kept.append((label, change))
     return kept
+
+
+def _special(session: Session, setup: Setup, args, dy) -> None:
+    """Each argument at the values that its kind calls for."""
+    named = leaf_names(setup.subject, args)
+    for label, inputs in at_special_values(args, named):
+        _edge(session, setup, inputs, dy, label, "float64")
+    if left := untried(args, named):
+        session.skip(f"special values of {', '.join(left)} one by one")
 
 
 def _counts_nothing(setup: Setup, hidden: tuple, dy: list, truth: Truth) -> bool:

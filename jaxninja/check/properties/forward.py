@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import explained
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.tolerances import proof_tolerance
 from jaxninja.check.results import Session
 from jaxninja.check.subject.compilation import compiled

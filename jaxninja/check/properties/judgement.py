@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.inputs.shapes import DRAWS
+from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.settling import settles_at
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import Evaluation, Setup, is_off, widened

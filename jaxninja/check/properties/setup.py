@@ -7,8 +7,7 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
-from jaxninja.check.errors import UserCodeError
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
@@ -82,18 +81,6 @@ def _held_back(session: Session, subject: Subject, args) -> dict:
         if name in declared:
             session.held.setdefault(name, arg)
     return session.held
-
-
-def refusal(setting: Setting) -> str | None:
-    """Why the rule does not run at sizes that were guessed; None if it does."""
-    subject, args = setting.draw(0)
-    try:
-        found = [f for f in structure(subject, args)[0] if f.code in STOPPING]
-        if not found:
-            accepted_by_jax(subject, args)
-    except UserCodeError as error:
-        return error.sentence
-    return found[0].sentence if found else None
 
 
 def _validate(session: Session, subject: Subject, args, leaf_names) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import explained
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.shapes import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.tolerances import proof_tolerance
 from jaxninja.check.oracle.trial import Setup, condition_of
 from jaxninja.check.oracle.truth import Truth, rule_of

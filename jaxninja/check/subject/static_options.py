@@ -1,17 +1,21 @@
-"""Static options whose values can be listed: booleans, enumerations, `Literal`.
+"""Other values of the static options: listed ones, and neighbours of the others.
 
-A rule may be right for mean=False and wrong for mean=True. Each option is tried at each
-of its values, the others staying as they were given.
+A rule may be right for mean=False and wrong for mean=True. An option whose values can
+be listed (a boolean, an enumeration, a `Literal`) is tried at each of them, the others
+staying as they were given; a number at its neighbours.
 """
 
 import inspect
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Literal
 
+from jaxninja.check.subject.option_values import FEW, neighbours, strings_of
 from jaxninja.check.subject.subject import Subject
+
+STRINGS = 4  # values of a string that are tried
 
 
 def others(subject: Subject, seen: list[tuple]) -> Iterator[tuple[str, tuple]]:
@@ -28,6 +32,88 @@ def others(subject: Subject, seen: list[tuple]) -> Iterator[tuple[str, tuple]]:
             if not any(type(value) is type(k) and value == k for k in known):
                 static = (*subject.static[:i], value, *subject.static[i + 1 :])
                 yield f"{name}={_text(value)}", static
+
+
+def guesses(
+    subject: Subject, arrays: tuple, runs: Callable[[tuple], str | None]
+) -> tuple[list[tuple[str, tuple]], list[str]]:
+    """(label, static options) for the options that list no values, and the names of
+    those for which none was found.
+
+    Each string is tried by itself. Numbers are changed all at once, to their first
+    neighbours and then to their second ones; one at a time where the forward does not
+    run with all of them.
+
+    Args:
+        subject: its static options are the ones to depart from.
+        arrays: its arguments.
+        runs: the jaxpr of the forward with static options as a text; None where the
+            forward does not run.
+    """
+    strings, rows, fixed = [], ([], []), []
+    names = unlisted(subject)
+    for i, name in enumerate(subject.static_names):
+        if name not in names:
+            continue
+        found = _neighbours(subject, i, arrays, runs)
+        if not found:
+            fixed.append(name)
+        elif isinstance(subject.static[i], str):
+            strings += [{i: value} for value in found]
+        else:
+            for row, value in zip(rows, found, strict=False):
+                row.append({i: value})
+    merged = [change for row in rows for change in _merged(subject, row, runs)]
+    changes = [*merged, *strings]
+    return [(_label(subject, c), _changed(subject, c)) for c in changes], fixed
+
+
+def _neighbours(subject: Subject, i: int, arrays: tuple, runs) -> list:
+    """The first few other values of option i with which the forward runs; of strings,
+    those that make it another one."""
+    name, value = subject.static_names[i], subject.static[i]
+
+    def run(other):
+        return runs(_changed(subject, {i: other}))
+
+    strings = strings_of(subject.plain_function) if isinstance(value, str) else ()
+    default = _defaults(subject).get(name, inspect.Parameter.empty)
+    several = value is None or (isinstance(value, int) and value < FEW)
+    found, texts = [], [runs(subject.static)]
+    for other in neighbours(name, value, default, arrays, run, strings):
+        text = run(other)
+        if text is None or (isinstance(value, str) and text in texts):
+            continue
+        found.append(other)
+        texts.append(text)
+        if len(found) == (STRINGS if isinstance(value, str) else 1 + several):
+            break
+    return found
+
+
+def _merged(subject: Subject, row: list[dict], runs) -> list[dict]:
+    """All changes of a row at once if the forward takes that, else each of them."""
+    at_once = {i: value for change in row for i, value in change.items()}
+    if len(row) > 1 and runs(_changed(subject, at_once)) is not None:
+        return [at_once]
+    return row
+
+
+def _changed(subject: Subject, change: dict[int, Any]) -> tuple:
+    return tuple(change.get(i, value) for i, value in enumerate(subject.static))
+
+
+def _label(subject: Subject, change: dict[int, Any]) -> str:
+    names = subject.static_names
+    return ", ".join(f"{names[i]}={_text(value)}" for i, value in change.items())
+
+
+def _defaults(subject: Subject) -> dict[str, Any]:
+    try:
+        named = inspect.signature(inspect.unwrap(subject.op_function)).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: parameter.default for name, parameter in named.items()}
 
 
 def unlisted(subject: Subject) -> list[str]:

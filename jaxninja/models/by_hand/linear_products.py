@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.by_hand.ninja_fast import matmul
+from jaxninja.models.by_hand.parts.products import product
 
 FEW = 512  # symbols up to which a product with one-hot rows is quicker than adding rows
 
@@ -25,15 +25,15 @@ def products(dtype: str) -> tuple[Callable[..., Array], ...]:
 
 
 def _x_W(x, W, dtype):
-    return matmul(_rows(x), W, dtype=dtype).reshape(*x.shape[:-1], W.shape[1])
+    return product(_rows(x), W, dtype).reshape(*x.shape[:-1], W.shape[1])
 
 
 def _xT_dy(x, dy, dtype):
-    return matmul(lax.optimization_barrier(_rows(x).T), _rows(dy), dtype=dtype)
+    return product(lax.optimization_barrier(_rows(x).T), _rows(dy), dtype)
 
 
 def _dy_WT(dy, W, dtype):
-    return matmul(_rows(dy), W, 1, 1, dtype).reshape(*dy.shape[:-1], W.shape[0])
+    return product(_rows(dy), W, dtype, axis=-1).reshape(*dy.shape[:-1], W.shape[0])
 
 
 def _rows(x):

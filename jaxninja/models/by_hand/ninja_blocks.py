@@ -36,9 +36,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxninja.models.by_hand.ninja_fast import matmul
+from jaxninja.models.by_hand.parts.products import product
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.parts import Params, Statistics
+from jaxninja.rules.blocking import in_parallel
 
 LARGE = 512  # examples from which on this is quicker than `ninja_fast.py`
 ROWS = 1024  # of a block: its arrays [ROWS, H] stay in the cache for H of some hundred
@@ -59,7 +60,7 @@ def value_and_grad(
     C, W1, b1 = params["C"], params["W1"], params["b1"]
     bngain, n = params["bngain"], len(ids)
     if rows is None:
-        rows = ROWS if jax.default_backend() == "cpu" else n
+        rows = n if in_parallel() else ROWS
 
     embcat = C[ids].reshape(n, -1)  # [N, T E]
     embmean = embcat.mean(0)
@@ -88,10 +89,10 @@ def value_and_grad(
 def _block(params, scale, n, dtype, embdiff, labels):
     """Some rows forward and back: their part of every sum; their dhpreact @ W1s.T."""
     W1, W2T, b2 = params["W1"], params["W2T"], params["b2"]
-    product = partial(matmul, dtype=dtype)
+    times = partial(product, dtype=dtype)
 
-    h = jnp.tanh(product(embdiff, W1) * scale + params["bnbias"])  # [rows, H]
-    logits = product(W2T, h, 1, 1) + b2[:, None]  # [V, rows], transposed
+    h = jnp.tanh(times(embdiff, W1) * scale + params["bnbias"])  # [rows, H]
+    logits = times(W2T, h, axis=-1) + b2[:, None]  # [V, rows], transposed
     norm_logits = logits - logits.max(0)
     counts = jnp.exp(norm_logits)
     counts_sum = counts.sum(0)
@@ -100,11 +101,11 @@ def _block(params, scale, n, dtype, embdiff, labels):
     loss = (jnp.log(counts_sum) - picked).sum() / n
 
     dlogits = (counts / counts_sum - onehot) / n
-    dh = product(lax.optimization_barrier(dlogits.T), W2T)
+    dh = times(lax.optimization_barrier(dlogits.T), W2T)
     dhpreact = (1 - h) * (1 + h) * dh
-    A = product(lax.optimization_barrier(embdiff.T), dhpreact)
-    sums = (loss, A, dhpreact.sum(0), product(dlogits, h), dlogits.sum(1))
-    return sums, product(dhpreact, scale * W1, 1, 1)
+    A = times(lax.optimization_barrier(embdiff.T), dhpreact)
+    sums = (loss, A, dhpreact.sum(0), times(dlogits, h), dlogits.sum(1))
+    return sums, times(dhpreact, scale * W1, axis=-1)
 
 
 def _over_blocks(walk, examples, rows):

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxninja.models.by_hand.parts.products import product
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.parts import Params, Statistics
 
@@ -63,18 +64,18 @@ def value_and_grad(
     W2T, b2 = params["W2T"], params["b2"]
     bngain, bnbias = params["bngain"], params["bnbias"]
     n, V = len(ids), len(C)
-    product = partial(matmul, dtype=model.dtype)
+    times = partial(product, dtype=model.dtype)
 
     # forward
     embcat = C[ids].reshape(n, -1)  # [N, T E]
     embmean = embcat.mean(0)
     embdiff = embcat - embmean
-    bndiff = product(embdiff, W1)  # [N, H]
+    bndiff = times(embdiff, W1)  # [N, H]
     bnmean = embmean @ W1 + b1
     bnvar = (bndiff**2).sum(0) / (n - model.ddof)
     bnvar_inv = lax.rsqrt(bnvar + model.eps)
     h = jnp.tanh(bndiff * (bngain * bnvar_inv) + bnbias)  # [N, H]
-    logits = product(W2T, h, 1, 1) + b2[:, None]  # [V, N], transposed
+    logits = times(W2T, h, axis=-1) + b2[:, None]  # [V, N], transposed
     norm_logits = logits - logits.max(0)
     counts = jnp.exp(norm_logits)
     counts_sum = counts.sum(0)  # [N]
@@ -84,46 +85,22 @@ def value_and_grad(
 
     # backward
     dlogits = (counts / counts_sum - onehot) / n  # [V, N], transposed
-    dW2T = product(dlogits, h)
+    dW2T = times(dlogits, h)
     db2 = dlogits.sum(1)
-    dh = product(lax.optimization_barrier(dlogits.T), W2T)
+    dh = times(lax.optimization_barrier(dlogits.T), W2T)
     dhpreact = (1 - h) * (1 + h) * dh
     dbnbias, dbnscale = _column_sums(dhpreact, bndiff * dhpreact)
     dbngain = bnvar_inv * dbnscale
     through_var = bndiff * (bnvar_inv * dbngain / (n - model.ddof))
     dbndiff = (bngain * bnvar_inv) * (dhpreact - dbnbias / n - through_var)
-    dW1 = product(lax.optimization_barrier(embdiff.T), dbndiff)  # centring is harmless
-    dembcat = product(W1, dbndiff, 1, 1)  # [T E, N], transposed
+    dW1 = times(lax.optimization_barrier(embdiff.T), dbndiff)  # centring is harmless
+    dembcat = times(W1, dbndiff, axis=-1)  # [T E, N], transposed
     demb = dembcat.reshape(ids.shape[1], -1, n).transpose(2, 0, 1)  # [N, T, E]
     dC = jnp.zeros_like(C).at[ids].add(demb)
 
     grads = {"C": dC, "W1": dW1, "b1": jnp.zeros_like(b1), "W2T": dW2T, "b2": db2}
     grads |= {"bngain": dbngain, "bnbias": dbnbias}
     return (loss, {"mean": bnmean, "var": bnvar}), grads
-
-
-def matmul(
-    a: Array, b: Array, axis_a: int = 1, axis_b: int = 0, dtype: str = "float32"
-) -> Array:
-    """Matrix product over these axes, a @ b by default; with 1 and 1 it is a @ b.T.
-
-    In bfloat16 the factors are rounded, and the sums are still taken in a's type. XLA's
-    CPU backend lacks such a product; that of the rounded factors is the same.
-    """
-    axes = (((axis_a,), (axis_b,)), ((), ()))
-    if dtype == "float32":
-        return lax.dot_general(a, b, axes)
-    assert dtype == "bfloat16"
-
-    def rounded(a, b):
-        a, b = lax.reduce_precision(a, 8, 7), lax.reduce_precision(b, 8, 7)
-        return lax.dot_general(a, b, axes)
-
-    def native(a, b):
-        wide, a, b = a.dtype, a.astype(dtype), b.astype(dtype)
-        return lax.dot_general(a, b, axes, preferred_element_type=wide)
-
-    return lax.platform_dependent(a, b, cpu=rounded, default=native)
 
 
 def _column_sums(a: Array, b: Array) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxninja.errors import UserError
 from jaxninja.models import atomic
@@ -32,6 +33,12 @@ _NEEDS_NUMBERS = (
     jax.errors.TracerIntegerConversionError,
 )
 _HIDING = {"pure_callback", "io_callback", "python_callback"}
+_HERE = Path(__file__).parent
+# where gradients are ready: who calls these derives none
+_READY = (
+    *(_HERE.parents[1] / room for room in ("engine", "rules")),
+    *(_HERE.parents[1] / "workbook" / "solutions", _HERE),
+)
 
 
 class RouteError(UserError, ValueError):
@@ -49,7 +56,7 @@ def text(route: str) -> str:
         RouteError: it cannot be read.
     """
     try:
-        return Path(route).read_text(encoding="utf-8")
+        return Path(route).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise RouteError(f"route {route!r}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -88,21 +95,26 @@ def value_and_grad(route: str, model: Ninja) -> Callable[..., Any]:
     return value_and_learners_grad
 
 
+def scope(name: str) -> dict[str, Any]:
+    """What a user's file has before its first line: its name, jax, jnp and np."""
+    return {"__name__": name, "jax": jax, "jnp": jnp, "np": np}
+
+
 def load(route: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
     """The function, and the names of the arrays that it asks for.
 
     Raises:
         RouteError: the file does not run, or has no `backward` with known parameters.
     """
-    scope: dict[str, Any] = {"__name__": "route"}
+    names = scope("route")
     written = text(route)
     try:
-        exec(compile(written, route, "exec"), scope)
+        exec(compile(written, route, "exec"), names)
     except SyntaxError as error:
         raise RouteError(f"{route}:{error.lineno}: {error.msg}") from None
     except Exception as error:
         raise _told(route, error) from None
-    backward = scope.get(FUNCTION)
+    backward = names.get(FUNCTION)
     if not callable(backward):
         raise RouteError(f"{route} has no function {FUNCTION!r}")
     wanted = tuple(inspect.signature(backward).parameters)
@@ -190,6 +202,25 @@ def not_by_hand(jaxpr: Any) -> str | None:
             )
         if eqn.primitive.name in _HIDING:
             return "hides what it does in a callback"
+        if any(map(_is_complex, eqn.outvars)):
+            return "computes with complex numbers, as numerical derivatives do"
+        if module := _ready_made(eqn):
+            return f"calls {module}, which has gradients ready"
+    return None
+
+
+def _is_complex(variable: Any) -> bool:
+    dtype = getattr(variable.aval, "dtype", np.dtype(float))
+    return jnp.issubdtype(dtype, jnp.complexfloating)
+
+
+def _ready_made(eqn: Any) -> str | None:
+    """The module of ours with gradients in it that an equation was made by."""
+    made_by = eqn.source_info.traceback
+    codes = made_by.raw_frames()[0] if made_by else ()
+    for path in {Path(code.co_filename) for code in codes} - {Path(__file__)}:
+        if any(room in path.parents for room in _READY):
+            return ".".join(path.relative_to(_HERE.parents[2]).with_suffix("").parts)
     return None
 
 

@@ -7,7 +7,7 @@ learner's own, in the lecture's own style: one straight list of assignments.
 """
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from jaxninja.errors import UserError, did_you_mean
@@ -58,9 +58,15 @@ class Source:
     def assigning(self, variable: str) -> list[Statement]:
         return [s for s in self.statements if variable in s.assigns]
 
+    def attempt(self, variable: str) -> list[Statement]:
+        """The statements that assign it, from the last that does so afresh."""
+        found = self.assigning(variable)
+        fresh = [k for k, s in enumerate(found) if s.is_fresh(variable)]
+        return found[fresh[-1] :] if fresh else found
+
     def is_gap(self, variable: str) -> bool:
         """Whether a gradient is still None or ..., as the exercise came."""
-        nodes = [s.node for s in self.assigning(variable)]
+        nodes = [s.node for s in self.attempt(variable)]
         return bool(nodes) and all(map(is_blank, nodes))
 
     @property
@@ -69,37 +75,55 @@ class Source:
         last = self.function.body[-1]
         return isinstance(last, ast.Return) and last.value is not None
 
-    def piece(self, variable: str, gradients: Collection[str]) -> list[Statement]:
+    def piece(self, variable: str, gradients: Sequence[str]) -> list[Statement]:
         """The statements that make one gradient, in order.
 
-        Names that are no gradients are the learner's own helpers: whatever assigns one
-        that is needed belongs to the piece.
+        Those of `gradients` that come before it are handed to it. All other names are
+        the learner's own helpers, and so is a gradient that is not complete yet: what
+        assigned them last belongs to the piece.
         """
-        return _making(self.statements, {variable}, gradients)
+        known = [*gradients]
+        given = known[: known.index(variable)] if variable in known else known
+        return _making(self.statements, {variable}, len(self.statements), given)
 
-    def leading_to(self, one: Statement, gradients: Collection[str]) -> list[Statement]:
-        """A print or an assert, after what makes the helpers that it reads.
-
-        So it is with a gradient that is not complete yet when its turn comes.
-        """
-        above = [s for s in self.statements if s.is_above(one)]
-        below = [s for s in self.statements if one.is_above(s)]
-        complete = {*gradients} - {name for s in below for name in s.assigns}
-        return [*_making(above, one.reads - complete, gradients), one]
+    def leading_to(self, one: Statement, gradients: Sequence[str]) -> list[Statement]:
+        """A print or an assert, after what makes the helpers that it reads."""
+        place = sum(s.is_above(one) for s in self.statements)
+        wanted = one.reads | one.late
+        return [*_making(self.statements, wanted, place, gradients), one]
 
 
 def _making(
-    statements: Sequence[Statement], wanted: Collection[str], given: Collection[str]
+    statements: Sequence[Statement],
+    wanted: Collection[str],
+    place: int,
+    given: Collection[str],
 ) -> list[Statement]:
-    """The statements that assign what is wanted, or what these read and is not given,
-    and so on; in order."""
-    wanted, chosen = {*wanted}, set[int]()
-    while new := {
-        k for k, s in enumerate(statements) if s.assigns & wanted and k not in chosen
-    }:
-        chosen |= new
-        wanted |= {name for k in new for name in statements[k].reads} - {*given}
+    """The statements that make names what they are at a place, in order.
+
+    Of what these read in turn, a gradient that is given and complete there is at hand.
+    """
+    chosen, seen, todo = set[int](), set(), [(place, name) for name in wanted]
+    while todo:
+        place, name = reading = todo.pop()
+        complete = all(name not in s.assigns for s in statements[place:])
+        if reading in seen or (name in given and complete):
+            continue
+        seen.add(reading)
+        for k in _last(statements[:place], name):
+            chosen.add(k)
+            todo += [(k, other) for other in statements[k].reads]
+            todo += [(place, other) for other in statements[k].late]
     return [statements[k] for k in sorted(chosen)]
+
+
+def _last(statements: Sequence[Statement], name: str) -> Iterator[int]:
+    """Where a name is assigned last, and what this only changes, and so on."""
+    for k in reversed(range(len(statements))):
+        if name in statements[k].assigns:
+            yield k
+            if name in statements[k].binds:
+                return
 
 
 def read(text: str, filename: str) -> Source:
@@ -146,23 +170,32 @@ def out_of_order(source: Source, gradients: Sequence[str]) -> dict[int, str]:
     """
     found = {}
     for k, reader in enumerate(source.statements):
-        for variable in sorted(reader.reads & set(gradients) - reader.assigns):
-            lines = [s.line for s in source.assigning(variable)]
-            later = [s for s in source.statements[k + 1 :] if variable in s.assigns]
-            if lines and later:
-                found[reader.line] = _order(variable, reader.line, lines)
+        for variable in sorted(reader.values & set(gradients) - reader.assigns):
+            above, below = (
+                [s for s in part if variable in s.assigns]
+                for part in (source.statements[:k], source.statements[k + 1 :])
+            )
+            if below:
+                found[reader.line] = _order(variable, above, below)
     return found
 
 
-def _order(variable: str, line: int, lines: list[int]) -> str:
-    if lines[0] > line:
+def _order(variable: str, above: list[Statement], below: list[Statement]) -> str:
+    reads = f"this line reads {variable}"
+    if not above:
         return (
-            f"this line reads {variable}, which is made in line {lines[0]} only: go "
-            "backwards, from the loss to the embedding"
+            f"{reads}, which is made in line {below[0].line} only: go backwards, from "
+            "the loss to the embedding"
+        )
+    fresh = [s.line for s in below if s.is_fresh(variable)]
+    if fresh:
+        return (
+            f"{reads} as line {above[-1].line} made it, and line {fresh[-1]} makes it "
+            "anew after that: keep one of the two, above this line"
         )
     return (
-        f"this line reads {variable}, and line {lines[-1]} adds to it after that: one "
-        "branch of it was used, not both. Complete a gradient before you use it"
+        f"{reads}, and line {below[-1].line} adds to it after that: one branch of it "
+        "was used, not both. Complete a gradient before you use it"
     )
 
 

@@ -1,7 +1,6 @@
 """A learner's lines as functions: one for each gradient, compiled where that pays."""
 
 import ast
-import builtins
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
@@ -16,15 +15,14 @@ from jax.core import Tracer
 
 from jaxninja.check.diagnosis.code.program import Program, flatten
 from jaxninja.models.by_hand import user_file
-from jaxninja.workbook.code import autodiff_names
+from jaxninja.workbook.code import refused_names
 from jaxninja.workbook.code.parse import FUNCTION, Source
 from jaxninja.workbook.code.statements import Statement, statement
 
 
 def environment(source: Source) -> dict[str, Any]:
     """The module's names: its imports and functions, as running the file makes them."""
-    scope: dict[str, Any] = {"__name__": "exercise", "__builtins__": builtins}
-    scope |= {"jax": jax, "jnp": jnp, "np": np}
+    scope = user_file.scope("exercise")
     exec(compile(source.tree, source.filename, "exec"), scope)
     return scope
 
@@ -65,7 +63,7 @@ def of_print(
 def _compiled(source: Source, statements: Sequence[Statement]):
     """The statements' nodes, the names that they read, their code."""
     body: list[ast.stmt] = [s.node for s in statements]
-    used = frozenset(name for s in statements for name in s.reads)
+    used = frozenset(name for s in statements for name in s.reads | s.late)
     return body, used, compile(ast.Module(body, []), source.filename, "exec")
 
 
@@ -88,7 +86,8 @@ def returned(source: Source, scope: dict[str, Any], known: Mapping) -> Any:
     assert isinstance(last, ast.Return)
     assert last.value is not None
     code = compile(ast.Expression(last.value), source.filename, "eval")
-    return eval(code, {**scope, **known})
+    arrays = {k: v for k, v in known.items() if hasattr(v, "dtype")}
+    return eval(code, {**scope, **known, **_touched(arrays)})
 
 
 def _has_loop(body: Sequence[ast.stmt]) -> bool:
@@ -155,7 +154,7 @@ class Piece:
     def aloud(self, values: Mapping, grads: Mapping) -> None:
         """Run the lines once as they stand, for what they print."""
         arrays, numbers = self._given(values, grads)
-        self.run(_labels_in_numpy(arrays), numbers)
+        self.run(_touched(arrays), numbers)
 
     @property
     def prints(self) -> bool:
@@ -171,7 +170,7 @@ class Piece:
                 return self._traced(arrays, numbers)(arrays)
             return self._jit(numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
-            return self.run(_labels_in_numpy(arrays), numbers)
+            return self.run(_touched(arrays), numbers)
 
     def untraceable(self, values: Mapping, grads: Mapping) -> Exception | None:
         """What the lines raise where JAX traces them."""
@@ -196,9 +195,9 @@ class Piece:
         def found():
             try:
                 what = user_file.not_by_hand(self._traced(arrays, numbers).closed)
-                return what and (autodiff_names.written(self.source.tree) or what)
+                return what and (refused_names.written(self.source.tree) or what)
             except Exception:  # NumPy does not trace: what is written has to do
-                return autodiff_names.written(self.source.tree)
+                return refused_names.written(self.source.tree)
 
         return self._once("by hand", numbers, (), found)
 
@@ -245,7 +244,7 @@ def printing(tree: ast.Module) -> frozenset[str]:
     """The functions that print, among those that a file defines and `print` itself."""
     found, functions = {"print"}, [n for n in ast.walk(tree) if _is_helper(n)]
     for _ in functions:
-        found |= {f.name for f in functions if found & statement(f).reads}
+        found |= {f.name for f in functions if found & statement(f).late}
     return frozenset(found)
 
 
@@ -257,10 +256,25 @@ def _silence() -> redirect_stdout:
     return redirect_stdout(io.StringIO())
 
 
-def _labels_in_numpy(arrays: dict) -> dict:
-    """Xb and Yb as NumPy's: a loop reads them one by one, which JAX is slow at."""
-    whole = {k: jnp.issubdtype(a.dtype, jnp.integer) for k, a in arrays.items()}
-    return {k: np.asarray(a) if whole[k] else a for k, a in arrays.items()}
+class Labels(np.ndarray):
+    """Whole numbers in NumPy: a loop reads them one by one, which JAX is slow at."""
+
+    @property
+    def at(self):
+        return jnp.asarray(np.asarray(self)).at
+
+
+def _touched(arrays: dict) -> dict:
+    """Arrays that behave as jnp's, wherever the check had them computed."""
+    return {k: _as_jax(a) for k, a in arrays.items()}
+
+
+def _as_jax(array: Any) -> Any:
+    if isinstance(array, Tracer):
+        return array
+    if jnp.issubdtype(array.dtype, jnp.integer):
+        return np.asarray(array).view(Labels)
+    return jnp.asarray(array)
 
 
 _CACHE: dict[tuple, Any] = {}

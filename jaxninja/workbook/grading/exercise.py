@@ -13,21 +13,20 @@ from typing import Any
 
 import jax
 
-from jaxninja.check.chain import INHERITED, WRONG
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.workbook import gradient, samples
-from jaxninja.workbook.code import parse, snippets
+from jaxninja.workbook.code import parse, refused_names, snippets
 from jaxninja.workbook.code.parse import FUNCTION, Source, SourceError
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import causes
 from jaxninja.workbook.exercises import EXERCISES, Exercise
-from jaxninja.workbook.gradient import Chain, Judged
+from jaxninja.workbook.gradient import Judged
 from jaxninja.workbook.grading import returned
 from jaxninja.workbook.grading.prints import Prints
 from jaxninja.workbook.grading.returned import line_in
 from jaxninja.workbook.grading.rows import picture, row
 from jaxninja.workbook.graph import downstream
-from jaxninja.workbook.report import GAP, Report, Row
+from jaxninja.workbook.report import GAP, SHAPE, WRONG, Report, Row
 
 Tell = Callable[[str, int], None]
 
@@ -45,7 +44,7 @@ def check(
     Args:
         number: of the exercise, 1 to 4.
         text, filename: of the learner's file.
-        everything: go on after the first wrong gradient, on the lecture's sizes.
+        everything: go on after the first wrong gradient.
         tell: hears which gradient is about to be run, and its line.
         explain: measure a wrong gradient's error in float64, and look for the mistake.
     """
@@ -54,7 +53,8 @@ def check(
     try:
         learner = parse.read(text, filename)
         parse.check_parameters(learner, exercise.known)
-        tell("", 0)
+        refused_names.refuse(learner.tree)
+        tell("the file", 1)
         with running("the file"):
             scope = snippets.environment(learner)
         report = _gap(exercise, learner) or _Check(
@@ -93,40 +93,57 @@ class _Check:
         self.prints = Prints(exercise, learner, scope, self.chains[0], tell)
         self.bad_lines = parse.out_of_order(learner, exercise.gradients)
         self.picture: dict[str, Any] | None = None
+        self.hints: tuple[str, ...] = ()
 
     def report(self, everything: bool) -> Report:
         """The report; with `everything` a wrong gradient is no end."""
         self.prints.run()
+        gap = None
         for name in self.exercise.names:
-            if (unwritten := _unwritten(self.exercise, self.learner, name)) is not None:
-                report = _stopped(self.exercise, self.learner, self.rows, unwritten)
-                return replace(report, picture=self.picture)
-            if (wrong := self._wrong(name, everything)) is not None:
-                return wrong
+            gap = _unwritten(self.exercise, self.learner, name)
+            if gap is not None:
+                break
+            self._judge(name, everything)
+            if self.rows[-1].status == WRONG and not everything:
+                break
+        return replace(self._found(gap, everything), picture=self.picture)
+
+    def _found(self, gap: Row | None, everything: bool) -> Report:
+        """What the rows say, and the gap that ended them."""
+        wrong = any(row.status == WRONG for row in self.rows)
+        if wrong:
+            rows = [*self.rows, *([gap] if gap else [])]
+            report = _wrong(self.exercise, self.learner, rows, self.hints)
+            return replace(report, unreliable=()) if everything else report
+        if gap is not None:
+            return _stopped(self.exercise, self.learner, self.rows, gap)
+        if any(row.status == SHAPE for row in self.rows):
+            return _misshapen(self.exercise, self.learner, self.rows)
         self.tell(FUNCTION, self.learner.function.lineno)
         given = (self.exercise, self.learner, self.scope, self.rows, self.chains[0])
-        return replace(returned.checked(*given), picture=self.picture)
+        return returned.checked(*given)
 
-    def _wrong(self, name: str, everything: bool) -> Report | None:
-        """The report if this gradient is not right; else its row is added."""
+    def _judge(self, name: str, everything: bool) -> None:
+        """Add the row of a gradient; explain it, if it is the first wrong one."""
         exercise, learner = self.exercise, self.learner
         piece = snippets.step(learner, self.scope, f"d{name}", exercise.gradients)
         if (refused := self._refused(name, piece)) is not None:
-            return _wrong(exercise, learner, [*self.rows, refused], ())
+            self.rows.append(refused)
+            for chain in self.chains:
+                gradient.pass_on(chain, name)
+            return
         self.prints.inside(piece)
-        judged = gradient.judge(exercise, name, piece, self.chains, self.explain)
+        judged = gradient.judge(
+            exercise, name, piece, self.chains, self.explain, everything
+        )
+        first = all(row.status != WRONG for row in self.rows)
         self.rows.append(row(name, judged, learner, self.chains[0].sample))
-        self.picture = picture(name, judged)
-        self.prints.after(name, judged)
-        if self.rows[-1].status != WRONG:
-            return None
-        self.tell("", 0)  # the diagnosis takes its own time, not the learner's
-        hints = self._hints(name, piece, judged) if self.explain else ()
-        if everything:
-            self.rows += _rest(exercise, name, learner, self.scope, self.chains[0])
-        report = _wrong(exercise, learner, self.rows, hints)
-        unreliable = () if everything else report.unreliable
-        return replace(report, picture=self.picture, unreliable=unreliable)
+        if first:
+            self.picture = picture(name, judged) or self.picture
+            self.prints.after(name, judged)
+        if first and self.rows[-1].status == WRONG and self.explain:
+            self.tell("", 0)  # the diagnosis takes its own time, not the learner's
+            self.hints = self._hints(name, piece, judged)
 
     def _refused(self, name: str, piece: Piece) -> Row | None:
         """A gradient that is not looked at: used too early, or made by autodiff."""
@@ -192,23 +209,13 @@ def _stopped(exercise: Exercise, learner: Source, rows: list[Row], gap: Row) -> 
     return Report(number, file, GAP, (*rows, gap), gap.note, gap.line)
 
 
-def _rest(exercise, wrong: str, learner, scope, chain: Chain) -> list[Row]:
-    """The other gradients on the lecture's sizes: inherited errors told from own ones.
-
-    The wrong gradient was replaced by the true one only if nothing could run on it.
-    """
-    rows = []
-    for name in exercise.names[exercise.names.index(wrong) + 1 :]:
-        unwritten = _unwritten(exercise, learner, name)
-        if unwritten is not None:
-            return [*rows, unwritten]
-        piece = snippets.step(learner, scope, f"d{name}", exercise.gradients)
-        with jax.enable_x64(False):
-            judged = gradient.on(exercise, name, piece, chain)
-        if judged.step.verdict == INHERITED:  # show how far its error has come
-            judged = replace(judged, result=judged.chained)
-        rows.append(row(name, judged, learner, chain.sample))
-    return rows
+def _misshapen(exercise: Exercise, learner: Source, rows: list[Row]) -> Report:
+    """All numbers are right, and some stand in an array of another shape."""
+    others = [row for row in rows if row.status == SHAPE]
+    names = ", ".join(f"d{row.name}" for row in others)
+    message = f"all numbers are right; these have another shape: {names}"
+    file, line = learner.filename, others[0].line
+    return Report(exercise.number, file, WRONG, tuple(rows), message, line)
 
 
 def _wrong(exercise, learner, rows, hints) -> Report:

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxninja.check.chain import OK, WRONG
+from jaxninja.check.chain import INHERITED, OK, WRONG
 from jaxninja.check.compare import wide
 from jaxninja.workbook import samples
 from jaxninja.workbook.closeness import Rung, cmp, ladder
 from jaxninja.workbook.code.parse import Source
-from jaxninja.workbook.gradient import Judged
-from jaxninja.workbook.report import Row
+from jaxninja.workbook.gradient import Judged, fitted
+from jaxninja.workbook.report import SHAPE, Row
 from jaxninja.workbook.samples import Sample
 
 
@@ -22,13 +22,29 @@ def row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
     if mine is None:
         line = _raised_at(judged, learner, line)
         return Row(name, WRONG, line, note=_raised(name, judged))
-    compared = cmp(name, mine, sample.truth[name], sample.scale(name))
+    if verdict == INHERITED:  # show how far the error of another one has come
+        mine = judged.chained
+    truth = sample.truth[name]
+    compared = cmp(name, fitted(mine, truth), truth, sample.scale(name))
+    if verdict == OK and judged.shapes:
+        note = _shapes(*judged.shapes)
+        return Row(name, SHAPE, line, compared, _rungs(name, judged, first), note)
     rungs, note = _rungs(name, judged, first), judged.note
     if verdict != OK:
         compared = replace(compared, approximate=False)
     if verdict == WRONG:
         note = _wrongness(name, judged)
     return Row(name, verdict, line, compared, rungs, note)
+
+
+def _shapes(given: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """That the numbers are right, and what makes of one shape the other."""
+    text = f"right numbers, wrong shape: {list(given)}, expected {list(expected)}"
+    if len(given) < len(expected):
+        return f"{text}: a sum without keepdims=True"
+    return (
+        f"{text}: an axis of length 1 too many" if len(given) > len(expected) else text
+    )
 
 
 def _raised(name: str, judged: Judged) -> str:

@@ -17,6 +17,7 @@ from jaxninja.models.ninja import Ninja
 from jaxninja.training import loop, steps
 from jaxninja.training.config import ConfigError
 from jaxninja.training.progress import Progress
+from jaxninja.training.steps import programs
 from jaxninja.workbook.exercises import EXERCISES
 
 MODEL = Ninja(7, 2, 3, 5)
@@ -162,7 +163,7 @@ def test_what_is_compiled_depends_on_the_text(config, file, monkeypatch):
     """A training step is compiled once for each version of the file."""
     seen = []
     made = lambda *_, **__: seen.append(1) or Fake()  # noqa: E731
-    monkeypatch.setattr(steps, "make_advance", made)
+    monkeypatch.setattr(programs, "make_advance", made)
     for text in (FOUR, FOUR, FOUR + "# edited"):
         file(text)
         steps.program(config, MODEL, jnp.zeros((5, 3), jnp.int32))

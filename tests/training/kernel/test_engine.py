@@ -12,7 +12,7 @@ from jaxninja.training.kernel.build import KernelError
 from jaxninja.training.loop import train
 from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
-from jaxninja.training.sweeps import sweep
+from jaxninja.training.sweeps.trainer import sweep
 
 
 class Heard(Progress):

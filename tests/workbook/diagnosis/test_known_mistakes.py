@@ -15,7 +15,6 @@ for j in range(Xb.shape[1]):
     dC = dC.at[Xb[:, j]].set(demb[:, j])"""
 KNOWN = {
     "sum": (1, "b2", "dlogits", "the sum over axis 0 of dlogits is missing"),
-    "keepdims": (1, "bnmeani", "-dbndiff.sum(0)", "keepdims=True is missing"),
     "1/n": (1, "hprebn", "dbndiff + dbnmeani", "1/n"),
     "n for n - 1": (1, "bndiff2", "jnp.ones_like(bndiff2) * dbnvar / n", "Bessel"),
     "sign": (1, "logit_maxes", "dnorm_logits.sum(1, keepdims=True)", "sign is wrong"),

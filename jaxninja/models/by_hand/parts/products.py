@@ -1,26 +1,29 @@
 """Matrix products of a backward pass by hand: their type, and their order in memory."""
 
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 
 def product(
-    a: Float[Array, "*batch N D"], b: Float[Array, "*batch D K"], dtype: str
+    a: Float[Array, "*batch N D"], b: Array, dtype: str = "float32", axis: int = -2
 ) -> Float[Array, "*batch N K"]:
-    """a @ b; in bfloat16 of rounded factors, with sums in the type of a.
+    """a @ b, summed over this axis of b; with -1 it is a @ b.mT.
 
-    XLA's CPU backend lacks such a product; that of the rounded factors is the same.
+    In bfloat16 the factors are rounded, and the sums are still taken in a's type. XLA's
+    CPU backend lacks such a product; that of the rounded factors is the same.
     """
+    batch = tuple(range(a.ndim - 2))
+    axes = ((a.ndim - 1,), (b.ndim + axis,)), (batch, batch)
     if dtype == "float32":
-        return a @ b
+        return lax.dot_general(a, b, axes)
 
     def rounded(a, b):
-        return lax.reduce_precision(a, 8, 7) @ lax.reduce_precision(b, 8, 7)
+        a, b = lax.reduce_precision(a, 8, 7), lax.reduce_precision(b, 8, 7)
+        return lax.dot_general(a, b, axes)
 
     def native(a, b):
         wide, a, b = a.dtype, a.astype(dtype), b.astype(dtype)
-        return jnp.matmul(a, b, preferred_element_type=wide)
+        return lax.dot_general(a, b, axes, preferred_element_type=wide)
 
     return lax.platform_dependent(a, b, cpu=rounded, default=native)
 

@@ -11,9 +11,11 @@ from jaxninja.training import steps
 from jaxninja.training.config import RESUMABLE, ConfigError, TrainConfig
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import versions
-from jaxninja.training.recorder import Record
-from jaxninja.training.run import Run, RunError, identity, read, read_description
-from jaxninja.training.schema import Metric
+from jaxninja.training.runs.descriptions import RunError, identity, read_description
+from jaxninja.training.runs.loading import read
+from jaxninja.training.runs.recorder import Record
+from jaxninja.training.runs.run import Run
+from jaxninja.training.runs.schema import Metric
 
 
 def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:

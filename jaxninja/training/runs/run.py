@@ -1,4 +1,4 @@
-"""A training run as an object: parameters, metrics, samples; loaded from its folder."""
+"""A training run as an object: its parameters, its metrics, its samples."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,21 +10,17 @@ import numpy as np
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.data.text import DataError, Vocabulary
-from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params, Statistics
-from jaxninja.storage import checkpoint, records, run_folder
-from jaxninja.training import schema, steps
-from jaxninja.training.config import RESUMABLE, TrainConfig
+from jaxninja.training import steps
+from jaxninja.training.config import TrainConfig
 from jaxninja.training.evaluation import calibrate, mean_loss
 from jaxninja.training.examples import dataset_of
 from jaxninja.training.machine import settings
+from jaxninja.training.runs import schema
+from jaxninja.training.runs.descriptions import RunError, read_description
+from jaxninja.training.runs.schema import Diagnosis, Metric, Result
 from jaxninja.training.sampling import check_seed, sample
-from jaxninja.training.schema import Description, Diagnosis, Metadata, Metric, Result
-
-
-class RunError(UserError, ValueError):
-    """A folder that is no run, or whose data are gone; the message says what to do."""
 
 
 @dataclass(repr=False, eq=False)
@@ -213,106 +209,3 @@ def _dataset(run: Run) -> Dataset:
             "altered"
         )
     return dataset
-
-
-def load(path: str | Path, at: str = "last") -> Run:
-    """A run from its folder; see `read` for the arguments and errors."""
-    return read(Path(path), at)[0]
-
-
-@settings.fixed()
-def read(path: Path, at: str = "last") -> tuple[Run, Metadata]:
-    """A run at one of its checkpoints, and that checkpoint's metadata.
-
-    A run that is under way deletes old checkpoints: what vanishes between two looks is
-    looked for again.
-
-    Args:
-        path: the run folder.
-        at: `last`, or `best` for the checkpoint of the least validation loss.
-
-    Raises:
-        RunError: there is no run, or it has no checkpoint yet.
-        RecordError: one of its files is not what was written.
-        CheckpointError: it is cut short, altered or of another configuration.
-    """
-    while True:
-        chosen = _checkpoint(path, at)
-        try:
-            return _read(path, chosen)
-        except checkpoint.CheckpointError:
-            if chosen.exists() or _checkpoint(path, at) == chosen:
-                raise
-
-
-def _read(path: Path, chosen: Path) -> tuple[Run, Metadata]:
-    description = read_description(path)
-    config, vocabulary = description.config, Vocabulary(description.vocabulary)
-    like = jax.eval_shape(
-        lambda: steps.init_state(config, config.network(len(vocabulary)))
-    )
-    state, raw = checkpoint.load(chosen, like)
-    metadata = records.check(raw, Metadata, str(chosen))
-    _check_belongs(path, description, metadata)
-    metrics = records.read_lines(path / "metrics.jsonl", Metric)
-    result = path / "result.json"
-    ended = records.read(result, Result) if result.exists() else None
-    run = Run(path, config, vocabulary, state, metadata["step"], metrics, ended)
-    return run, metadata
-
-
-def _check_belongs(path: Path, description: Description, metadata: Metadata) -> None:
-    """Refuse a config.json of another run than the checkpoint's."""
-    saved = TrainConfig.from_dict(metadata["config"])
-    checkpoint.check_config(identity(saved), identity(description.config), RESUMABLE)
-    vocabulary = Vocabulary(description.vocabulary).sha256
-    if metadata.get("vocabulary", vocabulary) != vocabulary:
-        raise RunError(
-            f"{path / 'config.json'}: its vocabulary is not the one that the "
-            "checkpoint was trained with; it was altered"
-        )
-
-
-def identity(config: TrainConfig) -> dict[str, Any]:
-    """What makes two configurations the same run's: not where it and its data lie.
-
-    The data are known by their sha256, the file of a route by the copy in the run.
-    """
-    values = config.to_dict() | {"route": Path(config.route).name}
-    return {k: v for k, v in values.items() if k not in ("data", "name", "runs")}
-
-
-def _checkpoint(path: Path, at: str) -> Path:
-    choices = {"last": run_folder.latest_checkpoint, "best": run_folder.best_checkpoint}
-    if at not in choices:
-        raise RunError(f"at is {at!r}, expected last or best")
-    read_description(path)  # says it if this is no run at all
-    chosen = choices[at](path)
-    if chosen is None:
-        which = "" if at == "last" else "best "
-        raise RunError(f"{path} has no {which}checkpoint: none was saved")
-    return chosen
-
-
-def read_description(path: Path) -> Description:
-    """config.json of a run: configuration, vocabulary, sha256 of the data.
-
-    Raises:
-        RunError: no such folder, or it is not a run's.
-        RecordError: it is not what was written.
-    """
-    file = path / "config.json"
-    if not file.is_file():
-        what = (
-            "is not a run: it has no config.json" if path.is_dir() else "does not exist"
-        )
-        raise RunError(f"{path} {what}{_near(path)}")
-    return schema.read_description(file)
-
-
-def _near(path: Path) -> str:
-    """Which run was meant, if one beside it has nearly this name."""
-    others = {p.parent.name for p in path.parent.glob("[!.]*/config.json")}
-    meant = did_you_mean(path.name, others, lambda name: str(path.parent / name))
-    there = f"; {len(others)} runs are in {path.parent}" if others else ""
-    return meant or there

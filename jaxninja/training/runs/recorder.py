@@ -8,8 +8,8 @@ from jaxninja.storage import atomic, checkpoint, run_folder
 from jaxninja.training.evaluation import mean_loss
 from jaxninja.training.monitor import observe
 from jaxninja.training.optimizers import schedule
-from jaxninja.training.run import Run
-from jaxninja.training.schema import Metadata, Metric, Result
+from jaxninja.training.runs.run import Run
+from jaxninja.training.runs.schema import Metadata, Metric, Result
 from jaxninja.training.steps import Chunk, Diverged, State
 
 

@@ -4,7 +4,9 @@ import ast
 
 import pytest
 
-from jaxninja.workbook.code import autodiff_names
+import jaxninja.engine
+import jaxninja.workbook.solutions.exercise2  # noqa: F401
+from jaxninja.workbook.code import refused_names
 from jaxninja.workbook.grading.exercise import check
 from tests.workbook.bank import answered, lines
 
@@ -87,12 +89,60 @@ def test_what_is_returned_is_by_hand_too():
     assert "backward uses automatic differentiation (jax.grad)" in report.message
 
 
+COMPLEX = "dprobs = jnp.log(probs + 1e-30j).imag / 1e-30 * dlogprobs"
+READY = {
+    "engine": (
+        1,
+        "h",
+        "getattr(engine, 'value_and_' + 'grad')("
+        "lambda h: ((h @ W2) * dlogits).sum())(h)[1]",
+    ),
+    "solution": (2, "logits", "exercise2.backward(logits, Yb, n)"),
+}
+
+
+def test_what_has_gradients_ready_is_told_without_its_name():
+    """By the frames of its equations, whatever the text calls it."""
+    head = "import sys\nimport jax\nengine = sys.modules['jaxninja.engine']\n"
+    head += "exercise2 = sys.modules['jaxninja.workbook.solutions.exercise2']\n"
+    for what, (number, name, code) in READY.items():
+        report, _ = checked(number, name, code, head)
+        assert report.guilty.name == name
+        assert f"d{name} calls jaxninja." in report.message
+        assert what in report.message
+
+
+def test_the_complex_step_is_a_numerical_derivative():
+    report, _ = checked(1, "probs", COMPLEX)
+    assert "dprobs uses a numerical derivative (the complex step" in report.message
+    report, _ = checked(1, "probs", COMPLEX + " + 0 * float(probs[0, 0])")
+    assert "numerical derivative" in report.message
+
+
+REFUSED = {
+    "from jaxninja.engine import value_and_grad": "imports jaxninja.engine",
+    "import jaxninja.workbook.solutions.exercise1": "imports jaxninja.workbook",
+    "import torch": "imports torch",
+    "import importlib": "imports importlib",
+    "exec('x = 1')": "exec() runs a text",
+    "def f():\n    breakpoint()": "breakpoint() waits for a terminal",
+    "import pdb\npdb.set_trace()": "set_trace() waits for a terminal",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_a_file_must_not_have_is_refused_with_its_line(line):
+    report = check(2, f"{line}\n" + answered(2), "mine.py")
+    assert report.status == "error"
+    assert REFUSED[line] in report.message
+    assert report.line == len(line.splitlines())
+
+
 def test_names_in_a_text():
     def told(text):
-        return autodiff_names.written(ast.parse(text))
+        return refused_names.written(ast.parse(text))
 
     assert told("grad = h @ W2.T\ntranspose = grad.T") is None
     assert told("import jax\nx = jax.numpy.tanh(h)") is None
     assert told("f = jax.hessian(g)") == "uses automatic differentiation (jax.hessian)"
     assert "import vjp" in told("from jax import vjp as v")
-    assert "import torch" in told("import torch")

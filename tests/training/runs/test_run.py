@@ -18,7 +18,7 @@ from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.progress import Lines, Progress
-from jaxninja.training.run import RunError
+from jaxninja.training.runs.descriptions import RunError
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()

@@ -15,12 +15,12 @@ from jax.sharding import PartitionSpec as P
 
 import jaxninja
 from jaxninja.cli.sweep import main
-from jaxninja.training import sweeps as sweeping
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
-from jaxninja.training.sweep_program import _compiled, group_size
-from jaxninja.training.sweeps import resumed, summary, sweep
+from jaxninja.training.sweeps import members, trainer
+from jaxninja.training.sweeps.program import _compiled, group_size
+from jaxninja.training.sweeps.trainer import resumed, summary, sweep
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 
@@ -95,16 +95,16 @@ def test_one_that_diverges_hurts_no_other(small, four):
 def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     """The last group, of one, is as wide as the first."""
     calls, shapes = [], set()
-    train, put = sweeping._train, sweeping.put
+    train, put = members.train, members.put
 
     def noting(array, mesh, spec):
         shapes.update([len(array)] if spec == P("members") else [])
         return put(array, mesh, spec)
 
     monkeypatch.setattr(
-        sweeping, "_train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
+        trainer, "train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
-    monkeypatch.setattr(sweeping, "put", noting)
+    monkeypatch.setattr(members, "put", noting)
     before = _compiled.cache_info().misses
     several = sweep(small, range(3), [0.1], memory=300_000)
     assert calls == [2, 1]

@@ -1,0 +1,31 @@
+"""Rules and bugs of others, gathered after the checker was written; see README.
+
+Half of them, "working", may be looked at while the checker is improved. The other half,
+"unseen", is run once, at the end. Which is which is a hash of the name.
+"""
+
+import importlib
+import pkgutil
+
+from experiments.checker_benchmark.strangers import unseen, working
+from experiments.checker_benchmark.strangers.record import Stranger, half_of
+
+HALVES = {"working": working, "unseen": unseen}
+
+
+def half(name: str) -> tuple[Stranger, ...]:
+    """The cases of a half, in the order of the files."""
+    if name not in HALVES:
+        raise ValueError(f"half is {name!r}, expected {' or '.join(HALVES)}")
+    found = []
+    for module in sorted(pkgutil.iter_modules(HALVES[name].__path__), key=_name):
+        path = f"{HALVES[name].__name__}.{module.name}"
+        found += importlib.import_module(path).CASES
+    return tuple(found)
+
+
+def _name(module) -> str:
+    return module.name
+
+
+__all__ = ["HALVES", "half", "half_of"]

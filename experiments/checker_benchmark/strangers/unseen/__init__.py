@@ -1,0 +1,1 @@
+"""Cases that are run once, at the end."""

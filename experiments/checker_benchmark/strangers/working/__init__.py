@@ -1,0 +1,1 @@
+"""Cases that may be looked at while the checker is improved."""

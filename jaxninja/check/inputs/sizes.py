@@ -1,0 +1,265 @@
+"""Other sizes for the arguments of a bare function, found by trying.
+
+Nobody says which axes of the arguments belong together. Each size is changed wherever
+it occurs; then axes of equal size are changed apart, an axis of size 1 to several, and
+what the plain forward still traces at is taken. Nothing is computed.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.inputs.axes import (
+    Axes,
+    Shapes,
+    at,
+    changed,
+    entries,
+    images,
+    label,
+    least,
+    repeats,
+)
+from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.inputs.setting import refused_by_rule
+from jaxninja.check.subject.subject import Subject
+
+LARGEST = 100  # sizes beyond are not made larger
+PRIMES = [p for p in range(3, LARGEST + 16) if all(p % k for k in range(2, p))]
+NEAR = 4  # how much larger a prime may be
+SMALL = 16  # sizes from it on are made smaller: larger ones may be heavy
+GROWTH, ENTRIES = 4, 4096  # of all arguments: how many times as many, and how many
+TRIES = 16  # of axes of one size, apart
+
+
+def other_sizes(subject: Subject, arrays: tuple) -> tuple[list[Shapes], list[str]]:
+    """Shapes at which the forward runs, and in words what stays as it was given."""
+    leaves, tree = jax.tree.flatten(arrays)
+    search = Search(subject, tree, tuple(map(_kept, leaves)), _largest(leaves))
+    wide = jnp.result_type(float)
+    return _found(search, tuple(_axes(leaves)), wide)
+
+
+def _kept(leaf) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.result_type(leaf))
+
+
+def _largest(leaves: list) -> int:
+    """The largest integer among the arguments: a size must not fall below it."""
+    whole = [a for a in leaves if kind_of(a) == "int" and np.size(a)]
+    return max([int(np.max(a)) for a in whole], default=0)
+
+
+def _axes(leaves: list) -> Iterator[Axes]:
+    """What may change: each axis by itself, both ends of what must stay square."""
+    for i, leaf in enumerate(leaves):
+        kind, rank = kind_of(leaf), np.ndim(leaf)
+        if kind == "key":
+            continue
+        square = kind in ("definite", "triangular")
+        for j in range(rank - 2 * square):
+            yield ((i, j),)
+        if square:
+            yield ((i, rank - 2), (i, rank - 1))
+
+
+@lru_cache(maxsize=256)
+def _found(search: "Search", axes: tuple[Axes, ...], wide) -> tuple[list, list]:
+    del wide  # part of the key: shapes are traced in it
+    if refused_by_rule(search.subject, search.arguments(search.given)):
+        return [], []  # what is wrong as it was given stops the check
+    axes = tuple(a for a in axes if search.size(a) > 0)
+    apart = search.apart(axes)
+    found = [apart] if apart != search.given else []
+    sizes = [n for n in dict.fromkeys(map(search.size, axes)) if n > 1]
+    if len(sizes) > 1:
+        level = max(sizes) if max(sizes) < SMALL else 8 + search.largest
+        found += search.renamed(axes, dict.fromkeys(sizes, level))
+    if sizes:
+        found += search.renamed(axes, {sizes[0]: 1})
+    return list(dict.fromkeys(found)), search.gaps(axes, apart)
+
+
+class Search:
+    """Shapes of one subject, and what came of trying them."""
+
+    def __init__(self, subject: Subject, tree, leaves: tuple, largest: int):
+        self.key = (subject, tree, leaves, largest)
+        self.subject, self.tree, self.leaves, self.largest = self.key
+        self.given: Shapes = tuple(a.shape for a in leaves)
+        self.known: dict[Shapes, list[int] | None] = {}
+        self.refusals: dict[int, str] = {}  # by the size that was changed
+        self.ties: set[int] = set()  # sizes of the output that follow an argument's
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Search) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def size(self, axes: Axes) -> int:
+        return at(self.given, axes)
+
+    def arguments(self, shapes: Shapes) -> tuple:
+        leaves = [
+            jax.ShapeDtypeStruct(shape, leaf.dtype)
+            for shape, leaf in zip(shapes, self.leaves, strict=True)
+        ]
+        return jax.tree.unflatten(self.tree, leaves)
+
+    def apart(self, axes: tuple[Axes, ...]) -> Shapes:
+        """Every size another one, equal ones different where the forward allows it."""
+        sizes = list(dict.fromkeys(map(self.size, axes)))
+        groups = {n: [a for a in axes if self.size(a) == n] for n in sizes}
+        now = self.given
+        for loose in (False, True):
+            for n, group in groups.items():
+                if n > 1 and at(now, group[0]) == n:
+                    now = self.together(now, group, loose)
+        for group in groups.values():
+            now = self.split(now, group)
+        return now
+
+    def together(self, now: Shapes, group: list[Axes], loose: bool) -> Shapes:
+        """A size changed wherever it occurs, to the first other one that is taken."""
+        sizes = self.candidates(now, self.size(group[0]))
+        for size in sizes:
+            other = changed(now, group, size)
+            if self.takes(now, other, loose, told=size == sizes[0]):
+                self.follow(now, other)
+                return other
+        return now
+
+    def split(self, now: Shapes, group: list[Axes]) -> Shapes:
+        """Axes of equal size changed apart: one alone, then several of the rest."""
+        rest, one = list(group), self.size(group[0]) == 1
+        parts = (
+            part
+            for count in (1, 2, 3)
+            for part in combinations(group, count)
+            if len(part) + (not one) <= len(rest)  # the last one differs already
+        )
+        for _, part in zip(range(TRIES), parts, strict=False):
+            if not {*part} <= {*rest}:
+                continue
+            size = self.candidates(now, self.size(group[0]))[0]
+            other = changed(now, part, size)
+            if self.takes(now, other, guess=True, told=len(part) == 1):
+                now, rest = other, [a for a in rest if a not in part]
+        return now
+
+    def candidates(self, now: Shapes, n: int) -> list[int]:
+        """Sizes in place of n, the best first: primes, then what n divides."""
+        used = {*sum(now, ()), *sum(self.given, ())}
+        free = [k for k in range(2, LARGEST + SMALL) if k not in used]
+        primes = [k for k in free if k in PRIMES]
+        larger = [p for p in primes if n < p <= n + NEAR][:1]
+        larger = larger or [k for k in free if k > n][:1]
+        if n == 1:
+            return larger
+        if n < SMALL:
+            return [*larger, 2 * n, 3 * n]
+        smaller = [p for p in primes if max(10, self.largest) < p < n][:1]
+        halved = [n // 2] if n % 2 == 0 and n // 2 > self.largest else []
+        return [*smaller, *halved, *larger]
+
+    def renamed(self, axes: tuple[Axes, ...], sizes: dict[int, int]) -> list[Shapes]:
+        """Sizes changed wherever they occur, if the forward runs so."""
+        now = self.given
+        for old, new in sizes.items():
+            now = changed(now, [a for a in axes if self.size(a) == old], new)
+        return [now] if now != self.given and self.takes(self.given, now) else []
+
+    def takes(
+        self, now: Shapes, shapes: Shapes, loose=False, guess=False, told=True
+    ) -> bool:
+        """Whether the forward runs; and the rule, where axes that were changed may have
+        different parts to play: channels and a kernel's width.
+
+        Args:
+            now, shapes: from which and to which.
+            loose: as `runs` has it.
+            guess: equal sizes became unequal, which the rule may exclude.
+            told: whether a refusal of the rule is to be told.
+        """
+        if not self.runs(now, shapes, loose):
+            return False
+        if not guess and not any(map(repeats, self.given, shapes)):
+            return True
+        refused = refused_by_rule(self.subject, self.arguments(shapes))
+        if refused and told:
+            where = label(now, shapes, self.names)
+            self.refusals.setdefault(least(now, shapes), f"{where}: {refused}")
+        return refused is None
+
+    def runs(self, now: Shapes, shapes: Shapes, loose: bool) -> bool:
+        """Whether the forward runs, and its output's sizes change as the arguments'.
+
+        Else an array that the forward brings along, a table of positions say, was
+        broadcast against arguments that it does not fit.
+
+        Args:
+            loose: a size of the output that equals one of the arguments, and was not
+                seen to follow it, may be another one by chance.
+        """
+        before, after = self.outputs(now), self.outputs(shapes)
+        if before is None or after is None or len(before) != len(after):
+            return False
+        if 0 in after and 0 not in before:
+            return False  # a window wider than what it slides over
+        became = images(now, shapes)
+        return entries(shapes) <= max(GROWTH * entries(self.given), ENTRIES) and all(
+            new in became[old] or (loose and old in became[old] and i not in self.ties)
+            for i, (old, new) in enumerate(zip(before, after, strict=True))
+            if old in became
+        )
+
+    def follow(self, now: Shapes, shapes: Shapes) -> None:
+        """Note which sizes of the output changed as one of the arguments did."""
+        became = images(now, shapes)
+        pairs = zip(self.outputs(now) or (), self.outputs(shapes) or (), strict=True)
+        for i, (old, new) in enumerate(pairs):
+            if old != new and new in became.get(old, ()):
+                self.ties.add(i)
+
+    def outputs(self, shapes: Shapes) -> list[int] | None:
+        """All sizes of the output; None where the forward does not run."""
+        if shapes not in self.known:
+            try:
+                y = jax.eval_shape(self.subject.plain, *self.arguments(shapes))
+                sizes = [n for leaf in jax.tree.leaves(y) for n in leaf.shape]
+            except Exception:
+                sizes = None
+            self.known[shapes] = sizes
+        return self.known[shapes]
+
+    @property
+    def names(self) -> list[str]:
+        return leaf_names(self.subject, self.arguments(self.given))
+
+    def gaps(self, axes: tuple[Axes, ...], apart: Shapes) -> list[str]:
+        """What stays as it was given, and what the rule refuses."""
+        stay = [a for a in axes if at(apart, a) == self.size(a)]
+        found = [f"{t}; give inputs= to vary sizes" for t in self.refusals.values()]
+        if stay:
+            named = ", ".join(
+                f"{self.names[i]} axis {j} ({self.given[i][j]})"
+                for a in stay
+                for i, j in a
+            )
+            text = f"other sizes of {named}: none found that the forward takes; give "
+            found.append(text + "inputs=")
+        return found
+
+
+def leaf_names(subject: Subject, arrays: tuple) -> list[str]:
+    """Of all leaves of the arguments, integers included."""
+    return [
+        name + jax.tree_util.keystr(path)
+        for name, arg in zip(subject.argument_names, arrays, strict=True)
+        for path, _ in jax.tree_util.tree_leaves_with_path(arg)
+    ]

@@ -1,0 +1,116 @@
+"""Values at which an argument is special, one argument at a time.
+
+All arguments at zero at once have gradients of zero, which hide what is wrong; so each
+is put to what its kind calls for while the others stay as they are: weights to their
+usual first values (0 and 1), a row to zeros, shares to one choice, a matrix to the
+identity, two arguments to each other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import jax
+import numpy as np
+
+from jaxninja.check.inputs.kinds import kind_of
+
+MOST = 6  # arguments that are put to special values by themselves
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def at_special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, tuple]]:
+    """(label, args) for each special value of each argument.
+
+    Args:
+        args: generic inputs.
+        names: of all their leaves.
+    """
+    leaves, tree = jax.tree.flatten(args)
+    chosen = [i for i, leaf in enumerate(leaves) if _is_varied(leaf)]
+    for i in chosen[:MOST]:
+        for label, change in _changes(leaves[i]):
+            value = np.asarray(change(leaves[i])).astype(leaves[i].dtype)
+            if not np.array_equal(value, leaves[i]):
+                yield f"{names[i]} {label}", _replaced(tree, leaves, i, value)
+    for i, j in pairwise(chosen[:MOST]):
+        alike = kind_of(leaves[i]) == kind_of(leaves[j]) in ("real", "positive")
+        if alike and leaves[i].shape == leaves[j].shape:
+            value = leaves[i].astype(leaves[j].dtype)
+            label = f"{names[j]} equal to {names[i]}"
+            yield label, _replaced(tree, leaves, j, value)
+
+
+def untried(args: tuple, names: Sequence[str]) -> list[str]:
+    """Names of the arguments that `at_special_values` leaves out."""
+    pairs = zip(names, jax.tree.leaves(args), strict=True)
+    return [name for name, leaf in pairs if _is_varied(leaf)][MOST:]
+
+
+def _is_varied(leaf) -> bool:
+    return bool(np.size(leaf)) and not (
+        kind_of(leaf) in ("key", "int") or np.iscomplexobj(leaf)
+    )
+
+
+def _replaced(tree, leaves: list, i: int, value) -> tuple:
+    return jax.tree.unflatten(tree, [*leaves[:i], value, *leaves[i + 1 :]])
+
+
+def _changes(leaf) -> list[tuple[str, Change]]:
+    kind, rank = kind_of(leaf), np.ndim(leaf)
+    if kind in ("bool", "mask"):
+        off = [("off in one row", _row(0)), ("on at one entry only", _first_alone)]
+        return off if rank and np.isfinite(leaf).all() else []
+    if kind == "probability":
+        return [("all on one choice", _one_choice)]
+    identity = [("at the identity", _identity)] if _is_square(leaf) else []
+    if kind in ("definite", "triangular"):
+        return identity
+    found = [
+        ("at 0", np.zeros_like),
+        ("at 1", np.ones_like),
+        ("at 0 in every other entry", _every_other),
+    ]
+    rows = [("at 0 in one row", _row(0)), ("at 0 in one column", _column)]
+    return [*found, *(rows if rank > 1 else []), *identity]
+
+
+def _is_square(leaf) -> bool:
+    shape = np.shape(leaf)
+    return len(shape) > 1 and shape[-1] == shape[-2] > 1
+
+
+def _row(value) -> Change:
+    def change(x):
+        x = np.array(x)
+        x[0] = value
+        return x
+
+    return change
+
+
+def _column(x):
+    x = np.array(x)
+    x[..., 0] = 0
+    return x
+
+
+def _first_alone(x):
+    x = np.zeros_like(x)
+    x.flat[0] = 1
+    return x
+
+
+def _every_other(x):
+    flat = np.array(x).ravel()
+    flat[::2] = 0
+    return flat.reshape(np.shape(x))
+
+
+def _one_choice(x):
+    return np.eye(x.shape[-1])[np.argmax(x, -1)]
+
+
+def _identity(x):
+    return np.broadcast_to(np.eye(x.shape[-1]), x.shape)

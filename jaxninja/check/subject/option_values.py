@@ -1,0 +1,168 @@
+"""Neighbours of a static option that lists no values: numbers, strings, None, tuples.
+
+They are guesses. Those at which the forward does not run are dropped where they are
+used; what is wrong there is a difference between rule and reference, never the guess.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import CodeType
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.subject.pytrees import is_float
+
+Run = Callable[[Any], object]
+COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
+SHORT = 24  # characters of a string that may name a way to do it
+FEW = 3  # integers below it may be axes, and have two neighbours
+LABELS = 4
+
+
+def neighbours(name: str, value, default, arrays: tuple, run: Run, strings) -> Iterator:
+    """Other values of an option, the likeliest first.
+
+    Args:
+        name: of the option.
+        value: as given.
+        default: that of the signature, `inspect.Parameter.empty` if it has none.
+        arrays: arguments, whose ranks bound an axis and whose integers may be labels.
+        run: the forward with another value of the option.
+        strings: what the forward's code holds, from `strings_of`.
+    """
+    guesses = [] if default is inspect.Parameter.empty else [default]
+    if value is None:
+        guesses += [-1, 0, 0.7, True]
+    elif isinstance(value, str):
+        guesses += [*compared(run, value), *strings]
+    elif isinstance(value, int):
+        guesses += [*compared(run, value), *_integers(name, value, arrays)]
+    elif isinstance(value, float):
+        guesses += [*compared(run, value), *_floats(value)]
+    elif isinstance(value, tuple):
+        guesses += _tuples(value)
+    if default is None:
+        guesses.append(None)
+    seen = [value]
+    for guess in guesses:
+        if not any(type(guess) is type(s) and guess == s for s in seen):
+            seen.append(guess)
+            yield guess
+
+
+def compared(run: Run, value) -> list:
+    """What the forward compares the option with in Python: strings, and numbers that
+    are a case of their own; the bounds of a range are none."""
+    kind, found = type(value), []
+    methods = COMPARISONS if kind is str else COMPARISONS[:2]
+
+    def recording(method: str) -> Callable:
+        def compare(self, other):
+            if type(other) is kind:
+                found.append(other)
+            return getattr(kind, method)(self, other)
+
+        return compare
+
+    changed: dict = {method: recording(method) for method in methods}
+    watched = type(kind.__name__, (kind,), {**changed, "__hash__": kind.__hash__})
+    with suppress(Exception):  # it may refuse this type; what came before is known
+        run(watched(value))
+    return list(dict.fromkeys(found))
+
+
+def strings_of(function: Callable) -> list[str]:
+    """Short strings in a function's code, and the keys of the tables that it reads."""
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return []
+    found = [s for s in _constants(code) if s.isidentifier() or s == ""]
+    variables = inspect.getclosurevars(function)
+    for table in (*variables.nonlocals.values(), *variables.globals.values()):
+        if isinstance(table, dict):
+            found += [key for key in table if isinstance(key, str)]
+    return [s for s in dict.fromkeys(found) if len(s) < SHORT]
+
+
+def _constants(code: CodeType) -> Iterator[str]:
+    docstring = code.co_consts[:1]
+    for constant in code.co_consts:
+        parts = constant if isinstance(constant, tuple | frozenset) else (constant,)
+        for part in parts:
+            if isinstance(part, CodeType):
+                yield from _constants(part)
+            elif isinstance(part, str) and (part,) != docstring:
+                yield part
+
+
+def _integers(name: str, value: int, arrays: tuple) -> list[int]:
+    rank = max((np.ndim(a) for a in jax.tree.leaves(arrays)), default=0)
+    labels = _labels(arrays)
+    axes = _axes(value, rank) if -rank <= value < rank else []
+    if "ax" in name or "dim" in name:
+        return axes
+    if value in labels or value < -rank:  # a label that is ignored, say
+        return [*labels, value + 1]
+    if value >= FEW:
+        return [value + 1, 2 * value, value // 2]
+    if value < 0:
+        return [*axes, value - 1]
+    return [value + 1, *axes, 2 * value]
+
+
+def _axes(value: int, rank: int) -> list[int]:
+    """Other axes, counted from the other end; then the same one, counted so."""
+    other = [i for i in range(rank) if i != value % rank]
+    if value >= 0:
+        return [*(i - rank for i in reversed(other)), value - rank]
+    return [*other, value + rank]
+
+
+def _labels(arrays: tuple) -> list[int]:
+    """The first few integers among the arguments, if these are not all one."""
+    leaves = (np.asarray(a) for a in jax.tree.leaves(arrays) if _holds_integers(a))
+    values = [int(v) for a in leaves for v in np.unique(a)[:LABELS]]
+    return list(dict.fromkeys(values))
+
+
+def _holds_integers(leaf) -> bool:
+    is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return not is_key and not is_float(leaf) and leaf.dtype != bool
+
+
+def _floats(value: float) -> list[float]:
+    """Near to what was given: where it converges, it should do so still."""
+    if not np.isfinite(value):
+        return []
+    if value == 0:
+        return [0.3]
+    return [_part(value, 0.7 if value <= 1 else 1.3)]
+
+
+def _tuples(value: tuple) -> list[tuple]:
+    """Integers, or pairs of them: each one more, the first alone, the order, fewer."""
+    if not value:
+        return []
+    grown = [_grown(v) for v in value]
+    if grown[0] is None or None in grown:
+        return [value[::-1], value[:-1]]
+    first = (grown[0], *value[1:])
+    return [tuple(grown), first, value[::-1], value[:-1]]
+
+
+def _grown(value):
+    if isinstance(value, tuple):
+        parts = tuple(map(_grown, value))
+        return None if None in parts else parts
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return (
+        value + 1 if whole else _part(value, 0.7) if isinstance(value, float) else None
+    )
+
+
+def _part(value: float, factor: float) -> float:
+    return float(f"{value * factor:.3g}")

@@ -1,0 +1,1 @@
+"""The run of a training: its folder, what is in it, and the run as an object."""

@@ -1,0 +1,1 @@
+"""Many whole trainings at once."""

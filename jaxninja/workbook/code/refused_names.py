@@ -1,0 +1,77 @@
+"""What a learner's text must not name: derivatives by machine, and what stops a check.
+
+The equations that JAX traced tell more (`user_file.not_by_hand`). The names serve to
+tell the learner which call it was, and for lines that do not trace.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from jaxninja.workbook.code.parse import SourceError
+
+AUTODIFF = {
+    *("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"),
+    *("jacobian", "jacrev", "jacfwd", "hessian", "retain_grads"),
+}
+MODULES = {"torch", "tensorflow", "autograd", "jaxninja", "importlib"}
+CALLS = {
+    "breakpoint": "waits for a terminal that a check does not have: print what you "
+    "want to see",
+    "set_trace": "waits for a terminal that a check does not have: print what you want "
+    "to see",
+    "input": "waits for a terminal that a check does not have: write the value down",
+    "exec": "runs a text: write its lines themselves",
+    "eval": "runs a text: write the expression itself",
+    "compile": "runs a text: write its lines themselves",
+    "__import__": "imports by a text: write `import`",
+}
+
+
+def written(tree: ast.AST) -> str | None:
+    """The first derivative by machine that a text names, in words; None without one.
+
+    `grad` counts as an attribute, as in jax.grad, or if it is imported; a variable of
+    that name is the learner's own.
+    """
+    return next(_names(tree), None)
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in AUTODIFF:
+            yield f"uses automatic differentiation ({ast.unparse(node)})"
+        if isinstance(node, ast.Constant) and isinstance(node.value, complex):
+            yield f"uses a numerical derivative (the complex step, {node.value})"
+        if isinstance(node, ast.ImportFrom):
+            for name in {a.name for a in node.names} & AUTODIFF:
+                yield f"uses automatic differentiation (import {name})"
+
+
+def refuse(tree: ast.AST) -> None:
+    """Before anything is run.
+
+    Raises:
+        SourceError: it imports what has gradients ready, or calls what cannot be.
+    """
+    for node in ast.walk(tree):
+        if module := next(_modules(node), None):
+            raise SourceError(
+                f"this imports {module}: the gradients are to be derived by hand, with "
+                "jax, jnp and np only",
+                getattr(node, "lineno", None),
+            )
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            of_re = isinstance(node.func, ast.Attribute) and name == "compile"
+            if name in CALLS and not of_re:
+                raise SourceError(f"{name}() {CALLS[name]}", node.lineno)
+
+
+def _modules(node: ast.AST) -> Iterator[str]:
+    """The modules that it imports and must not."""
+    names = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [node.module or ""]
+    yield from (name for name in names if name.split(".")[0] in MODULES)

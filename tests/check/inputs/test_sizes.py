@@ -1,0 +1,129 @@
+"""Which sizes the arguments of a bare function are tried at, and what is told of those
+that stay as they are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from jaxninja.check.inputs.sizes import other_sizes
+from jaxninja.check.subject.adapters import subject_of
+from tests.check.subjects import ruled
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def found_for(plain, *args):
+    def bwd(args, g):
+        return jax.vjp(plain, *args)[1](g)
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    return other_sizes(*subject_of(op, args))
+
+
+def attention(q, k, v):
+    return jnp.tanh(q @ k.T) @ v
+
+
+def strided(x, w):
+    axes = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, w, (2, 2), "SAME", dimension_numbers=axes)
+
+
+def in_two_heads(x):
+    return x.reshape(len(x), 2, x.shape[1] // 2).sum(1)
+
+
+def summed(x, A):
+    return (x @ A).sum()
+
+
+SQUARE = np.eye(4, dtype=np.float32) + 0.1
+
+# plain forward, arguments, the shapes that come first
+CASES = {
+    "equal sizes": (
+        attention, (normal(5, 4), normal(5, 4), normal(5, 4)),
+        ((8, 6), (7, 6), (7, 9)),
+    ),
+    "a batch of one": (
+        lambda x, b: jnp.sin(x + b), (normal(1, 4), normal(4)), ((3, 5), (5,))
+    ),
+    "a stride, and a size by chance": (
+        strided, (normal(1, 8, 8, 1), normal(3, 3, 1, 4)),
+        ((2, 11, 11, 6), (9, 5, 6, 7)),
+    ),
+    "what must be even": (in_two_heads, (normal(3, 8),), ((5, 16),)),
+    "large ones": (attention, (normal(64, 32),) * 3, ((17, 13), (11, 13), (11, 19))),
+    "integers keep their range": (
+        lambda W, i: W[i], (normal(64, 8), np.array([3, 63, 1])), ((67, 11), (5,))
+    ),
+    "what must stay square": (summed, (normal(4), SQUARE), ((5,), (5, 5))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_sizes_that_come_first(name):
+    plain, args, shapes = CASES[name]
+    found, missing = found_for(plain, *args)
+    assert found[0] == shapes
+    assert not missing
+
+
+def test_a_table_that_the_forward_brings_along_leaves_no_other_sizes():
+    table = normal(3, 4)
+    found, missing = found_for(lambda x: x * table, normal(3, 4))
+    assert found == []
+    assert "x axis 0 (3), x axis 1 (4): none found that the forward takes" in missing[0]
+
+
+def columns_of_q(args, g):
+    """Right for as many columns of v as q has."""
+    q, k, v = args
+    t, d = jnp.tanh(q @ k.T), q.shape[1]
+    ds = (g[:, :d] @ v[:, :d].T) * (1 - t * t)
+    return ds @ k, ((g @ v.T) * (1 - t * t)).T @ q, t.T @ g
+
+
+def mean_for_sum(args, g):
+    """Right for one row."""
+    d = g * jnp.cos(args[0] + args[1])
+    return d, d.mean(0)
+
+
+MISSED = {
+    "as many columns": (attention, columns_of_q, (normal(5, 4),) * 3),
+    "one row": (
+        lambda x, b: jnp.sin(x + b), mean_for_sum, (normal(1, 4), normal(4)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISSED)
+def test_what_is_right_for_the_given_sizes_only(name):
+    plain, wrong, args = MISSED[name]
+    op = ruled(plain, lambda *a: (plain(*a), a), wrong, ())
+    assert check_vjp(op, *args, edges=False, hints=False).verdict == "fail"
+
+
+def test_equal_sizes_that_the_rule_wants_stay_equal_and_are_told():
+    """The forward would take a query more than there are keys."""
+
+    def plain(q, k):
+        return jnp.diagonal(q @ k.T).sum()
+
+    def bwd(args, g):
+        q, k = args
+        if len(q) != len(k):
+            raise ValueError("as many keys as queries, please")
+        return g * k, g * q
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, normal(5, 4), normal(5, 4, seed=1), edges=False)
+    assert report.ok, report.table()
+    said = [text for text in report.not_tested if "as many keys" in text]
+    assert len(said) == 1
+    assert "give inputs=" in said[0]

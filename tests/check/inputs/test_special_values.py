@@ -1,0 +1,122 @@
+"""Each argument is put to the values at which it is special; a rule may err there."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from jaxninja.check.inputs.special_values import MOST, at_special_values, untried
+from tests.check.subjects import ruled
+
+rng = np.random.default_rng(4)
+X = rng.normal(size=(4, 3)).astype(np.float32)
+W = np.abs(rng.normal(size=(4, 3))).astype(np.float32)
+SHARES = W / W.sum(-1, keepdims=True)
+WIDE = rng.normal(size=(4, 9)).astype(np.float32)
+MASK = (rng.random((4, 9)) < 0.8).astype(np.int32)
+
+
+def weighted(x, w):
+    return (w * jnp.exp(x)).sum()
+
+
+def row_means(x, mask):
+    count = mask.sum(-1)
+    return jnp.where(count > 0, (x * mask).sum(-1) / jnp.maximum(count, 1), 0)
+
+
+def by(plain, change):
+    """The rule of autodiff with gradients changed by `change(grads, args)`."""
+
+    def bwd(args, g):
+        return change(jax.vjp(plain, *args)[1](g), args)
+
+    return ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+
+
+def kept(grads, args):
+    return grads
+
+
+# plain, arguments, a change of the gradients, the sample that shows it
+BUGS = {
+    "positive at 0": (
+        weighted, (X, W), lambda d, a: (d[0], jnp.where(a[1] > 0, d[1], 0)), "w at 0"
+    ),
+    "real at 1": (
+        weighted, (X, W), lambda d, a: (jnp.where(a[0] == 1, 0, d[0]), d[1]), "x at 1"
+    ),
+    "a row of zeros": (
+        weighted, (X, W),
+        lambda d, a: (d[0] * jnp.where((a[0] == 0).all(1).sum() == 1, 2, 1), d[1]),
+        "x at 0 in one row",
+    ),
+    "one row masked": (
+        row_means, (WIDE, MASK),
+        lambda d, a: (d[0] / jnp.where((a[1].sum(-1) == 0).sum() == 1, 2, 1), None),
+        "mask off in one row",
+    ),
+    "one choice": (
+        weighted, (X, SHARES), lambda d, a: (jnp.where(a[1] == 1, 0, d[0]), d[1]),
+        "w all on one choice",
+    ),
+    "equal": (
+        weighted, (X, -X), lambda d, a: (jnp.where(a[0] == a[1], 0, d[0]), d[1]),
+        "w equal to x",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_what_is_wrong_at_one_value_only(name):
+    plain, args, wrong, sample = BUGS[name]
+    args = tuple(map(jnp.asarray, args))
+
+    def check(change):
+        return check_vjp(by(plain, change), *args, hints=False)
+
+    report = check(kept)
+    assert report.ok, report.table()
+    report = check(wrong)
+    assert report.verdict == "fail"
+    assert f"[{sample}]" in report.table()
+
+
+def test_an_identity_in_place_of_a_square_matrix():
+    square = X[:3]
+    found = dict(at_special_values((square,), ["A"]))
+    np.testing.assert_array_equal(found["A at the identity"][0], np.eye(3))
+    lower = np.tril(square)
+    assert list(dict(at_special_values((lower,), ["L"]))) == ["L at the identity"]
+
+
+def test_arguments_beyond_the_first_few_are_told():
+    many = {f"p{i}": X + i for i in range(MOST + 2)}
+
+    def plain(p):
+        return sum((a * a).sum() for a in p.values())
+
+    report = check_vjp(by(plain, kept), many)
+    assert report.ok, report.table()
+    said = f"special values of p['p{MOST}'], p['p{MOST + 1}'] one by one"
+    assert said in report.not_tested
+    assert untried((many,), list(many)) == [f"p{MOST}", f"p{MOST + 1}"]
+
+
+def test_comparisons_of_the_backward_are_watched():
+    def plain(x):
+        return x * x
+
+    def bwd(x, g):
+        return (jnp.where(jnp.abs(x) < 1e9, 2 * x, 3 * x) * g,)
+
+    gaps = check_vjp(ruled(plain, lambda x: (x * x, x), bwd, ()), X).coverage.gaps
+    assert len(gaps) == 1
+    assert "was only ever True" in gaps[0]
+
+    def seen(x, g):
+        return (jnp.where(x < 0.1, 2 * x, x + x) * g,)
+
+    op = ruled(plain, lambda x: (x * x, x), seen, ())
+    assert check_vjp(op, X).coverage.gaps == ()

@@ -1,0 +1,190 @@
+"""Options that list no values are tried at their neighbours; no guess fails a rule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from jaxninja.check.subject.option_values import neighbours, strings_of
+from tests.check.subjects import ruled
+
+X = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
+LABELS = np.array([0, 2, 1, 3])
+
+
+def log_softmax(x, axis):
+    return jax.nn.log_softmax(x, axis)
+
+
+def log_softmax_bwd(axis, args, g):
+    return (g - jax.nn.softmax(*args, axis) * g.sum(axis, keepdims=True),)
+
+
+def last_axis(axis, args, g):
+    return log_softmax_bwd(-1, args, g)
+
+
+def positive_axis(axis, args, g):
+    return log_softmax_bwd(axis if axis >= 0 else 0, args, g)
+
+
+def power(x, p):
+    return jnp.sum(jnp.abs(x) ** p)
+
+
+def power_bwd(p, args, g):
+    return (g * p * jnp.sign(*args) * jnp.abs(*args) ** (p - 1),)
+
+
+def reduced(x, way="mean"):
+    if way not in ("mean", "sum"):
+        raise ValueError(way)
+    return (x * x).mean() if way == "mean" else (x * x).sum()
+
+
+def reduced_bwd(way, args, g):
+    return (2 * args[0] * g / (args[0].size if way == "mean" else 1),)
+
+
+WAYS = {"tanh": jnp.tanh, "sin": jnp.sin}
+
+
+def activated(x, way):
+    return WAYS[way](x)
+
+
+def activated_bwd(way, args, g):
+    (x,) = args
+    return (g * (jnp.cos(x) if way == "sin" else 1 - jnp.tanh(x) ** 2),)
+
+
+def masked(x, labels, ignored=-100, weight=0.1):
+    kept = labels != ignored
+    return ((x * x + weight * x).sum(-1) * kept).sum() / kept.sum()
+
+
+def masked_bwd(ignored, weight, args, g):
+    x, labels = args
+    kept = labels != ignored
+    return (2 * x + weight) * kept[:, None] * g / kept.sum(), None
+
+
+def norm(x, axis=None):
+    return jnp.sqrt((x * x).sum(axis))
+
+
+def norm_bwd(axis, args, g):
+    (x,) = args
+    y = g / norm(x, axis)
+    return (x * (y if axis is None else jnp.expand_dims(y, axis)),)
+
+
+# name: (plain, right backward, wrong one, arguments, label of what shows it)
+BUGS = {
+    "axis": (log_softmax, log_softmax_bwd, last_axis, (X, -1), "axis=0"),
+    "sign of it": (log_softmax, log_softmax_bwd, positive_axis, (X, 0), "axis=-1"),
+    "integer": (
+        power, power_bwd, lambda p, *r: power_bwd(2, *r), (X, 2), "p=3"
+    ),
+    "float": (
+        power, power_bwd, lambda p, *r: power_bwd(3.0, *r), (X, 3.0), "p=3.9"
+    ),
+    "string": (
+        reduced, reduced_bwd, lambda w, *r: reduced_bwd("mean", *r), (X,), "way='sum'"
+    ),
+    "key of a table": (
+        activated, activated_bwd, lambda w, *r: activated_bwd("tanh", *r),
+        (X, "tanh"), "way='sin'",
+    ),
+    "label": (
+        masked, masked_bwd, lambda i, w, *r: masked_bwd(-100, w, *r),
+        (X, LABELS), "ignored=0, weight=0.07",
+    ),
+    "beside it": (
+        masked, masked_bwd, lambda i, w, *r: masked_bwd(i, 0.1, *r),
+        (X, LABELS), "ignored=0, weight=0.07",
+    ),
+    "none": (
+        norm, norm_bwd, lambda a, *r: norm_bwd(a if a is None else -1, *r), (X,),
+        "axis=0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_number_or_a_name_that_the_backward_has_fixed(name):
+    plain, right, wrong, args, label = BUGS[name]
+    arrays = 2 if plain is masked else 1
+
+    def check(bwd):
+        def fwd(*args):
+            return plain(*args), args[:arrays]
+
+        nondiff = tuple(range(arrays, 4 if plain is masked else 2))
+        op = ruled(plain, fwd, bwd, nondiff)
+        return check_vjp(op, *args, edges=False, hints=False)
+
+    report = check(right)
+    assert report.ok, report.table()
+    assert any(label in tried for tried in report.coverage.tried), report.table()
+    report = check(wrong)
+    assert report.verdict == "fail"
+    assert label.split(",")[0] in report.table()
+
+
+def scaled_by(x, way: int):
+    return x * way
+
+
+def check_scaled(bwd):
+    op = ruled(scaled_by, lambda x, way: (x * way, None), bwd, (1,))
+    return check_vjp(op, X, 7, edges=False, hints=False)
+
+
+def test_a_guess_that_the_rule_refuses_is_told():
+    def bwd(way, residuals, g):
+        if way != 7:
+            raise NotImplementedError("no other way")
+        return (7 * g,)
+
+    report = check_scaled(bwd)
+    assert report.ok, report.table()
+    assert any("way=8" in text and "no other way" in text for text in report.not_tested)
+
+
+def test_a_rule_that_breaks_at_a_guess_fails():
+    report = check_scaled(lambda way, residuals, g: (jnp.ones(7) @ jnp.ones(way) * g,))
+    assert report.verdict == "fail"
+    assert "way=8" in report.table()
+
+
+def test_an_option_without_neighbours_is_told():
+    op = ruled(lambda x, f: f(x), lambda x, f: (f(x), x), lambda f, x, g: (g,), (1,))
+    said = " / ".join(check_vjp(op, X, lambda x: x, edges=False).not_tested)
+    assert "other values of the static options f: none found" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "default", "first"),
+    [
+        ("n", 20, 20, [21, 40, 10]),
+        ("axis", 1, 1, [-2, -1]),
+        ("ignored", -100, 5, [5, 0, 1, 2, 3]),
+        ("slope", 0.0, 0.0, [0.3]),
+        ("bound", np.inf, np.inf, []),
+        ("strides", (1, 2), (1, 2), [(2, 3), (2, 2), (2, 1), (1,)]),
+        ("padding", ((0, 1),), None, [None, ((1, 2),), ()]),
+        ("ways", ("a", "b"), (), [(), ("b", "a"), ("a",)]),
+        ("axis", None, None, [-1, 0, 0.7, True]),
+    ],
+)
+def test_the_neighbours_of_a_value(name, value, default, first):
+    found = list(neighbours(name, value, default, (X, LABELS), str, ()))
+    assert found[: len(first)] == first
+
+
+def test_the_strings_of_a_function():
+    assert strings_of(activated) == ["tanh", "sin"]
+    assert {"mean", "sum"} <= {*strings_of(reduced)}
+    assert strings_of(len) == []
