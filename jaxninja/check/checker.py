@@ -38,7 +38,7 @@ from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast, on_device
 from jaxninja.check.subject.residuals import residuals_of
-from jaxninja.errors import ArgumentError
+from jaxninja.errors import ArgumentError, ArgumentTypeError
 from jaxninja.rule import Rule
 from jaxninja.rules.both_modes import BothModes
 
@@ -103,6 +103,11 @@ def check_vjp(
             name is unknown, an option has no such value. What is no rule (a function
             that JAX differentiates by itself) is no error: its report says N-NORULE.
     """
+    if surrogate is not None and not callable(surrogate):
+        raise ArgumentTypeError(
+            f"check_vjp: surrogate is {type(surrogate).__name__}, expected a function "
+            "(args, dy) -> tuple"
+        )
     if not isinstance(seed, Integral) or seed < 0:
         raise ArgumentError(
             f"check_vjp: seed is {seed!r}, expected an integer from 0 on"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from jaxninja.check.errors import running
+from jaxninja.check.errors import CLOSES_OVER, UserCodeError, running
 from jaxninja.check.oracle.magnitude import magnitudes
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
@@ -119,6 +119,9 @@ def backward_of(subject: Subject, args: tuple) -> Callable:
 
 
 def _host(tree):
+    if any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(tree)):
+        text = "it " + "".join(CLOSES_OVER)
+        raise UserCodeError("E-CLOSURE", text, None)
     return jax.tree.map(np.asarray, tree)
 
 

@@ -38,14 +38,14 @@ def recomputed(residuals, dy, factor=1.0):
     return ds @ k, ds.T @ q, p.T @ dy
 
 
-@pytest.mark.parametrize("factor", [1.0, 1.00001])
-def test_scores_that_are_computed_anew(factor):
+@pytest.mark.parametrize(("factor", "level"), [(1.0, "standard"), (1.00001, "quick")])
+def test_scores_that_are_computed_anew(factor, level):
     def bwd(residuals, dy):
         return recomputed(residuals, dy, factor)
 
     op = ruled(lambda *a: online_attention(*a)[0], online_attention, bwd, ())
     args = (normal(8, 2, seed=seed) for seed in range(3))
-    report = check_vjp(op, *args, hints=False)
+    report = check_vjp(op, *args, level=level, hints=False)
     assert report.ok == (factor == 1), report.table()
     assert "loses digits" not in report.table()
 
@@ -57,7 +57,7 @@ def test_a_sample_that_says_nothing_is_listed():
         return jnp.cos(1e17 * x)
 
     def bwd(x, dy):
-        return (-1e17 * dy * jnp.sin(1e9 * (1e8 * x)),)
+        return (-1e17 * dy * jnp.sin(3e16 * x / 0.3),)
 
     op = ruled(plain, lambda x: (plain(x), x), bwd, ())
     report = check_vjp(op, normal(3, 4), hints=False)
@@ -94,7 +94,7 @@ def test_a_kink_in_the_users_own_example(slope, verdict):
     assert ("W-KINK" in codes(report)) == (verdict == "ok")
 
 
-@pytest.mark.parametrize(("left", "verdict"), [(0.0, "ok"), (1.0, "ok"), (3.0, "fail")])
+@pytest.mark.parametrize(("left", "verdict"), [(1.0, "ok"), (3.0, "fail")])
 def test_whole_positions_for_an_interpolation(left, verdict):
     """Between the slopes to both sides; `left` is the share of the left one."""
 
@@ -112,5 +112,7 @@ def test_whole_positions_for_an_interpolation(left, verdict):
         return grown.add(dy * (t - i)), dy * slope
 
     op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
-    report = check_vjp(op, normal(5), jnp.array([1.0, 2.0, 0.0]), hints=False)
+    report = check_vjp(
+        op, normal(5), jnp.array([1.0, 2.0, 0.0]), level="quick", hints=False
+    )
     assert report.verdict == verdict, report.table()
