@@ -65,10 +65,11 @@ ROOMS = {
     # the workbook: from the learner's text to a verdict
     "workbook.code": "errors models check.diagnosis.code",
     "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "models check check.diagnosis workbook.code workbook",
+    "workbook.diagnosis": "errors models check check.diagnosis workbook.code workbook",
     "workbook.grading": "models check check.chain workbook.code workbook"
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",
+    "workbook.learner": "workbook workbook.code",
     "workbook.notebook": "errors workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
@@ -79,7 +80,7 @@ ROOMS = {
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.config"
     " training.machine training.kernel training report workbook workbook.process"
-    " cli.process",
+    " workbook.learner cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}

@@ -1,17 +1,18 @@
 """`jaxninja exercise`: the workbook, exercises 1 to 4 of the lecture."""
 
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.cli.workbook import lists, screen
+from jaxninja.cli.workbook.watching import Watch as Watching
 from jaxninja.training.machine.devices import need_device
 from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.learner import again, finished
 from jaxninja.workbook.process.client import LIMIT, Worker
 from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.report import Report
@@ -19,7 +20,6 @@ from jaxninja.workbook.report import Report
 Number = Annotated[Literal[1, 2, 3, 4], tyro.conf.Positional]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
-POLL = 0.2  # seconds between looks at the files
 DAY = 86_400  # seconds
 
 
@@ -53,7 +53,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Watch:
-    """Check an exercise each time that its file is saved; Ctrl-C ends it."""
+    """Check an exercise each time that its file is saved; q or Ctrl-C ends it.
+
+    On a terminal keys do the rest: h for a hint, n for the next exercise, l for the
+    list, g for the graph, c to check all.
+    """
 
     number: Annotated[Literal[1, 2, 3, 4] | None, tyro.conf.Positional] = None
     """1 to 4; by default whichever is saved."""
@@ -65,15 +69,17 @@ class Watch:
 
 @dataclass(frozen=True)
 class List:
-    """What is done, and what is to do."""
+    """What is done, and what is to do; of one exercise; or why a gradient is right."""
 
+    place: Annotated[str | None, tyro.conf.Positional] = None
+    """N, or N.NAME of a gradient that is right."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
 
 
 @dataclass(frozen=True)
 class Hint:
-    """One more hint: shape, rule, formula, one line, solution with derivation."""
+    """One more hint: shape, rule, steps, formula, one line, solution."""
 
     place: Annotated[str, tyro.conf.Positional]
     """N.NAME, as 1.counts."""
@@ -91,6 +97,26 @@ class Reset:
     """The workbook's folder; by default here, else ./workbook."""
 
 
+@dataclass(frozen=True)
+class Again:
+    """Blank a gradient that was right a week ago; the file as it was is kept."""
+
+    place: Annotated[str | None, tyro.conf.Positional] = None
+    """N.NAME; by default the one that has been right for the longest."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to keep: your own lines for each gradient that is right, in one file."""
+
+    out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
+    """The file, HTML."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+
+
 def main(args: list[str]) -> int:
     kinds = {
         "start": Start,
@@ -98,13 +124,16 @@ def main(args: list[str]) -> int:
         "watch": Watch,
         "list": List,
         "hint": Hint,
+        "again": Again,
+        "page": Page,
         "reset": Reset,
     }
     options = tyro.extras.subcommand_cli_from_dict(
         kinds, prog="jaxninja exercise", args=args or ["--help"]
     )
     run = {Start: _start, Check: _check, Watch: _watch, List: _list, Hint: _hint}
-    return run.get(type(options), _reset)(options)
+    run |= {Again: _again, Page: _page, Reset: _reset}
+    return run[type(options)](options)
 
 
 def _start(options: Start) -> int:
@@ -138,15 +167,24 @@ def _worker(limit: float) -> Worker:
 
 
 def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Report:
-    """Check, record and print."""
+    """Check, print and record: a progress that cannot be kept hides no result."""
     text = progress.read(folder, number)
     report = worker.check(number, text, EXERCISES[number].file, everything)
-    state = progress.load(folder)
-    report = replace(report, new=tuple(state.record(report)))
-    state.save()
-    print(report.table())
-    count = len(state.right(number)), len(EXERCISES[number].names)
-    print(f"exercise {number}: {count[0]} of {count[1]} right, {report.seconds:.2f} s")
+    problem = None
+    try:
+        state = progress.load(folder)
+        report = replace(report, new=tuple(state.record(report)))
+        state.save()
+    except WorkbookError as error:
+        problem = error
+    print(screen.shown(report))
+    right = sum(row.status == "ok" for row in report.rows)
+    shapes = sum(row.status == "shape" for row in report.rows)
+    more = f", {shapes} more in another shape" if shapes else ""
+    count = f"{screen.bar(right, len(EXERCISES[number].names))} right{more}"
+    print(screen.text([f"exercise {number}: {count}, {report.seconds:.2f} s"]))
+    if problem:
+        print(screen.text([str(problem)]))
     sys.stdout.flush()
     return report
 
@@ -166,69 +204,79 @@ def _watch(options: Watch) -> int:
     worker = _worker(options.limit)
     print(f"watching {folder}/; Ctrl-C ends it", flush=True)
     with worker:
+
+        def check(number: int, everything: bool) -> Report:
+            return _checked(worker, folder, number, everything)
+
         try:
-            for number in _saved(folder, numbers):
-                print(f"\n{EXERCISES[number].file}, {time.strftime('%H:%M:%S')}")
-                try:
-                    _checked(worker, folder, number)
-                except WorkbookError as error:
-                    print(error, flush=True)
+            Watching(folder, numbers, check).run()
         except KeyboardInterrupt:
             print()
     return 0
 
 
-def _saved(folder: Path, numbers: list[int]) -> Iterator[int]:
-    """The first exercise that is not done, at once; then each that is saved."""
-    state = progress.load(folder)
-    todo = [n for n in numbers if len(state.right(n)) < len(EXERCISES[n].names)]
-    seen = {n: _stamp(folder, n) for n in numbers}
-    yield (todo or numbers)[0]
-    while True:
-        for number in numbers:
-            stamp = _stamp(folder, number)
-            if stamp != seen[number] and stamp is not None:
-                seen[number] = stamp
-                yield number
-        time.sleep(POLL)
-
-
-def _stamp(folder: Path, number: int) -> tuple[int, int] | None:
-    """What changes when a file is saved; None while an editor replaces it."""
-    try:
-        status = (folder / EXERCISES[number].file).stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
 def _list(options: List) -> int:
     folder = progress.find(options.dir)
     state = progress.load(folder)
-    for number, exercise in EXERCISES.items():
-        right = state.right(number)
-        done = "done" if state.is_done(number) else ""
-        head = f"{len(right)} of {len(exercise.names)}"
-        print(f"exercise {number}  {head:<9} {exercise.title:<40} {done}".rstrip())
-        todo = [name for name in exercise.names if name not in right]
-        wrong = [n for n in todo if state.entry(number, n)["status"] == "wrong"]
-        if wrong:
-            print(f"            wrong: {', '.join(wrong)}")
-        elif todo and right:
-            print(f"            next: {todo[0]}")
+    if options.place is None:
+        lists.overview(state)
+    elif options.place in map(str, EXERCISES):
+        print(lists.gradients(state, int(options.place)))
+    else:
+        number, name = _found(options.place)
+        if name not in state.right(number):
+            how = templates.how_to_ask(number, name, in_notebook=False)
+            raise WorkbookError(f"{number}.{name} is not right yet: {how} helps")
+        print(screen.text(templates.explanation(number, name)))
     return 0
+
+
+def _found(place: str) -> tuple[int, str]:
+    try:
+        return templates.find(place)
+    except ValueError as error:
+        raise WorkbookError(str(error)) from None
 
 
 def _hint(options: Hint) -> int:
     folder = progress.find(options.dir)
-    try:
-        number, name = templates.find(options.place)
-    except ValueError as error:
-        raise WorkbookError(str(error)) from None
+    number, name = _found(options.place)
     state = progress.load(folder)
     rung = state.next_rung(number, name)
     state.save()
-    print(templates.ladder(number, name, rung))
+    print(screen.text(templates.ladder(number, name, rung).splitlines()))
+    return 0
+
+
+def _again(options: Again) -> int:
+    folder = progress.find(options.dir)
+    state = progress.load(folder)
+    if options.place is not None:
+        number, name = _found(options.place)
+    elif (found := again.due(state)) is not None:
+        number, name = found
+    else:
+        first = again.oldest(state)
+        told = "nothing is right yet"
+        if first is not None:
+            told = f"the oldest is {first[0]}.{first[1]}, of {first[2]:.0f} days ago"
+        raise WorkbookError(f"nothing is a week old: {told}")
+    kept = again.blank(folder, number, name)
+    print(f"d{name} in {folder / EXERCISES[number].file} is a gap again")
+    print(f"the file as it was is {kept}")
+    return 0
+
+
+def _page(options: Page) -> int:
+    folder = progress.find(options.dir)
+    text = finished.page(folder)
+    try:
+        options.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WorkbookError(
+            f"{options.out} cannot be written: {error.strerror}"
+        ) from None
+    print(f"written to {options.out}")
     return 0
 
 

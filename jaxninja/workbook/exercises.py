@@ -95,3 +95,22 @@ EXERCISES = {
         trains=True,
     ),
 }
+
+LEVELS = ("easy", "medium", "hard")
+# minutes with pen and paper, our estimate, and how hard it is: a place in LEVELS
+# fmt: off
+EFFORT: dict[int, dict[str, tuple[int, int]]] = {
+    1: {
+        "logprobs": (10, 1), "probs": (5, 0), "counts_sum_inv": (10, 1),
+        "counts_sum": (3, 0), "counts": (10, 1), "norm_logits": (3, 0),
+        "logit_maxes": (5, 1), "logits": (10, 2), "h": (10, 1), "W2": (5, 0),
+        "b2": (5, 0), "hpreact": (5, 0), "bngain": (5, 1), "bnbias": (2, 0),
+        "bnraw": (2, 0), "bnvar_inv": (5, 1), "bnvar": (5, 0), "bndiff2": (10, 1),
+        "bndiff": (5, 1), "bnmeani": (5, 1), "hprebn": (5, 1), "embcat": (2, 0),
+        "W1": (2, 0), "b1": (2, 0), "emb": (3, 0), "C": (10, 2),
+    },
+    2: {"logits": (20, 1)},
+    3: {"hprebn": (45, 2)},
+}
+# fmt: on
+EFFORT[4] = {name: (1, 0) for name in _WHOLE} | {"logits": (3, 0), "hprebn": (5, 1)}

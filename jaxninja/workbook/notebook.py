@@ -18,7 +18,7 @@ from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
-from jaxninja.workbook.report import Report
+from jaxninja.workbook.report import CELL, Report
 
 if TYPE_CHECKING:
     from jaxninja.workbook.costs import Cost
@@ -46,7 +46,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
         raise ArgumentError(f"exercise {number!r}: expected 1, 2, 3 or 4")
     text, first = _source(function)
     padding = "\n" * (first - 1)  # so that line numbers are those of the cell
-    report = _worker().check(number, padding + text, "cell", everything)
+    report = _worker().check(number, padding + text, CELL, everything)
     return replace(report, new=tuple(_progress.record(report)))
 
 

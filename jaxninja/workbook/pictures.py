@@ -33,13 +33,14 @@ def page(
 
     parts = [f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>']
     if picture is not None:
-        parts.append(_image(compared(picture)))
+        parts.append(image(compared(picture)))
     if statuses is not None:
-        parts.append(_image(graph(statuses)))
+        parts.append(image(graph(statuses)))
     return "\n".join(parts)
 
 
-def _image(figure: Figure) -> str:
+def image(figure: Figure) -> str:
+    """A figure as HTML, in itself."""
     from jaxninja.plots.style import png
 
     data = base64.b64encode(png(figure)).decode()

@@ -1,13 +1,14 @@
 """The learner's folder: four files to fill, and a file that keeps the progress."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from jaxninja.errors import UserError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import GAP, OK, Report
-from jaxninja.workbook.templates import RUNGS, template
+from jaxninja.workbook.templates import rungs, template
 
 FILE = "progress.json"
 FOLDER = "workbook"
@@ -47,9 +48,7 @@ def reset(folder: Path, number: int) -> Path:
     """
     exercise = EXERCISES[number]
     path = folder / exercise.file
-    kept = next(
-        p for k in range(1, 10**6) if not (p := folder / f"{path.name}.{k}").exists()
-    )
+    kept = free_name(path)
     if path.exists():
         path.rename(kept)
     path.write_text(template(exercise), encoding="utf-8")
@@ -57,6 +56,12 @@ def reset(folder: Path, number: int) -> Path:
     progress.done.pop(str(number), None)
     progress.save()
     return kept
+
+
+def free_name(path: Path) -> Path:
+    """exercise1.py.1, .2, ...: the first that is not there."""
+    tries = (path.with_name(f"{path.name}.{k}") for k in range(1, 10**6))
+    return next(one for one in tries if not one.exists())
 
 
 def find(folder: str | None) -> Path:
@@ -88,7 +93,7 @@ def read(folder: Path, number: int) -> str:
     """
     path = folder / EXERCISES[number].file
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         again = f"`jaxninja exercise start {folder}` makes it again"
         raise WorkbookError(f"{path} is not there; {again}") from None
@@ -101,7 +106,8 @@ class Progress:
 
     Attributes:
         folder: where it is kept.
-        done: exercise -> name -> {"status": ..., "hints": rungs read}.
+        done: exercise -> name -> {"status": ..., "hints": rungs read, "since": when it
+            became right, in seconds}.
     """
 
     def __init__(self, folder: Path, done: dict[str, dict[str, dict[str, Any]]]):
@@ -119,6 +125,8 @@ class Progress:
             if row.status == OK and not entry.get("passed"):
                 new.append(row.name)
                 entry["passed"] = True
+            if row.status == OK and entry["status"] != OK:
+                entry["since"] = round(time.time())
             entry["status"] = row.status
         self.entry(report.number, ALL)["status"] = report.status
         return new
@@ -130,7 +138,7 @@ class Progress:
     def next_rung(self, number: int, name: str) -> int:
         """The next rung of the ladder of hints, from 1; the last one stays."""
         entry = self.entry(number, name)
-        entry["hints"] = min(entry["hints"] + 1, len(RUNGS))
+        entry["hints"] = min(entry["hints"] + 1, len(rungs(number, name)))
         return entry["hints"]
 
     def right(self, number: int) -> list[str]:
@@ -140,8 +148,13 @@ class Progress:
     def save(self) -> None:
         text = json.dumps({"version": 1, "done": self.done}, indent=1)
         partial = self.folder / f"{FILE}.partial"
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(self.folder / FILE)
+        try:
+            partial.write_text(text + "\n", encoding="utf-8")
+            partial.replace(self.folder / FILE)
+        except OSError as error:
+            raise WorkbookError(
+                f"progress is not kept: {self.folder / FILE}: {error.strerror}"
+            ) from None
 
 
 def load(folder: Path) -> Progress:
@@ -158,7 +171,8 @@ def load(folder: Path) -> Progress:
             progress.right(number)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise WorkbookError(
-            f"{path} is not readable: delete it, and the next check makes it again"
+            f"progress is not kept: {path} is not readable: delete it, and the next "
+            "check makes it again"
         ) from None
     except FileNotFoundError:
         progress = Progress(folder, {})

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +10,11 @@ from jaxninja.check.compare import Line
 from jaxninja.workbook.closeness import Rung
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import NODES
+from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.pictures import page
-from jaxninja.workbook.templates import explanations
+from jaxninja.workbook.templates import explanations, how_to_ask
 
+CELL = "cell"  # the file's name, of a function in a notebook
 OK, SHAPE, WRONG, INHERITED, GAP = "ok", "shape", "wrong", "inherited", "gap"
 MARK = {OK: "ok", SHAPE: "SHAPE", WRONG: "WRONG", INHERITED: "inherited", GAP: "to do"}
 
@@ -65,7 +68,7 @@ class Report:
     rows: tuple[Row, ...] = ()
     message: str = ""
     line: int | None = None
-    hints: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()
     unreliable: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -84,25 +87,39 @@ class Report:
         wrong = [row for row in self.rows if row.status in (WRONG, SHAPE)]
         return min(wrong, key=lambda row: row.status != WRONG, default=None)
 
+    @property
+    def asked(self) -> str | None:
+        """The gradient that a hint would help with."""
+        rows = [self.guilty, *(row for row in self.rows if row.status == GAP)]
+        found = next((row for row in rows if row and row.status != SHAPE), None)
+        return found and found.name
+
     def table(self) -> str:
         """The report as text, a line a gradient."""
-        return "\n".join(self._lines())
+        return "\n".join(line for _, line in self.lines())
 
     __str__ = table
 
-    def _lines(self) -> list[str]:
-        lines = [
-            line for row in self.rows if row.status != GAP for line in _row_lines(row)
-        ]
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Each line with what it is: "row:ok", "shape", "rung", "hint", and so on."""
+        for row in self.rows:
+            if row.status != GAP:
+                yield f"row:{row.status}", str(row)
+            if row.status == SHAPE:
+                yield "shape", f"    {row.note}"
         if self.guilty:
-            lines += [f"    {rung}" for rung in self.guilty.ladder]
+            yield from (("rung", f"    {rung}") for rung in self.guilty.ladder)
         at = f"{self.file}:{self.line}: " if self.line else ""
-        lines += [f"{at}{self.message}"] if self.message else []
-        lines += [f"  {hint}" for hint in self.hints]
+        if self.message:
+            yield f"message:{self.status}", f"{at}{self.message}"
+        yield from (("hint", f"  {hint}") for hint in self.hints)
+        if self.asked:
+            how = how_to_ask(self.number, self.asked, self.file == CELL)
+            yield "ask", f"  {how} helps, from the shape to the solution"
         if self.unreliable:
             names = ", ".join(f"d{name}" for name in self.unreliable)
-            lines.append(f"Unreliable until then, and not checked: {names}.")
-        return [*lines, *explanations(self.number, self.new)]
+            yield "note", f"Unreliable until then, and not checked: {names}."
+        yield from (("new", line) for line in explanations(self.number, self.new))
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -110,8 +127,9 @@ class Report:
     @classmethod
     def from_json(cls, text: str) -> "Report":
         values = json.loads(text)
-        rows = tuple(_row(**row) for row in values.pop("rows"))
-        for key in ("hints", "unreliable", "new"):
+        rows = tuple(row_of(**row) for row in values.pop("rows"))
+        values["hints"] = tuple(Hint(**hint) for hint in values["hints"])
+        for key in ("unreliable", "new"):
             values[key] = tuple(values[key])
         return cls(rows=rows, **values)
 
@@ -129,11 +147,7 @@ class Report:
         return page(self.table(), self.picture, self.statuses if of_network else None)
 
 
-def _row_lines(row: Row) -> list[str]:
-    """A gradient's line; under it what is to be said of its shape."""
-    return [str(row), *([f"    {row.note}"] if row.status == SHAPE else [])]
-
-
-def _row(compared=None, ladder=(), **values) -> Row:
+def row_of(compared=None, ladder=(), **values) -> Row:
+    """A row from what `dataclasses.asdict` made of it."""
     line = Line(**compared) if compared else None
     return Row(compared=line, ladder=tuple(Rung(**r) for r in ladder), **values)

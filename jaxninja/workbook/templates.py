@@ -8,10 +8,8 @@ from functools import cache
 
 from jaxninja.errors import ArgumentError, did_you_mean
 from jaxninja.workbook.code import parse
-from jaxninja.workbook.exercises import EXERCISES, Exercise
-from jaxninja.workbook.graph import NODE, uses
-
-RUNGS = ("shape", "rule", "formula", "one line", "solution")
+from jaxninja.workbook.exercises import EFFORT, EXERCISES, LEVELS, Exercise
+from jaxninja.workbook.graph import NODE, Node, frontier, uses
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,14 @@ class Lesson:
 
     Attributes:
         name: of the array.
-        rule, formula, why: the comment above it.
+        rule, steps, formula, why: the comment above it.
         code: its lines.
         first, last: line numbers of comment and code, from 1.
     """
 
     name: str
     rule: str
+    steps: tuple[str, ...]
     formula: str
     why: str
     code: tuple[str, ...]
@@ -48,14 +47,16 @@ def _lesson(exercise: Exercise, solution: parse.Source, name: str) -> Lesson:
     while lines[top - 2].startswith("    #"):
         top -= 1
     comment = " ".join(line.strip(" #") for line in lines[top - 1 : first - 1])
-    parts = dict(
-        re.findall(r"(rule|formula|why): (.*?)(?= (?:formula|why): |$)", comment)
+    found = re.findall(
+        r"(rule|step|formula|why): (.*?)(?= (?:step|formula|why): |$)", comment
     )
+    parts = {label: text for label, text in found if label != "step"}
+    steps = tuple(text for label, text in found if label == "step")
     code = (
         line.strip().removesuffix("# noqa: E501").rstrip()
         for line in lines[first - 1 : last]
     )
-    return Lesson(name, **parts, code=tuple(code), first=top, last=last)
+    return Lesson(name, steps=steps, **parts, code=tuple(code), first=top, last=last)
 
 
 def template(exercise: Exercise) -> str:
@@ -72,7 +73,10 @@ def _task(exercise: Exercise, name: str) -> Iterator[str]:
     """The steps that read an array, its shape, and when the lecture is there."""
     yield from _readers(exercise, name)
     time = {1: NODE[name].time, 2: "1:26:31", 3: "1:36:37", 4: "1:50:02"}
-    yield f"{shape(name)}; lecture about {time[exercise.number]}"
+    yield (
+        f"{shape(name)}; {effort(exercise.number, name)}; lecture about "
+        + (time[exercise.number])
+    )
 
 
 def _readers(exercise: Exercise, name: str) -> list[str]:
@@ -82,32 +86,80 @@ def _readers(exercise: Exercise, name: str) -> list[str]:
     return [node.line for node in readers] if known else []
 
 
+def effort(number: int, name: str) -> str:
+    """How long it takes with pen and paper, about, and how hard it is."""
+    minutes, level = EFFORT[number][name]
+    return f"{minutes} min, {LEVELS[level]}"
+
+
 def shape(name: str) -> str:
     return "[" + ", ".join(NODE[name].shape.split()) + "]"
 
 
-def hint(number: int, name: str, level: int) -> str:
-    """The ladder of hints up to a rung of RUNGS, counted from 1."""
-    exercise = EXERCISES[number]
-    lesson = lessons(exercise)[name]
-    readers = "; ".join(_readers(exercise, name))
+def rungs(number: int, name: str) -> list[tuple[str, str]]:
+    """The ladder of hints: a label and a text each, from the shape to the solution."""
+    lesson = lessons(EXERCISES[number])[name]
     branches = "  # and a second line adds the other branch, with +="
-    rungs = (
-        f"d{name} has the shape of {name}, {shape(name)}"
-        + (f"; {name} is read by: {readers}" if readers else ""),
-        lesson.rule,
-        f"d{name}: {lesson.formula}",
-        lesson.code[0] + (branches if len(lesson.code) > 1 else ""),
-        "\n".join((*lesson.code, *_wrapped(_why(number, name)))),
-    )
-    pairs = zip(RUNGS[:level], rungs, strict=False)
-    return "\n".join(_labelled(label, text) for label, text in pairs)
+    line = lesson.code[0] + (branches if len(lesson.code) > 1 else "")
+    why = _wrapped(_why(number, name))
+    first = (part for t in _first_rung(EXERCISES[number], name) for part in _wrapped(t))
+    return [
+        ("shape", "\n".join(first)),
+        ("rule", "\n".join(_wrapped(lesson.rule))),
+        *(("step", "\n".join(_wrapped(text))) for text in _steps(number, name)),
+        ("formula", "\n".join(_wrapped(f"d{name}: {lesson.formula}"))),
+        ("one line", line),
+        ("solution", "\n".join((*lesson.code, *why))),
+    ]
+
+
+def hint(number: int, name: str, level: int) -> str:
+    """The ladder of hints up to a rung, counted from 1."""
+    return "\n".join(_labelled(*rung) for rung in rungs(number, name)[:level])
 
 
 def ladder(number: int, name: str, level: int) -> str:
     """The hints up to a rung, and which comes next."""
-    more = [f"again for more: {rung}" for rung in RUNGS[level : level + 1]]
+    after = rungs(number, name)[level : level + 1]
+    more = [f"again for more: {label}" for label, _ in after]
     return "\n".join([hint(number, name, level), *more])
+
+
+def how_to_ask(number: int, name: str, in_notebook: bool) -> str:
+    """What to write for a hint."""
+    place = f"{number}.{name}"
+    call = f'workbook.hint("{place}")' if in_notebook else None
+    return f"`{call or f'jaxninja exercise hint {place}'}`"
+
+
+def _first_rung(exercise: Exercise, name: str) -> Iterator[str]:
+    """Its shape, how many branches it has, and what each is made of."""
+    yield f"d{name} is {shape(name)}, as {name} is"
+    if not _readers(exercise, name):
+        known = frozenset((*exercise.given, *exercise.names))
+        sources = sorted(frontier(name, known)[0] - {"loss"})
+        made = ", ".join(f"d{k} {shape(k)}" for k in sources) or "the loss itself"
+        yield f"it is made of {made}"
+        return
+    readers = uses(name)
+    times = {1: "once: one branch", 2: "twice: two branches, to be added up"}
+    yield f"{name} is read {times[len(readers)]}"
+    yield from (_reader(node, name) for node in readers)
+
+
+def _reader(node: Node, name: str) -> str:
+    upstream = f"d{node.name} {shape(node.name)}"
+    others = [f"{k} {shape(k)}" for k in node.parents if k != name]
+    given = "1, as the loss is what is differentiated" if node.name == "loss" else ""
+    made = " and ".join([given or upstream, *others])
+    return f"by {node.line}: its branch comes from {made}"
+
+
+def _steps(number: int, name: str) -> tuple[str, ...]:
+    """Steps on paper; exercise 4 refers to the others for theirs."""
+    lesson = lessons(EXERCISES[number])[name]
+    other = re.match(r"Exercise (\d)", lesson.rule)
+    return _steps(int(other[1]), name) if other else lesson.steps
 
 
 def _why(number: int, name: str) -> str:
@@ -117,17 +169,24 @@ def _why(number: int, name: str) -> str:
     return _why(int(other[1]), name) if other else text
 
 
+FEW = 3  # explanations that are read in one go
+
+
 def explanations(number: int, names: Sequence[str]) -> Iterator[str]:
-    """What was found just now, in words."""
+    """What was found just now, in words; one line each, if there are many."""
     if names:
         yield "Right for the first time, and why it is so:"
     for name in names:
-        yield from explanation(number, name)
+        first, *rest = explanation(number, name)
+        yield first
+        yield from rest if len(names) <= FEW else ()
+    if len(names) > FEW:
+        yield f"All of it: `jaxninja exercise list {number}.{names[0]}`, and so on."
 
 
 def explanation(number: int, name: str) -> Iterator[str]:
     """Why a gradient is what it is, for who has found it."""
-    first, *rest = _wrapped(_why(number, name))
+    first, *rest = textwrap.wrap(_why(number, name), 60)
     yield f"  {'d' + name:<16} {first}"
     yield from (f"  {'':<16} {line}" for line in rest)
 
@@ -138,7 +197,12 @@ def _labelled(label: str, text: str) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 70)
+    return textwrap.wrap(text, 70, break_long_words=False, subsequent_indent=_in(text))
+
+
+def _in(text: str) -> str:
+    """What goes on in the next line is set in by as much."""
+    return " " * (len(text) - len(text.lstrip()))
 
 
 def find(place: str) -> tuple[int, str]:

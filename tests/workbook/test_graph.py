@@ -14,6 +14,7 @@ from jaxninja.models.ninja import Ninja
 from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis import numpy_backend
 from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.gradient import examples, upstream
 from jaxninja.workbook.graph import (
     BACKWARD,
     NODES,
@@ -104,6 +105,29 @@ def test_samples_are_awkward(x64):
     for axis in (0, 1):
         assert (~np.asarray(probe.truth["hprebn"]).any(axis)).sum() == 1
     assert float(abs(tied.truth["b1"]).max()) < 1e-15
+
+
+def test_each_of_two_branches_counts_on_some_sample_in_rows_that_differ():
+    """Else a branch that lands in the wrong rows, or is missing, would pass."""
+    exercise = EXERCISES[1]
+    for name in ("counts", "logits", "bndiff", "hprebn"):
+        body = [s.node for s in exercise.worked.piece(f"d{name}", exercise.gradients)]
+        seen = {True: 0.0, False: 0.0}
+        for sample in examples(exercise):
+            if name in sample.truth and sample.probe not in ("loss", name):
+                grads = upstream(exercise, name, sample)
+                space = {**sample.values, **{f"d{k}": g for k, g in grads.items()}}
+                arrays = {k: numpy_backend.array(a) for k, a in space.items()}
+                first = numpy_backend.run(body[:1], arrays, f"d{name}")
+                for which, branch in (
+                    (True, first),
+                    (False, np.asarray(sample.truth[name]) - first),
+                ):
+                    spread = np.ptp(np.asarray(branch), 0).max() / sample.scale(name)
+                    seen[which] = max(seen[which], float(spread))
+        # the mean's branch is the same in all rows, as its gradient is
+        least = min(seen.values()) if name != "hprebn" else seen[True]
+        assert least > 0.1, name
 
 
 def test_the_truth_is_autodiffs_and_the_hand_derived_networks(x64):

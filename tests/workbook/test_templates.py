@@ -4,9 +4,10 @@ import ast
 import itertools
 import json
 
+import numpy as np
 import pytest
 
-from jaxninja.workbook import progress, templates
+from jaxninja.workbook import progress, samples, templates
 from jaxninja.workbook.code import parse
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.graph import NODE
@@ -35,25 +36,46 @@ def test_a_template_is_the_solution_with_gaps(number):
 
 
 @pytest.mark.parametrize(("number", "name"), EVERY)
-def test_every_gradient_has_a_ladder_of_five_rungs(number, name):
-    steps = [templates.hint(number, name, level) for level in range(1, 6)]
+def test_every_gradient_has_a_ladder(number, name):
+    labels = [label for label, _ in templates.rungs(number, name)]
+    middle = ["step"] * (len(labels) - 5)
+    assert labels == ["shape", "rule", *middle, "formula", "one line", "solution"]
+    count = len(labels)
+    steps = [templates.hint(number, name, level) for level in range(1, count + 1)]
     for before, after in itertools.pairwise(steps):
         assert after.startswith(before)
         assert len(after) > len(before)
     code = templates.lessons(EXERCISES[number])[name].code[0]
     assert code.startswith(f"d{name} = ")
-    assert code not in steps[2]  # the formula is words, the code comes later
-    assert code in steps[3]
+    assert code not in steps[-3]  # the formula is words, the code comes later
+    assert code.split(" = ")[0] in steps[-2]
     told = " ".join(templates.explanation(number, name))
     assert len(told) > 20
     assert "See exercise" not in told
 
 
 def test_a_hint_speaks_of_the_exercises_own_steps():
-    assert "logits is read by: logit_maxes" in templates.hint(1, "logits", 1)
+    first = templates.hint(1, "logits", 1)
+    assert "logits is read twice: two branches" in first
+    assert "comes from dlogit_maxes [n, 1]" in " ".join(first.split())
+    assert "made of dhpreact [n, H]" in templates.hint(3, "hprebn", 1)
     for number, name in ((2, "logits"), (3, "hprebn"), (4, "hprebn"), (4, "logits")):
-        assert "read by" not in templates.hint(number, name, 1)
-    assert "W2 is read by: logits = h @ W2 + b2" in templates.hint(4, "W2", 1)
+        assert "is read" not in templates.hint(number, name, 1)
+    assert "by logits = h @ W2 + b2: its branch" in templates.hint(4, "W2", 1)
+
+
+def test_the_short_cuts_have_steps_on_paper_and_they_hold(x64):
+    """dvar, dmean and their sum, as the hints of exercise 3 have them."""
+    for number, name in ((2, "logits"), (3, "hprebn"), (4, "logits"), (4, "hprebn")):
+        assert [label for label, _ in templates.rungs(number, name)].count("step") >= 3
+    probe = samples.sample(samples.TIED, "float64", "hpreact")
+    v, n = probe.values, probe.sizes.n
+    dbnraw = v["bngain"] * probe.truth["hpreact"]
+    dvar = -0.5 * v["bnvar_inv"] ** 2 * (dbnraw * v["bnraw"]).sum(0)
+    dmean = -v["bnvar_inv"] * dbnraw.sum(0)
+    found = v["bnvar_inv"] * dbnraw + dvar * 2 * v["bndiff"] / (n - 1) + dmean / n
+    np.testing.assert_allclose(found, probe.truth["hprebn"], atol=1e-12)
+    np.testing.assert_allclose(dvar, probe.truth["bnvar"][0][None], atol=1e-12)
 
 
 def test_one_line_of_two_branches_says_that_it_is_one():

@@ -23,7 +23,8 @@ class Twin(NamedTuple):
         place: the arguments whose gradients are wrong, by name.
         said: what is wrong, in a sentence.
         witness: `witness(rng) -> args` at which it is wrong, if not at the example.
-        proof: "value", "forward" or "dtype": what is told apart from the truth.
+        proof: "value", "forward", "dtype" or "zero" (the gradient of a cotangent of
+            zeros): what is told apart from the truth.
         level: the level of a checker that can be expected to look there.
     """
 

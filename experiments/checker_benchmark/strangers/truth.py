@@ -29,12 +29,14 @@ class Error(NamedTuple):
         slope: from central differences, 0 where there is a surrogate.
         value: of the forward under differentiation from the plain one.
         dtype: infinite if a gradient has another dtype than its argument.
+        zero: largest entry of the gradient at a cotangent of zeros.
     """
 
     gradient: float
     slope: float
     value: float
     dtype: float
+    zero: float
 
 
 def right(case: Stranger, seed: int = 11) -> Error:
@@ -60,12 +62,13 @@ def measured(case: Stranger, rule, plain, args, seed: int) -> Error:
         y = jax.eval_shape(lambda a: plain(*call(a)), arrays)
         run = jax.jit(_run(case, rule, plain, call), compiler_options=QUICK)
         out = run(arrays, direction, _cotangent(y, seed + 2))
-        value, expected, got, truth, mine, slope = jax.tree.map(np.asarray, out)
+        value, expected, got, truth, mine, slope, rest = jax.tree.map(np.asarray, out)
     return Error(
         farthest(got, truth, frozen),
         abs(np.real(mine) - np.real(slope)) / (abs(np.real(slope)) or 1.0),
         farthest(value, expected),
         dtype,
+        farthest(rest, jax.tree.map(np.zeros_like, rest)),
     )
 
 
@@ -78,15 +81,16 @@ def _run(case: Stranger, rule, plain, call):
 
         value, pull = jax.vjp(lambda a: rule(*call(a)), arrays)
         got, expected = pull(dy)[0], forward(arrays)
+        rest = _plain(pull(jax.tree.map(jnp.zeros_like, dy))[0])
         if surrogate is not None:
             zero = jnp.zeros(())
             truth = tuple(surrogate(tuple(call(arrays)), dy))[: len(arrays)]
-            return value, expected, _plain(got), _plain(truth), zero, zero
+            return value, expected, _plain(got), _plain(truth), zero, zero, rest
         ends = [forward(_moved(arrays, direction, s)) for s in (STEP, -STEP)]
         slope = jax.tree.map(lambda u, v: (u - v) / (2 * STEP), *ends)
         truth = jax.vjp(forward, arrays)[1](dy)[0]
         products = (_inner(_plain(got), direction), _inner(slope, dy))
-        return value, expected, _plain(got), _plain(truth), *products
+        return value, expected, _plain(got), _plain(truth), *products, rest
 
     return run
 

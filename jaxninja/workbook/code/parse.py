@@ -133,7 +133,7 @@ def read(text: str, filename: str) -> Source:
         SourceError: it is not Python, or has no function `backward`.
     """
     try:
-        tree = ast.parse(text, filename)
+        tree = ast.parse(text.removeprefix("\ufeff"), filename)
     except SyntaxError as error:
         what = f"this is not Python yet: {error.msg}"
         raise SourceError(what, error.lineno) from None

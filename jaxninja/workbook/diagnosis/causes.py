@@ -3,6 +3,7 @@
 A mistake is told only if it gives the learner's numbers on every sample looked at.
 """
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -10,44 +11,66 @@ import numpy as np
 
 from jaxninja.check.compare import difference, wide
 from jaxninja.workbook import samples
+from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import numpy_backend
+from jaxninja.workbook.diagnosis import numpy_backend, written
 from jaxninja.workbook.diagnosis.factors import factor
-from jaxninja.workbook.diagnosis.known_mistakes import mistakes
+from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
+from jaxninja.workbook.diagnosis.lecture_sizes import hard_coded
+from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercises import Exercise
-from jaxninja.workbook.gradient import upstream
-from jaxninja.workbook.graph import frontier
+from jaxninja.workbook.gradient import Judged, fitted, upstream
+from jaxninja.workbook.graph import before, frontier
+from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
+# One of many arrays in place of another may give the same numbers by chance.
+SWAPS = frozenset({"saved", "upstream"})
 
-def why(exercise: Exercise, name: str, piece: Piece, mine: Any) -> list[str]:
-    """Sentences on a wrong gradient, the likeliest first; empty if nothing fits.
+
+def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hint]:
+    """What is wrong with a gradient, the likeliest first; empty if nothing fits.
 
     Args:
         exercise, name: which gradient.
         piece: the learner's lines for it.
-        mine: what they gave on the sample where it was found wrong.
+        judged: what they gave.
     """
-    if (narrow := _narrow(mine)) and np.ndim(mine):
-        return [narrow]
+    learner = piece.source
+    if found := written.ineffective(learner):
+        return found[:1]
+    if found := _of_sizes(exercise, name, learner, judged):
+        return [found]
+    if judged.result is None:
+        return written.why_it_raised(exercise, name, piece)
+    if found := _narrow(judged.result):
+        return [found]
     pairs = _computed(exercise, name, piece)
     if not pairs:
         return []
-    if found := _known(exercise, name, pairs) or factor(name, pairs):
-        start = "" if found.startswith(f"d{name} ") else f"d{name}: "
-        return [f"{start}{found}."]
-    if found := _general(exercise, name, pairs):
-        return found
-    if not all(np.isfinite(mine).all() for _, mine in pairs):
-        return [f"d{name} is NaN or infinite: look for 0 / 0, 1 / 0 and log(0)."]
-    return _tiny(name, pairs) or ask(exercise, name, piece)
+    told = (
+        lambda: _known(exercise, name, pairs) or factor(name, pairs),
+        lambda: landed(exercise, name, pairs),
+        lambda: _known(exercise, name, pairs, SWAPS),
+        lambda: _not_finite(exercise, name, piece, pairs),
+        lambda: _tiny(name, pairs),
+        lambda: _by_loss_only(exercise, name, piece, pairs),
+    )
+    found = next((hint for tell in told if (hint := tell())), None)
+    return [found] if found else ask(exercise, name, piece)
+
+
+def _of_sizes(exercise, name: str, learner: Source, judged: Judged) -> Hint | None:
+    """Of lines that are right on the lecture's sizes: which number is one of them."""
+    at_home = judged.first is not None and judged.sample.sizes != samples.LECTURE
+    return hard_coded(exercise, name, learner) if at_home else None
 
 
 def contexts(exercise: Exercise, name: str) -> list[Sample]:
     """Samples that tell mistakes apart: a pair, ties, every probe above the array."""
     probes = [
-        p for p in exercise.probes if name in samples.before(p) and name != p
+        p for p in exercise.probes if name in before(p) and name != p
     ]  # the probes whose upstream gradient this one is computed from
     tied = [samples.sample(samples.TIED, "float64", p) for p in ("loss", *probes)]
     return [*tied, samples.sample(samples.PAIR)]
@@ -58,32 +81,39 @@ def _computed(exercise, name, piece) -> list[tuple[Sample, np.ndarray]]:
     for example in contexts(exercise, name):
         try:
             mine = piece(dict(example.values), upstream(exercise, name, example))
-            pairs.append((example, wide(mine)))
+            pairs.append((example, wide(fitted(mine, example.truth[name]))))
         except Exception:  # told by the check itself, if it is what stopped it
             return []
     return pairs
 
 
-def _narrow(mine) -> str | None:
+def _narrow(mine) -> Hint | None:
     dtype = str(getattr(mine, "dtype", ""))
-    if dtype in ("bfloat16", "float16") or dtype.startswith(("int", "uint", "bool")):
-        return f"dtype: it is {dtype}, which cannot hold the gradient: use float32."
-    return None
+    kinds = ("int", "uint", "bool", "bfloat16", "float16")
+    narrow = np.ndim(mine) and dtype.startswith(kinds)
+    return say("narrow", dtype=dtype) if narrow else None
 
 
-def _known(exercise, name, pairs) -> str | None:
+def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
     """The first known mistake that gives the learner's numbers everywhere."""
     truths = [_plain(example.truth[name]) for example, _ in pairs]
     if all(map(_same, [mine for _, mine in pairs], truths)):
         return None
     spaces = [_space(exercise, name, example) for example, _ in pairs]
-    for mistake in mistakes(exercise.worked, name, exercise.gradients):
+    for mistake in _mistakes(exercise, name):
+        if (mistake.hint.code in SWAPS) != bool(swaps):
+            continue
         if all(
             _gives(mistake.body, space, name, mine)
             for space, (_, mine) in zip(spaces, pairs, strict=True)
         ):
-            return mistake.sentence
+            return mistake.hint.of(name)
     return None
+
+
+@cache
+def _mistakes(exercise: Exercise, name: str) -> tuple[Mistake, ...]:
+    return tuple(mistakes(exercise.worked, name, exercise.gradients))
 
 
 @cache
@@ -114,32 +144,53 @@ def _same(mine: np.ndarray, other: np.ndarray) -> bool:
     return difference(mine, other, 1e-6 * size).ok
 
 
-def _general(exercise, name, pairs) -> list[str]:
-    """What can be said without knowing the mistake."""
+def _by_loss_only(exercise, name, piece: Piece, pairs) -> Hint | None:
+    """What can be said of a gradient that is right for the lecture's loss only."""
     by_loss = [(example, mine) for example, mine in pairs if example.probe == "loss"]
-    if not all(_right(example, name, mine) for example, mine in by_loss):
-        return []
-    names = ", ".join(f"d{k}" for k in sorted(_sources(exercise, name)))
-    return [
-        f"d{name} is right for the lecture's loss, but it does not follow from {names}:"
-        " with another upstream gradient it is wrong. Apply the chain rule to this step"
-        " alone (exercises 2 and 3 are for short cuts)."
-    ]
+    probed = [pair for pair in pairs if pair[0].probe != "loss"]
+    if not probed or not all(_right(e, name, mine) for e, mine in by_loss):
+        return None
+    example, mine = max(probed, key=lambda pair: _error(pair[0], pair[1], name))
+    sources = _sources(exercise, name)
+    grads = upstream(exercise, name, example)
+    other = {k: g * 2 if k in sources else g for k, g in grads.items()}
+    with suppress(Exception):
+        if _same(mine, wide(piece(dict(example.values), other))):
+            return say("does not follow", name=name, sources=_listed(sources))
+    error = f"{_error(example, mine, name):.1g}"
+    return say("loss only", name=name, sources=_listed({example.probe}), error=error)
 
 
-def _tiny(name: str, pairs) -> list[str]:
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"d{k}" for k in sorted(names))
+
+
+def _error(example: Sample, mine: np.ndarray, name: str) -> float:
+    return difference(mine, example.truth[name], 0.0).error / example.scale(name)
+
+
+def _tiny(name: str, pairs) -> Hint | None:
     """An error that float32 would not show."""
-    errors = [
-        difference(mine, example.truth[name], 0.0).error / example.scale(name)
-        for example, mine in pairs
-    ]
+    errors = [_error(example, mine, name) for example, mine in pairs]
+    if not all(np.isfinite(mine).all() for _, mine in pairs):
+        return None
     if not 0.0 < max(errors) < 1e-5:
-        return []
-    return [
-        f"d{name} is off by {max(errors):.0e} of its largest entry: too little to show "
-        "in float32, too much for rounding in float64. Is something small added, a "
-        "number cut short, an array cast to float32?"
-    ]
+        return None
+    return say("tiny", name=name, error=f"{max(errors):.0e}")
+
+
+def _not_finite(exercise, name, piece: Piece, pairs) -> Hint | None:
+    """NaN: of which upstream gradient's zeros?"""
+    bad = [pair for pair in pairs if not np.isfinite(pair[1]).all()]
+    for example, _ in bad:
+        grads = upstream(exercise, name, example)
+        for k, g in grads.items():
+            if f"d{k}" in piece.used and not np.asarray(g).all():
+                other = {**grads, k: np.where(np.asarray(g) == 0, 1.0, g)}
+                with suppress(Exception):
+                    if np.isfinite(piece(dict(example.values), other)).all():
+                        return say("zero over zero", name=name, upstream=f"d{k}")
+    return say("not finite", name=name) if bad else None
 
 
 def _right(example: Sample, name: str, mine: np.ndarray) -> bool:

@@ -9,6 +9,7 @@ from itertools import permutations
 
 import numpy as np
 
+from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample, Sizes
 
 EXACT = 1e-7  # relative
@@ -18,8 +19,8 @@ NAMES = ("{}", "1 / {}", "{0} / ({0} - 1)", "({0} - 1) / {0}", "({} - 1)")
 NAMES += ("1 / ({} - 1)", "{}**2", "1 / {}**2", "{}**0.5", "{}**-0.5")
 
 
-def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> str | None:
-    """A sentence, if on every sample a gradient is a multiple of the true one.
+def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> Hint | None:
+    """A hint, if on every sample a gradient is a multiple of the true one.
 
     Args:
         name: of the array.
@@ -35,7 +36,7 @@ def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> str | None:
             return None
     if all(abs(ratio - 1) < ONE for ratio in found.values()):
         return None
-    return f"d{name} is the true gradient times {_told(found)}"
+    return say("factor", name=name, factor=_told(found))
 
 
 def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:

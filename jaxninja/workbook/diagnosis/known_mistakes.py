@@ -1,4 +1,4 @@
-"""Known mistakes: the worked solution with one mistake in it, and a sentence on each.
+"""Known mistakes: the worked solution with one mistake in it, and a hint on each.
 
 A wrong gradient is compared with what each mistake would give. The mistakes are made by
 editing the solution's syntax tree, so that every line of it has its own: a sum left
@@ -7,12 +7,14 @@ out, n for n - 1, a sign, a transpose, `=` for `+=`, one saved value for another
 
 import ast
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.diagnosis.expression_mistakes import RULES, Edited
 from jaxninja.workbook.graph import uses
+from jaxninja.workbook.hints import Hint, say
 
 
 @dataclass(frozen=True)
@@ -20,29 +22,30 @@ class Mistake:
     """The statements of a gradient with one mistake, and what to say about it."""
 
     body: tuple[ast.stmt, ...]
-    sentence: str
+    hint: Hint
 
 
 def mistakes(solution: Source, name: str, gradients: tuple[str, ...]):
     """Every known mistake in the lines of a gradient, the plainest first."""
     body = [s.node for s in solution.piece(f"d{name}", gradients)]
     zeros = ast.parse(f"d{name} = jnp.zeros_like({name})").body
-    yield _mistake(zeros, f"d{name} is zero everywhere")
+    yield _mistake(zeros, say("zero"))
     yield from _branches(body, name)
     last = body[-1]
     assert isinstance(last, ast.Assign | ast.AugAssign)
     for k, statement in enumerate(body):
         assert isinstance(statement, ast.Assign | ast.AugAssign)
-        for value, sentence in _edited(statement.value, name):
+        for value, hint in _edited(statement.value, name):
             changed = copy.copy(statement)
             changed.value = value
-            yield _mistake([*body[:k], changed, *body[k + 1 :]], sentence)
-    for text, sentence in _wholes(f"d{name}"):
-        yield _mistake([*body, *ast.parse(text).body], sentence)
+            yield _mistake([*body[:k], changed, *body[k + 1 :]], hint)
+    for code, text in _WHOLES.items():
+        after = ast.parse(re.sub(r"\bx\b", f"d{name}", text)).body
+        yield _mistake([*body, *after], say(code))
 
 
-def _mistake(body: list[ast.stmt], sentence: str) -> Mistake:
-    return Mistake(tuple(map(ast.fix_missing_locations, body)), sentence)
+def _mistake(body: list[ast.stmt], hint: Hint) -> Mistake:
+    return Mistake(tuple(map(ast.fix_missing_locations, body)), hint)
 
 
 def _branches(body: list[ast.stmt], name: str) -> Iterator[Mistake]:
@@ -53,17 +56,14 @@ def _branches(body: list[ast.stmt], name: str) -> Iterator[Mistake]:
     if not isinstance(second, ast.AugAssign):
         return
     one, other = _branch_names(first, second, name)
-    kept = f"d{name} is its branch by {{}} only: {name} is read by {one} and by {other}"
-    missing = f"; the branch by {other} is missing: add it with +="
-    if name == "logits":
-        missing = f"; the max branch is missing: add d{other} at each row's maximum"
-    yield _mistake([first], kept.format(one) + missing)
+    names = {"one": one, "other": other}
+    missing = "one branch, max" if name == "logits" else "one branch"
+    yield _mistake([first], say(missing, **names))
     alone = ast.Assign([second.target], second.value)
-    lost = f"; the branch by {one} was overwritten: = stands where += should"
-    yield _mistake([alone], kept.format(other) + lost)
-    yield _mistake([first, second, second], f"the branch by {other} is added twice")
+    yield _mistake([alone], say("overwritten", **names))
+    yield _mistake([first, second, second], say("branch twice", other=other))
     off = ast.AugAssign(second.target, ast.Sub(), second.value)
-    yield _mistake([first, off], f"the branch by {other} has the wrong sign")
+    yield _mistake([first, off], say("branch off", other=other))
 
 
 def _branch_names(first: ast.stmt, second: ast.stmt, name: str) -> tuple[str, str]:
@@ -74,15 +74,13 @@ def _branch_names(first: ast.stmt, second: ast.stmt, name: str) -> tuple[str, st
     return one, next(c for c in children if c != one)
 
 
-def _wholes(variable: str) -> Iterator[tuple[str, str]]:
-    yield f"{variable} = -{variable}", f"{variable} has the wrong sign"
-    yield f"{variable} = {variable}.T", f"{variable} is transposed"
-    yield f"{variable} = {variable} * n", f"{variable} is n times too large"
-    yield f"{variable} = {variable} / n", f"{variable} is divided by n once too often"
-    yield (
-        f"{variable} = jnp.broadcast_to({variable}.mean(0), {variable}.shape)",
-        f"{variable} is the same in every row: the mean over the batch",
-    )
+_WHOLES = {
+    "sign of all": "x = -x",
+    "transposed": "x = x.T",
+    "times n": "x = x * n",
+    "over n": "x = x / n",
+    "same rows": "x = jnp.broadcast_to(x.mean(0), x.shape)",
+}
 
 
 def _edited(expression: ast.expr, name: str) -> Iterator[Edited]:
@@ -91,8 +89,8 @@ def _edited(expression: ast.expr, name: str) -> Iterator[Edited]:
     for rule in RULES:
         for k, place in enumerate(places):
             if isinstance(place, ast.expr):
-                for new, sentence in rule(place, name):
-                    yield _replaced(expression, k, new), sentence
+                for new, hint in rule(place, name):
+                    yield _replaced(expression, k, new), hint
 
 
 def _replaced(expression: ast.expr, index: int, new: ast.expr) -> ast.expr:

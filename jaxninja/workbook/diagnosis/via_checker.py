@@ -5,13 +5,15 @@ whose gradients are at hand, and the backward pass is the learner's lines.
 """
 
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
-from jaxninja.check.hints import Hint, Words, listed
+from jaxninja.check.hints import Hint as CheckersHint
+from jaxninja.check.hints import Statement, Words, listed
 from jaxninja.models.atomic import recomputed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import snippets
@@ -19,6 +21,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend
 from jaxninja.workbook.exercises import Exercise
 from jaxninja.workbook.graph import frontier
+from jaxninja.workbook.hints import Hint, say
 
 BUDGET = 0.35  # seconds
 
@@ -75,7 +78,7 @@ class Subject:
         return {k[1:]: snippets.step(solution, scope, k, gradients) for k in more}
 
 
-def ask(exercise: Exercise, name: str, piece: Piece) -> list[str]:
+def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
     """The checker's hint: a missing term, a swap, what mends the line; or none.
 
     Under `jax.enable_x64(True)`.
@@ -86,7 +89,15 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[str]:
         hints = diagnose(evidence, BUDGET)
     except Exception:  # a diagnosis is a courtesy: without one the verdict stands
         return []
-    return [in_our_words(hint, subject.found) for hint in hints[:1]]
+    return [_told(name, hint, subject, evidence) for hint in hints[:1]]
+
+
+def _told(name: str, hint: CheckersHint, subject: Subject, evidence: Evidence) -> Hint:
+    if hint.statement.code != "precision":
+        return say("checker", text=in_our_words(hint, subject.found))
+    ours, truth = evidence.samples[0].got[0], evidence.samples[0].expected[0]
+    error = np.abs(ours - truth).max() / np.abs(truth).max()
+    return say("imprecise", name=name, error=f"{error:.1g}")
 
 
 def _drawn(subject: Subject, seed: int) -> Wrong:
@@ -101,15 +112,47 @@ def _drawn(subject: Subject, seed: int) -> Wrong:
     return Wrong(args, dy, residuals, got, truth, *named)
 
 
-def in_our_words(hint: Hint, upstream: set[str]) -> str:
+def in_our_words(hint: CheckersHint, upstream: set[str]) -> str:
     """A hint in the lecture's words: dh for the cotangent.
 
     A number is named after no size: of one size alone 5/4 might be n/(n - 1), where n
-    is 5. The number is what we know, and for which n.
+    is 5. The number is what we know, and for which sizes. Operations are called what
+    the learner writes, not what JAX calls them.
     """
     all_of_it = listed([f"d{name}" for name in sorted(upstream)])
     zero = f"with {all_of_it} = 0 it is"
     words = Words(all_of_it, all_of_it, zero, "", by_size=False, places=False)
     start = "" if hint.verified else "It looks like this: "
-    end = f" Here n is {samples.TIED.n}." if hint.statement.numbers() else ""
-    return f"{start}{words.text(hint.statement)}{end}"
+    end = f" Here {samples.TIED}." if hint.statement.numbers() else ""
+    return f"{start}{words.text(_as_written(hint.statement))}{end}"
+
+
+# JAX's names -> the learner's
+WRITTEN = {
+    "reduce_max": "max",
+    "reduce_min": "min",
+    "reduce_sum": "sum",
+    "dot_general": "@",
+    "integer_pow": "**",
+    "pow": "**",
+    "mul": "*",
+    "div": "/",
+    "add": "+",
+    "sub": "-",
+    "neg": "-",
+    "transpose": ".T",
+    "scatter-add": ".at[].add",
+    "scatter": ".at[].set",
+    "broadcast_in_dim": "broadcasting",
+    "select_n": "where",
+}
+
+
+def _as_written(fact: Any) -> Any:
+    """A statement with each operation as the learner writes it."""
+    if isinstance(fact, Statement):
+        facts = tuple((name, _as_written(value)) for name, value in fact.facts)
+        return Statement(fact.code, facts)
+    if not isinstance(fact, str):
+        return fact
+    return " ".join(WRITTEN.get(word, word) for word in fact.split(" "))

@@ -26,9 +26,11 @@ from jaxninja.workbook.grading.prints import Prints
 from jaxninja.workbook.grading.returned import line_in
 from jaxninja.workbook.grading.rows import picture, row
 from jaxninja.workbook.graph import downstream
+from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.report import GAP, SHAPE, WRONG, Report, Row
 
 Tell = Callable[[str, int], None]
+Done = Callable[[Row], None]
 
 
 def check(
@@ -38,6 +40,7 @@ def check(
     everything: bool = False,
     tell: Tell = lambda name, line: None,
     explain: bool = True,
+    done: Done = lambda row: None,
 ) -> Report:
     """Check a learner's file for one exercise.
 
@@ -46,6 +49,7 @@ def check(
         text, filename: of the learner's file.
         everything: go on after the first wrong gradient.
         tell: hears which gradient is about to be run, and its line.
+        done: hears the row of each gradient that was judged.
         explain: measure a wrong gradient's error in float64, and look for the mistake.
     """
     start, rows = time.perf_counter(), []
@@ -57,8 +61,9 @@ def check(
         tell("the file", 1)
         with running("the file"):
             scope = snippets.environment(learner)
+        tell("", 0)  # the true gradients take their own time
         report = _gap(exercise, learner) or _Check(
-            exercise, learner, scope, rows, tell, explain
+            exercise, learner, scope, rows, tell, explain, done
         ).report(everything)
     except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
         what, line = _told(error, filename)
@@ -86,14 +91,16 @@ def prepared() -> Iterator[samples.Sample]:
 class _Check:
     """A learner's gradients one after the other, down to the first that stops it."""
 
-    def __init__(self, exercise: Exercise, learner: Source, scope, rows, tell, explain):
+    def __init__(
+        self, exercise: Exercise, learner: Source, scope, rows, tell, explain, done
+    ):
         self.exercise, self.learner, self.scope = exercise, learner, scope
-        self.rows, self.tell, self.explain = rows, tell, explain
+        self.rows, self.tell, self.explain, self.done = rows, tell, explain, done
         self.chains = gradient.chains(exercise)
         self.prints = Prints(exercise, learner, scope, self.chains[0], tell)
         self.bad_lines = parse.out_of_order(learner, exercise.gradients)
         self.picture: dict[str, Any] | None = None
-        self.hints: tuple[str, ...] = ()
+        self.hints: tuple[Hint, ...] = ()
 
     def report(self, everything: bool) -> Report:
         """The report; with `everything` a wrong gradient is no end."""
@@ -129,6 +136,7 @@ class _Check:
         piece = snippets.step(learner, self.scope, f"d{name}", exercise.gradients)
         if (refused := self._refused(name, piece)) is not None:
             self.rows.append(refused)
+            self.done(refused)
             for chain in self.chains:
                 gradient.pass_on(chain, name)
             return
@@ -138,6 +146,7 @@ class _Check:
         )
         first = all(row.status != WRONG for row in self.rows)
         self.rows.append(row(name, judged, learner, self.chains[0].sample))
+        self.done(self.rows[-1])
         if first:
             self.picture = picture(name, judged) or self.picture
             self.prints.after(name, judged)
@@ -156,11 +165,9 @@ class _Check:
         note = _not_by_hand(self.exercise, name, piece, self.chains)
         return Row(name, WRONG, lines[-1], note=note) if note else None
 
-    def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[str, ...]:
-        if self.rows[-1].compared is None:
-            return ()
+    def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[Hint, ...]:
         with jax.enable_x64(True):
-            return tuple(causes.why(self.exercise, name, piece, judged.result))
+            return tuple(causes.why(self.exercise, name, piece, judged))
 
 
 def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
@@ -173,8 +180,7 @@ def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
     if found is None:
         return None
     return (
-        f"d{name} {found}. It may well be right, but here it is to be derived by hand: "
-        f"`jaxninja exercise hint {exercise.number}.{name}` helps"
+        f"d{name} {found}. It may well be right, but here it is to be derived by hand"
     )
 
 
@@ -185,8 +191,7 @@ def _unwritten(exercise: Exercise, learner: Source, name: str) -> Row | None:
         note = f"no line assigns {variable}: write `{variable} = ...`"
         return Row(name, GAP, learner.function.lineno, note=note)
     if learner.is_gap(variable):
-        how = f"`jaxninja exercise hint {exercise.number}.{name}` helps"
-        note = f"{variable} is still {_blank(learner, variable)}: it comes next; {how}"
+        note = f"{variable} is still {_blank(learner, variable)}: it comes next"
         return Row(name, GAP, lines[0], note=note)
     return None
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from jaxninja.workbook.graph import NODE
-from jaxninja.workbook.report import Report
+from jaxninja.workbook.report import Report, Row, row_of
 
-LIMIT = 10.0  # seconds for one gradient
+LIMIT = 5.0  # seconds for one gradient
 SIGNALS = hasattr(signal, "SIGUSR1")  # not on Windows
 START = 120.0  # seconds for Python, JAX and the true gradients
 
@@ -67,7 +67,7 @@ class Worker:
         request = dict(
             number=number, text=text, filename=filename, everything=everything
         )
-        name, line, limit = "", 0, START
+        name, line, limit, rows = "", 0, START, list[Row]()
         try:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request) + "\n")
@@ -78,8 +78,11 @@ class Worker:
                     raise BrokenPipeError
                 if "report" in answer:
                     return Report.from_json(answer["report"])
-                name, line = answer["running"]
-                limit = self.limit if name else START
+                if "row" in answer:
+                    rows.append(row_of(**answer["row"]))
+                else:
+                    name, line = answer["running"]
+                    limit = self.limit if name else START
         except KeyboardInterrupt:  # its answer, still to come, belongs to nobody
             self._end()
             raise
@@ -95,7 +98,13 @@ class Worker:
             place, message = line, f"{_gradient(name)} ended Python (exit code {code})"
         seconds = time.perf_counter() - start
         return Report(
-            number, filename, "error", (), message, place or None, seconds=seconds
+            number,
+            filename,
+            "error",
+            tuple(rows),
+            message,
+            place or None,
+            seconds=seconds,
         )
 
     def _started(self) -> subprocess.Popen:
@@ -112,7 +121,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                env=_environment(),
+                env=environment(),
             )
             self._answers = queue.Queue()
             arguments = (self._process.stdout, self._answers)
@@ -157,7 +166,7 @@ def _close(stream) -> None:
         stream.close()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """JAX on the CPU, quick to compile, its compilations kept between sessions.
 
     A learner's lines run a few times on small arrays: what optimising them costs is

@@ -2,16 +2,18 @@
 
 `python -m jaxninja.workbook.process.worker TRACE`. A request is one line of JSON, the
 arguments of `grading.exercise.check`; the answers are lines of JSON:
-{"running": [name, line]} before each gradient, {"report": ...} at the end. The
-learner's own prints go to stderr. Upon SIGUSR1 the Python lines that it
-stands at are written to TRACE, an open file's number:
-for whoever lost patience, and is about to end this process. It ends by itself, whatever
-it is at, when stdin does: whoever asked is gone.
+{"running": [name, line]} before each gradient, {"row": ...} after it, {"report": ...}
+at the end. The learner's own prints go to stderr, a screenful of them. Upon SIGUSR1 the
+Python lines that it stands at are written to TRACE, an open file's number: for whoever
+lost patience, and is about to end this process. It ends by itself, whatever it is at,
+when stdin does: whoever asked is gone.
 
 While nobody asks, it makes the true gradients that later checks need.
 """
 
+import dataclasses
 import faulthandler
+import io
 import json
 import os
 import queue
@@ -20,7 +22,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from jaxninja.workbook.report import Report
+from jaxninja.workbook.report import Report, Row
 
 
 def main(trace: int) -> None:
@@ -33,10 +35,14 @@ def main(trace: int) -> None:
     def tell(name: str, number: int) -> None:
         _send(answers, {"running": [name, number]})
 
+    def done(row: Row) -> None:
+        _send(answers, {"row": dataclasses.asdict(row)})
+
     for line in _asked(requests, prepared()):
         request = json.loads(line)
+        sys.stdout = Screenful(sys.stderr)
         try:
-            report = check(**request, tell=tell)
+            report = check(**request, tell=tell, done=done)
         except Exception as error:
             report = _failed(request, error)
         _send(answers, {"report": report.to_json()})
@@ -60,6 +66,30 @@ def _listen(requests, lines: queue.Queue) -> None:
     for line in requests:
         lines.put(line)
     os._exit(0)  # even out of a loop that JAX has compiled
+
+
+class Screenful(io.TextIOBase):
+    """Passes on what fits on a screen, and says that there was more.
+
+    Args:
+        stream: where it goes.
+    """
+
+    LINES, CHARACTERS = 40, 4_000
+
+    def __init__(self, stream):
+        self._stream, self._lines, self._left = stream, self.LINES, self.CHARACTERS
+
+    def write(self, text: str) -> int:
+        if self._left > 0 and self._lines > 0:
+            shown = "".join(text.splitlines(keepends=True)[: self._lines])[: self._left]
+            self._lines -= shown.count("\n")
+            self._left -= len(shown)
+            self._stream.write(shown)
+            if self._left <= 0 or self._lines <= 0:
+                self._stream.write("\n... and more, which is not shown\n")
+            self._stream.flush()
+        return len(text)
 
 
 def _failed(request: dict, error: Exception) -> Report:

@@ -9,6 +9,18 @@ of it by hand: the check refuses jax.grad and its like.
 Above each gap stand the steps of the forward pass that read the array, and about where
 in the lecture its gradient is derived. Sizes: n batch, T context, E embedding, H hidden
 units, V vocabulary. bngain and bnbias are [H] here, and [1, H] in the lecture.
+
+The lecture writes PyTorch. What differs here:
+
+    keepdim=True                   keepdims=True
+    x.max(1).indices               x.argmax(1)
+    x[range(n), Yb]                x[jnp.arange(n), Yb]
+    dx = dy.clone()                dx = dy, as no array ever changes
+    dC[ix] += demb[k, j]           dC = dC.at[ix].add(demb[k, j])
+    x.view(a, b)                   x.reshape(a, b)
+    F.one_hot(i, num_classes=V)    jax.nn.one_hot(i, V)
+    torch.zeros_like(x)            jnp.zeros_like(x)
+    x.exp(), x.log(), x.sqrt()     jnp.exp(x), jnp.log(x), jnp.sqrt(x)
 """
 
 import jax

@@ -12,6 +12,11 @@ import jax
 
 def backward(logits, Yb, n):
     # rule: Differentiate log(sum exp) - logits_y with respect to one logit k.
+    # step: Take one row with target y: its loss is log(sum_j exp(l_j)) - l_y. By l_k
+    #   the second part has the derivative 1 where k = y, and 0 elsewhere.
+    # step: By l_k the first part has the derivative exp(l_k) / sum_j exp(l_j): that is
+    #   the probability of k, which softmax gives for all k at once.
+    # step: The loss is the mean over n rows, so a row's part of it counts 1/n.
     # formula: (softmax(logits) - onehot(Yb)) / n.
     # why: d/dk log(sum exp) = exp_k / sum = p_k, and d/dk logits_y is 1 if k = y, else
     #   0; the mean divides by n. Each row sums to zero: the wrong characters are pushed

@@ -15,6 +15,14 @@ def backward(
 ):
     # rule: Three paths lead from hprebn to hpreact: directly, by the mean, by the
     #   variance. Collect them on paper, and use that sum (hprebn - mean) = 0.
+    # step: Undo gain and bias first: dbnraw = bngain * dhpreact. What is left is the
+    #   normalisation, in which mean and var each serve all n rows.
+    # step: dvar = sum over the rows of dbnraw * bndiff * -1/2 * (var + 1e-5)^(-3/2),
+    #   which is -1/2 * bnvar_inv^2 * sum(dbnraw * bnraw).
+    # step: dmean = -bnvar_inv * sum(dbnraw). The path from the mean by the variance
+    #   brings nothing: its factor is sum (hprebn - mean) = 0.
+    # step: Add up: dhprebn = bnvar_inv * dbnraw + dvar * 2 * bndiff / (n - 1) + dmean /
+    #   n; then put dvar and dmean in, and take bnvar_inv / n out.
     # formula: bngain * bnvar_inv / n * (n * dhpreact - sum(dhpreact)
     #   - n / (n - 1) * bnraw * sum(dhpreact * bnraw)), sums over the rows.
     # why: Of dhpreact the mean is taken off, and its part along bnraw: a change of the

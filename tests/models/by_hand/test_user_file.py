@@ -87,6 +87,36 @@ def test_a_callback_hides_what_runs(file):
         user_file.proof(file(text), MODEL, 6)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("from jaxninja.engine import value_and_grad", "calls jaxninja.engine."),
+        (
+            "def value_and_grad(f): return lambda x: (0, f(x + 1e-30j).imag / 1e-30)",
+            "computes with complex numbers",
+        ),
+    ],
+)
+def test_other_machines_are_seen_through(line, told, file):
+    """The engine by its frames, the complex step by its numbers."""
+    code = (
+        "db1 = dhprebn.sum(0) + 0 * value_and_grad(lambda x: (x * x).sum())(W1[0])[1]"
+    )
+    text = EXERCISES[4].solution.replace("db1 = dhprebn.sum(0)", code)
+    route = file(text.replace("import jax\n", f"import jax\n{line}\n", 1))
+    with pytest.raises(user_file.RouteError, match=told):
+        user_file.proof(route, MODEL, 6)
+
+
+def test_jax_jnp_and_np_are_there_without_an_import(file):
+    """As in the exercises' check: a file that passes it is a route."""
+    text = EXERCISES[4].solution
+    for line in ("import jax\n", "import jax.numpy as jnp\n"):
+        text = text.replace(line, "", 1)
+    assert "import jax" not in text
+    assert "none of the" in user_file.proof(file("\ufeff" + text), MODEL, 6)
+
+
 def test_transpose_is_no_autodiff(file):
     text = EXERCISES[4].solution.replace("W2.T", "jax.jit(jnp.transpose)(W2)")
     assert "none of the" in user_file.proof(file(text), MODEL, 6)

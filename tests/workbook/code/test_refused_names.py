@@ -64,7 +64,7 @@ def test_autodiff_is_told_kindly(what):
     report, text = checked(number, name, code, "import jax\n")
     assert report.guilty.name == name
     assert f"d{name} uses automatic differentiation (jax." in report.message
-    assert f"`jaxninja exercise hint {number}.{name}` helps" in report.message
+    assert f"`jaxninja exercise hint {number}.{name}` helps" in str(report)
     assert code.splitlines()[0] in text.splitlines()[report.line - 1]
     assert report.hints == ()
 

@@ -1,5 +1,6 @@
 """Whatever is in the learner's file: a clear message with its line, and in time."""
 
+import io
 import os
 import queue
 import tempfile
@@ -11,7 +12,7 @@ import pytest
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
 from jaxninja.workbook.process.client import Worker
-from jaxninja.workbook.process.worker import _listen
+from jaxninja.workbook.process.worker import Screenful, _listen
 from jaxninja.workbook.report import Report
 from jaxninja.workbook.templates import template
 from tests.workbook.bank import answered
@@ -107,6 +108,7 @@ def test_a_gradient_that_is_used_before_it_is_made(worker):
 
 
 LOOPS = {
+    "the file": "while True:\n    pass",
     "this line": "while True:\n    pass\ndlogits = logits",
     "dlogits": "dlogits = jax.lax.while_loop(lambda x: True, lambda x: x + 1, logits)",
 }
@@ -116,7 +118,7 @@ def test_a_lost_process_is_told_and_another_one_goes_on():
     """A compiled loop does not listen to alarms; its process is ended."""
     with Worker(limit=1.0) as impatient:
         for who, loop in LOOPS.items():
-            text = two(loop)
+            text = two(loop) if who != "the file" else f"{loop}\n{TWO}"
             start = time.perf_counter()
             report = impatient.check(2, text, "exercise2.py")
             assert f"{who} runs for more than 1 s: is there a loop" in report.message
@@ -126,6 +128,9 @@ def test_a_lost_process_is_told_and_another_one_goes_on():
         impatient.limit = 60.0  # enough for JAX to compile on a busy machine
         report = impatient.check(2, two("import os\ndlogits = os._exit(3)"), "x.py")
         assert "ended Python (exit code 3)" in report.message
+        report = impatient.check(1, answered(1, h="import os\ndh = os._exit(3)"), "x")
+        assert [row.name for row in report.rows] == list(EXERCISES[1].names[:8])
+        assert "dh ended Python" in report.message
         assert impatient.check(2, TWO.replace(" / n", ""), "x.py").status == "wrong"
 
 
@@ -151,6 +156,23 @@ def test_prints_do_not_get_in_the_way(worker):
         "    return", "    print(n)\n    return"
     )
     assert worker.check(2, text, "exercise2.py").ok
+
+
+def test_printing_without_end_is_cut_after_a_screenful():
+    stream = io.StringIO()
+    screen = Screenful(stream)
+    for k in range(100):
+        print("line", k, file=screen)
+    text = stream.getvalue()
+    assert text.count("\n") == Screenful.LINES + 2
+    assert text.endswith("... and more, which is not shown\n")
+    stream = io.StringIO()
+    Screenful(stream).write("x" * 10_000)
+    assert stream.getvalue().count("x") == Screenful.CHARACTERS
+
+
+def test_a_byte_order_mark_is_no_mistake():
+    assert check(2, "\ufeff" + TWO, "exercise2.py", explain=False).ok
 
 
 def test_at_a_gap_the_last_right_gradient_is_the_picture():

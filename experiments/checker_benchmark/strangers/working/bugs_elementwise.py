@@ -1,16 +1,14 @@
-"""Bugs of elementwise functions and of losses, with their threads."""
+"""Bugs of elementwise functions and products, with their threads."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from experiments.checker_benchmark.strangers.record import (
     Stranger,
     Twin,
     collect,
     draw,
-    integers,
     normal,
     positive,
 )
@@ -125,119 +123,101 @@ def either_branch(slip):
 
 
 @case(
-    "microsoft/DirectML#740",
-    "loss",
-    lambda rng: (normal(rng, 5, 4), integers(rng, 4, 5)),
+    "tenstorrent/tt-metal#54551",
+    "reduction",
+    draw(x=(3, 4)),
     Twin(
         "as reported",
-        "zero",
-        "logits",
-        "Losses that are not reduced send no gradient back.",
+        "edge|nan|finite|predicate|region|mask",
+        "x",
+        "The product over x: not finite where an entry is 0.",
+        witness=lambda rng: (normal(rng, 3, 4).at[0, 1].set(0),),
     ),
     kind="bug",
-    name="weighted_cross_entropy DirectML#740",
+    name="product_at_zero tt-metal#54551",
+    scales=(0.5, 1.0, 2.0),
 )
-def weighted_cross_entropy(slip):
+def product_at_zero(slip):
     @jax.custom_vjp
-    def token_losses(logits, labels):
-        picked = jnp.take_along_axis(logits, labels[:, None], 1)[:, 0]
-        return jax.nn.logsumexp(logits, -1) - picked
+    def product(x):
+        return x.prod(-1)
 
-    def fwd(logits, labels):
-        return token_losses.fun(logits, labels), (logits, labels)
+    def fwd(x):
+        y = x.prod(-1)
+        return y, (x, y)
 
     def bwd(res, g):
-        logits, labels = res
-        d = jax.nn.softmax(logits) - jax.nn.one_hot(labels, 4, dtype=logits.dtype)
-        return jnp.zeros_like(d) if slip else g[:, None] * d, None
-
-    token_losses.defvjp(fwd, bwd)
-    return token_losses, token_losses.fun
-
-
-@case(
-    "linkedin/Liger-Kernel#974",
-    "loss with a mask",
-    lambda rng: (
-        normal(rng, 5, 4),
-        normal(rng, 5, 4),
-        jnp.array([1, -100, 0, 3, -100], jnp.int32),
-        -100,
-    ),
-    Twin(
-        "as reported",
-        "mask|ratio",
-        "student",
-        "The ignored label is taken as an option and not used: padding counts.",
-    ),
-    kind="bug",
-    name="masked_distillation Liger-Kernel#974",
-    options=lambda plain: {"nondiff": ("teacher",)},
-)
-def masked_distillation(slip):
-    def parts(student, teacher):
-        p = jax.nn.softmax(lax.stop_gradient(teacher))
-        return p, jax.nn.log_softmax(student)
-
-    def plain(student, teacher, labels, ignored):
-        p, logq = parts(student, teacher)
-        rows = (p * (jnp.log(p) - logq)).sum(-1)
-        keep = labels != ignored
-        return jnp.where(keep, rows, 0).sum() / jnp.maximum(keep.sum(), 1)
-
-    distil = jax.custom_vjp(plain, nondiff_argnums=(3,))
-
-    def fwd(student, teacher, labels, ignored):
-        return plain(student, teacher, labels, ignored), (student, teacher, labels)
-
-    def bwd(ignored, res, g):
-        student, teacher, labels = res
-        p, logq = parts(student, teacher)
-        keep = jnp.ones_like(labels, bool) if slip else labels != ignored
-        d = jnp.where(keep[:, None], jnp.exp(logq) - p, 0)
-        return (g / jnp.maximum(keep.sum(), 1) * d).astype(d.dtype), None, None
-
-    distil.defvjp(fwd, bwd)
-    return distil, plain
-
-
-def through_rounding(args, dy):
-    """What quantisation-aware training relies on: saturation alone stops dy."""
-    x, step, low, high = args
-    rounded = jnp.round(x / step)
-    return (jnp.where((rounded >= low) & (rounded <= high), dy, 0),)
-
-
-@case(
-    "pytorch/ao#4806",
-    "quantisation",
-    lambda rng: (2 * normal(rng, 4, 5), 0.5, -4, 3),
-    Twin(
-        "as reported",
-        "mask|region|predicate|edge",
-        "x",
-        "Values rounded to the very bound have no gradient.",
-    ),
-    kind="bug",
-    name="fake_quantise ao#4806",
-    options=lambda plain: {"surrogate": through_rounding},
-    narrow=False,
-)
-def fake_quantise(slip):
-    def plain(x, step, low, high):
-        return jnp.clip(jnp.round(x / step), low, high) * step
-
-    quantise = jax.custom_vjp(plain, nondiff_argnums=(1, 2, 3))
-
-    def fwd(x, step, low, high):
-        return plain(x, step, low, high), x
-
-    def bwd(step, low, high, x, g):
-        rounded = jnp.round(x / step)
-        inside = (rounded >= low) & (rounded <= high)
+        x, y = res
         if slip:
-            inside = (rounded > low) & (rounded < high)
-        return (jnp.where(inside, g, 0),)
+            return (g[:, None] * y[:, None] / x,)
+        ones = jnp.ones_like(x[:, :1])
+        left = jnp.cumprod(jnp.concatenate([ones, x[:, :-1]], 1), 1)
+        right = jnp.cumprod(jnp.concatenate([ones, x[:, :0:-1]], 1), 1)[:, ::-1]
+        return (g[:, None] * left * right,)
 
-    quantise.defvjp(fwd, bwd)
-    return quantise, plain
+    product.defvjp(fwd, bwd)
+    return product, product.fun
+
+
+@case(
+    "tenstorrent/tt-metal#56383",
+    "elementwise",
+    lambda rng: (positive(rng, 6), 2),
+    Twin(
+        "as reported",
+        "edge|nan|finite|predicate|region|mask",
+        "x",
+        "At x = 0 the derivative of a power is infinite.",
+        witness=lambda rng: (positive(rng, 6).at[2].set(0), 2),
+    ),
+    kind="bug",
+    name="power_at_zero tt-metal#56383",
+)
+def power_at_zero(slip):
+    def plain(x, exponent):
+        return x**exponent
+
+    power = jax.custom_vjp(plain, nondiff_argnums=(1,))
+
+    def fwd(x, exponent):
+        return plain(x, exponent), x
+
+    def bwd(exponent, x, g):
+        dx = g * exponent * x ** (exponent - 1)
+        return (jnp.where(x == 0, jnp.inf, dx) if slip else dx,)
+
+    power.defvjp(fwd, bwd)
+    return power, plain
+
+
+@case(
+    "tenstorrent/tt-metal#56378",
+    "elementwise",
+    lambda rng: (positive(rng, 6, low=-0.9, high=0.9),),
+    Twin(
+        "as reported",
+        "cotangent|edge|nan|finite",
+        "x",
+        "Where the incoming cotangent is 0 the gradient is NaN.",
+        proof="zero",
+    ),
+    kind="bug",
+    name="atanh_zero_cotangent tt-metal#56378",
+    options=lambda plain: {"edges": False},
+    narrow=False,
+    scales=(0.1, 1.0),
+)
+def atanh_zero_cotangent(slip):
+    @jax.custom_vjp
+    def atanh(x):
+        return jnp.arctanh(x)
+
+    def fwd(x):
+        return jnp.arctanh(x), x
+
+    def bwd(x, g):
+        dx = g / ((1 - x) * (1 + x))
+        return (jnp.where((g == 0) & (x != 0), jnp.nan, dx) if slip else dx,)
+
+    atanh.defvjp(fwd, bwd)
+    return atanh, atanh.fun

@@ -1,0 +1,1 @@
+"""What `jaxninja exercise` is made of: the screen, the keys, watching."""

@@ -1,0 +1,96 @@
+"""A report on a terminal: in colour where there is any, in lines as wide as it is."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from jaxninja.workbook.report import GAP, MARK, Report, Row
+
+COLOURS = {"ok": 32, "wrong": 31, "error": 31, "shape": 33, "inherited": 33, "gap": 36}
+TABLE = 80  # columns that the lecture's line has room in
+MARKS = {"row": "", "shape": "shape", "hint": "gap", "ask": "gap"}
+
+
+def is_terminal(stream: Any = None) -> bool:
+    return (stream or sys.stdout).isatty()
+
+
+def has_colour() -> bool:
+    """As no-color.org and dumb terminals have it."""
+    return (
+        is_terminal()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+
+
+def width() -> int:
+    """Columns of the terminal; where there is none lines stay whole."""
+    return shutil.get_terminal_size((1_000, 24)).columns
+
+
+def painted(text: str, status: str | None) -> str:
+    """In the colour of a status."""
+    if status not in COLOURS or not has_colour():
+        return text
+    return f"\x1b[{COLOURS[status]}m{text}\x1b[0m"
+
+
+def shown(report: Report) -> str:
+    """A report as a screen has room for it."""
+    columns = width()
+    rows = iter([row for row in report.rows if row.status != GAP])
+    lines = []
+    for kind, line in report.lines():
+        what, _, status = kind.partition(":")
+        if what == "row":
+            row = next(rows)
+            line = _narrow(row) if columns < TABLE else _row(row)
+        for part in fitted(line):
+            lines.append(painted(part, status or MARKS.get(what)))
+    return "\n".join(lines)
+
+
+def _row(row: Row) -> str:
+    """The lecture's line, its number to three digits."""
+    if row.compared is None:
+        return str(row)
+    short = float(f"{row.compared.maxdiff:.3g}")
+    return str(replace(row, compared=replace(row.compared, maxdiff=short)))
+
+
+def _narrow(row: Row) -> str:
+    """The lecture's line in less than 40 columns."""
+    gap = f"{row.compared.maxdiff:.1e}" if row.compared else ""
+    return f"{row.name:<15} {MARK[row.status]:<9} {gap}".rstrip()
+
+
+def fitted(line: str) -> list[str]:
+    """A line in parts that fit, set in as it is."""
+    columns = width()
+    if len(line) <= columns:
+        return [line]
+    inside = " " * min(len(line) - len(line.lstrip()) + 2, columns // 2)
+    return textwrap.wrap(
+        line,
+        columns,
+        subsequent_indent=inside,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def bar(right: int, of: int) -> str:
+    """A bar for so many of so many."""
+    length = min(26, max(10, width() - 30))
+    full = length * right // of
+    return f"[{'#' * full}{'-' * (length - full)}] {right} of {of}"
+
+
+def text(lines: Iterable[str]) -> str:
+    """Lines, each as wide as the screen."""
+    return "\n".join(part for line in lines for part in fitted(line))

@@ -1,0 +1,117 @@
+"""Right for the lecture's sizes only: which number in the lines is one of them?
+
+A number is told only if the lines are right on other sizes with that size in its place.
+"""
+
+import ast
+import copy
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxninja.check.compare import difference, wide
+from jaxninja.workbook import samples
+from jaxninja.workbook.code import parse, snippets
+from jaxninja.workbook.code.parse import Source
+from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.gradient import upstream
+from jaxninja.workbook.hints import Hint, say
+from jaxninja.workbook.samples import Sample, Sizes
+
+# letter -> what to write in its place
+LETTERS = {
+    "n": "n",
+    "V": "logits.shape[1]",
+    "H": "h.shape[1]",
+    "T": "Xb.shape[1]",
+    "E": "C.shape[1]",
+    "TE": "embcat.shape[1]",
+    "n - 1": "n - 1",
+}
+MOST = 40  # combinations that are tried
+
+
+def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
+    """The numbers of a gradient's lines that are the lecture's sizes; None if none is.
+
+    Under `jax.enable_x64(True)`.
+    """
+    nodes = [s.node for s in learner.piece(f"d{name}", exercise.gradients)]
+    lines = {k for n in nodes for k in range(n.lineno, (n.end_lineno or n.lineno) + 1)}
+    for k, chosen in enumerate(_choices(nodes)):
+        if k == MOST:
+            return None
+        tried = (samples.PAIR, samples.TIED)
+        if all(_right(exercise, name, learner, lines, chosen, s) for s in tried):
+            return say("sizes", name=name, which="; ".join(map(_told, chosen.items())))
+    return None
+
+
+def _told(pair: tuple[Any, str]) -> str:
+    number, letter = pair
+    here = _size(samples.PAIR, letter)
+    return (
+        f"{number:g} is {letter}, and here {letter} is {here}: write "
+        + (LETTERS[letter])
+    )
+
+
+def _size(sizes: Sizes, letter: str) -> int:
+    more = {"TE": sizes.T * sizes.E, "n - 1": sizes.n - 1}
+    return more[letter] if letter in more else getattr(sizes, letter)
+
+
+def _choices(nodes: list[ast.stmt]) -> Iterator[dict[Any, str]]:
+    """Numbers to letters, few numbers first."""
+    numbers = {
+        part.value: None
+        for node in nodes
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and type(part.value) in (int, float)
+    }
+    letters = {
+        number: [a for a in LETTERS if _size(samples.LECTURE, a) == number]
+        for number in numbers
+    }
+    letters = {number: found for number, found in letters.items() if found}
+    every = product(*([None, *found] for found in letters.values()))
+    chosen = [
+        {number: a for number, a in zip(letters, one, strict=True) if a}
+        for one in every
+    ]
+    yield from sorted((c for c in chosen if c), key=len)
+
+
+def _right(exercise, name, learner, lines, chosen, sizes: Sizes) -> bool:
+    sample = samples.sample(sizes)
+    numbers = {number: _size(sizes, letter) for number, letter in chosen.items()}
+    try:
+        changed = _changed(learner, lines, numbers)
+        scope = snippets.environment(changed)
+        piece = snippets.step(changed, scope, f"d{name}", exercise.gradients)
+        mine = wide(piece(sample.values, upstream(exercise, name, sample)))
+    except Exception:  # another number it is then
+        return False
+    return any(_same(mine, t, sample, name) for t in _truths(sample, name))
+
+
+def _truths(sample: Sample, name: str) -> tuple:
+    return (sample.truth[name], *sample.ties.get(name, ()))
+
+
+def _same(mine: np.ndarray, truth: jax.Array, sample: Sample, name: str) -> bool:
+    same = mine.shape == np.shape(truth)
+    return same and difference(mine, truth, 1e-9 * sample.scale(name)).ok
+
+
+def _changed(learner: Source, lines: set[int], numbers: dict) -> Source:
+    """The file with other numbers in these lines."""
+    tree = copy.deepcopy(learner.tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.lineno in lines:
+            same = type(node.value) in (int, float) and node.value in numbers
+            node.value = numbers[node.value] if same else node.value
+    return parse.read(ast.unparse(tree), learner.filename)

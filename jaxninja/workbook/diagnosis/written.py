@@ -1,0 +1,53 @@
+"""What a learner's lines say, where it is not their numbers that tell the mistake."""
+
+import builtins
+
+from jaxninja.errors import did_you_mean
+from jaxninja.workbook.code import snippets
+from jaxninja.workbook.code.parse import Source
+from jaxninja.workbook.code.snippets import Piece
+from jaxninja.workbook.diagnosis import leftovers
+from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.hints import Hint
+
+
+def ineffective(learner: Source) -> list[Hint]:
+    """Statements that were to change an array, and do not."""
+    nodes = (s.node for s in (*learner.statements, *learner.prints))
+    return [*leftovers.dropped(nodes)]
+
+
+def why_it_raised(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
+    """Names that are not there, PyTorch's own, changes in place; the first of them."""
+    statements = piece.source.piece(f"d{name}", exercise.gradients)
+    nodes = [s.node for s in statements]
+    found = [
+        *_undefined(exercise, name, piece),
+        *leftovers.foreign(nodes),
+        *leftovers.in_place(nodes),
+    ]
+    return found[:1]
+
+
+def _undefined(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
+    """The names that these lines read and nothing makes, the first of them."""
+    source = piece.source
+    done = exercise.names[: exercise.names.index(name)]
+    known = {*source.parameters, *(f"d{k}" for k in (*done, *exercise.given))}
+    there = {*known, *snippets.environment(source), *dir(builtins)}
+    for one in source.piece(f"d{name}", exercise.gradients):
+        for given in sorted(one.reads - there):
+            return [_told(exercise, given, one.line, source, known)]
+        there |= one.assigns
+    return []
+
+
+def _told(exercise: Exercise, given: str, line: int, source: Source, known) -> Hint:
+    below = [s.line for s in source.assigning(given)]
+    if below:
+        return Hint("below", {"given": given, "below": below[-1]}, line)
+    meant = f"d{given}" if f"d{given}" in known else None
+    meant = given[1:] if given[:1] == "d" and given[1:] in known else meant
+    text = f"; or did you mean {meant!r}?" if meant else did_you_mean(given, known)
+    code = "not a parameter" if given in exercise.known else "undefined"
+    return Hint(code, {"given": given, "meant": text}, line)

@@ -1,0 +1,135 @@
+"""Why a gradient is wrong, as data, and the one place where that becomes English.
+
+Whoever finds something states a code and facts; `TEMPLATES` says what each means in
+words. Nothing reads the words back. The checker's own are in `jaxninja.check.hints`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TEMPLATES = {
+    # all of it
+    "zero": "d{name} is zero everywhere",
+    "sign of all": "d{name} has the wrong sign",
+    "transposed": "d{name} is transposed",
+    "times n": "d{name} is n times too large",
+    "over n": "d{name} is divided by n once too often",
+    "same rows": "d{name} is the same in every row: the mean over the batch",
+    "factor": "d{name} is the true gradient times {factor}",
+    # its branches
+    "one branch": "d{name} is its branch by {one} only: {name} is read by {one} and by "
+    "{other}; the branch by {other} is missing: add it with +=",
+    "one branch, max": "d{name} is its branch by {one} only: {name} is read by {one} "
+    "and by {other}; the max branch is missing: add d{other} at each row's maximum",
+    "overwritten": "d{name} is its branch by {other} only: {name} is read by {one} and "
+    "by {other}; the branch by {one} was overwritten: = stands where += should",
+    "branch twice": "d{name}: the branch by {other} is added twice",
+    "branch off": "d{name}: the branch by {other} has the wrong sign",
+    "lands": "d{name}: {branch}lands in {where} of row {row}, where it belongs in "
+    "{place}",
+    # sums, sizes and signs
+    "no sum": "d{name}: the sum over axis {axis} of {inner} is missing: what was "
+    "broadcast forward is summed backward",
+    "mean": "d{name}: a mean stands where a sum should",
+    "other axis": "d{name}: the sum goes over axis {other}, it should go over axis "
+    "{axis}",
+    "all axes": "d{name}: the sum goes over all axes, it should go over axis {axis}",
+    "n - 1": "d{name}: n - 1 stands where n should",
+    "no 1/n": "d{name}: the factor 1/{below} is missing",
+    "n": "d{name}: n stands where n - 1 should: Bessel's correction",
+    "no minus": "d{name}: the minus in front of {inner} is missing: the sign is wrong",
+    "plus": "d{name}: {right} is added, it should be subtracted: the sign is wrong",
+    "not subtracted": "d{name}: {what} is not subtracted: that term is missing",
+    "no term": "d{name}: the term {left} is missing",
+    # products and powers
+    "no transpose": "d{name}: {inner} should be transposed",
+    "operands": "d{name}: the operands of @ are exchanged: {left} comes first",
+    "no upstream": "d{name}: {missing}, the upstream gradient, is not multiplied in",
+    "no factor": "d{name}: the factor {missing} is missing",
+    "divided": "d{name}: divided by {right}, it should be multiplied by it",
+    "no division": "d{name}: the division by {right} is missing",
+    "no power": "d{name}: the power {power} of {base} is missing",
+    "other power": "d{name}: {base} is to the power {new}, it should be {power}",
+    "power of all": "d{name}: the power {power} is of {base} alone: {right}",
+    "number": "d{name}: {new} stands where {old} should",
+    # softmax, indices, shapes, saved arrays
+    "softmax axis": "d{name}: the softmax goes over axis {other}, it should go over "
+    "axis {axis}: each row is one example's",
+    "no softmax": "d{name}: the softmax is missing: {x} are no probabilities",
+    "exp": "d{name}: exp({x}) is not normalised: a softmax divides it by the sum of "
+    "its row",
+    "log_softmax": "d{name}: a log_softmax stands where a softmax should",
+    "set": "d{name}: set stands where add should: of a row that is read more than once "
+    "the last gradient overwrites all",
+    "first symbol": "d{name}: only the first symbol of each context is counted",
+    "all rows": "d{name}: [:, Yb] stands where [jnp.arange(n), Yb] should: a row has "
+    "one target",
+    "argmax": "d{name}: argmax(1) stands where Yb should: the loss reads the target's "
+    "entry",
+    "one-hot": "d{name}: the one-hot is of {other}, it should be of {given}",
+    "ties": "d{name}: in a row whose maximum is attained twice each of the two places "
+    "receives the whole of dlogit_maxes: divide it among them, or give it to one, as "
+    "argmax does",
+    "order": "d{name}: the shape is right, the order of the numbers is not: the "
+    "forward pass used plain reshape, and .reshape({name}.shape) undoes it",
+    "saved": "d{name}: {new} stands where {old} should: the wrong saved value",
+    "upstream": "d{name}: {new} stands where {old} should: the wrong upstream gradient",
+    "gradient for array": "d{name}: {new} stands where {old} should: the gradient in "
+    "place of the array",
+    "array for gradient": "d{name}: {new} stands where {old} should: the array in "
+    "place of its gradient",
+    # without knowing the mistake
+    "narrow": "dtype: it is {dtype}, which cannot hold the gradient: use float32",
+    "sizes": "d{name} is right for the lecture's sizes: {which}",
+    "does not follow": "d{name} does not follow from {sources}: it is right for the "
+    "lecture's loss, and the same whatever {sources} is. Apply the chain rule to this "
+    "step alone (exercises 2 and 3 are for short cuts)",
+    "loss only": "d{name} is right for the lecture's loss, and off by {error} of its "
+    "largest entry where {sources} is random: that loss hides a mistake here, as "
+    "its own gradients sum to zero",
+    "tiny": "d{name} is off by {error} of its largest entry: too little to show in "
+    "float32, too much for rounding in float64. Is something small added, a number cut "
+    "short, an array cast to float32, a derivative taken by differences?",
+    "imprecise": "d{name} is off by {error} of its largest entry, nearly alike "
+    "everywhere: a derivative taken by differences, or something rounded on the way?",
+    "zero over zero": "d{name} is NaN where {upstream} is 0: do not divide by it",
+    "not finite": "d{name} is NaN or infinite: look for 0 / 0, 1 / 0 and log(0)",
+    "checker": "{text}",
+    # what is written
+    "not a parameter": "{given} is no parameter of backward: add it there{meant}",
+    "below": "{given} is made in line {below} only, below this line",
+    "undefined": "{given} is not defined{meant}",
+    "dropped": "line {line}: the result of .at[...].{method}(...) is dropped, and "
+    "arrays of JAX do not change: write {root} = {root}.at[...].{method}(...)",
+    "in place": "line {line}: arrays of JAX do not change in place: write {root} = "
+    "{root}.at[...].{method}(...)",
+    "torch": "line {line}: {old} is PyTorch's; in JAX {new}",
+}
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A statement on one gradient: `code` of TEMPLATES, and what fills its places.
+
+    `line` is of the learner's file, where it is known.
+    """
+
+    code: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    line: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        text = TEMPLATES[self.code].format_map(self.facts)
+        return text if text.endswith((".", "?")) else f"{text}."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def of(self, name: str) -> "Hint":
+        """About the gradient of this array."""
+        return Hint(self.code, {"name": name, **self.facts}, self.line)
+
+
+def say(code: str, **facts: Any) -> Hint:
+    return Hint(code, facts)
