@@ -10,6 +10,7 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.subject.compilation import compiled
@@ -69,7 +70,7 @@ def _iterates(eqn) -> bool:
 def _change(eqn, ins: list, outs: list):
     consts, count = eqn.params["num_consts"], eqn.params["num_carry"]
     xs = [x[-1] for x in ins[consts + count :]]
-    run = jax.extend.core.jaxpr_as_fun(closed(eqn.params["jaxpr"]))
+    run = jaxpr_as_fun(closed(eqn.params["jaxpr"]))
     last = outs[:count]
     pairs = zip(last, run(*ins[:consts], *last, *xs)[:count], strict=True)
     changes = [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import Literal
 
 from jaxninja.check.errors import CLOSES_OVER, UserCodeError, running
@@ -119,7 +120,7 @@ def backward_of(subject: Subject, args: tuple) -> Callable:
 
 
 def _host(tree):
-    if any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(tree)):
+    if any(isinstance(a, Tracer) for a in jax.tree.leaves(tree)):
         text = "it " + "".join(CLOSES_OVER)
         raise UserCodeError("E-CLOSURE", text, None)
     return jax.tree.map(np.asarray, tree)

@@ -65,7 +65,7 @@ def algebra(session: Session, setup: Setup, args: tuple, y: list) -> None:
         args = cast(args, "float64")
         truth, _ = setup.truth(args, g)
         plain = _gradients(setup, args, g)
-        sides = [(partial(_gradients, setup, args), plain)]
+        sides: list[tuple[Callable, list]] = [(partial(_gradients, setup, args), plain)]
         if setup.surrogate:  # what is declared need not keep the laws itself
             declared = partial(
                 autodiff_of, setup.subject, args, surrogate=setup.surrogate

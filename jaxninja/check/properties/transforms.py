@@ -179,7 +179,7 @@ def one(session: Session, setup: Setup, name: str, run, examples) -> None:
     scales = [np.stack(s) for s in zip(*(t.scales for t in truths), strict=True)]
 
     def slack() -> list[float]:
-        found = [condition_of(setup, *pair, "float64") for pair in examples]
+        found = [condition_of(setup, args, dy, "float64") for args, dy in examples]
         by_leaf = zip(*(moved for moved, _, _ in found), strict=True)
         tops = [max(float(np.max(m, initial=0.0)) for m in leaf) for leaf in by_leaf]
         return [10 * found[0][2] * top for top in tops]

@@ -26,27 +26,26 @@ def compiled(f: Callable) -> Callable:
     A while loop in it ends in any case: see `bounded`.
     """
     clock = Clock()
-    programs = {
-        "free": (jax.jit(f), jax.jit(f, compiler_options=_options())),
-        "bounded": tuple(
-            jax.jit(bounded(f, clock), compiler_options=options)
-            for options in (None, _options())
-        ),
-    }
-    kinds: dict[tuple, str] = {}
+    thorough, quickly = jax.jit(f), jax.jit(f, compiler_options=_options())
+    ending, ending_quickly = (
+        jax.jit(bounded(f, clock), compiler_options=options)
+        for options in (None, _options())
+    )
+    loops: dict[tuple, bool] = {}
 
     def run(*args):
         leaves = jax.tree.leaves(args)
         large = sum(map(np.size, leaves)) >= LARGE
         quick = not (large or any(map(_narrow, leaves)))
         key = signature(args)
-        if key not in kinds:
-            jaxpr = programs["free"][quick].trace(*args).jaxpr
-            kinds[key] = "bounded" if holds_while(jaxpr.jaxpr) else "free"
-        if kinds[key] == "free":
-            return _outermost(*programs["free"], quick, args)
+        if key not in loops:
+            traced = (quickly if quick else thorough).trace(*args)
+            loops[key] = holds_while(traced.jaxpr.jaxpr)
+        if not loops[key]:
+            return _outermost(thorough, quickly, quick, args)
         clock.start()
-        out = jax.block_until_ready(programs["bounded"][quick](*args))
+        run_to_end = ending_quickly if quick else ending
+        out = jax.block_until_ready(run_to_end(*args))
         clock.stop()
         return out
 

@@ -57,7 +57,7 @@ def test_a_sample_that_says_nothing_is_listed():
         return jnp.cos(1e17 * x)
 
     def bwd(x, dy):
-        return (-1e17 * dy * jnp.sin(3e16 * x / 0.3),)
+        return (-1e17 * dy * jnp.sin(3e16 * x + 7e16 * x),)
 
     op = ruled(plain, lambda x: (plain(x), x), bwd, ())
     report = check_vjp(op, normal(3, 4), hints=False)
