@@ -26,6 +26,7 @@ from jaxninja.check.properties.first_derivatives import (
     generator,
     low_precision,
     outputs,
+    sized,
 )
 from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.given_dtypes import as_given
@@ -37,9 +38,9 @@ from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.adapters import Normalised
-from jaxninja.check.subject.pytrees import cast
+from jaxninja.check.subject.pytrees import cast, on_device
 from jaxninja.check.subject.residuals import residuals_of
-from jaxninja.errors import ArgumentError
+from jaxninja.errors import ArgumentError, ArgumentTypeError
 from jaxninja.rule import Rule
 from jaxninja.rules.both_modes import BothModes
 
@@ -104,6 +105,11 @@ def check_vjp(
             name is unknown, an option has no such value. What is no rule (a function
             that JAX differentiates by itself) is no error: its report says N-NORULE.
     """
+    if surrogate is not None and not callable(surrogate):
+        raise ArgumentTypeError(
+            f"check_vjp: surrogate is {type(surrogate).__name__}, expected a function "
+            "(args, dy) -> tuple"
+        )
     if not isinstance(seed, Integral) or seed < 0:
         raise ArgumentError(
             f"check_vjp: seed is {seed!r}, expected an integer from 0 on"
@@ -250,7 +256,8 @@ def _in_depth(session: Session, setup: Setup, setting: Setting) -> None:
         session.skip("transformations, residual bytes, lints: NumPy code has no jaxpr")
         return
     lints(session, setup, args)
-    session.residuals = residuals_of(setup.subject, args)
+    if not setup.opaque:
+        session.residuals = residuals_of(setup.subject, args)
     if session.options.level == "full":
         transformations(session, setup, setting)
         _second_derivatives(session, setup, args, y)
@@ -266,8 +273,8 @@ def _second_derivatives(session: Session, setup: Setup, args, y) -> None:
     """Always at level full; else where a residual carries no derivative."""
     rng = generator(session, 2)
     with jax.enable_x64(True):
-        wide = cast(args, "float64")
-        second_order(session, setup, wide, cotangents.ordinary(y, rng))
+        wide = on_device(cast(args, "float64"))
+        second_order(session, setup, wide, sized(session, cotangents.ordinary(y, rng)))
 
 
 def _explain_roles(session: Session) -> None:

@@ -16,6 +16,13 @@ _CONTROL_FLOW = (
 )
 
 
+CLOSES_OVER = (
+    "uses a traced value from outside of it, with respect to which no rule has a "
+    "gradient",
+    ": pass it as an argument",
+)
+
+
 class VJPCheckError(AssertionError):
     """A backward pass is wrong, or was not tested; the text is the report."""
 
@@ -45,6 +52,21 @@ class NoRuleError(UserCodeError, TypeError):
         super().__init__("N-NORULE", sentence, where)
 
 
+def without_rule(name: str, is_jvp: bool) -> str:
+    """What is said of a function that carries no backward pass."""
+    if is_jvp:
+        return (
+            f"no backward pass to check: {name} is a jax.custom_jvp function, whose "
+            "gradient JAX transposes from its jvp rule; hold that rule against jax.jvp "
+            "of the plain function, or give a jax.custom_vjp function"
+        )
+    return (
+        f"no gradient to check: {name} calls no custom_vjp function, so its "
+        "gradient is JAX's own; give a jax.custom_vjp function, a jaxninja Rule, or a "
+        "pair (forward, backward)"
+    )
+
+
 @contextmanager
 def running(what: str) -> Iterator[None]:
     """Translate whatever `what` ("bwd of norm") raises into a UserCodeError."""
@@ -65,6 +87,9 @@ def explained(what: str, error: Exception) -> UserCodeError:
 
 def _kind(error: Exception) -> tuple[str, str, str]:
     """Code, what the code did, and why that is an error or what to do."""
+    closed_over = "closed-over value" in str(error)
+    if closed_over or isinstance(error, jax.errors.UnexpectedTracerError):
+        return "E-CLOSURE", *CLOSES_OVER
     if isinstance(error, jax.errors.TracerArrayConversionError):
         did = "turns a traced array into a NumPy array"
         why = ", so it cannot be jitted or differentiated: use jax.numpy there"

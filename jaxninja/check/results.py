@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import Setting
-from jaxninja.check.oracle.tolerances import Tally
+from jaxninja.check.oracle.tolerances import Tally, as_zero
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import predicate_lines, rule_predicates
 from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
@@ -62,6 +62,7 @@ class Session:
     suspects_second_order: bool = False
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
+    held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
         """Note a finding once; later ones of the same code and line add nothing."""
@@ -100,6 +101,8 @@ class Session:
         for trial in evaluation.trials if judged is None else judged:
             if not self.ignores(trial.name):
                 tally = self.tallies.setdefault(trial.name, Tally(trial.name))
+                if _declares(self.options.zero, trial.name):
+                    trial = as_zero(trial, evaluation.trials)
                 right &= tally.add(trial).ok
         if not right and evaluation.trials and evaluation.trials[0].dtype == "float64":
             self.failing.append((setup, evaluation))

@@ -44,6 +44,18 @@ class Check:
     """Check every rule of the catalogue."""
     level: Literal["quick", "standard", "full"] = "standard"
     """How much to try."""
+    reference: str | None = None
+    """MODULE:FUNCTION, the plain forward in place of the one under the rule."""
+    surrogate: str | None = None
+    """MODULE:FUNCTION (args, dy) -> tuple, the gradient that is meant on purpose."""
+    zero: tuple[str, ...] = ()
+    """Arguments whose true gradient is exactly zero."""
+    nondiff: tuple[str, ...] = ()
+    """Arguments that have no gradient on purpose."""
+    linear: Literal["yes", "no"] = "yes"
+    """no: not linear in its cotangent on purpose (clipping)."""
+    edges: Literal["yes", "no"] = "yes"
+    """no: a function of a narrow domain, whose inputs stay like those given."""
     seed: int = 0
     """The same seed repeats the same check."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -66,8 +78,9 @@ def main(args: list[str]) -> int:
         ask_for_devices(DEVICES)
     need_device()
     verdicts, reports, raised = [], [], False
+    declared = _declared(options)
     for subject, arguments in _subjects(options):
-        report = _checked(subject, arguments, options)
+        report = _checked(subject, arguments, options, declared)
         verdicts.append(report.verdict)
         raised |= any(finding.code == "E-RAISE" for finding in report.findings)
         reports.append(json.loads(report.to_json()))
@@ -123,9 +136,30 @@ def _told(outcomes: list[pytest_runs.Outcome]) -> int:
     return 0 if killed == len(outcomes) else 1
 
 
-def _checked(subject: Any, arguments: tuple, options: Check) -> Report:
+def _declared(options: Check) -> dict[str, Any]:
+    """What is said of one function, as `check_vjp` takes it."""
+    found: dict[str, Any] = {
+        "zero": options.zero,
+        "nondiff": options.nondiff,
+        "linear": options.linear == "yes",
+        "edges": options.edges == "yes",
+    }
+    for name in ("reference", "surrogate"):
+        place = getattr(options, name)
+        found[name] = lookup.find(place, f"--{name}") if place else None
+    plain = {"zero": (), "nondiff": (), "linear": True, "edges": True}
+    if options.all and (given := [k for k, v in found.items() if v != plain.get(k)]):
+        names = " and ".join(f"--{name}" for name in given)
+        raise ConfigError(f"{names} says something of one function: leave --all out")
+    return found
+
+
+def _checked(
+    subject: Any, arguments: tuple, options: Check, declared: dict[str, Any]
+) -> Report:
+    kept = {"level": options.level, "seed": options.seed, **declared}
     try:
-        return check_vjp(subject, *arguments, level=options.level, seed=options.seed)
+        return check_vjp(subject, *arguments, **kept)
     except (TypeError, ValueError) as error:  # the call itself makes no sense
         raise ConfigError(str(error)) from error
     except SystemExit as error:

@@ -232,3 +232,38 @@ def test_a_finding_says_at_which_sizes():
     table = check_vjp(rule, normal(3, 4)).table()
     assert "sizes 3->5" in table
     assert "inputs=" in table
+
+
+def test_a_custom_jvp_function_is_told_what_it_is():
+    f = jax.custom_jvp(jnp.sin)
+    f.defjvp(lambda x, dx: (jnp.sin(x[0]), dx[0] * jnp.cos(x[0])))
+    report = check_vjp(f, normal(3))
+    assert report.verdict == "not tested"
+    assert "custom_jvp" in report.table()
+
+
+def test_a_value_that_is_closed_over_is_to_be_an_argument():
+    def scaled(x, w):
+        rule = ruled(
+            lambda x: w * x, lambda x: (w * x, None), lambda r, dy: (w * dy,), ()
+        )
+        return rule(x)
+
+    report = check_vjp(scaled, normal(3), np.float32(2), hints=False)
+    assert "E-CLOSURE" in codes(report)
+    assert "pass it as an argument" in report.table()
+
+
+@pytest.mark.parametrize("around", [jax.jit, jax.grad])
+def test_a_check_within_a_trace(around):
+    found = []
+
+    def f(w):
+        rule = ruled(
+            lambda x: w * x, lambda x: (w * x, None), lambda r, dy: (w * dy,), ()
+        )
+        found.append(check_vjp(rule, normal(3), hints=False))
+        return w
+
+    around(f)(1.5)
+    assert codes(found[0]) == {"E-CLOSURE"}

@@ -169,6 +169,70 @@ def test_check_has_an_exit_code_for_each_verdict(capsys, tmp_path, monkeypatch):
     assert code == 0
 
 
+DECLARED = """
+import jax
+import jax.numpy as jnp
+
+@jax.custom_vjp
+def rounded(x, w):
+    return jnp.round(x) + 0 * w
+
+def bwd(w, dy):
+    return dy, jnp.zeros_like(w)
+
+rounded.defvjp(lambda x, w: (rounded.fun(x, w), w), bwd)
+
+@jax.custom_vjp
+def clipped(x):
+    return 2 * x
+
+clipped.defvjp(lambda x: (2 * x, None), lambda _, dy: (2 * jnp.clip(dy, -1, 1),))
+
+def straight(args, dy):
+    return dy, jnp.zeros_like(args[1])
+
+def linear(x, w):
+    return x + 0 * w
+
+def one():
+    return jnp.linspace(-1.3, 2.2, 12).reshape(3, 4),
+
+def two():
+    return 2 * one()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code"),
+    [
+        ("rounded", (), 1),
+        ("rounded", ("--zero", "w", "--surrogate", "declared:straight"), 0),
+        ("rounded", ("--nondiff", "w", "--surrogate", "declared:straight"), 0),
+        ("rounded", ("--zero", "w", "--reference", "declared:linear"), 1),
+        ("clipped", ("--linear", "no", "--edges", "no"), 0),
+        ("clipped", (), 1),
+        ("rounded", ("--zero", "v"), 2),
+        ("rounded", ("--surrogate", "declared:straigt"), 2),
+        ("rounded", ("--surrogate", "declared:__name__"), 2),
+    ],
+)
+def test_check_takes_what_is_declared(
+    name, options, code, capsys, tmp_path, monkeypatch
+):
+    (tmp_path / "declared.py").write_text(DECLARED)
+    monkeypatch.chdir(tmp_path)
+    arguments = "one" if name == "clipped" else "two"
+    options = (f"declared:{name}", "--args", f"declared:{arguments}", *options)
+    found, out, err = run(capsys, "check", *options, "--level", "quick")
+    assert found == code, out + err
+
+
+def test_what_is_declared_is_said_of_one_function(capsys):
+    code, _, err = run(capsys, "check", "--all", "--zero", "x", "--edges", "no")
+    assert code == 2
+    assert "--zero and --edges" in err
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [

@@ -6,13 +6,14 @@ gathers, repeated and extreme indices; masks may be all on or all off.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of, scaled
-from jaxninja.check.subject.pytrees import float_leaves, is_float
+from jaxninja.check.subject.pytrees import float_leaves, is_float, with_floats
 from jaxninja.jaxpr import equations
 
 # fmt: off
@@ -58,8 +59,6 @@ def edges(
         for part in (0.95, 1.2):
             size = part * overflow
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
-    if found & (_EXPONENTIAL | _SINGULAR | _KINKED):
-        yield "common offset 1e3", _changed(args, ("real",), lambda x: x + 1e3)
     yield "integers all at their least", _changed(args, ("int",), _all(np.min))
     yield "integers all at their most", _changed(args, ("int",), _all(np.max))
     if found & _INDEXED:
@@ -67,6 +66,26 @@ def edges(
     for value in (0, 1):
         label = f"all masks {'on' if value else 'off'}"
         yield label, _changed(args, ("bool", "mask"), _all_masks(value))
+
+
+def offsets(args: tuple, names: tuple[str, ...]) -> list[tuple[str, Callable]]:
+    """(label, change of args) for 1e3 added to all real arrays, then to each alone.
+
+    It is an edge only where nothing else changes by it, as scores of a softmax: else
+    it is a large input to a function that was not asked about it.
+    """
+    reals = [i for i, a in enumerate(float_leaves(args)) if kind_of(a) == "real"]
+    alone = [[i] for i in reals] if len(reals) > 1 else []
+    return [
+        (f"{', '.join(names[i] for i in chosen)} + 1e3", partial(_offset, chosen))
+        for chosen in (reals, *alone)
+        if chosen
+    ]
+
+
+def _offset(chosen: list[int], args: tuple) -> tuple:
+    leaves = enumerate(float_leaves(args))
+    return with_floats(args, [a + a.dtype.type(1e3 * (i in chosen)) for i, a in leaves])
 
 
 def extremes(

@@ -79,6 +79,17 @@ def scaled(leaf, factor: float):
     return leaf
 
 
+def nearer(args, other, part: float):
+    """A part of the way from inputs to others, where both are numbers at will."""
+
+    def between(a, b):
+        if np.shape(a) != np.shape(b) or kind_of(a) not in ("real", "positive"):
+            return b
+        return np.asarray(a + np.asarray(part, a.dtype) * (b - a))
+
+    return jax.tree.map(between, args, other)
+
+
 def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
     """New values of the same kind, perhaps of another shape.
 

@@ -1,32 +1,34 @@
-"""The condition of a gradient: how far roundings on the way to it move it.
+"""The condition of value and gradient: how far roundings on the way move them.
 
-A correct rule may lose what a rounding of its inputs changes in the true gradient, and
-what a rounding of its residuals changes in its own: probabilities recomputed from a
-log-sum-exp of size 300 are right to 300 units only, though the inputs do not show it.
-A value may lose what roundings on the way to it change: a divergence of 1e-4 between
-two distributions is a difference of logarithms of size 3.
+It is measured at the very sample, on the reference: forward and gradient are computed
+again with the inputs and each intermediate value moved by one rounding. What that does
+to them a correct rule of another form may do, too. Scores of size 1e6 are right to
+their last bits only, and a softmax makes of these whatever it likes.
+
+A rule may also keep what the reference never computes, probabilities as scores and a
+log-sum-exp: what a rounding of its residuals changes in its own gradient it may lose.
 """
+
+from functools import lru_cache
 
 import jax
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.truth import Truth, backward_of, rule_of, truth_of
-from jaxninja.check.subject.plain_forward import OPENED, opened
-from jaxninja.check.subject.pytrees import float_leaves
-from jaxninja.jaxpr import bind
-
-DRAWS = 2  # of the roundings
-EXACT = (  # what moves, chooses or negates, and rounds nothing
-    *("broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "rev"),
-    *("slice", "dynamic_slice", "concatenate", "pad", "gather", "copy", "select_n"),
-    *("neg", "abs", "sign", "max", "min", "reduce_max", "reduce_min", "sort", "clamp"),
-    *("stop_gradient", "optimization_barrier", "convert_element_type"),
+from jaxninja.check.oracle.perturbed import draw_of_signs, perturbed
+from jaxninja.check.oracle.truth import (
+    Truth,
+    backward_of,
+    reference_of,
+    rule_of,
 )
+from jaxninja.check.subject.compilation import compiled
+
+DRAWS = 4  # of the roundings
 
 
-def moved_by_inputs(setup, args, dy, truth: Truth, u: float) -> Truth:
-    """Largest change of output and gradient when inputs move by a rounding `u`.
+def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:
+    """Largest change of value and gradient when inputs and steps move by `u`.
 
     Where the truth is by differences, it is the rule itself that tells, whose gradient
     may be wrong and is of the right size all the same. Call it under float64, as the
@@ -35,14 +37,15 @@ def moved_by_inputs(setup, args, dy, truth: Truth, u: float) -> Truth:
     rng = np.random.default_rng(0x5EED)
     gradients = [np.zeros(e.shape) for e in truth.gradients]
     y = [np.zeros(a.shape) for a in truth.y]
-    if setup.surrogate:
-        return Truth(y, gradients, [], [])
-    at = rule_of if setup.differences else truth_of
     here = rule_of(setup.subject, args, dy) if setup.differences else truth
     for _ in range(DRAWS):
-        near = at(setup.subject, _rounded(args, u, rng), dy)
-        gradients = _larger(gradients, near.gradients, here.gradients)
-        y = _larger(y, near.y, here.y)
+        if setup.differences:
+            near = rule_of(setup.subject, _rounded(args, u, rng), dy)
+            near = near.y, near.gradients
+        else:
+            near = _perturbed(setup)(args, dy, u, draw_of_signs(rng))
+        y = _larger(y, near[0], here.y)
+        gradients = _larger(gradients, near[1], here.gradients)
     return Truth(y, gradients, [], [])
 
 
@@ -52,26 +55,31 @@ def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
     here = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(g)) for g in here.gradients]
     for _ in range(0 if setup.subject.is_numpy else DRAWS):
-        residuals = jax.tree.map(lambda a: _jittered(a, u, rng), here.residuals)
-        near = backward_of(setup.subject, args, residuals, dy)
+        run = _perturbed_backward(setup.subject)
+        near = run(args, here.residuals, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, here.gradients)
     return moved
 
 
-def moved_by_steps(setup, args, y: list, u: float) -> list[np.ndarray]:
-    """Largest change of the plain value `y` when each step of it moves by `u`."""
-    rng = np.random.default_rng(0x5EED)
+def _perturbed(setup):
+    return _program(setup.subject.plain, setup.surrogate)
 
-    def step(eqn, ins):
-        if eqn.primitive in OPENED or eqn.primitive.name in EXACT:
-            return None
-        return [_jittered(out, u, rng) for out in bind(eqn, ins)]
 
-    moved = [np.zeros(a.shape) for a in y]
-    for _ in range(0 if setup.differences else 2 * DRAWS):
-        near = float_leaves(opened(setup.subject.plain, step)(*args))
-        moved = _larger(moved, near, y)
-    return moved
+@lru_cache(maxsize=128)
+def _program(plain, surrogate):
+    def run(args, dy, u, draw):
+        return perturbed(reference_of(plain, surrogate), u, draw)(args, dy)
+
+    return compiled(run)
+
+
+@lru_cache(maxsize=128)
+def _perturbed_backward(subject):
+    def run(args, residuals, dy, u, draw):
+        f = backward_of(subject, args)
+        return perturbed(f, u, draw, steps=False)(residuals, dy)
+
+    return compiled(run)
 
 
 def error(a, b) -> np.ndarray:
@@ -98,8 +106,3 @@ def _rounded(args: tuple, u: float, rng) -> tuple:
         return leaf * (1 + u * rng.choice([-1.0, 1.0], np.shape(leaf)))
 
     return jax.tree.map(move, args)
-
-
-def _jittered(leaf, u: float, rng):
-    floating = getattr(leaf, "dtype", None) == np.float64
-    return leaf * (1 + u * rng.choice([-1.0, 1.0], leaf.shape)) if floating else leaf

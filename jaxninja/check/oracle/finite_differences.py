@@ -25,8 +25,16 @@ KINK = 0.75  # part of J(h) that J(h/2) is: a half where s is smooth, all at a k
 LIMIT = 4000  # entries, beyond which the differences are refused
 
 
-def truth_by_differences(plain: Callable, args: tuple, dy: list) -> tuple[Truth, list]:
+def truth_by_differences(
+    plain: Callable, args: tuple, dy: list, rounding: float = ROUNDING, loose: float = 0
+) -> tuple[Truth, list]:
     """The reference at float64 arguments, and the uncertainty of each entry.
+
+    Args:
+        plain, args, dy: the forward, where it is asked, and the cotangents.
+        rounding: of its value, relative to the terms that is summed from.
+        loose: part of the largest gradient by which all may be off, where the forward
+            is an iteration that stops when it is near enough.
 
     Raises:
         ValueError: there are too many entries to difference one by one.
@@ -48,13 +56,15 @@ def truth_by_differences(plain: Callable, args: tuple, dy: list) -> tuple[Truth,
 
     with np.errstate(all="ignore"):  # the inputs are ours: overflow is no news
         here = value()
-        rounding = ROUNDING * sum(float(np.abs(t).sum()) for t in terms())
-        pairs = [_differences(value, here, rounding, a) for a in floats]
+        noise = rounding * sum(float(np.abs(t).sum()) for t in terms())
+        pairs = [_differences(value, here, noise, a) for a in floats]
     gradients = [gradient for gradient, _ in pairs]
     scale = max([float(np.max(np.abs(g), initial=0.0)) for g in gradients] + [0.0])
     scales = [np.full(g.shape, scale) for g in gradients]
     y = [np.asarray(a, np.float64) for a in float_leaves(plain(*args))]
-    return Truth(y, gradients, scales, []), [doubt for _, doubt in pairs]
+    return Truth(y, gradients, scales, []), [
+        doubt + loose * scale for _, doubt in pairs
+    ]
 
 
 def _differences(value: Callable, here: float, rounding: float, array):

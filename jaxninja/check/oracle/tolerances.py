@@ -1,12 +1,12 @@
 """From arrays to verdicts: tolerances that know the condition, and a tally of leaves.
 
 In float64 a rule is right if |A - E| is rounding against the terms the gradient is
-summed from. In the run dtype it may lose what autodiff loses, what one rounding of the
-inputs moves the true gradient by, and a few units of those terms. No tolerance grows
-with the size of the array.
+summed from. In the run dtype it may lose what autodiff loses, and a few units of those
+terms. Where it is off by more, the condition of the sample is measured and added: what
+roundings on the way do to the reference. No tolerance grows with the size of the array.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,9 @@ FLOOR = 1e-13  # and to the largest terms of the leaf, for entries that are tiny
 AUTODIFF = 2.0  # run dtype: multiple of autodiff's largest error
 TERMS = 32.0  # run dtype: units of the terms, one a rounding of a sum or product
 WORSE = 16.0  # times autodiff's error in one trial: not wrong, but said
-MOVED = 8.0  # run dtype: multiple of what a rounding of the inputs does
+ZERO = 1e-6  # of the largest gradient of all: a gradient that is declared zero
+MOVED = 8.0  # run dtype: multiple of what roundings on the way do, where measured
+PROVED = 1e4  # the same in float64, where identity is judged and no rounding
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,27 @@ class Trial:
     errors: tuple[float, float] | None = None
 
 
-def proof_tolerance(scale, ordinary: float, moved, unit_off: float) -> np.ndarray:
+def proof_tolerance(scale, ordinary: float, unit_off: float) -> np.ndarray:
     """In float64; `unit_off` is larger where the rule itself computes in less.
 
     Args:
         scale: sum of the magnitudes of the terms, per entry.
         ordinary: such a scale at ordinary inputs under the same cotangent; a rounding
             of that size is none of an error where saturation makes all terms tiny.
-        moved: change of the true gradient when inputs move by a float32 rounding.
         unit_off: unit round-off of the rule's own arithmetic.
     """
     scale = _finite_scale(scale)
     coarser = unit_off / unit("float64")
     floor = FLOOR * coarser * max(_top(scale), ordinary)
     relative = PROOF if coarser == 1 else TERMS * unit_off
-    shift = 1e4 * unit_off / unit("float32") if coarser == 1 else MOVED
-    return relative * scale + floor + shift * _top(moved)
+    return relative * scale + floor
 
 
-def run_tolerance(scale, ordinary: float, moved, autodiff_error, dtype) -> np.ndarray:
-    """In the run dtype: autodiff's error, the condition, a few units of the terms."""
+def run_tolerance(scale, ordinary: float, autodiff_error, dtype) -> np.ndarray:
+    """In the run dtype: autodiff's error, and a few units of the terms."""
     scale, u = _finite_scale(scale), unit(dtype)
     terms = TERMS * u * (scale + max(_top(scale), ordinary) / 8)
-    return terms + AUTODIFF * _top(autodiff_error) + MOVED * _top(moved)
+    return terms + AUTODIFF * _top(autodiff_error)
 
 
 def _finite_scale(scale) -> np.ndarray:
@@ -112,10 +112,7 @@ class Tally:
         if found.ok and power and wide and np.isfinite(found.relative):
             self.largest = max(self.largest, found.relative)
         if trial.errors is not None:
-            least = unit(trial.dtype) / 4
-            self.highest = max(
-                self.highest, trial.errors[0] / max(trial.errors[1], least)
-            )
+            self.highest = max(self.highest, worse_by(trial))
             before = self.squares.get(trial.dtype, np.zeros(3))
             self.squares[trial.dtype] = before + np.square([*trial.errors, 1.0])
         self._count(trial)
@@ -166,6 +163,20 @@ class Tally:
         elif not note and self.highest > WORSE:
             common["note"] = "right, but a residual or a sum loses digits"
         return Leaf(self.name, self.shape, "", verdict, self.largest, **common)
+
+
+def worse_by(trial: Trial) -> float:
+    """How many times the error of autodiff that of the rule is, in this trial."""
+    if trial.errors is None:
+        return 0.0
+    return trial.errors[0] / max(trial.errors[1], unit(trial.dtype) / 4)
+
+
+def as_zero(trial: Trial, others: list[Trial]) -> Trial:
+    """Of a gradient declared zero: what is left of it where an iteration has nearly
+    converged, say, is small beside the largest gradient of all arguments."""
+    floor = ZERO * max(_top(other.expected) for other in others)
+    return replace(trial, tolerance=np.maximum(trial.tolerance, floor))
 
 
 def has_power(trial: Trial) -> bool:

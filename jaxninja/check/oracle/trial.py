@@ -1,11 +1,11 @@
 """One input and one cotangent: the rule against the truth, leaf by leaf.
 
 The float64 trial proves identity; the trial in the run dtype compares rounding with
-that of autodiff at the same bits. Both know how far rounding of the inputs alone would
-move the true gradient, which is what a correct rule of another form may lose.
+that of autodiff at the same bits. Where the rule is off, how far roundings on the way
+move the reference at this very sample is measured and allowed for.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,13 @@ import numpy as np
 from jaxninja.check.compare import difference
 from jaxninja.check.oracle.condition import (
     error,
-    moved_by_inputs,
     moved_by_residuals,
-    moved_by_steps,
+    moved_by_roundings,
 )
-from jaxninja.check.oracle.finite_differences import truth_by_differences
+from jaxninja.check.oracle.setup import Setup
 from jaxninja.check.oracle.tolerances import (
     MOVED,
+    PROVED,
     Trial,
     proof_tolerance,
     run_tolerance,
@@ -29,60 +29,9 @@ from jaxninja.check.oracle.truth import (
     Outcome,
     Truth,
     autodiff_of,
-    gradient_leaves,
     rule_of,
-    truth_of,
 )
-from jaxninja.check.subject.plain_forward import opened
-from jaxninja.check.subject.pytrees import cast, unit, with_floats
-from jaxninja.check.subject.subject import Subject
-
-
-@dataclass
-class Setup:
-    """A setting at work: its subject and what its trials have in common.
-
-    Attributes:
-        subject, label: of the setting.
-        differences: the truth is by finite differences (no jaxpr to be had).
-        surrogate: declared vector-Jacobian product that replaces the reference's.
-        coarse: unit round-off of the rule in its float64 run, larger if it casts down.
-        ordinary: per leaf, largest terms a unit of cotangent at an ordinary input.
-        leaf_names: of the float leaves of the arguments.
-    """
-
-    subject: Subject
-    label: str
-    differences: bool = False
-    surrogate: object = None
-    coarse: float = unit("float64")
-    ordinary: list[float] = field(default_factory=list)
-    leaf_names: tuple[str, ...] = ()
-
-    def truth(self, args: tuple, dy: list) -> tuple[Truth, list]:
-        """The truth and its own uncertainty, at float64 arguments."""
-        if self.differences:
-            return truth_by_differences(self.subject.plain, args, dy)
-        truth = truth_of(self.subject, args, dy)
-        if self.surrogate is not None:
-            declared = self._declared(args, truth.y, dy)
-            terms = [np.abs(g) for g in declared]
-            scales = [
-                np.maximum(*pair) for pair in zip(truth.scales, terms, strict=True)
-            ]
-            truth = truth._replace(gradients=declared, scales=scales)
-        return truth, [0.0] * len(truth.gradients)
-
-    @property
-    def opened(self):
-        """The plain forward, every custom_vjp call in it replaced by its body."""
-        return opened(self.subject.plain)
-
-    def _declared(self, args, y, dy) -> list:
-        shaped = jax.eval_shape(self.subject.plain, *args)
-        given = self.surrogate(args, with_floats(shaped, dy))  # type: ignore[operator]
-        missing = (None,) * (len(args) - len(given))  # of arguments left at defaults
-        return [np.asarray(g) for g in gradient_leaves((*given, *missing), args)]
+from jaxninja.check.subject.pytrees import cast, unit
 
 
 @dataclass(frozen=True)
@@ -106,25 +55,20 @@ class Evaluation:
 def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None:
     """The rule in float64; None where the forward itself is not finite."""
     with jax.enable_x64(True):
-        args, dy = cast(args, "float64"), [g.astype(_wide(g)) for g in dy]
+        args = cast(setup.hold(args), "float64")
+        dy = [g.astype(_wide(g)) for g in dy]
         truth, doubt = setup.truth(args, dy)
         if not _finite(truth.y):
             return None
-        moved = moved_by_inputs(setup, args, dy, truth, unit("float32"))
         outcome = rule_of(setup.subject, args, dy)
     if not setup.ordinary:
         setup.ordinary.extend(_ordinary(truth, dy))
     tolerances = [
-        proof_tolerance(scale, size * _top(dy), shift, setup.coarse) + unsure
-        for scale, size, shift, unsure in zip(
-            truth.scales, setup.ordinary, moved.gradients, doubt, strict=True
-        )
+        proof_tolerance(scale, size * _top(dy), setup.coarse) + unsure
+        for scale, size, unsure in zip(truth.scales, setup.ordinary, doubt, strict=True)
     ]
     trials = _trials(setup, sample, "float64", outcome, truth, tolerances)
-    forward = [
-        proof_tolerance(np.abs(y), _top([y]), shift, setup.coarse)
-        for y, shift in zip(truth.y, moved.y, strict=True)
-    ]
+    forward = [proof_tolerance(np.abs(y), _top([y]), setup.coarse) for y in truth.y]
     outputs = _outputs(setup, sample, "float64", outcome, truth, forward)
     return Evaluation(trials, outputs, args, dy, outcome, truth)
 
@@ -133,32 +77,26 @@ def compare_rounding(
     setup: Setup, args: tuple, dy: list, sample: str, dtype: str
 ) -> Evaluation | None:
     """The rule in the run dtype, against the truth and against autodiff's error."""
-    args, dy = cast(args, dtype), cast(dy, dtype)
-    rival = None if setup.differences else autodiff_of(setup.subject, args, dy)
+    args, dy = cast(setup.hold(args), dtype), cast(dy, dtype)
+    rival = None
+    if not setup.differences:
+        rival = autodiff_of(setup.subject, args, dy, setup.surrogate)
     outcome = rule_of(setup.subject, args, dy)
     with jax.enable_x64(True):
-        wide, wide_dy = cast(args, "float64"), cast(dy, "float64")
-        truth, doubt = setup.truth(wide, wide_dy)
-        if not _finite(truth.y, dtype):
-            return None
-        moved = moved_by_inputs(setup, wide, wide_dy, truth, unit(dtype))
-    plain_y = truth.y if rival is None else rival[0]
-    rivals = truth.gradients if rival is None or setup.surrogate else rival[1]
+        wide_dy = cast(dy, "float64")
+        truth, doubt = setup.truth(cast(args, "float64"), wide_dy)
+    if not _finite(truth.y, dtype):
+        return None
+    plain_y, rivals = rival or (truth.y, truth.gradients)
     expected = _all_reachable(truth.gradients, rivals, dtype)
     errors = [error(r, e) for r, e in zip(rivals, expected, strict=True)]
     ordinary = setup.ordinary or _ordinary(truth, wide_dy)
     tolerances = [
-        run_tolerance(scale, size * _top(wide_dy), shift, e, dtype) + unsure
-        for scale, size, shift, e, unsure in zip(
-            truth.scales, ordinary, moved.gradients, errors, doubt, strict=True
+        run_tolerance(scale, size * _top(wide_dy), e, dtype) + unsure
+        for scale, size, e, unsure in zip(
+            truth.scales, ordinary, errors, doubt, strict=True
         )
     ]
-    if not all(map(_within, outcome.gradients, expected, tolerances)):
-        with jax.enable_x64(True):
-            lost = moved_by_residuals(setup, wide, wide_dy, unit(dtype))
-        tolerances = [
-            t + MOVED * _top([m]) for t, m in zip(tolerances, lost, strict=True)
-        ]
     sizes = None  # a pair held against finite differences has no autodiff beside it
     if not setup.differences:
         sizes = [
@@ -167,23 +105,74 @@ def compare_rounding(
                 outcome.gradients, expected, errors, ordinary, strict=True
             )
         ]
-    shown = truth._replace(gradients=expected)
+    shown = truth._replace(
+        gradients=expected, y=_all_reachable(truth.y, plain_y, dtype)
+    )
     trials = _trials(setup, sample, dtype, outcome, shown, tolerances, sizes)
-    reached = truth._replace(y=_all_reachable(truth.y, plain_y, dtype))
     forward = [
-        run_tolerance(np.abs(y), _top([y]), shift, error(r, y), dtype)
-        for y, shift, r in zip(reached.y, moved.y, plain_y, strict=True)
+        run_tolerance(np.abs(y), _top([y]), error(r, y), dtype)
+        for y, r in zip(shown.y, plain_y, strict=True)
     ]
-    if not all(map(_within, outcome.y, reached.y, forward)):
-        with jax.enable_x64(True):
-            lost = moved_by_steps(setup, wide, truth.y, unit(dtype))
-        forward = [t + MOVED * m for t, m in zip(forward, lost, strict=True)]
-    outputs = _outputs(setup, sample, dtype, outcome, reached, forward)
+    outputs = _outputs(setup, sample, dtype, outcome, shown, forward)
+    if not setup.ordinary:
+        setup.ordinary.extend(ordinary)
     return Evaluation(trials, outputs, args, dy, outcome, shown)
 
 
-def _within(got, expected, tolerance) -> bool:
-    return difference(got, expected, tolerance).ok
+def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
+    """The same trials, their tolerances widened by the condition at this sample.
+
+    It is measured where it may matter: where the rule is outside of what roundings of
+    the last sums would explain.
+    """
+    dtype = (*evaluation.trials, *evaluation.forward)[0].dtype
+    dy = evaluation.dy
+    gradients, y, margin = condition_of(setup, evaluation.args, dy, dtype)
+    return replace(
+        evaluation,
+        trials=[
+            _looser(t, margin, m, size * _top(dy))
+            for t, m, size in zip(
+                evaluation.trials, gradients, setup.ordinary, strict=True
+            )
+        ],
+        forward=[
+            _looser(t, margin, m) for t, m in zip(evaluation.forward, y, strict=True)
+        ],
+    )
+
+
+def condition_of(
+    setup: Setup, args: tuple, dy: list, dtype: str
+) -> tuple[list[np.ndarray], list[np.ndarray], float]:
+    """What roundings in `dtype` do to each gradient and output, and how many times
+    that a right rule may be off."""
+    u, margin = unit(dtype), MOVED
+    if dtype == "float64":
+        u = max(setup.coarse, 2 * unit("float64"))  # 1 + u is another number
+        margin = MOVED if setup.coarse > unit("float64") else PROVED
+    with jax.enable_x64(True):
+        args, dy = cast(args, "float64"), cast(dy, "float64")
+        truth = setup.truth(args, dy)[0]
+        moved = moved_by_roundings(setup, args, dy, truth, u)
+        lost = moved_by_residuals(setup, args, dy, u)
+    both = [np.maximum(*pair) for pair in zip(moved.gradients, lost, strict=True)]
+    return both, moved.y, margin
+
+
+def _looser(trial: Trial, margin: float, moved, terms: float = 0.0) -> Trial:
+    """With the condition added to the tolerance, and to what autodiff loses."""
+    errors = trial.errors
+    if errors is not None and (size := _size(trial.expected, terms)):
+        condition = float(np.linalg.norm(moved.ravel())) / size
+        errors = errors[0], max(errors[1], condition)
+    tolerance = trial.tolerance + margin * _top([moved])
+    return replace(trial, tolerance=tolerance, errors=errors)
+
+
+def is_off(trial: Trial) -> bool:
+    """Whether the rule is further from the truth than it may be."""
+    return not difference(trial.got, trial.expected, trial.tolerance).ok
 
 
 def _all_reachable(truth: list, rivals: list, dtype: str) -> list:
@@ -225,13 +214,17 @@ def _reachable(expected, rival, dtype: str):
 
 
 def _errors(got, expected, autodiff_error, terms: float) -> tuple[float, float]:
-    """The rule's error and autodiff's over the gradient's size, or over that of
-    ordinary terms where saturation leaves little of it."""
-    size = max(float(np.linalg.norm(np.nan_to_num(np.abs(expected)).ravel())), terms)
+    """The rule's error and autodiff's over the gradient's size."""
+    size = _size(expected, terms)
     if got.shape != expected.shape or not size:
         return 0.0, 0.0
     mine = float(np.linalg.norm(error(got, expected).ravel()))
     return mine / size, float(np.linalg.norm(autodiff_error.ravel())) / size
+
+
+def _size(expected, terms: float) -> float:
+    """Of a gradient, or of ordinary terms where saturation leaves little of it."""
+    return max(float(np.linalg.norm(np.nan_to_num(np.abs(expected)).ravel())), terms)
 
 
 def _finite(y: list, dtype: str = "float64") -> bool:

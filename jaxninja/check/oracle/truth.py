@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import Literal
 
-from jaxninja.check.errors import running
+from jaxninja.check.errors import CLOSES_OVER, UserCodeError, running
 from jaxninja.check.oracle.magnitude import magnitudes
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
@@ -75,10 +76,14 @@ def rule_predicates(subject: Subject, args: tuple, dy: list) -> list[tuple]:
     return list(zip(found, _host(compile_run(args, dy)), strict=True)) if found else []
 
 
-def autodiff_of(subject: Subject, args: tuple, dy: list) -> tuple[list, list]:
-    """Value and gradients by JAX in the dtype of `args`, with their own rounding."""
-    with running(f"the plain forward of {subject.name}"):
-        return _host(_autodiff(subject.plain)(args, dy))
+def autodiff_of(
+    subject: Subject, args: tuple, dy: list, surrogate: Callable | None = None
+) -> tuple[list, list]:
+    """Value and gradients by JAX in the dtype of `args`, with their own rounding;
+    or the gradients that are declared."""
+    what = f"surrogate of {subject.name}" if surrogate else ""
+    with running(what or f"the plain forward of {subject.name}"):
+        return _host(_autodiff(subject.plain, surrogate)(args, dy))
 
 
 def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
@@ -91,13 +96,33 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
 
 
-def backward_of(subject: Subject, args: tuple, residuals, dy: list) -> list:
-    """The rule's gradients for residuals that are given."""
-    with running(f"bwd of {subject.name}"):
-        return _host(_backward(subject)(args, residuals, dy))
+def value_of(subject: Subject) -> Callable:
+    """The plain forward as a compiled function of its arrays."""
+    run = _value(subject.plain)
+
+    def value(*args):
+        with running(f"the plain forward of {subject.name}"):
+            return _host(run(*args))
+
+    return value
+
+
+def backward_of(subject: Subject, args: tuple) -> Callable:
+    """(residuals, dy) -> the rule's gradients, at arguments of these shapes."""
+
+    def backward(residuals, dy):
+        y = jax.eval_shape(subject.plain, *args)
+        dy = cotangent(y, _typed(dy, float_leaves(y)))
+        with running(f"bwd of {subject.name}"):
+            return gradient_leaves(subject.bwd(residuals, dy), args)
+
+    return backward
 
 
 def _host(tree):
+    if any(isinstance(a, Tracer) for a in jax.tree.leaves(tree)):
+        text = "it " + "".join(CLOSES_OVER)
+        raise UserCodeError("E-CLOSURE", text, None)
     return jax.tree.map(np.asarray, tree)
 
 
@@ -145,7 +170,17 @@ def _tells(eqn, operand) -> bool:
 
 
 @lru_cache(maxsize=128)
-def _autodiff(plain: Bound) -> Callable:
+def _value(plain: Bound) -> Callable:
+    return compiled(opened(plain))
+
+
+@lru_cache(maxsize=128)
+def _autodiff(plain: Bound, surrogate: Callable | None) -> Callable:
+    return compiled(reference_of(plain, surrogate))
+
+
+def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
+    """(args, dy) -> value and gradients: JAX's own, or those that are declared."""
     forward = opened(plain)
 
     def autodiff(args, dy):
@@ -153,9 +188,16 @@ def _autodiff(plain: Bound) -> Callable:
             return float_leaves(forward(*with_floats(args, floats)))
 
         y, pullback = jax.vjp(f, *float_leaves(args))
-        return y, pullback(_typed(dy, y))
+        return y, list(pullback(_typed(dy, y)))
 
-    return compiled(autodiff)
+    def declared(args, dy):
+        assert surrogate is not None
+        y = forward(*args)
+        given = surrogate(args, with_floats(y, _typed(dy, float_leaves(y))))
+        missing = (None,) * (len(args) - len(given))  # of arguments left at defaults
+        return float_leaves(y), gradient_leaves((*given, *missing), args)
+
+    return declared if surrogate else autodiff
 
 
 @lru_cache(maxsize=128)
@@ -175,16 +217,6 @@ def _rule_watch(subject: Subject) -> tuple[Callable, Callable, dict]:
         return [value for value, _ in found]
 
     return run, compiled(run), lines
-
-
-@lru_cache(maxsize=128)
-def _backward(subject: Subject) -> Callable:
-    def backward(args, residuals, dy):
-        y = jax.eval_shape(subject.plain, *args)
-        dy = cotangent(y, _typed(dy, float_leaves(y)))
-        return gradient_leaves(subject.bwd(residuals, dy), args)
-
-    return compiled(backward)
 
 
 def _outcome(subject: Subject, args, dy: list) -> Outcome:

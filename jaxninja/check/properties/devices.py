@@ -20,7 +20,7 @@ from jaxninja.check.properties.first_derivatives import outputs
 from jaxninja.check.properties.transforms import compared, one, pullback
 from jaxninja.check.results import Session
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.check.subject.pytrees import cast, float_leaves, with_floats
+from jaxninja.check.subject.pytrees import cast, float_leaves, on_device, with_floats
 from jaxninja.check.subject.structure_traced import STOPPING, structure
 
 AXIS = "i"
@@ -42,7 +42,7 @@ def on_devices(session: Session, setup: Setup, setting: Setting) -> None:
     dy = cotangents.ordinary(y, np.random.default_rng(7))
     mesh = jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,))
     with jax.enable_x64(True):
-        args = cast(args, "float64")
+        args = on_device(cast(setup.hold(args), "float64"))
         _under_jit(session, setup, mesh, args, dy)
         if not _fits(setup, mesh, args):
             text = "shard_map: the rule is not made for the shapes of a device's part"

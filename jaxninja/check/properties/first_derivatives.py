@@ -11,17 +11,23 @@ from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.boundaries import (
     edges,
     extremes,
+    offsets,
     operations,
     same,
     without_gradient,
 )
-from jaxninja.check.inputs.kinds import scaled
+from jaxninja.check.inputs.kinds import nearer, scaled
 from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.inputs.sizes import leaf_names
 from jaxninja.check.inputs.special_values import at_special_values, untried
-from jaxninja.check.oracle.trial import Setup, compare_rounding, prove
+from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import Truth, autodiff_of
-from jaxninja.check.properties.kinks import is_subgradient
+from jaxninja.check.properties.judgement import (
+    NARROW,
+    judge,
+    unless_endless,
+    with_condition,
+)
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 from jaxninja.check.subject.structure_traced import (
@@ -32,6 +38,7 @@ from jaxninja.check.subject.structure_traced import (
 
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
 NO_DTYPE = "Unsupported dtype", "does not accept dtype"  # of LU, say: nobody's mistake
+NEARER = (0.3, 0.03)  # parts of the way from the first inputs to others
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
@@ -46,28 +53,31 @@ def first_order(session: Session, setup: Setup, setting: Setting, index: int) ->
     rng = generator(session, index)
     args = setting.draw(first)[1]
     y = outputs(setup, args)
-    dy = _sized(session, cotangents.ordinary(y, rng))
+    dy = sized(session, cotangents.ordinary(y, rng))
     _prove(session, setup, args, dy, "random inputs", watch=True)
     for label, other in _variety(session, y, rng, everything=index == 0):
         _prove(session, setup, args, other, label)
     if level != "quick":
         scales = SCALES[: 2 if index == 0 else 1] if session.options.edges else ()
-        for sample, other in _inputs(setting, first, scales):
-            dy = _sized(session, cotangents.ordinary(y, rng))
-            _prove(session, setup, other, dy, sample, watch=True)
+        for sample, others in _inputs(setting, args, first, scales):
+            dy = sized(session, cotangents.ordinary(y, rng))
+            any(
+                _prove(session, setup, a, dy, s, True)
+                for s, a in _named(sample, others)
+            )
     if index < (1 if level == "quick" else 2) or level == "full":
         _round(session, setup, setting, dy, level != "quick")
 
 
 def outputs(setup: Setup, args: tuple) -> list:
     """Shapes and dtypes of the float outputs, in float64."""
-    if setup.differences:
+    if setup.subject.is_numpy and setup.differences:
         return [np.asarray(a, float) for a in float_leaves(setup.subject.plain(*args))]
     with jax.enable_x64(True):
         return shapes_of_output(setup.subject, cast(args, "float64"))
 
 
-def _sized(session: Session, dy: list) -> list:
+def sized(session: Session, dy: list) -> list:
     """A rule that is not linear in dy on purpose is judged where it is: at small dy."""
     factor = 1.0 if session.options.linear else cotangents.SMALL
     return [factor * g for g in dy]
@@ -80,21 +90,31 @@ def _variety(session: Session, y, rng, everything: bool) -> list[tuple[str, list
     return found if everything else [found[i] for i in (0, 2, *range(6, len(found)))]
 
 
-def _inputs(setting: Setting, first: int, scales) -> Iterator[tuple[str, tuple]]:
+def _inputs(setting: Setting, args, first: int, scales) -> Iterator[tuple[str, list]]:
+    """(label, inputs and ones to take in their place where they say nothing)."""
     other = setting.draw(first + 1)[1]
-    yield "random inputs, second draw", other
+    closer = [nearer(args, other, part) for part in NEARER]
+    yield "random inputs, second draw", [other, *closer]
     for label, factor in scales:
-        yield label, jax.tree.map(lambda a, f=factor: scaled(a, f), other)
+        yield label, [jax.tree.map(lambda a, f=factor: scaled(a, f), other)]
 
 
-def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> None:
-    evaluation = prove(setup, args, dy, sample)
-    if evaluation is None:
-        session.skip(f"{sample} ({setup.label}): the forward is not finite there")
-        return
-    session.record(setup, evaluation)
-    if watch:
-        session.watch(setup, evaluation)
+def _named(sample: str, others: list) -> list[tuple[str, tuple]]:
+    far, *closer = others
+    return [(sample, far), *((f"{sample}, nearer to the first", a) for a in closer)]
+
+
+def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
+    """Whether the sample could be judged."""
+    judged = False
+    with unless_endless(session, f"{sample} ({setup.label})"):
+        evaluation = prove(setup, args, dy, sample)
+        if evaluation is None:
+            text = "the forward is not finite there"
+            session.skip(f"{sample} ({setup.label}): {text}; {NARROW}")
+        elif judged := judge(session, setup, evaluation):
+            session.watch(setup, evaluation) if watch else None
+    return judged
 
 
 def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> None:
@@ -109,10 +129,11 @@ def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> 
             grown = jax.tree.map(lambda a: scaled(a, 10.0), args)
             samples.append(("inputs x 10", grown))
         for sample, inputs in samples:
-            evaluation = compare_rounding(setup, inputs, dy, sample, dtype)
-            if evaluation is not None:
-                session.record(setup, evaluation)
-                session.dtypes.append(dtype)
+            with unless_endless(session, dtype):
+                evaluation = compare_rounding(setup, inputs, dy, sample, dtype)
+                if evaluation is not None:
+                    judge(session, setup, evaluation)
+                    session.dtypes.append(dtype)
 
 
 def _plain_takes(session: Session, setup: Setup, args, dy, dtype: str) -> bool:
@@ -139,7 +160,7 @@ def _structure_in(session: Session, setup: Setup, args, dtype: str) -> None:
 def low_precision(session: Session, setup: Setup, setting: Setting) -> None:
     """bfloat16, where the rule takes it."""
     args = setting.draw(session.options.seed * DRAWS)[1]
-    dy = _sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
+    dy = sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
     if setup.subject.is_numpy or "bfloat16" in session.options.dtypes:
         return
     if not _plain_takes(session, setup, args, dy, "bfloat16"):
@@ -148,25 +169,26 @@ def low_precision(session: Session, setup: Setup, setting: Setting) -> None:
         _structure_in(session, setup, args, "bfloat16")
         evaluation = compare_rounding(setup, args, dy, "random inputs", "bfloat16")
     except UserCodeError as error:
-        if not any(text in error.sentence for text in NO_DTYPE):
+        refused = any(text in error.sentence for text in NO_DTYPE)
+        if not refused and error.code != "N-ENDLESS":
             raise
         session.skip(f"bfloat16: {error.sentence}")
         return
     if evaluation is not None:
-        session.record(setup, evaluation)
+        judge(session, setup, evaluation)
         session.dtypes.append("bfloat16")
 
 
 def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
     """Ties, zeros, overflow, repeated indices: what the forward calls for."""
     if setup.differences:
-        session.skip("edge inputs: a NumPy forward has no jaxpr to find them in")
+        session.skip("edge inputs: a forward that JAX cannot differentiate, or NumPy's")
         return
     if not session.options.edges:
         session.skip("edges and scaled inputs: declared edges=False")
         return
     args = setting.draw(session.options.seed * DRAWS)[1]
-    dy = _sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
+    dy = sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
     with jax.enable_x64(True):
         wide = cast(args, "float64")
         found = operations(jax.make_jaxpr(setup.subject.plain)(*wide).jaxpr)
@@ -183,9 +205,11 @@ def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
         for dtype in session.options.dtypes
         if _plain_takes(session, setup, args, dy, dtype)
     ]
+    shifts = _without_effect(setup, wide, dy, truth)
     for dtype in ("float64", *taken):
         given = cast(args, dtype)
-        for label, inputs in edges(given, found, dtype):
+        shifted = ((label, change(given)) for label, change in shifts)
+        for label, inputs in (*edges(given, found, dtype), *shifted):
             if not same(inputs, given):
                 _edge(session, setup, inputs, dy, label, dtype)
         if dtype == "float64":
@@ -193,6 +217,22 @@ def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
         if session.options.level == "full":
             for label, inputs in extremes(given, found, dtype):
                 _extreme(session, setup, inputs, dy, label, dtype)
+
+
+def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
+    """The offsets of inputs that change no gradient."""
+    sizes = [float(np.max(np.abs(g), initial=0.0)) for g in truth.gradients]
+    kept = []
+    with jax.enable_x64(True):
+        for label, change in offsets(wide, setup.leaf_names):
+            near = setup.truth(change(wide), cast(dy, "float64"))[0].gradients
+            gaps = map(np.subtract, near, truth.gradients)
+            if all(
+                np.abs(gap).max(initial=0.0) <= 1e-6 * size
+                for gap, size in zip(gaps, sizes, strict=True)
+            ):
+                kept.append((label, change))
+    return kept
 
 
 def _special(session: Session, setup: Setup, args, dy) -> None:
@@ -219,7 +259,9 @@ def _extreme(session: Session, setup: Setup, inputs, dy, label: str, dtype: str)
         evaluation = prove(setup, inputs, dy, label)
     else:
         evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-    lost = [t for t in evaluation.trials if not _agrees(t)] if evaluation else []
+    if evaluation is None:
+        return
+    lost = list(filter(is_off, with_condition(session, setup, evaluation).trials))
     if lost and not all(session.ignores(t.name) for t in lost):
         found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
         text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
@@ -231,23 +273,11 @@ def _told(trial) -> str:
     return f"got {found.got:.3g}, expected {found.expected:.3g}"
 
 
-def _agrees(trial) -> bool:
-    return difference(trial.got, trial.expected, trial.tolerance).ok
-
-
 def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) -> None:
-    if dtype == "float64":
-        evaluation = prove(setup, inputs, dy, label)
-    else:
-        evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-    if evaluation is None:
-        return
-    judged, excused = [], []
-    for i, trial in enumerate(evaluation.trials):
-        at_kink = session.options.kink != "jax" and is_subgradient(setup, evaluation, i)
-        (excused if at_kink else judged).append(trial)
-    session.record(setup, evaluation, judged)
-    session.watch(setup, evaluation) if dtype == "float64" else None
-    for trial in excused:
-        text = f"at a kink ({label}) d{trial.name} is another subgradient than JAX's"
-        session.find("W-KINK", text + ": valid, of another convention", None)
+    with unless_endless(session, f"{label} in {dtype}"):
+        if dtype == "float64":
+            evaluation = prove(setup, inputs, dy, label)
+        else:
+            evaluation = compare_rounding(setup, inputs, dy, label, dtype)
+        if evaluation and judge(session, setup, evaluation) and dtype == "float64":
+            session.watch(setup, evaluation)

@@ -76,7 +76,7 @@ def _same(got: list, expected: list) -> bool:
     for a, e in zip(got, expected, strict=True):
         e = np.asarray(e)
         largest = float(np.max(np.abs(e), initial=0.0))
-        tolerance = 10 * proof_tolerance(np.abs(e), largest, 0.0, UNIT)
+        tolerance = 10 * proof_tolerance(np.abs(e), largest, UNIT)
         if not difference(np.asarray(a), e, tolerance).ok:
             return False
     return True

@@ -18,7 +18,9 @@ from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import truth_of
 from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
 
-NEIGHBOURS = 24
+NEIGHBOURS, FEW = 24, 4
+MOVABLE = ("real", "positive")
+LEAST = 1e-3  # of the largest deviation: noise is no jump
 DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties there
 FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smooth one's
 
@@ -26,9 +28,11 @@ FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smoo
 def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
     """Whether leaf `index` is wrong by JAX's convention and right by another one."""
     trial = evaluation.trials[index]
-    if not _is_off(trial) or not np.isfinite(trial.got).all():
+    if not np.isfinite(trial.got).all() or trial.got.shape != trial.expected.shape:
         return False
     distance = DISTANCE if trial.dtype == "float64" else ROUGH
+    if not _jumps_anywhere(setup, evaluation, index, distance):
+        return False
     around = _near(setup, evaluation, distance)
     near = around[index]
     if not np.isfinite(near).all():
@@ -47,6 +51,16 @@ def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
     return inside and _jumps(
         trial, near, _near(setup, evaluation, FARTHER * distance)[index]
     )
+
+
+def _jumps_anywhere(setup, evaluation, index: int, distance: float) -> bool:
+    """A first look, at few neighbours: most rules that are off are plainly wrong."""
+    trial = evaluation.trials[index]
+    few = _neighbours(setup, evaluation, distance, random=FEW)
+    near = np.stack([*(leaves[index] for leaves in few), trial.expected])
+    gap = np.abs(trial.got - trial.expected)
+    jumps = np.nan_to_num(_spread(near)) >= np.maximum(gap / 4, LEAST * gap.max())
+    return bool(jumps[gap > 0].any())
 
 
 def _is_off(trial: Trial) -> bool:
@@ -82,13 +96,13 @@ def _near(setup: Setup, evaluation: Evaluation, distance: float) -> list[np.ndar
     return [np.stack(leaf) for leaf in zip(*around, strict=True)]
 
 
-def _neighbours(setup: Setup, evaluation: Evaluation, distance: float):
+def _neighbours(setup: Setup, evaluation, distance: float, random: int = NEIGHBOURS):
     """Gradients at neighbours: random ones, and those at which sums are extreme."""
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in evaluation.trials]
     ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
     ways += [[s * np.sign(np.real(g)) for g in got] for s in (1, -1)]
-    ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(NEIGHBOURS)]
+    ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(random)]
     for way in ways:
         with jax.enable_x64(True):
             wide = cast(evaluation.args, "float64")
@@ -102,9 +116,12 @@ def _neighbours(setup: Setup, evaluation: Evaluation, distance: float):
 
 
 def _moved(leaf, way, distance: float):
-    if not np.size(leaf) or kind_of(leaf) not in ("real", "positive"):
+    """Entries that are infinite, masked out say, stay where they are."""
+    finite = np.isfinite(leaf)
+    if not finite.any() or (finite.all() and kind_of(leaf) not in MOVABLE):
         return leaf
-    return leaf + distance * max(1.0, float(np.max(np.abs(leaf)))) * way
+    largest = float(np.max(np.abs(leaf), where=finite, initial=1.0))
+    return np.where(finite, leaf + distance * largest * np.where(finite, way, 0), leaf)
 
 
 def _totals(ndim: int):

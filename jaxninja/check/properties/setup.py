@@ -17,10 +17,13 @@ from jaxninja.check.subject.structure_traced import (
     accepted_by_jax,
     casts_of_forward,
     casts_of_rule,
+    not_differentiable,
     structure,
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError
+
+ENTRIES = 200  # to difference one by one, which takes four forwards each
 
 
 class Stop(Exception):
@@ -33,10 +36,15 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     session.name, session.where = subject.name, subject.where
     leaf_names = names(args, subject.argument_names)
     _validate(session, subject, args, leaf_names)
+    opaque = None if subject.is_numpy else not_differentiable(subject, args)
     differences = subject.is_numpy and not _traceable(subject, args)
+    differences |= bool(opaque) and session.options.surrogate is None
+    if opaque and differences:
+        _small_enough(session, subject, args, opaque)
     setup = Setup(
         subject, setting.label, differences, session.options.surrogate,
         leaf_names=leaf_names,
+        opaque=bool(opaque), held=_held_back(session, subject, args),
     )  # fmt: skip
     if subject.is_numpy:
         _structure_of_numpy(session, setup, args)
@@ -45,6 +53,34 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return setup
+
+
+def _small_enough(session: Session, subject: Subject, args, why: str) -> None:
+    """Few entries are differenced one by one; many are not, and nothing is tested."""
+    count = sum(map(np.size, float_leaves(args)))
+    text = f"the plain forward of {subject.name} ({why})"
+    if count > ENTRIES:
+        session.find(
+            "N-NOREF", f"JAX cannot differentiate {text}, and {count} entries are too "
+            f"many for finite differences: give reference=, or at most {ENTRIES}"
+        )  # fmt: skip
+        raise Stop
+    session.skip(
+        f"JAX's own gradient: it cannot differentiate {text}; held against finite "
+        "differences, to a thousandth; reference= is exact"
+    )
+
+
+def _held_back(session: Session, subject: Subject, args) -> dict:
+    """Of a rule that clips its cotangent, the bounds: what is declared to have no
+    gradient, at the values that were given first."""
+    if session.options.linear:
+        return {}
+    declared = (*session.options.zero, *session.options.nondiff)
+    for name, arg in zip(subject.argument_names, args, strict=True):
+        if name in declared:
+            session.held.setdefault(name, arg)
+    return session.held
 
 
 def _validate(session: Session, subject: Subject, args, leaf_names) -> None:
@@ -113,7 +149,7 @@ def _precision(session: Session, subject: Subject, args) -> float:
     """Unit round-off of the rule in float64: the forward must compute in that, and a
     rule that does not is told."""
     down = casts_of_forward(subject, args)
-    if down:
+    if down and session.options.surrogate is None:
         text = (
             f"the plain forward casts down inside ({down[0]}), so that nothing can be "
             "proved in float64: remove the cast, or give a reference= without it"

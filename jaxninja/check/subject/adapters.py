@@ -8,7 +8,7 @@ from enum import Enum
 import jax
 import numpy as np
 
-from jaxninja.check.errors import NoRuleError, is_users, running
+from jaxninja.check.errors import NoRuleError, is_users, running, without_rule
 from jaxninja.check.subject.subject import Subject, accepts, short, source_of
 from jaxninja.errors import ArgumentTypeError
 from jaxninja.jaxpr import holds_rule
@@ -195,12 +195,8 @@ def _of_function(f, args, reference) -> tuple[Subject, tuple]:
     with running(name):
         holds = holds_rule(jax.make_jaxpr(of_arrays)(*arrays).jaxpr)
     if not holds:
-        raise NoRuleError(
-            f"no gradient to check: {name} calls no custom_vjp function, so its "
-            "gradient is JAX's own; give a jax.custom_vjp function, a jaxninja Rule, "
-            "or a pair (forward, backward)",
-            _line_of(f),
-        )
+        is_jvp = isinstance(f, jax.custom_jvp)
+        raise NoRuleError(without_rule(name, is_jvp), _line_of(f))
 
     def fwd(*args):
         of_arrays, arrays = _split(f, positions, args)

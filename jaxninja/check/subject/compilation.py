@@ -12,7 +12,8 @@ from functools import lru_cache
 import jax
 import numpy as np
 
-from jaxninja.check.subject.pytrees import is_float
+from jaxninja.check.subject.bounded import Clock, bounded, holds_while
+from jaxninja.check.subject.pytrees import is_float, signature
 
 LARGE = 1 << 18  # entries of the arguments, from which on running counts
 LITTLE = {"xla_backend_optimization_level": 0}
@@ -20,16 +21,45 @@ OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}  # not every version has b
 
 
 def compiled(f: Callable) -> Callable:
-    """`jax.jit(f)`, quick to compile for small arguments that hold no narrow floats."""
-    thorough = jax.jit(f)
-    quick = jax.jit(f, compiler_options=_options())
+    """`jax.jit(f)`, quick to compile for small arguments that hold no narrow floats.
+
+    A while loop in it ends in any case: see `bounded`.
+    """
+    clock = Clock()
+    thorough, quickly = jax.jit(f), jax.jit(f, compiler_options=_options())
+    ending, ending_quickly = (
+        jax.jit(bounded(f, clock), compiler_options=options)
+        for options in (None, _options())
+    )
+    loops: dict[tuple, bool] = {}
 
     def run(*args):
         leaves = jax.tree.leaves(args)
         large = sum(map(np.size, leaves)) >= LARGE
-        return (thorough if large or any(map(_narrow, leaves)) else quick)(*args)
+        quick = not (large or any(map(_narrow, leaves)))
+        key = signature(args)
+        if key not in loops:
+            traced = (quickly if quick else thorough).trace(*args)
+            loops[key] = holds_while(traced.jaxpr.jaxpr)
+        if not loops[key]:
+            return _outermost(thorough, quickly, quick, args)
+        clock.start()
+        run_to_end = ending_quickly if quick else ending
+        out = jax.block_until_ready(run_to_end(*args))
+        clock.stop()
+        return out
 
     return run
+
+
+def _outermost(thorough: Callable, quickly: Callable, quick: bool, args: tuple):
+    """Options are for no jit that stands within another one, of the user's."""
+    try:
+        return (quickly if quick else thorough)(*args)
+    except ValueError as error:
+        if "compiler_options" not in str(error):
+            raise
+        return thorough(*args)
 
 
 def _narrow(leaf) -> bool:

@@ -53,6 +53,13 @@ def cast(tree, dtype: str) -> Any:
     return jax.tree.map(convert, tree)
 
 
+def on_device(tree) -> Any:
+    """Arrays of the host as JAX's: what a traced index may look into."""
+    return jax.tree.map(
+        lambda a: jnp.asarray(a) if isinstance(a, np.ndarray) else a, tree
+    )
+
+
 def cotangent(y, floats: Sequence) -> Any:
     """A cotangent of the structure of `y`: integer outputs get float0 zeros."""
     leaves, structure = jax.tree.flatten(y)

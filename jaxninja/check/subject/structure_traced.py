@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.records import Finding
-from jaxninja.check.subject.plain_forward import line_of
+from jaxninja.check.subject.plain_forward import line_of, opened
 from jaxninja.check.subject.pytrees import (
     cotangent,
     float_leaves,
@@ -28,6 +28,10 @@ from jaxninja.jaxpr import equations
 STOPPING = (
     *("E-ARGS", "E-COUNT", "E-TREE", "E-SHAPE", "E-FWDSTRUCT", "E-TUPLE"),
     "N-NOGRAD",
+)
+
+OPAQUE = frozenset(  # what JAX differentiates sometimes or never
+    ("while", "pallas_call", "pure_callback", "io_callback", "ffi_call", "custom_call")
 )
 
 
@@ -95,6 +99,28 @@ def accepted_by_jax(subject: Subject, args: tuple) -> None:
 
     with running(f"the rule of {subject.name} under jax.vjp"):
         jax.eval_shape(gradient, *args)
+
+
+@remembered
+def not_differentiable(subject: Subject, args: tuple) -> str | None:
+    """Why JAX cannot differentiate the plain forward; None if it can."""
+    with running(f"the plain forward of {subject.name}"):
+        traced = jax.make_jaxpr(subject.plain)(*args)
+    if not OPAQUE & {eqn.primitive.name for eqn in equations(traced.jaxpr)}:
+        return None
+
+    def gradient(*floats):
+        plain = opened(subject.plain)
+        y, pull = jax.vjp(
+            lambda *f: float_leaves(plain(*with_floats(args, f))), *floats
+        )
+        return pull(y)
+
+    try:
+        jax.eval_shape(gradient, *float_leaves(args))
+    except Exception as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return None
 
 
 def nones(subject: Subject, raw, args: tuple) -> list[str]:

@@ -1,14 +1,11 @@
 """Inputs at the ends of the range, as far as dtype and domain go."""
 
-from types import SimpleNamespace
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxninja import check_vjp
 from jaxninja.check.inputs.boundaries import extremes
-from jaxninja.check.oracle.condition import moved_by_steps
 from tests.check.subjects import codes, ruled
 
 X = np.array([0.7, -1.9, 2.3], np.float32)
@@ -63,12 +60,3 @@ def test_a_value_may_lose_what_the_steps_of_the_plain_one_lose(size):
     op = ruled(lambda x: square_of_sum(x, size), fwd, bwd, ())
     report = check_vjp(op, np.linspace(0.9, 1.1, 101, dtype=np.float32), level="quick")
     assert ("E-FWD" in codes(report)) == (size == 0), report.table()
-
-
-@pytest.mark.parametrize(("size", "units"), [(200.0, 4e4), (0.0, 1.0)])
-def test_how_far_the_steps_of_a_value_move_it(size, units, x64):
-    x = np.linspace(0.9, 1.1, 101)
-    subject = SimpleNamespace(plain=lambda x: square_of_sum(x, size))
-    scene = SimpleNamespace(subject=subject, differences=False)
-    moved = moved_by_steps(scene, (x,), [x * x], 1e-7)[0]
-    assert units < float(np.median(moved)) / 1e-7 < 10 * units

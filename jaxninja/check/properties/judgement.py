@@ -1,0 +1,95 @@
+"""Is a rule that is off at a sample wrong, or does the sample allow for it?
+
+Only where it is off is more asked: how far roundings on the way move the reference at
+this very sample, and whether the point lies on a kink with several right gradients.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jaxninja.check.errors import UserCodeError
+from jaxninja.check.inputs.setting import DRAWS
+from jaxninja.check.oracle.settling import settles_at
+from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
+from jaxninja.check.oracle.trial import Evaluation, Setup, is_off, widened
+from jaxninja.check.properties.kinks import is_subgradient
+from jaxninja.check.results import Session
+
+NARROW = "edges=False keeps to inputs like those that were given"
+
+
+@contextmanager
+def unless_endless(session: Session, what: str) -> Iterator[None]:
+    """Leave out what a loop that does not end stands in the way of."""
+    try:
+        yield
+    except UserCodeError as error:
+        if error.code != "N-ENDLESS":
+            raise
+        session.skip(f"{what}: {error.sentence}")
+
+
+def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
+    """Record what is right and wrong at a sample; whether it could be judged."""
+    loose = with_condition(session, setup, evaluation)
+    if _restless(session, setup, loose):
+        return False
+    judged, excused = [], []
+    for index, (before, trial) in enumerate(
+        zip(evaluation.trials, loose.trials, strict=True)
+    ):
+        silent = is_off(before) and not is_off(trial) and not has_power(trial)
+        at_kink = (is_off(trial) or silent) and _allowed(session, setup, loose, index)
+        (excused if at_kink else judged).append(trial)
+        if silent and not at_kink and has_power(before):
+            _says_nothing(session, setup, trial)
+    for trial in excused:
+        text = f"at a kink ({trial.sample}) d{trial.name} is another subgradient than "
+        session.find("W-KINK", f"{text}JAX's: valid, of another convention", None)
+    session.record(setup, loose, judged)
+    return True
+
+
+def with_condition(
+    session: Session, setup: Setup, evaluation: Evaluation
+) -> Evaluation:
+    """The evaluation, with the condition measured where the verdict hangs on it."""
+    trials = [t for t in evaluation.trials if _open(session, t)]
+    lost = any(is_off(t) or worse_by(t) > WORSE for t in trials)
+    forward = "E-FWD" not in {f.code for f in session.findings.values()}
+    lost |= forward and any(map(is_off, evaluation.forward))
+    return widened(setup, evaluation) if lost else evaluation
+
+
+def _restless(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether an iteration of the reference ends too early here, and not where the user
+    said that it works."""
+    trials = (*evaluation.trials, *evaluation.forward)
+    if setup.differences or not any(map(is_off, trials)):
+        return False
+    first = next(iter(session.settings.values()))
+    example = first.draw(session.options.seed * DRAWS)[1]
+    if settles_at(setup.subject.plain, example, evaluation.args):
+        return False
+    text = f"{trials[0].sample} ({setup.label}): an iteration of the reference does not"
+    session.skip(f"{text} settle there; {NARROW}")
+    return True
+
+
+def _open(session: Session, trial: Trial) -> bool:
+    """Whether anything about this leaf is still to be decided."""
+    tally = session.tallies.get(trial.name)
+    return not session.ignores(trial.name) and (tally is None or tally.worst is None)
+
+
+def _allowed(session: Session, setup: Setup, evaluation, index: int) -> bool:
+    trial = evaluation.trials[index]
+    if session.options.kink == "jax" or setup.differences or setup.surrogate:
+        return False
+    return _open(session, trial) and is_subgradient(setup, evaluation, index)
+
+
+def _says_nothing(session: Session, setup: Setup, trial: Trial) -> None:
+    text = f"d{trial.name} at {trial.sample} in {trial.dtype} ({setup.label}): one "
+    text += "rounding of inputs and steps moves the reference by as much as it is"
+    session.skip(text)

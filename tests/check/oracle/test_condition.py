@@ -1,0 +1,68 @@
+"""How far roundings on the way move a value and a gradient."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja.check.oracle.condition import moved_by_roundings
+from jaxninja.check.oracle.perturbed import draw_of_signs, perturbed
+from jaxninja.check.oracle.truth import Truth, reference_of
+from jaxninja.check.subject.subject import Bound
+
+U = 1e-7
+
+
+def moved(f, *args):
+    """Of value and gradients, by roundings of relative size U."""
+    plain = Bound(f, (), ())
+    dy = [jnp.ones(a.shape) for a in jax.tree.leaves(jax.eval_shape(f, *args))]
+    y, gradients = reference_of(plain)(args, dy)
+    subject = SimpleNamespace(plain=plain)
+    setup = SimpleNamespace(subject=subject, differences=False, surrogate=None)
+    here = Truth(list(map(np.asarray, y)), list(map(np.asarray, gradients)), [], [])
+    return moved_by_roundings(setup, args, dy, here, U)
+
+
+@pytest.mark.parametrize(("c", "units"), [(200.0, 4e4), (0.0, 1.0)])
+def test_a_difference_of_large_numbers(c, units, x64):
+    """x * x, from numbers of size c * c."""
+    x = np.linspace(0.9, 1.1, 101)
+    found = moved(lambda x: (x + c) ** 2 - c * c - 2 * c * x, x).y[0]
+    assert units < float(np.median(found)) / U < 10 * units
+
+
+def test_a_gradient_of_saturated_scores(x64):
+    """Exactly zero where one score is far above: its terms cancel to a rounding."""
+
+    def f(s, v):
+        return jax.nn.softmax(s) @ v
+
+    s, v = np.array([900.0, 10.0, -3.0]), np.array([1e3, 2e3, 3e3])
+    assert float(moved(f, s, v).gradients[0].max()) > 1e3 * U / 4
+
+
+def test_the_steps_of_a_scan_and_of_a_branch_move(x64):
+    def f(x):
+        def step(c, _):
+            c = jax.lax.cond(c > 0, lambda c: (c + 1e4) - 1e4, lambda c: c, c)
+            return c, None
+
+        return jax.lax.scan(step, x, None, 3)[0]
+
+    assert float(moved(f, np.float64(0.7)).y[0]) > 1e3 * U
+
+
+def test_ties_and_signs_stay(x64):
+    def f(x):
+        return x - x[::-1], x + jnp.negative(x), jnp.where(x == jnp.abs(x), x, 9)
+
+    x = np.array([1.5, -0.0, 1.5])
+    for seed in range(4):
+        draw = draw_of_signs(np.random.default_rng(seed))
+        a, b, c = perturbed(f, U, draw)(x)
+        assert not np.any(a)
+        assert not np.any(b)
+        np.testing.assert_allclose(c, x, rtol=1e-6)

@@ -1,0 +1,118 @@
+"""A rule that is off where the reference itself hangs on the last bits is not wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import codes, relu_rule, ruled
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def online_attention(q, k, v):
+    """One key at a time, with a running maximum and sum."""
+
+    def step(carry, pair):
+        top, total, acc = carry
+        s = q @ pair[0]
+        new = jnp.maximum(top, s)
+        p, c = jnp.exp(s - new), jnp.exp(top - new)
+        return (new, total * c + p, acc * c[:, None] + p[:, None] * pair[1]), None
+
+    zero = jnp.zeros(q.shape[0], q.dtype)
+    start = zero - 1e30, zero, jnp.zeros((q.shape[0], v.shape[1]), q.dtype)
+    (top, total, acc), _ = jax.lax.scan(step, start, (k, v))
+    y = acc / total[:, None]
+    return y, (q, k, v, y, top + jnp.log(total))
+
+
+def recomputed(residuals, dy, factor=1.0):
+    """Probabilities anew from the scores and their log-sum-exp."""
+    q, k, v, y, lse = residuals
+    p = jnp.exp(q @ k.T - lse[:, None])
+    ds = p * (dy @ v.T - factor * (dy * y).sum(-1, keepdims=True))
+    return ds @ k, ds.T @ q, p.T @ dy
+
+
+@pytest.mark.parametrize(("factor", "level"), [(1.0, "standard"), (1.00001, "quick")])
+def test_scores_that_are_computed_anew(factor, level):
+    def bwd(residuals, dy):
+        return recomputed(residuals, dy, factor)
+
+    op = ruled(lambda *a: online_attention(*a)[0], online_attention, bwd, ())
+    args = (normal(8, 2, seed=seed) for seed in range(3))
+    report = check_vjp(op, *args, level=level, hints=False)
+    assert report.ok == (factor == 1), report.table()
+    assert "loses digits" not in report.table()
+
+
+def test_a_sample_that_says_nothing_is_listed():
+    """sin at 1e17 is any number, and the rule's is another one."""
+
+    def plain(x):
+        return jnp.cos(1e17 * x)
+
+    def bwd(x, dy):
+        return (-1e17 * dy * jnp.sin(3e16 * x + 7e16 * x),)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    report = check_vjp(op, normal(3, 4), hints=False)
+    assert report.verdict == "not tested", report.table()
+    assert any("dx at random inputs in float64" in t for t in report.not_tested)
+
+
+def test_digits_that_the_rule_alone_loses_are_still_seen():
+    """The variance as a difference of large numbers; the reference subtracts first."""
+
+    def plain(x):
+        return jnp.log(jnp.var(x, -1))
+
+    def fwd(x):
+        return plain(x), x
+
+    def bwd(x, dy):
+        mean = x.mean(-1, keepdims=True)
+        variance = (x * x).mean(-1, keepdims=True) - mean * mean
+        return (dy[:, None] * 2 * (x - mean) / (x.shape[-1] * variance),)
+
+    op = ruled(plain, fwd, bwd, ())
+    report = check_vjp(op, normal(3, 8), hints=False)
+    assert report.verdict == "fail"
+    assert report.leaves[0].dtype == "float32"
+    assert report.leaves[0].sample == "x + 1e3"
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.0, "ok"), (1.5, "fail")])
+def test_a_kink_in_the_users_own_example(slope, verdict):
+    x = jnp.array([-1.3, 0.0, 0.5])
+    report = check_vjp(relu_rule(slope), x, hints=False)
+    assert report.verdict == verdict, report.table()
+    assert ("W-KINK" in codes(report)) == (verdict == "ok")
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(1.0, "ok"), (3.0, "fail")])
+def test_whole_positions_for_an_interpolation(left, verdict):
+    """Between the slopes to both sides; `left` is the share of the left one."""
+
+    def plain(table, t):
+        i = jnp.clip(jnp.floor(t).astype(int), 0, len(table) - 2)
+        return table[i] + (t - i) * (table[i + 1] - table[i])
+
+    def bwd(residuals, dy):
+        table, t = residuals
+        i = jnp.clip(jnp.floor(t).astype(int), 0, len(table) - 2)
+        grown = jnp.zeros_like(table).at[i].add(dy * (1 - t + i)).at[i + 1]
+        before = jnp.maximum(i - (t == i), 0)
+        slope = left * (table[before + 1] - table[before])
+        slope += (1 - left) * (table[i + 1] - table[i])
+        return grown.add(dy * (t - i)), dy * slope
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(
+        op, normal(5), jnp.array([1.0, 2.0, 0.0]), level="quick", hints=False
+    )
+    assert report.verdict == verdict, report.table()

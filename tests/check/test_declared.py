@@ -1,0 +1,106 @@
+"""What the user declares: surrogates, zeros, clipped cotangents."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import codes, ruled
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "ok"), (1.01, "fail")])
+def test_random_numbers_of_a_surrogate_have_the_dtype_of_the_rule(factor, verdict):
+    def noise(x, key):
+        return jax.random.normal(key, x.shape, x.dtype)
+
+    op = ruled(
+        lambda x, key: x * noise(x, key),
+        lambda x, key: (x * noise(x, key), noise(x, key)),
+        lambda n, dy: (factor * dy * n, None),
+        (),
+    )
+    x, key = normal(3, 4), jax.random.key(0)
+    report = check_vjp(op, x, key, surrogate=lambda a, g: (g * noise(*a), None))
+    assert report.verdict == verdict, report.table()
+
+
+def to_eight_bits(x, scale):
+    return (x / scale).astype(jnp.float8_e4m3fn).astype(x.dtype) * scale
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_scale_whose_next_value_stands_in_for_its_gradient(linear):
+    def next_scale(x):
+        return jnp.abs(x).max() / 448
+
+    def rule(times):
+        def bwd(new, dy):
+            return dy, times * new
+
+        return ruled(
+            to_eight_bits, lambda x, s: (to_eight_bits(x, s), next_scale(x)), bwd, ()
+        )
+
+    declared = {"surrogate": lambda a, g: (g, next_scale(a[0])), "linear": linear}
+    args = normal(4, 3), np.float32(0.01)
+    report = check_vjp(rule(1), *args, **declared)
+    assert report.ok, report.table()
+    assert not codes(report) & {"E-ZEROCOT", "N-CAST"}
+    assert check_vjp(rule(2), *args, **declared).verdict == "fail"
+
+
+def test_a_law_that_the_declared_gradient_keeps_is_asked_of_the_rule():
+    op = ruled(jnp.sign, lambda x: (jnp.sign(x), x), lambda x, dy: (dy + x,), ())
+    report = check_vjp(op, normal(3), surrogate=lambda a, g: (g,))
+    assert "E-ZEROCOT" in codes(report)
+
+
+def converging(factor):
+    """A square root from a guess, whose gradient is 1e-86 and of no account."""
+
+    def plain(a, guess):
+        return jax.lax.fori_loop(0, 8, lambda _, y: (y + a / y) / 2, guess)
+
+    def bwd(y, dy):
+        return dy / (2 * y), factor * dy
+
+    return ruled(plain, lambda a, g: (plain(a, g),) * 2, bwd, ())
+
+
+def test_a_gradient_that_an_iteration_has_all_but_forgotten_is_zero():
+    args = np.array([2.0, 3.0], np.float32), np.array([1.5, 2.0], np.float32)
+    declared = {"zero": "guess", "edges": False, "hints": False}
+    report = check_vjp(converging(0.0), *args, **declared)
+    assert report.ok, report.table()
+    assert check_vjp(converging(0.01), *args, **declared).verdict == "fail"
+
+
+def test_a_gradient_that_is_not_zero_cannot_be_declared_so():
+    op = ruled(
+        lambda x, w: x + 1e-3 * w, lambda x, w: (x + 1e-3 * w, w),
+        lambda w, dy: (dy, 0 * dy), (),
+    )  # fmt: skip
+    assert check_vjp(op, normal(3), normal(3), zero="w").verdict == "fail"
+
+
+def clipped(scale=1.0):
+    return ruled(
+        lambda lo, hi, x: x,
+        lambda lo, hi, x: (x, (lo, hi)),
+        lambda r, dy: (None, None, scale * jnp.clip(dy, *r)),
+        (),
+    )
+
+
+@pytest.mark.parametrize("level", ["standard", "full"])
+def test_bounds_of_a_clip_stay_as_they_are_given(level):
+    declared = {"linear": False, "zero": ("lo", "hi"), "level": level}
+    args = np.float32(-0.1), np.float32(0.1), normal(4, 3)
+    report = check_vjp(clipped(), *args, **declared)
+    assert report.ok, report.table()
+    assert check_vjp(clipped(1.01), *args, **declared).verdict == "fail"

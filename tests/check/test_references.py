@@ -1,0 +1,84 @@
+"""Plain forwards that JAX cannot differentiate, that do not end, or do not settle."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import codes, ruled
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def newton():
+    """Square roots: a square within 1e-3, then two more steps."""
+
+    def sqrt(a):
+        def step(x):
+            return (x + a / x) / 2
+
+        def goes_on(x):
+            return jnp.abs(x * x - a).max() > 1e-3
+
+        return step(step(jax.lax.while_loop(goes_on, step, a)))
+
+    return sqrt
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "ok"), (2.1, "fail")])
+def test_a_forward_that_jax_cannot_differentiate_is_differenced(factor, verdict):
+    sqrt = newton()
+    op = ruled(sqrt, lambda a: (sqrt(a),) * 2, lambda y, g: (g / (factor * y),), ())
+    report = check_vjp(op, np.array([2.0, 3.0], np.float32), edges=False, hints=False)
+    assert report.verdict == verdict, report.table()
+    assert any("reference=" in text for text in report.not_tested)
+
+
+def test_too_many_entries_to_difference_are_not_tested():
+    sqrt = newton()
+    op = ruled(sqrt, lambda a: (sqrt(a),) * 2, lambda y, g: (g / (2 * y),), ())
+    report = check_vjp(op, np.full((20, 20), 2, np.float32))
+    assert report.verdict == "not tested"
+    assert "N-NOREF" in codes(report)
+    assert "reference=" in report.table()
+    assert check_vjp(op, np.full((20, 20), 2, np.float32), reference=jnp.sqrt,
+                     edges=False, hints=False).ok  # fmt: skip
+
+
+def test_a_loop_that_never_ends_is_stopped(monkeypatch):
+    """No square of a number in bfloat16 is within 1e-3 of 3."""
+    monkeypatch.setattr("jaxninja.check.subject.bounded.SECONDS", 0.2)
+    sqrt = newton()
+    op = ruled(sqrt, lambda a: (sqrt(a),) * 2, lambda y, g: (g / (2 * y),), ())
+    args = {"reference": jnp.sqrt, "edges": False, "higher_order": False}
+    a = np.array([2.0, 3.0], np.float32)
+    report = check_vjp(op, a, **args, dtypes=("float32", "bfloat16"))
+    assert report.ok, report.table()
+    assert any("bfloat16: a while loop" in text for text in report.not_tested)
+
+
+def test_an_iteration_that_settles_for_the_example_only():
+    """x = W x + b in 80 steps, by autodiff of the steps and by the implicit theorem."""
+
+    def solve(W, b):
+        return jax.lax.fori_loop(0, 80, lambda _, x: W @ x + b, b)
+
+    def bwd(residuals, dy):
+        W, x = residuals
+        u = jnp.linalg.solve(jnp.eye(len(x), dtype=x.dtype) - W.T, dy)
+        return u[:, None] * x, u
+
+    def fwd(W, b):
+        x = solve(W, b)
+        return x, (W, x)
+
+    W = np.array([[0.2, 0.5, -0.3], [0.1, -0.4, 0.3], [0.3, 0.2, 0.1]], np.float32)
+    report = check_vjp(ruled(solve, fwd, bwd, ()), W, normal(3), hints=False)
+    assert report.ok, report.table()
+    assert any("does not settle" in text and "edges=False" in text
+               for text in report.not_tested)  # fmt: skip
+    wrong = ruled(solve, fwd, lambda r, dy: bwd(r, 1.001 * dy), ())
+    assert check_vjp(wrong, W, normal(3), hints=False).verdict == "fail"
