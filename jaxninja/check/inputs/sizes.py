@@ -152,7 +152,23 @@ class Search:
         return now
 
     def candidates(self, now: Shapes, n: int) -> list[int]:
-        """Sizes in place of n, the best first: primes, then what n divides."""
+        """Sizes in place of n, the best first; if possible below a larger one: a target
+        that is longer than what it is aligned to has no path at all."""
+        above = [b for a, b in self.pairs(now) if a > n > 1]
+        sizes = self.near(now, n)
+        if not above or sizes[0] < min(above):
+            return sizes
+        used = {*sum(now, ()), *sum(self.given, ())}
+        between = [k for k in range(n + 1, min(above)) if k not in used]
+        return list(dict.fromkeys([*between[:1], *sizes]))
+
+    def pairs(self, now: Shapes) -> Iterator[tuple[int, int]]:
+        """(size as given, size now) of each axis."""
+        for given, shape in zip(self.given, now, strict=True):
+            yield from zip(given, shape, strict=True)
+
+    def near(self, now: Shapes, n: int) -> list[int]:
+        """Sizes near n, the best first: primes, then what n divides."""
         used = {*sum(now, ()), *sum(self.given, ())}
         free = [k for k in range(2, LARGEST + SMALL) if k not in used]
         primes = [k for k in free if k in PRIMES]

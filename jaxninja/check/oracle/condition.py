@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.perturbed import draw_of_signs, perturbed
+from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import (
     Truth,
     backward_of,

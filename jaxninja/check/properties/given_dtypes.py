@@ -16,7 +16,7 @@ from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.setting import DRAWS, Setting
-from jaxninja.check.oracle.condition import error, moved_by_inputs
+from jaxninja.check.oracle.condition import error, moved_by_roundings
 from jaxninja.check.oracle.tolerances import MOVED, TERMS, Trial
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import (
@@ -124,7 +124,7 @@ def _seen(setup: Setup, args: tuple, dy: list) -> Seen:
     with jax.enable_x64(True):
         wide, wide_dy = cast(args, "float64"), cast(dy, "float64")
         truth = setup.truth(wide, wide_dy)[0]
-        moved = moved_by_inputs(setup, wide, wide_dy, truth, unit("float32"))
+        moved = moved_by_roundings(setup, wide, wide_dy, truth, unit("float32"))
     lost = [error(r, e) for r, e in zip(rival, truth.gradients, strict=True)]
     return Seen(dy, truth, outcome, lost, moved.gradients)
 
@@ -180,7 +180,7 @@ def _moved_by_residuals(setup: Setup, args: tuple, one: Seen) -> list[float]:
         return np.asarray(_wide(leaf) * (1 + unit(dtype) * signs)).astype(dtype)
 
     residuals = jax.tree.map(move, one.outcome.residuals)
-    near = backward_of(setup.subject, args, residuals, one.dy)
+    near = backward_of(setup.subject, args)(residuals, one.dy)
     pairs = zip(near, one.outcome.gradients, strict=True)
     return [_top(error(_wide(a), _wide(b))) for a, b in pairs]
 

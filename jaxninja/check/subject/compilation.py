@@ -12,8 +12,8 @@ from functools import lru_cache
 import jax
 import numpy as np
 
-from jaxninja.check.subject.bounded import Clock, bounded, holds_while
 from jaxninja.check.subject.pytrees import is_float, signature
+from jaxninja.check.subject.time_limit import Clock, bounded, holds_while
 
 LARGE = 1 << 18  # entries of the arguments, from which on running counts
 LITTLE = {"xla_backend_optimization_level": 0}

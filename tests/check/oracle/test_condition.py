@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxninja.check.oracle.condition import moved_by_roundings
-from jaxninja.check.oracle.perturbed import draw_of_signs, perturbed
+from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import Truth, reference_of
 from jaxninja.check.subject.subject import Bound
 
