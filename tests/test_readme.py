@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands; what documents name and link to is there."""
+"""The pages' Python runs as it stands; what documents name and link to is there."""
 
 import re
 import subprocess
@@ -8,29 +8,57 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "jaxninja").glob("*/README.md"))]
+BLOCKS = [
+    pytest.param(code, id=f"{page.parent.name}{i}")
+    for page in PAGES
+    for i, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
+]
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.split("\n")[0])
+@pytest.mark.parametrize("code", BLOCKS)
 def test_the_python_runs(code, tmp_path):
-    code = code.replace("steps=20_000", "steps=200")
-    command = [sys.executable, "-W", "error", "-c", code]
+    file = tmp_path / "block.py"
+    file.write_text(code.replace("steps=20_000", "steps=200"))
+    command = [sys.executable, "-W", "error", file]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for error in re.findall(r"^d\w+ (\S+)$", done.stdout, re.MULTILINE):
         assert float(error) < 1e-14
 
 
+def test_the_report_that_the_readme_shows_is_that_of_its_code(tmp_path):
+    """The verdict and the first hint; the entries between are the processor's."""
+    readme = (ROOT / "README.md").read_text()
+    code, report = re.search(
+        r"```python\n(.*?)```\n```\n(.*?)```", readme, re.S
+    ).groups()
+    file = tmp_path / "my_softmax.py"
+    file.write_text(code)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True)
+    verdict, _, hint, _ = report.splitlines()
+    assert {verdict, hint} <= set(done.stdout.splitlines())
+
+
+def test_the_front_page_is_short():
+    """A newcomer gives it a minute, and the index of the experiments another."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+    index = (ROOT / "experiments" / "README.md").read_text()
+    assert len(index.splitlines()) <= 120
+
+
 def test_the_commands_are_there():
     from jaxninja.cli import COMMANDS
 
-    shown = set(re.findall(r"^jaxninja (\w+)", README, re.MULTILINE))
+    text = "".join(page.read_text() for page in PAGES)
+    shown = set(re.findall(r"^jaxninja (\w+)", text, re.MULTILINE))
     assert {"train", "eval", "sample"} <= shown <= set(COMMANDS)
 
 
-FOLDERS = ("", "data", "experiments", "experiments/checker_benchmark", ".github")
-DOCUMENTS = [d.relative_to(ROOT) for f in FOLDERS for d in (ROOT / f).glob("*.md")]
+FOLDERS = ("", "data", ".github", "experiments", "experiments/*", "jaxninja/*")
+DOCUMENTS = [
+    d.relative_to(ROOT) for f in FOLDERS for d in ROOT.glob(f"{f}/*.md".lstrip("/"))
+]
 CODE = [
     p for f in ("jaxninja", "tests", "experiments") for p in (ROOT / f).rglob("*.py")
 ]

@@ -1,4 +1,4 @@
-"""All six, as the tables of experiments/README.md.
+"""All six, as the tables of the README beside it.
 
 python -m experiments.leaky_abstraction
 """
