@@ -60,8 +60,8 @@ def _show_model(page: Page) -> None:
 
 
 def _defined(module: ModuleType) -> list[Any]:
-    own = [p for p in vars(module).values() if inspect.isfunction(p)]
-    own += [p for p in vars(module).values() if inspect.isclass(p)]
+    parts = [inspect.unwrap(p) if callable(p) else p for p in vars(module).values()]
+    own = [p for p in parts if inspect.isfunction(p) or inspect.isclass(p)]
     here = [p for p in own if p.__module__ == module.__name__]
     return sorted(here, key=lambda part: inspect.getsourcelines(part)[1])
 
