@@ -84,7 +84,8 @@ def check_vjp(
         inputs: `inputs(key, **dims) -> args`, to vary shapes and values. Its
             parameters after the key are sizes.
         surrogate: declares that the gradient is another one on purpose:
-            `surrogate(args, dy) -> tuple` is then the truth.
+            `surrogate(args, dy) -> tuple`, the gradients of the arrays among all
+            arguments, is then the truth.
         nondiff: names of arguments that have no gradient on purpose.
         zero: names of arguments whose true gradient is exactly zero.
         linear: False for a rule that is not linear in its cotangent on purpose

@@ -54,6 +54,17 @@ def test_a_scale_whose_next_value_stands_in_for_its_gradient(linear):
     assert check_vjp(rule(2), *args, **declared).verdict == "fail"
 
 
+@pytest.mark.parametrize(("strength", "verdict"), [(0.5, "ok"), (0.4, "fail")])
+def test_a_declared_gradient_sees_the_static_options(strength, verdict):
+    """Gradient reversal, whose strength is no array."""
+    op = ruled(
+        lambda x, s: 1.0 * x, lambda x, s: (1.0 * x, None),
+        lambda s, _, dy: (-strength / 0.5 * s * dy,), (1,),
+    )  # fmt: skip
+    report = check_vjp(op, normal(3), 0.5, surrogate=lambda a, g: (-a[1] * g,))
+    assert report.verdict == verdict, report.table()
+
+
 def test_a_law_that_the_declared_gradient_keeps_is_asked_of_the_rule():
     op = ruled(jnp.sign, lambda x: (jnp.sign(x), x), lambda x, dy: (dy + x,), ())
     report = check_vjp(op, normal(3), surrogate=lambda a, g: (g,))

@@ -77,7 +77,7 @@ class Setup:
             return plain
 
         def declared(args, dy):
-            given = tuple(surrogate(args, dy))
+            given = tuple(surrogate(tuple(self.subject.plain.merged(args)), dy))
             return (*given, *(None,) * (len(args) - len(given)))
 
         op = jax.custom_vjp(plain)

@@ -193,7 +193,8 @@ def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
     def declared(args, dy):
         assert surrogate is not None
         y = forward(*args)
-        given = surrogate(args, with_floats(y, _typed(dy, float_leaves(y))))
+        dy = with_floats(y, _typed(dy, float_leaves(y)))
+        given = surrogate(tuple(plain.merged(args)), dy)
         missing = (None,) * (len(args) - len(given))  # of arguments left at defaults
         return float_leaves(y), gradient_leaves((*given, *missing), args)
 
