@@ -28,6 +28,7 @@ from jaxninja.check.properties.judgement import (
     unless_endless,
     with_condition,
 )
+from jaxninja.check.properties.kinks import jumps_where_off
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 from jaxninja.check.subject.structure_traced import (
@@ -239,7 +240,12 @@ def _special(session: Session, setup: Setup, args, dy) -> None:
     """Each argument at the values that its kind calls for."""
     named = leaf_names(setup.subject, args)
     for label, inputs in at_special_values(args, named):
-        _edge(session, setup, inputs, dy, label, "float64")
+        with unless_endless(session, label):
+            evaluation = prove(setup, inputs, dy, label)
+            if evaluation and jumps_where_off(setup, evaluation):
+                session.skip(f"{label}: the gradient jumps there in many entries")
+            elif evaluation and judge(session, setup, evaluation):
+                session.watch(setup, evaluation)
     if left := untried(args, named):
         session.skip(f"special values of {', '.join(left)} one by one")
 

@@ -53,6 +53,19 @@ def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
     )
 
 
+def jumps_where_off(setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether the reference's gradients jump in every entry in which the rule is off.
+
+    Where all entries of an argument are equal, all maxima over them tie at once: which
+    of so many subgradients are right together is more than neighbours can tell.
+    """
+    wrong = [i for i, trial in enumerate(evaluation.trials) if _is_off(trial)]
+    if not wrong:
+        return False
+    near, far = (_near(setup, evaluation, d) for d in (DISTANCE, FARTHER * DISTANCE))
+    return all(_jumps(evaluation.trials[i], near[i], far[i]) for i in wrong)
+
+
 def _jumps_anywhere(setup, evaluation, index: int, distance: float) -> bool:
     """A first look, at few neighbours: most rules that are off are plainly wrong."""
     trial = evaluation.trials[index]
