@@ -73,6 +73,20 @@ def body(eqn: Equation) -> Jaxpr:
     return closed(next(eqn.params[name] for name in _BODIES if name in eqn.params))
 
 
+def scan_parts(eqn: Equation) -> tuple[int, int]:
+    """How many operands of a scan are fixed, and how many are carried.
+
+    A scanned array has one axis more outside of the body than inside.
+    """
+    jaxpr, _ = opened(eqn.params["jaxpr"])
+
+    def same_rank(outer, inner):
+        return len(outer.aval.shape) == len(inner.aval.shape)
+
+    carried = sum(map(same_rank, eqn.outvars, jaxpr.outvars))
+    return sum(map(same_rank, eqn.invars, jaxpr.invars)) - carried, carried
+
+
 def equations(jaxpr: Jaxpr) -> Iterator[Equation]:
     """All equations of a jaxpr, those of inner jaxprs after the one that holds them."""
     for eqn in jaxpr.eqns:

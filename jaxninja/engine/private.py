@@ -21,20 +21,6 @@ def where(eqn: Equation) -> str:
     return source_info_util.summarize(eqn.source_info)
 
 
-def scan_parts(eqn: Equation) -> tuple[int, int]:
-    """How many operands of a scan are fixed, and how many are carried.
-
-    A scanned array has one axis more outside of the body than inside.
-    """
-    jaxpr, _ = opened(eqn.params["jaxpr"])
-
-    def same_rank(outer, inner):
-        return len(outer.aval.shape) == len(inner.aval.shape)
-
-    carried = sum(map(same_rank, eqn.outvars, jaxpr.outvars))
-    return sum(map(same_rank, eqn.invars, jaxpr.invars)) - carried, carried
-
-
 def jvp_of(eqn: Equation, operands: Sequence, active: Sequence[bool]) -> tuple:
     """The rule of a custom_jvp function, as a jaxpr to run.
 

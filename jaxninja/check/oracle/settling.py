@@ -16,7 +16,7 @@ from jaxninja.check.errors import UserCodeError
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import cast, is_float
-from jaxninja.jaxpr import bind, closed
+from jaxninja.jaxpr import bind, closed, scan_parts
 
 SETTLED = 1e-9  # change by one more step, relative to what is iterated
 LEAST = 1e-12
@@ -62,13 +62,13 @@ def _iterates(eqn) -> bool:
     """A loop over a carry alone, which nothing else is fed to but a counter."""
     if eqn.primitive.name != "scan":
         return False
-    consts, carry = eqn.params["num_consts"], eqn.params["num_carry"]
+    consts, carry = scan_parts(eqn)
     xs = eqn.invars[consts + carry :]
     return carry > 0 and not any(is_float(v.aval) for v in xs)
 
 
 def _change(eqn, ins: list, outs: list):
-    consts, count = eqn.params["num_consts"], eqn.params["num_carry"]
+    consts, count = scan_parts(eqn)
     xs = [x[-1] for x in ins[consts + count :]]
     run = jaxpr_as_fun(closed(eqn.params["jaxpr"]))
     last = outs[:count]

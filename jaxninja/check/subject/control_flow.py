@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.check.subject.plain_forward import evaluate
-from jaxninja.jaxpr import closed
+from jaxninja.jaxpr import closed, scan_parts
 
 
 def _itself(value):
@@ -17,7 +17,7 @@ def scan(eqn, ins: list, step, lift: Callable = _itself, _: Callable = _itself) 
     """`lift` makes a value what a step may return in its place, here and below; `lower`
     makes that a plain value again."""
     p = eqn.params
-    consts, count = p["num_consts"], p["num_carry"]
+    consts, count = scan_parts(eqn)
     fixed, given = ins[:consts], list(map(lift, _typed(eqn, ins)[consts:]))
 
     def run(carry, xs):

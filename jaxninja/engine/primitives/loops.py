@@ -25,7 +25,7 @@ from jaxninja.engine.computation import Computation
 from jaxninja.engine.core import Call, constant, evaluate, walk
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.gradients import Gradients
-from jaxninja.jaxpr import JITTED, bind, body, opened
+from jaxninja.jaxpr import JITTED, bind, body, opened, scan_parts
 
 
 @jax.tree_util.register_dataclass
@@ -83,7 +83,7 @@ def scan_backward(eqn, saved, cts, active, rules):
 
 def _parts(eqn, operands) -> tuple[list, list, list]:
     """The operands of a scan: fixed ones, the first carry, arrays to go along."""
-    fixed, carried = private.scan_parts(eqn)
+    fixed, carried = scan_parts(eqn)
     operands = list(operands)
     stop = fixed + carried
     return operands[:fixed], operands[fixed:stop], operands[stop:]
