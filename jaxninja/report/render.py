@@ -89,9 +89,9 @@ def _results(found: Gathered) -> str:
         for name, value in found.result.items()
         if name.endswith("_loss") or name in ("parameters", "steps", "seconds")
     ]
-    return "<h3>Result</h3>" + _table(
-        ("", "losses in nats, batchnorm calibrated"), rows
-    )
+    calibrated = found.run is not None and bool(found.run.state.statistics)
+    head = "losses in nats" + ", batchnorm calibrated" * calibrated
+    return "<h3>Result</h3>" + _table(("", head), rows)
 
 
 def _topics(drawn: list[Picture], said: list[Finding]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pytest
 import jaxninja
 from jaxninja.cli.export import main as export
 from jaxninja.models import network
+from jaxninja.report import gather, page
 from jaxninja.storage import run_folder, weights
 from jaxninja.storage.run_folder import read_metrics
 from jaxninja.training import evaluation
@@ -86,6 +87,12 @@ def test_a_run_leaves_what_every_run_does(run, heard):
     sizes = f"{cut:,} / {len(TEXT) - cut:,} tokens of train / val"
     assert f"{sizes}, of {len(set(TEXT))} by char" in said
     assert said.count("tokens/s") == len(run.metrics) == 4
+
+
+def test_a_text_has_a_page_that_claims_no_batchnorm(run):
+    html = page([gather(run.path)])
+    assert f"<td>{run.result['val_loss']:.6g}</td>" in html
+    assert "batchnorm" not in html.split("<h3>Result</h3>")[1].split("</table>")[0]
 
 
 def test_the_log_tells_the_pace(run):
