@@ -39,9 +39,9 @@ def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
         zip(evaluation.trials, loose.trials, strict=True)
     ):
         silent = is_off(before) and not is_off(trial) and not has_power(trial)
-        at_kink = (is_off(trial) or silent) and _allowed(session, setup, loose, index)
+        at_kink = is_off(trial) and _allowed(session, setup, loose, index)
         (excused if at_kink else judged).append(trial)
-        if silent and not at_kink and has_power(before):
+        if silent and has_power(before):
             _says_nothing(session, setup, trial)
     for trial in excused:
         text = f"at a kink ({trial.sample}) d{trial.name} is another subgradient than "

@@ -63,6 +63,7 @@ def test_a_sample_that_says_nothing_is_listed():
     report = check_vjp(op, normal(3, 4), hints=False)
     assert report.verdict != "fail", report.table()
     assert any("dx at random inputs in float64" in t for t in report.not_tested)
+    assert not report.findings
 
 
 def test_digits_that_the_rule_alone_loses_are_still_seen():
