@@ -1,4 +1,4 @@
-"""The later exercises by answers: wrong ones fail at their own name, right ones pass."""
+"""The later exercises by answers: wrong ones fail at their name, right ones pass."""
 
 import importlib
 
