@@ -136,7 +136,7 @@ def backward(
     # why: Exercise 7's dv: a place that answers hears from all that looked at it.
     dv = p.mT @ do
 
-    # rule: Exercise 7.masked: softmax makes every entry of a row depend on every other one.
+    # rule: Exercise 7.masked: softmax makes each entry of a row depend on all others.
     # formula: p * (dp - the sum over the last axis of p * dp), the sum kept.
     # why: Where z was masked p is 0, and so is dz: the mask needs no line of its own.
     dz = p * (dp - (p * dp).sum(3, keepdims=True))
