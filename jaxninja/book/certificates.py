@@ -57,7 +57,9 @@ def _stand(rule: Rule, row: dict[str, Any]) -> str:
 
 
 def _figures(row: dict[str, Any]) -> str:
-    ratios = ", ".join(f"{ratio:.2f} in {name}" for name, ratio in row["ratios"].items())
+    ratios = ", ".join(
+        f"{ratio:.2f} in {name}" for name, ratio in row["ratios"].items()
+    )
     rows = [
         ("Verdict", escape(row["verdict"])),
         ("Wrong versions of its backward that were refused", _killed(row)),
@@ -72,7 +74,9 @@ def _figures(row: dict[str, Any]) -> str:
 
 def _killed(row: dict[str, Any]) -> str:
     text = f"{row['killed']} of {row['mutants']}"
-    return text + escape(f"; not {', '.join(row['survivors'])}" * bool(row["survivors"]))
+    return text + escape(
+        f"; not {', '.join(row['survivors'])}" * bool(row["survivors"])
+    )
 
 
 def _transformations(row: dict[str, Any]) -> str:

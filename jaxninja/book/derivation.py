@@ -38,7 +38,8 @@ def _paragraphs(text: str, indent: Callable[[list[str]], str]) -> Iterator[str]:
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         lines = block.splitlines()
         for indented, part in groupby(lines, key=lambda row: row.startswith("    ")):
-            yield indent(list(part)) if indented else _sentences(list(part))
+            show = indent if indented else _sentences
+            yield show(list(part))
 
 
 def _sentences(lines: list[str]) -> str:

@@ -18,7 +18,7 @@ from jaxninja.check.errors import UserCodeError
 
 _FILE = Path(__file__).parent / "text" / "findings.md"
 
-BASE = '''import jax
+BASE = """import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxninja import check_vjp
@@ -38,7 +38,7 @@ def fwd(x, w):
 def bwd(res, dy):
     x, w = res
     return dy * w, dy * x
-'''
+"""
 CHECK = """subject = jax.custom_vjp(plain, nondiff_argnums=nondiff)
 subject.defvjp(fwd, bwd)
 print(check_vjp(subject, *args, level=level))
@@ -129,5 +129,3 @@ def _section(example: Example) -> str:
         f"<div>{markup.code(example.right)}{markup.markdown(example.mend)}</div></div>"
         "</section>"
     )
-
-

@@ -109,5 +109,3 @@ def _parts(parts: list[str]) -> str:
         for part in parts
         if part in WHAT
     )
-
-

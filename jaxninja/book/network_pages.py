@@ -12,9 +12,8 @@ from jaxninja.models.network import PAGES, Page
 def pages() -> list[frame.Page]:
     """The table first, then the networks."""
     each = [_page(name, page) for name, page in PAGES.items()]
-    return [frame.Page("networks/index.html", "Networks", _index())] + frame.chained(
-        each
-    )
+    index = frame.Page("networks/index.html", "Networks", _index())
+    return [index, *frame.chained(each)]
 
 
 def _index() -> str:

@@ -12,7 +12,8 @@ CSS = """
 * { box-sizing: border-box; }
 html { scroll-padding-top: 1rem; -webkit-text-size-adjust: 100%; }
 body { font: 16px/1.6 system-ui, sans-serif; color: var(--fg); background: var(--bg);
-  margin: 0 auto; max-width: 94rem; padding: 0 1.25rem 4rem; overflow-wrap: break-word; }
+  margin: 0 auto; max-width: 94rem; padding: 0 1.25rem 4rem;
+  overflow-wrap: break-word; }
 a { color: var(--accent); text-underline-offset: .15em; }
 nav.top { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; padding: .8rem 0;
   border-bottom: 1px solid var(--line); font-size: .92rem; }

@@ -118,7 +118,7 @@ def test_a_chapter_links_to_pages_of_the_book_only(tmp_path):
     text = "[r](../rules/README.md) [b](../rules/normalisation/batchnorm.py) [x](a.py)"
     (tmp_path / "check" / "README.md").write_text(f"# Check\n\n{text} <b>raw</b>\n")
     (tmp_path / "rules" / "README.md").write_text("# Rules\n")
-    index, check, rules = chapters.pages(tmp_path)
+    _, check, rules = chapters.pages(tmp_path)
     assert '<a href="rules.html">r</a> <a href="../rules/batchnorm.html">' in check.body
     assert "</a> x &lt;b&gt;raw" in check.body
     assert (check.after, rules.before) == (rules[:2], check[:2])

@@ -23,7 +23,11 @@ def shape(text):
         parts = [element.text or ""] if not len(element) else map(show, element)
         parts = [part for part in parts if part]
         inner = ",".join(parts)
-        return inner if element.tag in FLAT or len(parts) < 2 else f"{element.tag}({inner})"
+        return (
+            inner
+            if element.tag in FLAT or len(parts) < 2
+            else f"{element.tag}({inner})"
+        )
 
     return show(ElementTree.fromstring(mathml.line(text)))
 
