@@ -5,6 +5,8 @@ of it is what the checker said just now.
 """
 
 import linecache
+import re
+from collections.abc import Iterator
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -15,8 +17,9 @@ import jax
 from jaxninja.book import frame, markup
 from jaxninja.check import check_vjp
 from jaxninja.check.errors import UserCodeError
+from jaxninja.check.hints import TEMPLATES
 
-_FILE = Path(__file__).parent / "text" / "findings.md"
+_TEXT = Path(__file__).parent / "text"
 
 BASE = """import jax
 import jax.numpy as jnp
@@ -24,7 +27,7 @@ import numpy as np
 from jaxninja import check_vjp
 
 x, w = jnp.array([0.5, -1.2, 2.0]), jnp.array([1.5, 0.7, -0.4])
-args, nondiff, level = (x, w), (), "quick"
+args, nondiff, level, double = (x, w), (), "quick", False
 
 
 def plain(x, w):
@@ -41,17 +44,22 @@ def bwd(res, dy):
 """
 CHECK = """subject = jax.custom_vjp(plain, nondiff_argnums=nondiff)
 subject.defvjp(fwd, bwd)
-print(check_vjp(subject, *args, level=level))
+with jax.enable_x64(double):
+    print(check_vjp(subject, *args, level=level))
 """
 KINDS = {
     "E": ("Errors", "The rule is wrong, or does not fit; the verdict is fail."),
     "W": ("Warnings", "The rule is right, but somebody will stumble over this."),
     "N": ("Not tested", "Nothing could be tested; that does not count as right."),
 }
+HINTS = (
+    "Where a gradient is wrong, the checker looks for the mistake that fits, and tries "
+    "it on fresh inputs before it says so. Some of them:"
+)
 
 
 class Example(NamedTuple):
-    """A section of text/findings.md."""
+    """A section of one of the texts."""
 
     code: str
     what: str
@@ -61,31 +69,36 @@ class Example(NamedTuple):
 
 
 @cache
-def examples() -> tuple[Example, ...]:
-    """In the order of the file."""
-    sections = f"\n{_FILE.read_text(encoding='utf-8')}".split("\n## ")[1:]
-    return tuple(map(_example, sections))
+def examples(name: str = "findings") -> tuple[Example, ...]:
+    """In the order of text/findings.md, or of text/hints.md."""
+    text = (_TEXT / f"{name}.md").read_text(encoding="utf-8")
+    return tuple(map(_example, f"\n{text}".split("\n## ")[1:]))
 
 
 def _example(section: str) -> Example:
     code, _, text = section.partition("\n")
     what, wrong, rest = text.split("```", 2)
     mend, right, _ = rest.split("```", 2)
-    snippets = [part.removeprefix("python\n") for part in (wrong, right)]
-    return Example(code, what.strip(), snippets[0], mend.strip(), snippets[1])
+    wrong, right = (part.removeprefix("python\n") for part in (wrong, right))
+    return Example(code, what.strip(), wrong, mend.strip(), right)
 
 
-def run(example: Example, text: str) -> dict[str, str]:
-    """Code -> sentence of all that a check of this text finds."""
+def run(example: Example, text: str, hints: bool = False) -> dict[str, str]:
+    """Code -> sentence of all that a check of this text finds, or of its hints."""
     names: dict[str, Any] = {}
     _execute(BASE, "base.py", names)
     _execute(text, f"{example.code}.py", names)
     subject = names.get("subject") or _ruled(names)
     try:
-        report = check_vjp(subject, *names["args"], level=names["level"], hints=False)
+        with jax.enable_x64(names["double"]):
+            report = check_vjp(
+                subject, *names["args"], level=names["level"], hints=hints
+            )
     except UserCodeError as error:
         return {error.code: error.sentence}
-    return {finding.code: finding.sentence for finding in report.findings}
+    if hints:
+        return {hint.statement.code: str(hint) for hint in report.hints}
+    return {finding.code: str(finding) for finding in report.findings}
 
 
 def _execute(text: str, name: str, names: dict[str, Any]) -> None:
@@ -101,7 +114,7 @@ def _ruled(names: dict[str, Any]) -> Any:
 
 
 def page() -> frame.Page:
-    """All codes, errors first."""
+    """All codes, errors first, and then what fits a wrong gradient."""
     parts = [
         "<h1>What the checker finds</h1>",
         '<p class="lead">Each finding has a code. Here is what it means, a rule that '
@@ -114,18 +127,47 @@ def page() -> frame.Page:
     ]
     for letter, (title, meaning) in KINDS.items():
         parts.append(f"<h2>{title}</h2><p>{meaning}</p>")
-        parts += [_section(e) for e in examples() if e.code.startswith(letter)]
-    return frame.Page("findings.html", "Findings", "".join(parts))
+        parts += [_finding(e) for e in examples() if e.code.startswith(letter)]
+    return frame.Page("findings.html", "Findings", "".join([*parts, _hints()]))
 
 
-def _section(example: Example) -> str:
+def _finding(example: Example) -> str:
     said = run(example, example.wrong)
-    sentence = f"{example.code}: {said.get(example.code, 'not found')}"
+    return _section(example, said.get(example.code, "not found"))
+
+
+def _hints() -> str:
+    """Examples, and the list of all that a hint may say."""
+    parts = [f'<h2 id="hints">Hints</h2><p>{HINTS}</p>']
+    for example in examples("hints"):
+        said = run(example, example.wrong, hints=True)
+        parts.append(_section(example, said.get(example.code, "not found")))
+    rows = [(escape(code), _template(text)) for code, text in sentences()]
+    table = frame.table(("code", "what is said"), rows)
+    return "".join([*parts, "<h3>All that a hint may say</h3>", table])
+
+
+def sentences() -> Iterator[tuple[str, str]]:
+    """Codes and templates of the hints that are whole sentences on gradients."""
+    for code, text in TEMPLATES.items():
+        if "{leaf}" in text or "{leaves" in text:
+            yield code, text
+
+
+def _template(text: str) -> str:
+    """A template with its places in italics, d{leaf} as dx."""
+    text = escape(re.sub(r"\{leaves:?(\w*)[^}]*\}", r"dx \1", text))
+    text = text.replace("d{leaf}", "dx").replace("d{other}", "dy").replace(" :", ":")
+    return re.sub(r"\{(\w+)\}", r"<i>\1</i>", text)
+
+
+def _section(example: Example, said: str) -> str:
+    name = example.code.replace(" ", "-").replace(",", "")
     return (
-        f'<section class="symbol" id="{example.code}"><h3>{example.code}</h3>'
+        f'<section class="symbol" id="{name}"><h3>{escape(example.code)}</h3>'
         f"{markup.markdown(example.what)}"
         f'<div class="beside"><div>{markup.code(example.wrong)}'
-        f'<pre class="said">{escape(sentence)}</pre></div>'
+        f'<pre class="said">{escape(said)}</pre></div>'
         f"<div>{markup.code(example.right)}{markup.markdown(example.mend)}</div></div>"
         "</section>"
     )
