@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxninja.book import frame, markup
-from jaxninja.check import check_vjp
-from jaxninja.check.errors import UserCodeError
+from jaxninja.check import Report, check_vjp
 from jaxninja.check.hints import TEMPLATES
+from jaxninja.check.subject.time_limit import within
 
 _TEXT = Path(__file__).parent / "text"
 
@@ -47,6 +47,7 @@ subject.defvjp(fwd, bwd)
 with jax.enable_x64(double):
     print(check_vjp(subject, *args, level=level))
 """
+SECONDS = 0.2  # for the loop of N-ENDLESS: a reader need not wait
 KINDS = {
     "E": ("Errors", "The rule is wrong, or does not fit; the verdict is fail."),
     "W": ("Warnings", "The rule is right, but somebody will stumble over this."),
@@ -67,6 +68,11 @@ class Example(NamedTuple):
     mend: str
     right: str
 
+    @property
+    def is_hint(self) -> bool:
+        """Whether its code is that of a hint, and not of a finding."""
+        return self.code[:2] not in ("E-", "W-", "N-")
+
 
 @cache
 def examples(name: str = "findings") -> tuple[Example, ...]:
@@ -83,22 +89,29 @@ def _example(section: str) -> Example:
     return Example(code, what.strip(), wrong, mend.strip(), right)
 
 
-def run(example: Example, text: str, hints: bool = False) -> dict[str, str]:
-    """Code -> sentence of all that a check of this text finds, or of its hints."""
+def said(example: Example) -> str:
+    """What a check of its wrong rule says under its code."""
+    found = sentences_of(check(example, example.wrong))
+    if example.code not in found:
+        raise LookupError(f"the example of {example.code} gives {list(found)}")
+    return found[example.code]
+
+
+def sentences_of(report: Report) -> dict[str, str]:
+    """Code -> sentence, of findings and hints."""
+    findings = {finding.code: str(finding) for finding in report.findings}
+    return findings | {hint.statement.code: str(hint) for hint in report.hints}
+
+
+def check(example: Example, text: str) -> Report:
+    """The report on the rule that a text of an example makes of the common one."""
     names: dict[str, Any] = {}
     _execute(BASE, "base.py", names)
     _execute(text, f"{example.code}.py", names)
     subject = names.get("subject") or _ruled(names)
-    try:
-        with jax.enable_x64(names["double"]):
-            report = check_vjp(
-                subject, *names["args"], level=names["level"], hints=hints
-            )
-    except UserCodeError as error:
-        return {error.code: error.sentence}
-    if hints:
-        return {hint.statement.code: str(hint) for hint in report.hints}
-    return {finding.code: str(finding) for finding in report.findings}
+    args, level = names["args"], names["level"]
+    with jax.enable_x64(names["double"]), within(SECONDS):
+        return check_vjp(subject, *args, level=level, hints=example.is_hint)
 
 
 def _execute(text: str, name: str, names: dict[str, Any]) -> None:
@@ -127,27 +140,20 @@ def page() -> frame.Page:
     ]
     for letter, (title, meaning) in KINDS.items():
         parts.append(f"<h2>{title}</h2><p>{meaning}</p>")
-        parts += [_finding(e) for e in examples() if e.code.startswith(letter)]
+        parts += [_section(e) for e in examples() if e.code.startswith(letter)]
     return frame.Page("findings.html", "Findings", "".join([*parts, _hints()]))
-
-
-def _finding(example: Example) -> str:
-    said = run(example, example.wrong)
-    return _section(example, said.get(example.code, "not found"))
 
 
 def _hints() -> str:
     """Examples, and the list of all that a hint may say."""
     parts = [f'<h2 id="hints">Hints</h2><p>{HINTS}</p>']
-    for example in examples("hints"):
-        said = run(example, example.wrong, hints=True)
-        parts.append(_section(example, said.get(example.code, "not found")))
-    rows = [(escape(code), _template(text)) for code, text in sentences()]
+    parts += map(_section, examples("hints"))
+    rows = [(escape(code), _template(text)) for code, text in templates()]
     table = frame.table(("code", "what is said"), rows)
     return "".join([*parts, "<h3>All that a hint may say</h3>", table])
 
 
-def sentences() -> Iterator[tuple[str, str]]:
+def templates() -> Iterator[tuple[str, str]]:
     """Codes and templates of the hints that are whole sentences on gradients."""
     for code, text in TEMPLATES.items():
         if "{leaf}" in text or "{leaves" in text:
@@ -161,13 +167,17 @@ def _template(text: str) -> str:
     return re.sub(r"\{(\w+)\}", r"<i>\1</i>", text)
 
 
-def _section(example: Example, said: str) -> str:
-    name = example.code.replace(" ", "-").replace(",", "")
+def anchor(example: Example) -> str:
+    """The name to link to."""
+    return example.code.replace(" ", "-").replace(",", "")
+
+
+def _section(example: Example) -> str:
     return (
-        f'<section class="symbol" id="{name}"><h3>{escape(example.code)}</h3>'
-        f"{markup.markdown(example.what)}"
+        f'<section class="symbol" id="{anchor(example)}">'
+        f"<h3>{escape(example.code)}</h3>{markup.markdown(example.what)}"
         f'<div class="beside"><div>{markup.code(example.wrong)}'
-        f'<pre class="said">{escape(said)}</pre></div>'
+        f'<pre class="said">{escape(said(example))}</pre></div>'
         f"<div>{markup.code(example.right)}{markup.markdown(example.mend)}</div></div>"
         "</section>"
     )

@@ -32,7 +32,7 @@ MODULES = {
     "jaxninja.book": "This handbook.",
 }
 
-# what is no function and no class
+# what is no function and no class, and has no docstring where it is made
 OBJECTS = {
     "PRIMITIVES": "The table of hand-derived rules: primitive -> its VJP.",
     "RULES": "All rules, a tuple of `Rule`, in the order of their topics.",
@@ -158,15 +158,17 @@ def _about(found) -> str:
     if found.is_function or (found.is_class and "__init__" in found.members):
         parts.append(markup.code(_signature(found)))
     elif found.is_attribute and "property" not in found.labels:
-        return _comment(found)
+        parts.append(_made(found))
     if found.docstring:
         parts += [_section(s) for s in found.docstring.parse("google")]
     return "".join(parts)
 
 
-def _comment(found) -> str:
-    """An object that is made at import, and its type where it is given."""
+def _made(found) -> str:
+    """An object that is made at import: its type, or what an alias stands for."""
     text = f"{found.name}: {found.annotation}" if found.annotation else found.name
+    if not found.annotation and found.docstring:
+        text += f" = {found.value}"
     return markup.code(text) + markup.markdown(OBJECTS.get(found.name, ""))
 
 

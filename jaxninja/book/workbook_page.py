@@ -5,7 +5,7 @@ from html import escape
 from jaxninja.book import frame
 from jaxninja.workbook.exercises import EXERCISES, Exercise
 from jaxninja.workbook.graph import NODE
-from jaxninja.workbook.templates import hint, shape
+from jaxninja.workbook.templates import effort, rungs, shape
 
 INTRODUCTION = """<h1>The workbook</h1>
 <p class="lead">Derive every gradient of the lecture's network yourself, with a check
@@ -13,11 +13,11 @@ that says which line is wrong and what fits the mistake.</p>
 <p>The exercises are files with gaps, and a notebook. <code>jaxninja exercise
 start</code> makes the files, <code>jaxninja exercise watch</code> checks one each time
 that it is saved, and <code>jaxninja exercise hint 1.counts</code> helps, a step a call.
-The same hints are folded away below: the first says what the gradient is like, the
-next the rule, then the formula. The solution is not here.</p>
+The same hints are folded away below, each inside of the one before: the shape, the
+rule, the steps on paper, the formula. The code is not here.</p>
 <p>Letters: n batch, T context, E embedding, H hidden units, V vocabulary. The times are
 those of the lecture "Becoming a Backprop Ninja", good to a minute or two.</p>"""
-STEPS = ("Its shape, and what reads it", "The rule", "The formula")
+CODE = ("one line", "solution")  # rungs of the ladder that the book leaves out
 
 
 def page() -> frame.Page:
@@ -35,27 +35,28 @@ def _exercise(exercise: Exercise) -> str:
         f'<h2 id="exercise{exercise.number}">Exercise {exercise.number}: '
         f"{escape(exercise.title)}</h2><p>{asked}, in backward order{trains}. "
         f"<code>jaxninja exercise check {exercise.number}</code> checks it.</p>"
-        + frame.table(("gradient", "shape", "forward step", "lecture", "hints"), rows)
+        + frame.table(("gradient", "shape", "forward step", "on paper", "hints"), rows)
     )
 
 
 def _row(exercise: Exercise, name: str) -> tuple[str, ...]:
     node = NODE[name]
     step = f"<code>{escape(node.line)}</code>" if node.formula else "a parameter"
+    lecture = f"; lecture {node.time}" if exercise.number == 1 else ""
     return (
         f"<code>d{name}</code>",
         escape(shape(name)),
         step,
-        node.time,
+        f"{effort(exercise.number, name)}{lecture}",
         _hints(exercise.number, name),
     )
 
 
 def _hints(number: int, name: str) -> str:
     """Each inside of the one before, so that one click shows one more."""
-    lines = hint(number, name, len(STEPS)).splitlines()
     inside = ""
-    for title, line in reversed([*zip(STEPS, lines, strict=True)]):
-        text = line.split(maxsplit=1)[1]
-        inside = frame.fold(title, f"<p>{escape(text)}</p>{inside}")
+    for label, text in reversed(rungs(number, name)):
+        if label not in CODE:
+            lines = "<br>".join(map(escape, text.splitlines()))
+            inside = frame.fold(label.capitalize(), f"<p>{lines}</p>{inside}")
     return inside

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections import Counter
 from html import unescape
 
 import pytest
@@ -16,7 +15,7 @@ from jaxninja.rules import RULES
 from jaxninja.workbook.exercises import EXERCISES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def book(tmp_path_factory):
     """The whole book, written once by the command."""
     folder = tmp_path_factory.mktemp("handbook") / "book"
@@ -24,7 +23,7 @@ def book(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def texts(book):
     return {
         file.relative_to(book).as_posix(): file.read_text(encoding="utf-8")
@@ -95,11 +94,30 @@ def codes_in_the_checker():
     return {*re.findall(r'"([EWN]-[A-Z]+)"', text)}
 
 
-def test_every_code_of_the_checker_has_an_example_that_gives_it(texts):
-    found = Counter(example.code for example in findings_page.examples())
-    assert {*found} == codes_in_the_checker()
-    assert max(found.values()) == 1
-    assert "not found" not in texts["findings.html"]
+FINDINGS, HINTS = map(findings_page.examples, ("findings", "hints"))
+
+
+def test_every_code_of_the_checker_has_one_example():
+    assert sorted(e.code for e in FINDINGS) == sorted(codes_in_the_checker())
+    assert {e.code for e in HINTS} <= {*dict(findings_page.templates())}
+
+
+@pytest.mark.parametrize("example", FINDINGS + HINTS, ids=lambda e: e.code)
+def test_a_finding_is_shown_with_what_the_checker_says_and_a_mend_that_passes(
+    texts, example
+):
+    section = texts["findings.html"].split(f'id="{findings_page.anchor(example)}"')[1]
+    said = section.split('<pre class="said">')[1].split("</pre>")[0]
+    assert example.is_hint or example.code in said
+    mended = findings_page.check(example, example.right)
+    assert mended.ok
+    assert findings_page.sentences_of(mended) == {}
+
+
+def test_an_example_that_does_not_show_its_code_is_refused():
+    right = FINDINGS[0]._replace(wrong=FINDINGS[0].right)
+    with pytest.raises(LookupError, match=right.code):
+        findings_page.said(right)
 
 
 def test_every_public_name_is_documented():
