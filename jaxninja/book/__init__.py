@@ -4,6 +4,6 @@
 and no other file.
 """
 
-from jaxninja.book.build import pages, write
+from jaxninja.book.build import is_book, pages, write
 
-__all__ = ["pages", "write"]
+__all__ = ["is_book", "pages", "write"]

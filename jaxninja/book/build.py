@@ -45,6 +45,13 @@ def _glossary() -> frame.Page:
     return frame.Page("glossary.html", "Glossary", f"<h1>Glossary</h1>{body}")
 
 
+def is_book(folder: Path) -> bool:
+    """Whether a folder holds a handbook, of this version or another."""
+    index = folder / "index.html"
+    mark = f'<meta name="generator" content="{frame.GENERATOR}">'
+    return index.is_file() and mark in index.read_text("utf-8", errors="replace")
+
+
 def write(folder: Path) -> Iterator[Path]:
     """Write the book; yields each file when it is written.
 

@@ -11,7 +11,7 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from jaxninja.book import mathml
+from jaxninja.book import frame, mathml
 from jaxninja.book.notation import NotMathematics
 
 
@@ -43,7 +43,7 @@ def _paragraphs(text: str, indent: Callable[[list[str]], str]) -> Iterator[str]:
 
 
 def _sentences(lines: list[str]) -> str:
-    text = escape(" ".join(" ".join(lines).split()))
+    text = frame.sentence(" ".join(" ".join(lines).split()))
     head, colon, rest = text.partition(": ")
     if colon and head in ("Check", "Source"):
         return f'<p class="note"><b>{head}.</b> {rest}</p>'
@@ -95,7 +95,8 @@ def _placed(columns: list[int], row: list[Cell], number: int) -> list[str]:
 def _cell(number: int, start: int, end: int, moved: int, text: str) -> str:
     style = f"grid-area: {number} / {start} / {number + 1} / {end}"
     style += f"; padding-left: {moved / 2}em" if moved else ""
-    return f'<div style="{style}">{mathml.line(text)}</div>'
+    kind = ' class="further"' if start > 1 else ""
+    return f'<div{kind} style="{style}">{mathml.line(text)}</div>'
 
 
 def as_it_stands(lines: list[str]) -> str:

@@ -107,7 +107,8 @@ def check(example: Example, text: str) -> Report:
     """The report on the rule that a text of an example makes of the common one."""
     names: dict[str, Any] = {}
     _execute(BASE, "base.py", names)
-    _execute(text, f"{example.code}.py", names)
+    file = re.sub(r"\W+", "_", example.code).lower()
+    _execute(text, f"{file}.py", names)
     subject = names.get("subject") or _ruled(names)
     args, level = names["args"], names["level"]
     with jax.enable_x64(names["double"]), within(SECONDS):
@@ -176,8 +177,10 @@ def _section(example: Example) -> str:
     return (
         f'<section class="symbol" id="{anchor(example)}">'
         f"<h3>{escape(example.code)}</h3>{markup.markdown(example.what)}"
-        f'<div class="beside"><div>{markup.code(example.wrong)}'
+        f'<div class="beside"><div><p class="soft">Gives it</p>'
+        f"{markup.code(example.wrong)}"
         f'<pre class="said">{escape(said(example))}</pre></div>'
-        f"<div>{markup.code(example.right)}{markup.markdown(example.mend)}</div></div>"
+        f'<div><p class="soft">Mended</p>{markup.code(example.right)}'
+        f"{markup.markdown(example.mend)}</div></div>"
         "</section>"
     )

@@ -1,5 +1,6 @@
 """What all pages have in common: head, way around, and small pieces of HTML."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
@@ -18,6 +19,9 @@ PARTS = {
 }
 # a page may fetch nothing and run nothing
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+GENERATOR = "jaxninja book"
 
 
 class Page(NamedTuple):
@@ -53,6 +57,7 @@ def html(page: Page, parts: Iterable[str]) -> str:
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            f'<meta name="generator" content="{GENERATOR}">',
             '<link rel="icon" href="data:,">',
             f"<title>{name}jaxninja handbook</title><style>{CSS}</style></head><body>",
             _top(page.path, parts),
@@ -89,13 +94,20 @@ def _up(path: str) -> str:
     return "../" * path.count("/")
 
 
+def sentence(text: str) -> str:
+    """Plain text, escaped; what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+
+
 def link(href: str, text: str, code: bool = False) -> str:
     """A link; its text is escaped."""
     inside = f"<code>{escape(text)}</code>" if code else escape(text)
     return f'<a href="{escape(href)}">{inside}</a>'
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "plain"
+) -> str:
     """A table whose cells are HTML; a column whose head ends in `#` holds numbers."""
     kinds = [' class="number"' if name.endswith("#") else "" for name in head]
     names = [name.removesuffix("#") for name in head]
@@ -105,8 +117,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in rows
     ]
     body = "".join(f"<tr>{row}</tr>" for row in lines)
-    whole = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{whole}</div>'
+    inside = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table class="{style}">{inside}</table></div>'
 
 
 def fold(summary: str, inside: str) -> str:

@@ -35,8 +35,8 @@ def section(rule: Rule, both: Both) -> str:
         f"<p>{escape(text)}, a segment an array. What autodiff keeps is that of the "
         "same forward pass, left to JAX.</p>"
         + _bars(both)
-        + _table("By hand", both.mine)
-        + _table("Autodiff", both.theirs)
+        + f'<div class="beside"><div>{_table("By hand", both.mine)}</div>'
+        + f"<div>{_table('Autodiff', both.theirs)}</div></div>"
     )
 
 

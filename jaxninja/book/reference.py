@@ -135,7 +135,8 @@ def _names(module: str) -> str:
 
 
 def _page(module: str, what: str) -> frame.Page:
-    parts = [f'<h1>{module}</h1><p class="lead">{escape(what)}</p>']
+    names = frame.chips_to((f"#{s.name}", s.name) for s in symbols(module))
+    parts = [f'<h1>{module}</h1><p class="lead">{escape(what)}</p>{names}']
     parts += map(_symbol, symbols(module))
     return frame.Page(f"reference/{module}.html", module, "".join(parts))
 

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from html import escape
 from types import ModuleType
@@ -11,7 +11,14 @@ from typing import Any
 
 import jax
 
-from jaxninja.book import certificates, derivation, frame, kept, markup
+from jaxninja.book import (
+    certificates,
+    derivation,
+    frame,
+    kept,
+    markup,
+    parts_called,
+)
 from jaxninja.engine import trace
 from jaxninja.models.network import PAGES
 from jaxninja.rule import Rule
@@ -42,7 +49,7 @@ def _index(found: dict[str, kept.Both]) -> str:
         parts.append(f'<h2 id="{topic}">{topic.capitalize()}</h2>')
         rows = [_row(rule, found[rule.name]) for rule in rules]
         head = ("rule", "by hand#", "autodiff#", "", "what it is")
-        parts.append(frame.table(head, rows))
+        parts.append(frame.table(head, rows, "catalogue"))
     return "".join(parts)
 
 
@@ -60,7 +67,7 @@ def _row(rule: Rule, both: kept.Both) -> tuple[str, ...]:
         kept.bytes_of(kept.total(both.mine)),
         kept.bytes_of(kept.total(both.theirs)),
         kept.small(both),
-        escape(derivation.title(inspect.getdoc(module_of(rule)) or "")),
+        frame.sentence(derivation.title(inspect.getdoc(module_of(rule)) or "")),
     )
 
 
@@ -74,7 +81,7 @@ def _page(rule: Rule, both: kept.Both) -> frame.Page:
     call = f"{rule.name}({', '.join(rule.arguments)})"
     parts = [
         f"<h1>{rule.name}</h1>",
-        f'<p class="lead">{escape(derivation.title(doc))}</p>',
+        f'<p class="lead">{frame.sentence(derivation.title(doc))}</p>',
         f'<p><code>{escape(call)}</code></p><p class="soft">Source: '
         f"{escape(rule.source)}.</p>",
         f"<h2>Derivation</h2>{derivation.body(doc)}",
@@ -90,16 +97,27 @@ def _page(rule: Rule, both: kept.Both) -> frame.Page:
 def _code(rule: Rule) -> str:
     """Forward beside backward; definition, forward mode and the file on request."""
     residuals = getattr(module_of(rule), "Residuals", None)
-    forward = "\n\n".join(map(_source, filter(None, (residuals, rule.fwd))))
+    forward = [part for part in (residuals, rule.fwd) if part]
     sides = (
-        f"<div><h3>Forward, and what it keeps</h3>{markup.code(forward)}</div>"
-        f"<div><h3>Backward</h3>{markup.code(_source(rule.bwd))}</div>"
+        f"<div><h3>Forward, and what it keeps</h3>{_sources(forward)}"
+        f"{_called(rule.fwd)}</div>"
+        f"<div><h3>Backward</h3>{_sources([rule.bwd])}{_called(rule.bwd)}</div>"
     )
     parts = [markup.code(_source(rule.op)), f'<div class="beside">{sides}</div>']
     if rule.jvp:
         parts.append(frame.fold("Forward mode", markup.code(_source(rule.jvp))))
     file = inspect.getsource(module_of(rule))
     return "".join([*parts, frame.fold("The whole file", markup.code(file))])
+
+
+def _called(f: Callable) -> str:
+    """What else is to be read: the functions of the rules that a pass calls."""
+    found = parts_called.by(f)
+    return f'<p class="soft">It calls</p>{_sources(found)}' if found else ""
+
+
+def _sources(parts: Sequence[Any]) -> str:
+    return markup.code("\n\n\n".join(map(_source, parts)))
 
 
 def _source(part: Any) -> str:

@@ -53,6 +53,11 @@ th, td { text-align: left; vertical-align: top; padding: .3rem 1.2rem .3rem 0;
 th { font-weight: 600; color: var(--soft); } .number { text-align: right;
   white-space: nowrap; }
 td code { overflow-wrap: normal; white-space: nowrap; }
+.catalogue { width: 100%; max-width: 78rem; table-layout: fixed; min-width: 44rem; }
+.catalogue th:nth-child(1) { width: 13.5rem; } .catalogue th:nth-child(4)
+  { width: 14rem; } .catalogue th.number { width: 6.5rem; }
+td summary { margin: 0; } td details details summary { margin-top: .5rem; }
+td details p { margin: .3rem 0; min-width: 18rem; max-width: 30rem; }
 .bars { display: grid; grid-template-columns: max-content minmax(0, 1fr) max-content;
   gap: .45rem .9rem; align-items: center; max-width: 60rem; margin: 1rem 0; }
 .bar { display: flex; gap: 1px; height: 1.25rem; min-width: 2px; }
@@ -83,15 +88,27 @@ svg.graph rect.folded { fill: color-mix(in srgb, var(--key) 14%, var(--bg)); }
 dt { font-weight: 650; margin-top: 1.1rem; } dd { margin: .1rem 0 0; }
 .symbol { border-top: 1px solid var(--line); margin-top: 1.6rem; padding-top: .2rem; }
 .symbol > h3 { font: 600 .95rem ui-monospace, Menlo, Consolas, monospace; }
-.member { margin-left: 1.2rem; } .fields dt { font: 600 .88rem ui-monospace, Menlo,
-  Consolas, monospace; margin-top: .5rem; }
+.member { margin-left: 1.2rem; } .fields { display: grid; gap: .35rem 1.2rem;
+  grid-template-columns: minmax(6rem, max-content) minmax(0, 44rem); margin: .4rem 0; }
+.fields dt { font: 600 .88rem/1.75 ui-monospace, Menlo, Consolas, monospace; margin: 0;
+  grid-column: 1; } .fields dd { margin: 0; grid-column: 2; }
+.symbol > pre, .member pre { max-width: 60rem; }
 .code .k, .code .kn, .code .ow, .code .kc { color: var(--key); }
 .code .nf, .code .nc, .code .nd { color: var(--name); }
 .code .s, .code .sd, .code .s1, .code .s2, .code .sa, .code .se, .code .sf, .code .si
   { color: var(--text); }
 .code .c, .code .c1 { color: var(--note); font-style: italic; }
 .code .mi, .code .mf { color: var(--number); }
-@media (max-width: 40rem) { h1 { font-size: 1.55rem; } .equations { margin-left: 0; }
-  body { padding: 0 1rem 3rem; } .bars { grid-template-columns: max-content
-  minmax(0, 1fr); } .bars .number { grid-column: 1 / -1; text-align: left; } }
+@media (max-width: 40rem) { h1 { font-size: 1.55rem; } body { padding: 0 1rem 3rem; }
+  .equations { display: block; width: auto; margin-left: 0; }
+  .equations > div { overflow-x: auto; overflow-y: hidden; padding: .3rem 0; }
+  .equations > .further { margin-left: 1.6rem; }
+  .bars { grid-auto-flow: dense; grid-template-columns: max-content 1fr; }
+  .bars .bar { grid-column: 1 / -1; margin-bottom: .6rem; }
+  .member { margin-left: 0; } .fields { display: block; } .fields dt { margin-top: .6rem; }
+  .stacked, .stacked tbody, .stacked tr, .stacked td { display: block; }
+  .stacked thead { display: none; } .stacked td { border: 0; padding: .1rem 0; }
+  .stacked td code { white-space: normal; overflow-wrap: anywhere; }
+  .stacked tr { border-bottom: 1px solid var(--line); padding: .6rem 0; }
+  td details p { min-width: 0; } }
 """

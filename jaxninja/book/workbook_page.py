@@ -35,7 +35,9 @@ def _exercise(exercise: Exercise) -> str:
         f'<h2 id="exercise{exercise.number}">Exercise {exercise.number}: '
         f"{escape(exercise.title)}</h2><p>{asked}, in backward order{trains}. "
         f"<code>jaxninja exercise check {exercise.number}</code> checks it.</p>"
-        + frame.table(("gradient", "shape", "forward step", "on paper", "hints"), rows)
+        + frame.table(
+            ("gradient", "shape", "forward step", "on paper", "hints"), rows, "stacked"
+        )
     )
 
 

@@ -26,16 +26,25 @@ class Book:
     """
 
     folder: Annotated[Path, tyro.conf.Positional] = Path("book")
-    """Where to; made if it is not there. Pages of the same names are replaced."""
+    """Where to; made if it is not there. An older handbook there is replaced."""
+    replace: bool = False
+    """Write even among other files; those of the same names as pages are replaced."""
 
 
 def main(args: list[str]) -> int:
-    folder = tyro.cli(Book, prog="jaxninja book", args=args).folder
+    options = tyro.cli(Book, prog="jaxninja book", args=args)
+    folder = options.folder
     _check_extra()
     _check_writable(folder)
     need_device()
-    from jaxninja.book import write
+    from jaxninja.book import is_book, write
 
+    if not (options.replace or is_book(folder) or _is_free(folder)):
+        raise UserError(
+            f"DIR is {folder}, which holds other files and no handbook: name a folder "
+            "that is new or empty, or say --replace"
+        )
+    print("checking the examples of findings, which takes half a minute", flush=True)
     written = list(write(folder))
     parts = Counter(file.relative_to(folder).parts[0] for file in written)
     counts = (f"{count} in {name}/" for name, count in parts.items() if count > 1)
@@ -51,6 +60,10 @@ def _check_extra() -> None:
             f"the handbook is made with {', '.join(missing)}, which is not installed: "
             "pip install 'jaxninja[book]'"
         )
+
+
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or not any(folder.iterdir())
 
 
 def _check_writable(folder: Path) -> None:
