@@ -1,4 +1,4 @@
-"""The functions of the rules that a forward or backward pass calls, and those they call.
+"""The functions of the rules that a pass calls, and those that they call.
 
 Some passes are a line that calls them: without them a page would show no mathematics.
 What only refuses bad input returns nothing, and is left out.

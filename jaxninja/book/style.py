@@ -105,7 +105,8 @@ dt { font-weight: 650; margin-top: 1.1rem; } dd { margin: .1rem 0 0; }
   .equations > .further { margin-left: 1.6rem; }
   .bars { grid-auto-flow: dense; grid-template-columns: max-content 1fr; }
   .bars .bar { grid-column: 1 / -1; margin-bottom: .6rem; }
-  .member { margin-left: 0; } .fields { display: block; } .fields dt { margin-top: .6rem; }
+  .member { margin-left: 0; } .fields { display: block; }
+  .fields dt { margin-top: .6rem; }
   .stacked, .stacked tbody, .stacked tr, .stacked td { display: block; }
   .stacked thead { display: none; } .stacked td { border: 0; padding: .1rem 0; }
   .stacked td code { white-space: normal; overflow-wrap: anywhere; }

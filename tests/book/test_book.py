@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from jaxninja import cli
-from jaxninja.book import chapters, findings_page, markup, reference
+from jaxninja.book import chapters, findings_page, frame, markup, reference
 from jaxninja.models.network import PAGES
 from jaxninja.rules import RULES
 from jaxninja.workbook.exercises import EXERCISES
@@ -148,6 +148,25 @@ def test_markdown_and_code_are_escaped():
     assert "<i>" not in markup.code("a = '<i>'")
 
 
+def test_an_older_book_is_replaced_and_other_files_are_not(
+    tmp_path, capsys, monkeypatch
+):
+    page = frame.Page("index.html", "Handbook", "new")
+    monkeypatch.setattr("jaxninja.book.build.pages", lambda: [page])
+    file = tmp_path / "index.html"
+    assert cli.main(["book", str(tmp_path)]) == 0
+    file.write_text(file.read_text().replace("new", "old"))
+    assert cli.main(["book", str(tmp_path)]) == 0
+    assert "new" in file.read_text()
+    file.write_text("mine")
+    capsys.readouterr()
+    assert cli.main(["book", str(tmp_path)]) == 2
+    assert "no handbook" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+    assert cli.main(["book", str(tmp_path), "--replace"]) == 0
+    assert "new" in file.read_text()
+
+
 def test_where_it_cannot_be_written_is_said_at_once(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main(["book", str(tmp_path / "file")]) == 2
@@ -216,9 +235,9 @@ def browser():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_a_browser_offline(book, tmp_path, scheme):
     """On a phone: nothing wider than the page, all text against its ground by 4.5."""
-    frame = book / f"frame-{scheme}.html"
+    around = book / f"frame-{scheme}.html"
     pages = json.dumps([f"{page}.html" for page in SHOWN])
-    frame.write_text(FRAME.replace("PAGES", pages))
+    around.write_text(FRAME.replace("PAGES", pages))
     command = [
         browser(),
         "--headless=new",
@@ -231,7 +250,7 @@ def test_in_a_browser_offline(book, tmp_path, scheme):
         f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
         f"--user-data-dir={tmp_path / 'profile'}",
         "--dump-dom",
-        frame.as_uri(),
+        around.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
