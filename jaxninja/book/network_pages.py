@@ -5,7 +5,8 @@ from dataclasses import MISSING, fields
 from html import escape
 from types import ModuleType
 
-from jaxninja.book import derivation, frame, markup
+from jaxninja.book import frame, markup
+from jaxninja.book.mathematics import derivation
 from jaxninja.models.network import PAGES, Page
 
 

@@ -13,12 +13,12 @@ import jax
 
 from jaxninja.book import (
     certificates,
-    derivation,
     frame,
     kept,
     markup,
     parts_called,
 )
+from jaxninja.book.mathematics import derivation
 from jaxninja.engine import trace
 from jaxninja.models.network import PAGES
 from jaxninja.rule import Rule

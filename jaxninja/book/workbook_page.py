@@ -3,7 +3,8 @@
 import ast
 from html import escape
 
-from jaxninja.book import derivation, frame
+from jaxninja.book import frame
+from jaxninja.book.mathematics import derivation
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.templates import effort, rungs, shape

@@ -11,8 +11,9 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from jaxninja.book import frame, mathml
-from jaxninja.book.notation import NotMathematics
+from jaxninja.book import frame
+from jaxninja.book.mathematics import mathml
+from jaxninja.book.mathematics.notation import NotMathematics
 
 
 class Cell(NamedTuple):

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jaxninja.book import derivation, mathml
-from jaxninja.book.mathml import GREEK, HATS, SIGNS, SUMS
-from jaxninja.book.notation import NotMathematics, parse
+from jaxninja.book.mathematics import derivation, mathml
+from jaxninja.book.mathematics.mathml import GREEK, HATS, SIGNS, SUMS
+from jaxninja.book.mathematics.notation import NotMathematics, parse
 from jaxninja.book.rule_pages import module_of
 from jaxninja.rules import RULES
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from jaxninja.book.notation import Group, Node, Script, Token, parse
+from jaxninja.book.mathematics.notation import Group, Node, Script, Token, parse
 
 GREEK = {
     **{"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε"},
