@@ -1,4 +1,4 @@
-"""One worker for all tests that evaluate a learner's lines in a process of their own."""
+"""One worker for all tests that run a learner's lines in a process of their own."""
 
 import pytest
 
