@@ -45,8 +45,9 @@ ROOMS = {
     " check.oracle check.results",
     "check.diagnosis.code": "check check.subject jaxpr",
     "check.diagnosis.edits": "check check.diagnosis.code",
+    "check.diagnosis.forward": "check check.diagnosis.code check.diagnosis.edits",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
-    " check.diagnosis.code check.diagnosis.edits",
+    " check.diagnosis.code check.diagnosis.edits check.diagnosis.forward",
     "check.chain": "errors check check.subject intermediates",
     "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")  # codes about the use of dy
 SHADES = "·░▒▓█"  # of the error heat map: right, then a decade of tolerance each
 
 
