@@ -57,6 +57,7 @@ class Gathered:
 
     @property
     def name(self) -> str:
+        """Of the run: its folder's."""
         return self.path.resolve().name
 
 
