@@ -32,16 +32,16 @@ def settles_at(there: tuple, here: tuple) -> bool:
     with jax.enable_x64(True):
         try:
             with running("the plain forward"):
-                there, here = (
+                before, now = (
                     np.asarray(_unrest(plain)(*cast(args, "float64")))
                     for plain, args in (there, here)
                 )
         except UserCodeError:
             return True
-    if there.shape != here.shape:
+    if before.shape != now.shape:
         return True
-    settled = there <= SETTLED
-    return bool((here[settled] <= np.maximum(LEAST, 10 * there[settled])).all())
+    settled = before <= SETTLED
+    return bool((now[settled] <= np.maximum(LEAST, 10 * before[settled])).all())
 
 
 @lru_cache(maxsize=128)
