@@ -2,6 +2,7 @@
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -75,9 +76,11 @@ def default_device() -> Device:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of what the numbers depend on."""
+    """The moment, and the versions of Python and of what the numbers depend on."""
+    now = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
     names = ("jaxninja", "jax", "jaxlib", "optax", "numpy")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}
+    python = {"date": now, "python": platform.python_version()}
+    return python | {name: version(name) for name in names}
 
 
 def config_value(name: str) -> Any:
