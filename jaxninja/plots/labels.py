@@ -1,9 +1,10 @@
 """What a curve is called: in a legend below the axes, or at the curve's own end."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from jaxninja.plots.style import say
+from jaxninja.plots.style import SOFT, say
 
 LINE = 0.16  # inches of height that a line of a legend needs
 
@@ -20,49 +21,72 @@ def legend(axes: Any) -> None:
     return None
 
 
-def name_ends(axes: Any, most: int = 24) -> None:
-    """Each line's label at its end, moved apart where lines end close to each other.
+def name_ends(
+    axes: Any, names: Mapping[str, str] | None = None, most: int = 24
+) -> None:
+    """Each line's name at its end, moved apart where lines end close to each other.
 
     The limits of the axes are final by then. The figure grows with the number of lines;
     of more than `most` the highest and lowest are named.
+
+    Args:
+        axes: with labelled lines.
+        names: label of a line -> what stands at its end, of those that are named; by
+            default all by their labels.
+        most: lines with a name.
     """
     axes.get_xlim(), axes.get_ylim()  # which makes matplotlib choose them
-    ends = sorted(filter(None, map(_end, axes.lines)))
+    ends = sorted(filter(None, map(_end, axes.lines)), key=lambda end: end.height)
     if not ends:
         return say(axes, "no finite value to draw")
+    if names is not None:
+        ends = [end for end in ends if end.line.get_label() in names]
     if len(ends) > most:
         ends = [*ends[: most // 2], *ends[-(most // 2) :]]
     width, height = axes.figure.get_size_inches()
     tall = max(height, LINE * len(ends) + 0.8)
     axes.figure.set_size_inches(width, tall)
-    gap = LINE / (tall - 0.8)
-    at = apart([place for place, *_ in ends], gap)
-    arrow = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 0, "shrinkB": 2}
-    for (_, x, y, i), place in zip(ends, at, strict=True):
-        line = axes.lines[i]
-        said = axes.annotate(
-            line.get_label(),
-            (x, y),
-            (1.05, place),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8.5,
-            annotation_clip=False,
-            arrowprops=arrow | {"color": line.get_color()},
-        )
-        said.set_gid(line.get_gid())
+    at = apart([min(max(end.height, 0), 1) for end in ends], LINE / (tall - 0.8))
+    for end, place in zip(ends, at, strict=True):
+        _name(axes, end, place, names)
     return None
 
 
-def _end(line: Any) -> tuple[float, float, float, int] | None:
-    """Height of a line's last point in the axes, its x and y, its place among all."""
+class End(NamedTuple):
+    """The last point of a line: where it is, and how high in the axes, from 0 to 1."""
+
+    height: float
+    point: tuple[float, float]
+    line: Any
+
+
+def _end(line: Any) -> End | None:
     axes = line.axes
     finite = [(x, y) for x, y in zip(*line.get_data(), strict=True) if math.isfinite(y)]
     if line.get_label().startswith("_") or not finite:
         return None
     to_axes = axes.transData + axes.transAxes.inverted()
-    height = float(to_axes.transform(finite[-1])[1])
-    return min(max(height, 0), 1), *finite[-1], list(axes.lines).index(line)
+    return End(float(to_axes.transform(finite[-1])[1]), finite[-1], line)
+
+
+def _name(axes: Any, end: End, place: float, names: Mapping[str, str] | None) -> None:
+    """With a dotted line that leads to it, unless the end lies outside of the axes."""
+    label = end.line.get_label()
+    text = label if names is None else names[label]
+    inside = -0.01 < end.height < 1.01
+    lead = {"arrowstyle": "-", "lw": 0.7, "ls": (0, (1, 1.5)), "color": SOFT}
+    said = axes.annotate(
+        text if inside else f"{text}, {'above' if end.height > 1 else 'below'}",
+        end.point if inside else (1, place),
+        (1.04, place),
+        xycoords="data" if inside else "axes fraction",
+        textcoords="axes fraction",
+        va="center",
+        fontsize=8.5,
+        annotation_clip=False,
+        arrowprops=lead | {"shrinkA": 0, "shrinkB": 2} if inside else None,
+    )
+    said.set_gid(end.line.get_gid())
 
 
 def apart(places: list[float], gap: float) -> list[float]:

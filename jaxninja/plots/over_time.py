@@ -76,14 +76,35 @@ def losses_of_runs(runs: Runs, close: bool = False) -> Figure:
     courses = losses(runs)
     title = "loss: thin train, marked val"
     axes = axes_of(f"{title}, a close-up" if close else title, "step", "nats")
-    draw(axes, courses)
+    draw(axes, courses, whole=not close)
     limits = band(courses)
     if close and limits:
         axes.set_ylim(*limits)
     elif _wide(courses):
         logarithmic(axes)
-    name_ends(axes)
+    name_ends(axes, None if len(runs) == 1 else _once(courses, runs))
     return axes.figure
+
+
+def _once(courses: Sequence[Course], runs: Runs) -> dict[str, str]:
+    """Of each run's curves the last -> its name, without what all begin with."""
+    last = {course.place: course.name for course in courses if course.finite}
+    short = shortened([*runs])
+    return {literal(name): literal(short[place]) for place, name in last.items()}
+
+
+def shortened(names: Sequence[str], most: int = 16) -> list[str]:
+    """Names without the words that all begin with, if one is longer than `most`."""
+    if max(map(len, names), default=0) <= most:
+        return [*names]
+    words = [name.split("-") for name in names]
+    common = sum(1 for _ in itertools.takewhile(_same, zip(*words, strict=False)))
+    cut = min(common, min(map(len, words)) - 1)  # a word is left of each
+    return ["-".join(word[cut:]) for word in words]
+
+
+def _same(words: tuple[str, ...]) -> bool:
+    return len(set(words)) == 1
 
 
 def band(courses: Sequence[Course]) -> tuple[float, float] | None:
@@ -186,16 +207,22 @@ def level(axes: Any, height: float, words: str, ls: str = "-") -> None:
     axes.plot(across, (height, height), color=SOFT, lw=0.8, ls=ls, label=words)
 
 
-def draw(axes: Any, courses: Sequence[Course]) -> None:
-    """Curves with a few markers; one without a finite value is left out."""
+def draw(axes: Any, courses: Sequence[Course], whole: bool = True) -> None:
+    """Curves with a few markers; one without a finite value is left out.
+
+    Args:
+        axes: to draw on.
+        courses: the curves.
+        whole: the axes hold all of them, so that no marker is to be cut off.
+    """
     most = max((course.place for course in courses), default=0)
     given = list(itertools.islice(looks(), most + 1))
     for course in filter(lambda course: course.finite, courses):
         steps, values = zip(*course.points, strict=True)
-        style: dict[str, Any] = {"lw": 0.9}
+        style: dict[str, Any] = {"lw": 0.9, "clip_on": not whole}
         if course.marked:
             marker = MARKERS[course.place % len(MARKERS)]
-            style = {"lw": 1.3, "marker": marker, "ms": 4}
+            style |= {"lw": 1.3, "marker": marker, "ms": 4}
             style["markevery"] = max(len(steps) // 8, 1)
         drawn = [math.nan if value is None else value for value in values]
         (line,) = axes.plot(

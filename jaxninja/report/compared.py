@@ -34,15 +34,16 @@ def parts(runs: Runs) -> Iterator[Picture | Table]:
         close: Any = lambda: plots.losses_of_runs(metrics, close=True)  # noqa: E731
         drawn.append(Picture("loss", alt, close))
     places = {name: n for n, name in enumerate(runs)}
+    short = over_time.shortened([*runs])
     diagnosed = {name: found for name, found in runs.items() if found.diagnostics}
     moves = [
-        Course(name, list(map(_move, found.diagnostics)), places[name])
+        Course(short[places[name]], [*map(_move, found.diagnostics)], places[name])
         for name, found in diagnosed.items()
     ]
     alt = "the update:data ratios of all runs, the median over the weights"
     drawn.append(course("updates", alt, moves, lambda: over_time.ratios(moves)))
     norms = [
-        over_time.norm(name, found.diagnostics, places[name])
+        over_time.norm(short[places[name]], found.diagnostics, places[name])
         for name, found in diagnosed.items()
     ]
     limits = {found.config.get("clip") for found in runs.values()} - {None}

@@ -103,7 +103,9 @@ def by_layer(found: Gathered, line: Diagnosis) -> Table:
                 kind_of(found, name) if name in found.kinds else "",
                 number(stats["mean"]),
                 number(stats["std"]),
-                "none" if flat is None else f"{flat:.1%}",
+                ""
+                if flat is None or kind_of(found, name) == "residual"
+                else f"{flat:.1%}",
                 f"{dead[0]} of {dead[1]}" if dead else "",
                 number(slope["std"]) if slope else "",
             )

@@ -39,7 +39,7 @@ class Gathered:
         run: the run at its last checkpoint, or None.
         kinds: activations -> their function, as tanh.
         dead: activations -> (dead units, units) over the whole training set, or of
-            running text over its first tokens.
+            running text over its first tokens; a sum of blocks has no flat part.
         dead_for: what that is, in words.
         detailed: the network was to be loaded, for details that need it.
         problems: a sentence for whatever is missing or cannot be read.
@@ -105,7 +105,8 @@ def _count_dead(found: Gathered, run: Run) -> None:
         rows = max(TOKENS // x.shape[1], 1)
         x, y = x[:rows], y[:rows]
         found.dead_for = f"{x.size:,} tokens of train"
-    found.dead = dead_over_set(run.params, x, y, run.model)
+    dead = dead_over_set(run.params, x, y, run.model)
+    found.dead = {k: v for k, v in dead.items() if found.kinds[k] != "residual"}
 
 
 def _tried(found: Gathered, file: Path, reader: Callable[[Path], T]) -> T | None:

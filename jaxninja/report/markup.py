@@ -84,14 +84,18 @@ def finding(said: Finding, name: str) -> str:
 
 
 def counts(said: list[Finding], key: str) -> str:
-    """How many findings of each level; each a link to the first of them."""
-    cells = []
-    for level in reversed(MARKS):
-        where = [n for n, s in enumerate(said) if s.level == level]
-        text = f"<b>{len(where)}</b>&nbsp;{level}"
-        link = f'<a href="#{place(key, where[0])}">{text}</a>' if where else text
-        cells.append(f'<span class="count {level if where else "none"}">{link}</span>')
-    return f'<p class="counts">{" ".join(cells)}</p>'
+    """How many findings of each level there are, with links."""
+    cells = " ".join(counted(said, level, key, level) for level in reversed(MARKS))
+    return f'<p class="counts">{cells}</p>'
+
+
+def counted(said: list[Finding], level: str, key: str | None, word: str = "") -> str:
+    """How many findings of a level; with a key, a link to the first of them."""
+    where = [n for n, s in enumerate(said) if s.level == level]
+    text = f"<b>{len(where)}</b>&nbsp;{word}" if word else f"{len(where)}"
+    if where and key:
+        text = f'<a href="#{place(key, where[0])}">{text}</a>'
+    return f'<span class="count {level if where else "none"}">{text}</span>'
 
 
 def grave(said: list[Finding], key: str, most: int = 6) -> str:

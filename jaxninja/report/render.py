@@ -76,18 +76,34 @@ def _several(runs: Sequence[Gathered], spread: Table | None) -> str:
 
 
 def _results(named, said, keys, shown) -> str:
-    """A row for each run, with its losses and how many findings there are."""
+    """A row for each run: losses, the least val in bold, how many findings, samples."""
     made = compared.results(named)
+    best = min((v for v in map(_val, named.values()) if v is not None), default=None)
     rows = []
     for name, row in zip(named, made.rows, strict=True):
         first, *cells = map(escape, row)
-        link = f'<a href="#{keys[name]}">{first}</a>' if name in shown else first
-        judged = [
-            f"{sum(s.level == level for s in said[name])}" for level in markup.MARKS
-        ]
-        rows.append((link, *cells, *judged))
-    head = (*made.head, *markup.MARKS)
-    return f"<figure>{markup.raw_table(map(escape, head), rows)}</figure>"
+        key = keys[name] if name in shown else None
+        link = f'<a href="#{key}">{first}</a>' if key else first
+        if _val(named[name]) == best is not None:
+            cells[VAL] = f"<b>{cells[VAL]}</b>"
+        judged = (markup.counted(said[name], level, key) for level in markup.MARKS)
+        rows.append((link, *cells, *judged, escape(_samples(named[name]))))
+    head = (*made.head, *markup.MARKS, "samples")
+    table = markup.raw_table(map(escape, head), rows)
+    return f'<figure class="numbers">{table}</figure>'
+
+
+VAL = 5  # place of val's loss among the cells after the run's name
+
+
+def _val(found: Gathered) -> float | None:
+    return (found.result or {}).get("val_loss")
+
+
+def _samples(found: Gathered, most: int = 4) -> str:
+    """A few of the items that a run invents; a text has no room here."""
+    text = bool(found.config.get("tokenizer"))
+    return "" if text else ", ".join((found.samples or "").split("\n")[:most])
 
 
 def _verdicts(said: dict[str, list[Finding]], keys, shown) -> str:
@@ -98,7 +114,8 @@ def _verdicts(said: dict[str, list[Finding]], keys, shown) -> str:
         if any(cells):
             rows.append((heading, *cells))
     table = markup.raw_table(map(escape, ("", *said)), rows)
-    return f"<section><h3>Verdicts</h3>{table}</section>" if rows else ""
+    many = ' class="whole"' * (len(said) > 4)
+    return f"<section{many}><h3>Verdicts</h3>{table}</section>" if rows else ""
 
 
 def _gravest(said: list[Finding], topic: str, key: str, linked: bool) -> str:

@@ -90,7 +90,7 @@ def _few_samples(found: Gathered) -> str:
         text = found.samples[:CHARACTERS] + "…" * (len(found.samples) > CHARACTERS)
         return f'<h2>Samples</h2><pre class="few">{markup.lines(text)}</pre>'
     items = found.samples.split("\n")
-    few = " · ".join(escape(item) for item in items[:SHOWN])
+    few = "&nbsp;· ".join(escape(item) for item in items[:SHOWN])
     return f"<h2>Samples</h2><p>{few}</p>"
 
 

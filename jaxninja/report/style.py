@@ -41,7 +41,7 @@ dd, td { font-variant-numeric: tabular-nums; }
 .counts b { font-size: 1.9rem; line-height: 1.2; font-weight: 600; }
 .count.good { color: var(--good); } .count.watch { color: var(--watch); }
 .count.act { color: var(--act); } .count.none { color: var(--soft); }
-.topics { display: grid; gap: 0 2.5rem; align-items: start;
+.topics { display: grid; gap: 0 2.5rem; align-items: start; grid-auto-flow: dense;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
 .topics > * { min-width: 0; padding: 1.4rem 0; border-top: 1px solid var(--line); }
 .topics > .whole { grid-column: 1 / -1; }

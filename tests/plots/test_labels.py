@@ -4,6 +4,7 @@ import pytest
 
 from jaxninja import plots
 from jaxninja.plots.labels import apart
+from jaxninja.plots.over_time import shortened
 from tests.plots.records import names
 
 
@@ -29,8 +30,8 @@ def test_a_label_stands_at_the_height_of_its_curve():
     }
     axes = plots.losses_of_runs(runs).axes[0]
     heights = {text.get_text(): text.xyann[1] for text in axes.texts}
-    assert heights["low, train"] < 0.1
-    assert heights["high, train"] > 0.9
+    assert heights["low"] < 0.1
+    assert heights["high"] > 0.9
 
 
 def test_of_many_curves_the_highest_and_lowest_are_named():
@@ -42,4 +43,21 @@ def test_of_many_curves_the_highest_and_lowest_are_named():
     }
     found = names(plots.losses_of_runs(runs))
     assert len(found) == 24
-    assert {"run0, train", "run29, train"} <= {*found}
+    assert {"run0", "run29"} <= {*found}
+
+
+def test_what_ends_outside_of_a_close_up_is_said_to():
+    near = [{"step": s, "train_loss": 2 + 1 / s, "val_loss": None} for s in (1, 2, 3)]
+    far = [{"step": s, "train_loss": 300.0, "val_loss": None} for s in (1, 2, 3)]
+    axes = plots.losses_of_runs({"near": near, "far": far}, close=True).axes[0]
+    assert {text.get_text() for text in axes.texts} == {"near", "far, above"}
+
+
+def test_long_names_are_shown_without_what_all_begin_with():
+    long = ["names-network-1", "names-transformer-network-1"]
+    assert shortened(long) == ["network-1", "transformer-network-1"]
+    assert shortened(["names-rules-1", "names-rules-2"]) == [
+        "names-rules-1",
+        "names-rules-2",
+    ]
+    assert shortened([long[1], long[1]]) == ["1", "1"]
