@@ -2,7 +2,6 @@
 
 import os
 import platform
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -76,11 +75,9 @@ def default_device() -> Device:
 
 
 def versions() -> dict[str, str]:
-    """The moment, and the versions of Python and of what the numbers depend on."""
-    now = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+    """Versions of Python and of what the numbers depend on."""
     names = ("jaxninja", "jax", "jaxlib", "optax", "numpy")
-    python = {"date": now, "python": platform.python_version()}
-    return python | {name: version(name) for name in names}
+    return {"python": platform.python_version(), **{n: version(n) for n in names}}
 
 
 def config_value(name: str) -> Any:
