@@ -72,7 +72,7 @@ def _end(line: Any) -> End | None:
 def _name(axes: Any, end: End, place: float, names: Mapping[str, str] | None) -> None:
     """With a dotted line that leads to it, unless the end lies outside of the axes."""
     label = end.line.get_label()
-    text = label if names is None else names[label]
+    text = _fitted(label if names is None else names[label])
     inside = -0.01 < end.height < 1.01
     lead = {"arrowstyle": "-", "lw": 0.7, "ls": (0, (1, 1.5)), "color": SOFT}
     said = axes.annotate(
@@ -87,6 +87,12 @@ def _name(axes: Any, end: End, place: float, names: Mapping[str, str] | None) ->
         arrowprops=lead | {"shrinkA": 0, "shrinkB": 2} if inside else None,
     )
     said.set_gid(end.line.get_gid())
+
+
+def _fitted(text: str, most: int = 24) -> str:
+    """A long name without its middle: the axes need room too."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def apart(places: list[float], gap: float) -> list[float]:

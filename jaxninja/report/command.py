@@ -20,26 +20,19 @@ def written(config: dict[str, Any]) -> str:
         own = TrainConfig(model=run.model, size=run.size, steps=run.steps)
     except ConfigError:
         return "jaxninja train"
+    by_data = {"context"} if own.context is None else set()
+    bare = {
+        "model": TrainConfig().model,
+        "size": TrainConfig(model=run.model).size,
+        "steps": TrainConfig(model=run.model, size=run.size).steps,
+    }
     words = ["jaxninja", "train"]
     for field in dataclasses.fields(TrainConfig):
-        given = getattr(run, field.name)
-        if field.name not in ELSEWHERE and given != _default(own, field.name):
-            words += _option(field.name, given)
+        name, given = field.name, getattr(run, field.name)
+        default = bare.get(name, getattr(own, name))
+        if name not in {*ELSEWHERE, *by_data} and given != default:
+            words += _option(name, given)
     return shlex.join(words)
-
-
-def _default(own: TrainConfig, name: str) -> Any:
-    """What holds without the option: `own` was given model, size and steps itself."""
-    if name == "model":
-        return TrainConfig().model
-    bare = TrainConfig(model=own.model)
-    if name == "size":
-        return bare.size
-    if name == "steps":
-        return TrainConfig(model=own.model, size=own.size).steps
-    if name == "context" and own.context is None:
-        return None
-    return getattr(own, name)
 
 
 def _option(name: str, given: Any) -> list[str]:

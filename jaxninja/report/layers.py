@@ -88,8 +88,8 @@ def _dead(found: Gathered, name: str, stats: Activation | None) -> Iterator[Part
     if name in found.dead:
         dead, units = found.dead[name]
         text = f"{dead} of {units} units dead for {found.dead_for}"
-        by_chance = flat is not None and flat > dead / units
-        text += f" ({flat:.1%} flat in one batch, by chance)" * by_chance
+        if flat is not None and flat > dead / units:
+            text += f" ({flat:.1%} flat in one batch, by chance)"
         advice = todo(found, *ways, first="They never learn again: ")
         yield Part(_of_dead(dead / units), text, advice) if dead else Part(GOOD, text)
     elif flat:

@@ -163,9 +163,11 @@ def test_the_command_makes_the_same_configuration():
     given = "--model gru --steps 40 --lr 0.003 --clip 1.0 --no-keep-best"
     assert shlex.join(words[2:]) == given
     assert written(TrainConfig().to_dict()) == "jaxninja train"
-    tiny = TrainConfig(model="gpt2", size="gpt2-tiny", data="a b.txt", clip=None)
+    data_decide = TrainConfig(model="transformer", context=12)
+    assert written(data_decide.to_dict()) == "jaxninja train --model transformer"
+    tiny = TrainConfig(model="gpt2", size="gpt2-tiny", data="a b.txt")
     assert written(tiny.to_dict()) == (
-        "jaxninja train --model gpt2 --data 'a b.txt' --size gpt2-tiny --clip None"
+        "jaxninja train --model gpt2 --data 'a b.txt' --size gpt2-tiny"
     )
 
 
@@ -178,7 +180,7 @@ def test_runs_lie_over_each_other(runs):
     first = above.split("<svg")[1].split("</svg>")[0]
     for n, found in enumerate(gathered):
         assert first.count(f'class="curve-{n}"') >= 2  # curves and a label
-        assert f">{found.name}, val</text>" in first
+        assert f">{found.name}</text>" in first
         assert f'data-curve="curve-{n}"> {found.name}</label>' in above
     assert html.count('<details class="run"') == 3
     assert '<th scope="row">diagnose</th><td>20</td><td>0</td><td>10</td>' in above
