@@ -14,7 +14,7 @@ import pytest
 import jaxninja
 from jaxninja.cli import main
 from jaxninja.errors import TrainError
-from jaxninja.report import findings, gather, page
+from jaxninja.report import findings, gather, page, sweeps
 from jaxninja.report.command import written
 from jaxninja.report.figures import attention
 from jaxninja.storage.records import RecordError
@@ -283,6 +283,40 @@ def test_names_are_escaped(runs, tmp_path):
     html = page([gather(tmp_path / "<b>&run")])
     assert "<b>&run" not in html
     assert "&lt;b&gt;&amp;run" in html
+
+
+def test_a_sweep_stands_for_its_members(runs, tmp_path, monkeypatch, capsys):
+    """Copies of a run as members, of which one failed and one has not begun."""
+    root, seeds, rates = tmp_path / "sweep", [0, 1], [0.1, 0.2]
+    root.mkdir()
+    plan = json.loads((runs / "whole" / "config.json").read_text())
+    plan |= {"seeds": seeds, "rates": rates}
+    (root / "plan.json").write_text(json.dumps(plan))
+    assert main(["report", str(root)]) == 2
+    assert f"jaxninja sweep --resume {root}" in capsys.readouterr().err
+    names = ["lr-0.1-seed-0", "lr-0.1-seed-1", "lr-0.2-seed-0"]
+    for name in names:
+        shutil.copytree(runs / "whole", root / name)
+    losses = [{"train_loss": 2.0, "val_loss": v} for v in (2.2, 2.1)]
+    given = zip(names, [0, 1, 0], [0.1, 0.1, 0.2], strict=True)
+    rows = [{"path": str(root / n), "seed": s, "lr": lr} for n, s, lr in given]
+    ends = [*losses, {"failed_at": 7}]
+    rows = [row | end for row, end in zip(rows, ends, strict=True)]
+    (root / "sweep.json").write_text(json.dumps(rows))
+    monkeypatch.setattr(sweeps, "CLOSELY", 1)
+    assert main(["report", str(root)]) == 0
+    html = (root / "report.html").read_text()
+    assert "<h1>3 runs</h1>" in html
+    row = html.split('<th scope="row">0.1</th>')[1].split("</tr>")[0]
+    assert re.findall("<td>(.*?)</td>", row)[:4] == [
+        "2",
+        "0",
+        "2.0000 (0.0000)",
+        "2.1500 (0.0500)",
+    ]
+    details = re.findall(r'<details class="run"[^>]*><summary>(.*?)</summary>', html)
+    assert details == names[1:]  # the best, and the one that failed
+    assert f"1 more have a page of their own by <code>jaxninja report {root}" in html
 
 
 def test_the_command(runs, capsys):
