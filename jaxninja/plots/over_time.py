@@ -25,7 +25,7 @@ from jaxninja.plots.style import (
 Lines = Sequence[Mapping[str, Any]]
 Runs = Mapping[str, Lines]
 TARGET = -3  # log10 of the update:data ratio that serves
-MUCH = 6  # times as high: then a close-up shows what the whole cannot
+MUCH = 10  # times as high: then a close-up shows what the whole cannot
 
 
 class Course(NamedTuple):

@@ -89,6 +89,8 @@ def _results(named, said, keys, shown) -> str:
         judged = (markup.counted(said[name], level, key) for level in markup.MARKS)
         rows.append((link, *cells, *judged, escape(_samples(named[name]))))
     head = (*made.head, *markup.MARKS, "samples")
+    if not any(row[-1] for row in rows):  # as of a sweep
+        head, rows = head[:-1], [row[:-1] for row in rows]
     table = markup.raw_table(map(escape, head), rows)
     return f'<figure class="numbers">{table}</figure>'
 

@@ -83,7 +83,7 @@ details > div { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
 details .glance { display: grid; gap: 1rem; }
 summary { cursor: pointer; font-weight: 600; }
 .run > summary { font-size: 1.1rem; }
-@media (max-width: 40rem) { svg { --text: 1.2; } }
+@media (max-width: 40rem) { svg { --text: 1.1; } }
 [hidden], .off { display: none; }
 @media print { details { display: block; } .boxes { display: none; } }
 """
