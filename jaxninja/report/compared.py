@@ -12,7 +12,7 @@ from jaxninja.report.parts import Picture, Table, count, loss, number, value
 from jaxninja.report.parts import over_time as course
 from jaxninja.training.runs.schema import Diagnosis
 
-LOSSES = ("train_loss", "val_loss", "clean_val_loss", "test_loss")
+LOSSES = ("val_loss", "train_loss", "clean_val_loss", "test_loss")
 Runs = Mapping[str, Gathered]
 
 
@@ -87,8 +87,8 @@ def _spread(stats: Any) -> str:
 
 def results(runs: Runs) -> Table:
     """A row for each run: size, time and losses; what has not ended has its steps."""
-    head = ("run", "model", "parameters", "steps", "seconds")
-    head += tuple(name.removesuffix("_loss").replace("_", " ") for name in LOSSES)
+    losses = (name.removesuffix("_loss").replace("_", " ") for name in LOSSES)
+    head = ("run", *losses, "model", "parameters", "steps", "seconds")
     rows = [_row(name, found) for name, found in runs.items()]
     return Table("results", "results, losses in nats", head, rows)
 
@@ -97,13 +97,10 @@ def _row(name: str, found: Gathered) -> tuple[str, ...]:
     result: Any = found.result or {}
     reached = found.metrics[-1]["step"] if found.metrics else 0
     seconds = result.get("seconds")
-    numbers = (
-        count(result.get("parameters")),
-        count(result.get("steps", reached)),
-        "none" if seconds is None else f"{seconds:.1f}",
-        *(loss(result.get(part)) for part in LOSSES),
-    )
-    return name, str(found.config.get("model", "ninja")), *numbers
+    losses = (loss(result.get(part)) for part in LOSSES)
+    size = count(result.get("parameters")), count(result.get("steps", reached))
+    took = "none" if seconds is None else f"{seconds:.1f}"
+    return name, *losses, str(found.config.get("model", "ninja")), *size, took
 
 
 def differences(runs: Runs) -> Table:

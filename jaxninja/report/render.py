@@ -79,23 +79,23 @@ def _results(named, said, keys, shown) -> str:
     """A row for each run: losses, the least val in bold, how many findings, samples."""
     made = compared.results(named)
     best = min((v for v in map(_val, named.values()) if v is not None), default=None)
+    losses = len(compared.LOSSES)
     rows = []
     for name, row in zip(named, made.rows, strict=True):
         first, *cells = map(escape, row)
         key = keys[name] if name in shown else None
         link = f'<a href="#{key}">{first}</a>' if key else first
         if _val(named[name]) == best is not None:
-            cells[VAL] = f"<b>{cells[VAL]}</b>"
-        judged = (markup.counted(said[name], level, key) for level in markup.MARKS)
-        rows.append((link, *cells, *judged, escape(_samples(named[name]))))
-    head = (*made.head, *markup.MARKS, "samples")
+            cells[0] = f"<b>{cells[0]}</b>"
+        judged = [markup.counted(said[name], mark, key) for mark in markup.MARKS]
+        sampled = escape(_samples(named[name]))
+        rows.append((link, *cells[:losses], *judged, *cells[losses:], sampled))
+    head = (*made.head[: losses + 1], *markup.MARKS, *made.head[losses + 1 :])
+    head = (*head, "samples")
     if not any(row[-1] for row in rows):  # as of a sweep
         head, rows = head[:-1], [row[:-1] for row in rows]
     table = markup.raw_table(map(escape, head), rows)
     return f'<figure class="numbers">{table}</figure>'
-
-
-VAL = 5  # place of val's loss among the cells after the run's name
 
 
 def _val(found: Gathered) -> float | None:

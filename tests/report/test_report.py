@@ -193,7 +193,7 @@ def test_runs_of_different_models_stand_in_one_table(runs):
     html = page(gathered).split("</header>")[0]
     for found, model in zip(gathered, ("ninja", "transformer", "ninja"), strict=True):
         row = html.split(f">{found.name}</a></th>")[1].split("</tr>")[0]
-        assert row.startswith(f"<td>{model}</td>")
+        assert f"<td>{model}</td>" in row
         loss = found.result and found.result["clean_val_loss"]
         assert (f"<td>{loss:.4f}</td>" if loss else "<td>none</td>") in row
 
