@@ -63,6 +63,7 @@ class Gathered:
 
     @property
     def name(self) -> str:
+        """Of the run: its folder's."""
         return self.path.resolve().name
 
 

@@ -199,11 +199,9 @@ def test_it_is_a_page_that_reads_sequences():
 
 
 def test_bad_sizes_are_refused():
-    with pytest.raises(
-        SizeError, match="embedding is 10, expected a multiple of the 4"
-    ):
+    with pytest.raises(SizeError, match=r"embedding is 10, .* 4"):
         Gpt2(embedding=10, heads=4)
-    with pytest.raises(SizeError, match="layers is 0, expected 1 or more"):
+    with pytest.raises(SizeError, match="layers is 0"):
         Gpt2(layers=0)
     with pytest.raises(SizeError, match="residuals is '2C', expected one of 10C,"):
         Gpt2(residuals="2C")
