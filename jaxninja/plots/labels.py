@@ -35,7 +35,7 @@ def name_ends(
             default all by their labels.
         most: lines with a name.
     """
-    axes.get_xlim(), axes.get_ylim()  # which makes matplotlib choose them
+    axes.autoscale_view()  # else the limits may be those of before
     ends = sorted(filter(None, map(_end, axes.lines)), key=lambda end: end.height)
     if not ends:
         return say(axes, "no finite value to draw")

@@ -157,7 +157,7 @@ def ratios(courses: Sequence[Course]) -> Figure:
 
 def gradient_norms(lines: Lines, limit: float | None = None) -> Figure:
     """Global norm of the gradient, and the limit at which it is clipped, if any."""
-    return norms([norm("norm", lines, 0)], {limit} - {None})
+    return norms([norm("norm", lines, 0)], () if limit is None else (limit,))
 
 
 def norm(name: str, lines: Lines, place: int) -> Course:

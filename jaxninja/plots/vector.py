@@ -59,7 +59,7 @@ def values(figure: Figure) -> list[dict[str, Any]]:
     height = figure.get_figheight() * 72
     found = []
     for axes in figure.axes:
-        curves = [line for line in axes.lines if not line.get_label().startswith("_")]
+        curves = [line for line in axes.lines if str(line.get_label())[0] != "_"]
         if not curves or axes.get_xscale() != "linear":
             continue
         (left, low), (right, high) = axes.bbox.get_points() * 72 / figure.dpi

@@ -7,6 +7,7 @@ from typing import Any
 from jaxninja import plots
 from jaxninja.plots import over_time
 from jaxninja.plots.over_time import Course
+from jaxninja.plots.style import natural
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.parts import Picture, Table, count, loss, number, value
 from jaxninja.report.parts import over_time as course
@@ -46,9 +47,10 @@ def parts(runs: Runs) -> Iterator[Picture | Table]:
         over_time.norm(short[places[name]], found.diagnostics, places[name])
         for name, found in diagnosed.items()
     ]
-    limits = {found.config.get("clip") for found in runs.values()} - {None}
+    given = (found.config.get("clip") for found in runs.values())
+    limits = sorted({limit for limit in given if limit is not None})
     alt = "the norm of the gradient of all runs"
-    draw = lambda: over_time.norms(norms, sorted(limits))  # noqa: E731
+    draw = lambda: over_time.norms(norms, limits)  # noqa: E731
     drawn.append(course("clipping", alt, norms, draw))
     yield from (part for part in drawn if part is not None)
     if diagnosed:
@@ -67,7 +69,7 @@ def _move(line: Diagnosis) -> tuple[int, float | None]:
 def layers(runs: Runs) -> Table:
     """The std of each layer's activations at the last diagnosis, a column a run."""
     lasts = [found.diagnostics[-1]["activations"] for found in runs.values()]
-    names = plots.style.natural({name for last in lasts for name in last})
+    names = natural({name for last in lasts for name in last})
     rows = [
         (name, *(_spread(last[name]) if name in last else "" for last in lasts))
         for name in names
