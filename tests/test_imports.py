@@ -220,6 +220,7 @@ def test_there_is_no_pickle():
 # What the library imports only where the user has it anyway, or in a test.
 WHERE_THERE = {
     "pytest": "pytest_plugin",
+    "ipykernel": "training.progress",
     "jupytext": "workbook.pages",
     "tokenizers": "data.tokenizers",
     "markdown-it-py": "book.markup",
