@@ -56,7 +56,7 @@ sample = workbook.lecture_sample()
 # from every array that an arrow leads to: two arrows out, two branches to add up.
 
 # %%
-Image(png(pictures.graph()))
+Image(png(pictures.graph(sample.network)))
 
 # %% [markdown]
 # ## Exercise 1: backpropagate through the atomic graph of the network

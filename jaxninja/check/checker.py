@@ -32,7 +32,7 @@ from jaxninja.check.properties.forward import forward_mode
 from jaxninja.check.properties.given_dtypes import as_given
 from jaxninja.check.properties.large_arrays import as_large_as_given
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
-from jaxninja.check.properties.second_derivatives import second_order
+from jaxninja.check.properties.second_derivatives import second_order, suspected
 from jaxninja.check.properties.setup import Stop, setup_of
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
@@ -266,7 +266,7 @@ def _in_depth(session: Session, setup: Setup, setting: Setting) -> None:
     else:
         session.transformations.append("jit")
         session.skip("transformations beyond jit, bfloat16: level full has them")
-        if session.suspects_second_order:
+        if not setup.opaque and suspected(setup.subject, args):
             _second_derivatives(session, setup, args, y)
 
 

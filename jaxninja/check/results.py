@@ -59,7 +59,6 @@ class Session:
     transformations: list[str] = field(default_factory=list)
     residuals: Residuals | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
-    suspects_second_order: bool = False
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name

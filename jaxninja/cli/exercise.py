@@ -1,9 +1,9 @@
-"""`jaxninja exercise`: the workbook, exercises 1 to 4 of the lecture."""
+"""`jaxninja exercise`: the workbook, exercises 1 to 4 of the lecture and the next."""
 
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -17,7 +17,9 @@ from jaxninja.workbook.process.client import LIMIT, Worker
 from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.report import Report
 
-Number = Annotated[Literal[1, 2, 3, 4], tyro.conf.Positional]
+NUMBERS: Any = Literal[tuple(EXERCISES)]  # type: ignore
+Number = Annotated[NUMBERS, tyro.conf.Positional]
+Maybe = Annotated[NUMBERS | None, tyro.conf.Positional]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
 DAY = 86_400  # seconds
@@ -25,7 +27,7 @@ DAY = 86_400  # seconds
 
 @dataclass(frozen=True)
 class Start:
-    """Make the four exercises in a folder; files that are there stay as they are."""
+    """Make the exercises in a folder; files that are there stay as they are."""
 
     dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
     """The folder."""
@@ -40,7 +42,7 @@ class Check:
     """
 
     number: Number
-    """1 to 4."""
+    """Of the exercise; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     all: Flag = False
@@ -59,8 +61,8 @@ class Watch:
     list, g for the graph, c to check all.
     """
 
-    number: Annotated[Literal[1, 2, 3, 4] | None, tyro.conf.Positional] = None
-    """1 to 4; by default whichever is saved."""
+    number: Maybe = None
+    """Of the exercise; by default whichever is saved."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     limit: float = LIMIT
@@ -92,7 +94,7 @@ class Reset:
     """An exercise as it came; what you wrote is kept beside it."""
 
     number: Number
-    """1 to 4."""
+    """Of the exercise; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
 

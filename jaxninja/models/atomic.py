@@ -6,18 +6,10 @@ axis of length one. `rsqrt`, log-sum-exp and all other short cuts of `by_hand/ni
 are left out on purpose: here is what they abbreviate.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name as named
-from jax.extend import source_info_util
-from jax.extend.core import Literal
-from jax.extend.core.primitives import name_p
 from jaxtyping import Array, Float, Int
 
-from jaxninja.jaxpr import bind
 from jaxninja.models.parts import Params
 
 PARAMETERS = ("C", "W1", "b1", "W2", "b2", "bngain", "bnbias")
@@ -77,46 +69,3 @@ def forward(
     )
     # fmt: on
     return dict(zip(STEPS, steps, strict=True))
-
-
-def recomputed(
-    values: Mapping[str, Any], names: Collection[str], between: Collection[str]
-) -> dict[str, Float[Array, "..."]]:
-    """The arrays of these names, computed anew by the steps of `forward`.
-
-    They follow from the arrays in `values`, and those of `between` from these: all
-    others, the `names` themselves included, are read as they are given.
-
-    Args:
-        values: Xb, Yb, the parameters and all steps, by name.
-        names: of steps, in any order.
-        between: steps that are computed anew on the way, where they are needed.
-    """
-
-    def shape(name: str):
-        return jax.ShapeDtypeStruct(values[name].shape, values[name].dtype)
-
-    params = {name: shape(name) for name in PARAMETERS}
-    closed = jax.make_jaxpr(forward)(params, shape("Xb"), shape("Yb"))
-    made = {out: eqn for eqn in closed.jaxpr.eqns for out in eqn.outvars}
-    known = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    inputs = zip(closed.jaxpr.invars, [*sorted(PARAMETERS), "Xb", "Yb"], strict=True)
-    known |= {var: values[name] for var, name in inputs}
-
-    def value(atom):
-        if isinstance(atom, Literal):
-            return atom.val
-        if atom not in known:
-            eqn = made[atom]
-            given = eqn.primitive is name_p and eqn.params["name"] not in between
-            outs = [values[eqn.params["name"]]] if given else ran(eqn)
-            known.update(zip(eqn.outvars, outs, strict=True))
-        return known[atom]
-
-    def ran(eqn) -> list:
-        ins = [value(atom) for atom in eqn.invars]
-        with source_info_util.user_context(eqn.source_info.traceback):
-            return bind(eqn, ins)
-
-    outs = dict(zip(sorted(STEPS), closed.jaxpr.outvars, strict=True))
-    return {name: ran(made[outs[name]])[0] for name in STEPS if name in names}

@@ -25,19 +25,6 @@ LABELS = {
 }
 NOT_FINITE = "#4d4d4d"  # no colour of the scale, whose middle is white
 
-# Two rows: the layers up to batchnorm, and from it to the loss.
-# fmt: off
-PLACES = {
-    "C": (0, 5), "emb": (1, 5), "embcat": (2, 5), "W1": (2, 6), "b1": (2, 4),
-    "hprebn": (3.1, 5), "bnmeani": (4, 6), "bndiff": (5, 5), "bndiff2": (6, 6),
-    "bnvar": (7, 6), "bnvar_inv": (8, 6), "bnraw": (9, 5),
-    "bngain": (0, 2), "bnbias": (0, 0), "hpreact": (1, 1), "h": (2, 1), "W2": (2, 2),
-    "b2": (2, 0), "logits": (3, 1), "logit_maxes": (4, 2), "norm_logits": (5.1, 1),
-    "counts": (6.2, 1), "counts_sum": (7, 2), "counts_sum_inv": (8.6, 2),
-    "probs": (9.7, 1), "logprobs": (10.9, 1), "loss": (11.9, 1),
-}
-# fmt: on
-
 
 def compared(picture: Mapping[str, Any]) -> Figure:
     """Mine, true and difference of a gradient, as images with one scale for two.
@@ -78,31 +65,41 @@ def _image(figure: Figure, axes, array: np.ndarray, title: str, scale: float) ->
     figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
 
 
-def graph(edges: Iterable[tuple[str, str]], statuses: Mapping[str, str]) -> Figure:
-    """The lecture's network, each array coloured by the status of its gradient.
+def graph(
+    places: Mapping[str, tuple[float, float]],
+    edges: Iterable[tuple[str, str]],
+    statuses: Mapping[str, str],
+) -> Figure:
+    """A network, each array coloured by the status of its gradient.
 
     Args:
+        places: of each array, in units of about a box's width and height.
         edges: from an array to one that reads it.
         statuses: name -> "ok", "wrong", "inherited", "gap" or "unasked"; the rest is to
             do.
     """
-    figure = Figure(figsize=(12, 4.2), dpi=100, layout="constrained")
+    right, top = (max(place[k] for place in places.values()) + 0.6 for k in (0, 1))
+    size = max(6.0, 0.95 * right), max(3.0, 0.64 * top)
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
     axes = figure.subplots()
-    found = {"loss": "ok", **dict(statuses)}
-    boxes = {name: _box(axes, name, found.get(name, "gap")) for name in PLACES}
+    found = dict(statuses)
+    boxes = {
+        name: _box(axes, place, name, found.get(name, "gap"))
+        for name, place in places.items()
+    }
     for parent, child in edges:
         _arrow(axes, boxes[parent], boxes[child])
     _legend(axes, [s for s in COLOURS if s != "unasked" or s in found.values()])
-    axes.set(xlim=(-0.6, 12.6), ylim=(-0.6, 6.6))
+    axes.set(xlim=(-0.6, right + 0.1), ylim=(-0.6, top))
     axes.axis("off")
     return figure
 
 
-def _box(axes, name: str, status: str):
+def _box(axes, place: tuple[float, float], name: str, status: str):
     """An array's name in a box of its status's colour."""
     box = {"boxstyle": "round", "fc": COLOURS[status], "ec": "#555555", "lw": 0.8}
     middle = {"ha": "center", "va": "center", "fontsize": 8}
-    return axes.text(*PLACES[name], name, bbox=box, zorder=1, **middle)
+    return axes.text(*place, name, bbox=box, zorder=1, **middle)
 
 
 def _arrow(axes, start, end) -> None:

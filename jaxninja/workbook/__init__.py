@@ -1,4 +1,4 @@
-"""The workbook: exercises 1 to 4 of "Becoming a Backprop Ninja", with honest checks.
+"""The workbook: exercises 1 to 4 of "Becoming a Backprop Ninja" and more, all checked.
 
 On the command line `jaxninja exercise`; in a notebook
 

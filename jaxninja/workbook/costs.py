@@ -14,15 +14,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models.atomic import PARAMETERS, recomputed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import parse, snippets
-from jaxninja.workbook.exercises import EXERCISES, Exercise
-from jaxninja.workbook.graph import STEPS, before
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.network import Network
 
-# exercise -> what its gradients are of, and where its upstream gradient comes in
-SPANS = {1: (PARAMETERS, "loss"), 2: (("logits",), "loss"), 4: (PARAMETERS, "loss")}
-SPANS[3] = (("hprebn",), "hpreact")
 REPEATS, CALLS = 15, 20
 
 
@@ -69,7 +66,7 @@ class Cost:
 
 
 def cost(number: int, text: str) -> Cost:
-    """What a finished exercise costs, on the lecture's sizes in float32.
+    """What a finished exercise costs, on its own sizes in float32.
 
     Args:
         number: of the exercise.
@@ -78,14 +75,14 @@ def cost(number: int, text: str) -> Cost:
     exercise = EXERCISES[number]
     learner = parse.read(text, exercise.file)
     backward = snippets.environment(learner)[parse.FUNCTION]
-    sample = samples.sample(samples.LECTURE, "float32")
-    starts, target = SPANS[number]
-    start = {name: sample.values[name] for name in starts}
-    dy = jax.random.normal(jax.random.key(0), sample.values[target].shape)
-    dy = jnp.ones(()) if target == "loss" else dy
+    sample = samples.home(exercise.network)
+    target = next(iter(exercise.given), exercise.network.output)
+    start = {name: sample.values[name] for name in exercise.returns}
+    shape = sample.values[target].shape
+    dy = jax.random.normal(jax.random.key(0), shape) if shape else jnp.ones(())
 
     def forward(start):
-        return _forward(sample.values, start)
+        return _forward(exercise.network, sample.values, start)
 
     def mine(start, dy):
         values = {**forward(start), **{f"d{k}": dy for k in exercise.given}}
@@ -107,11 +104,12 @@ def cost(number: int, text: str) -> Cost:
     )
 
 
-def _forward(values, start) -> dict[str, Any]:
+def _forward(network: Network, values, start) -> dict[str, Any]:
     """All arrays, those that depend on the ones of `start` computed from these."""
-    below = {name for name in STEPS if {*start} & {*before(name)} - {name}} - {*start}
+    above = {name: {*network.before(name)} - {name} for name in network.steps}
+    below = {name for name in above if {*start} & above[name]} - {*start}
     moved = {**values, **start}
-    return {**moved, **recomputed(moved, below, below)}
+    return {**moved, **network.recomputed(moved, below, below)}
 
 
 def _upstream(exercise: Exercise, dy) -> dict[str, Any]:
@@ -125,8 +123,9 @@ def _asked(learner: parse.Source, values: dict) -> dict[str, Any]:
 def _read(exercise: Exercise, learner, backward, values) -> tuple[str, ...]:
     """The arrays of the forward that the gradients depend on, dead code left out."""
     asked = _asked(learner, values)
-    arrays = {k: v for k, v in asked.items() if k != "n"}
-    numbers = {k: v for k, v in asked.items() if k == "n"}
+    counts = exercise.network.numbers
+    arrays = {k: v for k, v in asked.items() if k not in counts}
+    numbers = {k: v for k, v in asked.items() if k in counts}
     traced = jax.make_jaxpr(lambda arrays: backward(**arrays, **numbers))(arrays)
     needed = {v for v in traced.jaxpr.outvars if not hasattr(v, "val")}
     for eqn in reversed(traced.jaxpr.eqns):
@@ -134,7 +133,7 @@ def _read(exercise: Exercise, learner, backward, values) -> tuple[str, ...]:
             needed |= {v for v in eqn.invars if not hasattr(v, "val")}
     inputs = zip(sorted(arrays), traced.jaxpr.invars, strict=True)
     read = {name for name, variable in inputs if variable in needed}
-    return tuple(name for name in STEPS if name in read)
+    return tuple(name for name in exercise.network.steps if name in read)
 
 
 def _residuals(f: Callable, start) -> list:

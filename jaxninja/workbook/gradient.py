@@ -11,7 +11,7 @@ from jaxninja.check.chain import INHERITED, OK, WRONG, Step, judge_step
 from jaxninja.check.compare import RELATIVE
 from jaxninja.check.errors import UserCodeError
 from jaxninja.workbook import samples
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.samples import Sample
 
 
@@ -35,8 +35,8 @@ class Judged:
     """What one gradient came out as: on the sample where it is wrong, and on the first.
 
     `float64` is the largest relative error on any sample in float64, `worst` that
-    sample; `first` the result on the lecture's sizes in float32. `shapes` are the given
-    and the expected shape where the numbers fit another one.
+    sample; `first` the result on the exercise's sizes in float32. `shapes` are the
+    given and the expected shape where the numbers fit another one.
     """
 
     step: Step
@@ -60,14 +60,15 @@ class Judged:
 
 
 def examples(exercise: Exercise) -> Iterator[Sample]:
-    """The lecture's sizes in float32; a batch of two, ties and probes, in float64."""
+    """The sizes it is about in float32; a batch of two, ties and probes, in float64."""
+    network = exercise.network
     with jax.enable_x64(False):
-        first = samples.sample(samples.LECTURE, "float32")
+        first = samples.home(network)
     yield first
-    probed = [(samples.TIED, "float64", probe) for probe in exercise.probes]
-    for point in ((samples.PAIR,), (samples.TIED,), *probed):
+    probed = [(network.tied, "float64", probe) for probe in exercise.probes]
+    for point in ((network.pair,), (network.tied,), *probed):
         with jax.enable_x64(True):
-            found = samples.sample(*point)
+            found = samples.sample(network, *point)
         yield found
 
 
@@ -90,7 +91,7 @@ def judge(
     measure: bool = True,
     everywhere: bool = False,
 ) -> Judged:
-    """The first sample on which the gradient is wrong, else the lecture's.
+    """The first sample on which the gradient is wrong, else the first.
 
     Once wrong, it is looked at on the other samples only to `measure` its error, and if
     it raised only if it is wanted `everywhere`, for the gradients after it.
@@ -106,7 +107,7 @@ def judge(
         note = note or judged.note
         if sample.dtype == "float64" and np.isfinite(judged.step.maxdiff):
             errors.append((judged.step.maxdiff / sample.scale(name), sample))
-        if sample.probe != "loss":  # given true gradients only: ties have two truths
+        if sample.is_probed:  # given true gradients only: ties have two truths
             chain.mine[name] = sample.truth[name]
         if found is None or judged.rank > found.rank:
             first = judged.result if found is None else found.first

@@ -19,6 +19,8 @@ TEMPLATES = {
     # its branches
     "one branch": "d{name} is its branch by {one} only: {name} is read by {one} and by "
     "{other}; the branch by {other} is missing: add it with +=",
+    "no branch": "d{name}: {name} is read by {all}; the branch by {other} is missing: "
+    "add it with +=",
     "one branch, max": "d{name} is its branch by {one} only: {name} is read by {one} "
     "and by {other}; the max branch is missing: add d{other} at each row's maximum",
     "overwritten": "d{name} is its branch by {other} only: {name} is read by {one} and "
@@ -34,7 +36,7 @@ TEMPLATES = {
     "other axis": "d{name}: the sum goes over axis {other}, it should go over axis "
     "{axis}",
     "all axes": "d{name}: the sum goes over all axes, it should go over axis {axis}",
-    "n - 1": "d{name}: n - 1 stands where n should",
+    "n - 1": "d{name}: {size} - 1 stands where {size} should",
     "no 1/n": "d{name}: the factor 1/{below} is missing",
     "n": "d{name}: n stands where n - 1 should: Bessel's correction",
     "no minus": "d{name}: the minus in front of {inner} is missing: the sign is wrong",
@@ -80,12 +82,12 @@ TEMPLATES = {
     "place of its gradient",
     # without knowing the mistake
     "narrow": "dtype: it is {dtype}, which cannot hold the gradient: use float32",
-    "sizes": "d{name} is right for the lecture's sizes: {which}",
-    "does not follow": "d{name} does not follow from {sources}: it is right for the "
-    "lecture's loss, and the same whatever {sources} is. Apply the chain rule to this "
+    "sizes": "d{name} is right for {whose} sizes: {which}",
+    "does not follow": "d{name} does not follow from {sources}: it is right for "
+    "{above}, and the same whatever {sources} is. Apply the chain rule to this "
     "step alone (exercises 2 and 3 are for short cuts)",
-    "loss only": "d{name} is right for the lecture's loss, and off by {error} of its "
-    "largest entry where {sources} is random: that loss hides the mistake",
+    "loss only": "d{name} is right for {above}, and off by {error} of its largest "
+    "entry where {sources} is random: the one hides the mistake",
     "tiny": "d{name} is off by {error} of its largest entry: too little to show in "
     "float32, too much for rounding in float64. Is something small added, a number cut "
     "short, an array cast to float32, a derivative taken by differences?",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from jaxninja.errors import ArgumentError
 from jaxninja.workbook import templates
-from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.exercises import EXERCISES, listed
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import CELL, Report
@@ -32,7 +32,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
     """Check a function for an exercise; in a notebook the report shows pictures.
 
     Args:
-        number: of the exercise, 1 to 4.
+        number: of the exercise.
         function: `backward`, of the exercise's parameters.
         everything: go on after the first wrong gradient.
 
@@ -43,7 +43,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
         ValueError: no such exercise, or the source of the function is not to be had.
     """
     if number not in EXERCISES:
-        raise ArgumentError(f"exercise {number!r}: expected 1, 2, 3 or 4")
+        raise ArgumentError(f"exercise {number!r}: expected {listed()}")
     text, first = _source(function)
     padding = "\n" * (first - 1)  # so that line numbers are those of the cell
     report = _worker().check(number, padding + text, CELL, everything)
@@ -90,7 +90,7 @@ def lecture_sample() -> "Sample":
     from jaxninja.workbook import samples
 
     _worker().start()
-    return samples.sample(samples.LECTURE, "float32")
+    return samples.home(EXERCISES[1].network)
 
 
 def _source(function: Callable) -> tuple[str, int]:

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxninja.workbook.exercises import EXERCISES, Exercise
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.templates import template
 
 INTRODUCTION = """
@@ -116,7 +117,7 @@ def _cells() -> Iterator[str]:
         "sample = workbook.lecture_sample()"
     )
     yield _text(GRAPH)
-    yield _code("Image(png(pictures.graph()))")
+    yield _code("Image(png(pictures.graph(sample.network)))")
     yield from _exercise(1)
     yield _text(CMP)
     yield _code(

@@ -1,4 +1,4 @@
-"""The learner's folder: four files to fill, and a file that keeps the progress."""
+"""The learner's folder: files to fill, and a file that keeps the progress."""
 
 import json
 import time

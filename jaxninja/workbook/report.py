@@ -9,7 +9,6 @@ from typing import Any
 from jaxninja.check.compare import Line
 from jaxninja.workbook.closeness import Rung
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.graph import NODES
 from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.pictures import page
 from jaxninja.workbook.templates import explanations, how_to_ask
@@ -137,15 +136,19 @@ class Report:
     @property
     def statuses(self) -> dict[str, str]:
         """The status of each gradient; what hangs on a wrong one is unreliable."""
-        unasked = {node.name for node in NODES} - {*EXERCISES[self.number].names}
+        exercise = EXERCISES[self.number]
+        unasked = {*exercise.network.node} - {*exercise.names}
         found = {row.name: row.status for row in self.rows}
         found = {k: WRONG if v == SHAPE else v for k, v in found.items()}
         unreliable = dict.fromkeys(self.unreliable, INHERITED)
-        return {**dict.fromkeys(unasked - {"loss"}, "unasked"), **unreliable, **found}
+        unasked -= {exercise.network.output}
+        return {**dict.fromkeys(unasked, "unasked"), **unreliable, **found}
 
     def _repr_html_(self) -> str:
-        of_network = self.number in (1, 4) and self.rows
-        return page(self.table(), self.picture, self.statuses if of_network else None)
+        exercise = EXERCISES[self.number]
+        drawn = len(exercise.names) > 1 and self.rows
+        statuses = self.statuses if drawn else None
+        return page(exercise.network, self.table(), self.picture, statuses)
 
 
 def row_of(compared=None, ladder=(), **values) -> Row:

@@ -8,8 +8,9 @@ from functools import cache
 
 from jaxninja.errors import ArgumentError, did_you_mean
 from jaxninja.workbook.code import parse
-from jaxninja.workbook.exercises import EFFORT, EXERCISES, LEVELS, Exercise
-from jaxninja.workbook.graph import NODE, Node, frontier, uses
+from jaxninja.workbook.exercise import LEVELS, Exercise
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.network import Node
 
 
 @dataclass(frozen=True)
@@ -72,35 +73,34 @@ def template(exercise: Exercise) -> str:
 def _task(exercise: Exercise, name: str) -> Iterator[str]:
     """The steps that read an array, its shape, and when the lecture is there."""
     yield from _readers(exercise, name)
-    time = {1: NODE[name].time, 2: "1:26:31", 3: "1:36:37", 4: "1:50:02"}
-    yield (
-        f"{shape(name)}; {effort(exercise.number, name)}; lecture about "
-        + (time[exercise.number])
-    )
+    time = exercise.time or exercise.network.node[name].time
+    lecture = f"; lecture about {time}" if time else ""
+    yield f"{shape(exercise, name)}; {effort(exercise.number, name)}{lecture}"
 
 
 def _readers(exercise: Exercise, name: str) -> list[str]:
     """The steps that read an array, where an exercise goes through all of them."""
-    readers = uses(name)
-    known = all(node.name in (*exercise.names, "loss") for node in readers)
-    return [node.line for node in readers] if known else []
+    network = exercise.network
+    readers = network.uses(name)
+    known = {*exercise.names, *exercise.given, network.output}
+    whole = all(node.name in known for node in readers)
+    return [node.line for node in readers] if whole else []
 
 
 def effort(number: int, name: str) -> str:
     """How long it takes with pen and paper, about, and how hard it is."""
-    minutes, level = EFFORT[number][name]
+    minutes, level = EXERCISES[number].effort[name]
     return f"{minutes} min, {LEVELS[level]}"
 
 
-def shape(name: str) -> str:
-    return "[" + ", ".join(NODE[name].shape.split()) + "]"
+def shape(exercise: Exercise, name: str) -> str:
+    return "[" + ", ".join(exercise.network.node[name].shape.split()) + "]"
 
 
 def rungs(number: int, name: str) -> list[tuple[str, str]]:
     """The ladder of hints: a label and a text each, from the shape to the solution."""
     lesson = lessons(EXERCISES[number])[name]
-    branches = "  # and a second line adds the other branch, with +="
-    line = lesson.code[0] + (branches if len(lesson.code) > 1 else "")
+    line = lesson.code[0] + BRANCHES.get(sum(" += " in c for c in lesson.code), "")
     why = _wrapped(_why(number, name))
     first = (part for t in _first_rung(EXERCISES[number], name) for part in _wrapped(t))
     return [
@@ -111,6 +111,13 @@ def rungs(number: int, name: str) -> list[tuple[str, str]]:
         ("one line", line),
         ("solution", "\n".join((*lesson.code, *why))),
     ]
+
+
+BRANCHES = {
+    1: "  # and a second line adds the other branch, with +=",
+    2: "  # and two more lines add the other branches, with +=",
+    3: "  # and three more lines add the other branches, with +=",
+}
 
 
 def hint(number: int, name: str, level: int) -> str:
@@ -134,22 +141,29 @@ def how_to_ask(number: int, name: str, in_notebook: bool) -> str:
 
 def _first_rung(exercise: Exercise, name: str) -> Iterator[str]:
     """Its shape, how many branches it has, and what each is made of."""
-    yield f"d{name} is {shape(name)}, as {name} is"
+    yield f"d{name} is {shape(exercise, name)}, as {name} is"
     if not _readers(exercise, name):
-        known = frozenset((*exercise.given, *exercise.names))
-        sources = sorted(frontier(name, known)[0] - {"loss"})
-        made = ", ".join(f"d{k} {shape(k)}" for k in sources) or "the loss itself"
-        yield f"it is made of {made}"
+        sources = sorted(exercise.sources(name)[0] - {"loss"})
+        made = ", ".join(f"d{k} {shape(exercise, k)}" for k in sources)
+        yield f"it is made of {made or 'the loss itself'}"
         return
-    readers = uses(name)
-    times = {1: "once: one branch", 2: "twice: two branches, to be added up"}
-    yield f"{name} is read {times[len(readers)]}"
-    yield from (_reader(node, name) for node in readers)
+    readers = exercise.network.uses(name)
+    yield f"{name} is read {TIMES[len(readers)]}"
+    yield from (_reader(exercise, node, name) for node in readers)
 
 
-def _reader(node: Node, name: str) -> str:
-    upstream = f"d{node.name} {shape(node.name)}"
-    others = [f"{k} {shape(k)}" for k in node.parents if k != name]
+TIMES = {
+    1: "once: one branch",
+    2: "twice: two branches, to be added up",
+    3: "three times: three branches, to be added up",
+    4: "four times: four branches, to be added up",
+}
+
+
+def _reader(exercise: Exercise, node: Node, name: str) -> str:
+    upstream = f"d{node.name} {shape(exercise, node.name)}"
+    parents = exercise.network.parents(node.name)
+    others = [f"{k} {shape(exercise, k)}" for k in parents if k != name]
     given = "1, as the loss is what is differentiated" if node.name == "loss" else ""
     made = " and ".join([given or upstream, *others])
     return f"by {node.line}: its branch comes from {made}"
@@ -218,7 +232,7 @@ def find(place: str) -> tuple[int, str]:
     number, _, name = place.partition(".")
     if number not in {str(k) for k in EXERCISES}:
         raise ArgumentError(
-            f"{place!r}: expected N.NAME with N from 1 to 4, as 1.counts"
+            f"{place!r}: expected N.NAME with N from 1 to {len(EXERCISES)}, as 1.counts"
         )
     names = EXERCISES[int(number)].names
     if name not in names and name.startswith("d") and name[1:] in names:

@@ -65,7 +65,7 @@ def filled():
     """The solutions in place of the exercises, and a short run: it is the route's."""
     notebook = nbformat.read(EXPERIMENTS / "workbook.ipynb", 4)
     for cell in notebook.cells:
-        for exercise in EXERCISES.values():
+        for exercise in map(EXERCISES.get, range(1, 5)):
             gaps = cell.source == function(template(exercise))
             cell.source = function(exercise.solution) if gaps else cell.source
         cell.source = cell.source.replace("steps=20_000", "steps=200, diagnose=0")
@@ -83,8 +83,8 @@ def test_a_function_without_source_is_refused():
         workbook.check(2, scope["backward"])
     with pytest.raises(ValueError, match="a lambda has no lines to read: define it"):
         workbook.check(2, lambda logits, Yb, n: logits)
-    with pytest.raises(ValueError, match="exercise 5: expected 1, 2, 3 or 4"):
-        workbook.check(5, filled)
+    with pytest.raises(ValueError, match="exercise 99: expected 1, 2, 3"):
+        workbook.check(99, filled)
 
 
 def test_hints_climb_and_say_what_is_next():

@@ -9,9 +9,9 @@ from jaxninja.plots import png
 from jaxninja.workbook import bessel, pictures
 from jaxninja.workbook.costs import cost
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.graph import NODES
 from jaxninja.workbook.notebook import lecture_sample
 from jaxninja.workbook.report import Report, Row
+from jaxninja.workbook.solutions.lecture import NETWORK
 
 
 def pixels(figure, tmp_path):
@@ -26,12 +26,12 @@ def has(image, colour):
 
 
 def test_the_graph_is_coloured_by_status(tmp_path):
-    assert {*figures.PLACES} == {node.name for node in NODES}
-    blank = pixels(pictures.graph(), tmp_path)
+    assert {*NETWORK.places} == {*NETWORK.node}
+    blank = pixels(pictures.graph(NETWORK), tmp_path)
     report = Report(
         1, "x", "wrong", (Row("logits", "ok"), Row("h", "wrong")), unreliable=("C",)
     )
-    image = pixels(pictures.graph(report.statuses), tmp_path)
+    image = pixels(pictures.graph(NETWORK, report.statuses), tmp_path)
     for status in ("ok", "wrong", "inherited"):
         colour = figures.COLOURS[status]
         assert has(image, colour) > has(blank, colour)
@@ -43,7 +43,7 @@ def test_what_an_exercise_does_not_ask_for_is_not_to_do(tmp_path):
     found = report.statuses
     assert {k for k, status in found.items() if status == "ok"} == {*names}
     assert found["probs"] == "unasked"
-    done = pixels(pictures.graph(found), tmp_path)
+    done = pixels(pictures.graph(NETWORK, found), tmp_path)
     assert has(done, figures.COLOURS["unasked"]) > 10 * len(found)
 
 

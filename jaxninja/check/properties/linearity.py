@@ -16,7 +16,6 @@ from functools import partial
 
 import jax
 import numpy as np
-from jax.extend.core import Literal
 
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError, running
@@ -25,13 +24,7 @@ from jaxninja.check.oracle.tolerances import proof_tolerance
 from jaxninja.check.oracle.trial import Setup, condition_of
 from jaxninja.check.oracle.truth import autodiff_of, rule_of
 from jaxninja.check.results import Session
-from jaxninja.check.subject.pytrees import (
-    cast,
-    cotangent,
-    float_leaves,
-    on_device,
-    with_floats,
-)
+from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves
 from jaxninja.check.subject.subject import Subject
 from jaxninja.jaxpr import equations, holds_rule
 
@@ -235,7 +228,6 @@ def lints(session: Session, setup: Setup, args: tuple) -> None:
             text += "tracer and raises; pass it as an ordinary argument"
             session.find("W-NONDIFFARRAY", text, subject.where)
     jaxpr = jax.make_jaxpr(lambda *a: float_leaves(subject.fwd(a)[0]))(*args).jaxpr
-    _stopped(session, setup, args)
     if holds_rule(jaxpr):
         names = dict.fromkeys(map(_rule_name, equations(jaxpr)))
         called = ", ".join(name for name in names if name)
@@ -244,35 +236,6 @@ def lints(session: Session, setup: Setup, args: tuple) -> None:
             "jvp of grad raise: call the plain function in fwd"
         )
         session.find("W-FWDSELF", text, subject.where)
-
-
-def _stopped(session: Session, setup: Setup, args: tuple) -> None:
-    """A float residual that hangs on the inputs and has no derivative: stop_gradient,
-    or a step function."""
-    args, subject = on_device(args), setup.subject
-    floats = float_leaves(args)
-
-    def residuals(*floats):
-        return float_leaves(subject.fwd(with_floats(args, floats))[1])
-
-    try:
-        slopes = _reached(lambda v: jax.jvp(residuals, floats, v)[1], floats)
-    except TypeError:  # fwd calls a function with a custom VJP; W-FWDSELF says so
-        return
-    if not all(slopes):
-        values = _reached(lambda x: residuals(*x), floats)
-        pairs = zip(values, slopes, strict=True)
-        session.suspects_second_order |= any(v and not s for v, s in pairs)
-
-
-def _reached(f: Callable, arrays: list) -> list[bool]:
-    """For each array that f returns, whether it is computed from the ones given."""
-    jaxpr = jax.make_jaxpr(f)(arrays).jaxpr
-    reached = set(jaxpr.invars)
-    for eqn in jaxpr.eqns:
-        if any(not isinstance(v, Literal) and v in reached for v in eqn.invars):
-            reached.update(eqn.outvars)
-    return [not isinstance(v, Literal) and v in reached for v in jaxpr.outvars]
 
 
 def _rule_name(eqn) -> str | None:

@@ -1,9 +1,11 @@
 """Second derivatives: a rule's fwd and bwd are themselves differentiated."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
+from jax.extend.core import Literal
 
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import explained
@@ -12,9 +14,56 @@ from jaxninja.check.properties.transforms import pullback
 from jaxninja.check.results import Session
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened
-from jaxninja.check.subject.pytrees import float_leaves, with_floats
+from jaxninja.check.subject.pytrees import (
+    cotangent,
+    float_leaves,
+    is_float,
+    with_floats,
+)
+from jaxninja.check.subject.subject import Subject
+from jaxninja.check.subject.traces import remembered
 
 SECOND = 1e-7  # relative tolerance of second derivatives in float64
+
+
+@remembered
+def suspected(subject: Subject, args: tuple) -> bool:
+    """Whether a number of the rule follows others without a derivative: a stop_gradient
+    or a step function, in fwd or in bwd."""
+    try:
+        y, kept = jax.eval_shape(lambda *args: subject.fwd(args), *args)
+        return _is_cut(lambda args: subject.fwd(args)[1], args) or _is_cut(
+            lambda given: subject.bwd(given[0], cotangent(y, given[1])),
+            (kept, float_leaves(y)),
+        )
+    except Exception:  # an inner rule refuses forward mode, which is told elsewhere
+        return False
+
+
+def _is_cut(f: Callable, given) -> bool:
+    """Whether an output follows an input that its derivative does not follow."""
+
+    def value(floats, given):
+        return float_leaves(f(with_floats(given, floats)))
+
+    def slope(moves, given):
+        return jax.jvp(partial(value, given=given), (float_leaves(given),), (moves,))[1]
+
+    pairs = zip(_sources(value, given), _sources(slope, given), strict=True)
+    return any(v - s for v, s in pairs)
+
+
+def _sources(f: Callable, given) -> list[set[int]]:
+    """For each output of `f(floats, given)`, which of `floats` go into it."""
+    floats = float_leaves(given)
+    jaxpr = jax.make_jaxpr(f)(floats, given).jaxpr
+    known = {v: {i} for i, v in enumerate(jaxpr.invars[: len(floats)])}
+    for eqn in jaxpr.eqns:
+        ins = (known.get(v, set()) for v in eqn.invars if not isinstance(v, Literal))
+        found = set().union(*ins)
+        known |= {v: found if is_float(v.aval) else set() for v in eqn.outvars}
+    outs = jaxpr.outvars
+    return [set() if isinstance(v, Literal) else known.get(v, set()) for v in outs]
 
 
 def second_order(session: Session, setup: Setup, args, dy) -> None:

@@ -3,7 +3,6 @@
 from jaxninja.cli.workbook import screen
 from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.graph import frontier
 from jaxninja.workbook.learner import again
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import MARK
@@ -42,11 +41,10 @@ def gradients(state: Progress, number: int) -> str:
 def graph(state: Progress, number: int) -> str:
     """The graph as text: each gradient, backwards, and those that it is made of."""
     exercise = EXERCISES[number]
-    known = frozenset((*exercise.names, *exercise.given))
     lines = []
     for name in exercise.names:
         status = state.entry(number, name)["status"]
-        sources = ", ".join(f"d{k}" for k in sorted(frontier(name, known)[0]))
+        sources = ", ".join(f"d{k}" for k in sorted(exercise.sources(name)[0]))
         line = f"{MARK[status]:<9}  d{name:<15}  <- {sources}"
         lines += [screen.painted(part, status) for part in screen.fitted(line)]
     return "\n".join(lines)

@@ -64,14 +64,16 @@ def rope(
 
 def rope_fwd(x, positions, base, interleaved):
     _door(x, positions, base, interleaved)
-    y = _turned(x, _angles(x, positions, base), interleaved)
+    angles = _angles(x, positions, base)
+    y = _turned(x, jnp.cos(angles), jnp.sin(angles), interleaved)
     return y, Residuals(positions, x if _is_float(positions) else None)
 
 
 def rope_bwd(base, interleaved, res, dy):
     """Returns dx [B, T, H, D] and, if positions are floats, dpositions, else None."""
     positions, x = res
-    dx = _turned(dy, -_angles(dy, positions, base), interleaved)
+    angles = _angles(dy, positions, base)  # as in the forward pass: found once by XLA
+    dx = _turned(dy, jnp.cos(angles), -jnp.sin(angles), interleaved)
     if x is None:
         return dx, None
     (x1, x2), (dx1, dx2) = _pairs(x, interleaved), _pairs(dx, interleaved)
@@ -89,7 +91,7 @@ def rope_jvp(base, interleaved, primals, tangents):
     (x, positions), (dx, dpositions) = primals, tangents
     y = rope_fwd(x, positions, base, interleaved)[0]
     angles = _angles(x, positions, base)
-    dy = _turned(dx, angles, interleaved)
+    dy = _turned(dx, jnp.cos(angles), jnp.sin(angles), interleaved)
     if _is_float(positions):
         y1, y2 = _pairs(y, interleaved)
         da = _angles(x, dpositions, base)
@@ -97,9 +99,8 @@ def rope_jvp(base, interleaved, primals, tangents):
     return y, dy
 
 
-def _turned(x, angles, interleaved):
+def _turned(x, cos, sin, interleaved):
     x1, x2 = _pairs(x, interleaved)
-    cos, sin = jnp.cos(angles), jnp.sin(angles)
     y = _joined(x1 * cos - x2 * sin, x2 * cos + x1 * sin, interleaved)
     return y.astype(x.dtype)
 

@@ -15,13 +15,12 @@ from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend, written
 from jaxninja.workbook.diagnosis.factors import factor
+from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded
 from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
-from jaxninja.workbook.diagnosis.lecture_sizes import hard_coded
 from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.via_checker import ask
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Judged, fitted, upstream
-from jaxninja.workbook.graph import before, frontier
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
@@ -62,18 +61,19 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
 
 
 def _of_sizes(exercise, name: str, learner: Source, judged: Judged) -> Hint | None:
-    """Of lines that are right on the lecture's sizes: which number is one of them."""
-    at_home = judged.first is not None and judged.sample.sizes != samples.LECTURE
+    """Of lines that are right on the exercise's sizes: which number is one of them."""
+    at_home = judged.first is not None and not judged.sample.is_home
     return hard_coded(exercise, name, learner) if at_home else None
 
 
 def contexts(exercise: Exercise, name: str) -> list[Sample]:
     """Samples that tell mistakes apart: a pair, ties, every probe above the array."""
+    network = exercise.network
     probes = [
-        p for p in exercise.probes if name in before(p) and name != p
+        p for p in exercise.probes if name in network.before(p) and name != p
     ]  # the probes whose upstream gradient this one is computed from
-    tied = [samples.sample(samples.TIED, "float64", p) for p in ("loss", *probes)]
-    return [*tied, samples.sample(samples.PAIR)]
+    tied = [samples.sample(network, network.tied, "float64", p) for p in ("", *probes)]
+    return [*tied, samples.sample(network, network.pair)]
 
 
 def _computed(exercise, name, piece) -> list[tuple[Sample, np.ndarray]]:
@@ -113,7 +113,7 @@ def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
 
 @cache
 def _mistakes(exercise: Exercise, name: str) -> tuple[Mistake, ...]:
-    return tuple(mistakes(exercise.worked, name, exercise.gradients))
+    return tuple(mistakes(exercise, name))
 
 
 @cache
@@ -146,19 +146,20 @@ def _same(mine: np.ndarray, other: np.ndarray) -> bool:
 
 def _by_loss_only(exercise, name, piece: Piece, pairs) -> Hint | None:
     """What can be said of a gradient that is right for the lecture's loss only."""
-    by_loss = [(example, mine) for example, mine in pairs if example.probe == "loss"]
-    probed = [pair for pair in pairs if pair[0].probe != "loss"]
+    by_loss = [pair for pair in pairs if not pair[0].is_probed]
+    probed = [pair for pair in pairs if pair[0].is_probed]
     if not probed or not all(_right(e, name, mine) for e, mine in by_loss):
         return None
     example, mine = max(probed, key=lambda pair: _error(pair[0], pair[1], name))
-    sources = _sources(exercise, name)
+    sources, _ = exercise.sources(name)
+    facts = {"name": name, "above": exercise.network.upstream}
     grads = upstream(exercise, name, example)
     other = {k: g * 2 if k in sources else g for k, g in grads.items()}
     with suppress(Exception):
         if _same(mine, wide(piece(dict(example.values), other))):
-            return say("does not follow", name=name, sources=_listed(sources))
+            return say("does not follow", sources=_listed(sources), **facts)
     error = f"{_error(example, mine, name):.1g}"
-    return say("loss only", name=name, sources=_listed({example.probe}), error=error)
+    return say("loss only", sources=_listed({example.probe}), error=error, **facts)
 
 
 def _listed(names: set[str]) -> str:
@@ -197,8 +198,3 @@ def _right(example: Sample, name: str, mine: np.ndarray) -> bool:
     truth = wide(example.truth[name])
     same = mine.shape == truth.shape
     return same and difference(mine, truth, 1e-9 * example.scale(name)).ok
-
-
-def _sources(exercise, name) -> set[str]:
-    known = frozenset((*exercise.given, *exercise.names))
-    return frontier(name, known)[0]

@@ -1,17 +1,25 @@
 """Mistakes in one place of an expression, and a hint on each.
 
-A rule takes a place, a node of the expression's syntax tree, and the name of the array
-whose gradient it makes. It yields what a learner may have written there instead, and
-the hint that tells it.
+A rule takes a place, a node of the expression's syntax tree, and the array whose
+gradient it makes. It yields what a learner may have written there instead, and the hint
+that tells it. What does not run, as its shapes do not fit, is told to nobody.
 """
 
 import ast
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from jaxninja.workbook.graph import NODE
 from jaxninja.workbook.hints import Hint, say
+from jaxninja.workbook.network import Network
 
 Edited = tuple[ast.expr, Hint]
+
+
+class About(NamedTuple):
+    """The array whose gradient an expression makes, and its network."""
+
+    name: str
+    network: Network
 
 
 def _parsed(text: str) -> ast.expr:
@@ -23,7 +31,10 @@ def _call(place: ast.expr, attribute: str) -> bool:
     return called and place.func.attr == attribute  # type: ignore[union-attr]
 
 
-def _sums(place: ast.expr, name: str) -> Iterator[Edited]:
+AXES = ("0", "1", "2", "3", "(0, 1)", "(0, 2)", "(1, 2)")
+
+
+def _sums(place: ast.expr, about: About) -> Iterator[Edited]:
     """Another sum, or none."""
     if not _call(place, "sum"):
         return
@@ -34,28 +45,33 @@ def _sums(place: ast.expr, name: str) -> Iterator[Edited]:
     yield method.value, say("no sum", axis=axis, inner=inner)
     mean = ast.Attribute(method.value, "mean", ast.Load())
     yield ast.Call(mean, place.args, place.keywords), say("mean")
-    other = ast.Constant(1 - int(axis))
-    hint = say("other axis", other=1 - int(axis), axis=axis)
-    yield ast.Call(method, [other], place.keywords), hint
+    for other in AXES:
+        if other != axis:
+            hint = say("other axis", other=other, axis=axis)
+            yield ast.Call(method, [_parsed(other)], place.keywords), hint
     yield ast.Call(method, [], []), say("all axes", axis=axis)
 
 
-def _sizes(place: ast.expr, name: str) -> Iterator[Edited]:
-    """n and 1/n."""
-    if isinstance(place, ast.Name) and place.id == "n":
-        yield _parsed("n - 1"), say("n - 1")
+def _sizes(place: ast.expr, about: About) -> Iterator[Edited]:
+    """n and 1/n, of this size or of another."""
+    numbers = about.network.numbers
+    if isinstance(place, ast.Name) and place.id in numbers:
+        yield _parsed(f"{place.id} - 1"), say("n - 1", size=place.id)
+        for other in numbers:
+            if other != place.id:
+                yield _parsed(other), say("number", new=other, old=place.id)
     if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Div):
         below = ast.unparse(place.right)
-        if below in ("n", "n - 1"):
+        if below.removesuffix(" - 1") in numbers:
             yield place.left, say("no 1/n", below=_in_brackets(below))
 
 
-def _bessel(place: ast.expr, name: str) -> Iterator[Edited]:
+def _bessel(place: ast.expr, about: About) -> Iterator[Edited]:
     if ast.unparse(place) == "n - 1":
         yield ast.Name("n", ast.Load()), say("n")
 
 
-def _signs(place: ast.expr, name: str) -> Iterator[Edited]:
+def _signs(place: ast.expr, about: About) -> Iterator[Edited]:
     if isinstance(place, ast.UnaryOp) and isinstance(place.op, ast.USub):
         inner = ast.unparse(place.operand)
         yield place.operand, say("no minus", inner=inner)
@@ -66,61 +82,68 @@ def _signs(place: ast.expr, name: str) -> Iterator[Edited]:
         if not isinstance(place.left, ast.Constant | ast.Name):
             what = "the one-hot of the targets" if "one_hot" in right else right
             yield place.left, say("not subtracted", what=what)
+        if left in ("1", "1.0"):
+            yield place.right, say("number", new=right, old=ast.unparse(place))
         minus = ast.UnaryOp(ast.USub(), place.right)
         yield minus, say("no term", left=left)
 
 
-def _products(place: ast.expr, name: str) -> Iterator[Edited]:
+def _products(place: ast.expr, about: About) -> Iterator[Edited]:
     """A factor left out, divided by, transposed, or in the wrong place."""
-    if isinstance(place, ast.Attribute) and place.attr == "T":
+    if isinstance(place, ast.Attribute) and place.attr in ("T", "mT"):
         yield place.value, say("no transpose", inner=ast.unparse(place.value))
+    if _call(place, "swapaxes"):
+        inner = place.func.value  # type: ignore[union-attr]
+        yield inner, say("no transpose", inner=ast.unparse(inner))
     if not isinstance(place, ast.BinOp):
         return
     left, right = ast.unparse(place.left), ast.unparse(place.right)
     if isinstance(place.op, ast.MatMult):
         swapped = ast.BinOp(place.right, ast.MatMult(), place.left)
         yield swapped, say("operands", left=left)
-        a, b = (ast.Attribute(x, "T", ast.Load()) for x in (place.right, place.left))
+        a, b = (ast.Attribute(x, "mT", ast.Load()) for x in (place.right, place.left))
         yield ast.BinOp(a, ast.MatMult(), b), say("transposed")
     if isinstance(place.op, ast.Mult):
-        yield place.left, _factor(right)
-        yield place.right, _factor(left)
+        yield place.left, _factor(about, right)
+        yield place.right, _factor(about, left)
         divided = ast.BinOp(place.left, ast.Div(), place.right)
         yield divided, say("divided", right=right)
     if isinstance(place.op, ast.Div) and right not in ("n", "n - 1"):
         yield place.left, say("no division", right=right)
 
 
-def _factor(missing: str) -> Hint:
-    if missing.startswith("d") and missing[1:] in NODE:
+def _factor(about: About, missing: str) -> Hint:
+    if missing.startswith("d") and missing[1:] in about.network.node:
         return say("no upstream", missing=missing)
     return say("no factor", missing=_in_brackets(missing))
 
 
-def _softmax(place: ast.expr, name: str) -> Iterator[Edited]:
+def _softmax(place: ast.expr, about: About) -> Iterator[Edited]:
     """Over the wrong axis, left out, not normalised, or its logarithm."""
     if not _call(place, "softmax"):
         return
     assert isinstance(place, ast.Call)
     x, axis = map(ast.unparse, place.args)
-    other = ast.Constant(1 - int(axis))
-    over = ast.Call(place.func, [place.args[0], other], [])
-    yield over, say("softmax axis", other=other.value, axis=axis)
+    for other in AXES[:4]:
+        if other != axis:
+            over = ast.Call(place.func, [place.args[0], _parsed(other)], [])
+            yield over, say("softmax axis", other=other, axis=axis)
     yield place.args[0], say("no softmax", x=x)
     yield _parsed(f"jnp.exp({x})"), say("exp", x=x)
     yield _parsed(f"jnp.log({ast.unparse(place)})"), say("log_softmax")
 
 
-def _indexed(place: ast.expr, name: str) -> Iterator[Edited]:
+def _indexed(place: ast.expr, about: About) -> Iterator[Edited]:
     """add for set, and other places than those that were read."""
     if _call(place, "add"):
         assert isinstance(place, ast.Call)
         assert isinstance(place.func, ast.Attribute)
         setter = ast.Attribute(place.func.value, "set", ast.Load())
         yield ast.Call(setter, place.args, []), say("set")
-        last = "jnp.zeros_like(C).at[Xb.T].set(demb.swapaxes(0, 1))"
+        array, index, value = _written(place)
+        last = f"{array}.at[{index}.T].set({value}.swapaxes(0, 1))"
         yield _parsed(last), say("set")
-        first = "jnp.zeros_like(C).at[Xb[:, 0]].add(demb[:, 0])"
+        first = f"{array}.at[{index}[:, 0]].add({value}[:, 0])"
         yield _parsed(first), say("first symbol")
     if isinstance(place, ast.Subscript) and ast.unparse(place.slice).endswith(", Yb)"):
         index = _parsed("x[:, Yb]")
@@ -130,7 +153,17 @@ def _indexed(place: ast.expr, name: str) -> Iterator[Edited]:
         yield _parsed("logits.argmax(1)"), say("argmax")
 
 
-def _one_hots(place: ast.expr, name: str) -> Iterator[Edited]:
+def _written(place: ast.Call) -> tuple[str, str, str]:
+    """Array, index and value of `array.at[index].add(value)`."""
+    at = place.func.value  # type: ignore[union-attr]
+    assert isinstance(at, ast.Subscript)
+    assert isinstance(at.value, ast.Attribute)
+    parts = (at.value.value, at.slice, place.args[0])
+    array, index, value = map(ast.unparse, parts)
+    return array, f"({index})", f"({value})"
+
+
+def _one_hots(place: ast.expr, about: About) -> Iterator[Edited]:
     """The one-hot of something else."""
     if not _call(place, "one_hot"):
         return
@@ -140,24 +173,24 @@ def _one_hots(place: ast.expr, name: str) -> Iterator[Edited]:
         "Yb": ["logits.argmax(1)"],
         "logits.argmax(1)": ["Yb", "logits.argmin(1)"],
     }
-    for other in others[given]:
+    for other in others.get(given, ()):
         hint = say("one-hot", other=other, given=given)
         yield ast.Call(place.func, [_parsed(other), *place.args[1:]], []), hint
-    if name == "logits" and given != "Yb":
+    if about.name == "logits" and given != "Yb":
         yield _parsed("(logits == logit_maxes)"), say("ties")
 
 
-def _reshaped(place: ast.expr, name: str) -> Iterator[Edited]:
+def _reshaped(place: ast.expr, about: About) -> Iterator[Edited]:
     """The numbers in another order."""
     if not _call(place, "reshape"):
         return
-    x = ast.unparse(place.func.value)  # type: ignore[union-attr]
+    x, name = ast.unparse(place.func.value), about.name  # type: ignore[union-attr]
     yield _parsed(f"{x}.reshape({name}.shape, order='F')"), say("order")
     swapped = f"{x}.reshape({name}.shape[0], {name}.shape[2], {name}.shape[1])"
     yield _parsed(f"{swapped}.swapaxes(1, 2)"), say("order")
 
 
-def _numbers(place: ast.expr, name: str) -> Iterator[Edited]:
+def _numbers(place: ast.expr, about: About) -> Iterator[Edited]:
     """A number that is another; of small ones, as of eps, other powers of ten."""
     if isinstance(place, ast.Constant) and isinstance(place.value, float):
         small = (0.1, 10.0, 1e-3) if place.value < 1e-2 else ()
@@ -167,7 +200,7 @@ def _numbers(place: ast.expr, name: str) -> Iterator[Edited]:
             yield ast.Constant(new), hint
 
 
-def _powers(place: ast.expr, name: str) -> Iterator[Edited]:
+def _powers(place: ast.expr, about: About) -> Iterator[Edited]:
     """A power that is another, or of more than it should be: (1 - h)**2."""
     if not isinstance(place, ast.BinOp):
         return
@@ -186,13 +219,14 @@ def _powers(place: ast.expr, name: str) -> Iterator[Edited]:
         yield ast.BinOp(whole, ast.Pow(), right.right), hint
 
 
-def _saved(place: ast.expr, name: str) -> Iterator[Edited]:
+def _saved(place: ast.expr, about: About) -> Iterator[Edited]:
     """Another array: the wrong saved value. First those of the same shape."""
     if not isinstance(place, ast.Name):
         return
     old = place.id
-    is_gradient = old.startswith("d") and old[1:] in NODE
-    node = NODE.get(old[1:] if is_gradient else old)
+    name, known = about
+    is_gradient = old.startswith("d") and old[1:] in known.node
+    node = known.node.get(old[1:] if is_gradient else old)
     if node is None:
         return
     other = node.name if is_gradient else f"d{node.name}"
@@ -200,7 +234,7 @@ def _saved(place: ast.expr, name: str) -> Iterator[Edited]:
     if other != f"d{name}":
         yield ast.Name(other, ast.Load()), say(mixed, new=other, old=old)
     code = "upstream" if is_gradient else "saved"
-    for other in sorted(NODE.values(), key=lambda n: n.shape != node.shape):
+    for other in sorted(known.nodes, key=lambda n: n.shape != node.shape):
         new = f"d{other.name}" if is_gradient else other.name
         if new not in (old, f"d{name}"):
             yield ast.Name(new, ast.Load()), say(code, new=new, old=old)

@@ -4,17 +4,17 @@ One batch does not tell. 5/4 is n / (n - 1) for n = 5, or it is 1.25: so a facto
 named only if its name gives the number on another batch size too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 import numpy as np
 
 from jaxninja.workbook.hints import Hint, say
-from jaxninja.workbook.samples import Sample, Sizes
+from jaxninja.workbook.network import Network, Sizes
+from jaxninja.workbook.samples import Sample
 
 EXACT = 1e-7  # relative
 ONE = 1e-5  # nearer to 1 a factor is none: something small is added, perhaps
-LETTERS = {"n": "n", "V": "logits.shape[1]", "H": "h.shape[1]", "T": "Xb.shape[1]"}
 NAMES = ("{}", "1 / {}", "{0} / ({0} - 1)", "({0} - 1) / {0}", "({} - 1)")
 NAMES += ("1 / ({} - 1)", "{}**2", "1 / {}**2", "{}**0.5", "{}**-0.5")
 
@@ -36,7 +36,7 @@ def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> Hint | None
             return None
     if all(abs(ratio - 1) < ONE for ratio in found.values()):
         return None
-    return say("factor", name=name, factor=_told(found))
+    return say("factor", name=name, factor=_told(pairs[0][0].network, found))
 
 
 def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:
@@ -48,13 +48,14 @@ def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:
     return c if c and gap <= EXACT * np.abs(c * truth).max() else None
 
 
-def _told(found: dict[Sizes, float]) -> str:
+def _told(network: Network, found: dict[Sizes, float]) -> str:
     sizes, ratios = list(found), list(found.values())
     if all(_near(c, ratios[0]) for c in ratios):
         return f"{ratios[0]:.6g}"
-    for letter, text in LETTERS.items():
+    letters = {k: text for k, text in network.letters.items() if len(k) == 1}
+    for letter, text in letters.items():
         for formula in NAMES:
-            values = [_value(formula, getattr(s, letter)) for s in sizes]
+            values = [_value(formula, s[letter]) for s in sizes]
             parts = [c / v for c, v in zip(ratios, values, strict=True)]
             if all(_near(part, parts[0]) for part in parts):
                 name, number = formula.format(text), f"{parts[0]:.6g}"
@@ -62,18 +63,18 @@ def _told(found: dict[Sizes, float]) -> str:
                     return name
                 inverse = name.startswith("1 / ")
                 return number + name[1:] if inverse else f"{number} * {name}"
-    if quotient := _quotient(found):
+    if quotient := _quotient(letters, found):
         return quotient
     each = (f"{c:.6g} for {s}" for s, c in found.items())
     return f"what depends on the sizes: {'; '.join(each)}"
 
 
-def _quotient(found: dict[Sizes, float]) -> str | None:
+def _quotient(letters: Mapping[str, str], found: dict[Sizes, float]) -> str | None:
     """Two sizes, one divided by the other."""
-    for above, below in permutations(LETTERS, 2):
-        pairs = ((c, getattr(s, above) / getattr(s, below)) for s, c in found.items())
+    for above, below in permutations(letters, 2):
+        pairs = ((c, s[above] / s[below]) for s, c in found.items())
         if all(_near(c, quotient) for c, quotient in pairs):
-            return f"{LETTERS[above]} / {LETTERS[below]}"
+            return f"{letters[above]} / {letters[below]}"
     return None
 
 

@@ -8,12 +8,11 @@ out, n for n - 1, a sign, a transpose, `=` for `+=`, one saved value for another
 import ast
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jaxninja.workbook.code.parse import Source
-from jaxninja.workbook.diagnosis.expression_mistakes import RULES, Edited
-from jaxninja.workbook.graph import uses
+from jaxninja.workbook.diagnosis.expression_mistakes import RULES, About, Edited
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
 
 
@@ -25,17 +24,17 @@ class Mistake:
     hint: Hint
 
 
-def mistakes(solution: Source, name: str, gradients: tuple[str, ...]):
+def mistakes(exercise: Exercise, name: str) -> Iterator[Mistake]:
     """Every known mistake in the lines of a gradient, the plainest first."""
-    body = [s.node for s in solution.piece(f"d{name}", gradients)]
+    body = [s.node for s in exercise.worked.piece(f"d{name}", exercise.gradients)]
     zeros = ast.parse(f"d{name} = jnp.zeros_like({name})").body
     yield _mistake(zeros, say("zero"))
-    yield from _branches(body, name)
+    yield from _branches(exercise, body, name)
     last = body[-1]
     assert isinstance(last, ast.Assign | ast.AugAssign)
     for k, statement in enumerate(body):
         assert isinstance(statement, ast.Assign | ast.AugAssign)
-        for value, hint in _edited(statement.value, name):
+        for value, hint in _edited(exercise, statement.value, name):
             changed = copy.copy(statement)
             changed.value = value
             yield _mistake([*body[:k], changed, *body[k + 1 :]], hint)
@@ -48,48 +47,71 @@ def _mistake(body: list[ast.stmt], hint: Hint) -> Mistake:
     return Mistake(tuple(map(ast.fix_missing_locations, body)), hint)
 
 
-def _branches(body: list[ast.stmt], name: str) -> Iterator[Mistake]:
-    """A second branch left out, put in place of the first, taken twice or off."""
-    if len(body) != 2:
+def _branches(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[Mistake]:
+    """A branch left out, put in place of those before it, taken twice or off."""
+    first, *others = body
+    if not others or not all(isinstance(one, ast.AugAssign) for one in others):
         return
-    first, second = body
-    if not isinstance(second, ast.AugAssign):
-        return
-    one, other = _branch_names(first, second, name)
-    names = {"one": one, "other": other}
-    missing = "one branch, max" if name == "logits" else "one branch"
-    yield _mistake([first], say(missing, **names))
-    alone = ast.Assign([second.target], second.value)
-    yield _mistake([alone], say("overwritten", **names))
-    yield _mistake([first, second, second], say("branch twice", other=other))
-    off = ast.AugAssign(second.target, ast.Sub(), second.value)
-    yield _mistake([first, off], say("branch off", other=other))
+    steps = [_branch(exercise, one, name) for one in body]
+    for k, step in enumerate(steps) if len(steps) > 2 else ():
+        left = _fresh([*body[:k], *body[k + 1 :]])
+        yield _mistake(left, say("no branch", other=step, all=_listed(steps)))
+    names = {"one": _listed(steps[:-1]), "other": steps[-1]}
+    is_max = ".max(" in exercise.network.node[steps[-1]].formula
+    missing = "one branch, max" if is_max else "one branch"
+    if len(steps) == 2:
+        yield _mistake([first], say(missing, **names))
+    else:
+        names_of_first = {"one": steps[0], "other": _listed(steps[1:])}
+        yield _mistake([first], say("one branch", **names_of_first))
+    yield _mistake(_fresh(body[-1:]), say("overwritten", **names))
+    for k, step in enumerate(steps[1:], 1):
+        second = body[k]
+        assert isinstance(second, ast.AugAssign)
+        yield _mistake([*body, second], say("branch twice", other=step))
+        off = ast.AugAssign(second.target, ast.Sub(), second.value)
+        changed = [*body[:k], off, *body[k + 1 :]]
+        yield _mistake(changed, say("branch off", other=step))
 
 
-def _branch_names(first: ast.stmt, second: ast.stmt, name: str) -> tuple[str, str]:
-    """The steps that the two branches come from: whose gradients they read."""
-    read = {n.id for n in ast.walk(first) if isinstance(n, ast.Name)}
-    children = [node.name for node in uses(name)]
-    one = next(c for c in children if f"d{c}" in read)
-    return one, next(c for c in children if c != one)
+def _fresh(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Branches of which the first is assigned by `=`."""
+    first, *others = body
+    if isinstance(first, ast.AugAssign):
+        first = ast.Assign([first.target], first.value)
+    return [first, *others]
+
+
+def _branch(exercise: Exercise, statement: ast.stmt, name: str) -> str:
+    """The step that a branch comes from: whose gradient it reads."""
+    read = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+    sources, _ = exercise.sources(name)
+    return _listed(
+        [s for s in exercise.network.steps if s in sources and f"d{s}" in read]
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and by {last}" if most else last
 
 
 _WHOLES = {
     "sign of all": "x = -x",
-    "transposed": "x = x.T",
+    "transposed": "x = x.mT",
     "times n": "x = x * n",
     "over n": "x = x / n",
     "same rows": "x = jnp.broadcast_to(x.mean(0), x.shape)",
 }
 
 
-def _edited(expression: ast.expr, name: str) -> Iterator[Edited]:
+def _edited(exercise: Exercise, expression: ast.expr, name: str) -> Iterator[Edited]:
     """The expression with one mistake at one place."""
-    places = list(ast.walk(expression))
+    places, about = list(ast.walk(expression)), About(name, exercise.network)
     for rule in RULES:
         for k, place in enumerate(places):
             if isinstance(place, ast.expr):
-                for new, hint in rule(place, name):
+                for new, hint in rule(place, about):
                     yield _replaced(expression, k, new), hint
 
 

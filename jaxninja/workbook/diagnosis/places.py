@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxninja.workbook.diagnosis import numpy_backend
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import upstream
-from jaxninja.workbook.graph import uses
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
@@ -55,7 +54,8 @@ def _branches(exercise: Exercise, name: str, pairs: Pairs) -> Iterator[tuple[str
         yield "", [Part(m, _true(s, name), 1e-9 * s.scale(name)) for s, m in pairs]
         return
     read = {n.id for n in ast.walk(body[0]) if isinstance(n, ast.Name)}
-    children = sorted((c.name for c in uses(name)), key=lambda c: f"d{c}" not in read)
+    uses = exercise.network.uses(name)
+    children = sorted((c.name for c in uses), key=lambda c: f"d{c}" not in read)
     firsts = [_first(exercise, name, body, s) for s, _ in pairs]
     for branch, of_first in zip(children, (True, False), strict=False):
         parts = []

@@ -14,14 +14,13 @@ from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
 from jaxninja.check.hints import Hint as CheckersHint
 from jaxninja.check.hints import Statement, Words, listed
-from jaxninja.models.atomic import recomputed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend
-from jaxninja.workbook.exercises import Exercise
-from jaxninja.workbook.graph import frontier
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
+from jaxninja.workbook.network import Sizes
 
 BUDGET = 0.35  # seconds
 
@@ -35,25 +34,29 @@ class Subject:
     def __init__(self, exercise: Exercise, name: str, piece: Piece):
         self.exercise, self.name, self.piece = exercise, name, piece
         self.argument_names = (name,)
-        known = frozenset((*exercise.given, *exercise.names))
-        self.found, self.between = frontier(name, known)
-        self.values = samples.sample(samples.TIED).values
+        self.network = network = exercise.network
+        self.found, self.between = exercise.sources(name)
+        self.values = samples.sample(network, network.tied).values
 
     def plain(self, *args):
         """The arrays whose gradients are at hand, as functions of this one."""
         moved = {**self.values, self.name: args[0]}
-        return recomputed(moved, self.found, self.between)
+        return self.network.recomputed(moved, self.found, self.between)
 
     def fwd(self, args):
-        arrays = {k: a for k, a in self.values.items() if k != "n"}
+        arrays = {k: a for k, a in self.values.items() if k not in self.numbers}
         asked = {k: a for k, a in arrays.items() if k in self.piece.source.parameters}
         return {name: arrays[name] for name in self.found}, asked
 
     def bwd(self, residuals, dy):
         """The learner's lines; dloss they cannot know, so it is multiplied in here."""
         more = {k: step(self.values, dy) for k, step in self._others.items()}
-        gradient = self.piece({**residuals, "n": self.values["n"]}, {**dy, **more})
+        gradient = self.piece({**residuals, **self.numbers}, {**dy, **more})
         return (gradient * dy["loss"] if self.found == {"loss"} else gradient,)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        return self.network.counts(self.network.tied)
 
     def truth(self, dy) -> np.ndarray:
         """The gradient by the worked solution, in NumPy."""
@@ -94,7 +97,8 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
 
 def _told(name: str, hint: CheckersHint, subject: Subject, evidence: Evidence) -> Hint:
     if hint.statement.code != "precision":
-        return say("checker", text=in_our_words(hint, subject.found))
+        text = in_our_words(hint, subject.found, subject.network.tied)
+        return say("checker", text=text)
     ours, truth = evidence.samples[0].got[0], evidence.samples[0].expected[0]
     error = np.abs(ours - truth).max() / np.abs(truth).max()
     return say("imprecise", name=name, error=f"{error:.1g}")
@@ -112,7 +116,7 @@ def _drawn(subject: Subject, seed: int) -> Wrong:
     return Wrong(args, dy, residuals, got, truth, *named)
 
 
-def in_our_words(hint: CheckersHint, upstream: set[str]) -> str:
+def in_our_words(hint: CheckersHint, upstream: set[str], here: Sizes) -> str:
     """A hint in the lecture's words: dh for the cotangent.
 
     A number is named after no size: of one size alone 5/4 might be n/(n - 1), where n
@@ -123,7 +127,7 @@ def in_our_words(hint: CheckersHint, upstream: set[str]) -> str:
     zero = f"with {all_of_it} = 0 it is"
     words = Words(all_of_it, all_of_it, zero, "", by_size=False, places=False)
     start = "" if hint.verified else "It looks like this: "
-    end = f" Here {samples.TIED}." if hint.statement.numbers() else ""
+    end = f" Here {here}." if hint.statement.numbers() else ""
     return f"{start}{words.text(_as_written(hint.statement))}{end}"
 
 

@@ -7,7 +7,7 @@ from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import leftovers
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint
 
 

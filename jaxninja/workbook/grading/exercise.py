@@ -19,13 +19,13 @@ from jaxninja.workbook.code import parse, refused_names, snippets
 from jaxninja.workbook.code.parse import FUNCTION, Source, SourceError
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import causes
-from jaxninja.workbook.exercises import EXERCISES, Exercise
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.gradient import Judged
 from jaxninja.workbook.grading import returned
 from jaxninja.workbook.grading.prints import Prints
 from jaxninja.workbook.grading.returned import line_in
 from jaxninja.workbook.grading.rows import picture, row
-from jaxninja.workbook.graph import downstream
 from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.report import GAP, SHAPE, WRONG, Report, Row
 
@@ -45,7 +45,7 @@ def check(
     """Check a learner's file for one exercise.
 
     Args:
-        number: of the exercise, 1 to 4.
+        number: of the exercise.
         text, filename: of the learner's file.
         everything: go on after the first wrong gradient.
         tell: hears which gradient is about to be run, and its line.
@@ -172,7 +172,8 @@ class _Check:
 
 def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
     """That the lines of a gradient use autodiff, if they do, and what to do instead."""
-    small = next(chain.sample for chain in chains if chain.sample.sizes == samples.PAIR)
+    pair = exercise.network.pair
+    small = next(chain.sample for chain in chains if chain.sample.sizes == pair)
     with jax.enable_x64(True):
         found = piece.not_by_hand(
             small.values, gradient.upstream(exercise, name, small)
@@ -225,7 +226,7 @@ def _misshapen(exercise: Exercise, learner: Source, rows: list[Row]) -> Report:
 
 def _wrong(exercise, learner, rows, hints) -> Report:
     guilty = next(found for found in rows if found.status == WRONG)
-    names = [k for k in downstream(guilty.name) if k in exercise.names]
+    names = exercise.downstream(guilty.name)
     return Report(
         exercise.number,
         learner.filename,
@@ -234,5 +235,5 @@ def _wrong(exercise, learner, rows, hints) -> Report:
         guilty.note,
         guilty.line,
         tuple(hints),
-        tuple(names),
+        names,
     )

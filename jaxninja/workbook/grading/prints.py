@@ -16,7 +16,7 @@ from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import Source, SourceError
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.code.statements import Statement
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Chain, Judged
 
 

@@ -12,7 +12,7 @@ from jaxninja.models.by_hand.user_file import not_compiled
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import FUNCTION, Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Chain
 from jaxninja.workbook.report import OK, Report
 

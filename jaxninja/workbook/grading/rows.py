@@ -7,7 +7,6 @@ import numpy as np
 
 from jaxninja.check.chain import INHERITED, OK, WRONG
 from jaxninja.check.compare import wide
-from jaxninja.workbook import samples
 from jaxninja.workbook.closeness import Rung, cmp, ladder
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.gradient import Judged, fitted
@@ -16,7 +15,7 @@ from jaxninja.workbook.samples import Sample
 
 
 def row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
-    """The row of a judged gradient; `first` is the sample of the lecture's sizes."""
+    """The row of a judged gradient; `first` is of the exercise's sizes."""
     line = learner.assigning(f"d{name}")[-1].line
     verdict, mine, sample = judged.step.verdict, judged.result, judged.sample
     if mine is None:
@@ -51,7 +50,7 @@ def _raised(name: str, judged: Judged) -> str:
     """What the learner's line raised, or that it is None, in few words."""
     text = f"d{name} {judged.step.failure or 'is None'}"
     sizes = judged.sample.sizes
-    return text if sizes == samples.LECTURE else f"{text} (sizes {sizes})"
+    return text if judged.sample.is_home else f"{text} (sizes {sizes})"
 
 
 def _raised_at(judged: Judged, learner: Source, line: int) -> int:
@@ -61,7 +60,7 @@ def _raised_at(judged: Judged, learner: Source, line: int) -> int:
 
 
 def _rungs(name: str, judged: Judged, first: Sample) -> tuple[Rung, ...]:
-    """The ladder on the lecture's sizes, unless it is elsewhere that nothing fits."""
+    """The ladder on the exercise's sizes, unless it is elsewhere that nothing fits."""
     mine, sample = judged.first, first
     here = np.shape(wide(judged.result)) == np.shape(judged.sample.truth[name])
     if mine is None or name not in first.truth or not here:
@@ -75,15 +74,16 @@ def _rungs(name: str, judged: Judged, first: Sample) -> tuple[Rung, ...]:
 def _where(sample: Sample, first: Sample) -> Rung:
     """What the ladder is of, where the line above it is of another sample."""
     if sample is first:
-        return Rung("sizes", "the lecture's", "right here", True)
+        return Rung("sizes", sample.network.whose, "right here", True)
     return Rung("sizes", sample.place, "wrong here", False)
 
 
 def _wrongness(name: str, judged: Judged) -> str:
     sample = judged.sample
     text = f"d{name} is wrong by itself: the gradients before it were given, and true"
-    if sample.sizes != samples.LECTURE:
-        text += f" (within 1e-5 for the lecture's sizes, wrong for {sample.place})"
+    if not sample.is_home:
+        whose = sample.network.whose
+        text += f" (within 1e-5 for {whose} sizes, wrong for {sample.place})"
     if not np.isfinite(wide(judged.result)).all():
         text += "; it is not finite"
     return text + "."

@@ -36,8 +36,6 @@ def _body(folder: Path, state: Progress) -> Iterator[str]:
     of = sum(len(e.names) for e in EXERCISES.values())
     today = time.strftime("%Y-%m-%d")
     yield f"<p>{count} of {of} gradients derived by hand, as of {today}.</p>"
-    statuses = {name: OK for name in state.right(1)}
-    yield pictures.image(pictures.graph(statuses))
     for number, exercise in EXERCISES.items():
         right = state.right(number)
         done = ", done" if state.is_done(number) else ""
@@ -45,6 +43,8 @@ def _body(folder: Path, state: Progress) -> Iterator[str]:
         head = f"{len(right)} of {len(exercise.names)}{done}"
         yield f"<h2>{escape(title)}</h2><p>{head}</p>"
         if right:
+            statuses = dict.fromkeys(right, OK)
+            yield pictures.image(pictures.graph(exercise.network, statuses))
             yield f"<table>{''.join(_rows(folder, state, number, right))}</table>"
 
 

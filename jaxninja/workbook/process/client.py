@@ -19,7 +19,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from jaxninja.workbook.graph import NODE
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import Report, Row, row_of
 
 LIMIT = 5.0  # seconds for one gradient
@@ -89,13 +89,16 @@ class Worker:
         except queue.Empty:
             place = self._stuck(filename) or line
             self._end()
-            message = f"{_gradient(name)} runs for more than {self.limit:g} s: "
+            message = f"{_gradient(number, name)} runs for more than {self.limit:g} s: "
             message += "is there a loop without an end? Or one of many operations of "
             message += "JAX on single numbers: NumPy is far quicker at these"
         except BrokenPipeError:
             code = process.wait()
             self._end()
-            place, message = line, f"{_gradient(name)} ended Python (exit code {code})"
+            place, message = (
+                line,
+                f"{_gradient(number, name)} ended Python (exit code {code})",
+            )
         seconds = time.perf_counter() - start
         return Report(
             number,
@@ -147,8 +150,8 @@ class Worker:
         return int(found[1]) if found else None
 
 
-def _gradient(name: str) -> str:
-    return f"d{name}" if name in NODE else name or "the file"
+def _gradient(number: int, name: str) -> str:
+    return f"d{name}" if name in EXERCISES[number].names else name or "the file"
 
 
 def _listen(stream, answers: queue.Queue) -> None:

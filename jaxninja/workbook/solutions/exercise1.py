@@ -26,6 +26,9 @@ The lecture writes PyTorch. What differs here:
 import jax
 import jax.numpy as jnp
 
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.solutions.lecture import NETWORK
+
 
 # fmt: off
 def backward(
@@ -182,3 +185,24 @@ def backward(
     dC = jnp.zeros_like(C).at[Xb].add(demb)
 
     return dC, dW1, db1, dW2, db2, dbngain, dbnbias
+
+
+# fmt: on
+EXERCISE = Exercise(
+    1,
+    "the atomic graph",
+    NETWORK,
+    effort={
+        **{"logprobs": (10, 1), "probs": (5, 0), "counts_sum_inv": (10, 1)},
+        **{"counts_sum": (3, 0), "counts": (10, 1), "norm_logits": (3, 0)},
+        **{"logit_maxes": (5, 1), "logits": (10, 2), "h": (10, 1), "W2": (5, 0)},
+        **{"b2": (5, 0), "hpreact": (5, 0), "bngain": (5, 1), "bnbias": (2, 0)},
+        **{"bnraw": (2, 0), "bnvar_inv": (5, 1), "bnvar": (5, 0), "bndiff2": (10, 1)},
+        **{"bndiff": (5, 1), "bnmeani": (5, 1), "hprebn": (5, 1), "embcat": (2, 0)},
+        **{"W1": (2, 0), "b1": (2, 0), "emb": (3, 0), "C": (10, 2)},
+    },
+    probes=(
+        *("probs", "counts", "norm_logits", "logits", "hpreact", "bndiff", "hprebn"),
+    ),
+    least=("embcat", "bnvar_inv", "bnraw", "h", "probs"),
+)

@@ -9,6 +9,9 @@ differentiate it with pen and paper, and almost everything cancels.
 
 import jax
 
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.solutions.lecture import NETWORK
+
 
 def backward(logits, Yb, n):
     # rule: Differentiate log(sum exp) - logits_y with respect to one logit k.
@@ -24,3 +27,13 @@ def backward(logits, Yb, n):
     dlogits = (jax.nn.softmax(logits, 1) - jax.nn.one_hot(Yb, logits.shape[1])) / n
 
     return dlogits
+
+
+EXERCISE = Exercise(
+    2,
+    "cross entropy in one expression",
+    NETWORK,
+    effort={"logits": (20, 1)},
+    least=("logits",),
+    time="1:26:31",
+)

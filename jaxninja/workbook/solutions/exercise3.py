@@ -8,6 +8,9 @@ Exercise 1 took seven steps from hpreact to hprebn. Take them as one formula,
 and write dhprebn in terms of dhpreact, which is given. Mind Bessel's correction.
 """
 
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.solutions.lecture import NETWORK
+
 
 # fmt: off
 def backward(
@@ -31,3 +34,15 @@ def backward(
     dhprebn = bngain * bnvar_inv / n * (n * dhpreact - dhpreact.sum(0) - n / (n - 1) * bnraw * (dhpreact * bnraw).sum(0))  # noqa: E501
 
     return dhprebn
+
+
+# fmt: on
+EXERCISE = Exercise(
+    3,
+    "batch normalisation in one expression",
+    NETWORK,
+    effort={"hprebn": (45, 2)},
+    probes=("hpreact",),
+    least=("bnvar_inv", "bnraw"),
+    time="1:36:37",
+)

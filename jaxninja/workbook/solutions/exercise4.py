@@ -13,6 +13,9 @@ function of exercise 1 would do as well: it is longer, and slower.
 import jax
 import jax.numpy as jnp
 
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.solutions.lecture import NETWORK
+
 
 # fmt: off
 def backward(
@@ -85,3 +88,20 @@ def backward(
     dC = jnp.zeros_like(C).at[Xb].add(demb)
 
     return dC, dW1, db1, dW2, db2, dbngain, dbnbias
+
+
+# fmt: on
+EXERCISE = Exercise(
+    4,
+    "putting it all together",
+    NETWORK,
+    effort={
+        **dict.fromkeys(("h", "W2", "b2", "hpreact", "bngain", "bnbias"), (1, 0)),
+        **dict.fromkeys(("embcat", "W1", "b1", "emb", "C"), (1, 0)),
+        **{"logits": (3, 0), "hprebn": (5, 1)},
+    },
+    probes=("logits", "hpreact", "hprebn"),
+    least=("embcat", "bnvar_inv", "bnraw", "h", "logits"),
+    time="1:50:02",
+    trains=True,
+)

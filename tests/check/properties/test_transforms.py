@@ -37,8 +37,26 @@ def test_wrong_second_derivative():
     def fwd(x):
         return jnp.sin(x), jax.lax.stop_gradient(x)
 
-    assert "E-SECOND" in codes(check_vjp(sine(fwd=fwd), X))
-    assert check_vjp(sine(fwd=fwd), X, higher_order=False).ok
+    def bwd(x, dy):
+        return (jnp.cos(jax.lax.stop_gradient(x)) * dy,)
+
+    for rule in (sine(fwd=fwd), sine(bwd=bwd)):
+        assert "E-SECOND" in codes(check_vjp(rule, X))
+        assert check_vjp(rule, X, higher_order=False).ok
+
+
+def test_a_step_in_the_backward_of_a_kinked_forward_raises_no_suspicion():
+    """A comparison is no number that a derivative could follow."""
+
+    def bwd(y, dy):
+        return (jnp.where(y > 0, dy, dy * (y + 1)),)
+
+    def elu(x):
+        return jnp.where(x > 0, x, jnp.expm1(jnp.minimum(x, 0)))
+
+    report = check_vjp(ruled(elu, lambda x: (elu(x),) * 2, bwd, ()), X)
+    assert report.ok
+    assert report.coverage.transformations == ("jit",)
 
 
 def test_a_residual_that_hangs_on_no_input_raises_no_suspicion():

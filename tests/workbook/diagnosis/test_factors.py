@@ -10,22 +10,23 @@ from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.via_checker import in_our_words
 from jaxninja.workbook.grading.exercise import check
+from jaxninja.workbook.solutions.lecture import NETWORK
 from tests.workbook.bank import ONEHOT, answered
 
 TOLD = {
     "1.25": (lambda s: 1.25, "times 1.25"),
-    "n/(n - 1)": (lambda s: s.n / (s.n - 1), "times n / (n - 1)"),
-    "n": (lambda s: s.n, "times n"),
-    "3/n": (lambda s: 3 / s.n, "times 3 / n"),
-    "V": (lambda s: s.V, "times logits.shape[1]"),
+    "n/(n - 1)": (lambda s: s["n"] / (s["n"] - 1), "times n / (n - 1)"),
+    "n": (lambda s: s["n"], "times n"),
+    "3/n": (lambda s: 3 / s["n"], "times 3 / n"),
+    "V": (lambda s: s["V"], "times logits.shape[1]"),
     "-2.5": (lambda s: -2.5, "times -2.5"),
-    "strange": (lambda s: s.n**3 + s.H, "times what depends on the sizes: "),
+    "strange": (lambda s: s["n"] ** 3 + s["H"], "times what depends on the sizes: "),
 }
 
 
 @pytest.fixture
 def pairs(x64):
-    return [samples.sample(sizes) for sizes in (samples.TIED, samples.PAIR)]
+    return [samples.sample(NETWORK, sizes) for sizes in (NETWORK.tied, NETWORK.pair)]
 
 
 @pytest.mark.parametrize("what", TOLD)
@@ -93,6 +94,8 @@ EIGHTH = Number(0.125, "1/h.shape[1]")
 )
 def test_the_checkers_hints_in_the_lectures_words(statement, ours):
     hint = Hint(statement, "ratio", True, "h")
-    assert in_our_words(hint, {"logits"}) == ours
+    assert in_our_words(hint, {"logits"}, NETWORK.tied) == ours
     unsure = dataclasses.replace(hint, verified=False)
-    assert in_our_words(unsure, {"logits"}) == f"It looks like this: {ours}"
+    assert (
+        in_our_words(unsure, {"logits"}, NETWORK.tied) == f"It looks like this: {ours}"
+    )

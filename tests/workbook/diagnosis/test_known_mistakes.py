@@ -280,7 +280,7 @@ def test_known_mistakes_are_python_with_a_sentence_each(number):
         right = [
             ast.dump(s.node) for s in solution.piece(f"d{name}", exercise.gradients)
         ]
-        for mistake in mistakes(solution, name, exercise.gradients):
+        for mistake in mistakes(exercise, name):
             compile(ast.Module([*mistake.body], []), "mistake", "exec")
             assert [ast.dump(node) for node in mistake.body] != right
             assert mistake.hint.of(name).sentence

@@ -146,7 +146,7 @@ def test_who_asks_leaves_nothing_behind(monkeypatch):
 
 
 def test_a_mistake_of_ours_is_not_blamed_on_the_learner(worker):
-    report = worker.check(9, TWO, "exercise9.py")
+    report = worker.check(99, TWO, "exercise99.py")
     assert "the check itself failed: KeyError" in report.message
     assert "not in this file" in report.message
 

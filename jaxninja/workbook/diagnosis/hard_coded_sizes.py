@@ -1,10 +1,11 @@
-"""Right for the lecture's sizes only: which number in the lines is one of them?
+"""Right for the exercise's sizes only: which number in the lines is one of them?
 
 A number is told only if the lines are right on other sizes with that size in its place.
 """
 
 import ast
 import copy
+import math
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -16,55 +17,46 @@ from jaxninja.check.compare import difference, wide
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import parse, snippets
 from jaxninja.workbook.code.parse import Source
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import upstream
 from jaxninja.workbook.hints import Hint, say
-from jaxninja.workbook.samples import Sample, Sizes
+from jaxninja.workbook.network import Network, Sizes
+from jaxninja.workbook.samples import Sample
 
-# letter -> what to write in its place
-LETTERS = {
-    "n": "n",
-    "V": "logits.shape[1]",
-    "H": "h.shape[1]",
-    "T": "Xb.shape[1]",
-    "E": "C.shape[1]",
-    "TE": "embcat.shape[1]",
-    "n - 1": "n - 1",
-}
 MOST = 40  # combinations that are tried
 
 
 def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
-    """The numbers of a gradient's lines that are the lecture's sizes; None if none is.
+    """The numbers of a gradient's lines that are the exercise's sizes; None if none is.
 
     Under `jax.enable_x64(True)`.
     """
     nodes = [s.node for s in learner.piece(f"d{name}", exercise.gradients)]
     lines = {k for n in nodes for k in range(n.lineno, (n.end_lineno or n.lineno) + 1)}
-    for k, chosen in enumerate(_choices(nodes)):
+    network = exercise.network
+    for k, chosen in enumerate(_choices(network, nodes)):
         if k == MOST:
             return None
-        tried = (samples.PAIR, samples.TIED)
+        tried = (network.pair, network.tied)
         if all(_right(exercise, name, learner, lines, chosen, s) for s in tried):
-            return say("sizes", name=name, which="; ".join(map(_told, chosen.items())))
+            which = "; ".join(_told(network, *pair) for pair in chosen.items())
+            return say("sizes", name=name, whose=network.whose, which=which)
     return None
 
 
-def _told(pair: tuple[Any, str]) -> str:
-    number, letter = pair
-    here = _size(samples.PAIR, letter)
-    return (
-        f"{number:g} is {letter}, and here {letter} is {here}: write "
-        + (LETTERS[letter])
-    )
+def _told(network: Network, number: Any, letter: str) -> str:
+    here, written = _size(network.pair, letter), network.letters[letter]
+    return f"{number:g} is {letter}, and here {letter} is {here}: write {written}"
 
 
 def _size(sizes: Sizes, letter: str) -> int:
-    more = {"TE": sizes.T * sizes.E, "n - 1": sizes.n - 1}
-    return more[letter] if letter in more else getattr(sizes, letter)
+    """Of a letter, of one less, or of a product of letters."""
+    if letter.endswith(" - 1"):
+        return _size(sizes, letter.removesuffix(" - 1")) - 1
+    return math.prod(sizes[one] for one in letter)
 
 
-def _choices(nodes: list[ast.stmt]) -> Iterator[dict[Any, str]]:
+def _choices(network: Network, nodes: list[ast.stmt]) -> Iterator[dict[Any, str]]:
     """Numbers to letters, few numbers first."""
     numbers = {
         part.value: None
@@ -73,7 +65,7 @@ def _choices(nodes: list[ast.stmt]) -> Iterator[dict[Any, str]]:
         if isinstance(part, ast.Constant) and type(part.value) in (int, float)
     }
     letters = {
-        number: [a for a in LETTERS if _size(samples.LECTURE, a) == number]
+        number: [a for a in network.letters if _size(network.home, a) == number]
         for number in numbers
     }
     letters = {number: found for number, found in letters.items() if found}
@@ -86,7 +78,7 @@ def _choices(nodes: list[ast.stmt]) -> Iterator[dict[Any, str]]:
 
 
 def _right(exercise, name, learner, lines, chosen, sizes: Sizes) -> bool:
-    sample = samples.sample(sizes)
+    sample = samples.sample(exercise.network, sizes)
     numbers = {number: _size(sizes, letter) for number, letter in chosen.items()}
     try:
         changed = _changed(learner, lines, numbers)
