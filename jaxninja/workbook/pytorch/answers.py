@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.statements import Statement, is_blank, statement, variables
-from jaxninja.workbook.exercises import Exercise
-from jaxninja.workbook.graph import uses
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.pytorch.cells import Line
 from jaxninja.workbook.pytorch.changes import Translator
 from jaxninja.workbook.pytorch.errors import NoTranslation
 from jaxninja.workbook.pytorch.expressions import Expressions
 from jaxninja.workbook.pytorch.names import KNOWN
+from jaxninja.workbook.solutions.lecture import NETWORK
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _attempt(pool: Sequence[Answer], name: str, by_steps: bool) -> list[Answer]:
             attempts.append([])
         if f"d{name}" in answer.made.assigns and attempts:
             attempts[-1].append(answer)
-    steps = {f"d{node.name}" for node in uses(name)}
+    steps = {f"d{node.name}" for node in NETWORK.uses(name)}
     kind = [a for a in attempts if any(x.made.reads & steps for x in a) == by_steps]
     return kind[-1] if kind else []
 
@@ -161,7 +161,11 @@ def _without_broken(kept: list[Answer], gradients: Sequence[str]) -> list[Answer
             reads = answer.made.assigns | (answer.made.reads - {*gradients})
             hit = sorted(reads & broken.keys())
             if hit and not answer.problem:
-                why = f"it needs {hit[0]}, which has none ({broken[hit[0]]})"
+                own = [name for name in hit if name in answer.made.assigns]
+                why = (
+                    f"{own[0]} is not whole without" if own else f"it needs {hit[0]} of"
+                )
+                why = f"{why} {broken[(own or hit)[0]]}"
                 kept[k], changed = replace(answer, problem=why), True
         if not changed:
             return kept

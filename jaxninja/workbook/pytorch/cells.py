@@ -1,4 +1,4 @@
-"""A cell's statements, with the comments above them and the lines that they stand in."""
+"""A cell's statements, with the comments above them and the lines they stand in."""
 
 import ast
 import io
@@ -20,7 +20,8 @@ class Line:
         cell, number: where it stands, both from 1.
         node: of the syntax tree; None if it is not Python.
         text: as it is written.
-        comments: the learner's own, above it and behind it.
+        comments: the learner's own, above it and in it.
+        behind: the one behind it, in its line.
         problem: why it is not Python.
     """
 
@@ -29,6 +30,7 @@ class Line:
     node: ast.stmt | None
     text: str
     comments: tuple[str, ...] = ()
+    behind: str = ""
     problem: str = ""
 
     @property
@@ -38,17 +40,19 @@ class Line:
 
 def lines(cell: Cell) -> list[Line]:
     """The statements of a cell; contexts as torch.no_grad() are opened."""
-    rows = _undented(cell.text.replace("\t", "    ").splitlines())
+    rows = cell.text.replace("\t", "    ").splitlines()
     rows = ["" if row.lstrip().startswith(MAGIC) else row for row in rows]
+    rows = _undented(rows)
     tree, broken = _parsed(rows)
-    found = [Line(cell.number, n, None, rows[n - 1], (), why) for n, why in broken]
+    found = [Line(cell.number, n, None, rows[n - 1], problem=why) for n, why in broken]
     kept = ["" if n in dict(broken) else row for n, row in enumerate(rows, 1)]
     comments, above = comments_in(kept), 0
     for node in _opened(tree.body):
         last = node.end_lineno or node.lineno
+        behind = comments.pop(last, "") if last == node.lineno else ""
         own = tuple(comments[n] for n in sorted(comments) if above < n <= last)
         text = "\n".join(rows[node.lineno - 1 : last])
-        found.append(Line(cell.number, node.lineno, node, text, own))
+        found.append(Line(cell.number, node.lineno, node, text, own, behind))
         above = last
     return sorted(found, key=lambda line: line.number)
 

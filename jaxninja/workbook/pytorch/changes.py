@@ -50,6 +50,8 @@ class Translator:
                 return self._assign(targets, value)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 return self._assign([target], value)
+            case ast.AugAssign(target=ast.Attribute(attr="data", value=whole)):
+                return self._statement(ast.AugAssign(whole, node.op, node.value))
             case ast.AugAssign(target=ast.Name(id=name)):
                 value = self._visit(node.value)
                 self._unchanged(name, node)
@@ -72,7 +74,9 @@ class Translator:
             case ast.Expr() | ast.Assert() | ast.Pass() | ast.Break() | ast.Continue():
                 return [self.expressions.visit(node)]
         what = type(node).__name__.lower()
-        raise NoTranslation(f"a statement of this kind ({what}) is not translated", node)
+        raise NoTranslation(
+            f"a statement of this kind ({what}) is not translated", node
+        )
 
     def _visit(self, node: ast.expr) -> ast.expr:
         return self.expressions.visit(node)
@@ -106,7 +110,7 @@ class Translator:
         name = target.id
         self._forget(name)
         if (axes := ranks.rank(value, self.ranks)) is not None:
-            self.ranks[name] = axes
+            self.ranks.setdefault(name, axes)
         kinds = (
             (self.expressions.pairs, pair),
             (self.masks, isinstance(value, ast.Compare)),
@@ -116,7 +120,7 @@ class Translator:
             names.add(name) if it_is else names.discard(name)
 
     def _forget(self, name: str) -> None:
-        if name not in ranks.LECTURE:  # these have the rank that they should
+        if name not in ranks.RANKS:  # these have the rank that they should
             self.ranks.pop(name, None)
         for names in (self.expressions.pairs, self.masks, self.rows):
             names.discard(name)
@@ -186,6 +190,10 @@ class Translator:
         while isinstance(place, ast.Call):
             place = place.func.value  # type: ignore[attr-defined]
         if isinstance(place, ast.Subscript):
+            index = self._place(place)[1]
+            if not ranks.is_single(index, self.ranks):
+                what = f"{ast.unparse(place)} is a copy in PyTorch, and is thrown away"
+                raise NoTranslation(f"{what}: write it with = and an operator", call)
             return self._set(place, new)
         root = root_of(place)
         assert root is not None
@@ -204,13 +212,13 @@ class Translator:
             self._forget(name)
         body = self._body(node.body)
         for inner in ast.walk(ast.Module(node.body, [])):
-            if changes(inner) in parameters:
-                what = f"{node.name} changes its argument {changes(inner)}"
+            if changed_name(inner) in parameters:
+                what = f"{node.name} changes its argument {changed_name(inner)}"
                 raise NoTranslation(f"{what}, which arrays of JAX do not", inner)
         return ast.FunctionDef(node.name, node.args, body, [], None)
 
 
-def changes(node: ast.AST) -> str | None:
+def changed_name(node: ast.AST) -> str | None:
     """The name whose array a part of a statement changes in place, in PyTorch."""
     match node:
         case ast.Subscript(ctx=ast.Store(), value=value):

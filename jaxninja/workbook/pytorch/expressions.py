@@ -122,9 +122,11 @@ class Expressions(ast.NodeTransformer):
         name = (library or "").rpartition(".")[2] or getattr(node.func, "attr", "")
         if name not in EXTREMES or (library and not library.startswith("torch.")):
             return None
-        whose = [] if library or not isinstance(node.func, ast.Attribute) else [
-            node.func.value
-        ]
+        whose = (
+            []
+            if library or not isinstance(node.func, ast.Attribute)
+            else [node.func.value]
+        )
         try:
             given = calls.bound(name, "x dim keepdim", node, whose)
         except NoTranslation:
@@ -139,7 +141,9 @@ class Expressions(ast.NodeTransformer):
         """A call with its arguments in JAX, where the other one stands."""
         arguments = [self.visit(a) for a in node.args]
         keywords = [
-            k if k.arg in ("dtype", "device") else ast.keyword(k.arg, self.visit(k.value))
+            k
+            if k.arg in ("dtype", "device")
+            else ast.keyword(k.arg, self.visit(k.value))
             for k in node.keywords
         ]
         found = ast.Call(node.func, arguments, keywords)

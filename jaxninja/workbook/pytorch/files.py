@@ -35,12 +35,14 @@ def read(path: Path) -> list[Cell]:
     given = _json(path, _text(path))
     if not isinstance(given, dict) or "nbformat" not in given:
         raise NotebookError(f"{path} is no notebook (no nbformat in it): {WANTED}")
-    cells = [(c.get("cell_type"), c.get("source")) for c in _cells(path, given)]
+    cells = [
+        (c.get("cell_type"), _joined(c.get("source"))) for c in _cells(path, given)
+    ]
     language = _language(given)
     if language not in ("", "python"):
         raise NotebookError(f"{path} is in {language}, expected a notebook in Python")
     return [
-        Cell(number, kind == "code", text if isinstance(text, str) else "")
+        Cell(number, kind == "code", text)
         for number, (kind, text) in enumerate(cells, 1)
     ]
 
@@ -62,7 +64,7 @@ def _json(path: Path, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        what = f"{path} is no notebook, or a broken one: JSON ends to make sense at"
+        what = f"{path} is no notebook, or a broken one: its JSON breaks at"
         raise NotebookError(f"{what} {where} ({error.msg})") from None
     except RecursionError:
         raise NotebookError(f"{path} is no notebook: {WANTED}") from None
@@ -79,10 +81,16 @@ def _cells(path: Path, given: dict) -> list[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # missing ids, and what else does no harm
             notebook = nbformat.from_dict(given)
-            return nbformat.convert(notebook, 4).cells
+            return [dict(cell) for cell in nbformat.convert(notebook, 4).cells]
     except Exception as error:  # whatever a broken structure makes of itself
         what = f"{path} is a broken notebook ({type(error).__name__}: {error})"
         raise NotebookError(" ".join(what.split())) from None
+
+
+def _joined(source: Any) -> str:
+    """A cell's text; files have it line by line."""
+    rows = source if isinstance(source, list) else [source]
+    return "".join(row for row in rows if isinstance(row, str))
 
 
 def _language(given: dict) -> str:

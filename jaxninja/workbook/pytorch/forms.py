@@ -7,8 +7,6 @@ array that the method is of. A function `torch.f(x, ...)` is the method `x.f(...
 import ast
 from collections.abc import Mapping
 
-from jaxninja.workbook.pytorch.errors import NoTranslation
-
 # name: (parameters, in JAX). `*sizes` is what is left of the positional ones; what is
 # not given is left out in JAX too.
 SAME = "x"
@@ -151,7 +149,10 @@ class _Filled(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         keywords = [k for k in node.keywords if self._is_given(k.value)]
         keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in keywords]
-        return ast.Call(self.visit(node.func), self._parts(node.args), keywords)
+        parts = self._parts(node.args)
+        if len(parts) == len(node.args) == 1 and isinstance(parts[0], ast.Starred):
+            parts = [parts[0].value]  # as a tuple takes it: x.reshape(y.shape)
+        return ast.Call(self.visit(node.func), parts, keywords)
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.expr:
         parts = self._parts(node.elts)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.graph import STEPS
 from jaxninja.workbook.pytorch import answers, files, names, sections, writing
 from jaxninja.workbook.pytorch.answers import Answer
 from jaxninja.workbook.pytorch.errors import NotebookError
+from jaxninja.workbook.solutions.lecture import NETWORK
+
+STEPS = NETWORK.steps
 
 EXERCISES_READ = (1, 2, 3)
 ENOUGH = 5  # steps of the forward pass that tell the lecture's notebook
@@ -39,14 +41,11 @@ def imported(path: Path) -> list[Imported]:
     Raises:
         NotebookError: it is not there, no notebook, another one, or without answers.
     """
-    lines = [*sections.sorted_out(files.read(path))]
+    found = sections.sorted_out(files.read(path))
+    lines = [(line, number) for line, number in found if number != 4]
     nodes = [line.node for line, _ in lines if line.node is not None]
     renamed = names.renamed(nodes)
-    made = answers.translated(
-        [(line, number) for line, number in lines if number != 4],
-        names.modules(nodes),
-        renamed,
-    )
+    made = answers.translated(lines, names.modules(nodes), renamed)
     found = [_imported(number, made, path.name) for number in EXERCISES_READ]
     found = [one for one in found if one.found or one.left]
     if not found:

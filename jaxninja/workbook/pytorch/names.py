@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
-from jaxninja.workbook.graph import NODE, NODES
 from jaxninja.workbook.pytorch.ranks import is_range
+from jaxninja.workbook.solutions.lecture import NETWORK
 
-KNOWN = {"Xb", "Yb", "n", *(node.name for node in NODES)}
+KNOWN = {"Xb", "Yb", "n", *NETWORK.node}
 SIZES = {  # how the lecture calls them
     "batch_size": "n",
     "n_embd": "C.shape[1]",
@@ -42,7 +42,7 @@ def modules(nodes: Sequence[ast.stmt]) -> dict[str, str]:
 def renamed(nodes: Sequence[ast.stmt]) -> dict[str, ast.expr]:
     """The notebook's own names, and what each is in the workbook."""
     assigned = {name for node in nodes for name in stored(node)}
-    found = {k: v for k, v in SIZES.items() if k in assigned}
+    found = dict(SIZES)
     found |= {k: v for k, v in _sizes(nodes) if k not in KNOWN}
     found |= dict(_labels(nodes, assigned))
     arrays = _arrays(nodes, assigned, found)
@@ -100,9 +100,9 @@ def _labels(nodes: Sequence[ast.stmt], assigned: set[str]) -> Iterator[tuple[str
             match part:
                 case ast.Subscript(value=ast.Name(id="C"), slice=ast.Name(id=name)):
                     new = "Xb"
-                case ast.Subscript(
-                    slice=ast.Tuple(elts=[rows, ast.Name(id=name)])
-                ) if is_range(rows):
+                case ast.Subscript(slice=ast.Tuple(elts=[rows, ast.Name(id=name)])) if (
+                    is_range(rows)
+                ):
                     new = "Yb"
                 case _:
                     continue
@@ -117,7 +117,7 @@ def _arrays(
 
     No two steps are made of the same arrays, so that this tells which step it is.
     """
-    free = {n.name: n for n in NODES if n.formula and n.name not in assigned}
+    free = {n.name: n for n in NETWORK.nodes if n.formula and n.name not in assigned}
     found: dict[str, str] = {}
     for node in nodes:
         match node:
@@ -127,9 +127,9 @@ def _arrays(
                 continue
         if name in {*KNOWN, *found, *others}:
             continue
-        parents = {found.get(k, k) for k in _read(node.value)} & {*NODE}
+        parents = {found.get(k, k) for k in _read(node.value)} & {*NETWORK.node}
         for step in [*free.values()]:
-            same = parents == {*step.parents}
+            same = parents == {*NETWORK.parents(step.name)}
             if same and _operation(node.value) & _operation(step.formula):
                 found[name] = free.pop(step.name).name
                 break
@@ -155,7 +155,7 @@ def _gradients(
     arrays: Mapping[str, str], assigned: set[str]
 ) -> Iterator[tuple[str, str]]:
     """dx of an array x that is called otherwise, and the other ways to call it."""
-    for own, name in {**arrays, **{n: n for n in NODE}}.items():
+    for own, name in {**arrays, **{n: n for n in NETWORK.node}}.items():
         if f"d{name}" in assigned:
             continue
         for form in GRADIENTS:
@@ -166,5 +166,3 @@ def _gradients(
 def is_blank(value: ast.expr) -> bool:
     """None or ..., as the notebook comes with for what is to be done."""
     return isinstance(value, ast.Constant) and value.value in (None, ...)
-
-

@@ -6,10 +6,10 @@ An index that names an entry twice matters: `x[ix] += y` keeps one of them in Py
 import ast
 from collections.abc import Collection, Iterator
 
-from jaxninja.workbook.graph import NODES
+from jaxninja.workbook.solutions.lecture import NETWORK
 
-LECTURE = {node.name: len(node.shape.split()) for node in NODES} | {
-    f"d{node.name}": len(node.shape.split()) for node in NODES
+LECTURE = {node.name: len(node.shape.split()) for node in NETWORK.nodes} | {
+    f"d{node.name}": len(node.shape.split()) for node in NETWORK.nodes
 }
 RANKS = {**LECTURE, "Xb": 2, "Yb": 1, "n": 0}
 COUNTS = {"arange": 1, "range": 1, "len": 0, "int": 0, "float": 0}
@@ -35,7 +35,9 @@ def rank(node: ast.expr, known: dict[str, int]) -> int | None:
         case ast.Call(func=ast.Attribute(attr="argmax" | "argmin", value=value)):
             return _reduced(node, rank(value, known))
         case ast.Call(func=ast.Attribute(attr="reshape", value=value)):
-            sizes = not any(isinstance(a, ast.Starred | ast.Attribute) for a in node.args)
+            sizes = not any(
+                isinstance(a, ast.Starred | ast.Attribute) for a in node.args
+            )
             return len(node.args) if sizes else None
         case ast.Call(func=function, args=arguments):
             name = getattr(function, "attr", getattr(function, "id", ""))
@@ -69,7 +71,7 @@ def names_once(index: ast.expr, known: dict[str, int], rows: Collection[str]) ->
         rows: the names that stand for 0, 1, 2, ...
     """
     parts = index.elts if isinstance(index, ast.Tuple) else [index]
-    arrays = [p for p in parts if not _is_single(p, known)]
+    arrays = [p for p in parts if not _is_one(p, known)]
     ordered = any(is_range(p) or getattr(p, "id", "") in rows for p in arrays)
     return not arrays or (ordered and all(rank(p, known) == 1 for p in arrays))
 
@@ -80,7 +82,13 @@ def is_range(node: ast.expr) -> bool:
     return getattr(function, "attr", getattr(function, "id", "")) in ("range", "arange")
 
 
-def _is_single(part: ast.expr, known: dict[str, int]) -> bool:
+def is_single(index: ast.expr, known: dict[str, int]) -> bool:
+    """Whether an index is of single places and slices only."""
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    return all(_is_one(part, known) for part in parts)
+
+
+def _is_one(part: ast.expr, known: dict[str, int]) -> bool:
     whole = isinstance(part, ast.Slice) or getattr(part, "value", 0) in (None, ...)
     return whole or rank(part, known) == 0
 

@@ -3,11 +3,15 @@
 import ast
 from collections.abc import Iterator, Sequence
 
-from jaxninja.workbook.graph import BACKWARD
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.pytorch.cells import Line, comments_in, lines
 from jaxninja.workbook.pytorch.files import Cell
 
-WORDS = ("exercise", "ex", "练习")  # "Exercise 2: backprop through cross_entropy but ..."
+WORDS = (
+    "exercise",
+    "ex",
+    "练习",
+)  # "Exercise 2: backprop through cross_entropy but ..."
 TRAINING = 4  # so many gradients in one loop are a training, and not a scatter
 
 
@@ -46,4 +50,4 @@ def _trains(node: ast.stmt | None) -> bool:
         return False
     names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
     made = {n.id for n in names if isinstance(n.ctx, ast.Store)}
-    return len(made & {f"d{name}" for name in BACKWARD}) >= TRAINING
+    return len(made & {*EXERCISES[1].gradients}) >= TRAINING

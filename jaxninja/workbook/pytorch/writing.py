@@ -1,12 +1,13 @@
 """A file of the workbook from a learner's translated answers."""
 
 import ast
+import copy
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from jaxninja.workbook.exercises import Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.pytorch.answers import Answer
-from jaxninja.workbook.pytorch.changes import changes
+from jaxninja.workbook.pytorch.changes import changed_name
 from jaxninja.workbook.templates import template
 
 IMPORTS = {"jax": "", "jnp": "jax.numpy", "np": "numpy", "math": "math"}
@@ -24,12 +25,12 @@ def text(exercise: Exercise, answers: Sequence[Answer], name: str) -> str:
     body = [*_body(exercise, answers)]
     used = _used(body)
     told = ast.get_docstring(ast.parse(template(exercise)), clean=False)
-    returns = exercise.worked.function.body[-1]
+    returns = exercise.solution.rstrip().splitlines()[-1]
     return "\n".join(
         [
             f'"""{told}"""',
             "",
-            f"# From {name}, in JAX. The numbers of cells and lines are the notebook's.",
+            f"# From {name}, in JAX; cells and lines are numbered as there.",
             "",
             *_imports(used),
             "",
@@ -38,7 +39,7 @@ def text(exercise: Exercise, answers: Sequence[Answer], name: str) -> str:
             *_head(exercise, used),
             *body,
             "",
-            f"{IN}{ast.unparse(returns)}",
+            returns,
             "",
         ]
     )
@@ -52,8 +53,10 @@ def _used(body: list[str]) -> set[str]:
 def _imports(used: set[str]) -> Iterator[str]:
     for short, module in IMPORTS.items():
         if short in used or short in ("jax", "jnp"):
-            yield f"import {module} as {short}" if module not in ("", short) else (
-                f"import {short}"
+            yield (
+                f"import {module} as {short}"
+                if module not in ("", short)
+                else (f"import {short}")
             )
 
 
@@ -92,7 +95,8 @@ def _rows(exercise: Exercise, answer: Answer) -> list[str]:
     if (shorter := _without_axis(exercise, node)) is not None:
         rows += ["# [1, H] in the notebook, [H] here"]
         node = shorter
-    return rows + ast.unparse(node).splitlines()
+    code = ast.unparse(node)
+    return rows + f"{code}  {answer.line.behind}".rstrip().splitlines()
 
 
 def _without_axis(exercise: Exercise, node: ast.stmt) -> ast.stmt | None:
@@ -101,21 +105,25 @@ def _without_axis(exercise: Exercise, node: ast.stmt) -> ast.stmt | None:
     Where their gradients end in `.sum(0, keepdims=True)` that axis is left out.
     """
     match node:
-        case ast.Assign(
-            targets=[ast.Name(id="dbngain" | "dbnbias")],
-            value=ast.Call(
-                func=ast.Attribute(attr="sum"),
-                args=[ast.Constant(value=0)],
-                keywords=[ast.keyword(arg="keepdims", value=ast.Constant(value=True))],
-            ) as call,
-        ):
-            return ast.Assign(node.targets, ast.Call(call.func, call.args, []), lineno=0)
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            pass
+        case ast.AugAssign(target=ast.Name(id=name), value=value):
+            pass
+        case _:
+            return None
+    match value:
+        case ast.Call(
+            func=ast.Attribute(attr="sum"),
+            args=[ast.Constant(value=0)],
+            keywords=[ast.keyword(arg="keepdims", value=ast.Constant(value=True))],
+        ) if name in ("dbngain", "dbnbias"):
+            shorter = copy.copy(node)
+            shorter.value = ast.Call(value.func, value.args, [])
+            return shorter
     return None
 
 
-def _gaps(
-    exercise: Exercise, answers: Sequence[Answer]
-) -> dict[str | None, list[str]]:
+def _gaps(exercise: Exercise, answers: Sequence[Answer]) -> dict[str | None, list[str]]:
     """What is still to do, as the exercise has it, below the gradient before it."""
     made = {name for a in answers for name in a.made.assigns}
     rows = template(exercise).splitlines()
@@ -143,7 +151,7 @@ def remarks(answers: Sequence[Answer]) -> Iterator[str]:
                 same[new] = old
                 continue
         for part in ast.walk(node) if node else ():
-            name = changes(part)
+            name = changed_name(part)
             if name in same and same[name].startswith("d"):
                 yield (
                     f"{answer.line.place}: in PyTorch {name} and {same[name]} are one "
