@@ -1,9 +1,15 @@
 """All exercises, by number."""
 
 from jaxninja.workbook.exercise import Exercise
-from jaxninja.workbook.solutions import exercise1, exercise2, exercise3, exercise4
+from jaxninja.workbook.solutions import (
+    exercise1,
+    exercise2,
+    exercise3,
+    exercise4,
+    exercise5,
+)
 
-MODULES = (exercise1, exercise2, exercise3, exercise4)
+MODULES = (exercise1, exercise2, exercise3, exercise4, exercise5)
 EXERCISES: dict[int, Exercise] = {m.EXERCISE.number: m.EXERCISE for m in MODULES}
 
 

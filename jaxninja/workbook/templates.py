@@ -100,7 +100,8 @@ def shape(exercise: Exercise, name: str) -> str:
 def rungs(number: int, name: str) -> list[tuple[str, str]]:
     """The ladder of hints: a label and a text each, from the shape to the solution."""
     lesson = lessons(EXERCISES[number])[name]
-    line = lesson.code[0] + BRANCHES.get(sum(" += " in c for c in lesson.code), "")
+    more = MORE[sum(" += " in line for line in lesson.code)]
+    line = lesson.code[0] + (f"  # and {more}, with +=" if more else "")
     why = _wrapped(_why(number, name))
     first = (part for t in _first_rung(EXERCISES[number], name) for part in _wrapped(t))
     return [
@@ -113,11 +114,8 @@ def rungs(number: int, name: str) -> list[tuple[str, str]]:
     ]
 
 
-BRANCHES = {
-    1: "  # and a second line adds the other branch, with +=",
-    2: "  # and two more lines add the other branches, with +=",
-    3: "  # and three more lines add the other branches, with +=",
-}
+MORE = ("", "a second line adds the other branch", "two more lines add the others")
+MORE += ("three more lines add the others", "four more lines add the others")
 
 
 def hint(number: int, name: str, level: int) -> str:
@@ -152,12 +150,11 @@ def _first_rung(exercise: Exercise, name: str) -> Iterator[str]:
     yield from (_reader(exercise, node, name) for node in readers)
 
 
-TIMES = {
-    1: "once: one branch",
-    2: "twice: two branches, to be added up",
-    3: "three times: three branches, to be added up",
-    4: "four times: four branches, to be added up",
-}
+TIMES = ("", "once: one branch", "twice: two branches, to be added up")
+TIMES += tuple(
+    f"{number} times: {number} branches, to be added up"
+    for number in ("three", "four", "five")
+)
 
 
 def _reader(exercise: Exercise, node: Node, name: str) -> str:

@@ -79,7 +79,8 @@ def _signs(place: ast.expr, about: About) -> Iterator[Edited]:
         plus = ast.BinOp(place.left, ast.Add(), place.right)
         left, right = ast.unparse(place.left), ast.unparse(place.right)
         yield plus, say("plus", right=right)
-        if not isinstance(place.left, ast.Constant | ast.Name):
+        arrays = (name for name in about.network.node for name in (name, f"d{name}"))
+        if not isinstance(place.left, ast.Constant | ast.Name) or left in arrays:
             what = "the one-hot of the targets" if "one_hot" in right else right
             yield place.left, say("not subtracted", what=what)
         if left in ("1", "1.0"):
