@@ -10,7 +10,7 @@ from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.pytorch.cells import Line
 from jaxninja.workbook.pytorch.changes import Translator
 from jaxninja.workbook.pytorch.errors import NoTranslation
-from jaxninja.workbook.pytorch.expressions import Expressions
+from jaxninja.workbook.pytorch.expressions import Names
 from jaxninja.workbook.pytorch.names import KNOWN
 from jaxninja.workbook.solutions.lecture import NETWORK
 
@@ -59,16 +59,10 @@ def _translated(
         nodes = translator.translated(line.node)
         return Answer(line, number, statement(nodes[0], names)) if nodes else None
     except NoTranslation as problem:
-        node = _Renamed({}, renamed).visit(line.node)
+        node = Names(renamed).visit(line.node)
         changed = names | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         made = statement(node, frozenset(changed))
         return Answer(line, number, made, problem.sentence)
-
-
-class _Renamed(Expressions):
-    """Names alone; all else stays PyTorch's."""
-
-    visit_Attribute = visit_Call = visit_Subscript = ast.NodeTransformer.generic_visit
 
 
 def _broken(line: Line, number: int) -> Answer:

@@ -50,12 +50,15 @@ class Translator:
                 return self._assign(targets, value)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 return self._assign([target], value)
-            case ast.AugAssign(target=ast.Attribute(attr="data", value=whole)):
+            case ast.AugAssign(
+                target=ast.Attribute(attr="data", value=ast.Name() as whole)
+            ):
                 return self._statement(ast.AugAssign(whole, node.op, node.value))
             case ast.AugAssign(target=ast.Name(id=name)):
-                value = self._visit(node.value)
+                value, target = self._visit(node.value), self._visit(node.target)
                 self._unchanged(name, node)
-                return [ast.AugAssign(self._visit(node.target), node.op, value)]
+                assert isinstance(target, ast.Name)
+                return [ast.AugAssign(target, node.op, value)]
             case ast.AugAssign(target=ast.Subscript() as target):
                 return self._added(target, node.op, self._visit(node.value))
             case ast.Expr(value=ast.Call(func=ast.Attribute()) as call):

@@ -14,7 +14,20 @@ USUAL = {"F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy"}
 EXTREMES = ("max", "min")
 
 
-class Expressions(ast.NodeTransformer):
+class Names(ast.NodeTransformer):
+    """Names as the workbook has them; all else stays PyTorch's."""
+
+    def __init__(self, renamed: Mapping[str, ast.expr]):
+        self.renamed = renamed
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        new = self.renamed.get(node.id, node)
+        if isinstance(new, ast.Name):
+            return ast.Name(new.id, node.ctx)
+        return new if isinstance(node.ctx, ast.Load) else node
+
+
+class Expressions(Names):
     """Names of modules are as the notebook imports them.
 
     Attributes:
@@ -25,18 +38,10 @@ class Expressions(ast.NodeTransformer):
     """
 
     def __init__(self, modules: Mapping[str, str], renamed: Mapping[str, ast.expr]):
+        super().__init__(renamed)
         self.modules = {**USUAL, **modules}
-        self.renamed = renamed
         self.pairs: set[str] = set()
         self.changed: list[str] = []
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        if isinstance(node.ctx, ast.Load) or not isinstance(
-            self.renamed.get(node.id), ast.Name | None
-        ):
-            return self.renamed.get(node.id, node)
-        new = self.renamed.get(node.id, node)
-        return ast.Name(new.id, node.ctx) if isinstance(new, ast.Name) else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         library = self._library(node)
@@ -64,7 +69,7 @@ class Expressions(ast.NodeTransformer):
         if isinstance(node, ast.Tuple):
             return ast.Tuple([self.index(part) for part in node.elts], node.ctx)
         found = listed_range(self.visit(node))
-        if is_range(found):
+        if isinstance(found, ast.Call) and is_range(found):
             return form("jnp.arange(*sizes)", {"sizes": ast.Tuple(found.args)})
         if isinstance(found, ast.List):
             return form("jnp.array(x)", {"x": found})
