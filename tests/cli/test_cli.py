@@ -401,7 +401,7 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
 
 
 def test_a_closed_pipe_is_no_error():
-    command = f"{sys.executable} -m jaxninja.cli rules | head -1"
+    command = f"{sys.executable} -m jaxninja rules | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stdout.startswith("residuals:")
     assert done.stderr == ""
