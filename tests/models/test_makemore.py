@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+from functools import partial
 
 import jax
 import jax.numpy as jnp
