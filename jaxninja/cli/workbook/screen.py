@@ -1,15 +1,14 @@
 """A report on a terminal: in colour where there is any, in lines as wide as it is."""
 
 import os
-import re
-import shutil
 import sys
-import textwrap
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from jaxninja.cli.process.lines import fitted, text, width
 from jaxninja.workbook.report import GAP, MARK, Report, Row
+
+__all__ = ["bar", "fitted", "has_colour", "is_terminal", "painted", "shown", "text"]
 
 COLOURS = {"ok": 32, "wrong": 31, "error": 31, "shape": 33, "inherited": 33, "gap": 36}
 TABLE = 80  # columns that the lecture's line has room in
@@ -27,11 +26,6 @@ def has_colour() -> bool:
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb"
     )
-
-
-def width() -> int:
-    """Columns of the terminal; where there is none lines stay whole."""
-    return shutil.get_terminal_size((1_000, 24)).columns
 
 
 def painted(text: str, status: str | None) -> str:
@@ -70,30 +64,8 @@ def _narrow(row: Row) -> str:
     return f"{row.name:<15} {MARK[row.status]:<9} {gap}".rstrip()
 
 
-def fitted(line: str) -> list[str]:
-    """A line in parts that fit, set in as it is, or as far as its label reaches."""
-    columns = width()
-    if len(line) <= columns:
-        return [line]
-    label = re.match(r"\s*\S+\s{2,}", line)
-    indent = len(label[0]) if label else len(line) - len(line.lstrip()) + 2
-    inside = " " * min(indent, columns // 2)
-    return textwrap.wrap(
-        line,
-        columns,
-        subsequent_indent=inside,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def bar(right: int, of: int) -> str:
     """A bar for so many of so many."""
     length = min(26, max(10, width() - 30))
     full = length * right // of
     return f"[{'#' * full}{'-' * (length - full)}] {right} of {of}"
-
-
-def text(lines: Iterable[str]) -> str:
-    """Lines, each as wide as the screen."""
-    return "\n".join(part for line in lines for part in fitted(line))
