@@ -10,6 +10,7 @@ from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.pytorch.importer import Imported, imported
 from jaxninja.workbook.report import Report
 from jaxninja.workbook.templates import template
+from jaxninja.workbook.texts.languages import LANGUAGES, speaking
 
 
 def run(
@@ -41,11 +42,20 @@ def _refuse_begun(folder: Path, found: Sequence[Imported]) -> None:
     for one in found:
         exercise = EXERCISES[one.number]
         path = folder / exercise.file
-        if path.exists() and progress.read(folder, one.number) != template(exercise):
+        if path.exists() and not _is_as_it_came(folder, one.number):
             raise WorkbookError(
                 f"{path} is begun already, and is kept: import into another folder "
                 f"with --dir, or `jaxninja exercise reset {one.number}` first"
             )
+
+
+def _is_as_it_came(folder: Path, number: int) -> bool:
+    text, exercise = progress.read(folder, number), EXERCISES[number]
+    for language in LANGUAGES:
+        with speaking(language):
+            if text == template(exercise):
+                return True
+    return False
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,5 @@
 """The hints on a wrong gradient in Chinese, by the codes of `workbook.hints`."""
+# ruff: noqa: E501  (it counts a Chinese letter as two)
 
 HINTS = {
     # all of it
@@ -83,5 +84,5 @@ HINTS = {
     "请写 {root} = {root}.at[...].{method}(...)",
     "in place": "第 {line} 行：JAX 的数组不能原地修改：请写 {root} = "
     "{root}.at[...].{method}(...)",
-    "torch": "第 {line} 行：{old} 是 PyTorch 的写法；在 JAX 中{new}",
+    "torch": "第 {line} 行：{old} 是 PyTorch 的写法；在 JAX 中：{new}",
 }

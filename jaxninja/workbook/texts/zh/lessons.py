@@ -3,6 +3,7 @@
 The English is in the worked solutions: the head is the file's docstring, a lesson the
 comment above the gradient. Where exercise 4 refers to another exercise, so does this.
 """
+# ruff: noqa: E501  (it counts a Chinese letter as two)
 
 TITLES = {
     1: "逐节点的计算图",
