@@ -45,8 +45,9 @@ ROOMS = {
     " check.oracle check.results",
     "check.diagnosis.code": "check check.subject jaxpr",
     "check.diagnosis.edits": "check check.diagnosis.code",
+    "check.diagnosis.forward": "check check.diagnosis.code check.diagnosis.edits",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
-    " check.diagnosis.code check.diagnosis.edits",
+    " check.diagnosis.code check.diagnosis.edits check.diagnosis.forward",
     "check.chain": "errors check check.subject intermediates",
     "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
     " check.results check.properties check.diagnosis",
@@ -80,11 +81,14 @@ ROOMS = {
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
     " training workbook",
     "pytest_plugin": "lookup check.__init__",
+    "book": "rule rules engine models check check.__init__ check.subject"
+    " mutation workbook __init__",
     "cli.process": "errors",
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.options"
     " training.config training.machine training.kernel training report workbook"
-    " workbook.texts workbook.process workbook.learner workbook.pytorch cli.process",
+    " workbook.texts workbook.process workbook.learner workbook.pytorch book"
+    " cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}
@@ -221,10 +225,18 @@ def test_there_is_no_pickle():
 # What the library imports only where the user has it anyway, or in a test.
 WHERE_THERE = {
     "pytest": "pytest_plugin",
+    "ipykernel": "training.progress",
     "jupytext": "workbook.pages",
     "tokenizers": "data.tokenizers",
+    "markdown-it-py": "book.markup",
+    "pygments": "book.markup",
+    "griffelib": "book.reference",
 }
-BROUGHT = {"IPython": "ipykernel"}  # a module's distribution, where the names differ
+BROUGHT = {
+    "IPython": "ipykernel",
+    "markdown_it": "markdown-it-py",
+    "griffe": "griffelib",
+}  # a module's distribution, where the names differ
 
 
 def third_party(path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import jax
 
+from jaxninja.check.hints import Hint
 from jaxninja.mutation.operators import is_float
 from jaxninja.rule import Rule
 
@@ -14,8 +15,8 @@ NAME = "check_vjp"
 def run(rule: Rule, seed: int, level: str, dtype: str = "float32") -> dict:
     """Verdict, names given and time; "crashed" with the exception's text.
 
-    Names are the report's errors about the rule as a whole, then its hints: in the
-    order in which a reader meets them.
+    Names are the report's errors about the rule as a whole and its hints, in the order
+    in which a reader meets them.
     """
     from jaxninja.check import check_vjp
 
@@ -26,8 +27,14 @@ def run(rule: Rule, seed: int, level: str, dtype: str = "float32") -> dict:
         text = f"{type(error).__name__}: {error}"[:500]
         return {"verdict": "crashed", "error": text, **_seconds(start)}
     told = {"ok": "passed", "fail": "detected"}.get(report.verdict, report.verdict)
-    names = [*map(_finding, report.findings), *map(_hint, report.hints)]
-    return {"verdict": told, "names": [n for n in names if n], **_seconds(start)}
+    names = names_of(report)
+    return {"verdict": told, "names": names, **_seconds(start)}
+
+
+def names_of(report) -> list[dict]:
+    """The errors about the rule as a whole and the hints, as a reader meets them."""
+    told = [_hint(c) if isinstance(c, Hint) else _finding(c) for c in report.causes]
+    return [name for name in told if name]
 
 
 def _seconds(start: float) -> dict:

@@ -281,7 +281,8 @@ def _second_derivatives(session: Session, setup: Setup, args, y) -> None:
 def _explain_roles(session: Session) -> None:
     if session.failing:
         setup, evaluation = session.failing[0]
-        roles(session, setup, evaluation.args, evaluation.truth.y)
+        ordinary = session.settings[setup.label].draw(session.options.seed * DRAWS)[1]
+        roles(session, setup, ordinary, evaluation.truth.y)
 
 
 def _blame_none(session: Session) -> None:

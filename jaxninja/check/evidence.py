@@ -43,6 +43,10 @@ class Sample:
         names: names of those leaves: "x", or "params['W']" within a pytree.
         residual_names, cotangent_names: of the leaves of residuals and dy, where they
             are not what the source of bwd calls them.
+        label: what kind of inputs it is.
+        edge: whether that kind is an edge: ties, zeros, large numbers.
+        allowed: by how much each gradient may differ, where that is known.
+        judged: names of the leaves that count there, where some do not.
     """
 
     args: tuple
@@ -53,6 +57,10 @@ class Sample:
     names: tuple[str, ...]
     residual_names: tuple[str, ...] = ()
     cotangent_names: tuple[str, ...] = ()
+    label: str = ""
+    edge: bool = False
+    allowed: tuple[np.ndarray, ...] = ()
+    judged: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,13 @@ class Evidence:
         samples: samples with at least one wrong leaf, the plainest first.
         resample: `resample(seed)` draws an independent sample of the same shapes.
         unit: unit round-off of the rule, larger than float64's if it casts down.
+        checked: all samples of these sizes that were looked at, right ones too.
+        sizes: (subject, sample) at other sizes, at which the rule is wrong too.
     """
 
     subject: Explained
     samples: tuple[Sample, ...]
     resample: Callable[[int], Sample]
     unit: float = 2.0**-53
+    checked: Callable[[], tuple[Sample, ...]] = tuple
+    sizes: tuple[tuple[Explained, Sample], ...] = ()

@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 TEMPLATES = {
     # one leaf against the true gradients
     "nan": "d{leaf} is {what} where the true gradient is finite.",
+    "straight": "d{leaf} is {dy}, as if the forward handed its input on; its true "
+    "gradient is 0 everywhere. If that is on purpose, declare it by surrogate=.",
+    "no gradient": "d{leaf} is not zero where the true gradient is 0 everywhere. If "
+    "that is on purpose, declare it by surrogate=.",
     "zero": "d{leaf} is zero everywhere.",
     "swap": "d{leaf} is what d{other} should be.",
     "swap, both": "d{leaf} is what d{other} should be, and the other way round.",
@@ -69,6 +73,8 @@ TEMPLATES = {
     # edits that mend it
     "mended": "{leaves:is|are} exact on a fresh sample after one edit, of {subject}: "
     "{edit}.",
+    "mended, not at": "{leaves:is|are} exact on a fresh sample after one edit, of "
+    "{subject}: {edit}; at {edges} something else is wrong as well.",
     "mended, too": "Another edit after which {leaves:is|are} exact too.",
     "mended by two": "{leaves}: exact on a fresh sample after two edits: {first}; and "
     "{second}.",
@@ -91,6 +97,21 @@ TEMPLATES = {
     "times": "{factor} * ",
     "other axis": "sum over axis {axis}, not {old}",
     "other axes": "{what} over {axes}, not over {old}",
+    # another forward, whose gradient the user's is
+    "nearby": "{leaves:is|are} the gradient of another forward, yours with one change "
+    "in {subject}: {edit}{edges}.",
+    "but at": "; not so at {edges}",
+    "other order": "{one} before {other}",
+    "outside root": "epsilon added to the root, not under it",
+    "other direction": "{what} in the other direction",
+    "without own": "{what} without the entry itself",
+    "along axis": "{what} along axis {axis}, not {old}",
+    "constant value": "{what} taken for constant",
+    "constant there": "{what} taken for constant there",
+    "triangle": "the {what} triangle of it only (diagonal {k}), else {fill}",
+    "move in": "shift it by {by} along axis {axis}, {filled} moved in",
+    "pairs for halves": "pairs for halves of an axis",
+    "regrouped": "the two axes that are one the other way round",
 }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")  # codes about the use of dy
 SHADES = "·░▒▓█"  # of the error heat map: right, then a decade of tolerance each
 
 
@@ -21,6 +22,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
+        """By the code's first letter: "error", "warning" or "not tested"."""
         return {"E": "error", "W": "warning", "N": "not tested"}[self.code[0]]
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxninja.check.errors import VJPCheckError
 from jaxninja.check.hints import Hint
-from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
+from jaxninja.check.records import LINEARITY, Coverage, Finding, Leaf, Residuals
 from jaxninja.check.render import page
 
 
@@ -50,6 +50,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether the rule is right, and something was tested."""
         return self.verdict == "ok"
 
     def __bool__(self) -> bool:
@@ -73,13 +74,24 @@ class Report:
         where = f"   {self.where}" if self.where else ""
         lines = [f"{self.name}  {self.verdict.upper()}{count}{where}"]
         lines += map(str, self.leaves)
-        lines += [f"  {finding}" for finding in self.findings]
-        lines += self._hints()
+        lines += [line for part in self.causes for line in _told(part)]
         lines += [f"  not tested: {text}" for text in self.not_tested]
         lines += [f"  gap: {text}" for text in self.coverage.gaps]
         lines += [f"  {self.residuals}"] if self.residuals else []
         end = f"level {self.level}, seed {self.seed}, {self.seconds * 1e3:.0f} ms"
         return [*lines, f"  {self.coverage}, {end}"]
+
+    @property
+    def causes(self) -> tuple[Finding | Hint, ...]:
+        """Findings and hints, the cause before what follows from it.
+
+        That a backward is not linear in dy follows from a mistake that has a name.
+        """
+        named = any(hint.verified for hint in self.hints)
+        follow = [f for f in self.findings if named and f.code in LINEARITY]
+        follow += [f for f in self.findings if f.severity != "error"]
+        first = [f for f in self.findings if f not in follow]
+        return (*first, *self.hints, *follow)
 
     def _hints(self) -> list[str]:
         return [line for hint in self.hints for line in hint.lines()]
@@ -96,6 +108,7 @@ class Report:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as plain dicts, lists and numbers."""
         return {
             "verdict": self.verdict,
             "ok": self.ok,
@@ -114,11 +127,15 @@ class Report:
         return self
 
     def _repr_html_(self) -> str:
-        notes = [str(finding) for finding in self.findings]
-        notes += [" ".join(map(str.strip, hint.lines())) for hint in self.hints]
+        parts = map(_told, self.causes)
+        notes = [" ".join(map(str.strip, lines)) for lines in parts]
         notes += [f"not tested: {text}" for text in self.not_tested]
         notes.append(str(self.coverage))
         return page(self.name, self.verdict, self.leaves, notes)
+
+
+def _told(part: Finding | Hint) -> list[str]:
+    return part.lines() if isinstance(part, Hint) else [f"  {part}"]
 
 
 def _plain(value):

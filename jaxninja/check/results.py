@@ -4,7 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,11 +14,11 @@ from jaxninja.check.inputs.setting import Setting
 from jaxninja.check.oracle.tolerances import Tally, as_zero
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import predicate_lines, rule_predicates
-from jaxninja.check.records import Coverage, Finding, Leaf, Residuals
+from jaxninja.check.records import LINEARITY, Coverage, Finding, Leaf, Residuals
 from jaxninja.check.report import Report
 from jaxninja.check.subject.subject import Subject
 
-LINEARITY = ("E-ZEROCOT", "E-ODD", "E-SCALE", "E-ADD")
+KEPT = 10_000  # entries of the gradients of a sample that is kept
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,15 @@ class Options:
     double: bool = False  # arguments are float64, and JAX keeps them so
 
 
+class Checked(NamedTuple):
+    """A sample in float64, and the leaves that were judged there."""
+
+    setup: Setup
+    evaluation: Evaluation
+    judged: tuple[str, ...]
+    edge: bool
+
+
 @dataclass
 class Session:
     """Tallies of leaves, findings and coverage, while the check runs."""
@@ -53,6 +62,7 @@ class Session:
     not_tested: list[str] = field(default_factory=list)
     failing: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)  # in float64, right or wrong
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
@@ -91,13 +101,24 @@ class Session:
             leaf.split("[")[0] in self.options.nondiff or leaf in self.options.nondiff
         )
 
+    def follows(self, leaf: str, what: str) -> bool:
+        """Whether a leaf is wrong to first order: then no more is said of it."""
+        tally = self.tallies.get(leaf)
+        worst = None if tally is None else tally.worst
+        if worst is not None and worst[0].dtype in ("float64", "complex128"):
+            self.skip(f"{what} of d{leaf}: it is wrong without them")
+            return True
+        return False
+
     def record(
         self, setup: Setup, evaluation: Evaluation, judged: Iterable | None = None
     ) -> bool:
         """Add a trial's leaves to the tallies; whether all of them agree."""
         self.samples += 1
-        right = True
-        for trial in evaluation.trials if judged is None else judged:
+        right, edge = True, judged is not None
+        judged = evaluation.trials if judged is None else list(judged)
+        self._keep(setup, evaluation, judged, edge)
+        for trial in judged:
             if not self.ignores(trial.name):
                 tally = self.tallies.setdefault(trial.name, Tally(trial.name))
                 if _declares(self.options.zero, trial.name):
@@ -109,6 +130,14 @@ class Session:
             self.rounding.append((setup, evaluation))
         self._forward(setup, evaluation)
         return right
+
+    def _keep(self, setup, evaluation: Evaluation, judged, edge: bool) -> None:
+        """Small samples of the proof: a mend is tried on each of them."""
+        trials = evaluation.trials
+        small = sum(np.size(t.got) for t in trials) <= KEPT
+        if trials and trials[0].dtype == "float64" and small:
+            names = tuple(t.name for t in judged if not self.ignores(t.name))
+            self.checked.append(Checked(setup, evaluation, names, edge))
 
     def _forward(self, setup: Setup, evaluation: Evaluation) -> None:
         from jaxninja.check.compare import difference

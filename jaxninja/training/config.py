@@ -266,6 +266,7 @@ class TrainConfig:
         return kind(**{f.name: known[f.name] for f in dataclasses.fields(kind)})
 
     def to_dict(self) -> dict[str, Any]:
+        """All options, as config.json holds them."""
         return dataclasses.asdict(self)
 
     @classmethod

@@ -32,7 +32,7 @@ from jaxninja.training.machine import (
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.options.values import shown
-from jaxninja.training.progress import Bar, Progress, expect_progress
+from jaxninja.training.progress import Progress, default, expect_progress
 from jaxninja.training.runs.opening import at_home, new_folder, open_run, resumed_config
 from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
@@ -53,7 +53,8 @@ def train(
         config: what to train; the lecture's network by default. With `resume` it may
             differ from the run's own in steps, device and intervals only.
         resume: a run folder to continue from its last checkpoint, exactly.
-        progress: who listens; a tqdm bar by default.
+        progress: who listens; by default a bar on a terminal, or the cell of a
+            notebook.
         mesh: devices to divide each batch among, see `training.distributed`; with
             several processes each calls this, and process 0 writes the run.
         misplaced: fields of a configuration, which belong into `config`: an error.
@@ -68,7 +69,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after saving.
     """
     expect_config(config, misplaced)
-    listener: Progress = expect_progress(progress) or Bar()
+    listener: Progress = expect_progress(progress) or default()
     resume = None if resume is None else _run_folder(resume)
     chosen = config if resume is None else resumed_config(resume, config)
     return _on_device(chosen or TrainConfig(), resume, listener, mesh)

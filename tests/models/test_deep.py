@@ -140,7 +140,7 @@ def test_running_statistics_may_have_another_ddof():
     scaled = network.with_ddof(statistics, 4, Ninja(ddof=0), 1)
     assert (float(scaled["mean"][0]), float(scaled["var"][0])) == (2, 4)
     assert network.with_ddof(statistics, 4, Ninja(ddof=1), None) is statistics
-    with pytest.raises(ValueError, match="n is 1, expected more than ddof = 1"):
+    with pytest.raises(ValueError, match=r"n is 1, .* ddof = 1"):
         network.with_ddof(statistics, 1, Ninja(ddof=0), 1)
 
 
@@ -158,11 +158,9 @@ def test_a_step_moves_the_running_variance_with_its_own_ddof():
 
 
 def test_the_network_route_is_refused_with_the_reason():
-    with pytest.raises(ConfigError, match=r"the lecture's, not of one with layers 5"):
+    with pytest.raises(ConfigError, match=r"layers 5"):
         TrainConfig(layers=5)
-    with pytest.raises(
-        ValueError, match=r"is by hand for bigram, .*ninja.* only, not for"
-    ):
+    with pytest.raises(ValueError, match=r"bigram, .*ninja"):
         routes.value_and_grad("network", Deep())
 
 

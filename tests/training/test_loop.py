@@ -356,7 +356,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, small, tmp_path):
     config = dataclasses.replace(small, steps=10**9, name="long")
     given = {k: v for k, v in config.to_dict().items() if v and k != "keep_best"}
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    command = [sys.executable, "-m", "jaxninja.cli", "train", *arguments]
+    command = [sys.executable, "-m", "jaxninja", "train", *arguments]
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip("the tests were started with this signal ignored")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

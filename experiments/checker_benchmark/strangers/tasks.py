@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.checker_benchmark.ours import _finding, _hint
+from experiments.checker_benchmark.ours import names_of
 from experiments.checker_benchmark.strangers import half
 from experiments.checker_benchmark.strangers.record import Stranger
 
@@ -97,9 +97,8 @@ def run(case: Stranger, built, args, level: str, options: dict) -> dict:
         text = f"{type(error).__name__}: {error}"[:500]
         return {"verdict": "crashed", "error": text, **_seconds(start)}
     verdict = {"ok": "passed", "fail": "detected"}.get(report.verdict, report.verdict)
-    names = [*map(_finding, report.findings), *map(_hint, report.hints)]
     leaves = [leaf.name for leaf in report.leaves if leaf.verdict == "fail"]
-    found = {"names": [n for n in names if n], "leaves": leaves}
+    found = {"names": names_of(report), "leaves": leaves}
     return {"verdict": verdict, **found, **_seconds(start)}
 
 

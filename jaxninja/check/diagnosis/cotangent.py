@@ -41,6 +41,10 @@ class Probe:
     def tree(self):
         return jax.tree.structure(self.problem.sample.dy)
 
+    @property
+    def size(self) -> int:
+        return sum(np.size(g) for g in self.dy if _is_float(g))
+
     def times(self, factor: float) -> Cotangent:
         return [_times(g, factor) for g in self.dy]
 
@@ -149,7 +153,11 @@ def _functions(
         (say("tanh({dy})"), np.tanh),
         (say("exp({dy})"), np.exp),
     ]
-    limit = _limit(problem, probe, reference)
+    norm = _limit(problem, probe, reference, _direction)
+    if norm is not None and norm > 0 and probe.size > 1:
+        clipped = say("{dy} min(1, {limit} / norm({dy}))", limit=Number.of(norm))
+        one.append((clipped, lambda g: g * min(1.0, norm / _norm(g))))
+    limit = _limit(problem, probe, reference, np.sign)
     if limit is not None and limit > 0:
         clipped = say("clip({dy}, -{limit}, {limit})", limit=Number.of(limit))
         one.append((clipped, lambda g: np.clip(g, -limit, limit)))
@@ -210,13 +218,23 @@ def _swap(k: int, i: int, j: int) -> int:
     return j if k == i else i if k == j else k
 
 
-def _limit(problem: Problem, probe: Probe, reference: Reference) -> float | None:
-    """c, if for large cotangents the gradients are those of c sign(dy)."""
+def _norm(g) -> float:
+    return float(np.sqrt(np.square(np.abs(g)).sum())) or 1e-300
+
+
+def _direction(g):
+    return g / _norm(g)
+
+
+def _limit(
+    problem: Problem, probe: Probe, reference: Reference, unit_of: Callable
+) -> float | None:
+    """c, if for large cotangents the gradients are those of c unit_of(dy)."""
     leaf = min(problem.wrong)
     far, farther = (probe(probe.times(t))[leaf] for t in (1e7, 1e8))
     if not close(far, farther) or not np.any(far):
         return None
-    signs = [np.sign(g) if _is_float(g) else g for g in probe.dy]
+    signs = [unit_of(g) if _is_float(g) else g for g in probe.dy]
     unit = reference.gradients(problem, signs)[leaf]
     size = inner(unit, unit)
     return inner(unit, far) / size if size else None

@@ -15,14 +15,16 @@ from dataclasses import replace
 import jax
 import numpy as np
 
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, problems
-from jaxninja.check.diagnosis.code.source import return_place
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
 from jaxninja.check.diagnosis.edits.double import pairs
-from jaxninja.check.diagnosis.edits.search import Fix, repair
-from jaxninja.check.diagnosis.gradient import relation
-from jaxninja.check.diagnosis.jacobian import diagonal
+from jaxninja.check.diagnosis.edits.search import repair
+from jaxninja.check.diagnosis.forward.search import nearby
+from jaxninja.check.diagnosis.gradient import STRAIGHT, lengths, relation, surrogate
+from jaxninja.check.diagnosis.jacobian import at_zero, diagonal
 from jaxninja.check.diagnosis.linearity import nonlinear_step
+from jaxninja.check.diagnosis.places import where_wrong
 from jaxninja.check.diagnosis.reference import (
     Reference,
     changed,
@@ -33,11 +35,23 @@ from jaxninja.check.diagnosis.reference import (
 )
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.diagnosis.wording import (
+    derived,
+    distinct,
+    fixed,
+    hint_of,
+    joined,
+    of_cast,
+    others,
+    twice,
+    twin,
+)
 from jaxninja.check.evidence import Evidence
-from jaxninja.check.hints import Hint, Statement, say
+from jaxninja.check.hints import Hint, say
 
+FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
-TRIES = 3
+TRIES = 8
 SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
 
 
@@ -56,7 +70,8 @@ def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
     with jax.enable_x64(True), np.errstate(all="ignore"), _no_lost_parts():
         for problem in problems(evidence):
             if problem.wrong:
-                return _hints(problem, _fresh(problem, evidence), deadline)
+                elsewhere = Elsewhere(evidence, problem)
+                return _hints(problem, _fresh(problem, evidence), elsewhere, deadline)
     return []
 
 
@@ -77,37 +92,70 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
     return fresh
 
 
-def _hints(problem: Problem, fresh: Problem, deadline: float) -> list[Hint]:
+def _hints(
+    problem: Problem, fresh: Problem, elsewhere: Elsewhere, deadline: float
+) -> list[Hint]:
     """Names first, each with the edit that fixes its leaf; then further edits."""
     cast = rounded(problem, fresh)
     if cast is not None:
-        return [_rounded(problem, *cast)]
+        return [of_cast(problem, *cast)]
     reference = _reference(problem)
-    names = _named(problem, fresh, reference)
+    names = _named(problem, fresh, reference, elsewhere)
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
     until = min(deadline, time.process_time() + SHORT) if clear else deadline
-    fixes = [] if problem.program is None else repair(problem, fresh, until)
+    fixes = []
+    if problem.program is not None and not any(h.kind == STRAIGHT for h in clear):
+        fixes = repair(problem, fresh, until, elsewhere)
     if clear:
-        others = _others(problem, fresh, fixes)
-        return [*(_joined(problem, hint, fixes) for hint in clear), *others, *vague]
-    edits = [_fixed(problem, fresh, fix) for fix in _distinct(fixes)]
+        second = others(problem, fresh, fixes)
+        return [*(joined(problem, hint, fixes) for hint in clear), *second, *vague]
+    edits = [fixed(problem, fresh, fix) for fix in distinct(fixes)]
     packed = None if edits else residual(problem, fresh)
     if packed is not None:
-        edits = [_hint(problem, min(problem.wrong), *packed)]
+        edits = [hint_of(problem, min(problem.wrong), *packed)]
     by_path = _by_path(problem, fresh, reference, deadline)
     if by_path and by_path[0].kind == "term":
-        others = _others(problem, fresh, fixes)
-        return [_joined(problem, by_path[0], fixes), *others, *vague]
+        second = others(problem, fresh, fixes)
+        return [joined(problem, by_path[0], fixes), *second, *vague]
+    twins = []
+    simple = any(fix.edit.cost < FAR for fix in fixes) or packed is not None
+    if not simple and not by_path:
+        twins = _nearby(problem, fresh, elsewhere)
+    if twins:
+        return [*twins, *edits[:1], *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
         by_path = [hint for hint in by_path if hint.kind != "path"]
     if not edits and not by_path and problem.program is not None:
         edits = [
-            _twice(problem, fresh, *both)
+            twice(problem, fresh, *both)
             for both in [pairs(problem, fresh, deadline)]
             if both
         ]
-    return [*edits, *by_path, *vague]
+    found = [*edits, *by_path]
+    if not any(hint.verified for hint in found):
+        found = [*_where(problem, fresh, elsewhere), *found]
+    return [*found, *vague]
+
+
+def _where(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
+    """In which entries, or at which kind of inputs, the gradients are wrong."""
+    zero = at_zero(elsewhere.evidence.samples)
+    if zero is not None:
+        leaf, argument = zero
+        said = say("edge", leaf=leaf, argument=argument)
+        return [hint_of(problem, problem.sample.names.index(leaf), "edge", said)]
+    ordinary = [p for p in elsewhere.samples if not p.sample.edge]
+    found = []
+    for leaf in sorted(problem.wrong):
+        try:
+            seen = [*elsewhere.sizes, *ordinary]
+            place = where_wrong(problem, fresh, seen, leaf)
+        except Exception:  # a forward that runs on no tracer, or not in NumPy
+            return []
+        if place is not None:
+            found.append(hint_of(problem, leaf, *place))
+    return found
 
 
 def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
@@ -116,7 +164,7 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
         return []
     leaves = problem.leaf_names(problem.wrong)
     found = [
-        _hint(problem, min(problem.wrong), *changed(path, leaves))
+        hint_of(problem, min(problem.wrong), *changed(path, leaves))
         for path in paths(problem, fresh, reference, deadline)
     ]
     simple = [hint for hint in found if hint.kind in ("term", "path")][:1]
@@ -125,27 +173,22 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
     leaf = diagonal(problem, fresh, reference)
     if leaf is not None:
         statement = say("diagonal", leaf=problem.sample.names[leaf])
-        return [_hint(problem, leaf, "term", statement)]
+        return [hint_of(problem, leaf, "term", statement)]
     both = two_cut(problem, fresh, reference, deadline)
     if both is not None:
-        return [_hint(problem, min(problem.wrong), *without_both(*both, leaves))]
+        return [hint_of(problem, min(problem.wrong), *without_both(*both, leaves))]
     edits = derivation(problem, fresh, reference, deadline)
-    steps = [_derived(problem, leaves, fix) for fix in edits[:1]]
+    steps = [derived(problem, leaves, fix) for fix in edits[:1]]
     return [*steps, *found[:1]]
 
 
-def _derived(problem: Problem, leaves: tuple[str, ...], fix: Fix) -> Hint:
-    facts = {"leaves": leaves, "spot": fix.where or fix.subject}
-    statement = say("derived", **facts, edit=fix.edit.what)
-    return _hint(problem, min(fix.leaves), fix.edit.kind, statement)
-
-
-def _twice(problem: Problem, fresh: Problem, first: Fix, second: Fix) -> Hint:
-    one, both = _fixed(problem, fresh, first), (first.change, second.change)
-    edits = dict(zip(("first", "second"), both, strict=True))
-    leaves = problem.leaf_names(first.leaves)
-    statement = say("mended by two", leaves=leaves, **edits)
-    return replace(one, statement=statement, change=say("both", **edits))
+def _nearby(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
+    """The forwards whose gradients these are."""
+    try:
+        twins = nearby(problem, fresh, elsewhere)
+    except Exception:  # a plain forward that does not run in NumPy, or on no tracer
+        return []
+    return [twin(problem, found) for found in twins]
 
 
 def _reference(problem: Problem) -> Reference | None:
@@ -157,17 +200,37 @@ def _reference(problem: Problem) -> Reference | None:
         return None
 
 
-def _named(problem, fresh, reference) -> list[Hint]:
+def _named(problem, fresh, reference, elsewhere) -> list[Hint]:
     """Hints that need no look at any code: by the cotangent, else leaf by leaf."""
     found = _cotangent(problem, fresh, reference)
     if found is not None and found.kind != VAGUE:
         return [found]
     hints = [] if found is None else [found]
     for leaf in sorted(problem.wrong):
-        relative = relation(problem, fresh, leaf)
+        relative = surrogate(problem, [fresh, *elsewhere.samples], leaf)
+        relative = relative or relation(problem, fresh, leaf)
+        relative = _general(problem, elsewhere, leaf, relative)
         if relative is not None:
-            hints.append(_hint(problem, leaf, *relative))
+            kind, statement = relative
+            hints.append(hint_of(problem, leaf, kind, statement))
     return hints
+
+
+def _general(problem: Problem, elsewhere: Elsewhere, leaf: int, found):
+    """A relation as it is at all sizes; None where another holds there."""
+    if found is None or not found[1].numbers():
+        return found
+    kind, statement = found
+    for other in elsewhere.sizes:
+        if leaf in other.wrong:
+            there = relation(other, other, leaf)
+            if there is None or there[0] not in (kind, "sign"):
+                return None
+            both = merged(statement, there[1], lengths(problem), lengths(other))
+            if both is None:
+                return None
+            statement = both
+    return kind, statement
 
 
 def _cotangent(problem, fresh, reference) -> Hint | None:
@@ -179,18 +242,10 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
     same = again is not None and again[0] == kind
     if kind == "cotangent":
         same = again == found
-    hint = _hint(problem, min(problem.wrong), kind, statement, same)
+    hint = hint_of(problem, min(problem.wrong), kind, statement, same)
     step = nonlinear_step(problem)
     place = problem.place_of(step) if step is not None else None
     return hint if place is None else replace(hint, where=str(place))
-
-
-def _rounded(problem: Problem, step: int, dtype: str) -> Hint:
-    place = problem.place_of(step)
-    leaves, spot = problem.leaf_names(problem.wrong), place or "one value"
-    statement = say("cast", leaves=leaves, spot=spot, dtype=dtype)
-    hint = _hint(problem, min(problem.wrong), "precision", statement)
-    return replace(hint, where=str(place) if place else hint.where)
 
 
 def blowup(evidence: Evidence) -> Hint | None:
@@ -203,62 +258,6 @@ def blowup(evidence: Evidence) -> Hint | None:
                 place = problem.place_of(found[0])
                 leaves, spot = problem.leaf_names(lost), place or "one value"
                 said = say("not finite", leaves=leaves, spot=spot, why=found[1])
-                hint = _hint(problem, lost[0], "nan", said)
+                hint = hint_of(problem, lost[0], "nan", said)
                 return replace(hint, where=str(place) if place else hint.where)
     return None
-
-
-def _hint(
-    problem: Problem, leaf: int, kind: str, statement: Statement, verified: bool = True
-) -> Hint:
-    name, where = problem.sample.names[leaf], _made_at(problem, leaf)
-    return Hint(statement, kind, verified, name, where)
-
-
-def _made_at(problem: Problem, leaf: int) -> str | None:
-    """The line that computes a leaf, else the one that returns it."""
-    place = None
-    if problem.program is not None:
-        maker = problem.program.maker.get(problem.program.outputs[leaf])
-        place = problem.place_of(maker) if maker is not None else None
-    place = place or return_place(problem.subject.source)
-    return str(place) if place is not None else None
-
-
-def _joined(problem: Problem, hint: Hint, fixes: list[Fix]) -> Hint:
-    """The hint with the line and the edit of the fix of its leaf."""
-    leaf = problem.sample.names.index(hint.leaf)
-    fix = next((m for m in fixes if leaf in m.leaves), None)
-    if fix is None:
-        return hint
-    where = str(fix.where) if fix.where else hint.where
-    return replace(hint, where=where, change=fix.change)
-
-
-def _distinct(fixes: list[Fix]) -> list[Fix]:
-    """The best fix of each leaf; of one leaf, or of all at once, the two best."""
-    found: dict[tuple, Fix] = {}
-    for fix in fixes:
-        found.setdefault((fix.leaves, fix.subject, fix.edit.what), fix)
-    best = {fix.leaves: fix for fix in reversed(found.values())}
-    return list(found.values())[:2] if len(best) == 1 else list(reversed(best.values()))
-
-
-def _others(problem: Problem, fresh: Problem, fixes: list[Fix]) -> list[Hint]:
-    """A second edit beside a hint that has one: the reader picks the simpler."""
-    given = {leaf: m.change for m in reversed(fixes) for leaf in m.leaves}
-    for fix in fixes[1:]:
-        if fix.change not in given.values():  # two steps of a line may be alike
-            hint = _fixed(problem, fresh, fix)
-            statement = say("mended, too", leaves=problem.leaf_names(fix.leaves))
-            return [replace(hint, statement=statement) if hint.verified else hint]
-    return []
-
-
-def _fixed(problem: Problem, fresh: Problem, fix: Fix) -> Hint:
-    where = str(fix.where) if fix.where else None
-    leaves = problem.leaf_names(fix.leaves)
-    edit = {"subject": fix.subject, "edit": fix.edit.what}
-    statement = say("mended", leaves=leaves, **edit)
-    proved = fix.leaves <= fresh.wrong  # else the edit was not put to the test there
-    return Hint(statement, fix.edit.kind, proved, leaves[0], where, fix.change)

@@ -1,10 +1,12 @@
 """From failing samples to hints: the bridge to the hint engine."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 
 from jaxninja.check.evidence import Evidence, Sample
-from jaxninja.check.hints import Hint, say
+from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.trial import Evaluation, Setup, prove
 from jaxninja.check.results import Session
@@ -21,6 +23,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
         return ()
     setup, _ = failing[0]
     ours = [one for other, one in failing if other is setup]
+    sizes = _at_sizes(session, setup)
     finite = [_sample(setup, one) for one in ours if _finite(one)]
     lost = [_sample(setup, one) for one in ours if not _finite(one)]
     if finite and not session.failing:  # rounding alone: the casts show in float64
@@ -33,28 +36,48 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             drawn,
             lambda seed: _resample(session, setup, seed),
             setup.coarse if session.failing else unit("float64"),
+            lambda: tuple(_checked(session, setup)),
+            sizes,
         )
 
     try:
         from jaxninja.check.diagnosis.explainers import blowup, diagnose
-        from jaxninja.check.diagnosis.jacobian import at_zero
 
         named = diagnose(evidence(finite), SECONDS) if finite else []
         arising = blowup(evidence(lost)) if lost else None
-        if not arising and not any(hint.verified for hint in named):
-            return (*_only_at_zero(setup, at_zero(finite)), *named)
         return (*named, arising) if arising else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
         return ()
 
 
-def _only_at_zero(setup: Setup, found: tuple[str, str] | None) -> tuple[Hint, ...]:
-    if found is None:
-        return ()
-    leaf, argument = found
-    statement = say("edge", leaf=leaf, argument=argument)
-    return (Hint(statement, "edge", True, leaf, setup.subject.where),)
+def _checked(session: Session, setup: Setup) -> list[Sample]:
+    """All samples of a setting, right or wrong."""
+    kept = [c for c in session.checked if c.setup is setup]
+    if not kept:
+        return []
+    like = _sample(setup, kept[0].evaluation).dy
+    return [
+        replace(
+            _of(setup, c.evaluation, cotangent(like, c.evaluation.dy)),
+            label=c.evaluation.trials[0].sample,
+            edge=c.edge,
+            allowed=tuple(t.tolerance for t in c.evaluation.trials),
+            judged=c.judged,
+        )
+        for c in kept
+    ]
+
+
+def _at_sizes(session: Session, setup: Setup) -> tuple:
+    """(subject, sample) of each other size at which the rule is wrong."""
+    found: dict[str, tuple] = {}
+    for other, one in session.failing:
+        setting = session.settings.get(other.label)
+        sized = setting is not None and not setting.option
+        if other is not setup and sized and other.label not in found and _finite(one):
+            found[other.label] = (other.subject, _sample(other, one))
+    return tuple(found.values())
 
 
 def _sample(setup: Setup, one: Evaluation) -> Sample:
@@ -62,9 +85,13 @@ def _sample(setup: Setup, one: Evaluation) -> Sample:
         plain = setup.subject.plain
         no_jax = setup.differences
         y = plain(*one.args) if no_jax else jax.eval_shape(plain, *one.args)
+    return _of(setup, one, cotangent(y, one.dy))
+
+
+def _of(setup: Setup, one: Evaluation, dy) -> Sample:
     return Sample(
         one.args,
-        cotangent(y, one.dy),
+        dy,
         one.outcome.residuals,
         tuple(np.asarray(t.got) for t in one.trials),
         tuple(np.asarray(t.expected) for t in one.trials),

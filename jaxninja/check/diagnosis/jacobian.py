@@ -1,6 +1,6 @@
 """Two last looks at a wrong gradient: a diagonal taken for all, an edge not handled."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
@@ -45,7 +45,7 @@ def _close(got, model) -> bool:
     return bool(np.abs(np.asarray(got) - model).max(initial=0.0) <= 1e-9 * scale)
 
 
-def at_zero(samples: list[Sample]) -> tuple[str, str] | None:
+def at_zero(samples: Sequence[Sample]) -> tuple[str, str] | None:
     """(leaf, argument): the gradient is wrong only where that argument is 0.
 
     In every sample, and in one of them at least some entries are not 0.

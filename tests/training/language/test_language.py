@@ -90,9 +90,21 @@ def test_a_run_leaves_what_every_run_does(run, heard):
 
 
 def test_a_text_has_a_page_that_claims_no_batchnorm(run):
-    html = page([gather(run.path)])
-    assert f"<td>{run.result['val_loss']:.6g}</td>" in html
-    assert "batchnorm" not in html.split("<h3>Result</h3>")[1].split("</table>")[0]
+    head = page([gather(run.path)]).split("</header>")[0]
+    assert f"<dd>{run.result['val_loss']:.4f}</dd>" in head
+    assert "batchnorm" not in head
+
+
+def test_a_text_has_attention_and_a_row_for_each_block(run):
+    found = gather(run.path)
+    html = page([found])
+    assert found.problems == []
+    assert "attend to" in html
+    names = [f"{part}{n + 1}" for n in range(run.model.layers) for part in "hx"]
+    assert list(run.diagnostics[-1]["activations"]) == names
+    for name in names:
+        assert f'<th scope="row">{name}</th><td>{found.kinds[name]}</td>' in html
+    assert found.dead_for.endswith("tokens of train")
 
 
 def test_the_log_tells_the_pace(run):

@@ -185,7 +185,7 @@ def test_two_devices_from_the_command_line(small, four, tmp_path):
     """Three members on two devices: one place is filled up and left out again."""
     given = ["data", "runs", "steps", "batch_size", "hidden", "log_every"]
     options = [f"--{n.replace('_', '-')}={getattr(small, n)}" for n in given]
-    command = [sys.executable, "-m", "jaxninja.cli", "sweep", "--seeds", "3"]
+    command = [sys.executable, "-m", "jaxninja", "sweep", "--seeds", "3"]
     env = os.environ | {"JAX_NUM_CPU_DEVICES": "2"}
     done = subprocess.run(
         [*command, "--lr", "0.1", "--name", "two", *options],

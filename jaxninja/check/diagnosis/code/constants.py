@@ -1,12 +1,12 @@
 """Names for constants: 7 is `x.shape[0]`, 7/6 is n/(n-1) for that n."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from jaxninja.check.hints import Number
 
-CLOSE = 1e-7
+CLOSE = 1e-6  # of numbers to six digits
 
 
 def sizes(arrays: Iterable[tuple[str, np.ndarray]]) -> dict[int, str]:
@@ -23,17 +23,21 @@ def sizes(arrays: Iterable[tuple[str, np.ndarray]]) -> dict[int, str]:
 
 def constant_name(value: float, lengths: dict[int, str]) -> str | None:
     """What a constant is, if it is one of the usual ones."""
+    return next(constant_names(value, lengths), None)
+
+
+def constant_names(value: float, lengths: dict[int, str]) -> Iterator[str]:
+    """All that a constant may be, the simplest first."""
     for sign, prefix in ((1.0, ""), (-1.0, "-")):
-        name = _positive(sign * value, lengths)
-        if name is not None:
-            return prefix + name
-    return None
+        for name in _positive(sign * value, lengths):
+            yield prefix + name
 
 
-def _positive(value: float, lengths: dict[int, str]) -> str | None:
+def _positive(value: float, lengths: dict[int, str]) -> Iterator[str]:
     table = {"1": 1.0, "2": 2.0, "1/2": 0.5, "0": 0.0}
     for n, name in lengths.items():
         table |= {name: n, f"1/{name}": 1 / n}
+    table |= {"3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25, "3/2": 1.5, "2/3": 2 / 3}
     for n, name in lengths.items():
         table[f"n/(n-1), n = {name}"] = n / (n - 1)
         table[f"(n-1)/n, n = {name}"] = (n - 1) / n
@@ -41,13 +45,12 @@ def _positive(value: float, lengths: dict[int, str]) -> str | None:
         table[f"({name} - 1)"] = n - 1
         table[f"sqrt({name})"] = n**0.5
         table[f"1/sqrt({name})"] = n**-0.5
-    table |= {"3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25, "3/2": 1.5, "2/3": 2 / 3}
     table |= {"log(2)": np.log(2), "1/log(2)": 1 / np.log(2), "pi": np.pi}
-    found = next((t for t, x in table.items() if _near(value, x)), None)
-    return found or _product(value, lengths)
+    yield from (t for t, x in table.items() if _near(value, x))
+    yield from _products(value, lengths)
 
 
-def _product(value: float, lengths: dict[int, str]) -> str | None:
+def _products(value: float, lengths: dict[int, str]) -> Iterator[str]:
     pairs = list(lengths.items())
     for i, (n, first) in enumerate(pairs):
         for m, second in pairs[i:]:
@@ -58,8 +61,22 @@ def _product(value: float, lengths: dict[int, str]) -> str | None:
                 (f"{second}/{first}", m / n),
             ):
                 if _near(value, x):
-                    return text
-    return None
+                    yield text
+
+
+def follow(
+    one: Number, other: Number, ours: dict[int, str], theirs: dict[int, str]
+) -> Number | None:
+    """The number that is one at our sizes and the other at theirs; None if none is.
+
+    If both are equal it is a number, not a size; if not, it is a size in both.
+    """
+    if _near(one.value, other.value):
+        return Number(one.value, constant_name(one.value, {}))
+    known = set(constant_names(other.value, theirs))
+    names = (name for name in constant_names(one.value, ours) if name in known)
+    name = next(names, None)
+    return None if name is None else Number(one.value, name)
 
 
 def _near(a: float, b: float) -> bool:

@@ -211,7 +211,10 @@ TWINS: dict[str, Callable[..., Any]] = {
     "expand_dims": lambda p, a: np.expand_dims(a, tuple(p["dimensions"])),
     "rev": lambda p, a: np.flip(a, tuple(p["dimensions"])),
     "concatenate": lambda p, *parts: np.concatenate(parts, axis=p["dimension"]),
+    "stack": lambda p, *parts: np.stack(parts, axis=p["axis"]),
     "reduce_precision": lambda p, a: a,
+    "scan_entry": lambda p, a: a[p["index"]],  # of a scan that is written out
+    "scan_stack": lambda p, *parts: np.stack(parts),
     "gather": gather, "scatter": scatter, "scatter-add": scatter,
     "scatter_add": scatter, "scatter-mul": scatter, "scatter_mul": scatter,
 }  # fmt: skip

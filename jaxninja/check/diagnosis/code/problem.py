@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.compare import difference
 from jaxninja.check.diagnosis.code.names import derive, slot_names
 from jaxninja.check.diagnosis.code.program import Program, trace
 from jaxninja.check.diagnosis.code.source import called_rules, place
@@ -67,6 +68,14 @@ class Problem:
         """Whether a value (by default the rule's own) is that leaf's true gradient."""
         value = self.got[leaf] if value is None else value
         return close(value, self.expected[leaf], self.floor)
+
+    def agrees(self, leaf: int, value) -> bool:
+        """Whether a value is that leaf's, as exactly as the check itself demands."""
+        if self.right(leaf, value):
+            return True
+        allowed = self.sample.allowed
+        held = bool(allowed) and np.shape(value) == self.expected[leaf].shape
+        return held and difference(value, self.expected[leaf], allowed[leaf]).ok
 
     def fixes(self, results: Sequence) -> frozenset[int]:
         """The leaves that `results` gets right, but none if it spoils another."""
@@ -196,10 +205,10 @@ def problems(evidence: Evidence) -> list[Problem]:
     ordered = sorted(
         evidence.samples, key=lambda s: sum(np.size(e) for e in s.expected)
     )
-    return [_problem(subject, sample, evidence.unit) for sample in ordered[:1]]
+    return [problem_of(subject, sample, evidence.unit) for sample in ordered[:1]]
 
 
-def _problem(subject: Explained, sample: Sample, unit: float) -> Problem:
+def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
     def backward(residuals, dy, args):
         derive(residuals, args)
         grads = float_gradients(args, subject.bwd(residuals, dy))

@@ -7,6 +7,7 @@ them and repeats only what lies downstream of it: that is what trying an edit co
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -20,10 +21,17 @@ LIMIT = 4000  # steps; a longer program is not worth the wait
 
 @dataclass(frozen=True)
 class Step:
+    """One primitive on numbered values.
+
+    `origin` is the path of the equation in its jaxprs. The turns of a loop that is
+    written out share it; what only lays out the turns has none.
+    """
+
     eqn: Any
     ins: tuple[int, ...]
     outs: tuple[int, ...]
     traceback: Any
+    origin: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -107,6 +115,11 @@ class Program:
             self._below[slot] = sorted(found)
         return self._below[slot]
 
+    def is_infinite(self, slot: int) -> bool:
+        """Whether it is a constant of -inf, from which a maximum starts."""
+        value = self.constants.get(slot, 0)
+        return np.ndim(value) == 0 and bool(np.asarray(value) == -np.inf)
+
     def reaches(self, slot: int) -> frozenset[int]:
         """Numbers of the results that depend on a slot."""
         touched = {slot}.union(*(self.steps[i].outs for i in self.below(slot)))
@@ -124,15 +137,17 @@ def trace(f: Callable, *arguments) -> tuple[Program, Any]:
     return flatten(closed), jax.tree.structure(shape)
 
 
-def flatten(closed) -> Program:
-    builder = _Builder()
+def flatten(closed, unroll: bool = False) -> Program:
+    """The program of a closed jaxpr; with `unroll` its loops of known length too."""
+    builder = _Builder(unroll)
     inputs = [builder.new() for _ in closed.jaxpr.invars]
     outputs = builder.inline(closed, inputs, None)
     return Program(inputs, builder.constants, builder.literals, builder.steps, outputs)
 
 
 class _Builder:
-    def __init__(self):
+    def __init__(self, unroll: bool = False):
+        self.unroll = unroll
         self.count, self.constants, self.literals = 0, {}, set()
         self.steps: list[Step] = []
 
@@ -152,20 +167,50 @@ class _Builder:
         self.literals.add(slot)
         return slot
 
-    def inline(self, closed, inputs, traceback) -> list[int]:
+    def inline(self, closed, inputs, traceback, path=()) -> list[int]:
         """Append the steps of a jaxpr; returns the slots of its results."""
+        numbers = {id(eqn): k for k, eqn in enumerate(closed.jaxpr.eqns)}
 
         def step(eqn, ins):
             where = traceback or eqn.source_info.traceback
+            origin = (*path, numbers[id(eqn)])
             inner = jaxprs.body(eqn) if eqn.primitive in jaxprs.CALLS else None
             if inner is not None and len(inner.jaxpr.invars) == len(ins):
                 # a library function's inside is the user's line; a user's has its own
-                return self.inline(inner, ins, None)
-            if len(self.steps) >= LIMIT:
-                raise ValueError(f"a program of more than {LIMIT} steps")
-            outs = [self.new() for _ in eqn.outvars]
-            self.steps.append(Step(eqn, tuple(ins), tuple(outs), where))
-            return outs
+                return self.inline(inner, ins, None, origin)
+            if self.unroll and eqn.primitive.name == "scan":
+                return self.turns(eqn, ins, origin)
+            return self.append(eqn, ins, where, origin)
 
         consts = [self.constant(value) for value in closed.consts]
         return jaxprs.run(closed.jaxpr, consts, inputs, step, self.literal)
+
+    def append(self, eqn, ins, traceback, origin) -> list[int]:
+        if len(self.steps) >= LIMIT:
+            raise ValueError(f"a program of more than {LIMIT} steps")
+        outs = [self.new() for _ in eqn.outvars]
+        self.steps.append(Step(eqn, tuple(ins), tuple(outs), traceback, origin))
+        return outs
+
+    def turns(self, eqn, ins, origin) -> list[int]:
+        """A scan, turn by turn."""
+        p, body = eqn.params, jaxprs.closed(eqn.params["jaxpr"])
+        first, last = p["num_consts"], p["num_consts"] + p["num_carry"]
+        consts, carry, xs = ins[:first], ins[first:last], ins[last:]
+        turns = range(p["length"])
+        ys: list[list[int]] = [[] for _ in body.jaxpr.outvars[p["num_carry"] :]]
+        for t in reversed(turns) if p["reverse"] else turns:
+            entries = [self.laid("scan_entry", [x], index=t) for x in xs]
+            outs = self.inline(body, [*consts, *carry, *entries], None, origin)
+            carry = outs[: p["num_carry"]]
+            for column, slot in zip(ys, outs[p["num_carry"] :], strict=True):
+                column.append(slot)
+        for column in ys if p["reverse"] else ():
+            column.reverse()
+        return [*carry, *(self.laid("scan_stack", column) for column in ys)]
+
+    def laid(self, name: str, ins: list[int], **params) -> int:
+        """The slot of a step that no equation stands for."""
+        primitive = SimpleNamespace(name=name)
+        eqn = SimpleNamespace(primitive=primitive, params=params, outvars=(None,))
+        return self.append(eqn, ins, None, ())[0]

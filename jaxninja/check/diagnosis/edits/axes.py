@@ -52,9 +52,10 @@ def _met(program: Program, slot: int):
     while len(readers := program.readers.get(slot, [])) == 1:
         step = program.steps[readers[0]]
         by_count = step.name == "div" and step.ins[1] in program.constants
-        if step.name in MEETING and not by_count:
+        bounded = step.name == "max" and any(map(program.is_infinite, step.ins))
+        if step.name in MEETING and not (by_count or bounded):
             return step, slot, is_mean
-        if step.name not in LAID_OUT and not by_count:
+        if step.name not in LAID_OUT and not (by_count or bounded):
             return None
         is_mean |= by_count
         slot = step.outs[0]

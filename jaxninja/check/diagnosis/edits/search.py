@@ -6,14 +6,17 @@ another, is tried again on a sample it was not found on, and only then believed.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
 from jaxninja.check.diagnosis.edits.axes import over_other_axes
+from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
+from jaxninja.check.diagnosis.edits.reader import Reader, is_float
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
     conjugated,
@@ -36,10 +39,6 @@ from jaxninja.check.diagnosis.edits.values import (
 )
 from jaxninja.check.hints import Place, Statement, say
 
-UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
-PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
-PASSIVE += UNWRITTEN
-
 
 @dataclass(frozen=True)
 class Fix:
@@ -49,6 +48,7 @@ class Fix:
     leaves: frozenset[int]
     where: Place | None
     subject: str  # the piece of the user's text that changes
+    edges: tuple[str, ...] = ()  # where it does not hold
 
     @property
     def change(self) -> Statement:
@@ -57,17 +57,23 @@ class Fix:
         return say("edit", at=at, subject=self.subject, edit=self.edit.what)
 
 
-class Search:
+class Search(Reader):
     """All edits that mend some set of leaves on one sample and on a fresh one."""
 
-    def __init__(self, problem: Problem, fresh: Problem, deadline: float):
-        assert problem.program is not None
-        self.problem, self.fresh, self.deadline = problem, fresh, deadline
-        self.program = problem.program
+    def __init__(
+        self,
+        problem: Problem,
+        fresh: Problem,
+        deadline: float,
+        elsewhere: Elsewhere | None = None,
+        only: int | None = None,
+    ):
+        super().__init__(problem, only)
+        self.fresh, self.deadline, self.elsewhere = fresh, deadline, elsewhere
         self.lengths = sizes(
             (name, problem.values[slot])
             for slot, name in problem.names.items()
-            if slot in problem.program.inputs
+            if slot in self.program.inputs
         )
 
     def fixes(self, target: frozenset[int], reach: bool = True) -> list[Fix]:
@@ -76,8 +82,7 @@ class Search:
         With `reach` also those that take in a value from elsewhere.
         """
         found: list[Fix] = []
-        phases = (self.structural, self.constants, self.scales, self.others)
-        for phase in phases if reach else phases[:1]:
+        for phase in self.phases if reach else self.phases[:1]:
             for edit in phase(target):
                 if time.process_time() > self.deadline:
                     return _ranked(found)
@@ -101,7 +106,29 @@ class Search:
         for problem in (self.problem, self.fresh):
             if not target <= self.right_after(problem, edit):
                 return None
-        return self.fix(edit, target)
+        if self.elsewhere is None:
+            return self.fix(edit, target)
+        general = at_sizes(self, edit, target)
+        if general is None:
+            return None
+        edges = self.elsewhere.fails(target, lambda p: self.after(p, edit))
+        if edges is None:
+            return None
+        return replace(self.fix(general, target), edges=tuple(dict.fromkeys(edges)))
+
+    def beside(self, problem: Problem, only: int) -> "Search":
+        """The search for an edit of one slot, on a sample of other sizes."""
+        return Search(problem, problem, self.deadline, only=only)
+
+    @property
+    def phases(self):
+        return (self.structural, self.constants, self.scales, self.others)
+
+    def after(self, problem: Problem, edit: Edit) -> list:
+        """All gradients on a sample when the edit is made."""
+        with np.errstate(all="ignore"):
+            value = edit.make(problem.values)
+            return self.program.rerun(problem.values, edit.slot, value)
 
     def fix(self, edit: Edit, target: frozenset[int]) -> Fix:
         index = self.step_of(edit.slot)
@@ -124,40 +151,6 @@ class Search:
         except Exception:  # operands that do not go together: not an edit
             return frozenset()
 
-    def name(self, slot: int) -> str:
-        if slot in self.problem.names:
-            return self.problem.names[slot]
-        if slot in self.program.constants:
-            value = np.asarray(self.problem.values[slot])
-            number = value.ndim == 0 and value.dtype.kind in "if"
-            return f"{value:.6g}" if number else "a constant"
-        index = self.program.maker[slot]
-        if self.program.steps[index].name in PASSIVE:
-            return self.name(self.program.steps[index].ins[0])
-        place = self.problem.place_of(index)
-        inner = self.program.steps[index].name
-        return f"{inner} in `{place.text}`" if place and place.text else inner
-
-    def step_of(self, slot: int) -> int | None:
-        """The step to point at: the one that makes the slot, or first reads it."""
-        maker, steps = self.program.maker, self.program.steps
-        while slot in maker and steps[maker[slot]].name in UNWRITTEN:
-            slot = steps[maker[slot]].ins[0]
-        if slot in maker:
-            return maker[slot]
-        return min(self.program.readers.get(slot, [None]), default=None)  # type: ignore
-
-    def slots(self, target: frozenset[int], inputs: bool = False) -> list[int]:
-        """The float values on which every leaf of the target depends."""
-        own = [s for step in self.program.steps for s in step.outs[:1]]
-        given = self.program.inputs if inputs else []
-        return [
-            slot
-            for slot in [*given, *own]
-            if _is_inexact(self.problem.values[slot])
-            and target <= self.program.reaches(slot)
-        ]
-
     def structural(self, target) -> Iterator[Edit]:
         for index, step in enumerate(self.program.steps):
             if step.outs and target <= self.program.reaches(step.outs[0]):
@@ -173,6 +166,8 @@ class Search:
         for slot in self.program.constants:
             value = np.asarray(self.problem.values[slot])
             if value.ndim or value.dtype.kind != "f" or not np.isfinite(value):
+                continue
+            if self.only not in (None, slot):
                 continue
             if not target <= self.program.reaches(slot):
                 continue
@@ -218,7 +213,7 @@ class Search:
         shape = np.shape(self.problem.values[slot])
         for other in every:
             value = self.problem.values[other]
-            if not self.before(other, slot) or not _is_float(value):
+            if not self.before(other, slot) or not is_float(value):
                 continue
             if np.shape(value) != shape and not (shape and fits(value, shape)):
                 continue
@@ -235,7 +230,7 @@ class Search:
         shape = np.shape(self.problem.values[slot])
         for other in every:
             value = self.problem.values[other]
-            alike = _is_float(value) and np.shape(value) == shape
+            alike = is_float(value) and np.shape(value) == shape
             for axis in range(len(shape) if alike and self.before(other, slot) else 0):
                 t, misfit = self.slope(slot, spread(value, axis), leaf)
                 known = constant_name(abs(t), self.lengths)
@@ -245,45 +240,17 @@ class Search:
                     what = say("subtract" if t < 0 else "add", times=times, what=mean)
                     yield mean_term(slot, other, axis, t, what)
 
-    def available(self) -> list[int]:
-        """Every array that an edit may use: inputs first, then intermediate values."""
-        made = [s for step in self.program.steps for s in step.outs[:1]]
-        found: dict[tuple, int] = {}
-        for slot in [*self.program.inputs, *made]:
-            value = self.problem.values[slot]
-            if _is_array(value) and (value.ndim or value.dtype.kind == "f"):
-                same = (value.shape, value.dtype, value.tobytes())
-                found.setdefault(same, slot)
-        return list(found.values())
-
-    def before(self, other: int, slot: int) -> bool:
-        """Whether `other` may be used for `slot`: it does not depend on it."""
-        if other == slot:
-            return False
-        below = self.program.below(slot)
-        return self.program.maker.get(other, -1) not in below
-
-
-def _is_array(value) -> bool:
-    return isinstance(value, (np.ndarray, np.generic))
-
-
-def _is_float(value) -> bool:
-    return _is_array(value) and value.dtype.kind == "f"
-
-
-def _is_inexact(value) -> bool:
-    return _is_array(value) and value.dtype.kind in "fc"
-
 
 def _ranked(found: list[Fix]) -> list[Fix]:
     """The least far-fetched first; of equals the one next to the result."""
     return sorted(reversed(found), key=lambda fix: fix.edit.cost)
 
 
-def repair(problem: Problem, fresh: Problem, deadline: float) -> list[Fix]:
+def repair(
+    problem: Problem, fresh: Problem, deadline: float, elsewhere: Elsewhere
+) -> list[Fix]:
     """The fixes of all wrong leaves at once, else of each on its own, best first."""
-    search = Search(problem, fresh, deadline)
+    search = Search(problem, fresh, deadline, elsewhere)
     together = search.fixes(problem.wrong)
     if together or len(problem.wrong) == 1:
         return together

@@ -136,7 +136,8 @@ def _exchanged(program, index, name) -> Iterator[Edit]:
             KINDS.get(step.name, "function")
         )  # fmt: skip
         what = instead(SYMBOLS[step.name], old)
-        yield Edit(out, lambda v: f(v[ins[0]], v[ins[1]]), what, kind, 1.2)
+        cost = 1.7 if step.name in ("max", "min") else 1.2  # a bound is rather left out
+        yield Edit(out, lambda v, f=f: f(v[ins[0]], v[ins[1]]), what, kind, cost)
     if step.name in STRICTER:
         f, symbol = STRICTER[step.name]
         what = instead(symbol, OPERATORS[step.name])

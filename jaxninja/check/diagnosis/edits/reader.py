@@ -1,0 +1,83 @@
+"""The values of a program that an edit may change or use, and what they are called."""
+
+import numpy as np
+
+from jaxninja.check.diagnosis.code.problem import Problem
+
+UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
+PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
+PASSIVE += UNWRITTEN
+
+
+class Reader:
+    """A program on one sample; with `only`, that one slot of it."""
+
+    def __init__(self, problem: Problem, only: int | None = None):
+        assert problem.program is not None
+        self.problem, self.only = problem, only
+        self.program = problem.program
+
+    def name(self, slot: int) -> str:
+        if slot in self.problem.names:
+            return self.problem.names[slot]
+        if slot in self.program.constants:
+            value = np.asarray(self.problem.values[slot])
+            number = value.ndim == 0 and value.dtype.kind in "if"
+            return f"{value:.6g}" if number else "a constant"
+        index = self.program.maker[slot]
+        if self.program.steps[index].name in PASSIVE:
+            return self.name(self.program.steps[index].ins[0])
+        place = self.problem.place_of(index)
+        inner = self.program.steps[index].name
+        return f"{inner} in `{place.text}`" if place and place.text else inner
+
+    def step_of(self, slot: int) -> int | None:
+        """The step to point at: the one that makes the slot, or first reads it."""
+        maker, steps = self.program.maker, self.program.steps
+        while slot in maker and steps[maker[slot]].name in UNWRITTEN:
+            slot = steps[maker[slot]].ins[0]
+        if slot in maker:
+            return maker[slot]
+        return min(self.program.readers.get(slot, [None]), default=None)  # type: ignore
+
+    def slots(self, target: frozenset[int], inputs: bool = False) -> list[int]:
+        """The float values on which every leaf of the target depends."""
+        own = [s for step in self.program.steps for s in step.outs[:1]]
+        given = self.program.inputs if inputs else []
+        return [
+            slot
+            for slot in [*given, *own]
+            if is_inexact(self.problem.values[slot])
+            and self.only in (None, slot)
+            and target <= self.program.reaches(slot)
+        ]
+
+    def available(self) -> list[int]:
+        """Every array that an edit may use: inputs first, then intermediate values."""
+        made = [s for step in self.program.steps for s in step.outs[:1]]
+        found: dict[tuple, int] = {}
+        for slot in [*self.program.inputs, *made]:
+            value = self.problem.values[slot]
+            if is_array(value) and (value.ndim or value.dtype.kind == "f"):
+                same = (value.shape, value.dtype, value.tobytes())
+                found.setdefault(same, slot)
+        return list(found.values())
+
+    def before(self, other: int, slot: int) -> bool:
+        """Whether `other` may be used for `slot`: it does not depend on it."""
+        if other == slot:
+            return False
+        below = self.program.below(slot)
+        return self.program.maker.get(other, -1) not in below
+
+
+def is_array(value) -> bool:
+    return isinstance(value, (np.ndarray, np.generic))
+
+
+def is_float(value) -> bool:
+    return is_array(value) and value.dtype.kind == "f"
+
+
+def is_inexact(value) -> bool:
+    return is_array(value) and value.dtype.kind in "fc"

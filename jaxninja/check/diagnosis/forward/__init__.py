@@ -1,0 +1,1 @@
+"""Which other forward the user's gradients are the gradients of."""

@@ -1,0 +1,282 @@
+"""Single edits of a forward pass: what people take for the function they wrote.
+
+The edits of a backward's step are edits of a forward's too. Here are those that a
+forward has of its own: two steps in the other order, an epsilon outside of the root, a
+running sum that goes the other way, a value taken for constant, a mask put on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.edits.single import FUNCTIONS, Edit, instead
+from jaxninja.check.diagnosis.forward.slopes import Makes
+from jaxninja.check.hints import Statement, say
+
+Name = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """A change of a forward.
+
+    Attributes:
+        makes: the values that change, and to what.
+        what, kind, cost: as of an `Edit`.
+        slot: the value to point at.
+        key: where it is made and what it is, the same at other sizes.
+    """
+
+    makes: Makes
+    what: Statement
+    kind: str
+    cost: float
+    slot: int
+    key: tuple = ()
+
+
+def together(edits: list[Edit], key: tuple) -> Nearby:
+    """One edit made in every turn of a loop."""
+    one = edits[0]
+    makes = {edit.slot: edit.make for edit in edits}
+    return Nearby(makes, one.what, one.kind, one.cost, one.slot, key)
+
+
+UNARY = (*FUNCTIONS, "integer_pow", "neg", "log1p", "expm1", "erf", "cbrt", "pow")
+BINARY = ("add", "sub", "mul", "div", "max", "min")
+REDUCED = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "cumsum")
+
+
+def own_edits(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """The edits of a step that only a forward has."""
+    step = program.steps[index]
+    if len(step.outs) != 1:
+        return
+    for generator in (_reordered, _running, _held, _masked, _moved_in, _compared):
+        yield from generator(program, index, name)
+
+
+def _reordered(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """This step before the one that made its operand: log of a mean, mean of logs."""
+    second = program.steps[index]
+    (out,) = second.outs
+    for k, slot in enumerate(second.ins):
+        maker = program.maker.get(slot)
+        if maker is None or program.steps[maker].origin == ():
+            continue
+        first = program.steps[maker]
+        names = {first.name, second.name}
+        one_unary = bool(names & set(UNARY))
+        if not one_unary or not names <= {*UNARY, *BINARY, *REDUCED}:
+            continue
+        for j, inner in enumerate(first.ins):
+            if inner in program.constants:
+                continue
+
+            def make(v, k=k, j=j, inner=inner, first=first):
+                ins = [v[s] for s in second.ins]
+                ins[k] = v[inner]
+                outer = [v[s] for s in first.ins]
+                outer[j] = run(second.eqn, ins)[0]
+                return run(first.eqn, outer)[0]
+
+            what = say("other order", one=second.name, other=first.name)
+            yield Edit(out, make, what, "function", 1.3)
+    yield from _around_mean(program, second)
+    if second.name == "rsqrt":
+        yield from _outside_root(program, second)
+
+
+def _around_mean(program: Program, second) -> Iterator[Edit]:
+    """A function of a mean for the mean of the function, and the other way round."""
+    chain = _made_by(program, second, 2)
+    names = [step.name for step in chain]
+    if names == ["div", "reduce_sum"] and second.name in UNARY and len(second.ins) == 1:
+        count, total = chain
+
+        def first(v):
+            inner = run(second.eqn, [v[total.ins[0]]])
+            return run(count.eqn, [run(total.eqn, inner)[0], v[count.ins[1]]])[0]
+
+        what = say("other order", one=second.name, other="mean")
+        yield Edit(second.outs[0], first, what, "function", 1.3)
+    unary = len(names) == 2 and names[1] in UNARY and len(chain[1].ins) == 1
+    if unary and second.name == "div" and names[0] == "reduce_sum":
+        total, f = chain
+
+        def last(v):
+            summed = run(total.eqn, [v[f.ins[0]]])[0]
+            return run(f.eqn, [run(second.eqn, [summed, v[second.ins[1]]])[0]])[0]
+
+        what = say("other order", one="mean", other=f.name)
+        yield Edit(second.outs[0], last, what, "function", 1.3)
+
+
+def _made_by(program: Program, step, count: int) -> list:
+    """The steps that made its first operand, the latest first."""
+    found = []
+    for _ in range(count):
+        maker = program.maker.get(step.ins[0]) if step.ins else None
+        if maker is None or not program.steps[maker].origin:
+            break
+        step = program.steps[maker]
+        found.append(step)
+    return found
+
+
+def _outside_root(program: Program, root) -> Iterator[Edit]:
+    maker = program.maker.get(root.ins[0])
+    if maker is None or program.steps[maker].name != "add":
+        return
+    for x, c in (program.steps[maker].ins, program.steps[maker].ins[::-1]):
+
+        def make(v, x=x, c=c):
+            return 1 / (np.sqrt(v[x]) + v[c])
+
+        yield Edit(root.outs[0], make, say("outside root"), "eps", 1.3)
+
+
+def _running(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """A running sum the other way, without its own entry, along another axis."""
+    step = program.steps[index]
+    if step.name not in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"):
+        return
+    (out,), (x,), params = step.outs, step.ins[:1], step.eqn.params
+
+    def rerun(v, **changed):
+        eqn = replace_params(step.eqn, changed)
+        return run(eqn, [v[x]])[0]
+
+    yield Edit(
+        out,
+        lambda v: rerun(v, reverse=not params["reverse"]),
+        say("other direction", what=step.name),
+        "index",
+        1.2,
+    )
+    if step.name == "cumsum":
+        what = say("without own", what=step.name)
+        yield Edit(out, lambda v: v[out] - v[x], what, "index", 1.2)
+    for axis in range(len(step.eqn.outvars[0].aval.shape)):
+        if axis != params["axis"]:
+            what = say("along axis", what=step.name, axis=axis, old=params["axis"])
+            yield Edit(out, lambda v, a=axis: rerun(v, axis=a), what, "sum", 1.2)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An equation with other parameters, to be run."""
+
+    primitive: Any
+    params: dict
+    outvars: tuple
+    invars: tuple
+
+
+def replace_params(eqn, changed: dict) -> Changed:
+    outvars, invars = tuple(eqn.outvars), tuple(eqn.invars)
+    return Changed(eqn.primitive, {**eqn.params, **changed}, outvars, invars)
+
+
+def _held(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """A value taken for constant: in all its uses, or in this one."""
+    step = program.steps[index]
+    (out,) = step.outs
+    if _is_float(step) and step.name != "stop_gradient":
+        what = say("constant value", what=name(out))
+        yield Edit(out, _base(out), what, "term", 1.2)
+    if step.name == "stop_gradient":
+        what = say("leave out", what="stop_gradient")
+        yield Edit(out, lambda v: v[step.ins[0]], what, "term", 0.9)
+    if len(step.ins) < 2 or step.name in ("select_n", "scan_stack"):
+        return
+    for k, slot in enumerate(step.ins):
+        if slot in program.constants or not _is_float(step):
+            continue
+
+        def make(v, k=k, slot=slot):
+            ins = [v[s] for s in step.ins]
+            ins[k] = v.base[slot]
+            return run(step.eqn, ins)[0]
+
+        what = say("constant there", what=name(slot))
+        yield Edit(out, make, what, "term", 1.4)
+
+
+def _base(slot: int) -> Callable:
+    return lambda v: v.base[slot]
+
+
+def _is_float(step) -> bool:
+    dtype = step.eqn.outvars[0].aval.dtype
+    return isinstance(dtype, np.dtype) and dtype.kind in "fc"
+
+
+def _masked(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """A triangle of a square array kept, or shut out of a softmax."""
+    step = program.steps[index]
+    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
+    if not _is_float(step) or len(shape) < 2 or not 1 < shape[-1] == shape[-2]:
+        return
+    for k in (0, -1, 1):
+        for word, tri in (("lower", np.tril), ("upper", np.triu)):
+            for fill in (0.0, -1e30):
+
+                def make(v, tri=tri, k=k, fill=fill):
+                    x = np.asarray(v[out])
+                    return np.where(tri(np.ones(x.shape[-2:], bool), k), x, fill)
+
+                what = say("triangle", what=word, k=k, fill=f"{fill:g}")
+                yield Edit(out, make, what, "mask", 1.5 + 0.1 * abs(k))
+
+
+def _moved_in(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """The result moved along an axis by one place, zeros or its edge moved in."""
+    step = program.steps[index]
+    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
+    if step.name in ("broadcast_in_dim", "convert_element_type", "reshape"):
+        return
+    for axis, n in enumerate(shape):
+        for by in (-1, 1) if n > 2 else ():
+            for mode in ("constant", "edge"):
+
+                def make(v, axis=axis, by=by, mode=mode):
+                    x = np.asarray(v[out])
+                    width = [(0, 0)] * x.ndim
+                    width[axis] = (1, 0) if by == 1 else (0, 1)
+                    kept = slice(0, -1) if by == 1 else slice(1, None)
+                    padded = np.pad(x, width, mode=mode)  # type: ignore[call-overload]
+                    return padded[(slice(None),) * axis + (kept,)]
+
+                filled = "zeros" if mode == "constant" else "its edge"
+                what = say("move in", by=by, axis=axis, filled=filled)
+                yield Edit(out, make, what, "index", 1.9)
+
+
+def _compared(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """A comparison that is always true, or never; a maximum that is a sum."""
+    step = program.steps[index]
+    (out,) = step.outs
+    dtype = step.eqn.outvars[0].aval.dtype
+    if dtype == np.bool_:
+        for truth in (True, False):
+            what = instead(str(truth), name(out))
+            make = _all(out, truth)
+            yield Edit(out, make, what, "mask", 1.1)
+    if step.name in ("and", "or"):
+        f, word = (np.bitwise_or, "|") if step.name == "and" else (np.bitwise_and, "&")
+        what = instead(word, "&" if step.name == "and" else "|")
+        yield Edit(out, lambda v: f(v[step.ins[0]], v[step.ins[1]]), what, "mask", 1.2)
+    if step.name in ("max", "min"):
+        what = instead("+", "maximum" if step.name == "max" else "minimum")
+        yield Edit(
+            out, lambda v: v[step.ins[0]] + v[step.ins[1]], what, "function", 1.4
+        )
+
+
+def _all(slot: int, truth: bool) -> Callable:
+    return lambda v: np.full_like(v[slot], truth)
