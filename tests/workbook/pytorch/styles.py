@@ -114,7 +114,7 @@ WRONG = [
     (1, "b2", "db2 = dlogits.mean(0)", "mean"),
     (1, "bndiff2", "dbndiff2 = torch.ones_like(bndiff2) * dbnvar / n", "n"),
     (2, "logits", "dlogits = F.softmax(logits, 1)\n"
-     "dlogits[range(n), Yb] -= 1", "times n"),
+     "dlogits[range(n), Yb] -= 1", "no 1/n"),
     (2, "logits", "dlogits = F.softmax(logits, 0)\n"
      "dlogits[range(n), Yb] -= 1\ndlogits /= n", "softmax axis"),
     (2, "logits", "dlogits = (F.softmax(logits, 1) - F.one_hot(Yb, 27)) / n", "sizes"),
