@@ -58,7 +58,7 @@ def _remembered(options: Any) -> str:
     """The language of the workbook that a command is on."""
     try:
         return progress.load(Path(options.dir or progress.nearest())).language
-    except WorkbookError:  # the command itself says so, where it matters
+    except (WorkbookError, OSError):  # the command itself says so, if it matters
         return "en"
 
 
