@@ -10,7 +10,7 @@ from jaxninja.check.compare import Line
 from jaxninja.workbook.closeness import Rung
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.hints import Hint
-from jaxninja.workbook.pictures import page
+from jaxninja.workbook.pictures import matrix, page
 from jaxninja.workbook.templates import explanations, how_to_ask
 from jaxninja.workbook.texts.languages import sentence, speaking
 
@@ -65,6 +65,8 @@ class Report:
         seconds: what it took.
         language: that it speaks.
         picture: name, mine, truth: nested lists of two dimensions, for a plot.
+        jacobian: name, source, mine, truth: that of a step, within a row, where the
+            exercise draws it; a row of it is of an entry of the source.
     """
 
     number: int
@@ -79,6 +81,7 @@ class Report:
     seconds: float = 0.0
     language: str = "en"
     picture: dict[str, Any] | None = field(default=None, repr=False)
+    jacobian: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -123,6 +126,8 @@ class Report:
         if self.message:
             yield f"message:{self.status}", f"{at}{self.message}"
         yield from (("hint", f"  {hint}") for hint in self.hints)
+        if self.jacobian and self.guilty:
+            yield from (("rung", f"  {line}") for line in matrix(self.jacobian))
         if self.asked:
             how = how_to_ask(self.number, self.asked, self.file == CELL)
             yield "ask", f"  {sentence('helps', how=how)}"
@@ -159,7 +164,8 @@ class Report:
         exercise = EXERCISES[self.number]
         drawn = len(exercise.names) > 1 and self.rows
         statuses = self.statuses if drawn else None
-        return page(exercise.network, self.table(), self.picture, statuses)
+        pictures = self.picture, self.jacobian
+        return page(exercise.network, self.table(), *pictures, statuses)
 
 
 def row_of(compared=None, ladder=(), **values) -> Row:
