@@ -74,7 +74,7 @@ ROOMS = {
     " workbook.diagnosis",
     "workbook.process": "workbook.texts workbook workbook.grading",
     "workbook.learner": "workbook.texts workbook workbook.code",
-    "workbook.pytorch": "errors workbook workbook.code",
+    "workbook.pytorch": "errors workbook.texts workbook workbook.code",
     "workbook.notebook": "errors workbook.texts workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside

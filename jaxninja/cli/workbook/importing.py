@@ -10,7 +10,7 @@ from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.pytorch.importer import Imported, imported
 from jaxninja.workbook.report import Report
 from jaxninja.workbook.templates import template
-from jaxninja.workbook.texts.languages import LANGUAGES, speaking
+from jaxninja.workbook.texts.languages import LANGUAGES, sentence, speaking
 
 
 def run(
@@ -67,9 +67,10 @@ def _write(path: Path, text: str) -> None:
 
 def _tell(folder: Path, one: Imported) -> None:
     exercise = EXERCISES[one.number]
-    count = f"{len(one.found)} of {len(exercise.names)} gradients"
-    lines = [f"exercise {one.number}: {count} -> {folder / exercise.file}"]
+    facts = dict(count=len(one.found), of=len(exercise.names))
+    path = folder / exercise.file
+    lines = [sentence("imported", number=one.number, path=path, **facts)]
     for place, text, why in one.left:
-        lines.append(f"  {place}: no translation of `{text}`: {why}")
+        lines.append(f"  {sentence('left', place=place, text=text, why=why)}")
     lines += [f"  {remark}" for remark in one.remarks]
     print(screen.text(lines))

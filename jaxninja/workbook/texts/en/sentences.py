@@ -143,6 +143,16 @@ SENTENCES = {
     "first": "next: {name}",
     "week": "a week ago: {how}",
     "hints": "hints: {count}",
+    # a notebook that is imported
+    "imported": "exercise {number}: {count} of {of} gradients -> {path}",
+    "left": "{place}: no translation of `{text}`: {why}",
+    "place": "cell {cell}, line {line}",
+    "cell": "cell {cell}",
+    "from": "From {name}, in JAX; cells and lines are numbered as there.",
+    "no translation": "{place} has no translation: {why}",
+    "one axis": "[1, H] in the notebook, [H] here",
+    "one array": "{place}: in PyTorch {new} and {old} are one array after {new} = "
+    "{old}, and this line changes both: it needs .clone(); arrays of JAX do not change",
     # the page to keep
     "page title": "Backprop by hand",
     "page count": "{count} of {of} gradients derived by hand, as of {day}.",

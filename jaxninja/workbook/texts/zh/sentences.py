@@ -138,6 +138,16 @@ SENTENCES = {
     "first": "下一个：{name}",
     "week": "一周之前做对的：{how}",
     "hints": "提示：{count}",
+    # a notebook that is imported
+    "imported": "练习 {number}：{of} 个梯度中的 {count} 个 -> {path}",
+    "left": "{place}：`{text}` 无法翻译：{why}",
+    "place": "单元格 {cell}，第 {line} 行",
+    "cell": "单元格 {cell}",
+    "from": "译自 {name}，改用 JAX；单元格和行的编号与原文件一致。",
+    "no translation": "{place} 无法翻译：{why}",
+    "one axis": "笔记本中是 [1, H]，这里是 [H]",
+    "one array": "{place}：在 PyTorch 中，{new} = {old} 之后 {new} 和 {old} 是同一个数组，这一行"
+    "会同时改变两者：需要 .clone()；JAX 的数组不会改变",
     # the page to keep
     "page title": "手工反向传播",
     "page count": "截至 {day}，手工推导了 {of} 个梯度中的 {count} 个。",
