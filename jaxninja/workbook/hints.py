@@ -2,7 +2,7 @@
 
 Whoever finds something states a code and facts; `TEMPLATES` says what each means in
 words, in other languages those of `texts`. Nothing reads the words back. The checker's
-own are in `jaxninja.check.hints`.
+own are in `jaxninja.check.hints`. A new code goes into `texts/zh/hints.py` too.
 """
 
 from dataclasses import dataclass, field

@@ -44,6 +44,10 @@ HINTS = {
     "other power": "d{name}：{base} 取了 {new} 次幂，应当是 {power} 次",
     "power of all": "d{name}：{power} 次幂只作用在 {base} 上：{right}",
     "number": "d{name}：该用 {old} 的地方用了 {new}",
+    "no mask": "d{name}：{inner} 没有加掩码：被掩码遮住的元素不起作用，所以 {mask} 为 False 的位置"
+    "梯度是 0",
+    "diagonal": "d{name}：{p} * (1 - {p}) 只是 softmax 雅可比矩阵的对角线：一行中的每个元素都依赖于"
+    "其余所有元素；请从 {upstream} 中减去 {inner} 在该行上的和",
     # softmax, indices, shapes, saved arrays
     "softmax axis": "d{name}：softmax 沿的是轴 {other}，应当沿轴 {axis}：每一行是一个样本",
     "no softmax": "d{name}：缺少 softmax：{x} 不是概率",
