@@ -26,6 +26,7 @@ from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.learner import again, finished
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import WorkbookError
+from jaxninja.workbook.pytorch.importer import Imported
 from jaxninja.workbook.report import Report
 from jaxninja.workbook.texts.languages import sentence, speaking
 
@@ -96,7 +97,12 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     """Check, print and record: a progress that cannot be kept hides no result."""
     text = progress.read(folder, number)
     report = worker.check(number, text, EXERCISES[number].file, everything)
-    problem = None
+    return _kept(folder, report)
+
+
+def _kept(folder: Path, report: Report) -> Report:
+    """Print and record a report."""
+    number, problem = report.number, None
     try:
         state = progress.load(folder)
         report = replace(report, new=tuple(state.record(report)))
@@ -129,8 +135,10 @@ def _import(options: Import) -> int:
     folder = Path(options.dir or progress.nearest())
     with _worker(options.limit) as worker:
 
-        def check(folder: Path, number: int) -> Report:
-            return _checked(worker, folder, number, everything=True)
+        def check(one: Imported) -> Report:
+            file = EXERCISES[one.number].file
+            report = worker.check(one.number, one.complete, file, True)
+            return _kept(folder, one.judged(report))
 
         reports = importing.run(options.notebook, folder, check)
     codes = {EXIT[report.status] for report in reports}

@@ -14,14 +14,14 @@ from jaxninja.workbook.texts.languages import LANGUAGES, sentence, speaking
 
 
 def run(
-    notebook: Path, folder: Path, check: Callable[[Path, int], Report]
+    notebook: Path, folder: Path, check: Callable[[Imported], Report]
 ) -> list[Report]:
     """Write what a notebook has, say what it lacks, check it.
 
     Args:
         notebook: the file.
         folder: the workbook's, made if it is not there.
-        check: of a folder and an exercise: checks it, and prints what it found.
+        check: an exercise, and print what it found.
 
     Raises:
         WorkbookError: an exercise that the notebook has is begun in the folder.
@@ -33,7 +33,7 @@ def run(
     for one in found:
         _write(folder / EXERCISES[one.number].file, one.text)
         _tell(folder, one)
-        reports.append(check(folder, one.number))
+        reports.append(check(one))
     return reports
 
 
