@@ -71,6 +71,7 @@ ROOMS = {
     " workbook.diagnosis",
     "workbook.process": "workbook workbook.grading",
     "workbook.learner": "workbook workbook.code",
+    "workbook.pytorch": "errors workbook workbook.code",
     "workbook.notebook": "errors workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
@@ -83,7 +84,7 @@ ROOMS = {
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.options"
     " training.config training.machine training.kernel training report workbook"
-    " workbook.process workbook.learner book cli.process",
+    " workbook.process workbook.learner workbook.pytorch book cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}

@@ -1,122 +1,34 @@
 """`jaxninja exercise`: the workbook, exercises 1 to 4 of the lecture and the next."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxninja.cli.workbook import lists, screen
+from jaxninja.cli.workbook import importing, lists, screen
+from jaxninja.cli.workbook.options import (
+    Again,
+    Check,
+    Hint,
+    Import,
+    List,
+    Page,
+    Reset,
+    Start,
+    Watch,
+)
 from jaxninja.cli.workbook.watching import Watch as Watching
 from jaxninja.training.machine.devices import need_device
 from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.learner import again, finished
-from jaxninja.workbook.process.client import LIMIT, Worker
+from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.report import Report
 
-NUMBERS: Any = Literal[tuple(EXERCISES)]  # type: ignore
-Number = Annotated[NUMBERS, tyro.conf.Positional]
-Maybe = Annotated[NUMBERS | None, tyro.conf.Positional]
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
 DAY = 86_400  # seconds
-
-
-@dataclass(frozen=True)
-class Start:
-    """Make the exercises in a folder; files that are there stay as they are."""
-
-    dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
-    """The folder."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """Check an exercise, backwards, down to the first wrong gradient.
-
-    Exit code 0: done. 1: a gradient is wrong, or the file does not run. 3: right as far
-    as it goes.
-    """
-
-    number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    all: Flag = False
-    """Go on after the first wrong gradient: which errors are inherited?"""
-    cost: Flag = False
-    """What the finished exercise costs, beside jax.grad."""
-    limit: float = LIMIT
-    """Seconds that one gradient may take."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Check an exercise each time that its file is saved; q or Ctrl-C ends it.
-
-    On a terminal keys do the rest: h for a hint, n for the next exercise, l for the
-    list, g for the graph, c to check all.
-    """
-
-    number: Maybe = None
-    """Of the exercise; by default whichever is saved."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    limit: float = LIMIT
-    """Seconds that one gradient may take."""
-
-
-@dataclass(frozen=True)
-class List:
-    """What is done, and what is to do; of one exercise; or why a gradient is right."""
-
-    place: Annotated[str | None, tyro.conf.Positional] = None
-    """N, or N.NAME of a gradient that is right."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Hint:
-    """One more hint: shape, rule, steps, formula, one line, solution."""
-
-    place: Annotated[str, tyro.conf.Positional]
-    """N.NAME, as 1.counts."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Reset:
-    """An exercise as it came; what you wrote is kept beside it."""
-
-    number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Again:
-    """Blank a gradient that was right a week ago; the file as it was is kept."""
-
-    place: Annotated[str | None, tyro.conf.Positional] = None
-    """N.NAME; by default the one that has been right for the longest."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page to keep: your own lines for each gradient that is right, in one file."""
-
-    out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
-    """The file, HTML."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
 
 
 def main(args: list[str]) -> int:
@@ -128,13 +40,14 @@ def main(args: list[str]) -> int:
         "hint": Hint,
         "again": Again,
         "page": Page,
+        "import": Import,
         "reset": Reset,
     }
     options = tyro.extras.subcommand_cli_from_dict(
         kinds, prog="jaxninja exercise", args=args or ["--help"]
     )
     run = {Start: _start, Check: _check, Watch: _watch, List: _list, Hint: _hint}
-    run |= {Again: _again, Page: _page, Reset: _reset}
+    run |= {Again: _again, Page: _page, Reset: _reset, Import: _import}
     return run[type(options)](options)
 
 
@@ -198,6 +111,18 @@ def _cost(folder: Path, report: Report) -> None:
     from jaxninja.workbook.costs import cost
 
     print(cost(report.number, progress.read(folder, report.number)))
+
+
+def _import(options: Import) -> int:
+    folder = Path(options.dir or progress.nearest())
+    with _worker(options.limit) as worker:
+
+        def check(folder: Path, number: int) -> Report:
+            return _checked(worker, folder, number, everything=True)
+
+        reports = importing.run(options.notebook, folder, check)
+    codes = {EXIT[report.status] for report in reports}
+    return next(code for code in (1, 3, 0) if code in codes)
 
 
 def _watch(options: Watch) -> int:

@@ -32,6 +32,7 @@ class Exercise:
         probes: where random upstream gradients are put in, beside the network's own.
         least: arrays of the forward pass, by name, that suffice.
         time: when the lecture derives it, where its arrays have no times of their own.
+        jacobians: gradients of one step whose Jacobian, within a row, is drawn.
         trains: whether it is to train the network, and so to be compiled.
     """
 
@@ -42,6 +43,7 @@ class Exercise:
     probes: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     time: str = ""
+    jacobians: tuple[str, ...] = ()
     trains: bool = False
 
     @property

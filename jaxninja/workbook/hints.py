@@ -54,6 +54,11 @@ TEMPLATES = {
     "other power": "d{name}: {base} is to the power {new}, it should be {power}",
     "power of all": "d{name}: the power {power} is of {base} alone: {right}",
     "number": "d{name}: {new} stands where {old} should",
+    "no mask": "d{name}: {inner} is not masked: what was masked moves nothing, so its "
+    "gradient is 0 where {mask} is False",
+    "diagonal": "d{name}: {p} * (1 - {p}) is the diagonal of softmax's Jacobian alone: "
+    "each entry of a row depends on all others; take the sum over the row of {inner} "
+    "off {upstream}",
     # softmax, indices, shapes, saved arrays
     "softmax axis": "d{name}: the softmax goes over axis {other}, it should go over "
     "axis {axis}: each row is one example's",

@@ -70,14 +70,17 @@ def find(folder: str | None) -> Path:
     Raises:
         WorkbookError: there is none.
     """
-    if folder is None:
-        here = Path()
-        folder = "." if _is_workbook(here) else FOLDER
+    folder = folder or nearest()
     if not _is_workbook(Path(folder)):
         raise WorkbookError(
             f"no workbook in {folder!r}: `jaxninja exercise start {folder}` makes one"
         )
     return Path(folder)
+
+
+def nearest() -> str:
+    """The folder that is meant where none is named."""
+    return "." if _is_workbook(Path()) else FOLDER
 
 
 def _is_workbook(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from jaxninja.check.compare import Line
 from jaxninja.workbook.closeness import Rung
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.hints import Hint
-from jaxninja.workbook.pictures import page
+from jaxninja.workbook.pictures import matrix, page
 from jaxninja.workbook.templates import explanations, how_to_ask
 
 CELL = "cell"  # the file's name, of a function in a notebook
@@ -59,6 +59,8 @@ class Report:
         new: the gradients that are right for the first time: they are explained.
         seconds: what it took.
         picture: name, mine, truth: nested lists of two dimensions, for a plot.
+        jacobian: name, source, mine, truth: that of a step, within a row, where the
+            exercise draws it; a row of it is of an entry of the source.
     """
 
     number: int
@@ -72,6 +74,7 @@ class Report:
     new: tuple[str, ...] = ()
     seconds: float = 0.0
     picture: dict[str, Any] | None = field(default=None, repr=False)
+    jacobian: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -112,6 +115,8 @@ class Report:
         if self.message:
             yield f"message:{self.status}", f"{at}{self.message}"
         yield from (("hint", f"  {hint}") for hint in self.hints)
+        if self.jacobian and self.guilty:
+            yield from (("rung", f"  {line}") for line in matrix(self.jacobian))
         if self.asked:
             how = how_to_ask(self.number, self.asked, self.file == CELL)
             yield "ask", f"  {how} helps, from the shape to the solution"
@@ -148,7 +153,8 @@ class Report:
         exercise = EXERCISES[self.number]
         drawn = len(exercise.names) > 1 and self.rows
         statuses = self.statuses if drawn else None
-        return page(exercise.network, self.table(), self.picture, statuses)
+        pictures = self.picture, self.jacobian
+        return page(exercise.network, self.table(), *pictures, statuses)
 
 
 def row_of(compared=None, ladder=(), **values) -> Row:

@@ -167,10 +167,10 @@ def _reader(exercise: Exercise, node: Node, name: str) -> str:
 
 
 def _steps(number: int, name: str) -> tuple[str, ...]:
-    """Steps on paper; exercise 4 refers to the others for theirs."""
+    """Steps on paper; some refer to another exercise for theirs."""
     lesson = lessons(EXERCISES[number])[name]
-    other = re.match(r"Exercise (\d)", lesson.rule)
-    return _steps(int(other[1]), name) if other else lesson.steps
+    other = re.match(r"Exercise (\d)(?:\.(\w+))?", lesson.rule)
+    return _steps(int(other[1]), other[2] or name) if other else lesson.steps
 
 
 def _why(number: int, name: str) -> str:

@@ -17,7 +17,6 @@ import numpy as np
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
 from jaxninja.training.examples import dataset_of
@@ -74,7 +73,7 @@ def sweep(
     dataset = dataset_of(config)
     assert isinstance(dataset, Dataset)  # of items
     model = config.network(len(dataset.vocabulary))
-    if user_file.is_file(config.route) and isinstance(model, Ninja):
+    if user_file.is_file(config.route) and isinstance(model, user_file.Known):
         user_file.proof(config.route, model, config.batch_size)
     if config.engine == "kernel":
         listener.say(f"kernel     {build.register(mesh.devices.flat[0])}")

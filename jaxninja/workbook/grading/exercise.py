@@ -18,7 +18,7 @@ from jaxninja.workbook import gradient, samples
 from jaxninja.workbook.code import parse, refused_names, snippets
 from jaxninja.workbook.code.parse import FUNCTION, Source, SourceError
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import causes
+from jaxninja.workbook.diagnosis import causes, jacobians
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.gradient import Judged
@@ -82,10 +82,11 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
     return f"{name} ends Python, and the check with it: take it out", line
 
 
-def prepared() -> Iterator[samples.Sample]:
-    """Make the samples that the exercises are checked on, one at each step."""
-    for exercise in EXERCISES.values():
-        yield from gradient.examples(exercise)
+def prepared(number: int = 1) -> Iterator[samples.Sample]:
+    """Make the samples that an exercise and the next are checked on, one a step."""
+    for exercise in map(EXERCISES.get, (number, number + 1)):
+        if exercise is not None:
+            yield from gradient.examples(exercise)
 
 
 class _Check:
@@ -100,6 +101,7 @@ class _Check:
         self.prints = Prints(exercise, learner, scope, self.chains[0], tell)
         self.bad_lines = parse.out_of_order(learner, exercise.gradients)
         self.picture: dict[str, Any] | None = None
+        self.jacobian: dict[str, Any] | None = None
         self.hints: tuple[Hint, ...] = ()
 
     def report(self, everything: bool) -> Report:
@@ -113,7 +115,8 @@ class _Check:
             self._judge(name, everything)
             if self.rows[-1].status == WRONG and not everything:
                 break
-        return replace(self._found(gap, everything), picture=self.picture)
+        drawn = {"picture": self.picture, "jacobian": self.jacobian}
+        return replace(self._found(gap, everything), **drawn)
 
     def _found(self, gap: Row | None, everything: bool) -> Report:
         """What the rows say, and the gap that ended them."""
@@ -149,6 +152,7 @@ class _Check:
         self.done(self.rows[-1])
         if first:
             self.picture = picture(name, judged) or self.picture
+            self.jacobian = self._jacobian(name, piece) or self.jacobian
             self.prints.after(name, judged)
         if first and self.rows[-1].status == WRONG and self.explain:
             self.tell("", 0)  # the diagnosis takes its own time, not the learner's
@@ -164,6 +168,10 @@ class _Check:
         self.tell(name, lines[-1])
         note = _not_by_hand(self.exercise, name, piece, self.chains)
         return Row(name, WRONG, lines[-1], note=note) if note else None
+
+    def _jacobian(self, name: str, piece: Piece) -> dict[str, Any] | None:
+        with jax.enable_x64(True):
+            return jacobians.of_row(self.exercise, name, piece)
 
     def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[Hint, ...]:
         with jax.enable_x64(True):

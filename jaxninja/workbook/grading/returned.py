@@ -73,8 +73,9 @@ def _misreturned(exercise: Exercise, returned: Any, mine: dict[str, Any]) -> str
     if len(returned) != len(names):
         return f"{expected}: a tuple of {len(names)}; it returns {len(returned)}"
     for name, value, key in zip(names, returned, exercise.returns, strict=True):
+        largest = float(np.abs(mine[key]).max(initial=0.0))
         right = np.shape(value) == np.shape(mine[key]) and np.allclose(
-            value, mine[key], rtol=1e-4, atol=1e-6
+            value, mine[key], rtol=1e-4, atol=max(1e-6, 1e-5 * largest)
         )
         if not right:
             return f"{expected}; what it returns for {name} is not the {name} above"
