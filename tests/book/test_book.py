@@ -241,7 +241,7 @@ def browser():
 
 
 def opened(folder, pages, profile, scheme="light"):
-    """What a browser of a phone's width sees of each page, and what its console says."""
+    """What a browser sees of each page at a phone's width, and its console's lines."""
     around = folder / f"frame-{scheme}.html"
     addresses = json.dumps([f"{page}.html" for page in pages])
     around.write_text(FRAME.replace("PAGES", addresses))
