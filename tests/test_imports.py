@@ -64,14 +64,18 @@ ROOMS = {
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
-    "workbook.code": "errors models check.diagnosis.code",
-    "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "errors models check check.diagnosis workbook.code workbook",
-    "workbook.grading": "models check check.chain workbook.code workbook"
+    "workbook.texts": "errors",
+    "workbook.code": "errors models check.diagnosis.code workbook.texts",
+    "workbook": "errors intermediates plots models check check.chain workbook.texts"
+    " workbook.code",
+    "workbook.diagnosis": "errors models check check.diagnosis workbook.texts"
+    " workbook.code workbook",
+    "workbook.grading": "models check check.chain workbook.texts workbook.code workbook"
     " workbook.diagnosis",
-    "workbook.process": "workbook workbook.grading",
-    "workbook.learner": "workbook workbook.code",
-    "workbook.notebook": "errors workbook workbook.process",
+    "workbook.process": "workbook.texts workbook workbook.grading",
+    "workbook.learner": "workbook.texts workbook workbook.code",
+    "workbook.pytorch": "errors workbook.texts workbook workbook.code",
+    "workbook.notebook": "errors workbook.texts workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
@@ -83,7 +87,8 @@ ROOMS = {
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.options"
     " training.config training.machine training.kernel training report workbook"
-    " workbook.process workbook.learner book cli.process",
+    " workbook.texts workbook.process workbook.learner workbook.pytorch book"
+    " cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}
@@ -220,6 +225,7 @@ def test_there_is_no_pickle():
 # What the library imports only where the user has it anyway, or in a test.
 WHERE_THERE = {
     "pytest": "pytest_plugin",
+    "ipykernel": "training.progress",
     "jupytext": "workbook.pages",
     "tokenizers": "data.tokenizers",
     "markdown-it-py": "book.markup",

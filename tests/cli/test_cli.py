@@ -6,14 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import jax
 import pytest
 
+import jaxninja
 from jaxninja import cli
 from jaxninja.rules import RULES
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(capsys, *args):
@@ -318,7 +323,8 @@ def test_doctor_prints_what_matters(capsys):
 
 
 def test_version_and_help(capsys):
-    assert run(capsys, "--version")[1] == "jaxninja 0.1.0\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert run(capsys, "--version")[1] == f"jaxninja {project['version']}\n"
     code, out, _ = run(capsys, "-h")
     assert code == 0
     for command in cli.COMMANDS:
@@ -410,7 +416,7 @@ def test_a_closed_pipe_is_no_error():
 def test_the_script_is_the_same_command(tmp_path):
     script = os.path.join(os.path.dirname(sys.executable), "jaxninja")
     done = subprocess.run([script, "--version"], capture_output=True, text=True)
-    assert done.stdout == "jaxninja 0.1.0\n"
+    assert done.stdout == f"jaxninja {jaxninja.__version__}\n"
 
 
 def test_graph_shows_values_and_gradients_and_draws(capsys, tmp_path, monkeypatch):
