@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 # What one process of a test run has compiled, no other compiles again, neither xdist's
 # workers nor those that tests start. The folder begins empty; a given one is kept.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    programs = tempfile.TemporaryDirectory(prefix="jaxninja-tests-")
+    programs = tempfile.TemporaryDirectory(prefix="tests-of-jaxninja-")
     atexit.register(programs.cleanup)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

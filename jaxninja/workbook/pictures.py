@@ -33,8 +33,8 @@ ROW = 11  # arrays in a row of a picture
 
 
 def by_depth(network: Network) -> dict[str, tuple[float, float]]:
-    """A column for each depth, in rows of so many columns; what is given stands beside
-    its first reader."""
+    """A column for each depth, in rows of so many columns: steps above what is given,
+    which stands beside its first reader. Neighbours are not level, for the arrows."""
     depth: dict[str, int] = {}
     for name in network.steps:
         above = [depth[k] for k in network.parents(name) if k in depth]
@@ -42,14 +42,18 @@ def by_depth(network: Network) -> dict[str, tuple[float, float]]:
     for name in network.parameters:
         depth[name] = min(depth[node.name] for node in network.uses(name)) - 1
     columns: dict[int, list[str]] = {}
-    for name in network.node:
+    for name in (*network.steps, *network.parameters):
         columns.setdefault(depth[name], []).append(name)
-    tallest = max(map(len, columns.values()))
-    rows = max(depth.values()) // ROW
+    rows: dict[int, int] = {}
+    for at, names in columns.items():
+        rows[at // ROW] = max(len(names) + 1, rows.get(at // ROW, 0))
     return {
         name: (
-            at % ROW,
-            (rows - at // ROW) * (tallest + 1) + tallest - (k + (at % 2) / 3),
+            float(at % ROW),
+            sum(size for row, size in rows.items() if row >= at // ROW)
+            - 1.0
+            - k
+            - 0.4 * (at % 3),
         )
         for at, names in columns.items()
         for k, name in enumerate(names)

@@ -236,6 +236,22 @@ STEPS = (*step(1), *step(2), *step(3))
 NODES = (*GIVEN, *STEPS, Node("y", "3 n H", "jnp.stack([h1, h2, h3])"))
 
 
+def places() -> dict[str, tuple[float, float]]:
+    """A picture: the weights at the left, a row for each step of time."""
+    found = {"h0": (2.0, 9.4), "y": (10.4, 5.2)}
+    weights = [node.name for node in GIVEN if node.name[0] in "WUb"]
+    found |= {name: (0.0, 11.0 - 1.25 * k) for k, name in enumerate(weights)}
+    of_step = {
+        **{"x": (2.0, 1.3), "az": (3.5, 1.4), "z": (4.6, 1.4), "ar": (3.5, -0.6)},
+        **{"r": (4.6, -0.6), "rh": (5.7, -0.6), "ac": (6.8, 0.2), "c": (7.9, 0.2)},
+        "h": (9.0, 0.8),
+    }
+    for t in (1, 2, 3):
+        base = 4.2 * (3 - t) + 1.0
+        found |= {f"{name}{t}": (x, base + y) for name, (x, y) in of_step.items()}
+    return found
+
+
 def inputs(at: Sizes) -> dict[str, np.ndarray]:
     """Gates that are open in part, and a state that is not zero."""
     normal = np.random.default_rng(at.seed).standard_normal
@@ -257,6 +273,7 @@ EXERCISE = Exercise(
         pair=sizes(1, n=2, E=3, H=5),
         tied=sizes(2, n=4, E=3, H=6),
         letters={"n": "h0.shape[0]", "E": "x1.shape[1]", "H": "h0.shape[1]"},
+        places=places(),
     ),
     effort={
         **{"h3": (2, 0), "c3": (2, 0), "ac3": (3, 0), "rh3": (3, 0), "r3": (2, 0)},

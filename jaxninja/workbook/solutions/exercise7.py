@@ -130,7 +130,7 @@ def inputs(at: Sizes) -> dict[str, np.ndarray]:
     normal = np.random.default_rng(at.seed).standard_normal
     weights = {name: normal((D, K)) / D**0.5 for name in ("Wq", "Wk", "Wv")}
     return {
-        "x": 1.3 * normal((n, T, D)),
+        "x": 0.9 * normal((n, T, D)),
         **weights,
         "Wo": normal((K, D)) / K**0.5,
         "seen": np.tril(np.ones((T, T), bool)),

@@ -210,13 +210,13 @@ def test_the_recipe_follows_from_what_is_given():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"size": "gpt3"}, "size is 'gpt3', expected one of gpt2, gpt2-medium"),
+        ({"size": "gpt3"}, "size is 'gpt3'"),
         ({"residuals": "2C"}, "residuals is '2C', expected one of 10C, 5C, 1C"),
-        ({"accumulate": 3}, "accumulate is 3, .* divisor of batch_size, which is 4"),
-        ({"cosine": 2}, "cosine is 2, expected 0, or more than the 2 steps of warmup"),
-        ({"split": "lecture"}, "split is 'lecture', expected none: model gpt2 has"),
-        ({"heads": 3}, "heads is 3, .* divisor of embedding, which is 8"),
-        ({"lr_last": 1.5}, "lr_last is 1.5, expected 0 or more and at most 1"),
+        ({"accumulate": 3}, "accumulate is 3, .* batch_size.* 4"),
+        ({"cosine": 2}, "cosine is 2, .* 2 .*warmup"),
+        ({"split": "lecture"}, "split is 'lecture', .* gpt2"),
+        ({"heads": 3}, "heads is 3, .* embedding.* 8"),
+        ({"lr_last": 1.5}, "lr_last is 1.5"),
     ],
 )
 def test_options_that_do_not_go_together(given, told, folder):
@@ -229,10 +229,10 @@ def test_options_that_do_not_go_together(given, told, folder):
     [
         (
             {"context": 100},
-            "the val part of the text has 57 tokens, expected more than",
+            "val .* 57 tokens",
         ),
         ({"data": "shakespear"}, "data is 'shakespear', .*did you mean 'tinyshakes"),
-        ({"init_from": "none"}, "none cannot be read: No such file"),
+        ({"init_from": "none"}, "none cannot be read"),
         ({"tokenizer": "gpt2", "tokenizer_files": "none"}, "tokenizer gpt2 needs Open"),
     ],
 )
