@@ -73,7 +73,9 @@ def _table(title: str, arrays: tuple[Array, ...]) -> str:
         (f"<code>{escape(_what(a))}</code>", bytes_of(a.bytes), _origin(a))
         for a in arrays
     ]
-    return f"<h3>{title}</h3>" + frame.table(("array", "bytes#", "made by"), rows)
+    return f"<h3>{title}</h3>" + frame.table(
+        ("array", "bytes#", "made by"), rows, "kept"
+    )
 
 
 def _what(array: Array) -> str:

@@ -16,7 +16,8 @@ from tests.workbook.pytorch.styles import RIGHT, WRONG
 
 
 def checked(one):
-    return check(one.number, one.text, f"exercise{one.number}.py", True, explain=False)
+    file = f"exercise{one.number}.py"
+    return one.judged(check(one.number, one.complete, file, True, explain=False))
 
 
 def test_the_lectures_own_way_is_whole_and_right(tmp_path):
@@ -69,7 +70,11 @@ def test_what_has_no_translation_is_a_gap_with_its_line(tmp_path):
     assert {k for k in EXERCISES[1].names if source.is_gap(f"d{k}")} == gone
     assert "# cell 3, line 3 has no translation" in one.text
     assert "#   dprobs = probs.grad" in one.text
-    assert [row.status for row in checked(one).rows] == ["ok", "gap"]
+    report = checked(one)
+    assert report.status == "gap"
+    assert {row.name for row in report.rows if row.status == "gap"} == gone
+    assert {row.status for row in report.rows if row.name not in gone} == {"ok"}
+    assert "dprobs is still None" in report.message
 
 
 def test_a_copy_that_is_changed_changes_nothing(tmp_path):
