@@ -130,16 +130,31 @@ def _graph(rule: Rule) -> str:
 
     def draw(key):
         arrays = rule.example(key, **case.dims)
-        plain = lambda *a: rule.reference(*rule.arranged(a, case.static))  # noqa: E731
+
+        def plain(*a):
+            return rule.reference(*rule.arranged(a, case.static))
+
+        names = _array_names(rule, len(arrays), case.static)
+        places = [
+            inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names
+        ]
+        plain.__signature__ = inspect.Signature(places)  # type: ignore[attr-defined]
         drawn.append(trace(plain, *arrays).to_svg())
         return 0
 
     jax.eval_shape(draw, jax.random.key(0))
-    caption = f"The primitive operations of the plain forward pass at {case}."
+    caption = f"The primitive operations of the plain forward pass at {kept.at(case)}."
     return (
         f'<figure><div class="wide">{drawn[0]}</div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def _array_names(rule: Rule, count: int, static: tuple) -> list[str]:
+    """Of its arguments, those that are no options."""
+    places = rule.arranged(tuple(range(count)), (None,) * len(static))
+    pairs = zip(rule.arguments, places, strict=False)
+    return [name for name, place in pairs if place is not None]
 
 
 def _used(rule: Rule) -> str:

@@ -47,6 +47,7 @@ def test_a_rule_has_every_part(texts, rule):
         assert f"<h2>{part}</h2>" in page
     assert page.count("<math ") > 1
     assert '<svg class="graph"' in page
+    assert "arg0" not in page  # the graph has the arguments' names
     plain = unescape(re.sub(r"<[^>]*>", "", page))
     assert f"def {rule.bwd.__name__}" in plain
     assert f"def {rule.fwd.__name__}" in plain
