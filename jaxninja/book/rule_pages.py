@@ -20,6 +20,7 @@ from jaxninja.book import (
 )
 from jaxninja.book.mathematics import derivation
 from jaxninja.engine import trace
+from jaxninja.models import parts as common_parts
 from jaxninja.models.network import PAGES
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES
@@ -173,18 +174,21 @@ def _used(rule: Rule) -> str:
 
 
 @cache
-def _ops(module: ModuleType) -> set[str]:
-    """Names of the rules that a network calls, as ops.batchnorm."""
-    tree = ast.walk(ast.parse(inspect.getsource(module)))
+def _ops(module: ModuleType) -> frozenset[str]:
+    """Names of the rules that a network calls, as ops.batchnorm, by itself or by the
+    common parts of the networks that it imports."""
+    common = [f for f in vars(module).values() if _is_common(f)]
+    return frozenset().union(*map(_named_rules, (module, *common)))
+
+
+def _is_common(f: Any) -> bool:
+    return inspect.isfunction(f) and f.__module__.startswith(common_parts.__name__)
+
+
+def _named_rules(code: Any) -> set[str]:
+    tree = ast.walk(ast.parse(inspect.getsource(code)))
     calls = [node for node in tree if isinstance(node, ast.Attribute)]
-    owned = {n.attr for n in calls if getattr(n.value, "id", "") in ("ops", "manual")}
-    return owned | ({"linear"} if _calls_linear(module) else set())
-
-
-def _calls_linear(module: ModuleType) -> bool:
-    """By the helper of the models that takes `ops`, for products in bfloat16."""
-    helper = getattr(module, "linear", None)
-    return getattr(helper, "__module__", "").startswith("jaxninja.models")
+    return {n.attr for n in calls if getattr(n.value, "id", "") in ("ops", "manual")}
 
 
 def _imports(other: Rule, rule: Rule) -> bool:
