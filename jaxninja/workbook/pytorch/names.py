@@ -94,7 +94,8 @@ def _named(node: ast.expr, size: str) -> Iterator[tuple[str, str]]:
 
 
 def _labels(nodes: Sequence[ast.stmt], assigned: set[str]) -> Iterator[tuple[str, str]]:
-    """What is read as C[Xb] and as x[range(n), Yb], if it is called otherwise."""
+    """What is read first as C[Xb] and as x[range(n), Yb], if it is called otherwise."""
+    missing = {"Xb", "Yb"} - assigned
     for node in nodes:
         for part in ast.walk(node):
             match part:
@@ -106,7 +107,8 @@ def _labels(nodes: Sequence[ast.stmt], assigned: set[str]) -> Iterator[tuple[str
                     new = "Yb"
                 case _:
                     continue
-            if new not in assigned and name in assigned - KNOWN:
+            if new in missing and name in assigned - KNOWN:
+                missing.discard(new)
                 yield name, new
 
 
