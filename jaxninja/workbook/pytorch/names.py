@@ -43,7 +43,9 @@ def renamed(nodes: Sequence[ast.stmt]) -> dict[str, ast.expr]:
     """The notebook's own names, and what each is in the workbook."""
     assigned = {name for node in nodes for name in stored(node)}
     found = dict(SIZES)
-    found |= {k: v for k, v in _sizes(nodes) if k not in KNOWN}
+    for name, size in _sizes(nodes):
+        if name not in KNOWN:
+            found.setdefault(name, size)  # C comes first, and tells E from T in W1
     found |= dict(_labels(nodes, assigned))
     arrays = _arrays(nodes, assigned, found)
     found |= arrays | dict(_gradients(arrays, assigned))
