@@ -59,20 +59,23 @@ ROOMS = {
     "training.config": "errors models training.options",
     "training.machine": "errors models training.config",
     "training.kernel": "errors models training.config",
-    "training": "errors intermediates data storage plots models training.options"
-    " training.config training.machine training.kernel",
+    "training": "errors jaxpr intermediates data storage plots models"
+    " training.options training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
-    "workbook.code": "errors models check.diagnosis.code",
-    "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "errors models check check.diagnosis workbook.code workbook",
-    "workbook.grading": "models check check.chain workbook.code workbook"
+    "workbook.texts": "errors",
+    "workbook.code": "errors models check.diagnosis.code workbook.texts",
+    "workbook": "errors intermediates plots models check check.chain workbook.texts"
+    " workbook.code",
+    "workbook.diagnosis": "errors models check check.diagnosis workbook.texts"
+    " workbook.code workbook",
+    "workbook.grading": "models check check.chain workbook.texts workbook.code workbook"
     " workbook.diagnosis",
-    "workbook.process": "workbook workbook.grading",
-    "workbook.learner": "workbook workbook.code",
-    "workbook.pytorch": "errors workbook workbook.code",
-    "workbook.notebook": "errors workbook workbook.process",
+    "workbook.process": "workbook.texts workbook workbook.grading",
+    "workbook.learner": "workbook.texts workbook workbook.code",
+    "workbook.pytorch": "errors workbook.texts workbook workbook.code",
+    "workbook.notebook": "errors workbook.texts workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
@@ -84,7 +87,8 @@ ROOMS = {
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.options"
     " training.config training.machine training.kernel training report workbook"
-    " workbook.process workbook.learner workbook.pytorch book cli.process",
+    " workbook.texts workbook.process workbook.learner workbook.pytorch book"
+    " cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -25,7 +26,9 @@ from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.learner import again, finished
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import WorkbookError
+from jaxninja.workbook.pytorch.importer import Imported
 from jaxninja.workbook.report import Report
+from jaxninja.workbook.texts.languages import sentence, speaking
 
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
 DAY = 86_400  # seconds
@@ -48,17 +51,26 @@ def main(args: list[str]) -> int:
     )
     run = {Start: _start, Check: _check, Watch: _watch, List: _list, Hint: _hint}
     run |= {Again: _again, Page: _page, Reset: _reset, Import: _import}
-    return run[type(options)](options)
+    with speaking(options.lang or _remembered(options)):
+        return run[type(options)](options)
+
+
+def _remembered(options: Any) -> str:
+    """The language of the workbook that a command is on."""
+    try:
+        return progress.load(Path(options.dir or progress.nearest())).language
+    except (WorkbookError, OSError):  # the command itself says so, if it matters
+        return "en"
 
 
 def _start(options: Start) -> int:
-    made = progress.start(options.dir)
+    made = progress.start(options.dir, options.lang)
     for path in made:
         print(path)
     kept = len(EXERCISES) - len(made)
     if kept:
-        print(f"{kept} of {len(EXERCISES)} exercises were there already, and are kept")
-    print(f"next: fill {Path(options.dir) / EXERCISES[1].file}, and while you do:")
+        print(sentence("kept", kept=kept, count=len(EXERCISES)))
+    print(sentence("next", path=Path(options.dir) / EXERCISES[1].file))
     print(f"  jaxninja exercise watch --dir {options.dir}")
     return 0
 
@@ -85,7 +97,12 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     """Check, print and record: a progress that cannot be kept hides no result."""
     text = progress.read(folder, number)
     report = worker.check(number, text, EXERCISES[number].file, everything)
-    problem = None
+    return _kept(folder, report)
+
+
+def _kept(folder: Path, report: Report) -> Report:
+    """Print and record a report."""
+    number, problem = report.number, None
     try:
         state = progress.load(folder)
         report = replace(report, new=tuple(state.record(report)))
@@ -95,9 +112,10 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     print(screen.shown(report))
     right = sum(row.status == "ok" for row in report.rows)
     shapes = sum(row.status == "shape" for row in report.rows)
-    more = f", {shapes} more in another shape" if shapes else ""
-    count = f"{screen.bar(right, len(EXERCISES[number].names))} right{more}"
-    print(screen.text([f"exercise {number}: {count}, {report.seconds:.2f} s"]))
+    more = sentence("more shapes", count=shapes) if shapes else ""
+    count = screen.bar(right, len(EXERCISES[number].names))
+    facts = dict(count=count, more=more, seconds=f"{report.seconds:.2f}")
+    print(screen.text([sentence("right", number=number, **facts)]))
     if problem:
         print(screen.text([str(problem)]))
     sys.stdout.flush()
@@ -106,7 +124,7 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
 
 def _cost(folder: Path, report: Report) -> None:
     if not report.ok:
-        print("no cost: an exercise that is not done has none")
+        print(sentence("no cost"))
         return
     from jaxninja.workbook.costs import cost
 
@@ -117,8 +135,10 @@ def _import(options: Import) -> int:
     folder = Path(options.dir or progress.nearest())
     with _worker(options.limit) as worker:
 
-        def check(folder: Path, number: int) -> Report:
-            return _checked(worker, folder, number, everything=True)
+        def check(one: Imported) -> Report:
+            file = EXERCISES[one.number].file
+            report = worker.check(one.number, one.complete, file, True)
+            return _kept(folder, one.judged(report))
 
         reports = importing.run(options.notebook, folder, check)
     codes = {EXIT[report.status] for report in reports}
@@ -129,7 +149,7 @@ def _watch(options: Watch) -> int:
     folder = progress.find(options.dir)
     numbers = [options.number] if options.number else list(EXERCISES)
     worker = _worker(options.limit)
-    print(f"watching {folder}/; Ctrl-C ends it", flush=True)
+    print(sentence("watching", folder=folder), flush=True)
     with worker:
 
         def check(number: int, everything: bool) -> Report:
@@ -189,8 +209,9 @@ def _again(options: Again) -> int:
             told = f"the oldest is {first[0]}.{first[1]}, of {first[2]:.0f} days ago"
         raise WorkbookError(f"nothing is a week old: {told}")
     kept = again.blank(folder, number, name)
-    print(f"d{name} in {folder / EXERCISES[number].file} is a gap again")
-    print(f"the file as it was is {kept}")
+    path = folder / EXERCISES[number].file
+    print(sentence("gap again", variable=f"d{name}", path=path))
+    print(sentence("file kept", path=kept))
     return 0
 
 
@@ -203,14 +224,14 @@ def _page(options: Page) -> int:
         raise WorkbookError(
             f"{options.out} cannot be written: {error.strerror}"
         ) from None
-    print(f"written to {options.out}")
+    print(sentence("written", path=options.out))
     return 0
 
 
 def _reset(options: Reset) -> int:
     folder = progress.find(options.dir)
     kept = progress.reset(folder, options.number)
-    print(f"{folder / EXERCISES[options.number].file} is as it came")
+    print(sentence("as it came", path=folder / EXERCISES[options.number].file))
     if kept.exists():
-        print(f"what you wrote is in {kept}")
+        print(sentence("yours", path=kept))
     return 0

@@ -23,6 +23,7 @@ import numpy as np
 
 from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.workbook.network import Arrays, Network, Sizes
+from jaxninja.workbook.texts.languages import sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,9 @@ class Sample:
     @property
     def place(self) -> str:
         """Its sizes, and where its upstream gradient comes from if not from the end"""
-        random = f", d{self.probe} random" if self.is_probed else ""
-        return f"{self.sizes}{random}"
+        if not self.is_probed:
+            return str(self.sizes)
+        return sentence("random", sizes=self.sizes, probe=self.probe)
 
     def scale(self, name: str) -> float:
         """The magnitude that rounding of this gradient is measured by.

@@ -296,3 +296,38 @@ def test_no_notebook_leaves_no_workbook(tmp_path, monkeypatch, capsys):
     assert err.count("\n") == 1
     assert "a.ipynb is another notebook" in err
     assert not (tmp_path / "workbook").exists()
+
+
+def test_a_workbook_in_chinese_stays_so(folder, tmp_path, capsys):
+    assert main(["exercise", "start", "other", "--lang", "zh"]) == 0
+    assert "下一步：填写 other/exercise1.py" in capsys.readouterr().out
+    assert "练习 2" in (tmp_path / "other" / "exercise2.py").read_text()
+    assert main(["exercise", "check", "2", "--dir", "other"]) == 3
+    out = capsys.readouterr().out
+    assert "dlogits 还是 None" in out
+    assert "0/1 正确" in out
+    put(tmp_path / "other", 2, TWO)
+    assert main(["exercise", "check", "2", "--dir", "other"]) == 0
+    assert "每一行之和为零" in "".join(capsys.readouterr().out.split())
+    main(["exercise", "list", "--dir", "other"])
+    assert re.search(r"练习 2 +1/1 +交叉熵：一个表达式 +完成", capsys.readouterr().out)
+    main(["exercise", "hint", "2.logits", "--dir", "other", "--lang", "en"])
+    assert "again for more: rule" in capsys.readouterr().out
+    main(["exercise", "page", "--dir", "other"])
+    text = (tmp_path / "backprop_by_hand.html").read_text()
+    assert '<html lang="zh">' in text
+    assert "手工推导了" in text
+    main(["exercise", "hint", "2.logits", "--lang", "zh"])
+    assert "形状" in capsys.readouterr().out
+    main(["exercise", "list"])
+    assert "cross entropy" in capsys.readouterr().out
+
+
+def test_another_language_is_one_line(folder, capsys):
+    capsys.readouterr()
+    for args in (["start", "x"], ["list"], ["check", "2"]):
+        assert main(["exercise", *args, "--lang", "fr"]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "'fr': expected en (English) or zh (中文)" in err
+    assert not (folder.parent / "x").exists()

@@ -22,6 +22,8 @@ class Start:
 
     dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
     """The folder."""
+    lang: str | None = None
+    """en or zh, 中文: of the files, and from now on of all commands in the folder."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Check:
     """Of the exercise; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
     all: Flag = False
     """Go on after the first wrong gradient: which errors are inherited?"""
     cost: Flag = False
@@ -56,6 +60,8 @@ class Watch:
     """Of the exercise; by default whichever is saved."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
     limit: float = LIMIT
     """Seconds that one gradient may take."""
 
@@ -68,6 +74,8 @@ class List:
     """N, or N.NAME of a gradient that is right."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,8 @@ class Hint:
     """N.NAME, as 1.counts."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,8 @@ class Reset:
     """Of the exercise; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,8 @@ class Again:
     """N.NAME; by default the one that has been right for the longest."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,8 @@ class Page:
     """The file, HTML."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
@@ -122,5 +138,7 @@ class Import:
     """The file, .ipynb."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
     limit: float = LIMIT
     """Seconds that one gradient may take."""

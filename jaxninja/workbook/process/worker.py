@@ -95,7 +95,8 @@ def _failed(request: dict, error: Exception) -> Report:
         f"the check itself failed: {type(error).__name__}: {first}. That is a mistake "
     )
     text += "in jaxninja, not in this file"
-    return Report(request["number"], request["filename"], "error", (), text)
+    file, language = request["filename"], request.get("language", "en")
+    return Report(request["number"], file, "error", (), text, language=language)
 
 
 def _streams():

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jaxninja.workbook.pytorch.files import Cell
+from jaxninja.workbook.texts.languages import sentence
 
 MAGIC = ("%", "!", "?")  # of IPython, and no Python
 TRIES = 20  # broken lines of a cell that are left out before all of it is
@@ -35,7 +36,7 @@ class Line:
 
     @property
     def place(self) -> str:
-        return f"cell {self.cell}, line {self.number}"
+        return sentence("place", cell=self.cell, line=self.number)
 
 
 def lines(cell: Cell) -> list[Line]:

@@ -1,14 +1,17 @@
 """A learner's notebook as files of the workbook."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.pytorch import answers, files, names, sections, writing
 from jaxninja.workbook.pytorch.answers import Answer
 from jaxninja.workbook.pytorch.errors import NotebookError
+from jaxninja.workbook.report import GAP, OK, Report, Row
 from jaxninja.workbook.solutions.lecture import NETWORK
+from jaxninja.workbook.texts.languages import sentence
 
 STEPS = NETWORK.steps
 
@@ -26,6 +29,7 @@ class Imported:
         found: the gradients that the notebook has an answer to.
         left: what has no translation: the line, its text, why.
         remarks: what PyTorch does otherwise than the file.
+        gaps: the gradients that are still to do.
     """
 
     number: int
@@ -33,6 +37,31 @@ class Imported:
     found: tuple[str, ...]
     left: tuple[tuple[str, str, str], ...]
     remarks: tuple[str, ...]
+    gaps: tuple[str, ...]
+
+    @property
+    def complete(self) -> str:
+        """The file with the solution in its gaps, line by line, for the check alone:
+        so what stands below a gap is judged as well."""
+        lessons, lines = templates.lessons(EXERCISES[self.number]), []
+        for line in self.text.splitlines():
+            name = line.removeprefix("    d").removesuffix(" = None")
+            is_gap = line == f"    d{name} = None" and name in self.gaps
+            lines.append(f"    {'; '.join(lessons[name].code)}" if is_gap else line)
+        return "\n".join(lines) + "\n"
+
+    def judged(self, report: Report) -> Report:
+        """The report on `complete` as one on the file: its gaps are gaps."""
+        rows = tuple(
+            Row(row.name, GAP, row.line) if row.name in self.gaps else row
+            for row in report.rows
+        )
+        report = replace(report, rows=rows)
+        if not self.gaps or report.status != OK:
+            return report
+        first = next(row for row in rows if row.status == GAP)
+        text = sentence("blank", variable=f"d{first.name}", blank=None)
+        return replace(report, status=GAP, message=text, line=first.line)
 
 
 def imported(path: Path) -> list[Imported]:
@@ -63,6 +92,7 @@ def _imported(number: int, made: Sequence[Answer], name: str) -> Imported:
         tuple(k for k in exercise.names if f"d{k}" in found),
         tuple(_left(kept)),
         tuple(writing.remarks(kept)),
+        tuple(k for k in exercise.names if f"d{k}" not in found),
     )
 
 

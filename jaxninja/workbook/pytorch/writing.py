@@ -9,6 +9,7 @@ from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.pytorch.answers import Answer
 from jaxninja.workbook.pytorch.changes import changed_name
 from jaxninja.workbook.templates import template
+from jaxninja.workbook.texts.languages import sentence
 
 IMPORTS = {"jax": "", "jnp": "jax.numpy", "np": "numpy", "math": "math"}
 IN = "    "
@@ -30,7 +31,7 @@ def text(exercise: Exercise, answers: Sequence[Answer], name: str) -> str:
         [
             f'"""{told}"""',
             "",
-            f"# From {name}, in JAX; cells and lines are numbered as there.",
+            f"# {sentence('from', name=name)}",
             "",
             *_imports(used),
             "",
@@ -75,7 +76,7 @@ def _body(exercise: Exercise, answers: Sequence[Answer]) -> Iterator[str]:
     for k, answer in enumerate(answers):
         if answer.line.cell != cell:
             cell = answer.line.cell
-            yield f"{IN}# cell {cell}"
+            yield f"{IN}# {sentence('cell', cell=cell)}"
         yield from (f"{IN}{row}" for row in _rows(exercise, answer))
         for variable in sorted(answer.made.assigns & {*exercise.gradients}):
             last = all(variable not in a.made.assigns for a in answers[k + 1 :])
@@ -89,11 +90,12 @@ def _rows(exercise: Exercise, answer: Answer) -> list[str]:
     """One line of the notebook: its comments, and what it is in JAX."""
     rows = [*answer.line.comments]
     if answer.problem:
-        rows += [f"# {answer.line.place} has no translation: {answer.problem}"]
+        facts = dict(place=answer.line.place, why=answer.problem)
+        rows += [f"# {sentence('no translation', **facts)}"]
         return rows + [f"#   {row}" for row in answer.line.text.splitlines()]
     node = answer.made.node
     if (shorter := _without_axis(exercise, node)) is not None:
-        rows += ["# [1, H] in the notebook, [H] here"]
+        rows += [f"# {sentence('one axis')}"]
         node = shorter
     code = ast.unparse(node)
     return rows + f"{code}  {answer.line.behind}".rstrip().splitlines()
@@ -153,9 +155,6 @@ def remarks(answers: Sequence[Answer]) -> Iterator[str]:
         for part in ast.walk(node) if node else ():
             name = changed_name(part)
             if name in same and same[name].startswith("d"):
-                yield (
-                    f"{answer.line.place}: in PyTorch {name} and {same[name]} are one "
-                    f"array after {name} = {same[name]}, and this line changes both: "
-                    "it needs .clone(); arrays of JAX do not change"
-                )
+                facts = dict(new=name, old=same[name])
+                yield sentence("one array", place=answer.line.place, **facts)
                 same.pop(name)
