@@ -30,7 +30,7 @@ def parts(runs: Runs) -> Iterator[Picture | Table]:
     losses = of_losses.losses(metrics)
     draw: Any = lambda: plots.losses_of_runs(metrics)  # noqa: E731
     drawn = [course("loss", "the losses of all runs", losses, draw)]
-    if of_losses.band(losses):
+    if isinstance(drawn[0], Picture) and of_losses.band(losses):
         alt = "the losses of all runs, a close-up of the best"
         close: Any = lambda: plots.losses_of_runs(metrics, close=True)  # noqa: E731
         drawn.append(Picture("loss", alt, close))

@@ -38,10 +38,11 @@ def parts(found: Gathered) -> Iterator[Picture | Table]:
 def _losses(found: Gathered) -> Iterator[Picture | Table | None]:
     one = {found.name: found.metrics}
     courses = loss.losses(one)
-    yield course(
+    whole = course(
         "loss", "the training loss", courses, lambda: plots.losses_of_runs(one)
     )
-    if loss.band(courses):
+    yield whole
+    if isinstance(whole, Picture) and loss.band(courses):
         close = "the losses, a close-up"
         yield Picture("loss", close, lambda: plots.losses_of_runs(one, close=True))
 

@@ -47,9 +47,21 @@ def test_a_rule_has_every_part(texts, rule):
         assert f"<h2>{part}</h2>" in page
     assert page.count("<math ") > 1
     assert '<svg class="graph"' in page
+    assert "arg0" not in page  # the graph has the arguments' names
     plain = unescape(re.sub(r"<[^>]*>", "", page))
     assert f"def {rule.bwd.__name__}" in plain
     assert f"def {rule.fwd.__name__}" in plain
+
+
+@pytest.mark.parametrize(
+    ("rule", "networks"),
+    [("batchnorm", ("ninja", "deep")), ("cross_entropy", ("ninja", "transformer"))],
+)
+def test_a_rule_is_told_where_it_is_used(texts, rule, networks):
+    """By a network itself, or by a part that networks share."""
+    used = texts[f"rules/{rule}.html"].split("<h2>Where it is used</h2>")[1]
+    for name in networks:
+        assert f'href="../networks/{name}.html"' in used
 
 
 def test_a_network_stands_beside_its_backward_pass(texts):
