@@ -21,9 +21,9 @@ from jaxninja.errors import UserError, did_you_mean, is_users
 from jaxninja.rules.activations import relu
 
 # They say of a computation how it ended, not of what was given that it cannot be used;
-# the last, of a line of our own that it is set as text.
+# the last two, of a line that it stays text, in the handbook and in an import.
 OTHERS = {"TrainError", "VJPCheckError", "Interrupted", "Diverged", "NoRule", "Stop"}
-OTHERS |= {"NotMathematics"}
+OTHERS |= {"NotMathematics", "NoTranslation"}
 
 
 def test_every_error_over_what_was_given_is_a_user_error():
