@@ -18,16 +18,6 @@ MODEL = Transformer(7, 5, 2, 2, 8)
 EIGHT = EXERCISES[8].solution
 
 
-@pytest.fixture
-def file(tmp_path):
-    def written(text):
-        path = tmp_path / "mine.py"
-        path.write_text(text)
-        return str(path)
-
-    return written
-
-
 def test_the_solution_is_a_route(file):
     """Of a loss with places that do not count, and rows shorter than the context."""
     route = file(EIGHT)
