@@ -20,8 +20,8 @@ from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.inputs.shapes import LIMITS, divisible, settings_of
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
+from jaxninja.check.properties.edges import at_edges
 from jaxninja.check.properties.first_derivatives import (
-    at_edges,
     first_order,
     generator,
     low_precision,

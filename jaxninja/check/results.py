@@ -172,6 +172,15 @@ class Session:
             before = self.predicates.get(key, np.zeros(2, bool))
             self.predicates[key] = before | np.asarray(found)
 
+    def one_sided(self) -> set[str]:
+        """Lines of the comparisons that went one way at all samples so far."""
+        start = "comparison at "
+        return {
+            key.removeprefix(start)
+            for key, seen in self.predicates.items()
+            if key.startswith(start) and not seen.all()
+        }
+
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]
         entries = [t.entries for t in self.tallies.values()]

@@ -61,11 +61,19 @@ def test_a_loop_that_never_ends_is_stopped():
     assert any("bfloat16: a while loop" in text for text in report.not_tested)
 
 
-def test_an_iteration_that_settles_for_the_example_only():
+def written_out(start, stop, step, x):
+    """`fori_loop`, as Python has it."""
+    for i in range(start, stop):
+        x = step(i, x)
+    return x
+
+
+@pytest.mark.parametrize("loop", [jax.lax.fori_loop, written_out])
+def test_an_iteration_that_settles_for_the_example_only(loop):
     """x = W x + b in 80 steps, by autodiff of the steps and by the implicit theorem."""
 
     def solve(W, b):
-        return jax.lax.fori_loop(0, 80, lambda _, x: W @ x + b, b)
+        return loop(0, 80, lambda _, x: W @ x + b, b)
 
     def bwd(residuals, dy):
         W, x = residuals

@@ -2,8 +2,12 @@
 
 A fixed point found in 60 steps is one only where 60 steps are enough. What a rule says
 of it by the implicit function theorem is then right, and autodiff of the steps is not.
+
+A loop of Python leaves its steps written out: the same equation of the same line, again
+and again. Layers do so too, and never settle, so that nothing is said of them.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -14,12 +18,13 @@ from jax.extend.core import jaxpr_as_fun
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.check.subject.plain_forward import opened
+from jaxninja.check.subject.plain_forward import opened, user_frame
 from jaxninja.check.subject.pytrees import cast, is_float
-from jaxninja.jaxpr import bind, closed, scan_parts
+from jaxninja.jaxpr import CALLS, bind, closed, scan_parts
 
 SETTLED = 1e-9  # change by one more step, relative to what is iterated
 LEAST = 1e-12
+REPEATS = 8  # of one equation in one line, which make it a loop of Python
 
 
 def settles_at(there: tuple, here: tuple) -> bool:
@@ -50,18 +55,30 @@ def _unrest(plain) -> Callable:
 
     def run(*args):
         found: list = []
+        written: dict[tuple, list] = defaultdict(list)
 
         def step(eqn, ins):
-            if not _iterates(eqn):
+            if eqn.primitive in CALLS:
                 return None
             outs = bind(eqn, ins)
-            found.append(_change(eqn, ins, outs))
+            if _iterates(eqn):
+                found.append(_change(eqn, ins, outs))
+            elif outs and is_float(outs[0]):
+                written[_place(eqn)].append(outs[0])
             return outs
 
         opened(plain, step)(*args)
+        loops = [outs for outs in written.values() if len(outs) >= REPEATS]
+        found += [_largest([_relative(*outs[-2:])]) for outs in loops]
         return jnp.stack(found) if found else jnp.zeros(0)
 
     return compiled(run)
+
+
+def _place(eqn) -> tuple:
+    """What an equation has in common with its repetitions in a loop of Python."""
+    ranks = (v.aval.ndim for v in (*eqn.invars, *eqn.outvars))
+    return (eqn.primitive.name, user_frame(eqn), *ranks)
 
 
 def _iterates(eqn) -> bool:
@@ -79,12 +96,17 @@ def _change(eqn, ins: list, outs: list):
     run = jaxpr_as_fun(closed(eqn.params["jaxpr"]))
     last = outs[:count]
     pairs = zip(last, run(*ins[:consts], *last, *xs)[:count], strict=True)
-    changes = [
-        jnp.max(jnp.abs(b - a), initial=0)
-        / jnp.maximum(jnp.max(jnp.abs(a), initial=0), jnp.finfo(a.dtype).tiny)
-        for a, b in pairs
-        if is_float(a)
-    ]
+    return _largest([_relative(a, b) for a, b in pairs if is_float(a)])
+
+
+def _relative(a, b):
+    if a.shape != b.shape:
+        return jnp.inf
+    size = jnp.maximum(jnp.max(jnp.abs(a), initial=0), jnp.finfo(a.dtype).tiny)
+    return jnp.max(jnp.abs(b - a), initial=0) / size
+
+
+def _largest(changes: list):
     return jnp.max(
         jnp.stack([jnp.nan_to_num(c, nan=jnp.inf) for c in changes] or [0.0])
     )

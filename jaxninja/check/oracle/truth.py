@@ -153,7 +153,7 @@ def _watch(found: list):
     """A step that notes whether each comparison was ever true, ever false."""
 
     def step(eqn, ins):
-        if eqn.primitive.name not in _COMPARISONS or not _tells(eqn, ins[0]):
+        if not tells(eqn, ins):
             return None
         (out,) = bind(eqn, ins)
         found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
@@ -162,8 +162,11 @@ def _watch(found: list):
     return step
 
 
-def _tells(eqn, operand) -> bool:
+def tells(eqn, ins: list) -> bool:
     """Whether it compares numbers of the user's: indices below 0 are jnp's question."""
+    if eqn.primitive.name not in _COMPARISONS:
+        return False
+    operand = ins[0]
     if eqn.primitive.name == "lt" and isinstance(eqn.invars[1], Literal):
         return is_float(operand)
     return operand.dtype != bool and jnp.issubdtype(operand.dtype, np.number)

@@ -5,30 +5,13 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.boundaries import (
-    edges,
-    extremes,
-    offsets,
-    operations,
-    same,
-    without_gradient,
-)
 from jaxninja.check.inputs.kinds import nearer, scaled
 from jaxninja.check.inputs.setting import DRAWS, Setting
-from jaxninja.check.inputs.sizes import leaf_names
-from jaxninja.check.inputs.special_values import at_special_values, untried
-from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
-from jaxninja.check.oracle.truth import Truth, autodiff_of
-from jaxninja.check.properties.judgement import (
-    NARROW,
-    judge,
-    unless_endless,
-    with_condition,
-)
-from jaxninja.check.properties.kinks import jumps_where_off
+from jaxninja.check.oracle.trial import Setup, compare_rounding, prove
+from jaxninja.check.oracle.truth import autodiff_of
+from jaxninja.check.properties.judgement import NARROW, judge, unless_endless
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 from jaxninja.check.subject.structure_traced import (
@@ -40,7 +23,6 @@ from jaxninja.check.subject.structure_traced import (
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
 NO_DTYPE = "Unsupported dtype", "does not accept dtype"  # of LU, say: nobody's mistake
 NEARER = (0.3, 0.03)  # parts of the way from the first inputs to others
-HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
 def generator(session: Session, *parts: int) -> np.random.Generator:
@@ -122,7 +104,7 @@ def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> 
     """The run dtypes, at ordinary and at larger inputs."""
     args = setting.draw(session.options.seed * DRAWS)[1]
     for dtype in session.options.dtypes:
-        if not _plain_takes(session, setup, args, dy, dtype):
+        if not plain_takes(session, setup, args, dy, dtype):
             continue
         _structure_in(session, setup, args, dtype)
         samples = [("random inputs", args)]
@@ -137,7 +119,7 @@ def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> 
                     session.dtypes.append(dtype)
 
 
-def _plain_takes(session: Session, setup: Setup, args, dy, dtype: str) -> bool:
+def plain_takes(session: Session, setup: Setup, args, dy, dtype: str) -> bool:
     """Whether JAX itself can differentiate the plain forward in this dtype."""
     if dtype != "float32" and not setup.differences:
         try:
@@ -164,7 +146,7 @@ def low_precision(session: Session, setup: Setup, setting: Setting) -> None:
     dy = sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
     if setup.subject.is_numpy or "bfloat16" in session.options.dtypes:
         return
-    if not _plain_takes(session, setup, args, dy, "bfloat16"):
+    if not plain_takes(session, setup, args, dy, "bfloat16"):
         return
     try:
         _structure_in(session, setup, args, "bfloat16")
@@ -178,112 +160,3 @@ def low_precision(session: Session, setup: Setup, setting: Setting) -> None:
     if evaluation is not None:
         judge(session, setup, evaluation)
         session.dtypes.append("bfloat16")
-
-
-def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
-    """Ties, zeros, overflow, repeated indices: what the forward calls for."""
-    if setup.differences:
-        session.skip("edge inputs: a forward that JAX cannot differentiate, or NumPy's")
-        return
-    if not session.options.edges:
-        session.skip("edges and scaled inputs: declared edges=False")
-        return
-    args = setting.draw(session.options.seed * DRAWS)[1]
-    dy = sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
-    with jax.enable_x64(True):
-        wide = cast(args, "float64")
-        found = operations(jax.make_jaxpr(setup.subject.plain)(*wide).jaxpr)
-        truth = setup.truth(wide, cast(dy, "float64"))[0]
-    for value in (-np.inf, HIDDEN):
-        hidden = without_gradient(args, truth.gradients, value)
-        label = f"{value:g} where dx is 0"
-        if same(hidden, args):
-            continue
-        if value > 0 or _counts_nothing(setup, hidden, dy, truth):
-            _edge(session, setup, hidden, dy, label, "float64")
-    taken = [
-        dtype
-        for dtype in session.options.dtypes
-        if _plain_takes(session, setup, args, dy, dtype)
-    ]
-    shifts = _without_effect(setup, wide, dy, truth)
-    for dtype in ("float64", *taken):
-        given = cast(args, dtype)
-        shifted = ((label, change(given)) for label, change in shifts)
-        for label, inputs in (*edges(given, found, dtype), *shifted):
-            if not same(inputs, given):
-                _edge(session, setup, inputs, dy, label, dtype)
-        if dtype == "float64":
-            _special(session, setup, given, dy)
-        if session.options.level == "full":
-            for label, inputs in extremes(given, found, dtype):
-                _extreme(session, setup, inputs, dy, label, dtype)
-
-
-def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
-    """The offsets of inputs that change no gradient."""
-    sizes = [float(np.max(np.abs(g), initial=0.0)) for g in truth.gradients]
-    kept = []
-    with jax.enable_x64(True):
-        for label, change in offsets(wide, setup.leaf_names):
-            near = setup.truth(change(wide), cast(dy, "float64"))[0].gradients
-            gaps = map(np.subtract, near, truth.gradients)
-            if all(
-                np.abs(gap).max(initial=0.0) <= 1e-6 * size
-                for gap, size in zip(gaps, sizes, strict=True)
-            ):
-                kept.append((label, change))
-    return kept
-
-
-def _special(session: Session, setup: Setup, args, dy) -> None:
-    """Each argument at the values that its kind calls for."""
-    named = leaf_names(setup.subject, args)
-    for label, inputs in at_special_values(args, named):
-        with unless_endless(session, label):
-            evaluation = prove(setup, inputs, dy, label)
-            if evaluation and jumps_where_off(setup, evaluation):
-                session.skip(f"{label}: the gradient jumps there in many entries")
-            elif evaluation and judge(session, setup, evaluation):
-                session.watch(setup, evaluation)
-    if left := untried(args, named):
-        session.skip(f"special values of {', '.join(left)} one by one")
-
-
-def _counts_nothing(setup: Setup, hidden: tuple, dy: list, truth: Truth) -> bool:
-    """Whether the output is what it was: what was set to -inf is masked out."""
-    with jax.enable_x64(True):
-        wide = cast(hidden, "float64")
-        y = setup.truth(wide, cast(dy, "float64"))[0].y
-    return all(map(np.allclose, y, truth.y))
-
-
-def _extreme(session: Session, setup: Setup, inputs, dy, label: str, dtype: str):
-    """What the rule loses at the ends of the range is told and is no error: few rules
-    are meant for it."""
-    if dtype == "float64":
-        evaluation = prove(setup, inputs, dy, label)
-    else:
-        evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-    if evaluation is None:
-        return
-    lost = list(filter(is_off, with_condition(session, setup, evaluation).trials))
-    if lost and not all(session.ignores(t.name) for t in lost):
-        found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
-        text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
-        session.find("W-RANGE", f"{text}or cancels ({found})", setup.subject.where)
-
-
-def _told(trial) -> str:
-    found = difference(trial.got, trial.expected, trial.tolerance)
-    return f"got {found.got:.3g}, expected {found.expected:.3g}"
-
-
-def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) -> None:
-    with unless_endless(session, f"{label} in {dtype}"):
-        if dtype == "float64":
-            evaluation = prove(setup, inputs, dy, label)
-        else:
-            evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-        if evaluation and judge(session, setup, evaluation) and dtype == "float64":
-            session.watch(setup, evaluation)

@@ -4,6 +4,7 @@ They are guesses. Those at which the forward does not run are dropped where they
 used; what is wrong there is a difference between rule and reference, never the guess.
 """
 
+import dis
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -72,6 +73,32 @@ def compared(run: Run, value) -> list:
     with suppress(Exception):  # it may refuse this type; what came before is known
         run(watched(value))
     return list(dict.fromkeys(found))
+
+
+def asks_for_none(function: Callable) -> bool:
+    """Whether its code asks `is None`, or that of a function which it closes over or
+    finds in its module."""
+    function = inspect.unwrap(function)
+    if getattr(function, "__code__", None) is None:
+        return False
+    variables = inspect.getclosurevars(function)
+    near = (*variables.nonlocals.values(), *variables.globals.values())
+    return any(
+        _asks_for_none(f.__code__) for f in (function, *near) if inspect.isfunction(f)
+    )
+
+
+def _asks_for_none(code: CodeType) -> bool:
+    before = None
+    for now in dis.get_instructions(code):
+        known = before is not None and before.opname.startswith("LOAD_CONST")
+        if now.opname.endswith(("IF_NONE", "IF_NOT_NONE")) or (
+            now.opname == "IS_OP" and known and before.argval is None
+        ):
+            return True
+        before = now
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return any(map(_asks_for_none, inner))
 
 
 def strings_of(function: Callable) -> list[str]:

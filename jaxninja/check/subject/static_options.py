@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Literal
 
-from jaxninja.check.subject.option_values import FEW, neighbours, strings_of
+from jaxninja.check.subject.option_values import (
+    FEW,
+    asks_for_none,
+    neighbours,
+    strings_of,
+)
 from jaxninja.check.subject.subject import Subject
 
 STRINGS = 4  # values of a string that are tried
@@ -40,9 +45,9 @@ def guesses(
     """(label, static options) for the options that list no values, and the names of
     those for which none was found.
 
-    Each string is tried by itself. Numbers are changed all at once, to their first
-    neighbours and then to their second ones; one at a time where the forward does not
-    run with all of them.
+    Each string is tried by itself, and None where the forward's code asks for it.
+    Numbers are changed all at once, to their first neighbours and then to their second
+    ones; one at a time where the forward does not run with all of them.
 
     Args:
         subject: its static options are the ones to depart from.
@@ -50,21 +55,25 @@ def guesses(
         runs: the jaxpr of the forward with static options as a text; None where the
             forward does not run.
     """
-    strings, rows, fixed = [], ([], []), []
+    alone, rows, fixed = [], ([], []), []
     names = unlisted(subject)
+    asks = asks_for_none(subject.plain_function)
     for i, name in enumerate(subject.static_names):
         if name not in names:
             continue
         found = _neighbours(subject, i, arrays, runs)
+        known = any(value is None for value in (subject.static[i], *found))
+        none = asks and not known and runs(_changed(subject, {i: None})) is not None
+        alone += [{i: None}] if none else []
         if not found:
-            fixed.append(name)
+            fixed += [] if none else [name]
         elif isinstance(subject.static[i], str):
-            strings += [{i: value} for value in found]
+            alone += [{i: value} for value in found]
         else:
             for row, value in zip(rows, found, strict=False):
                 row.append({i: value})
     merged = [change for row in rows for change in _merged(subject, row, runs)]
-    changes = [*merged, *strings]
+    changes = [*merged, *alone]
     return [(_label(subject, c), _changed(subject, c)) for c in changes], fixed
 
 

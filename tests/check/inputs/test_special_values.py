@@ -109,7 +109,7 @@ def test_comparisons_of_the_backward_are_watched():
         return x * x
 
     def bwd(x, g):
-        return (jnp.where(jnp.abs(x) < 1e9, 2 * x, 3 * x) * g,)
+        return (jnp.where(x * x > -1, 2 * x, 3 * x) * g,)  # it cannot turn
 
     gaps = check_vjp(ruled(plain, lambda x: (x * x, x), bwd, ()), X).coverage.gaps
     assert len(gaps) == 1

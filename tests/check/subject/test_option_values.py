@@ -6,11 +6,23 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.subject.option_values import neighbours, strings_of
+from jaxninja.check.subject.option_values import asks_for_none, neighbours, strings_of
 from tests.check.subjects import ruled
 
 X = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
 LABELS = np.array([0, 2, 1, 3])
+
+
+def decay(rate):
+    return 1.0 if rate is None else rate
+
+
+def decayed(x, rate):
+    return decay(rate) * x * x
+
+
+def decayed_bwd(rate, args, g):
+    return (2 * decay(rate) * args[0] * g,)
 
 
 def log_softmax(x, axis):
@@ -105,6 +117,11 @@ BUGS = {
         masked, masked_bwd, lambda i, w, *r: masked_bwd(i, 0.1, *r),
         (X, LABELS), "ignored=0, weight=0.07",
     ),
+    "none for a number": (
+        decayed, decayed_bwd,
+        lambda r, *rest: decayed_bwd(0.5 if r is None else r, *rest),
+        (X, 0.9), "rate=None",
+    ),
     "none": (
         norm, norm_bwd, lambda a, *r: norm_bwd(a if a is None else -1, *r), (X[:, :4],),
         "axis=0",
@@ -182,6 +199,12 @@ def test_an_option_without_neighbours_is_told():
 def test_the_neighbours_of_a_value(name, value, default, first):
     found = list(neighbours(name, value, default, (X, LABELS), str, ()))
     assert found[: len(first)] == first
+
+
+def test_who_asks_for_none():
+    assert asks_for_none(decayed)  # by a function of its module
+    assert not asks_for_none(power)
+    assert not asks_for_none(len)
 
 
 def test_the_strings_of_a_function():

@@ -1,0 +1,152 @@
+"""Inputs at which a comparison turns that went one way at all others.
+
+A backward that says `jnp.where(x == 0, ...)`, or branches where a norm is beyond a
+bound, has a side that no ordinary input sees. The margin of the comparison is a
+function of the inputs: Newton's method moves the entry that is nearest until it turns.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.errors import UserCodeError, running
+from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.truth import outcome, tells
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
+from jaxninja.check.subject.pytrees import (
+    float_leaves,
+    is_float,
+    signature,
+    with_floats,
+)
+from jaxninja.check.subject.subject import Subject
+from jaxninja.jaxpr import bind
+
+STEPS = 12
+BEYOND = 1e-3  # of a step more, to be past what is compared with
+NOTHING = 1e-12  # of the largest entry: what rounding leaves of an exact zero
+FAR = 3.0  # times the largest entry: where a function of a narrow domain may not be
+
+
+def turned(
+    subject: Subject, args: tuple, dy: list, lines: set[str], narrow: bool
+) -> list[tuple[str, tuple]]:
+    """(line, args) at which a comparison of one of these lines turned.
+
+    Args:
+        args, dy: in float64; call it under that.
+        narrow: keep to inputs of the size of those given.
+    """
+    run, places = _margins(subject)
+    try:
+        with running(f"the rule of {subject.name}"):
+            now = run(args, dy, 0)
+    except UserCodeError:  # a loop that JAX cannot differentiate, say
+        return []
+    found: dict[str, tuple] = {}
+    for k, (line, exact) in enumerate(places[signature(args)]):
+        if line in lines - {*found} and not np.asarray(now[2])[k].all():
+            moved = _search(run, args, dy, k, exact, narrow)
+            found |= {} if moved is None else {line: moved}
+    return list(found.items())
+
+
+def _search(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> tuple | None:
+    """The inputs after as many steps as turn comparison k."""
+    floats = [np.asarray(a) for a in float_leaves(args)]
+    movable = [kind_of(a) in ("real", "positive") for a in floats]
+    sizes = [float(np.max(np.abs(a), initial=1e-300)) for a in floats]
+    before = None
+    for _ in range(STEPS):
+        near = with_floats(args, floats)
+        margin, gradients, sides = run(near, dy, k)
+        sides = np.asarray(sides)[k]
+        if before is not None and (sides != before).any():
+            return near
+        before = sides if before is None else before
+        step = _step(float(margin), gradients, movable, exact)
+        if step is None:
+            return None
+        with np.errstate(all="ignore"):
+            floats = [
+                np.where(np.abs(b := a + s) < NOTHING * size, 0.0, b)
+                for a, s, size in zip(floats, step, sizes, strict=True)
+            ]
+        given = zip(floats, float_leaves(args), sizes, strict=True)
+        if not all(_stays(*leaf, narrow) for leaf in given):
+            return None
+    return None
+
+
+def _step(margin: float, gradients: list, movable: list, exact: bool) -> list | None:
+    """To the nearest point at which the margin would be zero, or just beyond it."""
+    slopes = [np.asarray(g) * can for g, can in zip(gradients, movable, strict=True)]
+    square = sum(float((np.abs(g) ** 2).sum()) for g in slopes)
+    if not (np.isfinite(margin) and np.isfinite(square) and square > 0):
+        return None
+    factor = -margin * (1 if exact else 1 + BEYOND) / square
+    return [factor * g for g in slopes]
+
+
+def _stays(now, given, size: float, narrow: bool) -> bool:
+    """Whether a leaf is still of its kind."""
+    given = np.asarray(given)
+    if not np.isfinite(now[np.isfinite(given)]).all():
+        return False
+    if kind_of(given) == "positive" and (now < 0).any():
+        return False
+    return not narrow or bool(np.max(np.abs(now), initial=0.0) <= FAR * size)
+
+
+@lru_cache(maxsize=128)
+def _margins(subject: Subject) -> tuple[Callable, dict]:
+    """(args, dy, k) -> the smallest margin of comparison k, its gradient, and of each
+    comparison whether it was ever true, ever false; and (line, whether it asks for
+    equality) of each."""
+    places: dict = {}
+
+    def margins(args, dy):
+        found: list = []
+        step = _watch(found)
+        opened(subject.plain, step)(*args)
+        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
+        evaluate(closed, jax.tree.leaves((args, dy)), step)
+        places[signature(args)] = [(line, exact) for _, _, line, exact in found]
+        return jnp.stack([m for m, *_ in found]), jnp.stack([s for _, s, *_ in found])
+
+    def run(args, dy, k):
+        def chosen(floats):
+            found, sides = margins(with_floats(args, floats), dy)
+            return found[k], sides
+
+        floats = float_leaves(args)
+        margin, slope, sides = jax.vjp(chosen, floats, has_aux=True)
+        return margin, slope(jnp.ones_like(margin))[0], sides
+
+    return compiled(run), places
+
+
+def _watch(found: list):
+    def step(eqn, ins):
+        if not tells(eqn, ins):
+            return None
+        (out,) = bind(eqn, ins)
+        exact = eqn.primitive.name in ("eq", "ne")
+        if all(map(is_float, ins)):
+            sides = jnp.stack([out.any(), (~out).any()])
+            margin = _nearest(*ins).astype(float)
+            found.append((margin, sides, line_of(eqn), exact))
+        return [out]
+
+    return step
+
+
+def _nearest(a, b):
+    """The margin of the entry that is nearest to a change."""
+    margin = jnp.ravel(a - b)
+    size = jax.lax.stop_gradient(jnp.abs(margin))
+    return margin[jnp.argmin(jnp.where(jnp.isfinite(size), size, jnp.inf))]

@@ -1,0 +1,187 @@
+"""Gradients at the edges of a function: ties, zeros, overflow, repeated indices, the
+special values of each argument, and where a comparison turns."""
+
+import jax
+import numpy as np
+
+from jaxninja.check.compare import difference
+from jaxninja.check.inputs import cotangents
+from jaxninja.check.inputs.boundaries import (
+    edges,
+    extremes,
+    offsets,
+    operations,
+    same,
+    without_gradient,
+)
+from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.inputs.sizes import leaf_names
+from jaxninja.check.inputs.special_values import at_special_values, untried
+from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
+from jaxninja.check.oracle.truth import Truth
+from jaxninja.check.oracle.turning import turned
+from jaxninja.check.properties.first_derivatives import (
+    generator,
+    outputs,
+    plain_takes,
+    sized,
+)
+from jaxninja.check.properties.judgement import judge, unless_endless, with_condition
+from jaxninja.check.properties.kinks import jumps_where_off
+from jaxninja.check.results import Session
+from jaxninja.check.subject.pytrees import cast
+
+HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
+
+
+def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
+    """Ties, zeros, overflow, repeated indices: what the forward calls for."""
+    if setup.differences:
+        session.skip("edge inputs: a forward that JAX cannot differentiate, or NumPy's")
+        return
+    args = setting.draw(session.options.seed * DRAWS)[1]
+    dy = sized(session, cotangents.ordinary(outputs(setup, args), generator(session)))
+    if session.options.edges:
+        _at_all_edges(session, setup, args, dy)
+    else:
+        session.skip("edges and scaled inputs: declared edges=False")
+    _turned(session, setup, args, dy)
+
+
+def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
+    with jax.enable_x64(True):
+        wide = cast(args, "float64")
+        found = operations(jax.make_jaxpr(setup.subject.plain)(*wide).jaxpr)
+        truth = setup.truth(wide, cast(dy, "float64"))[0]
+    for value in (-np.inf, HIDDEN):
+        hidden = without_gradient(args, truth.gradients, value)
+        label = f"{value:g} where dx is 0"
+        if same(hidden, args):
+            continue
+        if value > 0 or _counts_nothing(setup, hidden, dy, truth):
+            _edge(session, setup, hidden, dy, label, "float64")
+    taken = [
+        dtype
+        for dtype in session.options.dtypes
+        if plain_takes(session, setup, args, dy, dtype)
+    ]
+    shifts = _without_effect(setup, wide, dy, truth)
+    for dtype in ("float64", *taken):
+        given = cast(args, dtype)
+        shifted = ((label, change(given)) for label, change in shifts)
+        for label, inputs in (*edges(given, found, dtype), *shifted):
+            if not same(inputs, given):
+                _edge(session, setup, inputs, dy, label, dtype)
+        if dtype == "float64":
+            _special(session, setup, given, dy)
+        if session.options.level == "full":
+            for label, inputs in extremes(given, found, dtype):
+                _extreme(session, setup, inputs, dy, label, dtype)
+
+
+def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
+    """The offsets of inputs that change no gradient."""
+    sizes = [float(np.max(np.abs(g), initial=0.0)) for g in truth.gradients]
+    kept = []
+    with jax.enable_x64(True):
+        for label, change in offsets(wide, setup.leaf_names):
+            near = setup.truth(change(wide), cast(dy, "float64"))[0].gradients
+            gaps = map(np.subtract, near, truth.gradients)
+            if all(
+                np.abs(gap).max(initial=0.0) <= 1e-6 * size
+                for gap, size in zip(gaps, sizes, strict=True)
+            ):
+                kept.append((label, change))
+    return kept
+
+
+def _special(session: Session, setup: Setup, args, dy) -> None:
+    """Each argument at the values that its kind calls for."""
+    named = leaf_names(setup.subject, args)
+    for label, inputs in at_special_values(args, named):
+        with unless_endless(session, label):
+            evaluation = prove(setup, inputs, dy, label)
+            if evaluation and jumps_where_off(setup, evaluation):
+                session.skip(f"{label}: the gradient jumps there in many entries")
+            elif evaluation and judge(session, setup, evaluation):
+                session.watch(setup, evaluation)
+    if left := untried(args, named):
+        session.skip(f"special values of {', '.join(left)} one by one")
+
+
+def _turned(session: Session, setup: Setup, args, dy) -> None:
+    """Where a comparison of forward or backward turns that did not before.
+
+    A rule may approximate on one side of a bound, to the digits that are used: what the
+    run dtype does not tell from the truth is right there.
+    """
+    lines = session.one_sided()
+    if setup.subject.is_numpy or setup.opaque or not lines:
+        return
+    narrow = not session.options.edges
+    with jax.enable_x64(True):
+        wide, wide_dy = cast(args, "float64"), cast(dy, "float64")
+        found = turned(setup.subject, wide, wide_dy, lines, narrow)
+    for line, inputs in found:
+        label = f"where the comparison at {line} turns"
+        with unless_endless(session, label):
+            evaluation = prove(setup, inputs, dy, label)
+            if evaluation and _as_exact_as_used(session, setup, evaluation, inputs):
+                judge(session, setup, evaluation)
+                session.watch(setup, evaluation)
+
+
+def _as_exact_as_used(session: Session, setup: Setup, evaluation, inputs) -> bool:
+    """Whether what is off, if anything, is off in the run dtype too."""
+    label = evaluation.trials[0].sample
+    if jumps_where_off(setup, evaluation):
+        session.skip(f"{label}: the gradient jumps there")
+        return False
+    wrong = {t.name for t in evaluation.trials if is_off(t)}
+    if not wrong:
+        return True
+    dtype = session.options.dtypes[0]
+    near = compare_rounding(setup, inputs, evaluation.dy, label, dtype)
+    if near is not None and any(is_off(t) for t in near.trials if t.name in wrong):
+        return True
+    session.skip(f"{label}: in float64; in {dtype} the rule is as right as it can be")
+    return False
+
+
+def _counts_nothing(setup: Setup, hidden: tuple, dy: list, truth: Truth) -> bool:
+    """Whether the output is what it was: what was set to -inf is masked out."""
+    with jax.enable_x64(True):
+        wide = cast(hidden, "float64")
+        y = setup.truth(wide, cast(dy, "float64"))[0].y
+    return all(map(np.allclose, y, truth.y))
+
+
+def _extreme(session: Session, setup: Setup, inputs, dy, label: str, dtype: str):
+    """What the rule loses at the ends of the range is told and is no error: few rules
+    are meant for it."""
+    if dtype == "float64":
+        evaluation = prove(setup, inputs, dy, label)
+    else:
+        evaluation = compare_rounding(setup, inputs, dy, label, dtype)
+    if evaluation is None:
+        return
+    lost = list(filter(is_off, with_condition(session, setup, evaluation).trials))
+    if lost and not all(session.ignores(t.name) for t in lost):
+        found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
+        text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
+        session.find("W-RANGE", f"{text}or cancels ({found})", setup.subject.where)
+
+
+def _told(trial) -> str:
+    found = difference(trial.got, trial.expected, trial.tolerance)
+    return f"got {found.got:.3g}, expected {found.expected:.3g}"
+
+
+def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) -> None:
+    with unless_endless(session, f"{label} in {dtype}"):
+        if dtype == "float64":
+            evaluation = prove(setup, inputs, dy, label)
+        else:
+            evaluation = compare_rounding(setup, inputs, dy, label, dtype)
+        if evaluation and judge(session, setup, evaluation) and dtype == "float64":
+            session.watch(setup, evaluation)

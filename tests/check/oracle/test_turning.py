@@ -1,0 +1,82 @@
+"""A side of a comparison that no ordinary input sees, in the backward alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import ruled
+
+X = np.array([0.7, -1.9, 2.3, 0.4], np.float32)
+
+
+def quartered(x):
+    return jnp.sum(x * x) ** 2
+
+
+def clipped(factor):
+    """Beyond a norm of 100 with `factor` in place of 1."""
+
+    def bwd(x, g):
+        long = jnp.sqrt(jnp.sum(x * x)) > 100
+        return (jnp.where(long, factor, 1.0) * 4 * jnp.sum(x * x) * x * g,)
+
+    return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
+
+
+def branched(factor):
+    """The same as branches of a program."""
+
+    def bwd(x, g):
+        right = 4 * jnp.sum(x * x) * x * g
+        long = jnp.sum(x) < -1e3
+        return (jax.lax.cond(long, lambda: factor * right, lambda: right),)
+
+    return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
+
+
+def at_a_point(factor):
+    """Where an entry is exactly -3."""
+
+    def bwd(x, g):
+        right = 4 * jnp.sum(x * x) * x * g
+        return (jnp.where(x == -3, factor * right, right),)
+
+    return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
+
+
+@pytest.mark.parametrize("rule", [clipped, branched, at_a_point])
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_both_sides_of_a_comparison_of_the_backward(rule, factor):
+    report = check_vjp(rule(factor), X, hints=False)
+    assert report.ok == (factor == 1), report.table()
+    assert factor == 1 or "turns" in report.leaves[0].sample
+    assert not any("was only ever" in gap for gap in report.coverage.gaps)
+
+
+def test_an_approximation_beyond_a_bound_is_right():
+    """As softplus has it, to the last digits that float32 shows."""
+
+    def bwd(x, g):
+        return (jnp.where(x > 20, 1.0, jax.nn.sigmoid(x)) * g,)
+
+    op = ruled(jax.nn.softplus, lambda x: (jax.nn.softplus(x), x), bwd, ())
+    report = check_vjp(op, X, edges=False, hints=False)
+    assert report.ok, report.table()
+
+
+def test_a_narrow_domain_is_not_left():
+    """A positive argument stays positive, and no entry grows far beyond the others."""
+
+    def plain(x):
+        return jnp.log(x).sum()
+
+    def bwd(x, g):
+        far = jnp.where((x > 1e3) | (x < -1), 2.0, 1.0)
+        return (far * g / x,)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    report = check_vjp(op, np.abs(X), edges=False, hints=False)
+    assert report.ok, report.table()
+    assert sum("was only ever" in gap for gap in report.coverage.gaps) == 1
