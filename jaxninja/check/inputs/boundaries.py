@@ -2,7 +2,8 @@
 
 Where the forward compares, takes a maximum, sorts or rounds, ties and zeros are edges;
 where it exponentiates, numbers near and beyond the overflow of the dtype are; where it
-gathers, repeated and extreme indices; masks may be all on or all off.
+gathers, repeated and extreme indices; masks may be all on or all off, integers all
+distinct or, where they are sorted, of uneven steps.
 """
 
 from collections.abc import Callable, Iterator
@@ -61,6 +62,8 @@ def edges(
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
     yield "integers all at their least", _changed(args, ("int",), _all(np.min))
     yield "integers all at their most", _changed(args, ("int",), _all(np.max))
+    yield "distinct integers", _changed(args, ("int",), _distinct)
+    yield "uneven steps of sorted integers", _changed(args, ("int",), _uneven)
     if found & _INDEXED:
         yield "repeated indices", _changed(args, ("int",), _repeated)
     for value in (0, 1):
@@ -137,9 +140,8 @@ def _changed(args: tuple, kinds: tuple[str, ...], change: Callable) -> tuple:
 
 def same(a: tuple, b: tuple) -> bool:
     """Whether an edge changed nothing, and so need not be run."""
-    return all(
-        x is y for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    )
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x is y or np.array_equal(x, y) for x, y in pairs)
 
 
 def _levelled(x):
@@ -158,6 +160,23 @@ def _signs(size: float) -> Callable:
 
 def _all(choose: Callable) -> Callable:
     return lambda x: np.full_like(x, choose(x))
+
+
+def _distinct(x):
+    """A permutation of as many, where no index is larger than those given."""
+    least, most = int(np.min(x)), int(np.max(x))
+    repeated = np.unique(x).size < x.size <= most + 1
+    if not repeated or least < 0:
+        return x
+    return np.roll(np.arange(most + 1), 1)[: x.size].reshape(x.shape)
+
+
+def _uneven(x):
+    """Segments and offsets of growing lengths, both ends as they were given."""
+    if x.ndim != 1 or x.size < 3 or (np.diff(x) < 0).any():
+        return x
+    part = np.linspace(0, 1, x.size) ** 2
+    return np.round(x[0] + (x[-1] - x[0]) * part)
 
 
 def _repeated(x):

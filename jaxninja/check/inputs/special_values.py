@@ -3,7 +3,7 @@
 All arguments at zero at once have gradients of zero, which hide what is wrong; so each
 is put to what its kind calls for while the others stay as they are: weights to their
 usual first values (0 and 1), a row to zeros, shares to one choice, a matrix to the
-identity, two arguments to each other.
+identity, rows to norm 1, two arguments to each other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +73,8 @@ def _changes(leaf) -> list[tuple[str, Change]]:
         ("at 0 in every other entry", _every_other),
     ]
     rows = [("at 0 in one row", _row(0)), ("at 0 in one column", _column)]
+    if kind == "real" and np.shape(leaf)[-1:] > (1,):
+        found.append(("with rows of norm 1", _unit_rows))
     return [*found, *(rows if rank > 1 else []), *identity]
 
 
@@ -88,6 +90,11 @@ def _row(value) -> Change:
         return x
 
     return change
+
+
+def _unit_rows(x):
+    norm = np.linalg.norm(np.asarray(x, np.float64), axis=-1, keepdims=True)
+    return x / np.where(norm == 0, 1, norm)
 
 
 def _column(x):
