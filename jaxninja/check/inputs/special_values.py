@@ -3,7 +3,7 @@
 All arguments at zero at once have gradients of zero, which hide what is wrong; so each
 is put to what its kind calls for while the others stay as they are: weights to their
 usual first values (0 and 1), a row to zeros, shares to one choice, a matrix to the
-identity, rows to norm 1, two arguments to each other.
+identity, a symmetric one to another, rows to norm 1, two arguments to each other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +14,15 @@ import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
 
+LOPSIDED = "not symmetric"
 MOST = 6  # arguments that are put to special values by themselves
 
 Change = Callable[[np.ndarray], np.ndarray]
 
 
 def at_special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, tuple]]:
-    """(label, args) for each special value of each argument.
+    """(label, args) for each special value of each argument; those that end in LOPSIDED
+    may be none of the function's domain.
 
     Args:
         args: generic inputs.
@@ -39,6 +41,20 @@ def at_special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, 
             value = leaves[i].astype(leaves[j].dtype)
             label = f"{names[j]} equal to {names[i]}"
             yield label, _replaced(tree, leaves, j, value)
+
+
+def kept_symmetric(args: tuple, names: Sequence[str]) -> list[str]:
+    """Names of the matrices that stay symmetric: covariances and the like."""
+    pairs = zip(names, jax.tree.leaves(args), strict=True)
+    return [
+        name
+        for name, leaf in pairs
+        if np.size(leaf) and kind_of(leaf) == "definite" and _is_definite(leaf)
+    ]
+
+
+def _is_definite(leaf) -> bool:
+    return bool((np.linalg.eigvalsh(np.asarray(leaf, np.float64)) > 0).all())
 
 
 def untried(args: tuple, names: Sequence[str]) -> list[str]:
@@ -65,6 +81,8 @@ def _changes(leaf) -> list[tuple[str, Change]]:
     if kind == "probability":
         return [("all on one choice", _one_choice)]
     identity = [("at the identity", _identity)] if _is_square(leaf) else []
+    if kind == "definite" and not _is_definite(leaf):
+        return [(LOPSIDED, _lopsided), *identity]
     if kind in ("definite", "triangular"):
         return identity
     found = [
@@ -117,6 +135,10 @@ def _every_other(x):
 
 def _one_choice(x):
     return np.eye(x.shape[-1])[np.argmax(x, -1)]
+
+
+def _lopsided(x):
+    return x + 0.3 * np.abs(x).mean() * np.triu(np.ones(x.shape), 1)
 
 
 def _identity(x):

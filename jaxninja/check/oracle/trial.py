@@ -18,6 +18,7 @@ from jaxninja.check.oracle.condition import (
     moved_by_roundings,
     moved_in_rule,
 )
+from jaxninja.check.oracle.holes import filled
 from jaxninja.check.oracle.setup import Setup
 from jaxninja.check.oracle.tolerances import (
     MOVED,
@@ -62,6 +63,7 @@ def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None
         if not _finite(truth.y):
             return None
         outcome = rule_of(setup.subject, args, dy)
+        truth, doubt = _at_holes(setup, args, dy, truth, doubt, outcome)
     if not setup.ordinary:
         setup.ordinary.extend(_ordinary(truth, dy))
     tolerances = [
@@ -72,6 +74,20 @@ def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None
     forward = [proof_tolerance(np.abs(y), _top([y]), setup.coarse) for y in truth.y]
     outputs = _outputs(setup, sample, "float64", outcome, truth, forward)
     return Evaluation(trials, outputs, args, dy, outcome, truth)
+
+
+def _at_holes(setup: Setup, args, dy, truth: Truth, doubt: list, outcome: Outcome):
+    """Where the reference's gradient is not finite and the rule's is, its limit."""
+    if setup.differences or setup.opaque or setup.surrogate is not None:
+        return truth, doubt
+    gradients, unsure = filled(
+        truth.gradients,
+        outcome.gradients,
+        args,
+        lambda near: setup.truth(near, dy)[0].gradients,
+    )
+    doubt = [a + b for a, b in zip(doubt, unsure, strict=True)]
+    return truth._replace(gradients=gradients), doubt
 
 
 def compare_rounding(

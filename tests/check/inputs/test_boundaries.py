@@ -60,3 +60,40 @@ def test_a_value_may_lose_what_the_steps_of_the_plain_one_lose(size):
     op = ruled(lambda x: square_of_sum(x, size), fwd, bwd, ())
     report = check_vjp(op, np.linspace(0.9, 1.1, 101, dtype=np.float32), level="quick")
     assert ("E-FWD" in codes(report)) == (size == 0), report.table()
+
+
+TABLE = np.random.default_rng(2).normal(size=(6, 2)).astype(np.float32)
+REPEATED = np.array([0, 3, 3, 1])
+EVEN = np.array([0, 0, 1, 1, 2, 2])
+
+
+def all_different(i):
+    return jnp.bincount(i, length=6).max() == 1
+
+
+def unevenly_sorted(i):
+    counts = jnp.bincount(i, length=3)
+    return (jnp.diff(i) >= 0).all() & (counts > 0).all() & (counts != 2).any()
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize(
+    ("where", "index", "sample"),
+    [
+        (all_different, REPEATED, "distinct integers"),
+        (unevenly_sorted, EVEN, "uneven steps of sorted integers"),
+    ],
+)
+def test_integers_of_another_kind_than_the_given(where, index, sample, factor):
+    def plain(table, i):
+        return table[i] ** 2
+
+    def bwd(residuals, dy):
+        table, i = residuals
+        dy = dy * jnp.where(where(i), factor, 1)
+        return jnp.zeros_like(table).at[i].add(2 * dy * table[i]), None
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, TABLE, index, hints=False)
+    assert report.ok == (factor == 1), report.table()
+    assert factor == 1 or f"[{sample}]" in report.table()

@@ -6,19 +6,29 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.inputs.special_values import MOST, at_special_values, untried
+from jaxninja.check.inputs.special_values import (
+    MOST,
+    at_special_values,
+    kept_symmetric,
+    untried,
+)
 from tests.check.subjects import ruled
 
 rng = np.random.default_rng(4)
 X = rng.normal(size=(4, 3)).astype(np.float32)
 W = np.abs(rng.normal(size=(4, 3))).astype(np.float32)
 SHARES = W / W.sum(-1, keepdims=True)
+SYMMETRIC = np.float32([[0.2, 0.7, -1.1], [0.7, -0.9, 0.4], [-1.1, 0.4, 0.5]])
 WIDE = rng.normal(size=(4, 9)).astype(np.float32)
 MASK = (rng.random((4, 9)) < 0.8).astype(np.int32)
 
 
 def weighted(x, w):
     return (w * jnp.exp(x)).sum()
+
+
+def twice_applied(A, x):
+    return jnp.vdot(x, A @ x) + jnp.sum(A * A)
 
 
 def row_means(x, mask):
@@ -61,6 +71,18 @@ BUGS = {
         weighted, (X, SHARES), lambda d, a: (jnp.where(a[1] == 1, 0, d[0]), d[1]),
         "w all on one choice",
     ),
+    "rows of norm 1": (
+        weighted, (X, W),
+        lambda d, a: (
+            d[0] * jnp.where(jnp.abs((a[0] ** 2).sum(1) - 1).max() < 1e-6, 2, 1), d[1]
+        ),
+        "x with rows of norm 1",
+    ),
+    "no more symmetric": (
+        twice_applied, (SYMMETRIC, X[:3]),
+        lambda d, a: ((d[0] + d[0].T) / 2 + (a[0] - a[0].T), d[1]),
+        "A not symmetric",
+    ),
     "equal": (
         weighted, (X, -X), lambda d, a: (jnp.where(a[0] == a[1], 0, d[0]), d[1]),
         "w equal to x",
@@ -81,6 +103,17 @@ def test_what_is_wrong_at_one_value_only(name):
     report = check(wrong)
     assert report.verdict == "fail"
     assert f"[{sample}]" in report.table()
+
+
+def test_positive_definite_matrices_stay_so_and_are_told():
+    """As covariances are."""
+    x = X[:3, 0]
+    definite = SYMMETRIC @ SYMMETRIC.T + np.eye(3, dtype=np.float32)
+    assert kept_symmetric((definite, SYMMETRIC, x), "ABx") == ["A"]
+    found = at_special_values((definite, SYMMETRIC, x), "ABx")
+    assert [label for label, _ in found if label.endswith("symmetric")] == [
+        "B not symmetric"
+    ]
 
 
 def test_an_identity_in_place_of_a_square_matrix():

@@ -1,0 +1,72 @@
+"""The true gradient at a removable hole, where the reference's own is not finite.
+
+`jnp.where(x == 0, 1, jnp.sin(x) / x)` has a value at 0, and autodiff says NaN of its
+slope. The gradients at neighbours tell what it is, if they come together: nearer to a
+kink or a pole they do not.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.subject.pytrees import float_leaves, with_floats
+
+NEAR, FAR = 1e-4, 1e-3  # distances, of the largest entry
+NEIGHBOURS = 6
+CLOSE = 1e-2  # of the gradient's size: how far neighbours may lie apart
+SHRINKS = 0.3  # how much less they do at a tenth of the distance
+
+
+def filled(gradients: list, got: list, args: tuple, truth: Callable) -> tuple:
+    """Gradients whose entries that are not finite are limits, where these exist, and by
+    how much each entry is uncertain.
+
+    Args:
+        gradients, got: of the reference and of the rule; a hole is filled where the
+            rule says something of it.
+        args: in float64; call it under that.
+        truth: args -> gradients of the reference.
+    """
+    doubts = [np.zeros(np.shape(e)) for e in gradients]
+    holes = [
+        ~np.isfinite(e) & np.isfinite(g) if np.shape(e) == np.shape(g) else None
+        for e, g in zip(gradients, got, strict=True)
+    ]
+    if not any(hole is not None and hole.any() for hole in holes):
+        return gradients, doubts
+    near, far = (_around(args, distance, truth) for distance in (NEAR, FAR))
+    found = []
+    for i, hole in enumerate(holes):
+        middle, doubt, known = _limit(near[i], far[i])
+        known = known & hole if hole is not None else np.zeros_like(known)
+        found.append(np.where(known, middle, gradients[i]))
+        doubts[i] = np.where(known, doubt, 0.0)
+    return found, doubts
+
+
+def _limit(near: np.ndarray, far: np.ndarray) -> tuple:
+    """Mean of the neighbours, what it may be off by, and where there is a limit."""
+    with np.errstate(all="ignore"):
+        middle, apart, wider = near.mean(0), np.ptp(near, 0), np.ptp(far, 0)
+        size = np.max(np.abs(far), where=np.isfinite(far), initial=0.0)
+        still = wider <= 1e-9 * size
+        known = (wider <= CLOSE * size) & ((apart <= SHRINKS * wider) | still)
+    return middle, wider + 1e-6 * size, known & np.isfinite(middle)
+
+
+def _around(args: tuple, distance: float, truth: Callable) -> list[np.ndarray]:
+    """[K, *shape] a leaf: gradients at random neighbours."""
+    rng = np.random.default_rng(0x401E)
+    found = []
+    for _ in range(NEIGHBOURS):
+        floats = [_moved(a, distance, rng) for a in float_leaves(args)]
+        found.append(truth(with_floats(args, floats)))
+    return [np.stack(leaf) for leaf in zip(*found, strict=True)]
+
+
+def _moved(leaf, distance: float, rng):
+    if kind_of(leaf) not in ("real", "positive") or np.iscomplexobj(leaf):
+        return leaf
+    largest = float(np.max(np.abs(leaf), initial=0.0)) or 1.0
+    return leaf + distance * largest * rng.standard_normal(np.shape(leaf))

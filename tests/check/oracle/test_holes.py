@@ -1,0 +1,45 @@
+"""Where the reference's gradient is not finite, though there is one."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import ruled
+
+X = np.array([[0.7, -1.9], [2.3, 0.4]], np.float32)
+
+
+def sinc(x):
+    return jnp.where(x == 0, 1, jnp.sin(x) / x)
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.0, "ok"), (1.0, "fail")])
+def test_a_removable_hole(slope, verdict):
+    """JAX says NaN of the slope at 0; `slope` is the rule's."""
+
+    def bwd(x, dy):
+        safe = jnp.where(x == 0, 1, x)
+        right = (safe * jnp.cos(safe) - jnp.sin(safe)) / safe**2
+        return (dy * jnp.where(x == 0, slope, right),)
+
+    op = ruled(sinc, lambda x: (sinc(x), x), bwd, ())
+    report = check_vjp(op, X, hints=False)
+    assert report.verdict == verdict, report.table()
+
+
+@pytest.mark.parametrize("at_zero", [0.0, 1.0])
+def test_a_kink_has_no_limit(at_zero):
+    """Of a norm: whatever a rule says at a row of zeros, nothing is known of it."""
+
+    def plain(x):
+        return jnp.sqrt((x * x).sum(-1))
+
+    def bwd(x, dy):
+        norm = plain(x)[:, None]
+        unit = x / jnp.where(norm == 0, 1, norm)
+        return (dy[:, None] * jnp.where(norm == 0, at_zero, unit),)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    report = check_vjp(op, X, hints=False)
+    assert report.ok, report.table()
