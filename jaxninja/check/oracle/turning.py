@@ -29,7 +29,8 @@ from jaxninja.jaxpr import bind
 STEPS = 12
 BEYOND = 1e-3  # of a step more, to be past what is compared with
 NOTHING = 1e-12  # of the largest entry: what rounding leaves of an exact zero
-FAR = 3.0  # times the largest entry: where a function of a narrow domain may not be
+NEAR, FAR = 3.0, 1e4  # times the largest entry: how far inputs go, in a narrow domain
+GUARD = 1e-6  # bounds below it, and beyond one over it, guard a division or mask out
 
 
 def turned(
@@ -63,10 +64,11 @@ def _search(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> tuple | 
     before = None
     for _ in range(STEPS):
         near = with_floats(args, floats)
-        margin, gradients, sides = run(near, dy, k)
+        margin, gradients, sides, bound = run(near, dy, k)
         sides = np.asarray(sides)[k]
         if before is not None and (sides != before).any():
-            return near
+            guards = bound and not GUARD <= bound <= 1 / GUARD
+            return None if guards else near
         before = sides if before is None else before
         step = _step(float(margin), gradients, movable, exact)
         if step is None:
@@ -99,14 +101,15 @@ def _stays(now, given, size: float, narrow: bool) -> bool:
         return False
     if kind_of(given) == "positive" and (now < 0).any():
         return False
-    return not narrow or bool(np.max(np.abs(now), initial=0.0) <= FAR * size)
+    far = (NEAR if narrow else FAR) * size
+    return bool(np.max(np.abs(now), where=np.isfinite(now), initial=0.0) <= far)
 
 
 @lru_cache(maxsize=128)
 def _margins(subject: Subject) -> tuple[Callable, dict]:
-    """(args, dy, k) -> the smallest margin of comparison k, its gradient, and of each
-    comparison whether it was ever true, ever false; and (line, whether it asks for
-    equality) of each."""
+    """(args, dy, k) -> the smallest margin of comparison k, its gradient, of each
+    comparison whether it was ever true, ever false, and between which size of numbers
+    it was closest; and (line, whether it asks for equality) of each."""
     places: dict = {}
 
     def margins(args, dy):
@@ -115,17 +118,18 @@ def _margins(subject: Subject) -> tuple[Callable, dict]:
         opened(subject.plain, step)(*args)
         closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
         evaluate(closed, jax.tree.leaves((args, dy)), step)
-        places[signature(args)] = [(line, exact) for _, _, line, exact in found]
-        return jnp.stack([m for m, *_ in found]), jnp.stack([s for _, s, *_ in found])
+        *columns, lines, exact = zip(*found, strict=True)
+        places[signature(args)] = list(zip(lines, exact, strict=True))
+        return tuple(map(jnp.stack, columns))
 
     def run(args, dy, k):
         def chosen(floats):
-            found, sides = margins(with_floats(args, floats), dy)
-            return found[k], sides
+            found, bounds, sides = margins(with_floats(args, floats), dy)
+            return found[k], (sides, bounds[k])
 
         floats = float_leaves(args)
-        margin, slope, sides = jax.vjp(chosen, floats, has_aux=True)
-        return margin, slope(jnp.ones_like(margin))[0], sides
+        margin, slope, rest = jax.vjp(chosen, floats, has_aux=True)
+        return margin, slope(jnp.ones_like(margin))[0], *rest
 
     return compiled(run), places
 
@@ -138,15 +142,18 @@ def _watch(found: list):
         exact = eqn.primitive.name in ("eq", "ne")
         if all(map(is_float, ins)):
             sides = jnp.stack([out.any(), (~out).any()])
-            margin = _nearest(*ins).astype(float)
-            found.append((margin, sides, line_of(eqn), exact))
+            found.append((*_nearest(*ins), sides, line_of(eqn), exact))
         return [out]
 
     return step
 
 
 def _nearest(a, b):
-    """The margin of the entry that is nearest to a change."""
+    """The margin of the entry that is nearest to a change, and the size of what it is
+    compared with."""
     margin = jnp.ravel(a - b)
     size = jax.lax.stop_gradient(jnp.abs(margin))
-    return margin[jnp.argmin(jnp.where(jnp.isfinite(size), size, jnp.inf))]
+    i = jnp.argmin(jnp.where(jnp.isfinite(size), size, jnp.inf))
+    both = jnp.broadcast_arrays(jnp.abs(a), jnp.abs(b))
+    bound = jnp.ravel(jnp.minimum(*both))[i]
+    return margin[i].astype(float), jax.lax.stop_gradient(bound).astype(float)

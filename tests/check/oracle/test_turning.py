@@ -66,6 +66,21 @@ def test_an_approximation_beyond_a_bound_is_right():
     assert report.ok, report.table()
 
 
+def test_a_guard_against_division_by_nothing_is_no_side():
+    """Below 1e-8 a norm has no direction that anybody asks for."""
+
+    def plain(x):
+        return jnp.sqrt((x * x).sum())
+
+    def bwd(x, g):
+        norm = plain(x)
+        return (jnp.where(norm < 1e-8, 0, g * x / jnp.maximum(norm, 1e-8)),)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    report = check_vjp(op, X, hints=False)
+    assert report.ok, report.table()
+
+
 def test_a_narrow_domain_is_not_left():
     """A positive argument stays positive, and no entry grows far beyond the others."""
 
