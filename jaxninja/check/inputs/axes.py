@@ -17,9 +17,8 @@ def changed(shapes: Shapes, parts, size: int) -> Shapes:
 
 def label(given: Shapes, shapes: Shapes, names: list[str]) -> str:
     """What was changed, by sizes; by arguments where equal sizes are no more equal."""
-    ranks = [list(map(len, each)) for each in (given, shapes)]
-    became = images(given, shapes) if ranks[0] == ranks[1] else {}
-    if became and all(len(new) == 1 for new in became.values()):
+    became = images(given, shapes)
+    if all(len(new) == 1 for new in became.values()):
         pairs = [(old, min(new)) for old, new in became.items()]
         return "sizes " + ", ".join(f"{old}->{n}" for old, n in pairs if old != n)
     parts = [

@@ -20,7 +20,6 @@ from jaxninja.check.inputs.axes import label as change
 from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.inputs.kinds import like
 from jaxninja.check.inputs.options import of_options
-from jaxninja.check.inputs.ranks import other_ranks
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule, traces
 from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.pytrees import cast, float_leaves
@@ -153,9 +152,8 @@ def _of_arguments(normal: Normalised, args, level: str):
     found, missing = sizes.other_sizes(subject, arrays)
     shapes = tuple(np.shape(a) for a in jax.tree.leaves(arrays))
     named = sizes.leaf_names(subject, arrays)
-    ranks, refused = other_ranks(subject, arrays, found[0] if found else shapes)
-    settings, missing = [given], [*missing, *refused]
-    for other in (*found, *ranks):
+    settings = [given]
+    for other in found:
         draw = partial(_redraw, subject, arrays, other)
         settings.append(Setting(change(shapes, other, named), draw, guessed=True))
     return _smaller_first(settings, _entries(arrays)), missing

@@ -37,13 +37,10 @@ TRIES = 16  # of axes of one size, apart
 
 def other_sizes(subject: Subject, arrays: tuple) -> tuple[list[Shapes], list[str]]:
     """Shapes at which the forward runs, and in words what stays as it was given."""
-    axes = tuple(_axes(jax.tree.leaves(arrays)))
-    return _found(search_of(subject, arrays), axes, jnp.result_type(float))
-
-
-def search_of(subject: Subject, arrays: tuple) -> "Search":
     leaves, tree = jax.tree.flatten(arrays)
-    return Search(subject, tree, tuple(map(_kept, leaves)), _largest(leaves))
+    search = Search(subject, tree, tuple(map(_kept, leaves)), _largest(leaves))
+    wide = jnp.result_type(float)
+    return _found(search, tuple(_axes(leaves)), wide)
 
 
 def _kept(leaf) -> jax.ShapeDtypeStruct:

@@ -125,34 +125,5 @@ def test_equal_sizes_that_the_rule_wants_stay_equal_and_are_told():
     report = check_vjp(op, normal(5, 4), normal(5, 4, seed=1), edges=False)
     assert report.ok, report.table()
     said = [text for text in report.not_tested if "as many keys" in text]
-    ends = [text.rpartition("; ")[2] for text in said]
-    assert ends == ["give inputs= to vary sizes", "give inputs= to vary ranks"]
-
-
-@pytest.mark.parametrize("right", [True, False])
-def test_one_axis_more(right):
-    """A mean that counts the entries of a matrix."""
-
-    def plain(x):
-        return (x * x).mean()
-
-    def bwd(x, g):
-        count = x.size if right else x.shape[0] * x.shape[1]
-        return (2 * g * x / count,)
-
-    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
-    report = check_vjp(op, normal(3, 4), edges=False, hints=False)
-    assert report.ok == right, report.table()
-    assert right or report.leaves[0].sample.endswith("shapes x [2, 5, 7]")
-
-
-def test_ranks_that_the_forward_does_not_take_are_told():
-    def plain(x):
-        return jnp.einsum("nd->n", x) ** 2
-
-    def bwd(x, g):
-        return (2 * (g * x.sum(1))[:, None] + 0 * x,)
-
-    report = check_vjp(ruled(plain, lambda x: (plain(x), x), bwd, ()), normal(3, 4))
-    assert report.ok, report.table()
-    assert any(text.startswith("other ranks: none") for text in report.not_tested)
+    assert len(said) == 1
+    assert "give inputs=" in said[0]
