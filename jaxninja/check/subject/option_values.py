@@ -8,6 +8,7 @@ import dis
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from types import CodeType
 from typing import Any
 
@@ -89,14 +90,13 @@ def asks_for_none(function: Callable) -> bool:
 
 
 def _asks_for_none(code: CodeType) -> bool:
-    before = None
-    for now in dis.get_instructions(code):
-        known = before is not None and before.opname.startswith("LOAD_CONST")
-        if now.opname.endswith(("IF_NONE", "IF_NOT_NONE")) or (
-            now.opname == "IS_OP" and known and before.argval is None
-        ):
-            return True
-        before = now
+    steps = list(dis.get_instructions(code))
+    if any(step.opname.endswith(("IF_NONE", "IF_NOT_NONE")) for step in steps):
+        return True
+    for step, then in pairwise(steps):
+        if step.opname == "LOAD_CONST" and step.argval is None:
+            if then.opname == "IS_OP":
+                return True
     inner = (c for c in code.co_consts if isinstance(c, CodeType))
     return any(map(_asks_for_none, inner))
 
