@@ -94,9 +94,9 @@ def _asks_for_none(code: CodeType) -> bool:
     if any(step.opname.endswith(("IF_NONE", "IF_NOT_NONE")) for step in steps):
         return True
     for step, then in pairwise(steps):
-        if step.opname == "LOAD_CONST" and step.argval is None:
-            if then.opname == "IS_OP":
-                return True
+        none = step.opname == "LOAD_CONST" and step.argval is None
+        if none and then.opname == "IS_OP":
+            return True
     inner = (c for c in code.co_consts if isinstance(c, CodeType))
     return any(map(_asks_for_none, inner))
 
