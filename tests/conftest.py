@@ -18,8 +18,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-# JAX makes objects by the thousand, and few cycles: Python's own threshold of 700 spends
-# a twentieth of the time on looking for them.
+# JAX makes objects by the thousand, and few cycles: at Python's own threshold of 700 a
+# twentieth of the time goes into looking for them.
 gc.set_threshold(50_000, 20, 20)
 
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
