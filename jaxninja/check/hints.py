@@ -6,7 +6,8 @@ for the cotangent and for numbers. Nothing reads the words back.
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 TEMPLATES = {
@@ -84,6 +85,7 @@ TEMPLATES = {
     "leave out": "leave out {what}",
     "instead": "{new} in place of {old}",
     "another": "another {old} in its place",
+    "exponent": "exponent {to}",
     "exchange operands": "exchange the operands of {what}",
     "exchange branches": "exchange the branches of where",
     "transpose operand": "transpose {what}",
@@ -187,6 +189,7 @@ class Words:
         nowhere: stands before an edit whose line is not known.
         by_size: whether a number is named by the axis whose length it looks like.
         places: whether a quotation is followed by its file and line.
+        templates: what each code means.
     """
 
     dy: str = "dy"
@@ -195,13 +198,14 @@ class Words:
     nowhere: str = "bwd: "
     by_size: bool = True
     places: bool = True
+    templates: Mapping[str, str] = field(default_factory=lambda: TEMPLATES)
 
     def text(self, fact: Any) -> Any:
         """A statement, a number, a place or a leaf as text."""
         match fact:
             case Statement(code, facts):
                 said = {name: self.text(value) for name, value in facts}
-                return TEMPLATES.get(code, code).format_map({**vars(self), **said})
+                return self.template(code).format_map({**vars(self), **said})
             case Number():
                 return self._number(fact)
             case Place():
@@ -210,7 +214,16 @@ class Words:
                 return _Leaves(fact)
             case None:
                 return self.nowhere
+            case str():
+                return self.word(fact)
         return fact
+
+    def template(self, code: str) -> str:
+        return self.templates.get(code, code)
+
+    def word(self, text: str) -> str:
+        """A fact that is a name, code, or a few words."""
+        return text
 
     def _number(self, number: Number) -> str:
         value, name = f"{number.value:.6g}", number.name

@@ -65,8 +65,8 @@ def _told(network: Network, found: dict[Sizes, float]) -> str:
                 return number + name[1:] if inverse else f"{number} * {name}"
     if quotient := _quotient(letters, found):
         return quotient
-    each = (f"{c:.6g} for {s}" for s, c in found.items())
-    return f"what depends on the sizes: {'; '.join(each)}"
+    each = (sentence("for sizes", number=f"{c:.6g}", at=s) for s, c in found.items())
+    return sentence("by sizes", each=sentence("semicolon").join(each))
 
 
 def _quotient(letters: Mapping[str, str], found: dict[Sizes, float]) -> str | None:

@@ -190,7 +190,7 @@ def _skipped(program, index, name) -> Iterator[Edit]:
             yield Edit(out, make, what, kind, 1.5)
 
 
-def instead(new: str | Number, old: str) -> Statement:
+def instead(new: str | Number | Statement, old: str) -> Statement:
     """One value for another; two of one line may have one name."""
     return say("another", old=old) if new == old else say("instead", new=new, old=old)
 

@@ -76,7 +76,7 @@ def exponents(program: Program, target: frozenset[int]) -> Iterator[Edit]:
             def make(values, slot=step.ins[0], other=other):
                 return np.asarray(values[slot], float) ** other
 
-            what = instead(f"exponent {other}", str(y))
+            what = instead(say("exponent", to=other), str(y))
             yield Edit(step.outs[0], make, what, "ratio", 1.1)
 
 
