@@ -97,7 +97,7 @@ SENTENCES = {
     "no function": "no function {function!r} (functions in it: {names}); keep its name",
     "nothing": "none",
     "early": "this line reads {variable}, which is made in line {line} only: go "
-    "backwards, from the loss to the embedding",
+    "backwards, and make each gradient before a line reads it",
     "anew": "this line reads {variable} as line {above} made it, and line {below} "
     "makes it anew after that: keep one of the two, above this line",
     "half": "this line reads {variable}, and line {below} adds to it after that: one "

@@ -94,8 +94,8 @@ SENTENCES = {
     "not Python yet": "这还不是合法的 Python：{error}",
     "no function": "没有函数 {function!r}（文件中的函数：{names}）；请保留它的名字",
     "nothing": "无",
-    "early": "这一行读取了 {variable}，而它要到第 {line} 行才算出来：请从损失往回走，直到"
-    "嵌入",
+    "early": "这一行读取了 {variable}，而它要到第 {line} 行才算出来：请从后往前推，"
+    "先算出每个梯度，再去读它",
     "anew": "这一行读取的 {variable} 出自第 {above} 行，而第 {below} 行又重新计算了它："
     "两者只留一个，放在这一行之前",
     "half": "这一行读取了 {variable}，而第 {below} 行还要往上加：只用到了一个分支，而不是"
