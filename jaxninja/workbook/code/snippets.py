@@ -19,6 +19,7 @@ from jaxninja.workbook.code import refused_names
 from jaxninja.workbook.code.parse import FUNCTION, Source
 from jaxninja.workbook.code.statements import Statement, statement
 from jaxninja.workbook.code.tracing import Traced, traced
+from jaxninja.workbook.texts.languages import current
 
 
 def environment(source: Source) -> dict[str, Any]:
@@ -167,7 +168,7 @@ class Piece:
             except Exception:  # NumPy does not trace: what is written has to do
                 return refused_names.written(self.source.tree)
 
-        return self._once("by hand", numbers, (), found)
+        return self._once("by hand", numbers, (current(),), found)
 
     def _given(self, values: Mapping, grads: Mapping) -> tuple[dict, dict]:
         """Of what there is, what the lines see and use: arrays, and numbers."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.network import Network, Sizes
 from jaxninja.workbook.samples import Sample
+from jaxninja.workbook.texts.languages import sentence
 
 EXACT = 1e-7  # relative
 ONE = 1e-5  # nearer to 1 a factor is none: something small is added, perhaps
