@@ -148,10 +148,11 @@ def _said(fact: Any) -> Any:
     """A few words, or several names, in the current language."""
     if isinstance(fact, str):
         return phrase(fact)
-    if isinstance(fact, list | tuple) and len(fact) > 1:
-        *most, last = fact
-        return sentence("and by", first=sentence("comma").join(most), last=last)
-    return fact[0] if isinstance(fact, list | tuple) else fact
+    if not isinstance(fact, list | tuple):
+        return fact
+    *most, last = fact
+    first = sentence("comma").join(most)
+    return sentence("and by", first=first, last=last) if most else last
 
 
 def say(code: str, **facts: Any) -> Hint:
