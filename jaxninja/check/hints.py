@@ -23,6 +23,10 @@ TEMPLATES = {
     "sign": "d{leaf} has the wrong sign: it is minus the true gradient.",
     "ratio": "d{leaf} is the true gradient times {factor}.",
     "factor": "d{leaf} is the true gradient times {by}.",
+    "borrowed": "d{leaf} is the gradient of {function}, as if {function} had made the "
+    "output.",
+    "ratio by size": "d{leaf} is the true gradient times {factor} here, and times "
+    "{other} at other sizes.",
     "conjugate": "d{leaf} is the complex conjugate of the true gradient.",
     "transpose": "d{leaf} is transposed.",
     "transpose by": "d{leaf} is transposed by {axes}.",
@@ -105,6 +109,9 @@ TEMPLATES = {
     "outside root": "epsilon added to the root, not under it",
     "other direction": "{what} in the other direction",
     "without own": "{what} without the entry itself",
+    "per group": "{what} over the entries of equal {by}, not over all",
+    "reverse order": "{what} in reverse order",
+    "every nth": "every {n}th entry of it, not the first ones",
     "along axis": "{what} along axis {axis}, not {old}",
     "constant value": "{what} taken for constant",
     "constant there": "{what} taken for constant there",

@@ -33,6 +33,7 @@ from jaxninja.check.diagnosis.reference import (
     two_cut,
     without_both,
 )
+from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
 from jaxninja.check.diagnosis.wording import (
@@ -47,7 +48,7 @@ from jaxninja.check.diagnosis.wording import (
     twin,
 )
 from jaxninja.check.evidence import Evidence
-from jaxninja.check.hints import Hint, say
+from jaxninja.check.hints import Hint, Statement, say
 
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
@@ -99,7 +100,7 @@ def _hints(
     cast = rounded(problem, fresh)
     if cast is not None:
         return [of_cast(problem, *cast)]
-    reference = _reference(problem)
+    reference = _reference(problem, elsewhere)
     names = _named(problem, fresh, reference, elsewhere)
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
@@ -183,7 +184,9 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
 
 
 def _nearby(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
-    """The forwards whose gradients these are."""
+    """The forwards whose gradients these are; none if another one is declared."""
+    if elsewhere.evidence.declared is not None:
+        return []
     try:
         twins = nearby(problem, fresh, elsewhere)
     except Exception:  # a plain forward that does not run in NumPy, or on no tracer
@@ -191,9 +194,9 @@ def _nearby(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint
     return [twin(problem, found) for found in twins]
 
 
-def _reference(problem: Problem) -> Reference | None:
+def _reference(problem: Problem, elsewhere: Elsewhere) -> Reference | None:
     try:
-        return Reference(problem)
+        return Reference(problem, elsewhere.evidence.declared)
     except (
         Exception
     ):  # a plain forward that cannot be traced: what needs it is left out
@@ -228,9 +231,17 @@ def _general(problem: Problem, elsewhere: Elsewhere, leaf: int, found):
                 return None
             both = merged(statement, there[1], lengths(problem), lengths(other))
             if both is None:
-                return None
+                return _by_size(statement, there[1])
             statement = both
     return kind, statement
+
+
+def _by_size(one: Statement, other: Statement) -> Found | None:
+    """Of a factor that is another at other sizes, and no simple function of them."""
+    if {one.code, other.code} != {"ratio"}:
+        return None
+    here, there = (replace(s["factor"], name=None) for s in (one, other))
+    return "ratio", say("ratio by size", leaf=one["leaf"], factor=here, other=there)
 
 
 def _cotangent(problem, fresh, reference) -> Hint | None:

@@ -4,7 +4,7 @@
 are right when one value of the backward is another?
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -208,6 +208,14 @@ def problems(evidence: Evidence) -> list[Problem]:
     return [problem_of(subject, sample, evidence.unit) for sample in ordered[:1]]
 
 
+def _traced(f: Callable, *arguments) -> Program:
+    """With its loops written out, if that is no program without end."""
+    try:
+        return trace(f, *arguments, unroll=True)[0]
+    except ValueError:
+        return trace(f, *arguments)[0]
+
+
 def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
     def backward(residuals, dy, args):
         derive(residuals, args)
@@ -215,7 +223,7 @@ def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
         return [jnp.copy(g) for g in grads]  # a result has a slot of its own
 
     try:
-        program, _ = trace(backward, sample.residuals, sample.dy, sample.args)
+        program = _traced(backward, sample.residuals, sample.dy, sample.args)
         values = program.run(inputs(sample))
     except Exception:  # NumPy code, or whatever the user's code raises on a tracer
         return Problem(subject, sample, unit=unit)

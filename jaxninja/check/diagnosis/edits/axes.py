@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.hints import say
@@ -44,6 +45,35 @@ def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
         what = say("other axes", what=word, axes=given, old=old)
         make = _with_operand(meeting, slot, step.ins[0], f, axes)
         yield Edit(meeting.outs[0], make, what, "sum", 1.4)
+
+
+def per_group(problem: Problem, index: int, name: Callable) -> Iterator[Edit]:
+    """The step that meets a sum over all, with sums over entries of equal index."""
+    program = problem.program
+    assert program is not None
+    step = program.steps[index]
+    met = _met(program, step.outs[0]) if step.name == "reduce_sum" else None
+    if met is None or met[2] or len(step.eqn.params["axes"]) != 1:
+        return
+    (meeting, slot, _), (axis,) = met, step.eqn.params["axes"]
+    for ids in program.inputs:
+        value = problem.values[ids]
+        fits = np.shape(value) == (step.eqn.invars[0].aval.shape[axis],)
+        if fits and np.asarray(value).dtype.kind == "i":
+
+            def make(values, ids=ids):
+                total = _grouped_sum(values[step.ins[0]], values[ids], axis)
+                ins = [total if s == slot else values[s] for s in meeting.ins]
+                return run(meeting.eqn, ins)[0]
+
+            what = say("per group", what="sum", by=name(ids))
+            yield Edit(meeting.outs[0], make, what, "sum", 1.5)
+
+
+def _grouped_sum(x, ids, axis: int) -> np.ndarray:
+    """Each entry of x replaced by the sum over the entries of its group."""
+    same = np.equal(ids[:, None], ids).astype(np.result_type(x))
+    return np.moveaxis(np.tensordot(same, x, (1, axis)), 0, axis)
 
 
 def _met(program: Program, slot: int):

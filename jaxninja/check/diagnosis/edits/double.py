@@ -5,32 +5,17 @@ found by the same search. Only cheap edits are tried first, and only for a while
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Program, Seen
 from jaxninja.check.diagnosis.edits.search import Fix, Search
 from jaxninja.check.diagnosis.edits.single import Edit
 
 PATIENCE = 1.5  # seconds for all pairs
-
-
-class Seen:
-    """All values, those that have changed in place of the old ones."""
-
-    def __init__(self, values: Sequence[Any], changed: dict[int, Any]):
-        self.values, self.changed = values, changed
-
-    def __getitem__(self, slot: int):
-        return self.changed[slot] if slot in self.changed else self.values[slot]
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 @dataclass
@@ -86,6 +71,8 @@ def pairs(problem: Problem, fresh: Problem, deadline: float) -> tuple[Fix, Fix] 
     for edit in sorted(search.structural(target), key=lambda e: e.cost):
         if time.process_time() > deadline:
             return None
+        if edit.others:
+            continue
         try:
             with np.errstate(all="ignore"):
                 left, after = edited(problem, edit), edited(fresh, edit)

@@ -6,13 +6,13 @@ from jaxninja.check.diagnosis.code.problem import Problem
 
 UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
 PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
-PASSIVE += UNWRITTEN
+PASSIVE += (*UNWRITTEN, "scan_entry")
 
 
 class Reader:
-    """A program on one sample; with `only`, that one slot of it."""
+    """A program on one sample; with `only`, the values of that one address of it."""
 
-    def __init__(self, problem: Problem, only: int | None = None):
+    def __init__(self, problem: Problem, only: tuple | None = None):
         assert problem.program is not None
         self.problem, self.only = problem, only
         self.program = problem.program
@@ -40,6 +40,9 @@ class Reader:
             return maker[slot]
         return min(self.program.readers.get(slot, [None]), default=None)  # type: ignore
 
+    def concerns(self, slot: int) -> bool:
+        return self.only is None or self.program.address(slot) == self.only
+
     def slots(self, target: frozenset[int], inputs: bool = False) -> list[int]:
         """The float values on which every leaf of the target depends."""
         own = [s for step in self.program.steps for s in step.outs[:1]]
@@ -48,7 +51,7 @@ class Reader:
             slot
             for slot in [*given, *own]
             if is_inexact(self.problem.values[slot])
-            and self.only in (None, slot)
+            and self.concerns(slot)
             and target <= self.program.reaches(slot)
         ]
 

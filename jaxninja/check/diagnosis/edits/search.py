@@ -14,9 +14,12 @@ from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
-from jaxninja.check.diagnosis.edits.axes import over_other_axes
+from jaxninja.check.diagnosis.edits.axes import over_other_axes, per_group
+from jaxninja.check.diagnosis.edits.lines import of_lines
+from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
 from jaxninja.check.diagnosis.edits.reader import Reader, is_float
+from jaxninja.check.diagnosis.edits.running import moved_in, running
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
     conjugated,
@@ -24,6 +27,7 @@ from jaxninja.check.diagnosis.edits.single import (
     structural,
 )
 from jaxninja.check.diagnosis.edits.values import (
+    counted,
     exponents,
     fits,
     mean_term,
@@ -66,7 +70,7 @@ class Search(Reader):
         fresh: Problem,
         deadline: float,
         elsewhere: Elsewhere | None = None,
-        only: int | None = None,
+        only: tuple | None = None,
     ):
         super().__init__(problem, only)
         self.fresh, self.deadline, self.elsewhere = fresh, deadline, elsewhere
@@ -116,7 +120,7 @@ class Search(Reader):
             return None
         return replace(self.fix(general, target), edges=tuple(dict.fromkeys(edges)))
 
-    def beside(self, problem: Problem, only: int) -> "Search":
+    def beside(self, problem: Problem, only: tuple) -> "Search":
         """The search for an edit of one slot, on a sample of other sizes."""
         return Search(problem, problem, self.deadline, only=only)
 
@@ -127,6 +131,8 @@ class Search(Reader):
     def after(self, problem: Problem, edit: Edit) -> list:
         """All gradients on a sample when the edit is made."""
         with np.errstate(all="ignore"):
+            if edit.others:
+                return self.program.remade(problem.values, edit.makes)
             value = edit.make(problem.values)
             return self.program.rerun(problem.values, edit.slot, value)
 
@@ -140,6 +146,8 @@ class Search(Reader):
         """The leaves that are right on a sample when the edit is made."""
         try:
             with np.errstate(all="ignore"):
+                if edit.others:
+                    return problem.fixes(self.after(problem, edit))
                 value = edit.make(problem.values)
                 before = problem.values[edit.slot]
                 widened = np.iscomplexobj(value) and not np.iscomplexobj(before)
@@ -152,25 +160,39 @@ class Search(Reader):
             return frozenset()
 
     def structural(self, target) -> Iterator[Edit]:
-        for index, step in enumerate(self.program.steps):
-            if step.outs and target <= self.program.reaches(step.outs[0]):
-                yield from structural(self.program, index, self.name)
-                yield from transposed(self.problem, index, self.name)
-                yield from over_other_axes(self.program, index)
+        for members in self.groups(target):
+            yield from in_turns([list(self.of_step(index)) for index in members])
+        yield from of_lines(self, target)
         slots = self.slots(target, inputs=True)
         yield from conjugated(self.program, self.problem.values, slots)
 
+    def of_step(self, index: int) -> Iterator[Edit]:
+        """What needs nothing but a step and its operands."""
+        yield from structural(self.program, index, self.name)
+        yield from transposed(self.problem, index, self.name)
+        yield from over_other_axes(self.program, index)
+        yield from per_group(self.problem, index, self.name)
+        yield from running(self.program, index, self.name)
+        yield from moved_in(self.program, index, self.name)
+
+    def groups(self, target) -> Iterator[list[int]]:
+        """The steps of each equation on which the target depends."""
+        for members in self.program.groups.values():
+            outs = self.program.firsts(members)
+            reached = frozenset().union(*map(self.program.reaches, outs))
+            if self.concerns(outs[0]) and target <= reached:
+                yield members
+
     def constants(self, target) -> Iterator[Edit]:
         """Another number in place of one that stands in the text."""
-        leaf = min(target)
+        leaf, every = min(target), self.available()
         for slot in self.program.constants:
             value = np.asarray(self.problem.values[slot])
             if value.ndim or value.dtype.kind != "f" or not np.isfinite(value):
                 continue
-            if self.only not in (None, slot):
+            if not self.concerns(slot) or not target <= self.program.reaches(slot):
                 continue
-            if not target <= self.program.reaches(slot):
-                continue
+            yield from counted(self.problem, slot, every, self.name)
             with np.errstate(all="ignore"):
                 c = newton(self.problem, slot, leaf)
             if c is not None and np.isfinite(c):
@@ -200,11 +222,14 @@ class Search(Reader):
         for slot in self.slots(target, inputs=True):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
-        for index, step in enumerate(self.program.steps):
-            if step.outs and target <= self.program.reaches(step.outs[0]):
-                yield from squared(self.problem, index, self.name)
-                earlier = [s for s in every if self.before(s, step.outs[0])]
-                yield from replaced(self.problem, index, earlier, self.name)
+        for members in self.groups(target):
+            if len(members) > 1:
+                yield from in_a_loop(self, members)
+                continue
+            index, (out,) = members[0], self.program.firsts(members)
+            yield from squared(self.problem, index, self.name)
+            earlier = [s for s in every if self.before(s, out)]
+            yield from replaced(self.problem, index, earlier, self.name)
         for slot in self.slots(target):
             yield from self.terms(slot, every, min(target))
             yield from self.means(slot, every, min(target))

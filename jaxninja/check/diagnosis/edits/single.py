@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.hints import Number, Statement, say
 
 Values = Sequence[Any]
@@ -29,6 +29,7 @@ class Edit:
         what: the change.
         kind: the class of the mistake that it mends.
         cost: how far-fetched it is; the smallest is told first.
+        others: the same in the further turns of a loop, or places of a line.
     """
 
     slot: int
@@ -36,6 +37,11 @@ class Edit:
     what: Statement
     kind: str
     cost: float
+    others: tuple["Edit", ...] = ()
+
+    @property
+    def makes(self) -> Makes:
+        return {edit.slot: edit.make for edit in (self, *self.others)}
 
 
 SIGNED = {"add": "sub", "sub": "add", "add_any": "sub"}

@@ -65,6 +65,21 @@ def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | N
     return float(value)
 
 
+def counted(
+    problem: Problem, slot: int, others: Sequence[int], name: Callable[[int], str]
+) -> Iterator[Edit]:
+    """The number of entries that a mask keeps, where all are counted."""
+    n = float(problem.values[slot])
+    for other in others:
+        value = np.asarray(problem.values[other])
+        axes = [a for a in range(value.ndim) if value.shape[a] == n]
+        if value.dtype != bool or not (axes or value.size == n):
+            continue
+        if value.size == n:
+            what = instead(f"sum({name(other)})", f"{n:.6g}")
+            yield Edit(slot, lambda v, o=other: np.sum(v[o]) * 1.0, what, "ratio", 1.2)
+
+
 def exponents(program: Program, target: frozenset[int]) -> Iterator[Edit]:
     """Another exponent in place of one that stands in the text."""
     for step in program.steps:
