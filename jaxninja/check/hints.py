@@ -109,6 +109,7 @@ TEMPLATES = {
     "outside root": "epsilon added to the root, not under it",
     "other direction": "{what} in the other direction",
     "without own": "{what} without the entry itself",
+    "summed over turns": "sum it over the turns of the loop",
     "per group": "{what} over the entries of equal {by}, not over all",
     "reverse order": "{what} in reverse order",
     "every nth": "every {n}th entry of it, not the first ones",

@@ -180,6 +180,8 @@ def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
         return [hint_of(problem, min(problem.wrong), *without_both(*both, leaves))]
     edits = derivation(problem, fresh, reference, deadline)
     steps = [derived(problem, leaves, fix) for fix in edits[:1]]
+    if steps and steps[0].kind == "function":  # a multiple of a path is plainer
+        return [*found[:1], *steps]
     return [*steps, *found[:1]]
 
 

@@ -7,6 +7,7 @@ from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.diagnosis.edits.values import multiplied, replaced
+from jaxninja.check.hints import say
 
 
 def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
@@ -21,6 +22,7 @@ def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
     """The step with a value of the same turn, or with one from outside of the loop."""
     problem, program, name = reader.problem, reader.program, reader.name
     outs = program.firsts(members)
+    yield from accumulated(reader, outs)
     inexact = all(is_inexact(problem.values[out]) for out in outs)
     for slots in turn_by_turn(program, len(members)):
         if not all(map(reader.before, slots, outs)):
@@ -32,6 +34,20 @@ def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
         if inexact:
             families = [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
             yield from in_turns(families)
+
+
+def accumulated(reader: Reader, outs: list[int]) -> Iterator[Edit]:
+    """The sum of all turns, where the last one is all that is kept."""
+    if not is_inexact(reader.problem.values[outs[0]]):
+        return
+
+    def make(slot: int, before: int):
+        return lambda v: v[slot] + v[before]
+
+    what = say("summed over turns")
+    pairs = zip(outs[1:], outs, strict=False)
+    edits = [Edit(s, make(s, before), what, "sum", 1.5) for s, before in pairs]
+    yield replace(edits[0], others=tuple(edits[1:]))
 
 
 def turn_by_turn(program: Program, count: int) -> Iterator[list[int]]:

@@ -12,6 +12,7 @@ from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.hints import say
 
 Name = Callable[[int], str]
+STILL = ("broadcast_in_dim", "convert_element_type", "reshape")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ def replace_params(eqn, changed: dict) -> Changed:
 def running(program: Program, index: int, name: Name) -> Iterator[Edit]:
     """A running sum the other way, without its own entry, along another axis."""
     step = program.steps[index]
+    if step.name == "rev":
+        yield from _run_back(program, step)
     if step.name not in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"):
         return
     (out,), (x,), params = step.outs, step.ins[:1], step.eqn.params
@@ -56,12 +59,32 @@ def running(program: Program, index: int, name: Name) -> Iterator[Edit]:
             yield Edit(out, lambda v, a=axis: rerun(v, axis=a), what, "sum", 1.2)
 
 
+def _run_back(program: Program, last) -> Iterator[Edit]:
+    """A running sum of what is turned and turned back, along another axis."""
+    found = [last]
+    for name in ("cumsum", "rev"):
+        maker = program.maker.get(found[-1].ins[0])
+        if maker is None or program.steps[maker].name != name:
+            return
+        found.append(program.steps[maker])
+    (out,), (x,), axes = last.outs, found[-1].ins, last.eqn.params["dimensions"]
+    shape = last.eqn.outvars[0].aval.shape
+    for axis in range(len(shape)):
+        if (axis,) != tuple(axes):
+
+            def make(v, a=axis):
+                return np.flip(np.cumsum(np.flip(v[x], a), a), a)
+
+            what = say("along axis", what="cumsum", axis=axis, old=axes[0])
+            yield Edit(out, make, what, "sum", 1.2)
+
+
 def moved_in(program: Program, index: int, name: Name) -> Iterator[Edit]:
     """The result moved along an axis by one place, zeros or its edge moved in."""
     step = program.steps[index]
-    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
-    if step.name in ("broadcast_in_dim", "convert_element_type", "reshape"):
+    if len(step.outs) != 1 or step.name in STILL:
         return
+    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
     for axis, n in enumerate(shape):
         for by in (-1, 1) if n > 2 else ():
             for mode in ("constant", "edge"):

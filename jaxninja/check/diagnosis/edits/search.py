@@ -138,7 +138,9 @@ class Search(Reader):
 
     def fix(self, edit: Edit, target: frozenset[int]) -> Fix:
         index = self.step_of(edit.slot)
-        where = self.problem.place_of(index) if index is not None else None
+        outs = () if index is None else self.program.steps[index].outs
+        output = outs.index(edit.slot) if edit.slot in outs else 0
+        where = None if index is None else self.problem.place_of(index, output)
         where = where or return_place(self.problem.subject.source)
         return Fix(edit, target, where, self.name(edit.slot))
 

@@ -162,8 +162,21 @@ def _exchanged(program, index, name) -> Iterator[Edit]:
         yield Edit(
             out, lambda v: run(step.eqn, [v[s] for s in swap])[0], what, "mask", 1.2
         )
+        yield from _emptied(step, out, name)
     if step.name in FUNCTIONS:
         yield from _functions(step, out, ins[0])
+
+
+def _emptied(step, out, name) -> Iterator[Edit]:
+    """Zeros in place of one of the branches of where."""
+    for k in (1, 2):
+
+        def make(v, k=k):
+            ins = [np.asarray(v[s]) for s in step.ins]
+            ins[k] = np.zeros_like(ins[k])
+            return run(step.eqn, ins)[0]
+
+        yield Edit(out, make, instead("0", name(step.ins[k])), "mask", 1.3)
 
 
 def _functions(step, out, operand) -> Iterator[Edit]:
