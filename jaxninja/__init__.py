@@ -6,7 +6,7 @@ Importing the package imports nothing heavy: names are looked up on first use (P
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # public name -> the module that defines it
 _PUBLIC = {

@@ -1,5 +1,7 @@
 """Text that comes from a user, made fit for a terminal, a page or a picture."""
 
+import re
+
 
 def printable(text: str) -> str:
     """The text in one line, with an escape for whatever cannot be shown.
@@ -12,8 +14,8 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same of a text of several lines, which stay lines."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+    """The same of a text of several lines, which stay lines whatever they end in."""
+    return "\n".join(printable(line) for line in re.split("\r\n|\r|\n", text))
 
 
 def _escaped(character: str) -> str:

@@ -79,6 +79,7 @@ class Rule:
 
     @property
     def name(self) -> str:
+        """Of the op."""
         return inspect.unwrap(self.op).__name__
 
     @property

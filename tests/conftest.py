@@ -1,13 +1,21 @@
 """Every test runs with the jaxtyping annotations of the library checked by beartype."""
 
+import atexit
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
-# Tests compile afresh, those in processes of their own too.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# What one process of a test run has compiled, no other compiles again, neither xdist's
+# workers nor those that tests start. The folder begins empty; a given one is kept.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    programs = tempfile.TemporaryDirectory(prefix="tests-of-jaxninja-")
+    atexit.register(programs.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
 TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data.text"]

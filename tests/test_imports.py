@@ -64,24 +64,31 @@ ROOMS = {
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training.machine training",
     # the workbook: from the learner's text to a verdict
-    "workbook.code": "errors models check.diagnosis.code",
-    "workbook": "errors intermediates plots models check check.chain workbook.code",
-    "workbook.diagnosis": "errors models check check.diagnosis workbook.code workbook",
-    "workbook.grading": "models check check.chain workbook.code workbook"
+    "workbook.texts": "errors",
+    "workbook.code": "errors models check.diagnosis.code workbook.texts",
+    "workbook": "errors intermediates plots models check check.chain workbook.texts"
+    " workbook.code",
+    "workbook.diagnosis": "errors models check check.diagnosis workbook.texts"
+    " workbook.code workbook",
+    "workbook.grading": "models check check.chain workbook.texts workbook.code workbook"
     " workbook.diagnosis",
-    "workbook.process": "workbook workbook.grading",
-    "workbook.learner": "workbook workbook.code",
-    "workbook.notebook": "errors workbook workbook.process",
+    "workbook.process": "workbook.texts workbook workbook.grading",
+    "workbook.learner": "workbook.texts workbook workbook.code",
+    "workbook.pytorch": "errors workbook.texts workbook workbook.code",
+    "workbook.notebook": "errors workbook.texts workbook workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
     " training workbook",
     "pytest_plugin": "lookup check.__init__",
+    "book": "rule rules engine models check check.__init__ check.subject"
+    " mutation workbook __init__",
     "cli.process": "errors",
     "cli": "__init__ errors escaping rule rules engine lookup data storage plots models"
     " check check.__init__ check.subject check.properties mutation training.options"
     " training.config training.machine training.kernel training report workbook"
-    " workbook.process workbook.learner cli.process",
+    " workbook.texts workbook.process workbook.learner workbook.pytorch book"
+    " cli.process",
     "__main__": "cli",
 }
 MAY = {room: set(row.split()) for room, row in ROOMS.items()}
@@ -218,10 +225,18 @@ def test_there_is_no_pickle():
 # What the library imports only where the user has it anyway, or in a test.
 WHERE_THERE = {
     "pytest": "pytest_plugin",
+    "ipykernel": "training.progress",
     "jupytext": "workbook.pages",
     "tokenizers": "data.tokenizers",
+    "markdown-it-py": "book.markup",
+    "pygments": "book.markup",
+    "griffelib": "book.reference",
 }
-BROUGHT = {"IPython": "ipykernel"}  # a module's distribution, where the names differ
+BROUGHT = {
+    "IPython": "ipykernel",
+    "markdown_it": "markdown-it-py",
+    "griffe": "griffelib",
+}  # a module's distribution, where the names differ
 
 
 def third_party(path):

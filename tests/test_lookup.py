@@ -99,7 +99,7 @@ def test_a_module_that_does_not_run_is_told_with_its_line(module, told):
         ("leaves", r"SystemExit at mine_too\.py:9: bye"),
         ("silent", r"KeyError at mine_too\.py:12: no message"),
         ("f", r"raised TypeError: f\(\) missing 1 required"),
-        ("table", r"is of type int, expected a callable"),
+        ("table", r"is of type int"),
         ("Group.two", r"Group has no attribute 'two'"),
     ],
 )

@@ -54,10 +54,9 @@ def step(rounds: int) -> dict[str, Any]:
 START = """
 import sys, time
 start = float(sys.argv[1])
-from jaxninja import TrainConfig
+from jaxninja import TrainConfig, train
 from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Progress
-from jaxninja.training.machine.devices import train
 compile_cache.enable()
 class First(Progress):
     def update(self, step, loss, rate):

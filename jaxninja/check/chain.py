@@ -57,10 +57,12 @@ class Steps:
 
     @property
     def guilty(self) -> Step | None:
+        """The first step that is wrong by itself, or None."""
         return next((s for s in self.steps if s.verdict == WRONG), None)
 
     @property
     def ok(self) -> bool:
+        """Whether every step is right."""
         return bool(self.steps) and all(s.verdict == OK for s in self.steps)
 
     def __bool__(self) -> bool:
@@ -79,6 +81,7 @@ class Steps:
         return text + (f"   {step.note}" if step.note else "")
 
     def raise_if_failed(self) -> "Steps":
+        """Raise VJPCheckError with the table unless all steps are right."""
         if not self.ok:
             raise VJPCheckError(self.table())
         return self

@@ -38,6 +38,7 @@ from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.adapters import Normalised
+from jaxninja.check.subject.closed_over import anew
 from jaxninja.check.subject.pytrees import cast, on_device
 from jaxninja.check.subject.residuals import residuals_of
 from jaxninja.errors import ArgumentError, ArgumentTypeError
@@ -122,7 +123,7 @@ def check_vjp(
         _choice("level", level, tuple(LIMITS)),
         seed,
         _dtypes(dtypes, args),
-        surrogate,
+        surrogate and anew(surrogate),
         _several(nondiff),
         tuple(dict.fromkeys((*_several(zero), *rule_zero))),
         linear,

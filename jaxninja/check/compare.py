@@ -112,6 +112,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
+        """Whether every leaf agrees."""
         return bool(self.lines) and all(line.approximate for line in self.lines)
 
     def __bool__(self) -> bool:

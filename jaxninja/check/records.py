@@ -22,6 +22,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
+        """By the code's first letter: "error", "warning" or "not tested"."""
         return {"E": "error", "W": "warning", "N": "not tested"}[self.code[0]]
 
     def __str__(self) -> str:

@@ -50,6 +50,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether the rule is right, and something was tested."""
         return self.verdict == "ok"
 
     def __bool__(self) -> bool:
@@ -107,6 +108,7 @@ class Report:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as plain dicts, lists and numbers."""
         return {
             "verdict": self.verdict,
             "ok": self.ok,

@@ -24,6 +24,7 @@ COMMANDS = {
     "exercise": "the workbook: derive the gradients yourself, with an honest check",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
+    "book": "the handbook: a page for each rule and network, made from the library",
     "graph": "the graph of a function: every value, and its gradient",
     "doctor": "devices, versions, what a GPU would need, and numerical settings",
 }

@@ -43,6 +43,9 @@ def main(args: list[str]) -> int:
     o = tyro.cli(Options, prog="jaxninja baseline", args=args)
     if not 1 <= o.order <= HIGHEST:
         raise BaselineError(f"order is {o.order}, expected 1 to {HIGHEST}")
+    if o.json and not o.json.parent.is_dir():
+        missing = o.json.parent
+        raise BaselineError(f"json is {o.json}, but there is no folder {missing}")
     dataset = load_dataset(o.data, max(o.order - 1, 1), o.split)
     found = baselines(dataset.parts, len(dataset.vocabulary), o.order)
     print(f"{printable(o.data)}, split {o.split}; nats a symbol, less is better")
@@ -64,8 +67,6 @@ def table(found: Sequence[Baseline]) -> Iterator[str]:
 
 
 def _write(path: Path, found: Sequence[Baseline]) -> None:
-    if not path.parent.is_dir():
-        raise BaselineError(f"json is {path}, but there is no folder {path.parent}")
     rows = [
         {"name": row.name, "order": row.order}
         | {f"{k}_loss": v if v == v else None for k, v in row.losses.items()}

@@ -1,122 +1,37 @@
 """`jaxninja exercise`: the workbook, exercises 1 to 4 of the lecture and the next."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tyro
 
-from jaxninja.cli.workbook import lists, screen
+from jaxninja.cli.workbook import importing, lists, screen
+from jaxninja.cli.workbook.options import (
+    Again,
+    Check,
+    Hint,
+    Import,
+    List,
+    Page,
+    Reset,
+    Start,
+    Watch,
+)
 from jaxninja.cli.workbook.watching import Watch as Watching
 from jaxninja.training.machine.devices import need_device
 from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.learner import again, finished
-from jaxninja.workbook.process.client import LIMIT, Worker
+from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import WorkbookError
+from jaxninja.workbook.pytorch.importer import Imported
 from jaxninja.workbook.report import Report
+from jaxninja.workbook.texts.languages import sentence, speaking
 
-NUMBERS: Any = Literal[tuple(EXERCISES)]  # type: ignore
-Number = Annotated[NUMBERS, tyro.conf.Positional]
-Maybe = Annotated[NUMBERS | None, tyro.conf.Positional]
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 EXIT = {"ok": 0, "wrong": 1, "error": 1, "gap": 3}
 DAY = 86_400  # seconds
-
-
-@dataclass(frozen=True)
-class Start:
-    """Make the exercises in a folder; files that are there stay as they are."""
-
-    dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
-    """The folder."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """Check an exercise, backwards, down to the first wrong gradient.
-
-    Exit code 0: done. 1: a gradient is wrong, or the file does not run. 3: right as far
-    as it goes.
-    """
-
-    number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    all: Flag = False
-    """Go on after the first wrong gradient: which errors are inherited?"""
-    cost: Flag = False
-    """What the finished exercise costs, beside jax.grad."""
-    limit: float = LIMIT
-    """Seconds that one gradient may take."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Check an exercise each time that its file is saved; q or Ctrl-C ends it.
-
-    On a terminal keys do the rest: h for a hint, n for the next exercise, l for the
-    list, g for the graph, c to check all.
-    """
-
-    number: Maybe = None
-    """Of the exercise; by default whichever is saved."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    limit: float = LIMIT
-    """Seconds that one gradient may take."""
-
-
-@dataclass(frozen=True)
-class List:
-    """What is done, and what is to do; of one exercise; or why a gradient is right."""
-
-    place: Annotated[str | None, tyro.conf.Positional] = None
-    """N, or N.NAME of a gradient that is right."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Hint:
-    """One more hint: shape, rule, steps, formula, one line, solution."""
-
-    place: Annotated[str, tyro.conf.Positional]
-    """N.NAME, as 1.counts."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Reset:
-    """An exercise as it came; what you wrote is kept beside it."""
-
-    number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Again:
-    """Blank a gradient that was right a week ago; the file as it was is kept."""
-
-    place: Annotated[str | None, tyro.conf.Positional] = None
-    """N.NAME; by default the one that has been right for the longest."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page to keep: your own lines for each gradient that is right, in one file."""
-
-    out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
-    """The file, HTML."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
 
 
 def main(args: list[str]) -> int:
@@ -128,24 +43,34 @@ def main(args: list[str]) -> int:
         "hint": Hint,
         "again": Again,
         "page": Page,
+        "import": Import,
         "reset": Reset,
     }
     options = tyro.extras.subcommand_cli_from_dict(
         kinds, prog="jaxninja exercise", args=args or ["--help"]
     )
     run = {Start: _start, Check: _check, Watch: _watch, List: _list, Hint: _hint}
-    run |= {Again: _again, Page: _page, Reset: _reset}
-    return run[type(options)](options)
+    run |= {Again: _again, Page: _page, Reset: _reset, Import: _import}
+    with speaking(options.lang or _remembered(options)):
+        return run[type(options)](options)
+
+
+def _remembered(options: Any) -> str:
+    """The language of the workbook that a command is on."""
+    try:
+        return progress.load(Path(options.dir or progress.nearest())).language
+    except (WorkbookError, OSError):  # the command itself says so, if it matters
+        return "en"
 
 
 def _start(options: Start) -> int:
-    made = progress.start(options.dir)
+    made = progress.start(options.dir, options.lang)
     for path in made:
         print(path)
     kept = len(EXERCISES) - len(made)
     if kept:
-        print(f"{kept} of {len(EXERCISES)} exercises were there already, and are kept")
-    print(f"next: fill {Path(options.dir) / EXERCISES[1].file}, and while you do:")
+        print(sentence("kept", kept=kept, count=len(EXERCISES)))
+    print(sentence("next", path=Path(options.dir) / EXERCISES[1].file))
     print(f"  jaxninja exercise watch --dir {options.dir}")
     return 0
 
@@ -172,7 +97,12 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     """Check, print and record: a progress that cannot be kept hides no result."""
     text = progress.read(folder, number)
     report = worker.check(number, text, EXERCISES[number].file, everything)
-    problem = None
+    return _kept(folder, report)
+
+
+def _kept(folder: Path, report: Report) -> Report:
+    """Print and record a report."""
+    number, problem = report.number, None
     try:
         state = progress.load(folder)
         report = replace(report, new=tuple(state.record(report)))
@@ -182,9 +112,10 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
     print(screen.shown(report))
     right = sum(row.status == "ok" for row in report.rows)
     shapes = sum(row.status == "shape" for row in report.rows)
-    more = f", {shapes} more in another shape" if shapes else ""
-    count = f"{screen.bar(right, len(EXERCISES[number].names))} right{more}"
-    print(screen.text([f"exercise {number}: {count}, {report.seconds:.2f} s"]))
+    more = sentence("more shapes", count=shapes) if shapes else ""
+    count = screen.bar(right, len(EXERCISES[number].names))
+    facts = dict(count=count, more=more, seconds=f"{report.seconds:.2f}")
+    print(screen.text([sentence("right", number=number, **facts)]))
     if problem:
         print(screen.text([str(problem)]))
     sys.stdout.flush()
@@ -193,18 +124,32 @@ def _checked(worker: Worker, folder: Path, number: int, everything=False) -> Rep
 
 def _cost(folder: Path, report: Report) -> None:
     if not report.ok:
-        print("no cost: an exercise that is not done has none")
+        print(sentence("no cost"))
         return
     from jaxninja.workbook.costs import cost
 
     print(cost(report.number, progress.read(folder, report.number)))
 
 
+def _import(options: Import) -> int:
+    folder = Path(options.dir or progress.nearest())
+    with _worker(options.limit) as worker:
+
+        def check(one: Imported) -> Report:
+            file = EXERCISES[one.number].file
+            report = worker.check(one.number, one.complete, file, True)
+            return _kept(folder, one.judged(report))
+
+        reports = importing.run(options.notebook, folder, check)
+    codes = {EXIT[report.status] for report in reports}
+    return next(code for code in (1, 3, 0) if code in codes)
+
+
 def _watch(options: Watch) -> int:
     folder = progress.find(options.dir)
     numbers = [options.number] if options.number else list(EXERCISES)
     worker = _worker(options.limit)
-    print(f"watching {folder}/; Ctrl-C ends it", flush=True)
+    print(sentence("watching", folder=folder), flush=True)
     with worker:
 
         def check(number: int, everything: bool) -> Report:
@@ -264,8 +209,9 @@ def _again(options: Again) -> int:
             told = f"the oldest is {first[0]}.{first[1]}, of {first[2]:.0f} days ago"
         raise WorkbookError(f"nothing is a week old: {told}")
     kept = again.blank(folder, number, name)
-    print(f"d{name} in {folder / EXERCISES[number].file} is a gap again")
-    print(f"the file as it was is {kept}")
+    path = folder / EXERCISES[number].file
+    print(sentence("gap again", variable=f"d{name}", path=path))
+    print(sentence("file kept", path=kept))
     return 0
 
 
@@ -278,14 +224,14 @@ def _page(options: Page) -> int:
         raise WorkbookError(
             f"{options.out} cannot be written: {error.strerror}"
         ) from None
-    print(f"written to {options.out}")
+    print(sentence("written", path=options.out))
     return 0
 
 
 def _reset(options: Reset) -> int:
     folder = progress.find(options.dir)
     kept = progress.reset(folder, options.number)
-    print(f"{folder / EXERCISES[options.number].file} is as it came")
+    print(sentence("as it came", path=folder / EXERCISES[options.number].file))
     if kept.exists():
-        print(f"what you wrote is in {kept}")
+        print(sentence("yours", path=kept))
     return 0

@@ -11,6 +11,7 @@ import tyro
 
 from jaxninja.escaping import printable
 from jaxninja.report import Gathered, findings, gather, page
+from jaxninja.report.sweeps import closely, members, spread
 from jaxninja.storage import atomic
 from jaxninja.storage.run_folder import FolderError
 from jaxninja.training.runs.descriptions import read_description
@@ -18,10 +19,10 @@ from jaxninja.training.runs.descriptions import read_description
 
 @dataclass(frozen=True)
 class Report:
-    """Write one HTML file about a run, or about several beside each other."""
+    """Write one HTML file about a run, or about several over each other."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Run folders."""
+    """Run folders; the folder of a sweep stands for its members."""
     out: str | None = None
     """The file; by default report.html in the run's folder, or beside several."""
 
@@ -33,11 +34,13 @@ def main(args: list[str]) -> int:
     paths = [Path(run) for run in options.runs]
     default = (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     out = Path(options.out) if options.out else default
-    for path in paths:
-        read_description(path)  # is it a run? said before what takes a while
+    runs = [run for path in paths for run in members(path)]
+    for run in runs:
+        read_description(run)  # is it a run? said before what takes a while
     _check_writable(out)
-    gathered = [gather(path) for path in paths]
-    atomic.write_text(out, page(gathered))
+    close = closely(paths)
+    gathered = [gather(run, run in close) for run in runs]
+    atomic.write_text(out, page(gathered, spread(paths)))
     for found in gathered:
         for line in _summary(found):
             print(line)

@@ -28,10 +28,12 @@ class Node(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of its value."""
         return self.value.shape
 
     @property
     def dtype(self) -> Any:
+        """Of its value."""
         return self.value.dtype
 
 

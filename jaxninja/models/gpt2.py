@@ -26,7 +26,11 @@ from jaxtyping import Array, Float, Int
 from jaxninja.errors import UserError, did_you_mean
 from jaxninja.models.parts import Params, Statistics, in_dtype, linear, unnamed
 from jaxninja.models.parts.initialisers import normal
-from jaxninja.models.parts.sequences import IGNORED, check_length
+from jaxninja.models.parts.sequences import (
+    IGNORED,
+    check_length,
+    recording_attention,
+)
 from jaxninja.rules import manual
 
 RESIDUALS = ("10C", "5C", "1C")
@@ -167,13 +171,24 @@ def hidden(
     """What the output layer multiplies: the last layer's x, normalised."""
     check_length("gpt2", ids, model.context)
     emb = name(ops.embedding(params["wte"], ids) + params["wpe"][: ids.shape[1]], "emb")
-    layers = {key: params[key] for key in LAYER}
-    x, _ = lax.scan(lambda x, w: (layer(w, x, model, ops), None), emb, layers)
-    y = ops.layernorm(name(x, "x"), params["gainf"], params["biasf"], model.eps)
+    x = _through(params, emb, model, ops, name)
+    y = ops.layernorm(x, params["gainf"], params["biasf"], model.eps)
     return name(y, "y")
 
 
-def layer(w, x, model, ops):
+def _through(params, x, model, ops, name):
+    """x after all layers: a scan, which compiles one of them; but no array inside a
+    scan can have a name, so where there are names they stand one after the other."""
+    layers = {key: params[key] for key in LAYER}
+    if name is unnamed:
+        return lax.scan(lambda x, w: (layer(w, x, model, ops), None), x, layers)[0]
+    for n in range(model.layers):
+        w = {key: a[n] for key, a in layers.items()}
+        x = layer(w, x, model, ops, lambda a, key, n=n: name(a, f"{key}{n + 1}"))
+    return x
+
+
+def layer(w, x, model, ops, name=unnamed):
     """x [N, T, C] after a layer with the parameters w."""
 
     def heads(a):
@@ -186,7 +201,8 @@ def layer(w, x, model, ops):
     x = x + linear(ops, o.reshape(x.shape), w["Wo"], w["bo"], model.dtype)
     a = ops.layernorm(x, w["gain2"], w["bias2"], model.eps)
     f = linear(ops, a, w["Wfc"], w["bfc"], model.dtype)
-    return x + linear(ops, ops.gelu(f, True), w["Wproj"], w["bproj"], model.dtype)
+    h = name(ops.gelu(f, True), "h")
+    return name(x + linear(ops, h, w["Wproj"], w["bproj"], model.dtype), "x")
 
 
 def loss(
@@ -205,8 +221,8 @@ def loss(
         labels: [N, T] the tokens after them, or -1 to leave one out.
         model: sizes and constants.
         ops: `manual` or `autodiff`.
-        name: called with each intermediate outside the scan and its name, and returns
-            it: emb, the last x, y, loss.
+        name: called with each intermediate and its name, and returns it: emb, of
+            layer n the activations h<n> and the result x<n>, y, loss.
     """
     y = hidden(params, ids, model, ops, name).reshape(-1, model.embedding)
     y, wte = (in_dtype(a, model.dtype) for a in (y, params["wte"]))
@@ -232,6 +248,22 @@ def initial_statistics(model: Gpt2) -> Statistics:
     return {}
 
 
+def attention_maps(
+    params: Params, ids: Int[Array, "N T"], model: Gpt2
+) -> Float[Array, "L N H T T"]:
+    """What each place attends to: row t of a map has the weights of the places s <= t.
+
+    Returns:
+        [layers, N, heads, T, T]; each row sums to 1.
+    """
+    exact = replace(model, dtype="float32")
+    watched, maps = recording_attention(manual)
+    hidden(params, ids, exact, watched, lambda x, name: x)
+    return jnp.stack(maps)
+
+
 def activations(model: Gpt2) -> dict[str, str]:
-    """None by name: they are inside the scan."""
-    return {}
+    """Name of each activation array in `loss` -> its function, or the array's part."""
+    layers = range(1, model.layers + 1)
+    pairs = [((f"h{n}", "gelu-tanh"), (f"x{n}", "residual")) for n in layers]
+    return dict(pair for both in pairs for pair in both)

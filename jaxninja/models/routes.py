@@ -1,6 +1,6 @@
 """Routes to the same gradients: by hand, by rules, by autodiff, by a learner's file.
 
-A learner's file is for the lecture's network alone.
+A learner's file is for the lecture's network, or for a block of the transformer.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def value_and_grad(route: str, model: Model) -> ValueAndGrad:
     if route == "network":
         return _laid_back(layout(route, model))
     if user_file.is_file(route):
-        return user_file.value_and_grad(route, _lectures(route, model))
+        return user_file.value_and_grad(route, _learners(route, model))
     ops = {"rules": manual, "autodiff": autodiff}.get(route)
     if ops is None:
         expected = "network, rules or autodiff, or the path of a .py file"
@@ -102,10 +102,10 @@ def _page(route: str, model: Model) -> ValueAndGrad:
     return partial(by_hand.value_and_grad, model=model)
 
 
-def _lectures(route: str, model: Model) -> Ninja:
-    """The model, if it is the lecture's network: a learner's file is for this one."""
-    if not isinstance(model, Ninja):
-        raise _by_hand_for(route, "the lecture's network", model)
+def _learners(route: str, model: Model) -> Ninja | Transformer:
+    """The model, if a learner's file can be for it."""
+    if not isinstance(model, Ninja | Transformer):
+        raise _by_hand_for(route, "the lecture's network and the transformer", model)
     return model
 
 

@@ -23,7 +23,11 @@ from jaxtyping import Array, Float, Int
 from jaxninja.errors import ArgumentError
 from jaxninja.models.parts import Params, Statistics, linear, unnamed
 from jaxninja.models.parts.initialisers import normal, uniform
-from jaxninja.models.parts.sequences import check_length, mean_loss
+from jaxninja.models.parts.sequences import (
+    check_length,
+    mean_loss,
+    recording_attention,
+)
 from jaxninja.rules import manual
 
 
@@ -152,17 +156,9 @@ def attention_maps(
     Returns:
         [layers, N, heads, T, T]; each row sums to 1.
     """
-    found = {}
-
-    def attention(q, k, v, *options):
-        scores = jnp.einsum("nthd,nshd->nhts", q, k) / q.shape[-1] ** 0.5
-        seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))
-        found[len(found)] = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), -1)
-        return manual.attention(q, k, v, *options)
-
-    watched = SimpleNamespace(**{**vars(manual), "attention": attention})
+    watched, maps = recording_attention(manual)
     _forward(params, ids, replace(model, dtype="float32"), watched)
-    return jnp.stack(list(found.values()))
+    return jnp.stack(maps)
 
 
 def initial_statistics(model: Transformer) -> Statistics:

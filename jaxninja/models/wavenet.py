@@ -21,10 +21,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import ArgumentError
 from jaxninja.models.parts import Params, Statistics, linear, unnamed
-from jaxninja.models.parts.batchnorm_statistics import frozen
 from jaxninja.models.parts.initialisers import normal
+from jaxninja.models.parts.normalised_layers import by_batch, by_statistics
 from jaxninja.rules import manual
-from jaxninja.rules.normalisation.batchnorm import batch_statistics
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,7 @@ def loss(
     Returns:
         Mean cross entropy in nats, and mean<l>, var<l> [H] of what each batchnorm saw.
     """
-    statistics = {}
-
-    def normalise(layer, x):
-        mean, var = batch_statistics(x, model.ddof)
-        statistics.update({f"mean{layer}": mean, f"var{layer}": var})
-        gamma, beta = params[f"gamma{layer}"], params[f"beta{layer}"]
-        return ops.batchnorm(x, gamma, beta, model.eps, model.ddof)
-
+    normalise, statistics = by_batch(params, model, ops)
     logits = _forward(params, ids, model, ops, normalise, model.dtype, name)
     return name(ops.cross_entropy(logits, labels), "loss"), statistics
 
@@ -120,7 +112,7 @@ def apply(
     params: Params, statistics: Statistics, ids: Int[Array, "N T"], model: Wavenet
 ) -> Float[Array, "N V"]:
     """Logits at inference: batchnorm with given statistics, so a batch of one works."""
-    normalise = _frozen(params, statistics, model)
+    normalise = by_statistics(params, statistics, model)
     return _forward(params, ids, model, manual, normalise)
 
 
@@ -139,20 +131,9 @@ def preactivation(
         found[name] = x
         return x
 
-    normalise = _frozen(params, statistics, model)
+    normalise = by_statistics(params, statistics, model)
     _forward(params, ids, model, manual, normalise, name=note, stop=layer)
     return found[f"pre{layer}"]
-
-
-def _frozen(params, statistics, model):
-    """Batchnorm as at inference: an affine map."""
-
-    def normalise(layer, x):
-        moments = statistics[f"mean{layer}"], statistics[f"var{layer}"]
-        gamma, beta = params[f"gamma{layer}"], params[f"beta{layer}"]
-        return frozen(x, gamma, beta, moments, model.eps)
-
-    return normalise
 
 
 def _forward(

@@ -4,25 +4,31 @@ Each takes a record of `Run.diagnostics` and draws the outline of its histograms
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from jaxninja.plots.style import axes_of, legend, looks, natural
+from jaxninja.plots.labels import legend
+from jaxninja.plots.style import axes_of, logarithmic, looks, natural, thinned
 
 Line = Mapping[str, Any]
+TABLES = ("wte", "wpe")  # of GPT-2: what its embedding is called
 
 
-def activations(line: Line) -> Figure:
-    """Activations of each hidden layer, with mean, std and share in the flat parts."""
-    title = f"activations before step {line['step']:,}"
-    axes = axes_of(title, "value", "density")
-    layers = {k: s for k, s in line["activations"].items() if k != "logits"}
-    for name, look in zip(natural(layers), looks(), strict=False):
-        stats = layers[name]
+def activations(line: Line, names: Sequence[str] | None = None) -> Figure:
+    """Activations of hidden layers, with mean, std and share in the flat parts.
+
+    Args:
+        line: a record of `Run.diagnostics`.
+        names: of the layers; by default of all, without the logits.
+    """
+    axes = axes_of(f"activations before step {line['step']:,}", "value", "density")
+    for name, look in zip(_layers(line, names), looks(), strict=False):
+        stats = line["activations"][name]
         words = f"{name}: mean {_number(stats['mean'])}, std {_number(stats['std'])}"
-        if stats["saturated"] is not None:
+        if stats["saturated"]:
             words += f", flat {stats['saturated']:.1%}"
         _outline(axes, stats["histogram"], words, look)
     axes.set_ylim(bottom=0)
@@ -30,30 +36,47 @@ def activations(line: Line) -> Figure:
     return axes.figure
 
 
-def gradients(line: Line) -> Figure:
-    """Gradients with respect to each hidden layer's activations, with their std."""
+def gradients(line: Line, names: Sequence[str] | None = None) -> Figure:
+    """Gradients with respect to hidden layers' activations, with their std.
+
+    Arguments as in `activations`.
+    """
     title = f"gradients of the activations at step {line['step']:,}"
     axes = axes_of(title, "gradient", "density")
-    layers = [k for k in line["activations"] if k != "logits"]
-    for name, look in zip(natural(layers), looks(), strict=False):
+    for name, look in zip(_layers(line, names), looks(), strict=False):
         stats = line["gradients"][name]
         words = f"{name}: std {_number(stats['std'])}"
         _outline(axes, stats["histogram"], words, look)
-    axes.set_yscale("log")  # a narrow peak would hide the tails
-    legend(axes)
-    return axes.figure
+    return _tailed(axes)
 
 
-def weight_gradients(line: Line) -> Figure:
-    """Gradients of the weight matrices and the embedding, with grad:data ratios."""
+def weight_gradients(line: Line, most: int = 8) -> Figure:
+    """Gradients of the weight matrices and the embedding, with grad:data ratios.
+
+    Args:
+        line: a record of `Run.diagnostics`.
+        most: so many of them at most, evenly spread.
+    """
     title = f"gradients of the weights at step {line['step']:,}"
     axes = axes_of(title, "gradient", "density")
-    names = [k for k in line["parameters"] if k == "C" or k.startswith("W")]
-    for name, look in zip(natural(names), looks(), strict=False):
-        stats = line["parameters"][name]
-        words = f"{name}: grad:data {_number(stats['grad_data'])}"
+    names = natural([k for k in line["parameters"] if k[0] in "CW" or k in TABLES])
+    for place, look in zip(thinned(len(names), most), looks(), strict=False):
+        stats = line["parameters"][names[place]]
+        words = f"{names[place]}: grad:data {_number(stats['grad_data'])}"
         _outline(axes, stats["histogram"], words, look)
-    axes.set_yscale("log")
+    return _tailed(axes)
+
+
+def _layers(line: Line, names: Sequence[str] | None) -> list[str]:
+    return natural(
+        [k for k in line["activations"] if k != "logits"] if names is None else names
+    )
+
+
+def _tailed(axes: Any) -> Figure:
+    """With a density of factors: a narrow peak would hide the tails."""
+    logarithmic(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     legend(axes)
     return axes.figure
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, Rectangle
 
 # Okabe and Ito's colours, told apart by colour-blind readers too
 COLOURS = {
@@ -23,6 +23,7 @@ LABELS = {
     "gap": "to do",
     "unasked": "not asked",
 }
+WRONG_PAIR = "#000000"
 NOT_FINITE = "#4d4d4d"  # no colour of the scale, whose middle is white
 
 
@@ -46,6 +47,28 @@ def compared(picture: Mapping[str, Any]) -> Figure:
     )
     for axes, column in zip(figure.subplots(1, 3), columns, strict=True):
         _image(figure, axes, *column)
+    return figure
+
+
+def jacobian(picture: Mapping[str, Any], wrong: np.ndarray) -> Figure:
+    """The Jacobian of a step within a row, mine and true; wrong pairs are framed.
+
+    Args:
+        picture: name, source, mine and truth, as in `Report.jacobian`.
+        wrong: where the two differ, as truth values.
+    """
+    figure = Figure(figsize=(7, 3.2), dpi=100, layout="constrained")
+    arrays = [np.asarray(picture[k]).astype(float) for k in ("mine", "truth")]
+    scale = max(map(_largest, arrays))
+    titles = f"mine: {wrong.sum()} of {wrong.size} pairs wrong", "true"
+    for axes, array, title in zip(figure.subplots(1, 2), arrays, titles, strict=True):
+        _image(figure, axes, array, title, scale)
+        axes.set(xlabel=picture["name"], ylabel=picture["source"])
+        axes.set(xticks=range(array.shape[1]), yticks=range(array.shape[0]))
+    for row, column in np.argwhere(wrong):
+        corner = column - 0.5, row - 0.5
+        frame = Rectangle(corner, 1, 1, fill=False, edgecolor=WRONG_PAIR, lw=2)
+        figure.axes[0].add_patch(frame)
     return figure
 
 

@@ -1,30 +1,32 @@
 """Matrices as pictures: dead units, dlogits, attention, the embedding in its plane."""
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from jaxninja.plots.style import axes_of, literal, thinned
+from jaxninja.plots.style import COLOURS, SOFT, axes_of, literal, spread, thinned
 
 NAMED = 60  # symbols that an axis has room for
+PULLED, PUSHED = (np.array(to_rgb(COLOURS[n])) for n in (1, 2))  # up, down
 
 
 def dead_units(flat: np.ndarray, name: str = "h") -> Figure:
-    """Where each unit is flat on a batch: white there, black where it can learn.
+    """Where each unit is flat on a batch: filled there, empty where it can learn.
 
     Args:
         flat: [N, H] booleans, as from `statistics.flat` at level 0.99. A
-            column that is white throughout is a dead unit.
+            column that is filled throughout is a dead unit.
         name: of the activations.
     """
     dead = int(flat.all(0).sum())
     words = "no unit is" if not dead else f"{dead} of {flat.shape[1]} units are"
     title = f"{name}: {words} flat for the whole batch"
     axes = axes_of(title, "unit", "example", height=2.2)
-    axes.imshow(
-        flat, cmap="gray", aspect="auto", interpolation="nearest", vmin=0, vmax=1
-    )
+    _shaded(axes, flat)
     return axes.figure
 
 
@@ -35,37 +37,53 @@ def dlogits(d: np.ndarray, symbols: Sequence[str]) -> Figure:
         d: [N, V], probabilities less one at the target, over N.
         symbols: V of them, for the axis; of many, some are named.
     """
-    axes = axes_of("gradient of the logits, a row an example", "symbol", "example", 3.6)
-    image = axes.imshow(d, cmap="gray", aspect="auto", interpolation="nearest")
-    axes.figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
+    most = abs(d).max(initial=0)
+    title = f"gradient of the logits: up to {most:.2g} up (blue), down (red)"
+    axes = axes_of(title, "symbol", "example", 3.4)
+    colours = np.where((d < 0)[..., None], PULLED, PUSHED)
+    shares = abs(np.nan_to_num(d)) / (most or 1)
+    _cells(axes, np.concatenate([colours, shares[..., None]], -1))
     ticks = thinned(len(symbols), NAMED)
     labels = [literal(symbols[i]) for i in ticks]
     turned = 90 * any(len(label) > 3 for label in labels)
-    axes.set_xticks(ticks, labels, fontsize=6, rotation=turned)
+    axes.set_xticks(ticks, labels, fontsize=6.5, rotation=turned)
     return axes.figure
 
 
-def attention_maps(maps: np.ndarray, symbols: Sequence[str]) -> Figure:
-    """What each place of an item attends to: dark for much, a row a place.
+def attention_maps(maps: np.ndarray, symbols: Sequence[str], most: int = 4) -> Figure:
+    """What each place of an item attends to: filled for much, a row a place.
 
     Args:
         maps: [L, H, T, T], of each layer and head; each row sums to 1.
         symbols: T of them, what is read at each place.
+        most: layers and heads, evenly spread, the first and the last among them.
     """
-    layers, heads = maps.shape[:2]
-    size = (max(1.3 * heads, 2.6), 1.4 * layers + 0.4)
+    shown = [spread(count, most) for count in maps.shape[:2]]
+    layers, heads = map(len, shown)
+    side = 4.6 / max(heads, 2)  # inches
+    size = (side * heads, side * layers + 0.4)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
-    figure.suptitle("attention, a row for each place", fontsize=10)
-    grid = figure.subplots(layers, heads, squeeze=False)
+    figure.suptitle(_of_which(maps, layers, heads), fontsize=9.5)
     labels = [literal(symbol) for symbol in symbols]
-    for layer, row in enumerate(grid):
-        for head, axes in enumerate(row):
-            axes.imshow(maps[layer, head], cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=7)
-            axes.set_xticks(range(len(labels)), labels, fontsize=6)
-            axes.set_yticks(range(len(labels)), labels, fontsize=6)
-            axes.tick_params(length=0)
+    font = min(50 * side / len(labels), 7.5)  # points: room for each label, and no more
+    for axes, (layer, head) in zip(
+        figure.subplots(layers, heads, squeeze=False).flat,
+        itertools.product(*shown),
+        strict=True,
+    ):
+        _shaded(axes, maps[layer, head], "equal")
+        axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=7.5, pad=3)
+        axes.set_xticks(range(len(labels)), labels, fontsize=font)
+        axes.set_yticks(range(len(labels)), labels, fontsize=font)
+        axes.tick_params(length=0, pad=1)
     return figure
+
+
+def _of_which(maps: np.ndarray, layers: int, heads: int) -> str:
+    title = "attention, a row for each place"
+    if maps.shape[:2] == (layers, heads):
+        return title
+    return f"{title}: {layers} of {len(maps)} layers, {heads} of {maps.shape[1]} heads"
 
 
 def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
@@ -80,9 +98,21 @@ def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
     some = f", {len(named)} of {len(symbols):,} symbols named"
     title = "the embedding, features 0 and 1" + some * (len(named) < len(symbols))
     axes = axes_of(title, "feature 0", "feature 1", 4.2)
-    axes.scatter(*places.T, s=130, color="#e0e0e0", edgecolors="gray", lw=0.5)
+    axes.scatter(*places.T, s=130, color="none", edgecolors=SOFT, lw=0.5)
     for i in named:
         if np.isfinite(places[i]).all():
             style = {"ha": "center", "va": "center", "fontsize": 8}
             axes.text(*places[i], literal(symbols[i]), **style)
     return axes.figure
+
+
+def _shaded(axes: Any, shares: np.ndarray, aspect: str = "auto") -> None:
+    """Shares between 0 and 1 as black that covers so much of what is behind it."""
+    black = np.zeros((*shares.shape, 3))
+    cells = np.concatenate([black, np.asarray(shares, float)[..., None]], -1)
+    _cells(axes, cells, aspect).set_gid("ink")
+
+
+def _cells(axes: Any, colours: np.ndarray, aspect: str = "auto") -> Any:
+    """A picture of [rows, columns, 4] colours, a cell each: nothing in between."""
+    return axes.imshow(colours, aspect=aspect, interpolation="none")

@@ -1,4 +1,4 @@
-"""Losses against the step."""
+"""The figures that training itself leaves: loss.png of a run, sweep.png of a sweep."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxninja.plots.style import MARKERS, axes_of, legend, literal, looks, save
+from jaxninja.plots.style import literal, save
 
 
 def loss_curve(
@@ -65,34 +65,6 @@ def _mark_drops(axes, metrics) -> None:
             label = f" lr {after['lr']:g}"
             height = axes.get_ylim()[1]
             axes.text(before["step"], height, label, color="gray", va="top", fontsize=9)
-
-
-def losses_of_runs(
-    metrics: Mapping[str, Sequence[Mapping[str, Any]]], part: str = "train"
-) -> Figure:
-    """Losses of one or more runs, laid over each other.
-
-    Args:
-        metrics: name of a run -> the records of its metrics.jsonl.
-        part: train, a point an interval of the log, 1000 steps by default, as the
-            lecture's block means; or val, a point an evaluation.
-    """
-    titles = {
-        "train": "training loss, means of an interval",
-        "val": "validation loss, running statistics",
-    }
-    axes = axes_of(titles[part], "step", "nats")
-    for n, ((name, lines), look) in enumerate(
-        zip(metrics.items(), looks(), strict=False)
-    ):
-        points = [(m["step"], m[f"{part}_loss"]) for m in lines]
-        points = [p for p in points if p[1] is not None]
-        if points:
-            every = max(len(points) // 8, 1)
-            mark = {"marker": MARKERS[n % len(MARKERS)], "markevery": every, "ms": 4}
-            axes.plot(*zip(*points, strict=True), label=literal(name), **mark, **look)
-    legend(axes)
-    return axes.figure
 
 
 def sweep_distribution(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxninja.plots.style import COLOURS, axes_of, legend
+from jaxninja.plots.labels import legend
+from jaxninja.plots.style import COLOURS, axes_of
 
 MOST = 12  # bars of either kind; the smaller arrays share one more
 

@@ -12,25 +12,54 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from jaxninja.escaping import printable
 
 # Okabe and Ito 2008, without the yellow that paper swallows; black first.
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+SOFT = "#808080"  # of what stands behind: levels, outlines
 STYLES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = "osv^Dx+"
 
 
-def axes_of(title: str, xlabel: str, ylabel: str, height: float = 3.2) -> Any:
+def axes_of(title: str, xlabel: str, ylabel: str, height: float = 2.9) -> Any:
     """New axes; `axes.figure` is the figure. Narrow, so that a phone can show it."""
-    figure = Figure(figsize=(5.2, height), dpi=150, layout="constrained")
+    figure = Figure(figsize=(4.6, height), dpi=150, layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title, fontsize=10)
+    dress(axes, title, xlabel, ylabel)
+    return axes
+
+
+def dress(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
+    """What all axes have in common; they begin where the data do."""
+    axes.set_title(title, fontsize=9.5, loc="left")
     axes.set_xlabel(xlabel, fontsize=9)
     axes.set_ylabel(ylabel, fontsize=9)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(labelsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
-    return axes
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(plainly)
+    axes.set_xmargin(0)
+
+
+def plainly(value: float, _place: int | None = None) -> str:
+    """A number of an axis in the fewest characters: 10,000 and 1e-5, not 1e-05."""
+    whole = float(value).is_integer() and abs(value) < 1e6
+    return f"{value:,.0f}" if whole else f"{value:g}".replace("e-0", "e-")
+
+
+def logarithmic(axes: Any) -> None:
+    """A y axis of factors, with a few numbers on it however far it goes."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    few = high / max(low, 1e-300) > 300
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=(1,) if few else (1, 2, 5), numticks=6)
+    )
+    axes.yaxis.set_major_formatter(plainly)
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def looks() -> Iterator[dict[str, Any]]:
@@ -67,6 +96,12 @@ def thinned(count: int, most: int) -> range:
     return range(0, count, max(-(-count // most), 1))
 
 
+def spread(count: int, most: int) -> list[int]:
+    """The same with the first and the last among them."""
+    few = min(count, most)
+    return [round(i * (count - 1) / max(few - 1, 1)) for i in range(few)]
+
+
 def natural(names: Iterable[str]) -> list[str]:
     """Sorted as a person counts: h2 before h10."""
     return sorted(names, key=_pieces)
@@ -74,13 +109,6 @@ def natural(names: Iterable[str]) -> list[str]:
 
 def _pieces(name: str) -> list:
     return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]
-
-
-def legend(axes: Any) -> None:
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, fontsize=7.5)
-    else:
-        say(axes, "no finite value to draw")
 
 
 def say(axes: Any, text: str) -> None:

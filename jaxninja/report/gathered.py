@@ -22,6 +22,7 @@ from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Diagnosis, Metric, Result, read_diagnostics
 
 T = TypeVar("T")
+TOKENS = 8_192  # of running text, in which dead units are looked for
 
 
 @dataclass
@@ -37,7 +38,10 @@ class Gathered:
         result, samples, failure: of a run that ended, well or not, else None.
         run: the run at its last checkpoint, or None.
         kinds: activations -> their function, as tanh.
-        dead: activations -> (dead units, units) over the whole training set.
+        dead: activations -> (dead units, units) over the whole training set, or of
+            running text over its first tokens; a sum of blocks has no flat part.
+        dead_for: what that is, in words.
+        detailed: the network was to be loaded, for details that need it.
         problems: a sentence for whatever is missing or cannot be read.
     """
 
@@ -53,16 +57,23 @@ class Gathered:
     run: Run | None = None
     kinds: dict[str, str] = field(default_factory=dict)
     dead: dict[str, tuple[int, int]] = field(default_factory=dict)
+    detailed: bool = True
+    dead_for: str = "all training examples"
     problems: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
+        """Of the run: its folder's."""
         return self.path.resolve().name
 
 
 @settings.fixed()
-def gather(path: Path) -> Gathered:
+def gather(path: Path, network_too: bool = True) -> Gathered:
     """Read a run folder; what cannot be read becomes a sentence in `problems`.
+
+    Args:
+        path: of the run.
+        network_too: load the trained network as well, which takes a second.
 
     Raises:
         RunError: there is no such folder, or it has no config.json.
@@ -71,6 +82,7 @@ def gather(path: Path) -> Gathered:
     description = read_description(path)
     vocabulary = vocabulary_of(description.config, description.vocabulary)
     found = Gathered(path, description.config.to_dict(), vocabulary)
+    found.detailed = network_too
     model = description.config.network(len(vocabulary))
     found.kinds = network.of(model).activations(model)
     found.metrics = _tried(found, path / "metrics.jsonl", _metrics) or []
@@ -81,14 +93,21 @@ def gather(path: Path) -> Gathered:
     found.versions = _tried(found, path / "versions.json", _versions) or {}
     found.samples = _text(path / "samples.txt")
     found.failure = _text(path / "failure.txt")
-    found.run = _run(found)
+    found.run = _run(found) if network_too else None
     if found.run is not None:
-        run, (x, y) = found.run, found.run.dataset.train
-        found.dead = dead_over_set(
-            run.params, jnp.asarray(x), jnp.asarray(y), run.model
-        )
+        _count_dead(found, found.run)
     found.problems += _missing(found)
     return found
+
+
+def _count_dead(found: Gathered, run: Run) -> None:
+    x, y = map(jnp.asarray, run.dataset.train)
+    if run.config.reads_text:
+        rows = max(TOKENS // x.shape[1], 1)
+        x, y = x[:rows], y[:rows]
+        found.dead_for = f"{x.size:,} tokens of train"
+    dead = dead_over_set(run.params, x, y, run.model)
+    found.dead = {k: v for k, v in dead.items() if found.kinds[k] != "residual"}
 
 
 def _tried(found: Gathered, file: Path, reader: Callable[[Path], T]) -> T | None:

@@ -1,199 +1,167 @@
-"""The report as one HTML file: no script, no network, readable on a phone."""
+"""The report as one HTML file: no network, readable on a phone and without a script."""
 
-from collections.abc import Iterator, Sequence
-from html import escape as escape_markup
-from typing import Any
+import base64
+import hashlib
+from collections.abc import Sequence
 
-from jaxninja.escaping import printable, printable_lines
-from jaxninja.report.figures import Picture, compared, labelled, pictures
+from jaxninja.report import compared, markup, single
+from jaxninja.report.finding import Finding
 from jaxninja.report.gathered import Gathered
+from jaxninja.report.markup import escape
+from jaxninja.report.parts import TOPICS, Table
+from jaxninja.report.script import SCRIPT
 from jaxninja.report.style import CSS
-from jaxninja.report.verdicts import Finding, findings
+from jaxninja.report.verdicts import findings
 from jaxninja.training.machine import settings
 
-TOPICS = {
-    "loss": "Loss",
-    "start": "At the start",
-    "activations": "Activations",
-    "gradients": "Gradients",
-    "updates": "Updates",
-    "clipping": "Norm and clipping of the gradient",
-    "batchnorm": "Batchnorm",
-    "forces": "Push and pull on the logits",
-    "attention": "Attention",
-    "embedding": "Embedding",
-}
-# What a figure shows and how it looks when all is well.
-READ = {
-    "loss": "Each point is the mean over an interval. Healthy: falling, then flat.",
-    "start": "Healthy: a loss near log V, and activations away from their ends.",
-    "activations": "Healthy: layers alike, values away from the flat ends of the "
-    "function, and no white column in the map (a unit that no example reaches).",
-    "gradients": "Healthy: layers alike; neither a spike at zero nor wider and wider.",
-    "updates": "log10 of how much a step moves the weights. Healthy: about -3.",
-    "clipping": "Healthy: no outliers, or a limit that cuts off a few.",
-    "batchnorm": "Healthy: falling to a few per cent, the noise of the 1,024 examples "
-    "that stand for the training set.",
-    "forces": "A row is an example and sums to zero: dark pulls its target up, light "
-    "pushes the others down, by their probability.",
-    "attention": "A row is a place and sums to one over the places up to it: dark "
-    "is where it looks. Heads that look alike do the same work twice.",
-    "embedding": "Symbols that serve alike drift together, as vowels do.",
-}
-MARKS = {"good": "✓ good", "watch": "! watch", "act": "✗ act"}
-
-
-def escape(text: str) -> str:
-    """Text as HTML that shows it, whatever it holds."""
-    return escape_markup(printable(text))
+DETAILED = 8  # runs that are shown by themselves as well
 
 
 @settings.fixed()
-def page(runs: Sequence[Gathered]) -> str:
-    """The HTML of a report on one run or several."""
-    names = ", ".join(found.name for found in runs)
-    sections = [_run(found) for found in runs]
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta http-equiv="Content-Security-Policy" content="default-src '
-        "'none'; img-src data:; style-src 'unsafe-inline'\">",
-        '<link rel="icon" href="data:,">',
-        f"<title>jaxninja: {escape(names)}</title><style>{CSS}</style></head><body>",
-        f"<header><h1>What training did: {escape(names)}</h1></header>",
-        _comparison(runs) if len(runs) > 1 else "",
-        f'<main class="runs">{"".join(sections)}</main></body></html>\n',
-    ]
-    return "".join(parts)
+def page(runs: Sequence[Gathered], spread: Table | None = None) -> str:
+    """The HTML of a report on one run or several.
+
+    Args:
+        runs: as gathered; of the first `DETAILED` with a network there are details.
+        spread: of a sweep, its losses for each learning rate.
+    """
+    names = ", ".join(found.name for found in runs[:4]) + ", …" * (len(runs) > 4)
+    body = _one(runs[0]) if len(runs) == 1 else _several(runs, spread)
+    return "".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">',
+            '<link rel="icon" href="data:,">',
+            f"<title>jaxninja: {escape(names)}</title><style>{CSS}</style></head>",
+            f"<body>{body}<script>{SCRIPT}</script></body></html>\n",
+        ]
+    )
 
 
-def _run(found: Gathered) -> str:
-    drawn = list(pictures(found))  # first, since it may add to the problems
-    said = findings(found)
-    body = [f'<section class="run"><h2>{escape(found.name)}</h2>', _problems(found)]
-    body += [_results(found), *_topics(drawn, said)]
-    body += [_samples(found), _config(found), "</section>"]
-    return "".join(body)
+def _policy() -> str:
+    """Nothing is loaded; the one script is known by its hash."""
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    allowed = "img-src data:; style-src 'unsafe-inline'"
+    return f"default-src 'none'; {allowed}; script-src 'sha256-{digest}'"
 
 
-def _problems(found: Gathered) -> str:
-    items = "".join(f"<li>{escape(problem)}</li>" for problem in found.problems)
-    return f'<ul class="problems">{items}</ul>' if items else ""
-
-
-def _results(found: Gathered) -> str:
-    if found.result is None:
-        return ""
-    rows = [
-        (name.replace("_", " "), _value(value))
-        for name, value in found.result.items()
-        if name.endswith("_loss") or name in ("parameters", "steps", "seconds")
-    ]
-    calibrated = found.run is not None and bool(found.run.state.statistics)
-    head = "losses in nats" + ", batchnorm calibrated" * calibrated
-    return "<h3>Result</h3>" + _table(("", head), rows)
-
-
-def _topics(drawn: list[Picture], said: list[Finding]) -> Iterator[str]:
-    for topic, heading in TOPICS.items():
-        images = [p for p in drawn if p.topic == topic]
-        sentences = [s for s in said if s.topic == topic]
-        if images or sentences:
-            yield f'<h3 id="{topic}">{heading}</h3><p>{escape(READ[topic])}</p>'
-            yield "".join(map(_finding, sentences))
-            yield "".join(map(_image, images))
-
-
-def _finding(finding: Finding) -> str:
-    todo = f" <b>To do:</b> {escape(finding.todo)}" if finding.todo else ""
-    mark = f'<span class="mark">{MARKS[finding.level]}</span>'
-    return f'<p class="{finding.level}">{mark} {escape(finding.text)}{todo}</p>'
-
-
-def _image(picture: Picture) -> str:
-    alt = escape(picture.alt)
-    source = f"data:image/png;base64,{picture.png}"
-    return f'<figure><img alt="{alt}" src="{source}"></figure>'
-
-
-def _samples(found: Gathered) -> str:
-    if not found.samples:
-        return ""
-    if found.config.get("tokenizer"):  # texts, whose lines belong together
-        text = escape_markup(printable_lines(found.samples))
-        return f"<h3>Samples</h3><pre>{text}</pre>"
-    items = "".join(f"<li>{escape(item)}</li>" for item in found.samples.split("\n"))
-    return f'<h3>Samples</h3><ul class="samples">{items}</ul>'
-
-
-def _config(found: Gathered) -> str:
-    rows = [(name, _value(value)) for name, value in found.config.items()]
-    table = _table(("option", "value"), rows)
-    made_with = [(name, _value(value)) for name, value in found.versions.items()]
-    versions = _table(("", "version"), made_with) if made_with else ""
-    summary = "<summary>Configuration</summary>"
-    return f"<details>{summary}{table}{versions}</details>"
-
-
-LOSSES = ("train_loss", "val_loss", "clean_val_loss", "test_loss")
-
-
-def _comparison(runs: Sequence[Gathered]) -> str:
-    """A row for each run, the curves of all, and the options in which they differ."""
-    head = ("run", "model", "parameters", "steps", "seconds")
-    head += tuple(name.removesuffix("_loss").replace("_", " ") for name in LOSSES)
-    rows = [_row(label, found) for label, found in labelled(runs).items()]
-    images = "".join(map(_image, compared(runs)))
+def _one(found: Gathered) -> str:
+    body, said = single.body(found, "r0")  # first, since it may add to the problems
     return (
-        f"<section><h2>Side by side</h2>{_table(head, rows)}"
-        f"<p>{escape(READ['loss'])}</p>{images}{_differences(runs)}</section>"
+        f"<header><h1>{escape(found.name)}</h1>{single.facts(found)}"
+        f"{markup.problems(found)}{single.glance(found, said, 'r0')}</header>"
+        f'<div class="topics">{body}</div>'
     )
 
 
-def _row(label: str, found: Gathered) -> tuple[str, ...]:
-    """Size, time and losses of a run; one that has not ended has its steps so far."""
-    result: Any = found.result or {}
-    reached = found.metrics[-1]["step"] if found.metrics else 0
-    seconds = result.get("seconds")
-    numbers = (
-        _count(result.get("parameters")),
-        _count(result.get("steps", reached)),
-        "none" if seconds is None else f"{seconds:.1f}",
-        *(_loss(result.get(name)) for name in LOSSES),
+def _several(runs: Sequence[Gathered], spread: Table | None) -> str:
+    """The table of all, their curves over each other, and each by itself."""
+    named = compared.labelled(runs)
+    said = {name: findings(found) for name, found in named.items()}
+    keys = {name: f"r{n}" for n, name in enumerate(named)}
+    shown = [n for n, found in named.items() if found.detailed][:DETAILED]
+    details = [_detail(name, named[name], keys[name]) for name in shown]
+    broken: list[str] = []
+    drawn = markup.drawn(compared.parts(named), "all", broken)
+    topics = "".join(markup.topics(drawn, [], "all"))
+    problems = "".join(f"<p>{escape(text)}</p>" for text in broken)
+    return (
+        f"<header><h1>{len(runs)} runs</h1>{_results(named, said, keys, shown)}"
+        f"{markup.figure_of_table(spread) if spread else ''}</header>"
+        f'<div class="topics" id="all">{_hide(named)}{problems}{topics}'
+        f"{_verdicts(said, keys, shown)}{_differences(named)}</div>"
+        f"<h2>Each run by itself</h2>{''.join(details)}{_others(named, shown)}"
     )
-    return label, str(found.config.get("model", "ninja")), *numbers
 
 
-def _count(value: int | None) -> str:
-    return "none" if value is None else f"{value:,}"
-
-
-def _loss(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
-
-
-def _differences(runs: Sequence[Gathered]) -> str:
-    """The options that differ, a column for each run."""
+def _results(named, said, keys, shown) -> str:
+    """A row for each run: losses, the least val in bold, how many findings, samples."""
+    made = compared.results(named)
+    best = min((v for v in map(_val, named.values()) if v is not None), default=None)
+    losses = len(compared.LOSSES)
     rows = []
-    for name in dict.fromkeys(k for found in runs for k in found.config):
-        values = [found.config.get(name) for found in runs]
-        if any(value != values[0] for value in values) and name != "name":
-            rows.append((name, *map(_value, values)))
-    return _table(("", *labelled(runs)), rows) if rows else ""
+    for name, row in zip(named, made.rows, strict=True):
+        first, *cells = map(escape, row)
+        key = keys[name] if name in shown else None
+        link = f'<a href="#{key}">{first}</a>' if key else first
+        if _val(named[name]) == best is not None:
+            cells[0] = f"<b>{cells[0]}</b>"
+        judged = [markup.counted(said[name], mark, key) for mark in markup.MARKS]
+        sampled = escape(_samples(named[name]))
+        rows.append((link, *cells[:losses], *judged, *cells[losses:], sampled))
+    head = (*made.head[: losses + 1], *markup.MARKS, *made.head[losses + 1 :])
+    head = (*head, "samples")
+    if not any(row[-1] for row in rows):  # as of a sweep
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    table = markup.raw_table(map(escape, head), rows)
+    return f'<figure class="numbers">{table}</figure>'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = [
-        f"<tr><th>{escape(row[0])}</th>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    ]
-    return f'<div class="wide"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
+def _val(found: Gathered) -> float | None:
+    return (found.result or {}).get("val_loss")
 
 
-def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _samples(found: Gathered, most: int = 4) -> str:
+    """A few of the items that a run invents; a text has no room here."""
+    text = bool(found.config.get("tokenizer"))
+    return "" if text else ", ".join((found.samples or "").split("\n")[:most])
+
+
+def _verdicts(said: dict[str, list[Finding]], keys, shown) -> str:
+    """The gravest finding of each run on each topic, as a link to it."""
+    rows = []
+    for topic, heading in TOPICS.items():
+        cells = [_gravest(said[n], topic, keys[n], n in shown) for n in said]
+        if any(cells):
+            rows.append((heading, *cells))
+    table = markup.raw_table(map(escape, ("", *said)), rows)
+    many = ' class="whole"' * (len(said) > 4)
+    return f"<section{many}><h3>Verdicts</h3>{table}</section>" if rows else ""
+
+
+def _gravest(said: list[Finding], topic: str, key: str, linked: bool) -> str:
+    for level in reversed(markup.MARKS):
+        for n, finding in enumerate(said):
+            if (finding.topic, finding.level) == (topic, level):
+                text = markup.MARKS[level]
+                inside = f'<a href="#{markup.place(key, n)}">{text}</a>'
+                mark = inside if linked else text
+                return f'<span class="count {level}">{mark}</span>'
+    return ""
+
+
+def _differences(named: compared.Runs) -> str:
+    made = compared.differences(named)
+    heading = "<h3>Options that differ</h3>"
+    table = markup.table(made.head, made.rows)
+    return f'<section class="whole">{heading}{table}</section>' if made.rows else ""
+
+
+def _hide(named: compared.Runs) -> str:
+    """A box for each run; the script shows them and lets them hide its curves."""
+    boxes = "".join(
+        f'<label><input type="checkbox" checked data-curve="curve-{n}"> '
+        f"{escape(name)}</label> "
+        for n, name in enumerate(named)
+    )
+    return f'<p class="boxes whole" hidden>{boxes}</p>'
+
+
+def _detail(name: str, found: Gathered, key: str) -> str:
+    body, said = single.body(found, key)
+    return (
+        f'<details class="run" id="{key}"><summary>{escape(name)}</summary>'
+        f"{single.facts(found)}{markup.problems(found)}"
+        f'{single.glance(found, said, key)}<div class="topics">{body}</div></details>'
+    )
+
+
+def _others(named: compared.Runs, shown: list[str]) -> str:
+    rest = [found for name, found in named.items() if name not in shown]
+    if not rest:
+        return ""
+    command = escape(f"jaxninja report {rest[0].path}")
+    return (
+        f"<p>{len(rest)} more have a page of their own by <code>{command}</code>.</p>"
+    )

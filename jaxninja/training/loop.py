@@ -16,7 +16,6 @@ from jaxninja.data.running_text import RunningText
 from jaxninja.errors import TrainError
 from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
@@ -32,7 +31,7 @@ from jaxninja.training.machine import (
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.options.values import shown
-from jaxninja.training.progress import Bar, Progress, expect_progress
+from jaxninja.training.progress import Progress, default, expect_progress
 from jaxninja.training.runs.opening import at_home, new_folder, open_run, resumed_config
 from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
@@ -53,7 +52,8 @@ def train(
         config: what to train; the lecture's network by default. With `resume` it may
             differ from the run's own in steps, device and intervals only.
         resume: a run folder to continue from its last checkpoint, exactly.
-        progress: who listens; a tqdm bar by default.
+        progress: who listens; by default a bar on a terminal, or the cell of a
+            notebook.
         mesh: devices to divide each batch among, see `training.distributed`; with
             several processes each calls this, and process 0 writes the run.
         misplaced: fields of a configuration, which belong into `config`: an error.
@@ -68,7 +68,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after saving.
     """
     expect_config(config, misplaced)
-    listener: Progress = expect_progress(progress) or Bar()
+    listener: Progress = expect_progress(progress) or default()
     resume = None if resume is None else _run_folder(resume)
     chosen = config if resume is None else resumed_config(resume, config)
     return _on_device(chosen or TrainConfig(), resume, listener, mesh)
@@ -132,7 +132,7 @@ def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
 def _proof(config: TrainConfig, dataset: Dataset | RunningText) -> list[str]:
     """That the route of a file is by hand, as one line; no line for other routes."""
     model = config.network(len(dataset.vocabulary))
-    if not user_file.is_file(config.route) or not isinstance(model, Ninja):
+    if not user_file.is_file(config.route) or not isinstance(model, user_file.Known):
         return []  # a file for another network is refused with the configuration
     return [f"proof      {user_file.proof(config.route, model, config.batch_size)}"]
 
@@ -267,10 +267,12 @@ def _disagreement(route, text, params, ids, labels, model):
     return agreement.disagreement(route, params, ids, labels, model)
 
 
-def _learners(route: str) -> str:
+def _learners(route: str, model: Any) -> str:
     """Of a route that is a learner's file."""
-    file = user_file.is_file(route)
-    return "is it right? `jaxninja exercise check 4` tells; " if file else ""
+    if not user_file.is_file(route):
+        return ""
+    number = user_file.exercise(model)
+    return f"is it right? `jaxninja exercise check {number}` tells; "
 
 
 def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str:
@@ -288,7 +290,7 @@ def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str
         f"the loss is not finite at step {diverged.step}: the first array that is not "
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
-        f"{_learners(run.config.route)}"
+        f"{_learners(run.config.route, run.model)}"
         f"to see what grew, go on with --resume {run.path} --diagnose 1 and look at "
         f"`jaxninja report {run.path}`"
     )

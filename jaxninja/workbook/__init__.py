@@ -7,8 +7,17 @@ On the command line `jaxninja exercise`; in a notebook
     workbook.check(1, backward)     # the report, with pictures
     workbook.hint("1.counts")       # one more hint each time
     workbook.why("1.counts")        # the derivation, once it is right
+    workbook.speak("zh")            # all of it in Chinese from now on
 """
 
-from jaxninja.workbook.notebook import check, cost, hint, lecture_sample, save, why
+from jaxninja.workbook.notebook import (
+    check,
+    cost,
+    hint,
+    lecture_sample,
+    save,
+    speak,
+    why,
+)
 
-__all__ = ["check", "cost", "hint", "lecture_sample", "save", "why"]
+__all__ = ["check", "cost", "hint", "lecture_sample", "save", "speak", "why"]

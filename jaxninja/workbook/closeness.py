@@ -11,6 +11,8 @@ import numpy as np
 
 from jaxninja.check.compare import RELATIVE, Line, compare_grads, wide
 from jaxninja.errors import ArgumentTypeError
+from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.wrapping import padded
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Rung:
     ok: bool
 
     def __str__(self) -> str:
-        return f"{self.what:<8} {self.found:<44} {self.word}"
+        return f"{self.what:<8} {padded(self.found, 44)} {self.word}"
 
 
 def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
@@ -79,17 +81,19 @@ def ladder(
     """
     shapes = tuple(list(np.shape(wide(a))) for a in (mine, truth))
     if shapes[0] != shapes[1]:
-        text = f"{shapes[0]}, expected {shapes[1]}"
-        return (Rung("shape", text, "wrong: nothing is broadcast", False),)
-    rungs = [Rung("shape", str(shapes[0]), "right", True), _dtype(mine, truth)]
+        text = sentence("near shapes", given=shapes[0], expected=shapes[1])
+        return (Rung("shape", text, sentence("near shape"), False),)
+    right = Rung("shape", str(shapes[0]), sentence("near right"), True)
+    rungs = [right, _dtype(mine, truth)]
     gap = np.abs(wide(mine) - wide(truth))
     if not np.isfinite(gap).all():
         bad = int((~np.isfinite(wide(mine))).sum())
-        text = f"{bad} of {gap.size} entries are NaN or infinite"
-        return (*rungs, Rung("bits", text, "not a number", False))
+        text = sentence("near bad", bad=bad, size=gap.size)
+        return (*rungs, Rung("bits", text, sentence("near not a number"), False))
     same = int((wide(mine) == wide(truth)).sum())
-    word = "identical to autodiff" if same == gap.size else "not all identical"
-    rungs.append(Rung("bits", f"{same} of {gap.size} the same", word, True))
+    word = "near identical" if same == gap.size else "near not identical"
+    text = sentence("near bits", same=same, size=gap.size)
+    rungs.append(Rung("bits", text, sentence(word), True))
     largest = float(gap.max(initial=0.0))
     rungs += [_ulps(largest, scale), _relative("float32", largest / scale)]
     if float64 is not None:
@@ -100,20 +104,22 @@ def ladder(
 def _dtype(mine, truth) -> Rung:
     given = str(getattr(mine, "dtype", np.asarray(mine).dtype))
     wanted = str(truth.dtype)
-    word = "right" if given == wanted else f"expected {wanted}, that of the forward"
+    word = sentence("near right")
+    if given != wanted:
+        word = sentence("near dtype", wanted=wanted)
     return Rung("dtype", given, word, given == wanted)
 
 
 def _ulps(worst: float, scale: float) -> Rung:
     """A unit in the last place of the scale: for entries near zero it would be none."""
     ulps = worst / float(np.spacing(np.float32(scale)))
-    word = "none" if not worst else "rounding" if ulps < 100 else "more than rounding"
-    text = f"{worst:.3g}, {ulps:.3g} ULP of the largest entry"
-    return Rung("maxdiff", text, word, ulps < 100)
+    word = "near none" if not worst else "near rounding" if ulps < 100 else "near more"
+    text = sentence("near ulp", worst=f"{worst:.3g}", ulps=f"{ulps:.3g}")
+    return Rung("maxdiff", text, sentence(word), ulps < 100)
 
 
 def _relative(dtype: str, error: float, note: str = "", place: str = "") -> Rung:
     ok = error <= RELATIVE[dtype]
-    wrong = f"wrong for {place}" if place else "wrong"
-    word = note or ("equal up to rounding" if ok else wrong)
-    return Rung(dtype, f"relative error {error:.2g}", word, ok)
+    wrong = sentence("near wrong for" if place else "near wrong", place=place)
+    word = note or (sentence("near equal") if ok else wrong)
+    return Rung(dtype, sentence("near error", error=f"{error:.2g}"), word, ok)

@@ -16,7 +16,6 @@ from jaxninja.workbook.code import parse
 from jaxninja.workbook.network import Network
 
 SOLUTIONS = Path(__file__).parent / "solutions"
-LEVELS = ("easy", "medium", "hard")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +26,12 @@ class Exercise:
         number: from 1 on.
         title: a few words.
         network: whose gradients it asks for.
-        effort: minutes with pen and paper, our estimate, and how hard it is, a place in
-            LEVELS, for each gradient.
+        effort: minutes with pen and paper, our estimate, and how hard it is, 0 to 2,
+            for each gradient.
         probes: where random upstream gradients are put in, beside the network's own.
         least: arrays of the forward pass, by name, that suffice.
         time: when the lecture derives it, where its arrays have no times of their own.
+        jacobians: gradients of one step whose Jacobian, within a row, is drawn.
         trains: whether it is to train the network, and so to be compiled.
     """
 
@@ -42,6 +42,7 @@ class Exercise:
     probes: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     time: str = ""
+    jacobians: tuple[str, ...] = ()
     trains: bool = False
 
     @property

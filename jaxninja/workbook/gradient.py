@@ -13,6 +13,7 @@ from jaxninja.check.errors import UserCodeError
 from jaxninja.workbook import samples
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.samples import Sample
+from jaxninja.workbook.texts.languages import sentence
 
 
 def upstream(exercise: Exercise, name: str, example: Sample) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     for other in sample.ties.get(name, ()):
         step = compared(other) if step.verdict == WRONG else step
     if step.verdict == WRONG and sample.dtype == "float64" and _is_float32(results):
-        step, note = compared(expected, RELATIVE["float32"]), "float32 by its own dtype"
+        step, note = compared(expected, RELATIVE["float32"]), sentence("float32")
         chain.narrow = True
     if step.verdict == INHERITED and chain.narrow:
         step = compared(expected, RELATIVE["float32"])
@@ -185,12 +186,12 @@ def _same_but_ones(*shapes: tuple[int, ...]) -> bool:
 def _as_array(name: str, result):
     """None passes, and is told as what it is; a string, a tuple, a list is refused."""
     if isinstance(result, tuple | list | dict):
-        what = f"is a {type(result).__name__} of {len(result)}, expected one array: is "
-        raise _no_array(name, f"{what}there a comma too much?")
+        facts = dict(kind=type(result).__name__, count=len(result))
+        raise _no_array(name, sentence("no arrays", **facts))
     try:
         np.asarray(0.0 if result is None else result).astype(float)
     except (TypeError, ValueError):
-        what = f"is of type {type(result).__name__}, expected an array"
+        what = sentence("no array", kind=type(result).__name__)
         raise _no_array(name, what) from None
     return result
 

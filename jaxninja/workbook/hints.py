@@ -1,12 +1,17 @@
 """Why a gradient is wrong, as data, and the one place where that becomes English.
 
 Whoever finds something states a code and facts; `TEMPLATES` says what each means in
-words. Nothing reads the words back. The checker's own are in `jaxninja.check.hints`.
+words, in other languages those of `texts`. Nothing reads the words back. The checker's
+own are in `jaxninja.check.hints`. A new code goes into `texts/zh/hints.py` too.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxninja.workbook.texts.languages import current, stopped
+from jaxninja.workbook.texts.zh import hints as chinese
+
+OTHERS = {"zh": chinese.HINTS}
 TEMPLATES = {
     # all of it
     "zero": "d{name} is zero everywhere",
@@ -54,6 +59,11 @@ TEMPLATES = {
     "other power": "d{name}: {base} is to the power {new}, it should be {power}",
     "power of all": "d{name}: the power {power} is of {base} alone: {right}",
     "number": "d{name}: {new} stands where {old} should",
+    "no mask": "d{name}: {inner} is not masked: what was masked moves nothing, so its "
+    "gradient is 0 where {mask} is False",
+    "diagonal": "d{name}: {p} * (1 - {p}) is the diagonal of softmax's Jacobian alone: "
+    "each entry of a row depends on all others; take the sum over the row of {inner} "
+    "off {upstream}",
     # softmax, indices, shapes, saved arrays
     "softmax axis": "d{name}: the softmax goes over axis {other}, it should go over "
     "axis {axis}: each row is one example's",
@@ -121,8 +131,8 @@ class Hint:
 
     @property
     def sentence(self) -> str:
-        text = TEMPLATES[self.code].format_map(self.facts)
-        return text if text.endswith((".", "?")) else f"{text}."
+        template = OTHERS.get(current(), TEMPLATES).get(self.code, TEMPLATES[self.code])
+        return stopped(template.format_map(self.facts))
 
     def __str__(self) -> str:
         return self.sentence

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name as named
 
+from jaxninja.workbook.texts.languages import phrase
+
 Arrays = Mapping[str, Any]
 
 
@@ -131,7 +133,7 @@ class Network:
     def upstream(self) -> str:
         """What an exercise's first gradients come from, in words."""
         loss = self.output == "loss"
-        return f"{self.whose} {'' if loss else 'd'}{self.output}"
+        return f"{phrase(self.whose)} {'' if loss else 'd'}{self.output}"
 
     def parents(self, name: str) -> tuple[str, ...]:
         """What the formula of an array reads and has a gradient."""

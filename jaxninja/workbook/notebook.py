@@ -19,6 +19,7 @@ from jaxninja.workbook.exercises import EXERCISES, listed
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import CELL, Report
+from jaxninja.workbook.texts.languages import known, speaking
 
 if TYPE_CHECKING:
     from jaxninja.workbook.costs import Cost
@@ -46,14 +47,16 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
         raise ArgumentError(f"exercise {number!r}: expected {listed()}")
     text, first = _source(function)
     padding = "\n" * (first - 1)  # so that line numbers are those of the cell
-    report = _worker().check(number, padding + text, CELL, everything)
+    with speaking(_progress.language):
+        report = _worker().check(number, padding + text, CELL, everything)
     return replace(report, new=tuple(_progress.record(report)))
 
 
 def hint(place: str) -> str:
     """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
     number, name = templates.find(place)
-    return templates.ladder(number, name, _progress.next_rung(number, name))
+    with speaking(_progress.language):
+        return templates.ladder(number, name, _progress.next_rung(number, name))
 
 
 def why(place: str) -> str:
@@ -66,7 +69,17 @@ def why(place: str) -> str:
     if name not in _progress.right(number):
         how = templates.how_to_ask(number, name, in_notebook=True)
         raise ArgumentError(f"{number}.{name} is not right yet: {how} helps")
-    return "\n".join(templates.explanation(number, name))
+    with speaking(_progress.language):
+        return "\n".join(templates.explanation(number, name))
+
+
+def speak(language: str) -> None:
+    """en or zh: what reports, hints and derivations are in from now on.
+
+    Raises:
+        ValueError: there is no such language.
+    """
+    _progress.language = known(language)
 
 
 def save(function: Callable, path: str | Path) -> str:

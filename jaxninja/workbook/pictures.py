@@ -2,8 +2,10 @@
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from jaxninja.workbook.network import Network
 
@@ -31,8 +33,8 @@ ROW = 11  # arrays in a row of a picture
 
 
 def by_depth(network: Network) -> dict[str, tuple[float, float]]:
-    """A column for each depth, in rows of so many columns; what is given stands beside
-    its first reader."""
+    """A column for each depth, in rows of so many columns: steps above what is given,
+    which stands beside its first reader. Neighbours are not level, for the arrows."""
     depth: dict[str, int] = {}
     for name in network.steps:
         above = [depth[k] for k in network.parents(name) if k in depth]
@@ -40,32 +42,62 @@ def by_depth(network: Network) -> dict[str, tuple[float, float]]:
     for name in network.parameters:
         depth[name] = min(depth[node.name] for node in network.uses(name)) - 1
     columns: dict[int, list[str]] = {}
-    for name in network.node:
+    for name in (*network.steps, *network.parameters):
         columns.setdefault(depth[name], []).append(name)
-    tallest = max(map(len, columns.values()))
-    rows = max(depth.values()) // ROW
+    rows: dict[int, int] = {}
+    for at, names in columns.items():
+        rows[at // ROW] = max(len(names) + 1, rows.get(at // ROW, 0))
     return {
         name: (
-            at % ROW,
-            (rows - at // ROW) * (tallest + 1) + tallest - (k + (at % 2) / 3),
+            float(at % ROW),
+            sum(size for row, size in rows.items() if row >= at // ROW)
+            - 1.0
+            - k
+            - 0.4 * (at % 3),
         )
         for at, names in columns.items()
         for k, name in enumerate(names)
     }
 
 
+def wrong_pairs(jacobian: Mapping[str, Any]) -> np.ndarray:
+    """Where the learner's Jacobian is not the true one, as truth values."""
+    mine, truth = (np.asarray(jacobian[k]) for k in ("mine", "truth"))
+    return ~(np.abs(mine - truth) <= 1e-7 * np.abs(truth).max())
+
+
+def matrix(jacobian: Mapping[str, Any]) -> Iterator[str]:
+    """A Jacobian as text, its wrong pairs marked; nothing if there are none."""
+    wrong = wrong_pairs(jacobian)
+    if not wrong.any():
+        return
+    name, source = jacobian["name"], jacobian["source"]
+    yield f"Jacobian of {source} by {name}: a line for each entry of the first, a"
+    yield f"column for each of the second. {wrong.sum()} of {wrong.size} are wrong: *"
+    rows = zip(jacobian["mine"], jacobian["truth"], wrong, strict=True)
+    yield f"{'yours':<{10 * wrong.shape[1]}}  true"
+    for mine, truth, marks in rows:
+        pairs = zip(mine, marks, strict=True)
+        left = "".join(f"{value:8.3f}{'*' if mark else ' '} " for value, mark in pairs)
+        yield left + "".join(f"{value:8.3f}" for value in truth)
+
+
 def page(
     network: Network,
     text: str,
     picture: Mapping[str, Any] | None = None,
+    jacobian: Mapping[str, Any] | None = None,
     statuses: Mapping[str, str] | None = None,
 ) -> str:
-    """A report as HTML: its text, and where given the comparison and the graph."""
-    from jaxninja.plots.exercises import compared
+    """A report as HTML: its text, and where given the comparison, the Jacobian and the
+    graph."""
+    from jaxninja.plots import exercises
 
     parts = [f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>']
     if picture is not None:
-        parts.append(image(compared(picture)))
+        parts.append(image(exercises.compared(picture)))
+    if jacobian is not None:
+        parts.append(image(exercises.jacobian(jacobian, wrong_pairs(jacobian))))
     if statuses is not None:
         parts.append(image(graph(network, statuses)))
     return "\n".join(parts)

@@ -9,6 +9,7 @@ from jaxninja.errors import UserError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import GAP, OK, Report
 from jaxninja.workbook.templates import rungs, template
+from jaxninja.workbook.texts.languages import known
 
 FILE = "progress.json"
 FOLDER = "workbook"
@@ -19,8 +20,12 @@ class WorkbookError(UserError, ValueError):
     """A folder or a file of the workbook that is not there, or not readable."""
 
 
-def start(folder: str | Path = FOLDER) -> list[Path]:
+def start(folder: str | Path = FOLDER, language: str | None = None) -> list[Path]:
     """Make the exercises in a folder; files that are there already stay as they are.
+
+    Args:
+        folder: is made if it is not there.
+        language: that the folder's commands speak from now on; None leaves it.
 
     Returns:
         The files that were made.
@@ -35,8 +40,10 @@ def start(folder: str | Path = FOLDER) -> list[Path]:
         if not path.exists():
             path.write_text(template(exercise), encoding="utf-8")
             made.append(path)
-    if not (folder / FILE).exists():
-        Progress(folder, {}).save()
+    if language is not None or not (folder / FILE).exists():
+        state = load(folder)
+        state.language = language or state.language
+        state.save()
     return made
 
 
@@ -70,14 +77,17 @@ def find(folder: str | None) -> Path:
     Raises:
         WorkbookError: there is none.
     """
-    if folder is None:
-        here = Path()
-        folder = "." if _is_workbook(here) else FOLDER
+    folder = folder or nearest()
     if not _is_workbook(Path(folder)):
         raise WorkbookError(
             f"no workbook in {folder!r}: `jaxninja exercise start {folder}` makes one"
         )
     return Path(folder)
+
+
+def nearest() -> str:
+    """The folder that is meant where none is named."""
+    return "." if _is_workbook(Path()) else FOLDER
 
 
 def _is_workbook(folder: Path) -> bool:
@@ -108,10 +118,16 @@ class Progress:
         folder: where it is kept.
         done: exercise -> name -> {"status": ..., "hints": rungs read, "since": when it
             became right, in seconds}.
+        language: that the learner is spoken to in.
     """
 
-    def __init__(self, folder: Path, done: dict[str, dict[str, dict[str, Any]]]):
-        self.folder, self.done = folder, done
+    def __init__(
+        self,
+        folder: Path,
+        done: dict[str, dict[str, dict[str, Any]]],
+        language: str = "en",
+    ):
+        self.folder, self.done, self.language = folder, done, language
 
     def entry(self, number: int, name: str) -> dict[str, Any]:
         blank = {"status": GAP, "hints": 0}
@@ -146,7 +162,8 @@ class Progress:
         return [n for n in names if self.entry(number, n)["status"] == OK]
 
     def save(self) -> None:
-        text = json.dumps({"version": 1, "done": self.done}, indent=1)
+        state = {"version": 1, "language": self.language, "done": self.done}
+        text = json.dumps(state, indent=1)
         partial = self.folder / f"{FILE}.partial"
         try:
             partial.write_text(text + "\n", encoding="utf-8")
@@ -165,8 +182,9 @@ def load(folder: Path) -> Progress:
     """
     path = folder / FILE
     try:
-        done = json.loads(path.read_text(encoding="utf-8"))["done"]
-        progress = Progress(folder, done)
+        state = json.loads(path.read_text(encoding="utf-8"))
+        language = known(state.get("language", "en"))
+        progress = Progress(folder, state["done"], language)
         for number in EXERCISES:
             progress.right(number)
     except (ValueError, KeyError, TypeError, AttributeError):

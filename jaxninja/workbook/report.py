@@ -10,12 +10,17 @@ from jaxninja.check.compare import Line
 from jaxninja.workbook.closeness import Rung
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.hints import Hint
-from jaxninja.workbook.pictures import page
+from jaxninja.workbook.pictures import matrix, page
 from jaxninja.workbook.templates import explanations, how_to_ask
+from jaxninja.workbook.texts.languages import sentence, speaking
 
 CELL = "cell"  # the file's name, of a function in a notebook
 OK, SHAPE, WRONG, INHERITED, GAP = "ok", "shape", "wrong", "inherited", "gap"
-MARK = {OK: "ok", SHAPE: "SHAPE", WRONG: "WRONG", INHERITED: "inherited", GAP: "to do"}
+
+
+def mark(status: str) -> str:
+    """A status in a word or two."""
+    return sentence(f"mark {status}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Row:
 
     def __str__(self) -> str:
         head = str(self.compared) if self.compared else f"{self.name:15s} | "
-        return head + (f"   {MARK[self.status]}" if self.status != OK else "")
+        return head + (f"   {mark(self.status)}" if self.status != OK else "")
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,10 @@ class Report:
         unreliable: the gradients that are computed from the wrong one.
         new: the gradients that are right for the first time: they are explained.
         seconds: what it took.
+        language: that it speaks.
         picture: name, mine, truth: nested lists of two dimensions, for a plot.
+        jacobian: name, source, mine, truth: that of a step, within a row, where the
+            exercise draws it; a row of it is of an entry of the source.
     """
 
     number: int
@@ -71,7 +79,9 @@ class Report:
     unreliable: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     seconds: float = 0.0
+    language: str = "en"
     picture: dict[str, Any] | None = field(default=None, repr=False)
+    jacobian: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -99,8 +109,12 @@ class Report:
 
     __str__ = table
 
-    def lines(self) -> Iterator[tuple[str, str]]:
+    def lines(self) -> list[tuple[str, str]]:
         """Each line with what it is: "row:ok", "shape", "rung", "hint", and so on."""
+        with speaking(self.language):
+            return [*self._lines()]
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
         for row in self.rows:
             if row.status != GAP:
                 yield f"row:{row.status}", str(row)
@@ -112,12 +126,14 @@ class Report:
         if self.message:
             yield f"message:{self.status}", f"{at}{self.message}"
         yield from (("hint", f"  {hint}") for hint in self.hints)
+        if self.jacobian and self.guilty:
+            yield from (("rung", f"  {line}") for line in matrix(self.jacobian))
         if self.asked:
             how = how_to_ask(self.number, self.asked, self.file == CELL)
-            yield "ask", f"  {how} helps, from the shape to the solution"
+            yield "ask", f"  {sentence('helps', how=how)}"
         if self.unreliable:
             names = ", ".join(f"d{name}" for name in self.unreliable)
-            yield "note", f"Unreliable until then, and not checked: {names}."
+            yield "note", sentence("unreliable", names=names)
         new = explanations(self.number, self.new, self.file == CELL)
         yield from (("new", line) for line in new)
 
@@ -148,7 +164,8 @@ class Report:
         exercise = EXERCISES[self.number]
         drawn = len(exercise.names) > 1 and self.rows
         statuses = self.statuses if drawn else None
-        return page(exercise.network, self.table(), self.picture, statuses)
+        pictures = self.picture, self.jacobian
+        return page(exercise.network, self.table(), *pictures, statuses)
 
 
 def row_of(compared=None, ladder=(), **values) -> Row:

@@ -23,6 +23,7 @@ import numpy as np
 
 from jaxninja.intermediates.gradients import retain_grads
 from jaxninja.workbook.network import Arrays, Network, Sizes
+from jaxninja.workbook.texts.languages import sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,9 @@ class Sample:
     @property
     def place(self) -> str:
         """Its sizes, and where its upstream gradient comes from if not from the end"""
-        random = f", d{self.probe} random" if self.is_probed else ""
-        return f"{self.sizes}{random}"
+        if not self.is_probed:
+            return str(self.sizes)
+        return sentence("random", sizes=self.sizes, probe=self.probe)
 
     def scale(self, name: str) -> float:
         """The magnitude that rounding of this gradient is measured by.
@@ -90,7 +92,7 @@ def sample(
     params = {k: jnp.asarray(numbers[k], dtype) for k in network.parameters}
     data = {k: _as_data(numbers[k]) for k in network.data}
     shapes = jax.eval_shape(partial(_forward, network, at), params, data)
-    upstream = _upstream(shapes, probe, at.seed)
+    upstream = _upstream(network, shapes, probe, at.seed)
     _, grads, arrays = _gradients(network, at, params, upstream, data)
     values = {**data, **network.counts(at), **arrays}
     truth = {k: grads[k] for k in network.before(probe)}
@@ -106,19 +108,25 @@ def _forward(network: Network, at: Sizes, params: Arrays, data: Arrays):
     return network.forward({**params, **data}, at)
 
 
-def _upstream(shapes: Arrays, probe: str, seed: int) -> dict[str, np.ndarray]:
+def _upstream(
+    network: Network, shapes: Arrays, probe: str, seed: int
+) -> dict[str, np.ndarray]:
     """The gradient that comes from outside: at the probe, zero at all other arrays."""
     zeros = {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
     like = zeros[probe]
-    random = np.asarray(_random(like.shape, seed), like.dtype)
+    letters = [not a.isdigit() for a in network.node[probe].shape.split()]
+    random = np.asarray(_random(like.shape, seed, letters), like.dtype)
     return {**zeros, probe: random if like.shape else np.ones_like(like)}
 
 
-def _random(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Random numbers, but zeros in one line along each axis."""
+def _random(shape: tuple[int, ...], seed: int, letters: list[bool]) -> np.ndarray:
+    """Random numbers, but zeros in one line along each axis whose size is a letter's.
+
+    On an axis of fixed length each place has a part of its own.
+    """
     found = np.random.default_rng([seed, 7]).standard_normal(shape) + 0.1
-    for axis, size in enumerate(shape):
-        if size > 2:
+    for axis, (size, letter) in enumerate(zip(shape, letters, strict=True)):
+        if letter and size > 2:
             np.moveaxis(found, axis, 0)[1] = 0.0
     return found
 

@@ -1,16 +1,18 @@
 """Exercises and hints, made from the worked solutions."""
 
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from jaxninja.errors import ArgumentError, did_you_mean
 from jaxninja.workbook.code import parse
-from jaxninja.workbook.exercise import LEVELS, Exercise
+from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.network import Node
+from jaxninja.workbook.texts import translated
+from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.wrapping import padded, shortened, wrapped
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,27 @@ def _lesson(exercise: Exercise, solution: parse.Source, name: str) -> Lesson:
 def template(exercise: Exercise) -> str:
     """The solution with gaps: what is asked as comments, `None` for what to do."""
     lines = exercise.solution.splitlines()
+    head = translated.head(exercise.number)
     for lesson in reversed(lessons(exercise).values()):
         gap = [f"    # {text}" for text in _task(exercise, lesson.name)]
         gap.append(f"    d{lesson.name} = None")
         lines[lesson.first - 1 : lesson.last] = gap
+    if head is not None:
+        lines[: exercise.worked.tree.body[0].end_lineno] = f'"""{head}"""'.splitlines()
     return "\n".join(lines) + "\n"
+
+
+def title(exercise: Exercise) -> str:
+    """A few words on it."""
+    return translated.title(exercise.number) or exercise.title
 
 
 def _task(exercise: Exercise, name: str) -> Iterator[str]:
     """The steps that read an array, its shape, and when the lecture is there."""
     yield from _readers(exercise, name)
     time = exercise.time or exercise.network.node[name].time
-    lecture = f"; lecture about {time}" if time else ""
-    yield f"{shape(exercise, name)}; {effort(exercise.number, name)}{lecture}"
+    facts = dict(shape=shape(exercise, name), effort=effort(exercise.number, name))
+    yield sentence("task with time" if time else "task", time=time, **facts)
 
 
 def _readers(exercise: Exercise, name: str) -> list[str]:
@@ -90,7 +100,7 @@ def _readers(exercise: Exercise, name: str) -> list[str]:
 def effort(number: int, name: str) -> str:
     """How long it takes with pen and paper, about, and how hard it is."""
     minutes, level = EXERCISES[number].effort[name]
-    return f"{minutes} min, {LEVELS[level]}"
+    return sentence("effort", minutes=minutes, level=sentence(f"level {level}"))
 
 
 def shape(exercise: Exercise, name: str) -> str:
@@ -99,12 +109,12 @@ def shape(exercise: Exercise, name: str) -> str:
 
 def rungs(number: int, name: str) -> list[tuple[str, str]]:
     """The ladder of hints: a label and a text each, from the shape to the solution."""
-    lesson = lessons(EXERCISES[number])[name]
-    more = MORE[sum(" += " in line for line in lesson.code)]
-    line = lesson.code[0] + (f"  # and {more}, with +=" if more else "")
+    lesson = _told(number, name)
+    branches = sum(" += " in line for line in lesson.code)
+    line = lesson.code[0] + sentence(f"branches {branches}")
     why = _wrapped(_why(number, name))
     first = (part for t in _first_rung(EXERCISES[number], name) for part in _wrapped(t))
-    return [
+    found = [
         ("shape", "\n".join(first)),
         ("rule", "\n".join(_wrapped(lesson.rule))),
         *(("step", "\n".join(_wrapped(text))) for text in _steps(number, name)),
@@ -112,10 +122,13 @@ def rungs(number: int, name: str) -> list[tuple[str, str]]:
         ("one line", line),
         ("solution", "\n".join((*lesson.code, *why))),
     ]
+    return [(sentence(f"rung {label}"), text) for label, text in found]
 
 
-MORE = ("", "a second line adds the other branch", "two more lines add the others")
-MORE += ("three more lines add the others", "four more lines add the others")
+def _told(number: int, name: str) -> Lesson:
+    """A lesson in the current language; its lines of code are the same in all."""
+    lesson = lessons(EXERCISES[number])[name]
+    return replace(lesson, **translated.lesson(number, name))
 
 
 def hint(number: int, name: str, level: int) -> str:
@@ -126,7 +139,7 @@ def hint(number: int, name: str, level: int) -> str:
 def ladder(number: int, name: str, level: int) -> str:
     """The hints up to a rung, and which comes next."""
     after = rungs(number, name)[level : level + 1]
-    more = [f"again for more: {label}" for label, _ in after]
+    more = [sentence("again", label=label) for label, _ in after]
     return "\n".join([hint(number, name, level), *more])
 
 
@@ -139,45 +152,41 @@ def how_to_ask(number: int, name: str, in_notebook: bool) -> str:
 
 def _first_rung(exercise: Exercise, name: str) -> Iterator[str]:
     """Its shape, how many branches it has, and what each is made of."""
-    yield f"d{name} is {shape(exercise, name)}, as {name} is"
+    yield sentence("as", name=name, shape=shape(exercise, name))
     if not _readers(exercise, name):
         sources = sorted(exercise.sources(name)[0] - {"loss"})
         made = ", ".join(f"d{k} {shape(exercise, k)}" for k in sources)
-        yield f"it is made of {made or 'the loss itself'}"
+        yield sentence("made of", made=made or sentence("the loss"))
         return
     readers = exercise.network.uses(name)
-    yield f"{name} is read {TIMES[len(readers)]}"
+    yield sentence(f"read {len(readers)}", name=name)
     yield from (_reader(exercise, node, name) for node in readers)
-
-
-TIMES = ("", "once: one branch", "twice: two branches, to be added up")
-TIMES += tuple(
-    f"{number} times: {number} branches, to be added up"
-    for number in ("three", "four", "five")
-)
 
 
 def _reader(exercise: Exercise, node: Node, name: str) -> str:
     upstream = f"d{node.name} {shape(exercise, node.name)}"
     parents = exercise.network.parents(node.name)
     others = [f"{k} {shape(exercise, k)}" for k in parents if k != name]
-    given = "1, as the loss is what is differentiated" if node.name == "loss" else ""
-    made = " and ".join([given or upstream, *others])
-    return f"by {node.line}: its branch comes from {made}"
+    made = sentence("one") if node.name == "loss" else upstream
+    for other in others:
+        made = sentence("and", first=made, second=other)
+    return sentence("reader", line=node.line, made=made)
 
 
 def _steps(number: int, name: str) -> tuple[str, ...]:
-    """Steps on paper; exercise 4 refers to the others for theirs."""
+    """Steps on paper; some refer to another exercise for theirs."""
     lesson = lessons(EXERCISES[number])[name]
-    other = re.match(r"Exercise (\d)", lesson.rule)
-    return _steps(int(other[1]), name) if other else lesson.steps
+    other = re.match(r"Exercise (\d)(?:\.(\w+))?", lesson.rule)
+    if other:
+        return _steps(int(other[1]), other[2] or name)
+    return _told(number, name).steps
 
 
 def _why(number: int, name: str) -> str:
     """The derivation in words; exercise 4 refers to the others for most of its."""
     text = lessons(EXERCISES[number])[name].why
     other = re.fullmatch(r"See exercise (\d)\.", text)
-    return _why(int(other[1]), name) if other else text
+    return _why(int(other[1]), name) if other else _told(number, name).why
 
 
 FEW = 3  # explanations that are read in one go
@@ -188,31 +197,33 @@ def explanations(
 ) -> Iterator[str]:
     """What was found just now, in words; one line each, if there are many."""
     if names:
-        yield "Right for the first time, and why it is so:"
+        yield sentence("why")
     for name in names:
-        short = textwrap.shorten(_why(number, name), 60, placeholder=" ...")
+        short = shortened(_why(number, name), 60)
         one = [f"  {'d' + name:<16} {short}"]
         yield from one if len(names) > FEW else explanation(number, name)
     if len(names) > FEW:
         place = f"{number}.{names[0]}"
         how = f'workbook.why("{place}")' if in_notebook else None
-        yield f"All of it: `{how or f'jaxninja exercise list {place}'}`, and so on."
+        how = f"`{how or f'jaxninja exercise list {place}'}`"
+        yield sentence("all of it", how=how)
 
 
 def explanation(number: int, name: str) -> Iterator[str]:
     """Why a gradient is what it is, for who has found it."""
-    first, *rest = textwrap.wrap(_why(number, name), 60)
+    first, *rest = wrapped(_why(number, name), 60)
     yield f"  {'d' + name:<16} {first}"
     yield from (f"  {'':<16} {line}" for line in rest)
 
 
 def _labelled(label: str, text: str) -> str:
     first, *rest = text.splitlines()
-    return "\n".join([f"{label:<9} {first}", *(f"{'':<9} {line}" for line in rest)])
+    lines = [f"{padded(label, 9)} {first}", *(f"{'':<9} {line}" for line in rest)]
+    return "\n".join(lines)
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 70, break_long_words=False, subsequent_indent=_in(text))
+    return wrapped(text, 70, _in(text))
 
 
 def _in(text: str) -> str:

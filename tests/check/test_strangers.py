@@ -267,3 +267,41 @@ def test_a_check_within_a_trace(around):
 
     around(f)(1.5)
     assert codes(found[0]) == {"E-CLOSURE"}
+
+
+def flash():
+    """Scores again from q k^T and a log-sum-exp that the reference never forms."""
+
+    def fwd(q, k, v):
+        s = q @ k.T
+        lse = jax.nn.logsumexp(s, -1, keepdims=True)
+        o = jnp.exp(s - lse) @ v
+        return o, (q, k, v, o, lse)
+
+    def bwd(residuals, do):
+        q, k, v, o, lse = residuals
+        p = jnp.exp(q @ k.T - lse)
+        ds = p * (do @ v.T - (do * o).sum(-1, keepdims=True))
+        return ds @ k, ds.T @ q, p.T @ do
+
+    def plain(q, k, v):
+        return jax.nn.softmax(q @ k.T) @ v
+
+    return ruled(plain, fwd, bwd, ()), *(10 * normal(6, 3, seed=i) for i in range(3))
+
+
+def test_a_right_rule_may_lose_digits_where_its_own_numbers_do():
+    """Not by numbers that the reference never forms: a variance by squares."""
+    rule, *args = flash()
+    report = check_vjp(rule, *args, hints=False)
+    assert report.ok, report.table()
+
+    def squares(x):
+        return (x * x).mean() - x.mean() ** 2, x
+
+    def bwd(x, dy):
+        return (2 * dy * (x - x.mean()) / x.size,)
+
+    rule = ruled(lambda x: jnp.var(x), squares, bwd, ())
+    report = check_vjp(rule, normal(9) + 100, hints=False)
+    assert codes(report) == {"E-FWD"}

@@ -9,7 +9,7 @@ import pytest
 
 from jaxninja.cli.process import environment, streams
 
-COMMAND = f"{sys.executable} -m jaxninja.cli"
+COMMAND = f"{sys.executable} -m jaxninja"
 SMALL = "--batch-size 4 --hidden 8 --diagnose 0 --samples 0 --steps 40 --log-every 10"
 
 

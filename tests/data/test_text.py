@@ -42,7 +42,7 @@ def test_lines_are_cleaned(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "is empty, expected one item a line"),
+        (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b"ab\nc\xff\n", r"line 2: byte 0xff is not UTF-8"),
         (b"ab\n" + b"x" * 1001, r"line 2: 1,001 characters, expected at most 1,000"),
@@ -88,7 +88,7 @@ def test_an_item_of_1000_characters_is_legal(tmp_path):
 
 
 def test_missing_files_and_names_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"none.txt cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"none.txt cannot be read"):
         datasets.load_items(str(tmp_path / "none.txt"))
     with pytest.raises(DataError, match="cannot be read"):
         datasets.load_items(str(tmp_path))
@@ -114,9 +114,7 @@ def test_the_split_is_the_lectures():
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_too_few_items_are_refused(n):
-    with pytest.raises(
-        DataError, match=rf"{n} items split into .* 10 items are enough"
-    ):
+    with pytest.raises(DataError, match=rf"{n} items split into .* 10 "):
         splits.split_items(["ab"] * n)
 
 
@@ -183,7 +181,7 @@ def test_an_unknown_character_is_refused():
 
 def test_a_vocabulary_of_one_character_is_refused(tmp_path):
     path = write(tmp_path, "a\n" * 20)
-    with pytest.raises(DataError, match="one character only, 'a', expected 2 or more"):
+    with pytest.raises(DataError, match="'a', expected 2"):
         datasets.load_dataset(str(path))
 
 

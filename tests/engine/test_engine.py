@@ -148,7 +148,7 @@ def test_names_that_are_missing_or_given_twice():
     grads = backward(trace(f, 1.0))
     with pytest.raises(KeyError, match="2 nodes are named 'h'"):
         _ = grads["h"]
-    with pytest.raises(KeyError, match="no node is named 'k'; the names are: h"):
+    with pytest.raises(KeyError, match=r"'k'.*: h"):
         _ = grads["k"]
 
 

@@ -18,7 +18,7 @@ from experiments.benchmarks import (
     scaling,
     tables,
 )
-from experiments.benchmarks.run import PARTS, RESULTS
+from experiments.benchmarks.run import PARTS, RESULTS, START
 from jaxninja.models import ninja
 from jaxninja.models.by_hand import ninja_fast
 from jaxninja.models.ninja import Ninja
@@ -35,6 +35,11 @@ def test_the_committed_tables_are_written_from_the_measurements(path):
     assert path.with_suffix(".md").read_text() == tables.report(results)
     for part in results.values():
         assert {"device", "platform", "versions", "date"} <= part["about"].keys()
+
+
+def test_the_script_of_a_start_imports_what_is_there():
+    lines = [line for line in START.splitlines() if "import" in line]
+    exec("\n".join(lines), {})
 
 
 def measured():

@@ -130,7 +130,7 @@ def test_block_means():
     losses = jnp.arange(10.0)
     np.testing.assert_allclose(statistics.block_means(losses, 4), [1.5, 5.5, 8.5])
     np.testing.assert_allclose(statistics.block_means(losses, 5), [2, 7])
-    with pytest.raises(ValueError, match="block is 0, expected 1 or more steps"):
+    with pytest.raises(ValueError, match="block is 0"):
         statistics.block_means(losses, 0)
 
 

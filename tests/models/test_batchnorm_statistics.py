@@ -63,5 +63,5 @@ def test_float32_keeps_its_digits_far_from_zero():
 
 
 def test_too_few_rows_are_refused():
-    with pytest.raises(ValueError, match="1 rows in all, expected more than ddof = 1"):
+    with pytest.raises(ValueError, match=r"1 rows .* ddof = 1"):
         calibrated([jnp.ones((1, 3))], 1)

@@ -17,6 +17,7 @@ from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.evaluation import calibrate
 from jaxninja.training.progress import Progress
+from tests.models.compared import apart, by_routes
 
 SMALL = Deep(vocabulary=11, context=2, embedding=3, hidden=7, layers=2)
 PART3 = Deep(hidden=200, layers=1, batchnorm="none", gain=None)
@@ -88,9 +89,11 @@ def test_the_rules_agree_with_autodiff_in_float64(activation, batchnorm, x64):
         SMALL, activation=activation, batchnorm=batchnorm, init="part4", gain=None
     )
     params, ids, labels = batch(model)
-    apart = disagreement("rules", wide(params), ids, labels, model)
-    assert apart.keys() == params.keys()
-    assert all(float(d) <= 1e-12 for d in apart.values()), apart
+    found = jax.device_get(by_routes(model, wide(params), ids, labels))
+    (_, truth), (_, mine) = found["autodiff"], found["rules"]
+    assert mine.keys() == params.keys()
+    for name, grad in mine.items():
+        assert apart(grad, truth[name]) <= 1e-12, name
 
 
 def test_one_layer_is_the_network_of_part_4(x64):
@@ -140,7 +143,7 @@ def test_running_statistics_may_have_another_ddof():
     scaled = network.with_ddof(statistics, 4, Ninja(ddof=0), 1)
     assert (float(scaled["mean"][0]), float(scaled["var"][0])) == (2, 4)
     assert network.with_ddof(statistics, 4, Ninja(ddof=1), None) is statistics
-    with pytest.raises(ValueError, match="n is 1, expected more than ddof = 1"):
+    with pytest.raises(ValueError, match=r"n is 1, .* ddof = 1"):
         network.with_ddof(statistics, 1, Ninja(ddof=0), 1)
 
 
@@ -158,11 +161,9 @@ def test_a_step_moves_the_running_variance_with_its_own_ddof():
 
 
 def test_the_network_route_is_refused_with_the_reason():
-    with pytest.raises(ConfigError, match=r"the lecture's, not of one with layers 5"):
+    with pytest.raises(ConfigError, match=r"layers 5"):
         TrainConfig(layers=5)
-    with pytest.raises(
-        ValueError, match=r"is by hand for bigram, .*ninja.* only, not for"
-    ):
+    with pytest.raises(ValueError, match=r"bigram, .*ninja"):
         routes.value_and_grad("network", Deep())
 
 
@@ -171,8 +172,8 @@ def test_dead_units_disagree_about_nothing():
     model = dataclasses.replace(SMALL, activation="relu", batchnorm="none")
     params, ids, labels = batch(model)
     params["b1"] = params["b1"] - 100
-    apart = disagreement("rules", params, ids, labels, model)
-    assert float(apart["W1"]) == 0
+    found = disagreement("rules", params, ids, labels, model)
+    assert float(found["W1"]) == 0
 
 
 def test_a_deep_run_from_end_to_end(tmp_path):

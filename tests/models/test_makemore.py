@@ -20,6 +20,7 @@ from jaxninja.models.mlp import Mlp
 from jaxninja.models.rnn import Rnn
 from jaxninja.models.transformer import Transformer
 from jaxninja.models.wavenet import Wavenet
+from tests.models.compared import apart, by_routes
 
 PARAMETERS = {
     "bigram": 729,
@@ -52,6 +53,7 @@ BATCHES = {
     "one of one": ([1], 2),
 }
 BY_HAND = ("network", "page")
+ALL = ("autodiff", "rules", *BY_HAND)
 
 
 def batch(model, name, seed=0):
@@ -83,23 +85,6 @@ def parameters(model, seed=0):
     }
 
 
-@partial(jax.jit, static_argnums=0)
-def by_routes(model, params, ids, labels):
-    """Route -> ((loss, statistics), gradients), in one program."""
-    found = {}
-    for route in ("autodiff", "rules", *BY_HAND):
-        # kept apart: XLA would compute the same forward once for all
-        args = jax.lax.optimization_barrier((params, ids, labels))
-        found[route] = routes.value_and_grad(route, model)(*args)
-    return found
-
-
-def apart(mine, truth):
-    """Largest difference over the largest entry; 0 where both are 0 throughout."""
-    error, scale = float(abs(mine - truth).max()), float(abs(truth).max())
-    return error / scale if error else 0.0
-
-
 def count(params):
     return sum(p.size for p in params.values())
 
@@ -117,7 +102,7 @@ def test_the_routes_agree_in_float64(name, x64):
     model = SMALL[name]
     params = parameters(model)
     for items in BATCHES:
-        found = jax.device_get(by_routes(model, params, *batch(model, items)))
+        found = jax.device_get(by_routes(model, params, *batch(model, items), ALL))
         (loss, statistics), truth = found.pop("autodiff")
         for route, ((value, stats), grads) in found.items():
             np.testing.assert_allclose(value, loss, rtol=1e-13)
@@ -191,7 +176,7 @@ def test_one_wrong_line_is_noticed(page, right, wrong, x64):
     params, args = parameters(model), batch(model, "items")
     # not compiled as a whole: all mutants share the compiled operations
     _, mine = scope["value_and_grad"](params, *args, model)
-    truth = jax.device_get(by_routes(model, params, *args)["autodiff"][1])
+    truth = jax.device_get(by_routes(model, params, *args, ALL)["autodiff"][1])
     assert max(apart(mine[key], truth[key]) for key in truth) > 1e-3
 
 

@@ -32,3 +32,8 @@ def line(step=0, layers=3, histogram=NORMAL, number=0.5):
 def words(figure):
     legend = figure.axes[0].get_legend()
     return [text.get_text() for text in legend.get_texts()] if legend else []
+
+
+def names(figure):
+    """The labels at the ends of the curves, from below."""
+    return [text.get_text() for text in figure.axes[0].texts]

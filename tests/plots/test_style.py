@@ -19,7 +19,7 @@ def test_a_png_is_a_picture(tmp_path):
     figure = plots.activations(line())
     plots.save(figure, tmp_path / "a.png")
     picture = imread(io.BytesIO((tmp_path / "a.png").read_bytes()))
-    assert picture.shape[:2] == (480, 780)
+    assert picture.shape[:2] == (507, 690)
     assert picture[..., :3].min() < 0.2
 
 

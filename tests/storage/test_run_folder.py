@@ -30,7 +30,7 @@ def test_processes_that_race_get_different_names(tmp_path):
 
 def test_a_given_name_that_exists_is_refused(tmp_path):
     run_folder.create(tmp_path, "mine", "x")
-    with pytest.raises(FolderError, match="mine exists already; pass another --name"):
+    with pytest.raises(FolderError, match="mine exists already"):
         run_folder.create(tmp_path, "mine", "x")
 
 
@@ -46,9 +46,7 @@ def test_a_disk_that_refuses_is_one_line(tmp_path, monkeypatch, number):
         raise OSError(number, "the disk says no")
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    with pytest.raises(
-        FolderError, match=r"no run folder .*: the disk says no; pass --runs"
-    ):
+    with pytest.raises(FolderError, match=r"no run folder .*: the disk says no"):
         run_folder.create(tmp_path / "runs", None, "x")
 
 
@@ -136,7 +134,7 @@ def test_names_that_would_surprise_are_refused(tmp_path, name):
 def test_a_file_in_place_of_the_runs_is_called_one(tmp_path):
     (tmp_path / "runs").write_text("")
     for name in (None, "mine"):
-        with pytest.raises(FolderError, match="runs is no folder; pass --runs"):
+        with pytest.raises(FolderError, match="runs is no folder"):
             run_folder.create(tmp_path / "runs", name, "x")
 
 
@@ -190,7 +188,7 @@ def test_an_error_of_the_run_is_not_blamed_on_its_lock(tmp_path):
 
 
 def test_a_folder_that_cannot_be_locked(tmp_path):
-    with pytest.raises(FolderError, match="none cannot be written: No such file"):
+    with pytest.raises(FolderError, match="none cannot be written"):
         run_folder.lock(tmp_path / "none").__enter__()
 
 
@@ -198,7 +196,7 @@ def test_what_is_not_finite_is_null_in_the_metrics(tmp_path):
     path = tmp_path / "metrics.jsonl"
     run_folder.append_metrics(path, {"step": 1, "a": float("nan"), "b": -float("inf")})
     assert path.read_text() == '{"step": 1, "a": null, "b": null}\n'
-    with pytest.raises(FolderError, match="none/m cannot be written: No such file"):
+    with pytest.raises(FolderError, match="none/m cannot be written"):
         run_folder.append_metrics(tmp_path / "none" / "m", {"step": 1})
 
 

@@ -26,7 +26,7 @@ def test_a_file_without_a_configuration_is_read(tmp_path):
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path):
-    with pytest.raises(WeightsFileError, match=r"none cannot be read: No such file"):
+    with pytest.raises(WeightsFileError, match=r"none cannot be read"):
         weights.load(tmp_path / "none")
     with pytest.raises(WeightsFileError, match=r"model.safetensors cannot be read"):
         weights.load(tmp_path)

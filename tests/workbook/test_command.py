@@ -17,6 +17,7 @@ from jaxninja.workbook import progress
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
 from tests.workbook.bank import answered
+from tests.workbook.pytorch import notebooks
 
 
 @pytest.fixture(autouse=True)
@@ -263,3 +264,70 @@ def test_keys_come_one_at_a_time_from_a_terminal(monkeypatch):
         assert termios.tcgetattr(theirs) == before
     os.close(ours)
     os.close(theirs)
+
+
+def test_a_notebook_is_imported_and_checked(folder, capsys):
+    answer = notebooks.ENTROPY.replace("\ndlogits /= n", "")
+    cells = notebooks.solved(2, "logits", answer)
+    cells[2] = "# Exercise 1\ndlogprobs = logprobs.grad"
+    path = notebooks.written(folder, cells)
+    capsys.readouterr()
+    assert main(["exercise", "import", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "exercise 1: 0 of 26 gradients -> workbook/exercise1.py" in out
+    assert "cell 3, line 2: no translation of `dlogprobs = logprobs.grad`" in out
+    assert "the factor 1/n is missing" in out
+    assert "exercise 3: [##########################] 1 of 1 right" in out
+    assert progress.load(folder).right(3) == ["hprebn"]
+    assert main(["exercise", "import", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "exercise1.py is begun already" in err
+    assert err.count("\n") == 1
+    assert main(["exercise", "import", str(path), "--dir", "other"]) == 1
+    text = (folder / "exercise3.py").read_text()
+    assert (folder.parent / "other" / "exercise3.py").read_text() == text
+
+
+def test_no_notebook_leaves_no_workbook(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.ipynb").write_text('{"nbformat": 4, "cells": []}')
+    assert main(["exercise", "import", "a.ipynb"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "a.ipynb is another notebook" in err
+    assert not (tmp_path / "workbook").exists()
+
+
+def test_a_workbook_in_chinese_stays_so(folder, tmp_path, capsys):
+    assert main(["exercise", "start", "other", "--lang", "zh"]) == 0
+    assert "下一步：填写 other/exercise1.py" in capsys.readouterr().out
+    assert "练习 2" in (tmp_path / "other" / "exercise2.py").read_text()
+    assert main(["exercise", "check", "2", "--dir", "other"]) == 3
+    out = capsys.readouterr().out
+    assert "dlogits 还是 None" in out
+    assert "0/1 正确" in out
+    put(tmp_path / "other", 2, TWO)
+    assert main(["exercise", "check", "2", "--dir", "other"]) == 0
+    assert "每一行之和为零" in "".join(capsys.readouterr().out.split())
+    main(["exercise", "list", "--dir", "other"])
+    assert re.search(r"练习 2 +1/1 +交叉熵：一个表达式 +完成", capsys.readouterr().out)
+    main(["exercise", "hint", "2.logits", "--dir", "other", "--lang", "en"])
+    assert "again for more: rule" in capsys.readouterr().out
+    main(["exercise", "page", "--dir", "other"])
+    text = (tmp_path / "backprop_by_hand.html").read_text()
+    assert '<html lang="zh">' in text
+    assert "手工推导了" in text
+    main(["exercise", "hint", "2.logits", "--lang", "zh"])
+    assert "形状" in capsys.readouterr().out
+    main(["exercise", "list"])
+    assert "cross entropy" in capsys.readouterr().out
+
+
+def test_another_language_is_one_line(folder, capsys):
+    capsys.readouterr()
+    for args in (["start", "x"], ["list"], ["check", "2"]):
+        assert main(["exercise", *args, "--lang", "fr"]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "'fr': expected en (English) or zh (中文)" in err
+    assert not (folder.parent / "x").exists()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxninja import retain_grads
-from jaxninja.models import atomic
-from jaxninja.models.by_hand import ninja
+from jaxninja.models import atomic, atomic_block
+from jaxninja.models.by_hand import ninja, user_block
 from jaxninja.models.ninja import Ninja
 from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis import numpy_backend
@@ -29,6 +29,21 @@ def test_the_formulas_compute_what_the_code_computes(x64):
     for name, array in jax.jit(atomic.forward)(params, v["Xb"], v["Yb"]).items():
         assert array.shape == v[name].shape
         np.testing.assert_allclose(array, v[name], rtol=1e-12)
+
+
+def test_a_block_is_computed_as_training_does(x64):
+    network = EXERCISES[8].network
+    v = samples.sample(network, network.tied).values
+    params = {name: v[name] for name in network.parameters}
+    forward = jax.jit(atomic_block.forward, static_argnums=2)
+    arrays = forward(params.pop("x"), params, v["H"])
+    assert {*arrays} == {*network.steps}
+    assert network.steps == atomic_block.STEPS
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, v[name], rtol=1e-9, err_msg=name)
+    sizes = atomic_block.sizes(v["x"], v["H"])
+    assert sizes == network.counts(network.tied)
+    assert {*user_block.known()} == {*EXERCISES[8].known}
 
 
 def test_steps_are_computed_anew_from_arrays_in_place_of_others(x64):
@@ -63,8 +78,7 @@ def test_shapes_are_those_of_the_arrays(network, x64):
     values = samples.sample(network, at).values
     for node in network.nodes:
         sizes = (
-            [int(a)] if a.isdigit() else [at[letter] for letter in a]
-            for a in node.shape.split()
+            [int(c) if c.isdigit() else at[c] for c in a] for a in node.shape.split()
         )
         assert values[node.name].shape == tuple(map(np.prod, sizes)), node.name
 

@@ -31,7 +31,7 @@ def test_a_template_is_the_solution_with_gaps(number):
     assert gapped.parameters == solved.parameters
     returns = [ast.dump(s.function.body[-1]) for s in (gapped, solved)]
     assert returns[0] == returns[1]
-    for told in ("rule:", "formula:", "why:", "+=", "softmax("):
+    for told in ("rule:", "formula:", "why:", "+=", "softmax(l"):
         assert told not in text.split("def backward")[1]
 
 

@@ -7,11 +7,13 @@ their last bits only, and a softmax makes of these whatever it likes.
 
 A rule may also keep what the reference never computes, probabilities as scores and a
 log-sum-exp: what a rounding of its residuals changes in its own gradient it may lose.
+In the run dtype that holds for all its steps, as far as its numbers are no larger.
 """
 
 from functools import lru_cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
@@ -19,12 +21,17 @@ from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import (
     Truth,
     backward_of,
+    outcome,
     reference_of,
     rule_of,
 )
 from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.plain_forward import OPENED, opened
+from jaxninja.check.subject.pytrees import is_float
+from jaxninja.jaxpr import bind
 
 DRAWS = 4  # of the roundings
+MASKED = 1e8  # numbers from it on hold back what is masked out
 
 
 def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:
@@ -61,6 +68,34 @@ def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
     return moved
 
 
+def moved_in_rule(
+    setup, args, dy, u: float, terms: list[float]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Largest change of the rule's own value and gradients when its inputs and steps
+    move by `u`.
+
+    It may take another road than the reference, by a log-sum-exp say, but over no
+    larger numbers: what it loses by numbers that the reference never forms is its own
+    fault.
+
+    Args:
+        terms: of each gradient, the size that it has at ordinary inputs.
+    """
+    rng = np.random.default_rng(0x5EED)
+    y, gradients, _ = rule_of(setup.subject, args, dy)
+    moved = [np.zeros(np.shape(a)) for a in (*y, *gradients)]
+    for _ in range(DRAWS):
+        near = _perturbed_rule(setup.subject)(args, dy, u, draw_of_signs(rng))
+        moved = _larger(moved, near, [*y, *gradients])
+    largest = max(1.0, float(np.asarray(_largest_step(setup.subject.plain)(*args))))
+    flow = max(map(_top, (*dy, *gradients)))
+    sizes = [*map(_top, y), *(max(flow, size) for size in terms)]
+    moved = [
+        np.minimum(m, largest * u * size) for m, size in zip(moved, sizes, strict=True)
+    ]
+    return moved[: len(y)], moved[len(y) :]
+
+
 def _perturbed(setup):
     return _program(setup.subject.plain, setup.surrogate)
 
@@ -80,6 +115,45 @@ def _perturbed_backward(subject):
         return perturbed(f, u, draw, steps=False)(residuals, dy)
 
     return compiled(run)
+
+
+@lru_cache(maxsize=128)
+def _perturbed_rule(subject):
+    def rule(args, dy):
+        found = outcome(subject, args, dy)
+        return [*found.y, *found.gradients]
+
+    return compiled(lambda args, dy, u, draw: perturbed(rule, u, draw)(args, dy))
+
+
+@lru_cache(maxsize=128)
+def _largest_step(plain):
+    """The largest number that the plain forward forms on its way, but for masks."""
+
+    def run(*args):
+        found = [jnp.zeros(())]
+
+        def step(eqn, ins):
+            if eqn.primitive in OPENED:
+                return None
+            outs = bind(eqn, ins)
+            found.extend(_largest(a) for a in outs if is_float(a))
+            return outs
+
+        opened(plain, step)(*args)
+        return jnp.max(jnp.stack([a.astype(found[0].dtype) for a in found]))
+
+    return compiled(run)
+
+
+def _largest(a):
+    size = jnp.abs(a)
+    return jnp.max(size, initial=0, where=size < MASKED)
+
+
+def _top(a) -> float:
+    size = np.abs(a)
+    return float(np.max(size, where=np.isfinite(size), initial=0.0))
 
 
 def error(a, b) -> np.ndarray:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from jaxninja.check.errors import UserCodeError
+from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import cast, is_float
@@ -22,20 +22,26 @@ SETTLED = 1e-9  # change by one more step, relative to what is iterated
 LEAST = 1e-12
 
 
-def settles_at(plain, example: tuple, args: tuple) -> bool:
-    """False if an iteration settles at the example and does not at other arguments."""
+def settles_at(there: tuple, here: tuple) -> bool:
+    """False if an iteration settles at the example and does not elsewhere.
+
+    Args:
+        there, here: (plain forward, arguments) of the example, and of what is judged:
+            the static options may be others.
+    """
     with jax.enable_x64(True):
         try:
-            there, here = (
-                np.asarray(_unrest(plain)(*cast(given, "float64")))
-                for given in (example, args)
-            )
+            with running("the plain forward"):
+                before, now = (
+                    np.asarray(_unrest(plain)(*cast(args, "float64")))
+                    for plain, args in (there, here)
+                )
         except UserCodeError:
             return True
-    if there.shape != here.shape:
+    if before.shape != now.shape:
         return True
-    settled = there <= SETTLED
-    return bool((here[settled] <= np.maximum(LEAST, 10 * there[settled])).all())
+    settled = before <= SETTLED
+    return bool((now[settled] <= np.maximum(LEAST, 10 * before[settled])).all())
 
 
 @lru_cache(maxsize=128)

@@ -16,6 +16,7 @@ from jaxninja.check.oracle.condition import (
     error,
     moved_by_residuals,
     moved_by_roundings,
+    moved_in_rule,
 )
 from jaxninja.check.oracle.setup import Setup
 from jaxninja.check.oracle.tolerances import (
@@ -123,22 +124,30 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     """The same trials, their tolerances widened by the condition at this sample.
 
     It is measured where it may matter: where the rule is outside of what roundings of
-    the last sums would explain.
+    the last sums would explain. In the run dtype the rule may take another road, of
+    another condition, if it still is.
     """
     dtype = (*evaluation.trials, *evaluation.forward)[0].dtype
-    dy = evaluation.dy
-    gradients, y, margin = condition_of(setup, evaluation.args, dy, dtype)
+    args, dy = evaluation.args, evaluation.dy
+    terms = [size * _top(dy) for size in setup.ordinary]
+    gradients, y, margin = condition_of(setup, args, dy, dtype)
+    loose = _all_looser(evaluation, margin, y, gradients, terms)
+    known = setup.differences or setup.subject.is_numpy or dtype == "float64"
+    if known or not any(map(is_off, (*loose.trials, *loose.forward))):
+        return loose
+    with jax.enable_x64(True):
+        args, dy = cast(args, "float64"), cast(dy, "float64")
+        own = moved_in_rule(setup, args, dy, unit(dtype), terms)
+    return _all_looser(loose, margin, *own, terms)
+
+
+def _all_looser(evaluation: Evaluation, margin: float, y, gradients, terms):
+    rows = zip(evaluation.trials, gradients, terms, strict=True)
+    pairs = zip(evaluation.forward, y, strict=True)
     return replace(
         evaluation,
-        trials=[
-            _looser(t, margin, m, size * _top(dy))
-            for t, m, size in zip(
-                evaluation.trials, gradients, setup.ordinary, strict=True
-            )
-        ],
-        forward=[
-            _looser(t, margin, m) for t, m in zip(evaluation.forward, y, strict=True)
-        ],
+        trials=[_looser(trial, margin, moved, size) for trial, moved, size in rows],
+        forward=[_looser(trial, margin, moved) for trial, moved in pairs],
     )
 
 

@@ -90,7 +90,7 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
     """The rule's value, gradients and residuals in the dtype of `args`."""
     if subject.is_numpy:
         with np.errstate(all="ignore"):  # the inputs are ours: overflow is no news
-            return _outcome(subject, args, dy)
+            return outcome(subject, args, dy)
     with running(f"the rule of {subject.name}"):
         out = _rule(subject)(args, dy)
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
@@ -203,7 +203,7 @@ def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
 
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
-    return compiled(lambda args, dy: _outcome(subject, args, dy))
+    return compiled(lambda args, dy: outcome(subject, args, dy))
 
 
 @lru_cache(maxsize=128)
@@ -212,7 +212,7 @@ def _rule_watch(subject: Subject) -> tuple[Callable, Callable, dict]:
 
     def run(args, dy):
         found: list = []
-        closed = jax.make_jaxpr(lambda *a: _outcome(subject, *a).gradients)(args, dy)
+        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
         evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
         lines[signature(args)] = [line for _, line in found]
         return [value for value, _ in found]
@@ -220,7 +220,7 @@ def _rule_watch(subject: Subject) -> tuple[Callable, Callable, dict]:
     return run, compiled(run), lines
 
 
-def _outcome(subject: Subject, args, dy: list) -> Outcome:
+def outcome(subject: Subject, args, dy: list) -> Outcome:
     with running(f"fwd of {subject.name}"):
         y, residuals = subject.fwd(args)
     with running(f"bwd of {subject.name}"):

@@ -68,8 +68,9 @@ def _restless(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if setup.differences or not any(map(is_off, trials)):
         return False
     first = next(iter(session.settings.values()))
-    example = first.draw(session.options.seed * DRAWS)[1]
-    if settles_at(setup.subject.plain, example, evaluation.args):
+    subject, example = first.draw(session.options.seed * DRAWS)
+    here = setup.subject.plain, evaluation.args
+    if settles_at((subject.plain, example), here):
         return False
     text = f"{trials[0].sample} ({setup.label}): an iteration of the reference does not"
     session.skip(f"{text} settle there; {NARROW}")

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.errors import NoRuleError, is_users, running, without_rule
+from jaxninja.check.subject.closed_over import handed_anew
 from jaxninja.check.subject.subject import Subject, accepts, short, source_of
 from jaxninja.errors import ArgumentTypeError
 from jaxninja.jaxpr import holds_rule
@@ -30,6 +31,11 @@ def subject_of(f, args: tuple, reference=None) -> tuple[Subject, tuple]:
     Raises:
         NoRuleError: it carries no rule. TypeError: it is none of these.
     """
+    subject, arrays = _adapted(f, args, reference)
+    return handed_anew(subject), arrays
+
+
+def _adapted(f, args: tuple, reference) -> tuple[Subject, tuple]:
     if isinstance(f, Rule):
         return _of_rule(f, args, reference)
     if isinstance(f, tuple) and len(f) == 2 and all(map(callable, f)):

@@ -115,7 +115,9 @@ def residuals_of(f: Any, *args: Any) -> Kept:
 def kept(f: Callable, args: tuple, name: str, flops: bool = False) -> tuple[Array, ...]:
     """What the pullback of `f` at `args` holds, the largest first, each array once."""
     leaves, tree = jax.tree.flatten(args)
-    avals = [jax.ShapeDtypeStruct(jnp.shape(a), a.dtype) for a in leaves]
+    avals = [
+        jax.ShapeDtypeStruct(jnp.shape(a), jax.dtypes.result_type(a)) for a in leaves
+    ]
 
     def pull(*leaves):
         given = tree.unflatten(leaves)

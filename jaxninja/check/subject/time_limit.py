@@ -5,7 +5,9 @@ steps; what a loop that was stopped has found is no result, and that is told.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +19,18 @@ from jaxninja.check.subject.control_flow import CONTROL
 from jaxninja.check.subject.plain_forward import evaluate, line_of
 from jaxninja.jaxpr import closed, equations
 
-SECONDS = 5.0
+_SECONDS = ContextVar("seconds of a program's loops", default=5.0)
 STEPS = 256  # from one look at the clock to the next
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Loops have so much time, and not the usual five seconds."""
+    token = _SECONDS.set(seconds)
+    try:
+        yield
+    finally:
+        _SECONDS.reset(token)
 
 
 def holds_while(jaxpr) -> bool:
@@ -29,10 +41,11 @@ class Clock:
     """Until when loops may run, and the line of one that did not end."""
 
     def __init__(self):
-        self.end, self.late = 0.0, []
+        self.end, self.late, self.seconds = 0.0, [], 0.0
 
     def start(self) -> None:
-        self.end, self.late = time.monotonic() + SECONDS, []
+        self.seconds = _SECONDS.get()
+        self.end, self.late = time.monotonic() + self.seconds, []
 
     def running(self, count) -> np.ndarray:
         return np.asarray(time.monotonic() < self.end)
@@ -42,7 +55,7 @@ class Clock:
         jax.effects_barrier()
         if self.late:
             at = f" at {self.late[0]}" if self.late[0] else ""
-            text = f"a while loop{at} does not end within {SECONDS:g} s"
+            text = f"a while loop{at} does not end within {self.seconds:g} s"
             raise UserCodeError("N-ENDLESS", text, self.late[0])
 
 

@@ -5,25 +5,31 @@ from jaxninja.workbook import templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.learner import again
 from jaxninja.workbook.progress import Progress
-from jaxninja.workbook.report import MARK
+from jaxninja.workbook.report import mark
+from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.wrapping import padded
 
 
 def overview(state: Progress) -> None:
     """Each exercise: how much is right, what is wrong or next, what is to do again."""
     for number, exercise in EXERCISES.items():
         right = state.right(number)
-        done = "done" if state.is_done(number) else ""
-        head = f"{len(right)} of {len(exercise.names)}"
-        line = f"exercise {number}  {head:<9} {exercise.title:<40} {done}".rstrip()
+        done = sentence("finished") if state.is_done(number) else ""
+        head = sentence("of", count=len(right), of=len(exercise.names))
+        title = padded(templates.title(exercise), 40)
+        first = sentence("exercise", number=number)
+        line = f"{first}  {padded(head, 9)} {title} {done}".rstrip()
         print(screen.text([screen.painted(line, "ok" if done else None)]))
         todo = [name for name in exercise.names if name not in right]
         wrong = [n for n in todo if state.entry(number, n)["status"] == "wrong"]
         if wrong:
-            print(screen.text([f"            wrong: {', '.join(wrong)}"]))
+            text = sentence("wrong", names=", ".join(wrong))
+            print(screen.text([f"            {text}"]))
         elif todo and right:
-            print(f"            next: {todo[0]}")
+            print(f"            {sentence('first', name=todo[0])}")
     if (found := again.due(state)) is not None:
-        print(f"a week ago: `jaxninja exercise again {found[0]}.{found[1]}`")
+        how = f"`jaxninja exercise again {found[0]}.{found[1]}`"
+        print(sentence("week", how=how))
 
 
 def gradients(state: Progress, number: int) -> str:
@@ -31,9 +37,10 @@ def gradients(state: Progress, number: int) -> str:
     lines = []
     for name in EXERCISES[number].names:
         entry = state.entry(number, name)
-        read = f"  hints: {entry['hints']}" if entry["hints"] else ""
+        read = sentence("hints", count=entry["hints"]) if entry["hints"] else ""
         effort = templates.effort(number, name)
-        line = f"{MARK[entry['status']]:<9} {number}.{name:<14} {effort}{read}"
+        status = padded(mark(entry["status"]), 9)
+        line = f"{status} {number}.{name:<14} {effort}  {read}".rstrip()
         lines += [screen.painted(part, entry["status"]) for part in screen.fitted(line)]
     return "\n".join(lines)
 
@@ -45,6 +52,6 @@ def graph(state: Progress, number: int) -> str:
     for name in exercise.names:
         status = state.entry(number, name)["status"]
         sources = ", ".join(f"d{k}" for k in sorted(exercise.sources(name)[0]))
-        line = f"{MARK[status]:<9}  d{name:<15}  <- {sources}"
+        line = f"{padded(mark(status), 9)}  d{name:<15}  <- {sources}"
         lines += [screen.painted(part, status) for part in screen.fitted(line)]
     return "\n".join(lines)

@@ -4,12 +4,14 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from jaxninja.workbook.report import GAP, MARK, Report, Row
+from jaxninja.workbook.report import GAP, Report, Row, mark
+from jaxninja.workbook.texts.languages import sentence, speaking
+from jaxninja.workbook.texts.wrapping import columns as wide
+from jaxninja.workbook.texts.wrapping import padded, wrapped
 
 COLOURS = {"ok": 32, "wrong": 31, "error": 31, "shape": 33, "inherited": 33, "gap": 36}
 TABLE = 80  # columns that the lecture's line has room in
@@ -43,6 +45,11 @@ def painted(text: str, status: str | None) -> str:
 
 def shown(report: Report) -> str:
     """A report as a screen has room for it."""
+    with speaking(report.language):
+        return _shown(report)
+
+
+def _shown(report: Report) -> str:
     columns = width()
     rows = iter([row for row in report.rows if row.status != GAP])
     lines = []
@@ -67,31 +74,26 @@ def _row(row: Row) -> str:
 def _narrow(row: Row) -> str:
     """The lecture's line in less than 40 columns."""
     gap = f"{row.compared.maxdiff:.1e}" if row.compared else ""
-    return f"{row.name:<15} {MARK[row.status]:<9} {gap}".rstrip()
+    return f"{row.name:<15} {padded(mark(row.status), 9)} {gap}".rstrip()
 
 
 def fitted(line: str) -> list[str]:
     """A line in parts that fit, set in as it is, or as far as its label reaches."""
     columns = width()
-    if len(line) <= columns:
+    if wide(line) <= columns:
         return [line]
     label = re.match(r"\s*\S+\s{2,}", line)
     indent = len(label[0]) if label else len(line) - len(line.lstrip()) + 2
     inside = " " * min(indent, columns // 2)
-    return textwrap.wrap(
-        line,
-        columns,
-        subsequent_indent=inside,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(line, columns, inside)
 
 
 def bar(right: int, of: int) -> str:
     """A bar for so many of so many."""
     length = min(26, max(10, width() - 30))
     full = length * right // of
-    return f"[{'#' * full}{'-' * (length - full)}] {right} of {of}"
+    count = sentence("of", count=right, of=of)
+    return f"[{'#' * full}{'-' * (length - full)}] {count}"
 
 
 def text(lines: Iterable[str]) -> str:

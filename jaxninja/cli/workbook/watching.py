@@ -10,9 +10,9 @@ from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.report import Report
+from jaxninja.workbook.texts.languages import sentence
 
 POLL = 0.2  # seconds between looks at the files
-HELP = "h hint  n next  l list  g graph  c check all  q quit"
 Check = Callable[[int, bool], Report]
 
 
@@ -85,7 +85,7 @@ class Watch:
         """One more on the gradient that is not right yet."""
         name = None if self.report is None else self.report.asked
         if name is None:
-            return "nothing to hint at: press n for the next exercise"
+            return sentence("no hint")
         state = progress.load(self.folder)
         rung = state.next_rung(self.number, name)
         state.save()
@@ -110,7 +110,7 @@ class Watch:
 
     def _help(self, listening: bool) -> None:
         if listening:
-            print(screen.text([HELP]), flush=True)
+            print(screen.text([sentence("keys")]), flush=True)
 
 
 def _stamp(folder: Path, number: int) -> tuple[int, int] | None:

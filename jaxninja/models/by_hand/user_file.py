@@ -4,8 +4,10 @@
         ...
         return dC, dW1, db1, dW2, db2, dbngain, dbnbias
 
-It is called with the arrays of `atomic.forward` that its parameters name. `proof` shows
-that no automatic differentiation took part: all that autodiff makes carries `jvp` or
+It is called with the arrays of `atomic.forward` that its parameters name. For the
+transformer it is of a block: of `atomic_block.forward` and dy it makes dx and the
+gradients of a layer, and it is called once for each layer. `proof` shows that no
+automatic differentiation took part: all that autodiff makes carries `jvp` or
 `transpose` in the name stack of its equations, and no equation here does.
 """
 
@@ -13,7 +15,8 @@ import hashlib
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.errors import UserError
-from jaxninja.models import atomic
-from jaxninja.models.ninja import Ninja, init
+from jaxninja.models import atomic, atomic_block, ninja, transformer
+from jaxninja.models.by_hand import user_block
+from jaxninja.models.ninja import Ninja
+from jaxninja.models.transformer import LAYER, Transformer
 
 FUNCTION = "backward"
 # "jvp(h)" and "transpose(jvp(h))" are autodiff's; "jit(transpose)" is jnp.transpose
@@ -35,6 +40,7 @@ _NEEDS_NUMBERS = (
 _HIDING = {"pure_callback", "io_callback", "python_callback"}
 _HERE = Path(__file__).parent
 # where gradients are ready: who calls these derives none
+_OURS = {Path(__file__), Path(user_block.__file__)}  # but these call the learner's
 _READY = (
     *(_HERE.parents[1] / room for room in ("engine", "rules")),
     *(_HERE.parents[1] / "workbook" / "solutions", _HERE),
@@ -68,7 +74,15 @@ def version(route: str) -> str:
     return hashlib.sha256(text(route).encode()).hexdigest() if is_file(route) else ""
 
 
-def value_and_grad(route: str, model: Ninja) -> Callable[..., Any]:
+Known = Ninja | Transformer  # the networks that a file may be for
+
+
+def exercise(model: Any) -> int:
+    """The exercise of the workbook whose file trains this network."""
+    return 8 if isinstance(model, Transformer) else 4
+
+
+def value_and_grad(route: str, model: Known) -> Callable[..., Any]:
     """Loss, batch statistics and the learner's gradients, as `routes.value_and_grad`.
 
     Raises:
@@ -76,12 +90,15 @@ def value_and_grad(route: str, model: Ninja) -> Callable[..., Any]:
             constants than the lecture's; when called: it raised, or returned no seven
             gradients of the right shapes.
     """
+    if isinstance(model, Transformer):
+        return _of_blocks(route, model)
     if (model.eps, model.ddof) != (atomic.EPS, 1):
         raise RouteError(
             f"route {route!r} is for the lecture's batchnorm, eps {atomic.EPS:g} and "
             f"ddof 1; the configuration has eps {model.eps:g} and ddof {model.ddof}"
         )
-    backward, wanted = load(route)
+    known = ("Xb", "Yb", "n", *atomic.PARAMETERS, *atomic.STEPS)
+    backward, wanted = load(route, known)
 
     def value_and_learners_grad(params, ids, labels):
         values = atomic.forward(params, ids, labels)
@@ -89,8 +106,31 @@ def value_and_grad(route: str, model: Ninja) -> Callable[..., Any]:
         with_names = {name: known[name] for name in wanted}
         with jax.named_scope(FUNCTION):
             grads = _called(route, backward, with_names)
+        in_order = {name: params[name] for name in atomic.PARAMETERS}
         statistics = {"mean": values["bnmeani"][0], "var": values["bnvar"][0]}
-        return (values["loss"], statistics), _by_name(route, grads, params)
+        return (values["loss"], statistics), _by_name(route, grads, in_order)
+
+    return value_and_learners_grad
+
+
+def _of_blocks(route: str, model: Transformer) -> Callable[..., Any]:
+    """The transformer's, whose blocks are a learner's."""
+    if (model.eps, model.dtype) != (atomic_block.EPS, "float32"):
+        raise RouteError(
+            f"route {route!r} is for layernorm's eps {atomic_block.EPS:g} and float32; "
+            f"the configuration has eps {model.eps:g} and dtype {model.dtype}"
+        )
+    backward, wanted = load(route, user_block.known())
+
+    def of_block(arrays: dict, dy: jax.Array) -> tuple[jax.Array, dict]:
+        given = {**arrays, "dy": dy}
+        with jax.named_scope(FUNCTION):
+            grads = _called(route, backward, {name: given[name] for name in wanted})
+        found = _by_name(route, grads, {k: arrays[k] for k in ("x", *LAYER)})
+        return found.pop("x"), found
+
+    def value_and_learners_grad(params, ids, labels):
+        return user_block.value_and_grad(params, ids, labels, model, of_block)
 
     return value_and_learners_grad
 
@@ -100,8 +140,10 @@ def scope(name: str) -> dict[str, Any]:
     return {"__name__": name, "jax": jax, "jnp": jnp, "np": np}
 
 
-def load(route: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
-    """The function, and the names of the arrays that it asks for.
+def load(
+    route: str, known: Sequence[str]
+) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """The function, and the names of the arrays that it asks for, which are `known`.
 
     Raises:
         RouteError: the file does not run, or has no `backward` with known parameters.
@@ -118,11 +160,10 @@ def load(route: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
     if not callable(backward):
         raise RouteError(f"{route} has no function {FUNCTION!r}")
     wanted = tuple(inspect.signature(backward).parameters)
-    known = {"Xb", "Yb", "n", *atomic.PARAMETERS, *atomic.STEPS}
     if unknown := [name for name in wanted if name not in known]:
         raise RouteError(
             f"{route}: {FUNCTION} asks for {', '.join(unknown)}, which the forward "
-            "pass does not have; it can have Xb, Yb, n, the parameters and the steps"
+            f"pass does not have; it can have {', '.join(known)}"
         )
     return backward, wanted
 
@@ -159,8 +200,9 @@ def not_compiled(error: Exception) -> str | None:
     return None
 
 
-def _by_name(route: str, grads: Any, params: dict) -> dict[str, jax.Array]:
-    names = atomic.PARAMETERS
+def _by_name(route: str, grads: Any, arrays: dict) -> dict[str, jax.Array]:
+    """What was returned, by the names of `arrays`, in their order and shapes."""
+    names = tuple(arrays)
     expected = f"{route}: {FUNCTION} should return {', '.join(f'd{k}' for k in names)}"
     if not isinstance(grads, tuple | list) or len(grads) != len(names):
         kind = type(grads).__name__
@@ -168,23 +210,25 @@ def _by_name(route: str, grads: Any, params: dict) -> dict[str, jax.Array]:
         raise RouteError(f"{expected}; it returned a {kind}{size}")
     found = {}
     for name, grad in zip(names, grads, strict=True):
-        shape = params[name].shape
+        shape = arrays[name].shape
         if grad is None or jnp.shape(grad) != shape:
             given = "None" if grad is None else f"of shape {jnp.shape(grad)}"
             raise RouteError(f"{expected}; d{name} is {given}, expected {shape}")
-        found[name] = jnp.asarray(grad, params[name].dtype)
+        found[name] = jnp.asarray(grad, arrays[name].dtype)
     return found
 
 
-def proof(route: str, model: Ninja, batch_size: int) -> str:
+def proof(route: str, model: Known, batch_size: int) -> str:
     """A sentence that says that the gradients were made without autodiff.
 
     Raises:
         RouteError: they were not, or it cannot be seen: a callback hides what runs.
     """
-    params = jax.eval_shape(lambda: init(jax.random.key(0), model))
+    of_blocks = isinstance(model, Transformer)
+    init = transformer.init if of_blocks else ninja.init
+    params = jax.eval_shape(partial(init, model=model), jax.random.key(0))
     ids = jax.ShapeDtypeStruct((batch_size, model.context), jnp.int32)
-    labels = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+    labels = ids if of_blocks else jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     traced = jax.make_jaxpr(value_and_grad(route, model))(params, ids, labels)
     if found := not_by_hand(traced.jaxpr):
         raise RouteError(f"{route}: {FUNCTION} {found}: derive it by hand")
@@ -218,7 +262,7 @@ def _ready_made(eqn: Any) -> str | None:
     """The module of ours with gradients in it that an equation was made by."""
     made_by = eqn.source_info.traceback
     codes = made_by.raw_frames()[0] if made_by else ()
-    for path in {Path(code.co_filename) for code in codes} - {Path(__file__)}:
+    for path in {Path(code.co_filename) for code in codes} - _OURS:
         if any(room in path.parents for room in _READY):
             return ".".join(path.relative_to(_HERE.parents[2]).with_suffix("").parts)
     return None

@@ -21,6 +21,7 @@ Source: Karpathy's makemore.py.
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import ArgumentError
@@ -56,3 +57,18 @@ def check_length(
             f"{model}: ids are of shape {ids.shape}, expected at most {most} symbols "
             f"a row, the model's context"
         )
+
+
+def recording_attention(
+    ops: SimpleNamespace,
+) -> tuple[SimpleNamespace, list[Float[Array, "N H T T"]]]:
+    """The same operations, and a list to which each causal attention adds its maps."""
+    maps = []
+
+    def attention(q, k, v, *options):
+        scores = jnp.einsum("nthd,nshd->nhts", q, k) / q.shape[-1] ** 0.5
+        seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+        maps.append(jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), -1))
+        return ops.attention(q, k, v, *options)
+
+    return SimpleNamespace(**{**vars(ops), "attention": attention}), maps

@@ -140,7 +140,7 @@ def watch(arguments: list[str]) -> int:
     JAX ends the survivors of a dead process in C++, without a Python exception: only a
     parent is left to speak.
     """
-    command = [sys.executable, "-m", "jaxninja.cli", *arguments]
+    command = [sys.executable, "-m", "jaxninja", *arguments]
     env = os.environ | {CHILD: "1"}
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     assert child.stdout is not None

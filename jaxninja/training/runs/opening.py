@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jaxninja.data.datasets import Dataset
@@ -67,7 +68,7 @@ def new_folder(config: TrainConfig, dataset: Dataset | RunningText) -> Path:
 
 
 def _contents(config: TrainConfig, dataset: Dataset | RunningText) -> dict[str, str]:
-    """The text of config.json and versions.json."""
+    """The text of config.json and of versions.json, which has the date as well."""
     with steps.matmul_precision(config):
         now = settings.in_force()
     description = {
@@ -76,9 +77,10 @@ def _contents(config: TrainConfig, dataset: Dataset | RunningText) -> dict[str, 
         "data_sha256": dataset.sha256,
         "settings": now,
     }
+    date = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
     return {
         "config.json": atomic.to_json(description),
-        "versions.json": atomic.to_json(versions()),
+        "versions.json": atomic.to_json({"date": date, **versions()}),
     }
 
 

@@ -84,6 +84,7 @@ class Run:
 
     @property
     def model(self) -> Model:
+        """The network: its dataclass of sizes."""
         return self.config.network(len(self.vocabulary))
 
     @property

@@ -48,7 +48,10 @@ class Tokens(NamedTuple):
 
 
 Data = Items | Tokens
-Feed = Callable[[int], Data]  # a step -> data with the batches from it on
+"""What a program is handed, and takes the batch of each step from."""
+
+Feed = Callable[[int], Data]
+"""A step -> data with the batches from it on."""
 
 
 def feed(

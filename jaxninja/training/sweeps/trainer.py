@@ -17,7 +17,6 @@ import numpy as np
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.models.by_hand import user_file
-from jaxninja.models.ninja import Ninja
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
 from jaxninja.training.examples import dataset_of
@@ -25,7 +24,7 @@ from jaxninja.training.kernel import build
 from jaxninja.training.loop import expect_to_fit
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.signals import caught_signals
-from jaxninja.training.progress import Bar, Progress, expect_progress
+from jaxninja.training.progress import Progress, default, expect_progress
 from jaxninja.training.sweeps import plan
 from jaxninja.training.sweeps.members import train
 from jaxninja.training.sweeps.program import compiled, group_size, mesh_of
@@ -48,7 +47,8 @@ def sweep(
         seeds: of the initialisations and batches.
         rates: learning rates.
         memory: bytes for the members that train at the same time, about.
-        progress: who listens; a tqdm bar by default.
+        progress: who listens; by default a bar on a terminal, or the cell of a
+            notebook.
         resume: the folder of a sweep that was interrupted, for `resumed`.
 
     Returns:
@@ -60,7 +60,7 @@ def sweep(
         Interrupted: Ctrl-C or the like, after saving.
     """
     expect_config(config, {}, "sweep")
-    listener: Progress = expect_progress(progress) or Bar()
+    listener: Progress = expect_progress(progress) or default()
     if config.reads_text:
         raise ConfigError(
             f"model is {config.model!r}, expected one of items: a sweep trains its "
@@ -73,7 +73,7 @@ def sweep(
     dataset = dataset_of(config)
     assert isinstance(dataset, Dataset)  # of items
     model = config.network(len(dataset.vocabulary))
-    if user_file.is_file(config.route) and isinstance(model, Ninja):
+    if user_file.is_file(config.route) and isinstance(model, user_file.Known):
         user_file.proof(config.route, model, config.batch_size)
     if config.engine == "kernel":
         listener.say(f"kernel     {build.register(mesh.devices.flat[0])}")

@@ -19,6 +19,7 @@ from jaxninja.workbook.code.statements import (
     statement,
     variables,
 )
+from jaxninja.workbook.texts.languages import sentence
 
 FUNCTION = "backward"
 
@@ -135,17 +136,15 @@ def read(text: str, filename: str) -> Source:
     try:
         tree = ast.parse(text.removeprefix("\ufeff"), filename)
     except SyntaxError as error:
-        what = f"this is not Python yet: {error.msg}"
+        what = sentence("not Python yet", error=error.msg)
         raise SourceError(what, error.lineno) from None
     except ValueError as error:  # null bytes
         raise SourceError(f"this is not Python: {error}") from None
     defined = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
     functions = [n for n in defined if n.name == FUNCTION]
     if not functions:
-        names = ", ".join(n.name for n in defined) or "none"
-        raise SourceError(
-            f"no function {FUNCTION!r} (functions in it: {names}); keep its name"
-        )
+        names = ", ".join(n.name for n in defined) or sentence("nothing")
+        raise SourceError(sentence("no function", function=FUNCTION, names=names))
     function = functions[-1]
     names = variables(tree)
     nodes = [node for node in function.body if not does_nothing(node)]
@@ -181,22 +180,13 @@ def out_of_order(source: Source, gradients: Sequence[str]) -> dict[int, str]:
 
 
 def _order(variable: str, above: list[Statement], below: list[Statement]) -> str:
-    reads = f"this line reads {variable}"
     if not above:
-        return (
-            f"{reads}, which is made in line {below[0].line} only: go backwards, from "
-            "the loss to the embedding"
-        )
+        return sentence("early", variable=variable, line=below[0].line)
     fresh = [s.line for s in below if s.is_fresh(variable)]
     if fresh:
-        return (
-            f"{reads} as line {above[-1].line} made it, and line {fresh[-1]} makes it "
-            "anew after that: keep one of the two, above this line"
-        )
-    return (
-        f"{reads}, and line {below[-1].line} adds to it after that: one branch of it "
-        "was used, not both. Complete a gradient before you use it"
-    )
+        facts = dict(above=above[-1].line, below=fresh[-1])
+        return sentence("anew", variable=variable, **facts)
+    return sentence("half", variable=variable, below=below[-1].line)
 
 
 def check_parameters(source: Source, known: Sequence[str]) -> None:
@@ -208,15 +198,14 @@ def check_parameters(source: Source, known: Sequence[str]) -> None:
     a = source.function.args
     if a.vararg or a.kwarg or a.defaults or any(a.kw_defaults):
         raise SourceError(
-            f"{FUNCTION} takes *, ** or a default: list the arrays by their names",
+            sentence("stars", function=FUNCTION),
             source.function.lineno,
         )
     for name in source.parameters:
         if name not in known:
             hint = did_you_mean(name, known)
             raise SourceError(
-                f"{FUNCTION} asks for {name!r}, which the forward pass does not have"
-                f"{hint}",
+                sentence("no such array", function=FUNCTION, name=name, hint=hint),
                 source.function.lineno,
             )
 
@@ -228,7 +217,6 @@ def _refuse_return(node: ast.stmt) -> None:
         if isinstance(inner, ast.Return | ast.Yield | ast.Global | ast.Nonlocal):
             word = type(inner).__name__.lower()
             raise SourceError(
-                f"{word} inside of another statement: write the gradients one after "
-                "the other, and return them at the end",
+                sentence("inside", word=word),
                 getattr(inner, "lineno", node.lineno),
             )

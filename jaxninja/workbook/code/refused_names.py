@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterator
 
 from jaxninja.workbook.code.parse import SourceError
+from jaxninja.workbook.texts.languages import sentence
 
 AUTODIFF = {
     *("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"),
@@ -57,8 +58,7 @@ def refuse(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         if module := next(_modules(node), None):
             raise SourceError(
-                f"this imports {module}: the gradients are to be derived by hand, with "
-                "jax, jnp and np only",
+                sentence("imports", module=module),
                 getattr(node, "lineno", None),
             )
         if isinstance(node, ast.Call):

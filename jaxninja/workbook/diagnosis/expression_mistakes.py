@@ -134,6 +134,30 @@ def _softmax(place: ast.expr, about: About) -> Iterator[Edited]:
     yield _parsed(f"jnp.log({ast.unparse(place)})"), say("log_softmax")
 
 
+def _masks(place: ast.expr, about: About) -> Iterator[Edited]:
+    """No mask, or the other way round."""
+    if not _call(place, "where"):
+        return
+    assert isinstance(place, ast.Call)
+    mask, inner, other = place.args
+    texts = {"inner": ast.unparse(inner), "mask": ast.unparse(mask)}
+    yield inner, say("no mask", **texts)
+    swapped = ast.Call(place.func, [mask, other, inner], [])
+    yield swapped, say("number", new=ast.unparse(swapped), old=ast.unparse(place))
+
+
+def _jacobians(place: ast.expr, about: About) -> Iterator[Edited]:
+    """Of p * (d - (p * d).sum(...)) the diagonal alone, p * (1 - p) * d."""
+    match place:
+        case ast.BinOp(
+            left=ast.Name(id=p),
+            op=ast.Mult(),
+            right=ast.BinOp(left=ast.Name(id=d), op=ast.Sub(), right=ast.Call() as sum),
+        ) if ast.unparse(sum).startswith(inner := f"({p} * {d})"):
+            hint = say("diagonal", p=p, inner=inner[1:-1], upstream=d)
+            yield _parsed(f"{p} * (1 - {p}) * {d}"), hint
+
+
 def _indexed(place: ast.expr, about: About) -> Iterator[Edited]:
     """add for set, and other places than those that were read."""
     if _call(place, "add"):
@@ -197,8 +221,9 @@ def _numbers(place: ast.expr, about: About) -> Iterator[Edited]:
         small = (0.1, 10.0, 1e-3) if place.value < 1e-2 else ()
         for factor in (0.5, 2.0, 0.0, *small):
             new, old = place.value * factor, place.value
-            hint = say("number", new=f"{new:g}", old=f"{old:g}")
-            yield ast.Constant(new), hint
+            if new != old:
+                hint = say("number", new=f"{new:g}", old=f"{old:g}")
+                yield ast.Constant(new), hint
 
 
 def _powers(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -247,6 +272,6 @@ def _in_brackets(text: str) -> str:
 
 # The plainest first: of two that give the same numbers it is the one that is told.
 RULES = (
-    *(_sums, _bessel, _sizes, _signs, _products, _softmax, _one_hots, _indexed),
-    *(_reshaped, _powers, _numbers, _saved),
+    *(_jacobians, _sums, _bessel, _sizes, _signs, _products, _softmax, _masks),
+    *(_one_hots, _indexed, _reshaped, _powers, _numbers, _saved),
 )

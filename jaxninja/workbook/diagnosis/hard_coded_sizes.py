@@ -22,6 +22,7 @@ from jaxninja.workbook.gradient import upstream
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.network import Network, Sizes
 from jaxninja.workbook.samples import Sample
+from jaxninja.workbook.texts.languages import phrase, sentence
 
 MOST = 40  # combinations that are tried
 
@@ -40,13 +41,14 @@ def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
         tried = (network.pair, network.tied)
         if all(_right(exercise, name, learner, lines, chosen, s) for s in tried):
             which = "; ".join(_told(network, *pair) for pair in chosen.items())
-            return say("sizes", name=name, whose=network.whose, which=which)
+            return say("sizes", name=name, whose=phrase(network.whose), which=which)
     return None
 
 
 def _told(network: Network, number: Any, letter: str) -> str:
     here, written = _size(network.pair, letter), network.letters[letter]
-    return f"{number:g} is {letter}, and here {letter} is {here}: write {written}"
+    facts = dict(number=f"{number:g}", letter=letter, here=here, written=written)
+    return sentence("size", **facts)
 
 
 def _size(sizes: Sizes, letter: str) -> int:

@@ -7,6 +7,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from jaxninja.workbook.hints import Hint
+from jaxninja.workbook.texts.languages import phrase, sentence
 
 # method -> what to write
 METHODS = {
@@ -70,7 +71,8 @@ def _foreign(node: ast.AST) -> Iterator[Hint]:
             for part in index.elts if isinstance(index, ast.Tuple) else [index]:
                 if isinstance(part, ast.Call) and ast.unparse(part.func) == "range":
                     text = ast.unparse(part)
-                    yield _torch(line, f"[{text}]", f"it is [jnp.a{text}]")
+                    new = sentence("index", text=f"jnp.a{text}")
+                    yield _torch(line, f"[{text}]", new)
     if isinstance(node, ast.keyword) and node.arg in KEYWORDS:
         yield _torch(node.value.lineno, f"{node.arg}=", KEYWORDS[node.arg])
 
@@ -80,7 +82,7 @@ def _is_module(node: ast.expr) -> bool:
 
 
 def _torch(line: int, old: str, new: str) -> Hint:
-    return Hint("torch", {"line": line, "old": old, "new": new}, line)
+    return Hint("torch", {"line": line, "old": old, "new": phrase(new)}, line)
 
 
 def dropped(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:

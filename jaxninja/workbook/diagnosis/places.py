@@ -16,6 +16,7 @@ from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import upstream
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
+from jaxninja.workbook.texts.languages import sentence
 
 Pairs = Sequence[tuple[Sample, np.ndarray]]
 
@@ -35,14 +36,21 @@ def landed(exercise: Exercise, name: str, pairs: Pairs) -> Hint | None:
         if found and all(found):
             row, columns, place = next(f for f in found if f)
             every = len(columns) == parts[0].truth.shape[1]
-            listed = f"columns {', '.join(map(str, columns))}"
-            where = "all columns" if every else listed if columns else "no column"
-            where = f"column {columns[0]}" if len(columns) == 1 else where
-            text = f"the branch by {branch} " if branch else "what it holds "
-            facts = {"row": row, "place": f"column {place}"}
-            facts["place"] += " alone" if columns else ""
-            return say("lands", name=name, branch=text, where=where, **facts)
+            text = sentence("its branch" if branch else "its numbers", branch=branch)
+            where, place = _columns(columns, every), sentence("column", column=place)
+            place = sentence("alone", place=place) if columns else place
+            facts = dict(row=row, place=place, where=where, branch=text)
+            return say("lands", name=name, **facts)
     return None
+
+
+def _columns(columns: Sequence[int], every: bool) -> str:
+    """Which columns, in words."""
+    if len(columns) == 1:
+        return sentence("column", column=columns[0])
+    some = "columns" if columns else "no column"
+    listed = ", ".join(map(str, columns))
+    return sentence("all columns" if every else some, columns=listed)
 
 
 def _branches(exercise: Exercise, name: str, pairs: Pairs) -> Iterator[tuple[str, Any]]:

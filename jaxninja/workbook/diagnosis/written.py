@@ -1,14 +1,15 @@
 """What a learner's lines say, where it is not their numbers that tell the mistake."""
 
 import builtins
+import difflib
 
-from jaxninja.errors import did_you_mean
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import leftovers
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint
+from jaxninja.workbook.texts.languages import sentence
 
 
 def ineffective(learner: Source) -> list[Hint]:
@@ -48,6 +49,8 @@ def _told(exercise: Exercise, given: str, line: int, source: Source, known) -> H
         return Hint("below", {"given": given, "below": below[-1]}, line)
     meant = f"d{given}" if f"d{given}" in known else None
     meant = given[1:] if given[:1] == "d" and given[1:] in known else meant
-    text = f"; or did you mean {meant!r}?" if meant else did_you_mean(given, known)
+    near = [] if meant else difflib.get_close_matches(given, known, 1)
+    text = "".join(sentence("meant", name=name) for name in near)
+    text = sentence("or meant", name=meant) if meant else text
     code = "not a parameter" if given in exercise.known else "undefined"
     return Hint(code, {"given": given, "meant": text}, line)

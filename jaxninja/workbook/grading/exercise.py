@@ -18,7 +18,7 @@ from jaxninja.workbook import gradient, samples
 from jaxninja.workbook.code import parse, refused_names, snippets
 from jaxninja.workbook.code.parse import FUNCTION, Source, SourceError
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import causes
+from jaxninja.workbook.diagnosis import causes, jacobians
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.gradient import Judged
@@ -28,6 +28,7 @@ from jaxninja.workbook.grading.returned import line_in
 from jaxninja.workbook.grading.rows import picture, row
 from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.report import GAP, SHAPE, WRONG, Report, Row
+from jaxninja.workbook.texts.languages import sentence, speaking
 
 Tell = Callable[[str, int], None]
 Done = Callable[[Row], None]
@@ -41,6 +42,7 @@ def check(
     tell: Tell = lambda name, line: None,
     explain: bool = True,
     done: Done = lambda row: None,
+    language: str = "en",
 ) -> Report:
     """Check a learner's file for one exercise.
 
@@ -51,9 +53,17 @@ def check(
         tell: hears which gradient is about to be run, and its line.
         done: hears the row of each gradient that was judged.
         explain: measure a wrong gradient's error in float64, and look for the mistake.
+        language: of the report.
     """
-    start, rows = time.perf_counter(), []
-    exercise = EXERCISES[number]
+    start = time.perf_counter()
+    with speaking(language):
+        report = _report(number, text, filename, everything, tell, explain, done)
+    seconds = round(time.perf_counter() - start, 4)
+    return replace(report, seconds=seconds, language=language)
+
+
+def _report(number, text, filename, everything, tell, explain, done) -> Report:
+    rows, exercise = [], EXERCISES[number]
     try:
         learner = parse.read(text, filename)
         parse.check_parameters(learner, exercise.known)
@@ -62,13 +72,12 @@ def check(
         with running("the file"):
             scope = snippets.environment(learner)
         tell("", 0)  # the true gradients take their own time
-        report = _gap(exercise, learner) or _Check(
+        return _gap(exercise, learner) or _Check(
             exercise, learner, scope, rows, tell, explain, done
         ).report(everything)
     except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
         what, line = _told(error, filename)
-        report = Report(number, filename, "error", tuple(rows), what, line)
-    return replace(report, seconds=round(time.perf_counter() - start, 4))
+        return Report(number, filename, "error", tuple(rows), what, line)
 
 
 def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
@@ -82,10 +91,11 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
     return f"{name} ends Python, and the check with it: take it out", line
 
 
-def prepared() -> Iterator[samples.Sample]:
-    """Make the samples that the exercises are checked on, one at each step."""
-    for exercise in EXERCISES.values():
-        yield from gradient.examples(exercise)
+def prepared(number: int = 1) -> Iterator[samples.Sample]:
+    """Make the samples that an exercise and the next are checked on, one a step."""
+    for exercise in map(EXERCISES.get, (number, number + 1)):
+        if exercise is not None:
+            yield from gradient.examples(exercise)
 
 
 class _Check:
@@ -100,6 +110,7 @@ class _Check:
         self.prints = Prints(exercise, learner, scope, self.chains[0], tell)
         self.bad_lines = parse.out_of_order(learner, exercise.gradients)
         self.picture: dict[str, Any] | None = None
+        self.jacobian: dict[str, Any] | None = None
         self.hints: tuple[Hint, ...] = ()
 
     def report(self, everything: bool) -> Report:
@@ -113,7 +124,8 @@ class _Check:
             self._judge(name, everything)
             if self.rows[-1].status == WRONG and not everything:
                 break
-        return replace(self._found(gap, everything), picture=self.picture)
+        drawn = {"picture": self.picture, "jacobian": self.jacobian}
+        return replace(self._found(gap, everything), **drawn)
 
     def _found(self, gap: Row | None, everything: bool) -> Report:
         """What the rows say, and the gap that ended them."""
@@ -149,6 +161,7 @@ class _Check:
         self.done(self.rows[-1])
         if first:
             self.picture = picture(name, judged) or self.picture
+            self.jacobian = self._jacobian(name, piece) or self.jacobian
             self.prints.after(name, judged)
         if first and self.rows[-1].status == WRONG and self.explain:
             self.tell("", 0)  # the diagnosis takes its own time, not the learner's
@@ -165,6 +178,10 @@ class _Check:
         note = _not_by_hand(self.exercise, name, piece, self.chains)
         return Row(name, WRONG, lines[-1], note=note) if note else None
 
+    def _jacobian(self, name: str, piece: Piece) -> dict[str, Any] | None:
+        with jax.enable_x64(True):
+            return jacobians.of_row(self.exercise, name, piece)
+
     def _hints(self, name: str, piece: Piece, judged: Judged) -> tuple[Hint, ...]:
         with jax.enable_x64(True):
             return tuple(causes.why(self.exercise, name, piece, judged))
@@ -180,19 +197,18 @@ def _not_by_hand(exercise: Exercise, name: str, piece, chains) -> str | None:
         )
     if found is None:
         return None
-    return (
-        f"d{name} {found}. It may well be right, but here it is to be derived by hand"
-    )
+    return sentence("by hand", name=name, found=found)
 
 
 def _unwritten(exercise: Exercise, learner: Source, name: str) -> Row | None:
     variable = f"d{name}"
     lines = [s.line for s in learner.assigning(variable)]
     if not lines:
-        note = f"no line assigns {variable}: write `{variable} = ...`"
+        note = sentence("not written", variable=variable)
         return Row(name, GAP, learner.function.lineno, note=note)
     if learner.is_gap(variable):
-        note = f"{variable} is still {_blank(learner, variable)}: it comes next"
+        blank = _blank(learner, variable)
+        note = sentence("blank", variable=variable, blank=blank)
         return Row(name, GAP, lines[0], note=note)
     return None
 
@@ -219,7 +235,7 @@ def _misshapen(exercise: Exercise, learner: Source, rows: list[Row]) -> Report:
     """All numbers are right, and some stand in an array of another shape."""
     others = [row for row in rows if row.status == SHAPE]
     names = ", ".join(f"d{row.name}" for row in others)
-    message = f"all numbers are right; these have another shape: {names}"
+    message = sentence("shapes left", names=names)
     file, line = learner.filename, others[0].line
     return Report(exercise.number, file, WRONG, tuple(rows), message, line)
 

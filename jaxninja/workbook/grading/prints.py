@@ -18,6 +18,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.code.statements import Statement
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Chain, Judged
+from jaxninja.workbook.texts.languages import sentence
 
 
 class Prints:
@@ -92,6 +93,4 @@ class Prints:
 def _failed(node: ast.stmt, error: AssertionError) -> str:
     """An assert that does not hold, and what it compares."""
     tested = [ast.unparse(node.test)] if isinstance(node, ast.Assert) else []
-    return ": ".join(
-        ["this assert does not hold", *tested, *filter(None, [str(error)])]
-    )
+    return ": ".join([sentence("assert"), *tested, *filter(None, [str(error)])])

@@ -15,6 +15,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Chain
 from jaxninja.workbook.report import OK, Report
+from jaxninja.workbook.texts.languages import sentence
 
 
 def checked(exercise: Exercise, learner: Source, scope, rows, chain: Chain) -> Report:
@@ -31,7 +32,7 @@ def checked(exercise: Exercise, learner: Source, scope, rows, chain: Chain) -> R
     if problem:
         file, number = learner.filename, exercise.number
         return Report(number, file, "error", tuple(rows), problem, line)
-    message = f"Exercise {exercise.number} is done: {len(rows)} of {len(rows)} right."
+    message = sentence("done", number=exercise.number, count=len(rows))
     return Report(exercise.number, learner.filename, OK, tuple(rows), message)
 
 
@@ -46,8 +47,8 @@ def _unfit(
     if error is None:
         return "", None
     what = not_compiled(error) or f"{type(error).__name__}: {error}".splitlines()[0]
-    text = f"all {len(exercise.names)} gradients are right, but they cannot train the "
-    return f"{text}network yet: {what}", line_in(learner.filename, error) or last
+    text = sentence("not to train", count=len(exercise.names), what=what)
+    return text, line_in(learner.filename, error) or last
 
 
 def _returned(learner: Source, scope, function: Piece, chain: Chain, upstream) -> Any:
@@ -63,21 +64,23 @@ def _returned(learner: Source, scope, function: Piece, chain: Chain, upstream) -
 
 def _misreturned(exercise: Exercise, returned: Any, mine: dict[str, Any]) -> str | None:
     names = [f"d{k}" for k in exercise.returns]
-    expected = f"{FUNCTION} should return {', '.join(names)}"
+    text = sentence("returns", function=FUNCTION, names=", ".join(names))
     if returned is None:
-        return f"{expected}; it returns None: is there a return at its end?"
+        return sentence("returns None", text=text)
     if len(names) == 1 and not isinstance(returned, tuple | list):
         returned = (returned,)
     if not isinstance(returned, tuple | list):
-        return f"{expected}; it returns a {type(returned).__name__}"
+        return sentence("returns one", text=text, kind=type(returned).__name__)
     if len(returned) != len(names):
-        return f"{expected}: a tuple of {len(names)}; it returns {len(returned)}"
+        facts = dict(count=len(names), given=len(returned))
+        return sentence("returns others", text=text, **facts)
     for name, value, key in zip(names, returned, exercise.returns, strict=True):
+        largest = float(np.abs(mine[key]).max(initial=0.0))
         right = np.shape(value) == np.shape(mine[key]) and np.allclose(
-            value, mine[key], rtol=1e-4, atol=1e-6
+            value, mine[key], rtol=1e-4, atol=max(1e-6, 1e-5 * largest)
         )
         if not right:
-            return f"{expected}; what it returns for {name} is not the {name} above"
+            return sentence("returns another", text=text, name=name)
     return None
 
 

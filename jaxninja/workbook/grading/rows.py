@@ -12,6 +12,7 @@ from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.gradient import Judged, fitted
 from jaxninja.workbook.report import SHAPE, Row
 from jaxninja.workbook.samples import Sample
+from jaxninja.workbook.texts.languages import phrase, sentence, stopped
 
 
 def row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
@@ -38,19 +39,19 @@ def row(name: str, judged: Judged, learner: Source, first: Sample) -> Row:
 
 def _shapes(given: tuple[int, ...], expected: tuple[int, ...]) -> str:
     """That the numbers are right, and what makes of one shape the other."""
-    text = f"right numbers, wrong shape: {list(given)}, expected {list(expected)}"
+    text = sentence("other shape", given=list(given), expected=list(expected))
     if len(given) < len(expected):
-        return f"{text}: a sum without keepdims=True"
-    return (
-        f"{text}: an axis of length 1 too many" if len(given) > len(expected) else text
-    )
+        return sentence("other shape, short", text=text)
+    longer = len(given) > len(expected)
+    return sentence("other shape, long", text=text) if longer else text
 
 
 def _raised(name: str, judged: Judged) -> str:
     """What the learner's line raised, or that it is None, in few words."""
-    text = f"d{name} {judged.step.failure or 'is None'}"
-    sizes = judged.sample.sizes
-    return text if judged.sample.is_home else f"{text} (sizes {sizes})"
+    failure = judged.step.failure
+    text = f"d{name} {failure}" if failure else sentence("is None", name=name)
+    sizes, home = judged.sample.sizes, judged.sample.is_home
+    return text if home else sentence("at sizes", text=text, sizes=sizes)
 
 
 def _raised_at(judged: Judged, learner: Source, line: int) -> int:
@@ -74,19 +75,20 @@ def _rungs(name: str, judged: Judged, first: Sample) -> tuple[Rung, ...]:
 def _where(sample: Sample, first: Sample) -> Rung:
     """What the ladder is of, where the line above it is of another sample."""
     if sample is first:
-        return Rung("sizes", sample.network.whose, "right here", True)
-    return Rung("sizes", sample.place, "wrong here", False)
+        whose = phrase(sample.network.whose)
+        return Rung("sizes", whose, sentence("near right here"), True)
+    return Rung("sizes", sample.place, sentence("near wrong here"), False)
 
 
 def _wrongness(name: str, judged: Judged) -> str:
     sample = judged.sample
-    text = f"d{name} is wrong by itself: the gradients before it were given, and true"
+    text = sentence("given", name=name)
     if not sample.is_home:
-        whose = sample.network.whose
-        text += f" (within 1e-5 for {whose} sizes, wrong for {sample.place})"
+        whose, place = phrase(sample.network.whose), sample.place
+        text = sentence("given elsewhere", text=text, whose=whose, place=place)
     if not np.isfinite(wide(judged.result)).all():
-        text += "; it is not finite"
-    return text + "."
+        text = sentence("given not finite", text=text)
+    return stopped(text)
 
 
 def picture(name: str, judged: Judged) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from jaxninja.workbook.code.parse import SourceError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.progress import Progress, WorkbookError
 from jaxninja.workbook.report import OK
+from jaxninja.workbook.texts.languages import current, sentence
 
 STYLE = """body { max-width: 60em; margin: 2em auto; padding: 0 1em;
   font-family: sans-serif; line-height: 1.4 }
@@ -23,9 +24,9 @@ def page(folder: Path) -> str:
     """The learner's own lines for each gradient that is right, and why they are."""
     state = progress.load(folder)
     body = "\n".join(_body(folder, state))
-    title = "Backprop by hand"
+    title = sentence("page title")
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{current()}"><head><meta charset="utf-8">'
         f"<title>{title}</title><style>{STYLE}</style></head>\n"
         f"<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
@@ -35,12 +36,13 @@ def _body(folder: Path, state: Progress) -> Iterator[str]:
     count = sum(len(state.right(n)) for n in EXERCISES)
     of = sum(len(e.names) for e in EXERCISES.values())
     today = time.strftime("%Y-%m-%d")
-    yield f"<p>{count} of {of} gradients derived by hand, as of {today}.</p>"
+    yield f"<p>{sentence('page count', count=count, of=of, day=today)}</p>"
     for number, exercise in EXERCISES.items():
         right = state.right(number)
-        done = ", done" if state.is_done(number) else ""
-        title = f"Exercise {number}: {exercise.title}"
-        head = f"{len(right)} of {len(exercise.names)}{done}"
+        named = templates.title(exercise)
+        title = sentence("page exercise", number=number, title=named)
+        facts = dict(count=len(right), of=len(exercise.names))
+        head = sentence("page done" if state.is_done(number) else "of", **facts)
         yield f"<h2>{escape(title)}</h2><p>{head}</p>"
         if right:
             statuses = dict.fromkeys(right, OK)
@@ -56,7 +58,8 @@ def _rows(
         entry = state.entry(number, name)
         day = time.strftime("%Y-%m-%d", time.localtime(entry.get("since", 0.0)))
         date = day if entry.get("since") else ""
-        hints = f"{entry['hints']} hints" if entry["hints"] else "no hint"
+        none = "page hints" if entry["hints"] else "page no hint"
+        hints = sentence(none, count=entry["hints"])
         why = " ".join(line.strip() for line in templates.explanation(number, name))
         why = why.removeprefix(f"d{name}").strip()
         yield (

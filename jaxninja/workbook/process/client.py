@@ -21,6 +21,7 @@ from platformdirs import user_cache_dir
 
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import Report, Row, row_of
+from jaxninja.workbook.texts.languages import current, sentence
 
 LIMIT = 5.0  # seconds for one gradient
 SIGNALS = hasattr(signal, "SIGUSR1")  # not on Windows
@@ -64,9 +65,8 @@ class Worker:
         """
         start = time.perf_counter()
         process = self._started()
-        request = dict(
-            number=number, text=text, filename=filename, everything=everything
-        )
+        request = dict(number=number, text=text, filename=filename)
+        request |= dict(everything=everything, language=current())
         name, line, limit, rows = "", 0, START, list[Row]()
         try:
             assert process.stdin is not None
@@ -89,16 +89,13 @@ class Worker:
         except queue.Empty:
             place = self._stuck(filename) or line
             self._end()
-            message = f"{_gradient(number, name)} runs for more than {self.limit:g} s: "
-            message += "is there a loop without an end? Or one of many operations of "
-            message += "JAX on single numbers: NumPy is far quicker at these"
+            facts = dict(what=_gradient(number, name), limit=f"{self.limit:g}")
+            message = sentence("too long", **facts)
         except BrokenPipeError:
             code = process.wait()
             self._end()
-            place, message = (
-                line,
-                f"{_gradient(number, name)} ended Python (exit code {code})",
-            )
+            what = _gradient(number, name)
+            place, message = line, sentence("ended", what=what, code=code)
         seconds = time.perf_counter() - start
         return Report(
             number,
@@ -108,6 +105,7 @@ class Worker:
             message,
             place or None,
             seconds=seconds,
+            language=current(),
         )
 
     def _started(self) -> subprocess.Popen:
@@ -151,7 +149,9 @@ class Worker:
 
 
 def _gradient(number: int, name: str) -> str:
-    return f"d{name}" if name in EXERCISES[number].names else name or "the file"
+    return (
+        f"d{name}" if name in EXERCISES[number].names else name or sentence("the file")
+    )
 
 
 def _listen(stream, answers: queue.Queue) -> None:

@@ -8,7 +8,7 @@ Python lines that it stands at are written to TRACE, an open file's number: for 
 lost patience, and is about to end this process. It ends by itself, whatever it is at,
 when stdin does: whoever asked is gone.
 
-While nobody asks, it makes the true gradients that later checks need.
+While nobody asks, it makes the true gradients that the next checks need.
 """
 
 import dataclasses
@@ -38,8 +38,11 @@ def main(trace: int) -> None:
     def done(row: Row) -> None:
         _send(answers, {"row": dataclasses.asdict(row)})
 
-    for line in _asked(requests, prepared()):
-        request = json.loads(line)
+    lines: queue.Queue = queue.Queue()
+    threading.Thread(target=_listen, args=(requests, lines), daemon=True).start()
+    request = {"number": 1}
+    while True:
+        request = json.loads(_asked(lines, prepared(request["number"])))
         sys.stdout = Screenful(sys.stderr)
         try:
             report = check(**request, tell=tell, done=done)
@@ -48,18 +51,11 @@ def main(trace: int) -> None:
         _send(answers, {"report": report.to_json()})
 
 
-def _asked(requests, idle: Iterator) -> Iterator[str]:
-    """Each request as soon as it is there; until then `idle` takes its steps."""
-    lines: queue.Queue = queue.Queue()
-    threading.Thread(target=_listen, args=(requests, lines), daemon=True).start()
-    while True:
-        try:
-            line = lines.get_nowait()
-        except queue.Empty:
-            if next(idle, None) is not None:
-                continue
-            line = lines.get()
-        yield line
+def _asked(lines: queue.Queue, idle: Iterator) -> str:
+    """The next request as soon as it is there; until then `idle` takes its steps."""
+    while lines.empty() and next(idle, None) is not None:
+        pass
+    return lines.get()
 
 
 def _listen(requests, lines: queue.Queue) -> None:
@@ -99,7 +95,8 @@ def _failed(request: dict, error: Exception) -> Report:
         f"the check itself failed: {type(error).__name__}: {first}. That is a mistake "
     )
     text += "in jaxninja, not in this file"
-    return Report(request["number"], request["filename"], "error", (), text)
+    file, language = request["filename"], request.get("language", "en")
+    return Report(request["number"], file, "error", (), text, language=language)
 
 
 def _streams():

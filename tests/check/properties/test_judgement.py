@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja import check_vjp
+from jaxninja import Case, Rule, check_vjp
 from tests.check.subjects import codes, relu_rule, ruled
 
 
@@ -116,4 +116,29 @@ def test_whole_positions_for_an_interpolation(left, verdict):
     report = check_vjp(
         op, normal(5), jnp.array([1.0, 2.0, 0.0]), level="quick", hints=False
     )
+    assert report.verdict == verdict, report.table()
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "ok"), (1.5, "fail")])
+def test_options_that_fit_the_sizes_of_their_own_case_only(factor, verdict):
+    """4 groups are none of 6 channels, whose iteration has nothing to say here."""
+
+    def plain(x, groups):
+        return x.reshape(groups, -1).sum(1) ** 2
+
+    def fwd(x, groups):
+        return plain(x, groups), x
+
+    def bwd(groups, x, dy):
+        wrong = factor if groups == 4 else 1.0
+        sums = 2 * wrong * dy * x.reshape(groups, -1).sum(1)
+        return (jnp.repeat(sums, x.size // groups),)
+
+    def example(key, N):
+        return (jax.random.normal(key, (N,)),)
+
+    cases = Case({"N": 6}, (2,)), Case({"N": 8}, (4,))
+    op = ruled(plain, fwd, bwd, (1,))
+    rule = Rule(op, fwd, bwd, example, cases, cases[0], "test")
+    report = check_vjp(rule, hints=False)
     assert report.verdict == verdict, report.table()

@@ -10,7 +10,7 @@ from jaxninja.check.subject.option_values import neighbours, strings_of
 from tests.check.subjects import ruled
 
 X = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
-LABELS = np.array([0, 2, 1, 3], np.int32)
+LABELS = np.array([0, 2, 1, 3])
 
 
 def log_softmax(x, axis):

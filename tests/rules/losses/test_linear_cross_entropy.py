@@ -171,16 +171,16 @@ def test_residuals_hold_no_logits():
 
 
 BAD = [
-    ({"x": jnp.ones(3)}, (), r"x is of shape \(3,\), expected \[N, D\], not empty"),
+    ({"x": jnp.ones(3)}, (), r"x is of shape \(3,\), expected \[N, D\]"),
     ({"W": jnp.ones((2, 5))}, (), r"W is of shape \(2, 5\), expected \[3, V\]"),
-    ({"b": jnp.ones(4)}, (), r"b is of shape \(4,\), expected \[5\], as W is"),
+    ({"b": jnp.ones(4)}, (), r"b is of shape \(4,\), expected \[5\]"),
     ({"labels": jnp.arange(3)}, (), r"labels is of shape \(3,\), expected \[2\]"),
-    ({"labels": jnp.ones(2)}, (), "labels is of type float32, expected integers"),
-    ({}, (-100, "sum"), "reduction is 'sum', expected mean or none"),
-    ({}, (-100, "mean", 1.0), "label_smoothing is 1.0, expected 0 or more, and below"),
-    ({}, (-100, "mean", 0.0, 0.0), "softcap is 0.0, expected None or a number above"),
-    ({}, (-100, "mean", 0.0, None, -1.0), "z_loss is -1.0, expected 0 or more"),
-    ({}, (*PLAIN, 0), "chunk is 0, expected None, or 1 or more"),
+    ({"labels": jnp.ones(2)}, (), "labels is of type float32"),
+    ({}, (-100, "sum"), "reduction is 'sum'"),
+    ({}, (-100, "mean", 1.0), "label_smoothing is 1.0"),
+    ({}, (-100, "mean", 0.0, 0.0), "softcap is 0.0"),
+    ({}, (-100, "mean", 0.0, None, -1.0), "z_loss is -1.0"),
+    ({}, (*PLAIN, 0), "chunk is 0"),
 ]
 
 

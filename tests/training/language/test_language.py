@@ -90,9 +90,21 @@ def test_a_run_leaves_what_every_run_does(run, heard):
 
 
 def test_a_text_has_a_page_that_claims_no_batchnorm(run):
-    html = page([gather(run.path)])
-    assert f"<td>{run.result['val_loss']:.6g}</td>" in html
-    assert "batchnorm" not in html.split("<h3>Result</h3>")[1].split("</table>")[0]
+    head = page([gather(run.path)]).split("</header>")[0]
+    assert f"<dd>{run.result['val_loss']:.4f}</dd>" in head
+    assert "batchnorm" not in head
+
+
+def test_a_text_has_attention_and_a_row_for_each_block(run):
+    found = gather(run.path)
+    html = page([found])
+    assert found.problems == []
+    assert "attend to" in html
+    names = [f"{part}{n + 1}" for n in range(run.model.layers) for part in "hx"]
+    assert list(run.diagnostics[-1]["activations"]) == names
+    for name in names:
+        assert f'<th scope="row">{name}</th><td>{found.kinds[name]}</td>' in html
+    assert found.dead_for.endswith("tokens of train")
 
 
 def test_the_log_tells_the_pace(run):
@@ -198,13 +210,13 @@ def test_the_recipe_follows_from_what_is_given():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"size": "gpt3"}, "size is 'gpt3', expected one of gpt2, gpt2-medium"),
+        ({"size": "gpt3"}, "size is 'gpt3'"),
         ({"residuals": "2C"}, "residuals is '2C', expected one of 10C, 5C, 1C"),
-        ({"accumulate": 3}, "accumulate is 3, .* divisor of batch_size, which is 4"),
-        ({"cosine": 2}, "cosine is 2, expected 0, or more than the 2 steps of warmup"),
-        ({"split": "lecture"}, "split is 'lecture', expected none: model gpt2 has"),
-        ({"heads": 3}, "heads is 3, .* divisor of embedding, which is 8"),
-        ({"lr_last": 1.5}, "lr_last is 1.5, expected 0 or more and at most 1"),
+        ({"accumulate": 3}, "accumulate is 3, .* batch_size.* 4"),
+        ({"cosine": 2}, "cosine is 2, .* 2 .*warmup"),
+        ({"split": "lecture"}, "split is 'lecture', .* gpt2"),
+        ({"heads": 3}, "heads is 3, .* embedding.* 8"),
+        ({"lr_last": 1.5}, "lr_last is 1.5"),
     ],
 )
 def test_options_that_do_not_go_together(given, told, folder):
@@ -217,10 +229,10 @@ def test_options_that_do_not_go_together(given, told, folder):
     [
         (
             {"context": 100},
-            "the val part of the text has 57 tokens, expected more than",
+            "val .* 57 tokens",
         ),
         ({"data": "shakespear"}, "data is 'shakespear', .*did you mean 'tinyshakes"),
-        ({"init_from": "none"}, "none cannot be read: No such file"),
+        ({"init_from": "none"}, "none cannot be read"),
         ({"tokenizer": "gpt2", "tokenizer_files": "none"}, "tokenizer gpt2 needs Open"),
     ],
 )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxninja.training.machine import compile_cache
@@ -25,8 +26,7 @@ def start(tmp_path):
     """Runs CODE in a fresh process; returns the folder and what was seen."""
 
     def run(**settings):
-        ours = ("JAX_ENABLE_COMPILATION_CACHE", "JAX_COMPILATION_CACHE_DIR")
-        inherited = {k: v for k, v in os.environ.items() if k not in ours}
+        inherited = {k: v for k, v in os.environ.items() if "CACHE" not in k}
         env = inherited | {"XDG_CACHE_HOME": str(tmp_path / "cache")} | settings
         command = [sys.executable, "-c", CODE]
         done = subprocess.run(command, capture_output=True, text=True, env=env)
@@ -84,5 +84,9 @@ def test_off_is_off(start, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_it_is_off_in_tests():
-    assert os.environ["JAX_ENABLE_COMPILATION_CACHE"] == "false"
+def test_all_processes_of_a_test_run_share_a_folder():
+    mine = jax.config.jax_compilation_cache_dir
+    code = "import jax; print(jax.config.jax_compilation_cache_dir)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == mine == os.environ["JAX_COMPILATION_CACHE_DIR"]

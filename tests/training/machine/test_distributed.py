@@ -107,7 +107,7 @@ def start(options):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     arguments = [f"--{k.replace('_', '-')}={v}" for k, v in options.items()]
-    command = [sys.executable, "-m", "jaxninja.cli", "train", "--distributed"]
+    command = [sys.executable, "-m", "jaxninja", "train", "--distributed"]
     shared = {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
         "JAX_NUM_PROCESSES": "2",

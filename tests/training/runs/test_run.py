@@ -173,12 +173,12 @@ def test_a_run_samples_without_its_data(copy, capsys):
 def test_a_swapped_vocabulary_is_refused(trained, copy):
     symbols = [c if c != "q" else "p" for c in trained.vocabulary.symbols]
     described(copy, vocabulary=symbols)
-    with pytest.raises(RunError, match=r"config\.json: its vocabulary is not the one"):
+    with pytest.raises(RunError, match=r"config\.json: .*vocabulary"):
         jaxninja.load(copy)
     state, metadata = checkpoint.load(run_folder.latest_checkpoint(copy), trained.state)
     del metadata["vocabulary"]  # as in a checkpoint of an earlier version
     checkpoint.save(run_folder.latest_checkpoint(copy), state, metadata)
-    with pytest.raises(RunError, match=r"its vocabulary is not that of"):
+    with pytest.raises(RunError, match=r"vocabulary"):
         jaxninja.load(copy).losses()
 
 
@@ -201,7 +201,7 @@ def test_a_checkpoint_that_vanishes_is_looked_for_again(trained, copy, monkeypat
 def test_deleted_checkpoints_do_not_start_a_run_anew(copy):
     for file in (copy / "checkpoints").iterdir():
         file.unlink()
-    with pytest.raises(RunError, match="come to step 40: its checkpoints were deleted"):
+    with pytest.raises(RunError, match="step 40: "):
         jaxninja.train(resume=copy, progress=QUIET)
     assert (copy / "result.json").exists()
 
@@ -220,8 +220,8 @@ def test_a_run_killed_before_its_first_checkpoint_is_resumed(trained, copy):
 def test_what_a_resumed_run_may_not_ask_for(trained, copy):
     for change, text in (
         ({"steps": 30}, "steps is 30, but .* has taken 40"),
-        ({"name": "other"}, "name is 'other', but the run to resume"),
-        ({"runs": "other"}, "runs is 'other', but the run to resume"),
+        ({"name": "other"}, "name is 'other'"),
+        ({"runs": "other"}, "runs is 'other'"),
     ):
         config = dataclasses.replace(trained.config, **change)
         with pytest.raises(ConfigError, match=text):
@@ -257,7 +257,7 @@ def test_a_loss_that_is_not_finite_at_the_end(trained, tmp_path):
     config = dataclasses.replace(
         trained.config, steps=1, lr=1e30, runs=str(tmp_path), name="end", diagnose=0
     )
-    with pytest.raises(TrainError, match="not finite at step 1: the first array"):
+    with pytest.raises(TrainError, match="not finite at step 1"):
         jaxninja.train(config, progress=QUIET)
     assert not (tmp_path / "end" / "result.json").exists()
     assert (tmp_path / "end" / "failure.txt").exists()

@@ -126,7 +126,7 @@ def test_no_members_and_twins_are_refused(small, seeds, rates):
     ("seeds", "rates", "told"),
     [
         (range(10**9), [0.1], "1,000,000,000 members, expected at most 10,000"),
-        (8, [0.1], r"seeds is 8, expected several, as range\(8\)"),
+        (8, [0.1], r"seeds is 8, .*range\(8\)"),
         ([0], 0.1, r"rates is 0.1, expected several, as \[0.1\]"),
         ([0], ["0.1"], "lr is '0.1', expected a number"),
     ],
@@ -177,7 +177,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
         member = jaxninja.load(mine["path"])
         assert [line["step"] for line in member.diagnostics] == [0, 15, 30]
     assert resumed(stop.value.path, progress=Progress()) == rows
-    with pytest.raises(ConfigError, match=r"is no sweep: it has no plan\.json"):
+    with pytest.raises(ConfigError, match=r"plan\.json"):
         resumed(mine["path"])
 
 
@@ -185,7 +185,7 @@ def test_two_devices_from_the_command_line(small, four, tmp_path):
     """Three members on two devices: one place is filled up and left out again."""
     given = ["data", "runs", "steps", "batch_size", "hidden", "log_every"]
     options = [f"--{n.replace('_', '-')}={getattr(small, n)}" for n in given]
-    command = [sys.executable, "-m", "jaxninja.cli", "sweep", "--seeds", "3"]
+    command = [sys.executable, "-m", "jaxninja", "sweep", "--seeds", "3"]
     env = os.environ | {"JAX_NUM_CPU_DEVICES": "2"}
     done = subprocess.run(
         [*command, "--lr", "0.1", "--name", "two", *options],

@@ -1,0 +1,1 @@
+"""Derivations, as the rule files write them in ASCII, set as mathematics."""

@@ -1,5 +1,0 @@
-"""`python -m jaxninja.cli`, for when the script is not on the path."""
-
-from jaxninja.cli import main
-
-raise SystemExit(main())

@@ -1,0 +1,144 @@
+"""The options of `jaxninja exercise`: a class a command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from jaxninja.workbook import progress
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.process.client import LIMIT
+
+NUMBERS: Any = Literal[tuple(EXERCISES)]  # type: ignore
+Number = Annotated[NUMBERS, tyro.conf.Positional]
+Maybe = Annotated[NUMBERS | None, tyro.conf.Positional]
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Make the exercises in a folder; files that are there stay as they are."""
+
+    dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
+    """The folder."""
+    lang: str | None = None
+    """en or zh, 中文: of the files, and from now on of all commands in the folder."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Check an exercise, backwards, down to the first wrong gradient.
+
+    Exit code 0: done. 1: a gradient is wrong, or the file does not run. 3: right as far
+    as it goes.
+    """
+
+    number: Number
+    """Of the exercise; `jaxninja exercise list` has them all."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+    all: Flag = False
+    """Go on after the first wrong gradient: which errors are inherited?"""
+    cost: Flag = False
+    """What the finished exercise costs, beside jax.grad."""
+    limit: float = LIMIT
+    """Seconds that one gradient may take."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Check an exercise each time that its file is saved; q or Ctrl-C ends it.
+
+    On a terminal keys do the rest: h for a hint, n for the next exercise, l for the
+    list, g for the graph, c to check all.
+    """
+
+    number: Maybe = None
+    """Of the exercise; by default whichever is saved."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+    limit: float = LIMIT
+    """Seconds that one gradient may take."""
+
+
+@dataclass(frozen=True)
+class List:
+    """What is done, and what is to do; of one exercise; or why a gradient is right."""
+
+    place: Annotated[str | None, tyro.conf.Positional] = None
+    """N, or N.NAME of a gradient that is right."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One more hint: shape, rule, steps, formula, one line, solution."""
+
+    place: Annotated[str, tyro.conf.Positional]
+    """N.NAME, as 1.counts."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """An exercise as it came; what you wrote is kept beside it."""
+
+    number: Number
+    """Of the exercise; `jaxninja exercise list` has them all."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """Blank a gradient that was right a week ago; the file as it was is kept."""
+
+    place: Annotated[str | None, tyro.conf.Positional] = None
+    """N.NAME; by default the one that has been right for the longest."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to keep: your own lines for each gradient that is right, in one file."""
+
+    out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
+    """The file, HTML."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """Translate your solved notebook of the lecture, PyTorch, to exercises 1 to 3.
+
+    What has no translation stays as a comment. All that is translated is checked; the
+    exit code is that of the exercise that fares worst, as `check` has it.
+    """
+
+    notebook: Annotated[Path, tyro.conf.Positional]
+    """The file, .ipynb."""
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+    limit: float = LIMIT
+    """Seconds that one gradient may take."""

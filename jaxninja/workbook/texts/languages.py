@@ -1,0 +1,57 @@
+"""The language that a learner is spoken to in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from jaxninja.errors import ArgumentError
+from jaxninja.workbook.texts.en import sentences as english
+from jaxninja.workbook.texts.zh import sentences as chinese
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+_SENTENCES = {"en": english.SENTENCES, "zh": chinese.SENTENCES}
+_PHRASES: dict[str, dict[str, str]] = {"en": {}, "zh": chinese.PHRASES}
+_current: ContextVar[str] = ContextVar("language", default="en")
+
+
+def known(language: str) -> str:
+    """The language itself.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if language not in LANGUAGES:
+        listed = " or ".join(f"{k} ({name})" for k, name in LANGUAGES.items())
+        raise ArgumentError(f"language {language!r}: expected {listed}")
+    return language
+
+
+def current() -> str:
+    """That of the sentences that are made now."""
+    return _current.get()
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Sentences are made in a language meanwhile."""
+    token = _current.set(known(language))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def sentence(key: str, **facts: object) -> str:
+    """What a key says in the current language."""
+    return _SENTENCES[current()][key].format_map(facts)
+
+
+def phrase(text: str) -> str:
+    """A few English words that are data elsewhere, in the current language."""
+    return _PHRASES[current()].get(text, text)
+
+
+def stopped(text: str) -> str:
+    """A sentence with a stop at its end."""
+    stop = "。" if current() == "zh" else "."
+    return text if text.endswith((".", "?", "。", "？")) else f"{text}{stop}"

@@ -1,0 +1,189 @@
+"""Each language says all that the other says, of the same things."""
+
+import ast
+import re
+import string
+
+import pytest
+
+from jaxninja.errors import ArgumentError
+from jaxninja.workbook import hints, templates
+from jaxninja.workbook.code import parse
+from jaxninja.workbook.diagnosis import leftovers
+from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.grading.exercise import check
+from jaxninja.workbook.texts.en import sentences as english
+from jaxninja.workbook.texts.languages import phrase, sentence, speaking
+from jaxninja.workbook.texts.wrapping import CLOSING, columns, padded, wrapped
+from jaxninja.workbook.texts.zh import hints as chinese_hints
+from jaxninja.workbook.texts.zh import lessons as chinese
+from jaxninja.workbook.texts.zh import sentences as chinese_sentences
+
+TRANSLATED = (1, 2, 3, 4)
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def differing(one: dict[str, str], other: dict[str, str]) -> set[str]:
+    """Keys that only one has, or that are about different facts."""
+    both = one.keys() & other.keys()
+    return (one.keys() ^ other.keys()) | {
+        k for k in both if places(one[k]) != places(other[k])
+    }
+
+
+TABLES = [
+    (english.SENTENCES, chinese_sentences.SENTENCES),
+    (hints.TEMPLATES, chinese_hints.HINTS),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), TABLES)
+def test_the_languages_have_the_same_keys_and_facts(one, other):
+    assert differing(one, other) == set()
+    key = next(k for k in one if places(one[k]))
+    assert differing(one, {**other, key: "没有"}) == {key}
+    assert differing(one, {k: v for k, v in other.items() if k != key}) == {key}
+    assert differing(one, {**other, "new": ""}) == {"new"}
+
+
+def has_chinese(text: str) -> bool:
+    return any("\u4e00" <= letter <= "\u9fff" for letter in text)
+
+
+def test_every_sentence_is_in_its_language():
+    for one, other in TABLES:
+        same = {k for k in other if not has_chinese(other[k])}
+        assert not any(has_chinese(text) for text in one.values())
+        # these have no words
+        assert same <= {"index", "of", "branches 0", "task", "checker"}, same
+
+
+def named(exercise, text: str) -> set[str]:
+    """The arrays, and the gradients, that a text names, but for single letters."""
+    names = {n for k in exercise.network.node for n in (k, f"d{k}") if len(n) > 2}
+    return names & {*re.findall(r"\w+", text, re.ASCII)}
+
+
+def lesson_differs(number: int, name: str, other: dict) -> list[str]:
+    """The parts of a lesson that say something else than the English ones."""
+    lesson, exercise = templates.lessons(EXERCISES[number])[name], EXERCISES[number]
+    parts = {"rule": lesson.rule, "formula": lesson.formula, "why": lesson.why}
+    found = [k for k in ("rule", "formula", "why") if not other.get(k)]
+    found += [] if len(other.get("steps", ())) == len(lesson.steps) else ["steps"]
+    if named(exercise, lesson.formula) != named(exercise, other.get("formula", "")):
+        found.append("names")
+    for part, text in parts.items():
+        refers = re.findall(r"[Ee]xercise (\d)", text)
+        if refers != re.findall(r"练习 (\d)", other.get(part, "")):
+            found.append(part)
+    return found
+
+
+@pytest.mark.parametrize("number", TRANSLATED)
+def test_every_lesson_is_translated(number):
+    exercise = EXERCISES[number]
+    assert {k for k in chinese.LESSONS if k.startswith(f"{number}.")} == {
+        f"{number}.{name}" for name in exercise.names
+    }
+    for name in exercise.names:
+        other = chinese.LESSONS[f"{number}.{name}"]
+        assert lesson_differs(number, name, other) == [], name
+    assert lesson_differs(number, name, {**other, "why": ""}) != []
+    assert lesson_differs(number, name, {**other, "formula": "见练习 9"}) != []
+    assert lesson_differs(number, name, {**other, "steps": ("多",) * 9}) == ["steps"]
+
+
+@pytest.mark.parametrize("number", TRANSLATED)
+def test_a_file_in_chinese_is_the_same_file(number):
+    exercise = EXERCISES[number]
+    plain = templates.template(exercise)
+    with speaking("zh"):
+        text = templates.template(exercise)
+        assert has_chinese(templates.title(exercise))
+    trees = [ast.parse(one) for one in (plain, text)]
+    heads = [ast.get_docstring(tree) or "" for tree in trees]
+    codes = ["\n".join(map(ast.unparse, tree.body[1:])) for tree in trees]
+    assert codes[0] == codes[1]
+    assert has_chinese(heads[1])
+    times = [re.findall(r"\d:\d\d:\d\d", one) for one in (plain, text)]
+    assert times[0] == times[1]
+    examples = [[r for r in head.splitlines() if r[:4] == "    "] for head in heads]
+    assert len(examples[0]) == len(examples[1])
+    assert parse.read(text, exercise.file).is_gap(exercise.gradients[0])
+
+
+def test_an_exercise_without_chinese_stays_english():
+    others = [e for number, e in EXERCISES.items() if number not in TRANSLATED]
+    for exercise in others:
+        with speaking("zh"):
+            assert templates.title(exercise) == exercise.title
+            place = exercise.number, exercise.names[0]
+            assert templates.lessons(exercise)[place[1]].rule in " ".join(
+                templates.hint(*place, 2).split()
+            )
+
+
+def test_the_ladder_is_in_chinese_throughout():
+    with speaking("zh"):
+        for number in TRANSLATED:
+            for name in EXERCISES[number].names:
+                for label, text in templates.rungs(number, name):
+                    assert has_chinese(label)
+                    said = has_chinese(text) or text.endswith("。")
+                    assert said or label == "一行", name
+        assert "再次运行" in templates.ladder(1, "counts", 1)
+        assert templates.ladder(4, "logits", 5).count("步骤") == 3  # exercise 2's
+
+
+def test_a_report_is_in_the_language_that_was_asked_for():
+    text = EXERCISES[2].solution.replace(" / n", "")
+    report = check(2, text, "exercise2.py", language="zh")
+    table = report.table()
+    assert "dlogits：缺少因子 1/n。" in table
+    assert "dlogits 本身是错的" in table
+    assert "相对误差" in table
+    assert "`jaxninja exercise hint 2.logits` 会给出提示" in table
+    words = ("wrong", "right", "missing", "helps", "error", "identical", "rounding")
+    assert not any(word in table for word in words), table
+    assert type(report).from_json(report.to_json()).table() == table
+    gap = check(2, "def backward(logits, Yb, n):\n    dlogits = None\n", "x.py")
+    assert "dlogits is still None" in gap.table()
+
+
+def test_words_on_what_is_pytorchs_are_translated():
+    tables = (leftovers.METHODS, leftovers.FIELDS, leftovers.KEYWORDS)
+    for text in [v for t in (*tables, leftovers.LIBRARIES) for v in t.values()]:
+        try:
+            ast.parse(text)  # is code in all languages
+        except SyntaxError:
+            with speaking("zh"):
+                assert phrase(text) != text
+    for network in {e.network.whose for n, e in EXERCISES.items() if n in TRANSLATED}:
+        with speaking("zh"):
+            assert has_chinese(phrase(network))
+
+
+def test_there_is_no_third_language():
+    told = r"'fr': expected en \(English\) or zh"
+    with pytest.raises(ArgumentError, match=told), speaking("fr"):
+        pass
+    with speaking("zh"), speaking("en"):
+        assert sentence("finished") == "done"
+
+
+def test_lines_are_as_wide_as_they_look():
+    text = "从 dhpreact 中减去它的均值，以及它沿 bnraw 方向的分量；a * (b + c)。"
+    for width in (16, 21, 30):
+        lines = wrapped(text, width, "  ")
+        assert len(lines) > 2
+        for line in lines:
+            assert columns(line) <= width + 1  # a stop may stand at the very end
+            assert line.strip()[0] not in CLOSING
+        assert "".join(text.split()) == "".join("".join(lines).split())
+        for word in ("dhpreact", "bnraw"):
+            assert sum(word in line for line in lines) == 1
+    assert wrapped("one two", 5) == ["one", "two"]
+    assert columns(padded("形状", 9)) == 9
