@@ -10,7 +10,6 @@
 #     language: python
 #     name: python3
 # ---
-# ruff: noqa
 
 # %% [markdown]
 # # The workbook of "Becoming a Backprop Ninja"
@@ -32,6 +31,16 @@
 # by the words spoken so far, and good to a minute or two.
 #
 # The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
+
+# %%
+# Where jaxninja is not installed, as on Colab: a release, a wheel's path or git+https://...
+import importlib.util
+import subprocess
+import sys
+
+SOURCE = "jaxninja"
+if importlib.util.find_spec("jaxninja") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", SOURCE], check=True)
 
 # %%
 import jax
@@ -61,8 +70,8 @@ Image(png(pictures.graph(sample.network)))
 # %% [markdown]
 # ## Exercise 1: backpropagate through the atomic graph of the network
 #
-# Replace each None by the gradient of the loss with respect to that array: d<name> has
-# the shape of <name>. Go from the top down, which is from the loss backwards. An array
+# Replace each None by the gradient of the loss with respect to that array: `d<name>` has
+# the shape of `<name>`. Go from the top down, which is from the loss backwards. An array
 # that is read twice has a gradient of two branches: write the first with `=`, and add the
 # second with `+=` as soon as you have what it needs, before anything else reads it. All
 # of it by hand: the check refuses jax.grad and its like.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jaxninja.book import frame
 from jaxninja.check.subject.kept_arrays import Array, kept, total
 from jaxninja.check.subject.residuals import bench_arrays
-from jaxninja.rule import Rule, shown
+from jaxninja.rule import Case, Rule, shown
 
 
 class Both(NamedTuple):
@@ -28,16 +28,20 @@ def of(rule: Rule) -> Both:
 
 def section(rule: Rule, both: Both) -> str:
     """Two bars over each other, and a table of the arrays."""
-    sizes = ", ".join(f"{k} = {v:,}" for k, v in rule.bench.dims.items())
-    options = ", ".join(map(shown, rule.bench.static))
-    text = f"At {sizes}" + (f" and the options {options}" if options else "")
     return (
-        f"<p>{escape(text)}, a segment an array. What autodiff keeps is that of the "
-        "same forward pass, left to JAX.</p>"
+        f"<p>At {escape(at(rule.bench))}, a segment an array. What autodiff keeps is "
+        "that of the same forward pass, left to JAX.</p>"
         + _bars(both)
         + f'<div class="beside"><div>{_table("By hand", both.mine)}</div>'
         + f"<div>{_table('Autodiff', both.theirs)}</div></div>"
     )
+
+
+def at(case: Case) -> str:
+    """Sizes and options, as a sentence has them."""
+    sizes = ", ".join(f"{k} = {v:,}" for k, v in case.dims.items())
+    options = ", ".join(map(shown, case.static))
+    return sizes + (f" and the options {options}" if options else "")
 
 
 def _bars(both: Both) -> str:
@@ -73,7 +77,9 @@ def _table(title: str, arrays: tuple[Array, ...]) -> str:
         (f"<code>{escape(_what(a))}</code>", bytes_of(a.bytes), _origin(a))
         for a in arrays
     ]
-    return f"<h3>{title}</h3>" + frame.table(("array", "bytes#", "made by"), rows)
+    return f"<h3>{title}</h3>" + frame.table(
+        ("array", "bytes#", "made by"), rows, "kept"
+    )
 
 
 def _what(array: Array) -> str:

@@ -24,7 +24,7 @@ def _index() -> str:
         f"<h1>The {len(PAGES)} networks</h1>"
         '<p class="lead">Each is a page of pure functions. Its gradient comes from the '
         "rules of its layers, or from a whole backward pass written by hand, in which "
-        "no autodiff is used.</p>" + frame.table(head, rows)
+        "no autodiff is used.</p>" + frame.table(head, rows, "stacked")
     )
 
 

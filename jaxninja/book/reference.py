@@ -120,7 +120,7 @@ def pages() -> list[frame.Page]:
     index = (
         '<h1>Reference</h1><p class="lead">Every name that the library exports, with '
         "its signature and its docstring.</p>"
-        + frame.table(("module", "what it is for", "names"), rows)
+        + frame.table(("module", "what it is for", "names"), rows, "stacked")
     )
     each = [_page(name, what) for name, what in MODULES.items()]
     return [

@@ -20,6 +20,7 @@ from jaxninja.book import (
 )
 from jaxninja.book.mathematics import derivation
 from jaxninja.engine import trace
+from jaxninja.models import parts as common_parts
 from jaxninja.models.network import PAGES
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES
@@ -130,16 +131,31 @@ def _graph(rule: Rule) -> str:
 
     def draw(key):
         arrays = rule.example(key, **case.dims)
-        plain = lambda *a: rule.reference(*rule.arranged(a, case.static))  # noqa: E731
+
+        def plain(*a):
+            return rule.reference(*rule.arranged(a, case.static))
+
+        names = _array_names(rule, len(arrays), case.static)
+        places = [
+            inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names
+        ]
+        plain.__signature__ = inspect.Signature(places)  # type: ignore[attr-defined]
         drawn.append(trace(plain, *arrays).to_svg())
         return 0
 
     jax.eval_shape(draw, jax.random.key(0))
-    caption = f"The primitive operations of the plain forward pass at {case}."
+    caption = f"The primitive operations of the plain forward pass at {kept.at(case)}."
     return (
         f'<figure><div class="wide">{drawn[0]}</div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def _array_names(rule: Rule, count: int, static: tuple) -> list[str]:
+    """Of its arguments, those that are no options."""
+    places = rule.arranged(tuple(range(count)), (None,) * len(static))
+    pairs = zip(rule.arguments, places, strict=False)
+    return [name for name, place in pairs if place is not None]
 
 
 def _used(rule: Rule) -> str:
@@ -158,18 +174,21 @@ def _used(rule: Rule) -> str:
 
 
 @cache
-def _ops(module: ModuleType) -> set[str]:
-    """Names of the rules that a network calls, as ops.batchnorm."""
-    tree = ast.walk(ast.parse(inspect.getsource(module)))
+def _ops(module: ModuleType) -> frozenset[str]:
+    """Names of the rules that a network calls, as ops.batchnorm, by itself or by the
+    common parts of the networks that it imports."""
+    common = [f for f in vars(module).values() if _is_common(f)]
+    return frozenset().union(*map(_named_rules, (module, *common)))
+
+
+def _is_common(f: Any) -> bool:
+    return inspect.isfunction(f) and f.__module__.startswith(common_parts.__name__)
+
+
+def _named_rules(code: Any) -> set[str]:
+    tree = ast.walk(ast.parse(inspect.getsource(code)))
     calls = [node for node in tree if isinstance(node, ast.Attribute)]
-    owned = {n.attr for n in calls if getattr(n.value, "id", "") in ("ops", "manual")}
-    return owned | ({"linear"} if _calls_linear(module) else set())
-
-
-def _calls_linear(module: ModuleType) -> bool:
-    """By the helper of the models that takes `ops`, for products in bfloat16."""
-    helper = getattr(module, "linear", None)
-    return getattr(helper, "__module__", "").startswith("jaxninja.models")
+    return {n.attr for n in calls if getattr(n.value, "id", "") in ("ops", "manual")}
 
 
 def _imports(other: Rule, rule: Rule) -> bool:

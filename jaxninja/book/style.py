@@ -53,9 +53,11 @@ th, td { text-align: left; vertical-align: top; padding: .3rem 1.2rem .3rem 0;
 th { font-weight: 600; color: var(--soft); } .number { text-align: right;
   white-space: nowrap; }
 td code { overflow-wrap: normal; white-space: nowrap; }
-.catalogue { width: 100%; max-width: 78rem; table-layout: fixed; min-width: 44rem; }
+.catalogue { width: 100%; max-width: 78rem; table-layout: fixed; }
 .catalogue th:nth-child(1) { width: 13.5rem; } .catalogue th:nth-child(4)
   { width: 14rem; } .catalogue th.number { width: 6.5rem; }
+.kept td:first-child { white-space: nowrap; }
+.kept td:last-child code { white-space: normal; overflow-wrap: anywhere; }
 td summary { margin: 0; } td details details summary { margin-top: .5rem; }
 td details p { margin: .3rem 0; min-width: 18rem; max-width: 30rem; }
 .bars { display: grid; grid-template-columns: max-content minmax(0, 1fr) max-content;
@@ -99,6 +101,7 @@ dt { font-weight: 650; margin-top: 1.1rem; } dd { margin: .1rem 0 0; }
   { color: var(--text); }
 .code .c, .code .c1 { color: var(--note); font-style: italic; }
 .code .mi, .code .mf { color: var(--number); }
+@media (min-width: 72rem) { .beside .code { font-size: .75rem; padding: .8rem; } }
 @media (max-width: 40rem) { h1 { font-size: 1.55rem; } body { padding: 0 1rem 3rem; }
   .equations { display: block; width: auto; margin-left: 0; }
   .equations > div { overflow-x: auto; overflow-y: hidden; padding: .3rem 0; }
@@ -109,7 +112,18 @@ dt { font-weight: 650; margin-top: 1.1rem; } dd { margin: .1rem 0 0; }
   .fields dt { margin-top: .6rem; }
   .stacked, .stacked tbody, .stacked tr, .stacked td { display: block; }
   .stacked thead { display: none; } .stacked td { border: 0; padding: .1rem 0; }
+  .stacked td:nth-child(-n + 2) { display: inline; margin-right: .8rem; }
   .stacked td code { white-space: normal; overflow-wrap: anywhere; }
   .stacked tr { border-bottom: 1px solid var(--line); padding: .6rem 0; }
-  td details p { min-width: 0; } }
+  td details p { min-width: 0; }
+  .catalogue, .catalogue tbody, .catalogue td { display: block; }
+  .catalogue thead { display: none; } .catalogue td { border: 0; padding: 0; }
+  .catalogue tr { display: grid; grid-template-columns: 1fr 1fr; gap: .1rem 1rem;
+    border-bottom: 1px solid var(--line); padding: .7rem 0; }
+  .catalogue td:nth-child(1), .catalogue td:nth-child(n + 4) { grid-column: 1 / -1; }
+  .catalogue td:nth-child(5) { grid-row: 2; }
+  .catalogue td.number { text-align: left; color: var(--soft); }
+  .catalogue td:nth-child(2)::before { content: "by hand "; }
+  .catalogue td:nth-child(3)::before { content: "autodiff "; }
+  table .bar { width: 100%; } }
 """

@@ -69,5 +69,5 @@ def _hints(number: int, name: str) -> str:
     for label, text in reversed(rungs(number, name)):
         if label not in CODE:
             lines = "<br>".join(map(escape, text.splitlines()))
-            inside = frame.fold(label.capitalize(), f"<p>{lines}</p>{inside}")
+            inside = frame.fold(f"Hint: {label}", f"<p>{lines}</p>{inside}")
     return inside

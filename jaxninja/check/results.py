@@ -110,6 +110,9 @@ class Session:
             return True
         return False
 
+    def declares_zero(self, leaf: str) -> bool:
+        return _declares(self.options.zero, leaf)
+
     def record(
         self, setup: Setup, evaluation: Evaluation, judged: Iterable | None = None
     ) -> bool:
@@ -121,7 +124,7 @@ class Session:
         for trial in judged:
             if not self.ignores(trial.name):
                 tally = self.tallies.setdefault(trial.name, Tally(trial.name))
-                if _declares(self.options.zero, trial.name):
+                if self.declares_zero(trial.name):
                     trial = as_zero(trial, evaluation.trials)
                 right &= tally.add(trial).ok
         if not right and evaluation.trials and evaluation.trials[0].dtype == "float64":
@@ -200,7 +203,7 @@ class Session:
 
     def leaves(self) -> tuple[Leaf, ...]:
         found = [
-            tally.leaf(_declares(self.options.zero, name), False)
+            tally.leaf(self.declares_zero(name), False)
             for name, tally in self.tallies.items()
         ]
         ignored = [

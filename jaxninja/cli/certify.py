@@ -12,6 +12,7 @@ from tqdm import tqdm
 from jaxninja import rules
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
+from jaxninja.cli.process.lines import show
 from jaxninja.mutation import certificate
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES
@@ -61,7 +62,7 @@ def main(args: list[str]) -> int:
         before = rows.get(rule.name)
         if before is None or before.hash != certificate.source_hash(rule):
             rows[rule.name] = row = _certified(rule, options)
-            print(certificate.text([row]), end="\n\n", flush=True)
+            show(f"{certificate.text([row])}\n")
             _write(_in_order(rows), options)
     _write(_in_order(rows), options)
     verdicts = [rows[rule.name].verdict for rule in rules]

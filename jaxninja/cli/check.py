@@ -13,6 +13,7 @@ from jaxninja import lookup
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.properties.devices import ask_for_devices
+from jaxninja.cli.process.lines import show
 from jaxninja.mutation import pytest_runs
 from jaxninja.mutation.selection import mutants
 from jaxninja.rules import RULES
@@ -85,7 +86,7 @@ def main(args: list[str]) -> int:
         raised |= any(finding.code == "E-RAISE" for finding in report.findings)
         reports.append(json.loads(report.to_json()))
         if not options.json:
-            print(report.table(), end="\n\n", flush=True)
+            show(f"{report.table()}\n")
     if options.json:
         print(json.dumps(reports, indent=1))
     elif len(verdicts) > 1:

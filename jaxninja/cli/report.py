@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja.cli.process.lines import show
 from jaxninja.escaping import printable
 from jaxninja.report import Gathered, findings, gather, page
 from jaxninja.report.sweeps import closely, members, spread
@@ -43,8 +44,8 @@ def main(args: list[str]) -> int:
     atomic.write_text(out, page(gathered, spread(paths)))
     for found in gathered:
         for line in _summary(found):
-            print(line)
-    print(f"written    {printable(str(out))}")
+            show(line)
+    show(f"written    {printable(str(out))}")
     return 0
 
 

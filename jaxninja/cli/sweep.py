@@ -11,12 +11,14 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
+from jaxninja.cli.process.lines import show, width
 from jaxninja.cli.train import recipe
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Bar, Lines
 from jaxninja.training.sweeps.trainer import resumed, summary, sweep
 
+TABLE = 78  # columns that the table of the losses needs
 OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
 
 
@@ -60,7 +62,7 @@ def main(args: list[str]) -> int:
     _use_all_cores()
     compile_cache.enable()
     with streams.lasting():
-        progress = Bar(print) if sys.stderr.isatty() else Lines(_print)
+        progress = Bar(show) if sys.stderr.isatty() else Lines(show)
         if resume is None:
             rows = sweep(config, range(seeds), rates, memory * 2**20, progress)
         else:
@@ -70,11 +72,11 @@ def main(args: list[str]) -> int:
 
 
 def _tell(rows: list[dict[str, Any]]) -> None:
-    for line in _table(summary(rows)):
-        print(line)
-    print(
-        f"written    {Path(rows[0]['path']).parent}/: sweep.json, sweep.png, a run each"
-    )
+    lines = summary(rows)
+    for line in _table(lines) if width() >= TABLE else _narrow(lines):
+        show(line)
+    root = Path(rows[0]["path"]).parent
+    show(f"written    {root}/: sweep.json, sweep.png, a run each")
 
 
 def _use_all_cores() -> None:
@@ -95,5 +97,13 @@ def _table(lines: list[dict[str, Any]]):
         yield text
 
 
-def _print(line: str) -> None:
-    print(line, flush=True)
+def _narrow(lines: list[dict[str, Any]]):
+    """The same, a few short lines for each learning rate."""
+    for line in lines:
+        failed = f", {line['failed']} failed" if line["failed"] else ""
+        yield f"lr {line['lr']!r}: {line['members']} members{failed}"
+        if "val_loss mean" in line:
+            for part in ("train_loss", "val_loss"):
+                mean, sd = line[f"{part} mean"], line[f"{part} sd"]
+                yield f"  {part.replace('_', ' ')} {mean:.4f} (sd {sd:.4f})"
+            yield f"  least val {line['val_loss least']:.4f}"

@@ -12,6 +12,7 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
+from jaxninja.cli.process.lines import show
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.loop import train
@@ -70,7 +71,7 @@ def main(args: list[str]) -> int:
     with streams.lasting():
         run = train(options.config, resume=options.resume, progress=progress, mesh=mesh)
         for line in summary(run) if jax.process_index() == 0 else ():
-            print(line)
+            show(line)
     for problem in run.problems:
         print(f"jaxninja: {problem}", file=sys.stderr)
     return 1 if run.problems else 0
@@ -80,7 +81,7 @@ def _listener() -> Progress:
     """Process 0 speaks for all."""
     if jax.process_index() > 0:
         return Progress()
-    return Bar(print) if sys.stderr.isatty() else Lines(_print)
+    return Bar(show) if sys.stderr.isatty() else Lines(show)
 
 
 def _default(args: list[str]) -> Train:
@@ -142,7 +143,3 @@ def summary(run: Run) -> Iterator[str]:
 def _loss(result: Mapping[str, Any], part: str) -> str:
     loss = result[f"{part}_loss"]
     return "none" if loss is None else f"{loss:.4f}"
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)

@@ -6,14 +6,9 @@ of Okabe and Ito: a figure can be read in black and white and by the colour-blin
 
 from jaxninja.plots.distributions import activations, gradients, weight_gradients
 from jaxninja.plots.heatmaps import attention_maps, dead_units, dlogits, embedding
-from jaxninja.plots.loss import loss_curve, sweep_distribution
+from jaxninja.plots.loss import loss_curve, losses_of_runs, sweep_distribution
 from jaxninja.plots.memory import kept
-from jaxninja.plots.over_time import (
-    batchnorm_gaps,
-    gradient_norms,
-    losses_of_runs,
-    update_ratios,
-)
+from jaxninja.plots.over_time import batchnorm_gaps, gradient_norms, update_ratios
 from jaxninja.plots.style import png, save
 from jaxninja.plots.vector import svg
 

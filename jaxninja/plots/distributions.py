@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxninja.plots.labels import legend
-from jaxninja.plots.style import axes_of, logarithmic, looks, natural, thinned
+from jaxninja.plots.style import axes_of, grouped, logarithmic, looks, natural
 
 Line = Mapping[str, Any]
 TABLES = ("wte", "wpe")  # of GPT-2: what its embedding is called
@@ -55,14 +55,14 @@ def weight_gradients(line: Line, most: int = 8) -> Figure:
 
     Args:
         line: a record of `Run.diagnostics`.
-        most: so many of them at most, evenly spread.
+        most: so many of them at most: of those that differ in their layer the last.
     """
     title = f"gradients of the weights at step {line['step']:,}"
     axes = axes_of(title, "gradient", "density")
     names = natural([k for k in line["parameters"] if k[0] in "CW" or k in TABLES])
-    for place, look in zip(thinned(len(names), most), looks(), strict=False):
-        stats = line["parameters"][names[place]]
-        words = f"{names[place]}: grad:data {_number(stats['grad_data'])}"
+    for of, look in zip(grouped(names, most).values(), looks(), strict=False):
+        stats = line["parameters"][of[-1]]
+        words = f"{of[-1]}: grad:data {_number(stats['grad_data'])}"
         _outline(axes, stats["histogram"], words, look)
     return _tailed(axes)
 

@@ -152,7 +152,8 @@ def _legend(axes, statuses: list[str]) -> None:
         for s in statuses
     ]
     labels = [LABELS[s] for s in statuses]
-    axes.legend(marks, labels, loc="center right", frameon=False, fontsize=8)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    axes.legend(marks, labels, frameon=False, fontsize=8, **beside)
 
 
 def forces(dlogits, labels, symbols: str) -> Figure:

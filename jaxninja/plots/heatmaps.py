@@ -98,6 +98,7 @@ def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
     some = f", {len(named)} of {len(symbols):,} symbols named"
     title = "the embedding, features 0 and 1" + some * (len(named) < len(symbols))
     axes = axes_of(title, "feature 0", "feature 1", 4.2)
+    axes.margins(0.06)  # room for the letters at the edge
     axes.scatter(*places.T, s=130, color="none", edgecolors=SOFT, lw=0.5)
     for i in named:
         if np.isfinite(places[i]).all():

@@ -1,4 +1,4 @@
-"""The figures that training itself leaves: loss.png of a run, sweep.png of a sweep."""
+"""Losses: of a run, of several over each other, of a sweep's members at the end."""
 
 import itertools
 import math
@@ -8,7 +8,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxninja.plots.style import literal, save
+from jaxninja.plots.courses import Course, draw, shortened, wide
+from jaxninja.plots.labels import name_ends
+from jaxninja.plots.style import axes_of, literal, logarithmic, save
+
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
+MUCH = 10  # times as high: then a close-up shows what the whole cannot
 
 
 def loss_curve(
@@ -65,6 +70,68 @@ def _mark_drops(axes, metrics) -> None:
             label = f" lr {after['lr']:g}"
             height = axes.get_ylim()[1]
             axes.text(before["step"], height, label, color="gray", va="top", fontsize=9)
+
+
+def losses(runs: Runs) -> list[Course]:
+    """Of the records of metrics.jsonl: train, a mean an interval, and val of each run.
+
+    Of one run the two are called so; of several a run has its name at one of them.
+    """
+    found = []
+    for place, (name, lines) in enumerate(runs.items()):
+        train, val = (
+            [(m["step"], m[part]) for m in lines if m[part] is not None]
+            for part in ("train_loss", "val_loss")
+        )
+        alone = len(runs) == 1
+        names = ("train", "val") if alone else (f"{name}, train", f"{name}, val")
+        found.append(Course(names[0], train, place, marked=False))
+        found.append(Course(names[1], val, place))
+    return [course for course in found if course.points]
+
+
+def losses_of_runs(runs: Runs, close: bool = False) -> Figure:
+    """Losses of one or more runs over each other: thin for train, marked for val.
+
+    Args:
+        runs: name of a run -> the records of its metrics.jsonl.
+        close: only as far up as the best runs reach in their second half, see `band`.
+    """
+    courses = losses(runs)
+    title = "loss: thin train, marked val"
+    axes = axes_of(f"{title}, a close-up" if close else title, "step", "nats")
+    draw(axes, courses, whole=not close)
+    limits = band(courses)
+    if close and limits:
+        axes.set_ylim(*limits)
+    elif wide(courses):
+        logarithmic(axes)
+    name_ends(axes, None if len(runs) == 1 else _once(courses, runs))
+    return axes.figure
+
+
+def _once(courses: Sequence[Course], runs: Runs) -> dict[str, str]:
+    """Of each run's curves the last -> its name, without what all begin with."""
+    last = {course.place: course.name for course in courses if course.finite}
+    short = shortened([*runs])
+    return {literal(name): literal(short[place]) for place, name in last.items()}
+
+
+def band(courses: Sequence[Course]) -> tuple[float, float] | None:
+    """Where the best curves end up, if all others would make a line of them.
+
+    From the least value to the greatest in the second half of those curves that end
+    within a quarter of the best; None if the whole is not much higher.
+    """
+    ended = [course for course in courses if course.finite]
+    if not ended:
+        return None
+    best = min(course.finite[-1] for course in ended)
+    good = [course.finite for course in ended if course.finite[-1] <= 1.25 * best]
+    least, most = (f(f(c.finite) for c in ended) for f in (min, max))
+    top = max(max(c[len(c) // 2 :]) for c in good)
+    top += 0.05 * (top - least)
+    return (least, top) if most - least > MUCH * (top - least) > 0 else None
 
 
 def sweep_distribution(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -3,7 +3,7 @@
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,25 @@ def spread(count: int, most: int) -> list[int]:
 def natural(names: Iterable[str]) -> list[str]:
     """Sorted as a person counts: h2 before h10."""
     return sorted(names, key=_pieces)
+
+
+def grouped(names: Sequence[str], most: int) -> dict[str, list[str]]:
+    """What a figure calls its curves -> the arrays that each is the median of.
+
+    Of more than `most` arrays those that differ in the number of their layer are one
+    curve; where that would leave next to nothing, some stand for all.
+    """
+    if len(names) <= most:
+        return {name: [name] for name in names}
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        stems.setdefault(name.rstrip("0123456789"), []).append(name)
+    if not 3 <= len(stems) <= most:
+        return {names[i]: [names[i]] for i in spread(len(names), most)}
+    return {
+        of[0] if len(of) == 1 else f"{stem}, median of {len(of)}": of
+        for stem, of in stems.items()
+    }
 
 
 def _pieces(name: str) -> list:

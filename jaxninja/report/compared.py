@@ -1,12 +1,12 @@
 """Several runs over each other: their tables, and the curves that they share."""
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxninja import plots
+from jaxninja.plots import loss as of_losses
 from jaxninja.plots import over_time
-from jaxninja.plots.over_time import Course
+from jaxninja.plots.courses import Course, shortened
 from jaxninja.plots.style import natural
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.parts import Picture, Table, count, loss, number, value
@@ -27,15 +27,15 @@ def labelled(runs: Sequence[Gathered]) -> Runs:
 def parts(runs: Runs) -> Iterator[Picture | Table]:
     """The curves of all runs: losses, moves of the weights, norms of the gradient."""
     metrics = {name: found.metrics for name, found in runs.items()}
-    losses = over_time.losses(metrics)
+    losses = of_losses.losses(metrics)
     draw: Any = lambda: plots.losses_of_runs(metrics)  # noqa: E731
     drawn = [course("loss", "the losses of all runs", losses, draw)]
-    if over_time.band(losses):
+    if isinstance(drawn[0], Picture) and of_losses.band(losses):
         alt = "the losses of all runs, a close-up of the best"
         close: Any = lambda: plots.losses_of_runs(metrics, close=True)  # noqa: E731
         drawn.append(Picture("loss", alt, close))
     places = {name: n for n, name in enumerate(runs)}
-    short = over_time.shortened([*runs])
+    short = shortened([*runs])
     diagnosed = {name: found for name, found in runs.items() if found.diagnostics}
     moves = [
         Course(short[places[name]], [*map(_move, found.diagnostics)], places[name])
@@ -59,11 +59,8 @@ def parts(runs: Runs) -> Iterator[Picture | Table]:
 
 def _move(line: Diagnosis) -> tuple[int, float | None]:
     """The median of update:data over the weight matrices of a step."""
-    found = [
-        p["update_data"] for name, p in line["parameters"].items() if name[0] == "W"
-    ]
-    finite = [v for v in found if v is not None]
-    return line["step"], statistics.median(finite) if finite else None
+    names = [name for name in line["parameters"] if name[0] == "W"]
+    return line["step"], over_time.median_update(line, names)
 
 
 def layers(runs: Runs) -> Table:

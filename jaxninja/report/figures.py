@@ -10,7 +10,7 @@ from jaxninja import plots
 from jaxninja.data.text import IGNORED, Vocabulary
 from jaxninja.intermediates import statistics
 from jaxninja.models import network
-from jaxninja.plots import over_time
+from jaxninja.plots import loss, over_time
 from jaxninja.plots.style import spread
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.layers import kind_of
@@ -37,11 +37,12 @@ def parts(found: Gathered) -> Iterator[Picture | Table]:
 
 def _losses(found: Gathered) -> Iterator[Picture | Table | None]:
     one = {found.name: found.metrics}
-    courses = over_time.losses(one)
-    yield course(
+    courses = loss.losses(one)
+    whole = course(
         "loss", "the training loss", courses, lambda: plots.losses_of_runs(one)
     )
-    if over_time.band(courses):
+    yield whole
+    if isinstance(whole, Picture) and loss.band(courses):
         close = "the losses, a close-up"
         yield Picture("loss", close, lambda: plots.losses_of_runs(one, close=True))
 

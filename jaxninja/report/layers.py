@@ -28,7 +28,9 @@ def judge(found: Gathered) -> Iterator[Finding]:
     for name in (n for n in {**last, **found.dead} if n != "logits"):
         parts = list(_parts(found, name, last.get(name)))
         grave = max(parts, key=lambda part: LEVELS.index(part.level))
-        text = f"{name}: {', '.join(part.text for part in parts)}."
+        # where something is amiss, what is well is no news
+        said = [p.text for p in parts if grave.level == GOOD or p.level != GOOD]
+        text = f"{name}: {'; '.join(said)}."
         yield Finding("activations", grave.level, text, grave.todo)
 
 
@@ -51,7 +53,7 @@ def _broken(found: Gathered, stats: Activation) -> Part | None:
     if None in (stats["saturated"], stats["dead"], stats["std"]):
         return Part(ACT, "its statistics are not finite")
     if stats["constant"] == 1:
-        text = "every unit has one value for all examples, nothing gets through"
+        text = "every unit has one value for all examples: nothing gets through"
         ways = "a smaller --lr", "smaller weights at the start"
         return Part(ACT, text, todo(found, *ways))
     return None
@@ -69,14 +71,14 @@ def _values(found: Gathered, name: str, stats: Activation) -> Iterator[Part]:
         if share > high:
             ways = "a smaller --gain", "--init kaiming", "--batchnorm hidden"
             advice = todo(found, *ways)
-            yield Part(ACT, f"{text} and let little gradient through", advice)
+            yield Part(ACT, f"{text}: little gradient gets through", advice)
         elif share > low:
             yield Part(WATCH, text, todo(found, "a somewhat smaller --gain"))
         else:
             yield Part(GOOD, text)
     if std < 0.05 * (0.25 if kind == "sigmoid" else 1) and share <= low:
         ways = "a larger --gain", "--batchnorm hidden"
-        yield Part(ACT, f"std {std:.2g}: the signal dies out", todo(found, *ways))
+        yield Part(ACT, f"std {std:.2g}, the signal dies out", todo(found, *ways))
     else:
         yield Part(GOOD, f"std {std:.2g}")
 
@@ -87,13 +89,13 @@ def _dead(found: Gathered, name: str, stats: Activation | None) -> Iterator[Part
     ways = "a smaller --lr", "--batchnorm hidden"
     if name in found.dead:
         dead, units = found.dead[name]
-        text = f"{dead} of {units} units dead for {found.dead_for}"
+        text = f"{dead} of {units} units are dead for {found.dead_for}"
         if flat is not None and flat > dead / units:
             text += f" ({flat:.1%} flat in one batch, by chance)"
         advice = todo(found, *ways, first="They never learn again: ")
         yield Part(_of_dead(dead / units), text, advice) if dead else Part(GOOD, text)
     elif flat:
-        text = f"{flat:.1%} of the units flat for the whole batch (dead)"
+        text = f"{flat:.1%} of the units are flat for the whole batch (dead)"
         yield Part(_of_dead(flat), text, todo(found, *ways, "another --activation"))
 
 

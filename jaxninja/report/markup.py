@@ -6,7 +6,7 @@ from html import escape as escape_markup
 
 from jaxninja import plots
 from jaxninja.escaping import printable, printable_lines
-from jaxninja.report.finding import Finding
+from jaxninja.report.finding import LEVELS, Finding
 from jaxninja.report.gathered import Gathered
 from jaxninja.report.parts import READ, TOPICS, Picture, Table
 
@@ -57,8 +57,25 @@ def topics(drawn: list, said: list[Finding], key: str) -> Iterator[str]:
         sentences = [(n, s) for n, s in enumerate(said) if s.topic == topic]
         if figures or sentences:
             text = f"<h3>{heading}</h3><p>{escape(READ[topic])}</p>"
-            text += "".join(finding(s, place(key, n)) for n, s in sentences)
+            text += _sentences(sentences, key)
             yield _section(f"{key}-{topic}", f'<div class="text">{text}</div>', figures)
+
+
+FOLDED = 3  # good findings of a topic: more of them are folded up
+
+
+def _sentences(numbered: list[tuple[int, Finding]], key: str) -> str:
+    """The gravest first."""
+    grave = [(n, s) for n, s in numbered if s.level != "good"]
+    grave.sort(key=lambda pair: LEVELS.index(pair[1].level), reverse=True)
+    good = [(n, s) for n, s in numbered if s.level == "good"]
+    first, last = (
+        "".join(finding(s, place(key, n)) for n, s in part) for part in (grave, good)
+    )
+    if len(good) <= FOLDED:
+        return first + last
+    summary = f'<summary class="good">{MARKS["good"]}: {len(good)} findings</summary>'
+    return f"{first}<details>{summary}{last}</details>"
 
 
 def _section(name: str, text: str, figures: list[str]) -> str:

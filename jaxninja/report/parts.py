@@ -6,7 +6,7 @@ A topic of the report is a heading, how to read it, findings, and parts.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxninja.plots.over_time import Course
+from jaxninja.plots.courses import Course
 
 FEW = 3  # points of a curve: as numbers they say more
 

@@ -79,8 +79,8 @@ p.act .mark { color: var(--act); }
 .boxes { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; max-width: none; }
 .topics > details { padding: .7rem 0; }
 .run { border-top: 1px solid var(--line); padding: .7rem 0; }
-details > div { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
-details .glance { display: grid; gap: 1rem; }
+.topics > details > div { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
+summary.good { color: var(--good); }
 summary { cursor: pointer; font-weight: 600; }
 .run > summary { font-size: 1.1rem; }
 @media (max-width: 40rem) { svg { --text: 1.1; } }

@@ -16,6 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxninja.data.text import IGNORED
 from jaxninja.intermediates import statistics
 from jaxninja.intermediates.gradients import retain_grads
+from jaxninja.jaxpr import quick_to_compile
 from jaxninja.models import network
 from jaxninja.models.network import Model
 from jaxninja.training import steps
@@ -103,9 +104,12 @@ def _observer(config: TrainConfig, model: Model) -> Any:
 
     structure = {}
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=quick_to_compile())
     def observer(state, data, step, seed, lr):
-        """All numbers in one vector: hundreds of small transfers would cost more."""
+        """All numbers in one vector: hundreds of small transfers would cost more.
+
+        Optimising a hundred small reductions takes longer than all runs of them.
+        """
         seen = measure(state, data, step, seed, lr)
         structure["tree"] = jax.tree.map(jnp.shape, seen)
         return jnp.concatenate([jnp.ravel(a) * 1.0 for a in jax.tree.leaves(seen)])

@@ -5,6 +5,7 @@ a test holds the committed ones to it.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,7 @@ def percent() -> str:
 
 def _cells() -> Iterator[str]:
     yield _text(INTRODUCTION)
+    yield _code(INSTALL)
     yield _code(
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
         "from IPython.display import Image\n\nimport jaxninja\n"
@@ -189,7 +191,8 @@ def _function(exercise: Exercise) -> str:
 
 
 def _text(text: str) -> str:
-    lines = (f"# {line}".rstrip() for line in text.strip().splitlines())
+    shown = re.sub(r"\w*<\w+>", r"`\g<0>`", text)  # d<name>, which HTML would swallow
+    lines = (f"# {line}".rstrip() for line in shown.strip().splitlines())
     return "# %% [markdown]\n" + "\n".join(lines)
 
 
@@ -197,6 +200,15 @@ def _code(text: str) -> str:
     return "# %%\n" + text
 
 
+INSTALL = """\
+# Where jaxninja is not installed, as on Colab: a release, a wheel's path or git+https://...
+import importlib.util
+import subprocess
+import sys
+
+SOURCE = "jaxninja"
+if importlib.util.find_spec("jaxninja") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", SOURCE], check=True)"""
 HEADER = """\
 # ---
 # jupyter:
@@ -210,7 +222,6 @@ HEADER = """\
 #     language: python
 #     name: python3
 # ---
-# ruff: noqa
 
 """
 

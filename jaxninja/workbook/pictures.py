@@ -53,7 +53,7 @@ def by_depth(network: Network) -> dict[str, tuple[float, float]]:
             sum(size for row, size in rows.items() if row >= at // ROW)
             - 1.0
             - k
-            - 0.4 * (at % 3),
+            - 0.5 * (at % 2),
         )
         for at, names in columns.items()
         for k, name in enumerate(names)

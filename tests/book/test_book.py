@@ -47,9 +47,21 @@ def test_a_rule_has_every_part(texts, rule):
         assert f"<h2>{part}</h2>" in page
     assert page.count("<math ") > 1
     assert '<svg class="graph"' in page
+    assert "arg0" not in page  # the graph has the arguments' names
     plain = unescape(re.sub(r"<[^>]*>", "", page))
     assert f"def {rule.bwd.__name__}" in plain
     assert f"def {rule.fwd.__name__}" in plain
+
+
+@pytest.mark.parametrize(
+    ("rule", "networks"),
+    [("batchnorm", ("ninja", "deep")), ("cross_entropy", ("ninja", "transformer"))],
+)
+def test_a_rule_is_told_where_it_is_used(texts, rule, networks):
+    """By a network itself, or by a part that networks share."""
+    used = texts[f"rules/{rule}.html"].split("<h2>Where it is used</h2>")[1]
+    for name in networks:
+        assert f'href="../networks/{name}.html"' in used
 
 
 def test_a_network_stands_beside_its_backward_pass(texts):
@@ -120,6 +132,14 @@ def test_an_example_that_does_not_show_its_code_is_refused():
         findings_page.said(right)
 
 
+def test_every_package_that_exports_names_has_a_page():
+    folder = reference._PACKAGE
+    files = [f for f in folder.rglob("__init__.py") if "__all__ =" in f.read_text()]
+    packages = [f.parent.relative_to(folder.parent).parts for f in files]
+    listed = {*reference.MODULES} - {"jaxninja.rules"}  # its names are its RULES
+    assert {".".join(parts) for parts in packages} == listed
+
+
 def test_every_public_name_is_documented():
     assert [*reference.undocumented()] == []
 
@@ -185,8 +205,8 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
 
 SHOWN = (
     *("index", "rules/index", "rules/batchnorm", "rules/attention", "rules/gelu"),
-    *("networks/transformer", "findings", "workbook", "glossary"),
-    *("reference/jaxninja.check", "reference/jaxninja.rules"),
+    *("networks/index", "networks/transformer", "findings", "workbook", "glossary"),
+    *("reference/index", "reference/jaxninja.check", "reference/jaxninja.rules"),
 )
 FRAME = """<!doctype html><iframe id=f width=360 height=800></iframe><pre id=o></pre>
 <script>
@@ -232,12 +252,11 @@ def browser():
     pytest.skip("no Chromium on this machine: the book was not opened in a browser")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_in_a_browser_offline(book, tmp_path, scheme):
-    """On a phone: nothing wider than the page, all text against its ground by 4.5."""
-    around = book / f"frame-{scheme}.html"
-    pages = json.dumps([f"{page}.html" for page in SHOWN])
-    around.write_text(FRAME.replace("PAGES", pages))
+def opened(folder, pages, profile, scheme="light"):
+    """What a browser sees of each page at a phone's width, and its console's lines."""
+    around = folder / f"frame-{scheme}.html"
+    addresses = json.dumps([f"{page}.html" for page in pages])
+    around.write_text(FRAME.replace("PAGES", addresses))
     command = [
         browser(),
         "--headless=new",
@@ -248,17 +267,37 @@ def test_in_a_browser_offline(book, tmp_path, scheme):
         "--enable-logging=stderr",
         "--virtual-time-budget=30000",
         f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
-        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--user-data-dir={profile}",
         "--dump-dom",
         around.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(unescape(re.findall(r'<pre id="o">(.*?)</pre>', done.stdout)[0]))
+    found = re.findall(r'<pre id="o">(.*?)</pre>', done.stdout)[0]
+    said = re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
+    return json.loads(unescape(found)), said
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser_offline(book, tmp_path, scheme):
+    """On a phone: nothing wider than the page, all text against its ground by 4.5."""
+    seen, said = opened(book, SHOWN, tmp_path / "profile", scheme)
     assert len(seen) == len(SHOWN)
     for page in seen:
         assert page["wide"] <= 360, page
         assert page["least"] >= 4.5, page
         assert page["font"] >= 16, page
         assert (page["ground"] > 0.5) == (scheme == "light"), page
-    assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
+    assert said == []
+
+
+def test_a_browser_would_show_what_is_wrong_with_a_page(tmp_path):
+    """The test above can fail: too wide, too pale, and a picture from a network."""
+    pale = "color: #999; background: #fff; width: 900px"
+    picture = '<img src="http://somewhere.invalid/a.png" alt="">'
+    bad = frame.Page("bad.html", "Bad", f'<p style="{pale}">x</p>{picture}')
+    (tmp_path / "bad.html").write_text(frame.html(bad, []))
+    [page], said = opened(tmp_path, ["bad"], tmp_path / "profile")
+    assert page["wide"] > 360
+    assert page["least"] < 4.5
+    assert any("Content Security Policy" in line for line in said)

@@ -98,6 +98,6 @@ def test_finite_where_the_truth_is_not_counts_as_better():
 
 
 def test_empty_arrays_are_no_pass():
-    with pytest.raises(ValueError, match="nothing to compare, dW, db hold no entries"):
+    with pytest.raises(ValueError, match="dW, db hold no entries"):
         compare_grads([np.ones((0, 3))] * 2, [np.ones((0, 3))] * 2, names=["dW", "db"])
     assert compare_grads([np.ones((0, 3)), np.ones(2)], [np.ones((0, 3)), np.ones(2)])

@@ -3,8 +3,8 @@
 import pytest
 
 from jaxninja import plots
+from jaxninja.plots.courses import shortened
 from jaxninja.plots.labels import apart
-from jaxninja.plots.over_time import shortened
 from tests.plots.records import names
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from jaxninja import plots
-from jaxninja.plots.over_time import band, losses
+from jaxninja.plots.loss import band, losses
+from jaxninja.plots.over_time import median_update
 from tests.plots.records import line, names
 
 
@@ -59,3 +60,10 @@ def test_runs_of_very_different_loss_are_told_apart():
     del runs["far"]
     assert band(losses(runs)) is None
     assert plots.losses_of_runs(runs).axes[0].get_yscale() == "linear"
+
+
+def test_a_median_is_of_what_is_finite():
+    lines = [line(0), line(10)]
+    lines[0]["parameters"] |= {"W3": {"update_data": -3.0}, "W4": {"update_data": None}}
+    assert median_update(lines[0], ["W1", "W3", "W4"]) == (0.5 - 3.0) / 2
+    assert median_update(lines[0], ["W4"]) is None

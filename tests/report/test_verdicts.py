@@ -153,8 +153,8 @@ def test_dead_units_of_a_batch_are_not_judged_where_the_whole_set_is_known():
     found.diagnostics = [line(h={"dead": 0.05})]
     first, second = (f for f in findings(found) if f.topic == "activations")
     assert (first.level, second.level) == ("good", "act")
-    assert "0 of 20 units dead for all training examples (5.0% flat" in first.text
-    assert "5 of 20 units dead" in second.text
+    assert "0 of 20 units are dead for all training examples (5.0% flat" in first.text
+    assert "5 of 20 units are dead" in second.text
 
 
 def test_the_gravest_part_of_a_sentence_decides():

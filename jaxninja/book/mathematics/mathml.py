@@ -83,7 +83,7 @@ def _space(row: Element, text: str, before: Node | None, after: Node | None) -> 
     """Between two operands; beside a sign MathML has a space of its own."""
     if len(text) > 1:
         SubElement(row, "mspace", width="1.5em")
-    elif not (_is_infix(before) or _is_infix(after)):
+    elif _ends(before) or not (_is_infix(before) or _is_infix(after)):
         SubElement(row, "mspace", width="0.25em")
 
 
@@ -106,7 +106,7 @@ def _sign(row: Element, text: str, before, further, after) -> None:
         SubElement(row, "mo", stretchy="false").text = SIGNS.get(text, text)
 
 
-def _ends(node: Node) -> bool:
+def _ends(node: Node | None) -> bool:
     """Whether what follows begins anew, as after a comma."""
     return isinstance(node, Token) and node.text in (",", ";", ":")
 

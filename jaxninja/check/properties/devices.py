@@ -16,7 +16,7 @@ from jaxninja.check.errors import UserCodeError, explained
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.trial import Setup
-from jaxninja.check.properties.first_derivatives import outputs
+from jaxninja.check.properties.first_derivatives import outputs, sized
 from jaxninja.check.properties.transforms import compared, one, pullback
 from jaxninja.check.results import Session
 from jaxninja.check.subject.compilation import compiled
@@ -39,7 +39,7 @@ def on_devices(session: Session, setup: Setup, setting: Setting) -> None:
     count = jax.device_count()
     args = setting.draw(session.options.seed * DRAWS)[1]
     y = outputs(setup, args)
-    dy = cotangents.ordinary(y, np.random.default_rng(7))
+    dy = sized(session, cotangents.ordinary(y, np.random.default_rng(7)))
     mesh = jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,))
     with jax.enable_x64(True):
         args = on_device(cast(setup.hold(args), "float64"))
@@ -47,6 +47,9 @@ def on_devices(session: Session, setup: Setup, setting: Setting) -> None:
         if not _fits(setup, mesh, args):
             text = "shard_map: the rule is not made for the shapes of a device's part"
             session.skip(text)
+            return
+        if not session.options.linear:
+            session.skip("shard_map: declared linear=False")
             return
         for name, nested in (("inside", _inside), ("outside", _outside)):
             _under_shard_map(session, setup, mesh, args, nested, f"grad {name}")

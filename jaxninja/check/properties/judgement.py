@@ -87,6 +87,8 @@ def _allowed(session: Session, setup: Setup, evaluation, index: int) -> bool:
     trial = evaluation.trials[index]
     if session.options.kink == "jax" or setup.differences or setup.surrogate:
         return False
+    if session.declares_zero(trial.name):  # a remainder of it is no jump
+        return False
     return _open(session, trial) and is_subgradient(setup, evaluation, index)
 
 

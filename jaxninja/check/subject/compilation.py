@@ -7,17 +7,15 @@ as its users compile it, and so are large arrays.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import jax
 import numpy as np
 
 from jaxninja.check.subject.pytrees import is_float, signature
 from jaxninja.check.subject.time_limit import Clock, bounded, holds_while
+from jaxninja.jaxpr import quick_to_compile
 
 LARGE = 1 << 18  # entries of the arguments, from which on running counts
-LITTLE = {"xla_backend_optimization_level": 0}
-OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}  # not every version has both
 
 
 def compiled(f: Callable) -> Callable:
@@ -26,10 +24,10 @@ def compiled(f: Callable) -> Callable:
     A while loop in it ends in any case: see `bounded`.
     """
     clock = Clock()
-    thorough, quickly = jax.jit(f), jax.jit(f, compiler_options=_options())
+    thorough, quickly = jax.jit(f), jax.jit(f, compiler_options=quick_to_compile())
     ending, ending_quickly = (
         jax.jit(bounded(f, clock), compiler_options=options)
-        for options in (None, _options())
+        for options in (None, quick_to_compile())
     )
     loops: dict[tuple, bool] = {}
 
@@ -65,17 +63,3 @@ def _outermost(thorough: Callable, quickly: Callable, quick: bool, args: tuple):
 def _narrow(leaf) -> bool:
     dtype = getattr(leaf, "dtype", None)
     return is_float(leaf) and dtype not in (np.float64, np.complex128)
-
-
-@lru_cache(maxsize=1)
-def _options() -> dict:
-    """The options that this version of XLA knows; none but on a CPU."""
-    if jax.default_backend() != "cpu":
-        return {}
-    for options in (LITTLE | OLD_EMITTERS, LITTLE):
-        try:
-            jax.jit(lambda: 0, compiler_options=options)()
-        except Exception:  # whatever XLA raises for an option it does not know
-            continue
-        return options
-    return {}

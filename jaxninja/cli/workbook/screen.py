@@ -1,13 +1,13 @@
 """A report on a terminal: in colour where there is any, in lines as wide as it is."""
 
 import os
-import re
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from jaxninja.cli.process import lines
+from jaxninja.cli.process.lines import width
 from jaxninja.workbook.report import GAP, Report, Row, mark
 from jaxninja.workbook.texts.languages import sentence, speaking
 from jaxninja.workbook.texts.wrapping import columns as wide
@@ -29,11 +29,6 @@ def has_colour() -> bool:
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb"
     )
-
-
-def width() -> int:
-    """Columns of the terminal; where there is none lines stay whole."""
-    return shutil.get_terminal_size((1_000, 24)).columns
 
 
 def painted(text: str, status: str | None) -> str:
@@ -78,14 +73,8 @@ def _narrow(row: Row) -> str:
 
 
 def fitted(line: str) -> list[str]:
-    """A line in parts that fit, set in as it is, or as far as its label reaches."""
-    columns = width()
-    if wide(line) <= columns:
-        return [line]
-    label = re.match(r"\s*\S+\s{2,}", line)
-    indent = len(label[0]) if label else len(line) - len(line.lstrip()) + 2
-    inside = " " * min(indent, columns // 2)
-    return wrapped(line, columns, inside)
+    """A line in parts that fit, of characters of which some take two columns."""
+    return lines.fitted(line, wide, wrapped)
 
 
 def bar(right: int, of: int) -> str:
@@ -96,6 +85,6 @@ def bar(right: int, of: int) -> str:
     return f"[{'#' * full}{'-' * (length - full)}] {count}"
 
 
-def text(lines: Iterable[str]) -> str:
+def text(several: Iterable[str]) -> str:
     """Lines, each as wide as the screen."""
-    return "\n".join(part for line in lines for part in fitted(line))
+    return "\n".join(part for line in several for part in fitted(line))

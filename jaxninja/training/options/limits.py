@@ -133,8 +133,9 @@ def _together(c: Any) -> Requirements:
             f"that of the lecture's, not of one with {_other_than(LECTURE, c)}"
         )
         table["route"] = (False, expected)
-    elif is_file and not lectures:
-        expected = f"network, rules or autodiff: a file is of ninja, not of {c.model}"
+    elif is_file and not lectures and c.model != "transformer":
+        expected = "network, rules or autodiff: a file is of ninja or transformer, not "
+        expected += f"of {c.model}"
         table["route"] = (False, expected)
     if c.engine == "kernel" and (other := _other_than(KERNEL, c)):
         expected = (

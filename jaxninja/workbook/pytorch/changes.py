@@ -6,6 +6,7 @@ where no entry is named twice: a wrong answer stays wrong.
 """
 
 import ast
+import copy
 from collections.abc import Mapping, Sequence
 
 from jaxninja.workbook.pytorch import ranks
@@ -218,7 +219,9 @@ class Translator:
             if changed_name(inner) in parameters:
                 what = f"{node.name} changes its argument {changed_name(inner)}"
                 raise NoTranslation(f"{what}, which arrays of JAX do not", inner)
-        return ast.FunctionDef(node.name, node.args, body, [], None)
+        made = copy.copy(node)
+        made.body, made.decorator_list, made.returns = body, [], None
+        return made
 
 
 def changed_name(node: ast.AST) -> str | None:

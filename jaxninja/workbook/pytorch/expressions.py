@@ -70,7 +70,8 @@ class Expressions(Names):
             return ast.Tuple([self.index(part) for part in node.elts], node.ctx)
         found = listed_range(self.visit(node))
         if isinstance(found, ast.Call) and is_range(found):
-            return form("jnp.arange(*sizes)", {"sizes": ast.Tuple(found.args)})
+            sizes = ast.Tuple(found.args, ast.Load())
+            return form("jnp.arange(*sizes)", {"sizes": sizes})
         if isinstance(found, ast.List):
             return form("jnp.array(x)", {"x": found})
         return found

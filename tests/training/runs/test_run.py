@@ -13,7 +13,7 @@ import jaxninja
 from jaxninja import plots
 from jaxninja.cli import main
 from jaxninja.errors import TrainError, UserError
-from jaxninja.report import findings, gather, page, render
+from jaxninja.report import figures, findings, gather, page
 from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.training.config import ConfigError, TrainConfig
@@ -85,7 +85,7 @@ def test_an_edited_file_is_read_or_refused_in_a_line(name, trained, copy, monkey
     Every edit is loaded; it is sampled from, resumed or reported on by turns.
     """
     monkeypatch.setattr(plots, "loss_curve", lambda *_: None)
-    monkeypatch.setattr(render, "pictures", lambda found: iter(()))
+    monkeypatch.setattr(figures, "parts", lambda found: iter(()))
     refused = 0
     for turn, text in enumerate(edits(name, (trained.path / name).read_text())):
         (copy / name).write_text(text)
