@@ -60,8 +60,7 @@ class TrainConfig:
             path of any UTF-8 text, 90 per cent of it to train on, or of tokens (.bin).
         route: who derives the gradients: `network`, the whole backward pass by hand;
             `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
-            FILE.py, the function `backward` in it (exercise 4 of the workbook, or 8 for
-            the transformer).
+            FILE.py, its function `backward` (exercise 4, or 8 for the transformer).
         split: lecture, 80, 10 and 10 per cent of the items; makemore, all but 1,000,
             which are both val and test. Running text has none.
         tokenizer: of running text: byte, char (of the text's own), or gpt2's pairs.

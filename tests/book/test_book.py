@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from html import unescape
 
 import pytest
@@ -13,6 +11,7 @@ from jaxninja.book import chapters, findings_page, frame, markup, reference
 from jaxninja.models.network import PAGES
 from jaxninja.rules import RULES
 from jaxninja.workbook.exercises import EXERCISES
+from tests import browser
 
 
 @pytest.fixture(scope="session")
@@ -245,37 +244,12 @@ onload = next;
 </script>"""
 
 
-def browser():
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
-        if shutil.which(name):
-            return shutil.which(name)
-    pytest.skip("no Chromium on this machine: the book was not opened in a browser")
-
-
 def opened(folder, pages, profile, scheme="light"):
     """What a browser sees of each page at a phone's width, and its console's lines."""
     around = folder / f"frame-{scheme}.html"
     addresses = json.dumps([f"{page}.html" for page in pages])
     around.write_text(FRAME.replace("PAGES", addresses))
-    command = [
-        browser(),
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--allow-file-access-from-files",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=30000",
-        f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
-        f"--user-data-dir={profile}",
-        "--dump-dom",
-        around.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    found = re.findall(r'<pre id="o">(.*?)</pre>', done.stdout)[0]
-    said = re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
-    return json.loads(unescape(found)), said
+    return browser.seen(around, profile, scheme == "light")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,9 +5,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
-from html import unescape
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +18,7 @@ from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.progress import Progress
 from jaxninja.training.runs.descriptions import RunError
+from tests import browser
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()
@@ -331,13 +329,6 @@ def test_the_command(runs, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
-def browser():
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
-        if shutil.which(name):
-            return shutil.which(name)
-    pytest.skip("no Chromium on this machine: the report was not opened in a browser")
-
-
 FRAME = """<!doctype html><iframe id=f width={width} height=800 src="{file}"></iframe>
 <pre id=o></pre><script>
 onload = () => {{
@@ -387,25 +378,8 @@ def test_in_a_browser_offline(three, tmp_path, width, dark):
     (tmp_path / "report.html").write_text(three)
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.format(width=width, file="report.html"))
-    command = [
-        browser(),
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--allow-file-access-from-files",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=20000",
-        "--window-size=1400,900",
-        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--dump-dom",
-        frame.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
-    seen = json.loads(unescape(re.findall(r'<pre id="o">(.*?)</pre>', done.stdout)[0]))
+    seen, said = browser.seen(frame, tmp_path / "profile", not dark, "1400,900")
+    assert not said
     assert seen["drawn"] == len(figures(three)) > 15
     assert (seen["columns"] == 1) == (width == 360)
     assert seen["wide"] <= width
@@ -424,8 +398,7 @@ def test_in_a_browser_offline(three, tmp_path, width, dark):
 def test_the_browser_would_show_a_console_error(tmp_path):
     """The test above can fail: a refused script and a missing picture are reported."""
     bad = tmp_path / "bad.html"
-    bad.write_text("<script>console.error('an error of ours')</script>")
-    command = [browser(), "--headless=new", "--no-sandbox", "--disable-gpu"]
-    command += ["--enable-logging=stderr", "--dump-dom", Path(bad).as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert re.search(r"CONSOLE.*an error of ours", done.stderr)
+    error = "<script>console.error('an error of ours')</script>"
+    bad.write_text(f"<pre id=o>0</pre>{error}")
+    _, said = browser.seen(bad, tmp_path / "profile")
+    assert "an error of ours" in said[0]

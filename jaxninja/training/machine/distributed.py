@@ -142,6 +142,7 @@ def watch(arguments: list[str]) -> int:
     """
     command = [sys.executable, "-m", "jaxninja", *arguments]
     env = os.environ | {CHILD: "1"}
+    env.pop("COLUMNS", None)  # lines come whole: one of them is read below
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     assert child.stdout is not None
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -10,21 +10,12 @@ import pytest
 from jaxninja.models import routes, transformer
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.transformer import Transformer
+from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.templates import template
 
 MODEL = Transformer(7, 5, 2, 2, 8)
 EIGHT = EXERCISES[8].solution
-
-
-@pytest.fixture
-def file(tmp_path):
-    def written(text):
-        path = tmp_path / "mine.py"
-        path.write_text(text)
-        return str(path)
-
-    return written
 
 
 def test_the_solution_is_a_route(file):
@@ -79,3 +70,10 @@ def test_other_constants_are_refused(file):
     for change in ({"eps": 1e-3}, {"dtype": "bfloat16"}):
         with pytest.raises(user_file.RouteError, match="is for layernorm's eps 1e-05"):
             routes.value_and_grad(file(EIGHT), dataclasses.replace(MODEL, **change))
+
+
+def test_a_configuration_takes_it_as_a_route_of_a_transformer_alone(file):
+    route = file(EIGHT)
+    assert TrainConfig(model="transformer", route=route).route == route
+    with pytest.raises(ConfigError, match="route"):
+        TrainConfig(model="gru", route=route)

@@ -39,16 +39,6 @@ def batch(model, n=6):
     return params, ids, ids[:, 0]
 
 
-@pytest.fixture
-def file(tmp_path):
-    def written(text):
-        path = tmp_path / "mine.py"
-        path.write_text(text)
-        return str(path)
-
-    return written
-
-
 @pytest.mark.parametrize("number", [1, 4])
 def test_the_solutions_are_routes(number, file):
     route = file(EXERCISES[number].solution)

@@ -170,7 +170,7 @@ def test_when_one_process_ends_all_end_and_the_run_goes_on(victim, small, tmp_pa
     codes, said, texts = finish(processes)
     assert f"go on with: jaxninja train --distributed --resume {path}" in said[0] or (
         victim != "killed" and f"go on with: jaxninja train --resume {path}" in said[0]
-    ), texts
+    ), "\n".join(said)
     if victim == "killed":
         assert codes[1] == 128 + signal.SIGKILL
         assert codes[0] != 0
