@@ -95,6 +95,7 @@ TEMPLATES = {
     "conjugate it": "conjugate it",
     "negate it": "negate it",
     "multiply": "multiply by {by}",
+    "multiply operand": "multiply {what} by {by}",
     "divide": "divide by {by}",
     "add": "add {times}{what}",
     "subtract": "subtract {times}{what}",

@@ -36,6 +36,7 @@ from jaxninja.check.diagnosis.reference import (
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
     derived,
     distinct,
@@ -112,6 +113,7 @@ def _hints(
         second = others(problem, fresh, fixes)
         return [*(joined(problem, hint, fixes) for hint in clear), *second, *vague]
     edits = [fixed(problem, fresh, fix) for fix in distinct(fixes)]
+    simple = any(fix.edit.cost < FAR for fix in fixes)
     packed = None if edits else residual(problem, fresh)
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
@@ -120,9 +122,9 @@ def _hints(
         second = others(problem, fresh, fixes)
         return [joined(problem, by_path[0], fixes), *second, *vague]
     twins = []
-    simple = any(fix.edit.cost < FAR for fix in fixes) or packed is not None
-    if not simple and not by_path:
-        twins = _nearby(problem, fresh, elsewhere)
+    if not simple and packed is None and not any(h.kind == "path" for h in by_path):
+        twins = _borrowed(problem, [fresh, *elsewhere.sizes])
+        twins = twins or ([] if by_path else _nearby(problem, fresh, elsewhere))
     if twins:
         return [*twins, *edits[:1], *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
@@ -137,6 +139,16 @@ def _hints(
     if not any(hint.verified for hint in found):
         found = [*_where(problem, fresh, elsewhere), *found]
     return [*found, *vague]
+
+
+def _borrowed(problem: Problem, others: list[Problem]) -> list[Hint]:
+    """The usual functions whose gradients these are, on each of the samples."""
+    hints = []
+    for leaf in sorted(problem.wrong):
+        found = borrowed(problem, leaf)
+        if found is not None and all(found == borrowed(p, leaf) for p in others):
+            hints.append(hint_of(problem, leaf, *found))
+    return hints
 
 
 def _where(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:

@@ -13,7 +13,6 @@ import numpy as np
 from jaxninja.check.diagnosis.code.constants import number, sizes
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
 from jaxninja.check.diagnosis.regions import Found, few_elements, region
-from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.hints import say
 
 
@@ -235,6 +234,5 @@ TESTS: tuple[Callable[[Problem, int], Found | None], ...] = (
     few_elements,
     region,
     factor,
-    borrowed,
     rounded,
 )

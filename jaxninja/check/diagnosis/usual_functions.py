@@ -25,7 +25,7 @@ ALONG: dict[str, Callable] = {
     "softmax": lambda y, g, a: y * (g - (y * g).sum(a, keepdims=True)),
     "log_softmax": lambda y, g, a: g - np.exp(y) * g.sum(a, keepdims=True),
     "centring": lambda y, g, a: g - g.mean(a, keepdims=True),
-    "the sum": lambda y, g, a: np.flip(np.cumsum(np.flip(g, a), a), a),
+    "cumsum": lambda y, g, a: np.flip(np.cumsum(np.flip(g, a), a), a),
 }
 
 

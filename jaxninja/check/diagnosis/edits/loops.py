@@ -6,7 +6,11 @@ from dataclasses import replace
 from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit
-from jaxninja.check.diagnosis.edits.values import multiplied, replaced
+from jaxninja.check.diagnosis.edits.values import (
+    multiplied,
+    operand_multiplied,
+    replaced,
+)
 from jaxninja.check.hints import say
 
 
@@ -15,7 +19,8 @@ def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
     if len({len(family) for family in families}) == 1:
         for edits in zip(*families, strict=True):
             if len({edit.what.code for edit in edits}) == 1:
-                yield replace(edits[0], others=edits[1:])
+                # a carried value has its name from the second turn on
+                yield replace(edits[0], what=edits[-1].what, others=edits[1:])
 
 
 def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
@@ -31,9 +36,26 @@ def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
         yield from in_turns(
             [list(replaced(problem, i, [s], name)) for i, _, s in turns]
         )
+        for k in shared(program, members):
+            yield from in_turns(
+                [
+                    list(operand_multiplied(problem, i, k, [s], name))
+                    for i, _, s in turns
+                ]
+            )
         if inexact:
             families = [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
             yield from in_turns(families)
+
+
+def shared(program: Program, members: list[int]) -> list[int]:
+    """The operands that have readers beside these steps, in some turn."""
+    steps = [program.steps[i] for i in members]
+    counts = range(min(len(step.ins) for step in steps))
+    several = [
+        {k for k in counts if len(program.readers[step.ins[k]]) > 1} for step in steps
+    ]
+    return sorted(set().union(*several))
 
 
 def accumulated(reader: Reader, outs: list[int]) -> Iterator[Edit]:

@@ -38,7 +38,10 @@ class Reader:
             slot = steps[maker[slot]].ins[0]
         if slot in maker:
             return maker[slot]
-        return min(self.program.readers.get(slot, [None]), default=None)  # type: ignore
+        readers = self.program.readers.get(slot, [])
+        return next(
+            (i for i in readers if self.program.reaches(steps[i].outs[0])), None
+        )
 
     def concerns(self, slot: int) -> bool:
         return self.only is None or self.program.address(slot) == self.only

@@ -139,7 +139,9 @@ class Search(Reader):
     def fix(self, edit: Edit, target: frozenset[int]) -> Fix:
         index = self.step_of(edit.slot)
         outs = () if index is None else self.program.steps[index].outs
-        output = outs.index(edit.slot) if edit.slot in outs else 0
+        made = [s for s in outs if s == edit.slot]
+        made = made or [s for s in outs if target <= self.program.reaches(s)]
+        output = outs.index(made[0]) if made else 0
         where = None if index is None else self.problem.place_of(index, output)
         where = where or return_place(self.problem.subject.source)
         return Fix(edit, target, where, self.name(edit.slot))

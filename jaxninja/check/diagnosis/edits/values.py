@@ -147,6 +147,29 @@ def multiplied(
             yield Edit(slot, negated, what, "mask", 2.2)
 
 
+def operand_multiplied(
+    problem: Problem, index: int, k: int, others: Sequence[int], name
+) -> Iterator[Edit]:
+    """The step with one operand multiplied, which others read as it is."""
+    assert problem.program is not None
+    step = problem.program.steps[index]
+    shape = np.shape(problem.values[step.ins[k]])
+    for other in others:
+        value = problem.values[other]
+        if other == step.ins[k] or not fits(value, shape) or not value.any():
+            continue
+        if value.dtype.kind not in "fcb":
+            continue
+
+        def make(values, other=other):
+            ins = [values[s] for s in step.ins]
+            ins[k] = ins[k] * values[other]
+            return run(step.eqn, ins)[0]
+
+        what = say("multiply operand", what=name(step.ins[k]), by=name(other))
+        yield Edit(step.outs[0], make, what, "factor", 2.0)
+
+
 def _inexact(value) -> np.ndarray:
     return np.asarray(value, np.result_type(value, float))
 

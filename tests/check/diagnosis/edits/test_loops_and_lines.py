@@ -92,7 +92,7 @@ def running_bwd(res, dy):
 
 
 MISTAKES = {
-    "decay": (recurrence, recurrence_bwd(0, 1), ((5, 3), (3,)), "multiply"),
+    "decay": (recurrence, recurrence_bwd(0, 1), ((5, 3), (3,)), "multiply operand"),
     "last turn": (
         recurrence,
         recurrence_bwd(1, 0),
