@@ -16,14 +16,14 @@ def recurrence(x, a):
         h = a * h + u
         return h, h
 
-    return lax.scan(step, jnp.zeros_like(a), x)[1]
+    return lax.scan(step, jnp.ones_like(a), x)[1]
 
 
 def recurrence_bwd(decays, accumulates):
     def bwd(res, dy):
         x, a = res
         h = recurrence(x, a)
-        before = jnp.concatenate([jnp.zeros_like(h[:1]), h[:-1]])
+        before = jnp.concatenate([jnp.ones_like(h[:1]), h[:-1]])
 
         def step(carry, turn):
             dh, da = carry
