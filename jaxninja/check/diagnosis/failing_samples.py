@@ -6,6 +6,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
+from jaxninja.check.diagnosis.budget import SECONDS, Budget
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import DRAWS
@@ -14,7 +15,6 @@ from jaxninja.check.oracle.truth import reference_of
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cotangent, float_leaves, unit
 
-SECONDS = 5.0
 MOST = 4  # failing samples to show
 
 
@@ -46,7 +46,11 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
     try:
         from jaxninja.check.diagnosis.explainers import blowup, diagnose
 
-        named = diagnose(evidence(finite), SECONDS) if finite else []
+        budget = Budget.of(SECONDS)
+        named = diagnose(evidence(finite), budget) if finite else []
+        if budget.unsearched and not any(hint.verified for hint in named):
+            cut = ", ".join(budget.unsearched)
+            session.skip(f"hints: not searched to the end in {SECONDS:g} s: {cut}")
         arising = blowup(evidence(lost)) if lost else None
         return (*named, arising) if arising else tuple(named)
     except Exception as error:

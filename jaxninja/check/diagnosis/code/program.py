@@ -75,6 +75,7 @@ class Program:
     outputs: list[int]
     maker: dict[int, int] = field(default_factory=dict)
     _below: dict[int, list[int]] = field(default_factory=dict)
+    _dependent: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.maker = {s: i for i, step in enumerate(self.steps) for s in step.outs}
@@ -174,6 +175,12 @@ class Program:
                         todo.extend(self.readers.get(out, ()))
             self._below[slot] = sorted(found)
         return self._below[slot]
+
+    def depends(self, slot: int, other: int) -> bool:
+        """Whether a value is made from another one."""
+        if other not in self._dependent:
+            self._dependent[other] = frozenset(self.below(other))
+        return self.maker.get(slot, -1) in self._dependent[other]
 
     def is_infinite(self, slot: int) -> bool:
         """Whether it is a constant of -inf, from which a maximum starts."""

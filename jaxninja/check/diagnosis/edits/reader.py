@@ -16,8 +16,15 @@ class Reader:
         assert problem.program is not None
         self.problem, self.only = problem, only
         self.program = problem.program
+        self.known: dict[int, str] = {}
 
     def name(self, slot: int) -> str:
+        """What the user calls a value, else the operation that makes it."""
+        if slot not in self.known:
+            self.known[slot] = self._name(slot)
+        return self.known[slot]
+
+    def _name(self, slot: int) -> str:
         if slot in self.problem.names:
             return self.problem.names[slot]
         if slot in self.program.constants:
@@ -73,8 +80,7 @@ class Reader:
         """Whether `other` may be used for `slot`: it does not depend on it."""
         if other == slot:
             return False
-        below = self.program.below(slot)
-        return self.program.maker.get(other, -1) not in below
+        return not self.program.depends(other, slot)
 
 
 def is_array(value) -> bool:

@@ -4,17 +4,17 @@ Each edit is tried on a failing sample; what mends a leaf there, without spoilin
 another, is tried again on a sample it was not found on, and only then believed.
 """
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jaxninja.check.diagnosis.budget import Budget, Item
 from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
-from jaxninja.check.diagnosis.edits.axes import over_other_axes, per_group
+from jaxninja.check.diagnosis.edits.axes import other_sums, over_other_axes, per_group
 from jaxninja.check.diagnosis.edits.lines import of_lines
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
@@ -68,12 +68,12 @@ class Search(Reader):
         self,
         problem: Problem,
         fresh: Problem,
-        deadline: float,
+        budget: Budget,
         elsewhere: Elsewhere | None = None,
         only: tuple | None = None,
     ):
         super().__init__(problem, only)
-        self.fresh, self.deadline, self.elsewhere = fresh, deadline, elsewhere
+        self.fresh, self.budget, self.elsewhere = fresh, budget, elsewhere
         self.lengths = sizes(
             (name, problem.values[slot])
             for slot, name in problem.names.items()
@@ -87,9 +87,7 @@ class Search(Reader):
         """
         found: list[Fix] = []
         for phase in self.phases if reach else self.phases[:1]:
-            for edit in phase(target):
-                if time.process_time() > self.deadline:
-                    return _ranked(found)
+            for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
                 found += [fix] if fix is not None else []
             if found:
@@ -99,11 +97,14 @@ class Search(Reader):
     def first(self, target: frozenset[int]) -> Fix | None:
         """The first cheap edit that makes the whole target right."""
         for phase in (self.scales, self.structural):
-            for edit in phase(target):
+            for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
-                if fix is not None or time.process_time() > self.deadline:
+                if fix is not None:
                     return fix
         return None
+
+    def in_time(self, items: Iterable[Item]) -> Iterator[Item]:
+        return self.budget.during(items, "single edits of bwd")
 
     def judged(self, edit: Edit, target: frozenset[int]) -> Fix | None:
         """The edit as a fix, if it makes the target right on both samples."""
@@ -122,7 +123,7 @@ class Search(Reader):
 
     def beside(self, problem: Problem, only: tuple) -> "Search":
         """The search for an edit of one slot, on a sample of other sizes."""
-        return Search(problem, problem, self.deadline, only=only)
+        return Search(problem, problem, self.budget, only=only)
 
     @property
     def phases(self):
@@ -164,7 +165,7 @@ class Search(Reader):
             return frozenset()
 
     def structural(self, target) -> Iterator[Edit]:
-        for members in self.groups(target):
+        for members in self.in_time(self.groups(target)):
             yield from in_turns([list(self.of_step(index)) for index in members])
         yield from of_lines(self, target)
         slots = self.slots(target, inputs=True)
@@ -174,6 +175,7 @@ class Search(Reader):
         """What needs nothing but a step and its operands."""
         yield from structural(self.program, index, self.name)
         yield from transposed(self.problem, index, self.name)
+        yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
         yield from per_group(self.problem, index, self.name)
         yield from running(self.program, index, self.name)
@@ -190,7 +192,7 @@ class Search(Reader):
     def constants(self, target) -> Iterator[Edit]:
         """Another number in place of one that stands in the text."""
         leaf, every = min(target), self.available()
-        for slot in self.program.constants:
+        for slot in self.in_time(self.program.constants):
             value = np.asarray(self.problem.values[slot])
             if value.ndim or value.dtype.kind != "f" or not np.isfinite(value):
                 continue
@@ -206,7 +208,7 @@ class Search(Reader):
 
     def scales(self, target) -> Iterator[Edit]:
         leaf = min(target)
-        for slot in self.slots(target, inputs=True):
+        for slot in self.in_time(self.slots(target, inputs=True)):
             value = np.asarray(self.problem.values[slot])
             t, misfit = self.slope(slot, value, leaf)
             if misfit < 1e-5 and abs(1 + t) > 1e-9:
@@ -223,10 +225,10 @@ class Search(Reader):
     def others(self, target) -> Iterator[Edit]:
         """What reaches for another value: factors, operands, terms."""
         every = self.available()
-        for slot in self.slots(target, inputs=True):
+        for slot in self.in_time(self.slots(target, inputs=True)):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
-        for members in self.groups(target):
+        for members in self.in_time(self.groups(target)):
             if len(members) > 1:
                 yield from in_a_loop(self, members)
                 continue
@@ -234,13 +236,13 @@ class Search(Reader):
             yield from squared(self.problem, index, self.name)
             earlier = [s for s in every if self.before(s, out)]
             yield from replaced(self.problem, index, earlier, self.name)
-        for slot in self.slots(target):
+        for slot in self.in_time(self.slots(target)):
             yield from self.terms(slot, every, min(target))
             yield from self.means(slot, every, min(target))
 
     def terms(self, slot, every, leaf) -> Iterator[Edit]:
         shape = np.shape(self.problem.values[slot])
-        for other in every:
+        for other in self.in_time(every):
             value = self.problem.values[other]
             if not self.before(other, slot) or not is_float(value):
                 continue
@@ -257,7 +259,7 @@ class Search(Reader):
     def means(self, slot, every, leaf) -> Iterator[Edit]:
         """The mean of another value over an axis, forgotten."""
         shape = np.shape(self.problem.values[slot])
-        for other in every:
+        for other in self.in_time(every):
             value = self.problem.values[other]
             alike = is_float(value) and np.shape(value) == shape
             for axis in range(len(shape) if alike and self.before(other, slot) else 0):
@@ -276,15 +278,17 @@ def _ranked(found: list[Fix]) -> list[Fix]:
 
 
 def repair(
-    problem: Problem, fresh: Problem, deadline: float, elsewhere: Elsewhere
+    problem: Problem, fresh: Problem, budget: Budget, elsewhere: Elsewhere
 ) -> list[Fix]:
     """The fixes of all wrong leaves at once, else of each on its own, best first."""
-    search = Search(problem, fresh, deadline, elsewhere)
+    leaves = sorted(problem.wrong)
+    share = next(budget.shares(min(len(leaves), 2)))
+    search = Search(problem, fresh, share, elsewhere)
     together = search.fixes(problem.wrong)
-    if together or len(problem.wrong) == 1:
+    if together or len(leaves) == 1:
         return together
-    return [
-        fix
-        for leaf in sorted(problem.wrong)
-        for fix in search.fixes(frozenset({leaf}))[:2]
-    ]
+    found: list[Fix] = []
+    for leaf, share in zip(leaves, budget.shares(len(leaves)), strict=True):
+        search.budget = share
+        found += search.fixes(frozenset({leaf}))[:2]
+    return found

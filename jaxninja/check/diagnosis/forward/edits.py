@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.diagnosis.edits.running import moved_in, running
 from jaxninja.check.diagnosis.edits.single import FUNCTIONS, Edit, instead
-from jaxninja.check.diagnosis.forward.slopes import Makes
 from jaxninja.check.hints import Statement, say
 
 Name = Callable[[int], str]
@@ -39,11 +38,9 @@ class Nearby:
     key: tuple = ()
 
 
-def together(edits: list[Edit], key: tuple) -> Nearby:
-    """One edit made in every turn of a loop."""
-    one = edits[0]
-    makes = {edit.slot: edit.make for edit in edits}
-    return Nearby(makes, one.what, one.kind, one.cost, one.slot, key)
+def of_edit(edit: Edit, key: tuple) -> Nearby:
+    """An edit of a step as one of a forward."""
+    return Nearby(edit.makes, edit.what, edit.kind, edit.cost, edit.slot, key)
 
 
 UNARY = (*FUNCTIONS, "integer_pow", "neg", "log1p", "expm1", "erf", "cbrt", "pow")

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from jaxninja.check.diagnosis.budget import Budget
 from jaxninja.check.diagnosis.explainers import diagnose
 from tests.check.diagnosis.evidence import evidence
 
@@ -120,7 +121,9 @@ def stated(hint) -> set[str]:
 @pytest.mark.parametrize("case", MISTAKES)
 def test_is_named(case, x64):
     plain, bwd, shapes, code = MISTAKES[case]
-    found = diagnose(evidence(plain, lambda *a: (plain(*a), a), bwd, shapes), 20)
+    found = diagnose(
+        evidence(plain, lambda *a: (plain(*a), a), bwd, shapes), Budget.of(30)
+    )
     assert found, case
     assert found[0].verified
     assert code in stated(found[0]), found[0].lines()
@@ -134,10 +137,10 @@ def test_what_none_of_these_mends_is_not_said_to_be(case, x64):
         true = zip(jax.vjp(plain, *res)[1](dy), res, strict=True)
         return tuple(g * jnp.cos(g + 0.3) + dy.sum() * jnp.sin(3 * x) for g, x in true)
 
-    found = diagnose(evidence(plain, lambda *a: (plain(*a), a), bwd, shapes), 2)
+    found = diagnose(evidence(plain, lambda *a: (plain(*a), a), bwd, shapes))
     assert not [hint for hint in found if hint.verified and code in stated(hint)]
     right = diagnose(
-        evidence(plain, lambda *a: (plain(*a), a), true_bwd(plain), shapes), 2
+        evidence(plain, lambda *a: (plain(*a), a), true_bwd(plain), shapes)
     )
     assert right == []
 
