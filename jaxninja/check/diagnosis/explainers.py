@@ -123,7 +123,7 @@ def _hints(
         return [joined(problem, by_path[0], fixes), *second, *vague]
     twins = []
     if not simple and packed is None and not any(h.kind == "path" for h in by_path):
-        twins = _borrowed(problem, [fresh, *elsewhere.sizes])
+        twins = _borrowed(problem, fresh, elsewhere)
         twins = twins or ([] if by_path else _nearby(problem, fresh, elsewhere, budget))
     if twins:
         return [*twins, *edits[:1], *vague]
@@ -141,12 +141,14 @@ def _hints(
     return [*found, *vague]
 
 
-def _borrowed(problem: Problem, others: list[Problem]) -> list[Hint]:
-    """The usual functions whose gradients these are, on each of the samples."""
-    hints = []
-    for leaf in sorted(problem.wrong):
+def _borrowed(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
+    """The usual functions whose gradients these are, wherever they are wrong."""
+    ordinary = [p for p in elsewhere.samples if not p.sample.edge]
+    others, hints = [fresh, *elsewhere.sizes, *ordinary], []
+    for leaf in sorted(problem.wrong & fresh.wrong):
         found = borrowed(problem, leaf)
-        if found is not None and all(found == borrowed(p, leaf) for p in others):
+        wrong = [p for p in others if leaf in p.wrong] if found else []
+        if found is not None and all(found == borrowed(p, leaf) for p in wrong):
             hints.append(hint_of(problem, leaf, *found))
     return hints
 
