@@ -14,7 +14,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import SECONDS, Budget
+from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes

@@ -6,7 +6,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import SECONDS, Budget
+from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import DRAWS

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import Budget
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.problem import Problem, is_inexact
 from jaxninja.check.diagnosis.reference import Reference
 from jaxninja.check.evidence import Sample

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import Budget
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import number
 from jaxninja.check.diagnosis.code.names import argument_leaves, cotangent_leaves, named
 from jaxninja.check.diagnosis.code.problem import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import Budget
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong

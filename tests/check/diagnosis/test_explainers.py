@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax.extend.core import Literal
 
-from jaxninja.check.diagnosis.budget import Budget
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import constant_name
 from jaxninja.check.diagnosis.code.program import trace
 from jaxninja.check.diagnosis.explainers import diagnose

@@ -30,7 +30,7 @@ def replace_params(eqn, changed: dict) -> Changed:
     return Changed(eqn.primitive, {**eqn.params, **changed}, outvars, invars)
 
 
-def running(program: Program, index: int, name: Name) -> Iterator[Edit]:
+def running_sums(program: Program, index: int, name: Name) -> Iterator[Edit]:
     """A running sum the other way, without its own entry, along another axis."""
     step = program.steps[index]
     if step.name == "rev":

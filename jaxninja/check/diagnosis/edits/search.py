@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import Budget, Item
+from jaxninja.check.budget import Budget, Item
 from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
@@ -19,7 +19,7 @@ from jaxninja.check.diagnosis.edits.lines import of_lines
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
 from jaxninja.check.diagnosis.edits.reader import Reader, is_float
-from jaxninja.check.diagnosis.edits.running import moved_in, running
+from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
     conjugated,
@@ -178,7 +178,7 @@ class Search(Reader):
         yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
         yield from per_group(self.problem, index, self.name)
-        yield from running(self.program, index, self.name)
+        yield from running_sums(self.program, index, self.name)
         yield from moved_in(self.program, index, self.name)
 
     def groups(self, target) -> Iterator[list[int]]:

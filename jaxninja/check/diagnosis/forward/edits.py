@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Makes, Program
-from jaxninja.check.diagnosis.edits.running import moved_in, running
+from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import FUNCTIONS, Edit, instead
 from jaxninja.check.hints import Statement, say
 
@@ -53,7 +53,7 @@ def own_edits(program: Program, index: int, name: Name) -> Iterator[Edit]:
     step = program.steps[index]
     if len(step.outs) != 1:
         return
-    for generator in (_reordered, running, _held, _masked, moved_in, _compared):
+    for generator in (_reordered, running_sums, _held, _masked, moved_in, _compared):
         yield from generator(program, index, name)
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.budget import Budget
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import sizes
 from jaxninja.check.diagnosis.code.elsewhere import wording
 from jaxninja.check.diagnosis.code.names import argument_leaves, named

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.check.diagnosis.budget import Budget
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.forward.search import nearby
