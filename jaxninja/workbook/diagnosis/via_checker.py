@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
@@ -22,7 +23,7 @@ from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.network import Sizes
 
-BUDGET = 0.35  # seconds
+BUDGET = 1.0  # seconds of processor time
 
 
 class Subject:
@@ -89,7 +90,7 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
     subject = Subject(exercise, name, piece)
     try:
         evidence = Evidence(subject, (_drawn(subject, 1),), partial(_drawn, subject))
-        hints = diagnose(evidence, BUDGET)
+        hints = diagnose(evidence, Budget.of(BUDGET))
     except Exception:  # a diagnosis is a courtesy: without one the verdict stands
         return []
     return [_told(name, hint, subject, evidence) for hint in hints[:1]]
