@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
@@ -20,7 +21,7 @@ from jaxninja.workbook.diagnosis.checkers_hint import in_our_words
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
 
-BUDGET = 0.35  # seconds
+BUDGET = 1.0  # seconds of processor time
 
 
 class Subject:
@@ -87,7 +88,7 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
     subject = Subject(exercise, name, piece)
     try:
         evidence = Evidence(subject, (_drawn(subject, 1),), partial(_drawn, subject))
-        hints = diagnose(evidence, BUDGET)
+        hints = diagnose(evidence, Budget.of(BUDGET))
     except Exception:  # a diagnosis is a courtesy: without one the verdict stands
         return []
     return [said for hint in hints[:1] for said in _told(name, hint, subject, evidence)]
