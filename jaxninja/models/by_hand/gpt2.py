@@ -19,9 +19,9 @@ What a layer keeps of this is chosen by hand, `model.residuals` numbers for each
     1C   x                          qkv and attention again as well
 
 Layernorm and gelu, which cost no product, are always computed again. Attention goes by
-blocks (parts/causal_attention.py), the last layer and the loss by blocks of tokens,
-forward and back at once: neither T x T scores nor N x V logits ever exist. A weight's
-gradient is a sum over rows (parts/products.py).
+blocks (parts/causal_attention.py), and qkv is kept in them; the last layer and the loss
+by blocks of tokens, forward and back at once: neither T x T scores nor N x V logits
+ever exist. A weight's gradient is a sum over rows (parts/products.py).
 """
 
 import math
