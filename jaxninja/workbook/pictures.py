@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxninja.workbook.network import Network
+from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.wrapping import padded
 
 Figure = Any  # matplotlib's, which only jaxninja.plots imports
 
@@ -72,10 +74,10 @@ def matrix(jacobian: Mapping[str, Any]) -> Iterator[str]:
     if not wrong.any():
         return
     name, source = jacobian["name"], jacobian["source"]
-    yield f"Jacobian of {source} by {name}: a line for each entry of the first, a"
-    yield f"column for each of the second. {wrong.sum()} of {wrong.size} are wrong: *"
+    facts = dict(source=source, name=name, wrong=wrong.sum(), size=wrong.size)
+    yield from sentence("jacobian", **facts).splitlines()
     rows = zip(jacobian["mine"], jacobian["truth"], wrong, strict=True)
-    yield f"{'yours':<{10 * wrong.shape[1]}}  true"
+    yield f"{padded(sentence('yours'), 10 * wrong.shape[1])}  {sentence('true')}"
     for mine, truth, marks in rows:
         pairs = zip(mine, marks, strict=True)
         left = "".join(f"{value:8.3f}{'*' if mark else ' '} " for value, mark in pairs)

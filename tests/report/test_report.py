@@ -353,8 +353,9 @@ onload = () => {{
     wide: d.documentElement.scrollWidth,
     widest: Math.max(...figures.map(right),
       ...figures.flatMap(f => [...f.querySelectorAll("text")].map(right))),
-    small: Math.min(...[...svg.querySelectorAll("text")].map(
-      t => t.getBoundingClientRect().height)),
+    small: Math.min(...figures.flatMap(f => [...f.querySelectorAll("text")].map(
+      t => parseFloat(d.defaultView.getComputedStyle(t).fontSize) * f.getScreenCTM().a
+    ))),
     cut: cut.map(e => e.textContent.slice(0, 60)),
     family: d.defaultView.getComputedStyle(svg.querySelector("text")).fontFamily,
     body: d.defaultView.getComputedStyle(d.body).fontFamily,
@@ -384,7 +385,7 @@ def test_in_a_browser_offline(three, tmp_path, width, dark):
     assert (seen["columns"] == 1) == (width == 360)
     assert seen["wide"] <= width
     assert seen["widest"] <= width
-    assert seen["small"] >= 9
+    assert seen["small"] >= 11
     assert seen["cut"] == []
     assert seen["family"] == seen["body"]
     assert (seen["before"], seen["after"]) == ("inline", "none")

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import linecache
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxninja.models.by_hand import user_file
+from jaxninja.models.by_hand.by_machine import not_by_hand
 from jaxninja.workbook.code import refused_names
 from jaxninja.workbook.code.parse import FUNCTION, Source
 from jaxninja.workbook.code.statements import Statement, statement
 from jaxninja.workbook.code.tracing import Traced, traced
+from jaxninja.workbook.texts.languages import current
 
 
 def environment(source: Source) -> dict[str, Any]:
@@ -24,6 +27,12 @@ def environment(source: Source) -> dict[str, Any]:
     scope = user_file.scope("exercise")
     exec(compile(source.tree, source.filename, "exec"), scope)
     return scope
+
+
+def make_quotable(source: Source) -> None:
+    """Let its lines be quoted: Python, and the checker, look them up by its name."""
+    lines = source.text.removeprefix("\ufeff").splitlines(keepends=True)
+    linecache.cache[source.filename] = (len(source.text), None, lines, source.filename)
 
 
 def step(
@@ -153,12 +162,13 @@ class Piece:
 
         def found():
             try:
-                what = user_file.not_by_hand(self._traced(arrays, numbers).closed)
-                return what and (refused_names.written(self.source.tree) or what)
+                what = not_by_hand(self._traced(arrays, numbers).closed)
+                written = what and refused_names.written(self.source.tree)
+                return what and (written or refused_names.found(what))
             except Exception:  # NumPy does not trace: what is written has to do
                 return refused_names.written(self.source.tree)
 
-        return self._once("by hand", numbers, (), found)
+        return self._once("by hand", numbers, (current(),), found)
 
     def _given(self, values: Mapping, grads: Mapping) -> tuple[dict, dict]:
         """Of what there is, what the lines see and use: arrays, and numbers."""

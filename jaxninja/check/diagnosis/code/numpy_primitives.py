@@ -153,7 +153,8 @@ def _split(params, a):
 
 
 def _convert(params, a):
-    return np.asarray(a).astype(params["new_dtype"])
+    to_real = np.iscomplexobj(a) and np.dtype(params["new_dtype"]).kind != "c"
+    return np.asarray(np.real(a) if to_real else a).astype(params["new_dtype"])
 
 
 def _reshape(params, a, *_):
