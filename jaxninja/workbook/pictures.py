@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxninja.workbook.network import Network
 from jaxninja.workbook.texts.languages import sentence
-from jaxninja.workbook.texts.wrapping import padded
 
 Figure = Any  # matplotlib's, which only jaxninja.plots imports
 
@@ -75,13 +74,15 @@ def matrix(jacobian: Mapping[str, Any]) -> Iterator[str]:
         return
     name, source = jacobian["name"], jacobian["source"]
     facts = dict(source=source, name=name, wrong=wrong.sum(), size=wrong.size)
-    yield from sentence("jacobian", **facts).splitlines()
-    rows = zip(jacobian["mine"], jacobian["truth"], wrong, strict=True)
-    yield f"{padded(sentence('yours'), 10 * wrong.shape[1])}  {sentence('true')}"
-    for mine, truth, marks in rows:
-        pairs = zip(mine, marks, strict=True)
-        left = "".join(f"{value:8.3f}{'*' if mark else ' '} " for value, mark in pairs)
-        yield left + "".join(f"{value:8.3f}" for value in truth)
+    yield sentence("jacobian", **facts)
+    for whose in ("yours", "true"):
+        yield sentence(whose)
+        numbers = jacobian["mine" if whose == "yours" else "truth"]
+        for row, marks in zip(numbers, wrong & (whose == "yours"), strict=True):
+            pairs = zip(row, marks, strict=True)
+            yield "".join(
+                f"{value:7.3f}{'*' if mark else ' '}" for value, mark in pairs
+            )
 
 
 def page(

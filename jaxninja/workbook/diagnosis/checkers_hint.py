@@ -72,7 +72,8 @@ class Learners(Words):
         return known.get(text, text)
 
     def template(self, code: str) -> str:
-        if current() in OTHERS and code not in self.templates and is_prose(code):
+        unknown = code not in self.templates
+        if current() in OTHERS and unknown and (code in TEMPLATES or is_prose(code)):
             raise Unsaid(code)
         return super().template(code)
 

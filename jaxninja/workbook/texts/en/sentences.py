@@ -133,7 +133,7 @@ SENTENCES = {
     "cmp": "cmp {name!r}: {what} is a {kind}, expected an array",
     # a Jacobian, and what an answer costs
     "jacobian": "Jacobian of {source} by {name}: a line for each entry of the first, "
-    "a\ncolumn for each of the second. {wrong} of {size} are wrong: *",
+    "a column for each of the second. {wrong} of {size} are wrong: *",
     "yours": "yours",
     "true": "true",
     "cost 0": "FLOPs",

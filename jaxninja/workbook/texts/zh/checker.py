@@ -89,6 +89,13 @@ HINTS = {
     "move in": "沿轴 {axis} 移动 {by}，补上 {filled}",
     "pairs for halves": "把轴的两半当成了相邻的一对",
     "regrouped": "合成一个轴的两个轴顺序反了",
+    "borrowed": "d{leaf} 是 {function} 的梯度，好像输出是由 {function} 得来的。",
+    "ratio by size": "d{leaf} 在这里等于真实梯度乘以 {factor}，在别的尺寸下乘以 {other}。",
+    "multiply operand": "把 {what} 乘以 {by}",
+    "summed over turns": "沿循环的各轮求和",
+    "per group": "{what} 只在 {by} 相同的元素之间，而不是全部",
+    "reverse order": "{what} 按相反的顺序",
+    "every nth": "每 {n} 个取一个，而不是最前面的几个",
     # what is taken for the upstream gradient
     "{dy} transposed": "{dy} 的转置",
     "{dy} averaged over axis {axis}": "{dy} 沿轴 {axis} 的平均",

@@ -127,7 +127,7 @@ SENTENCES = {
     "here": "这里 {sizes}。",
     "cmp": "cmp {name!r}：{what} 是 {kind}，应为数组",
     # a Jacobian, and what an answer costs
-    "jacobian": "{source} 对 {name} 的雅可比矩阵：前者的每个元素占一行，\n"
+    "jacobian": "{source} 对 {name} 的雅可比矩阵：前者的每个元素占一行，"
     "后者的每个元素占一列。{size} 个中有 {wrong} 个是错的：*",
     "yours": "你的",
     "true": "真实值",
