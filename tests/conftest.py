@@ -1,6 +1,7 @@
 """Every test runs with the jaxtyping annotations of the library checked by beartype."""
 
 import atexit
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -16,6 +17,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+# JAX makes objects by the thousand, and few cycles: at Python's own threshold of 700 a
+# twentieth of the time goes into looking for them.
+gc.set_threshold(50_000, 20, 20)
 
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
 TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data.text"]

@@ -106,7 +106,8 @@ def repeat(run: Callable, given: tuple) -> Callable[[int], None]:
 def instructions(text: str) -> str:
     """XLA's program without the names of its instructions and where they are from."""
     text = re.sub(r", (metadata|frontend_attributes)=\{[^}]*\}", "", text)
-    text = re.sub(r"[\w.-]+(?=: [a-z]+\d*\[)", "_", text[text.index("\n%") :])
+    text = text[re.search(r"\n(ENTRY )?%", text).start() :]
+    text = re.sub(r"[\w.-]+(?=: [a-z]+\d*\[)", "_", text)
     order: dict[str, str] = {}
     return re.sub(r"%[\w.-]+", lambda m: order.setdefault(m[0], f"%{len(order)}"), text)
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments.gpu import peers
 from experiments.gpu.clock import compiled, first_line, least, on_gpu
 from experiments.gpu.machine import copy_rate, product_rate
 from jaxninja.rule import Case, Rule
@@ -41,6 +42,10 @@ def vocabulary(tiny: bool) -> Iterator[dict]:
     case = Case(on_logits.cases[0].dims if tiny else GPT2, on_logits.bench.static)
     row = {"rule": on_logits.name, "size": str(case)}
     yield row | _timed(_programs((on_logits, case)), _limits(tiny))
+    arrays = on_logits.example(jax.random.key(0), **case.dims)
+    found = peers.seconds(peers.vocabulary, arrays)
+    us = {} if "failed" in found else {"us": 1e6 * found["seconds"]}
+    yield row | {"rule": "PyTorch, linear and cross_entropy"} | (us or found)
 
 
 def _limits(tiny: bool) -> tuple[float, float]:
@@ -106,7 +111,9 @@ def attention(tiny: bool) -> Iterator[dict]:
         row: dict[str, Any] = {"T": T}
         for name, f in _attentions().items():
             yield row | {"by": name} | _attention(f, arrays)
-        yield row | {"by": "PyTorch SDPA"} | _in_torch(shape)
+        found = peers.seconds(peers.attention, shape)
+        ms = {} if "failed" in found else {"ms": 1e3 * found["seconds"]}
+        yield row | {"by": "PyTorch SDPA"} | (ms or found)
 
 
 def _attentions() -> dict[str, Callable | str]:
@@ -138,25 +145,3 @@ def _attention(f: Callable | str, arrays: tuple) -> dict[str, Any]:
     except Exception as error:  # out of memory, say, which is an answer
         return {"failed": first_line(error)}
     return {"ms": 1e3 * seconds, "temporary MiB": size / 2**20}
-
-
-def _in_torch(shape: tuple) -> dict[str, Any]:
-    try:
-        import torch
-    except ImportError:
-        return {"failed": "PyTorch is not installed"}
-    if not torch.cuda.is_available():
-        return {"failed": "needs a GPU, and a PyTorch for it"}
-    B, T, H, D = shape
-    q, k, v = (
-        torch.randn(B, H, T, D, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-        for _ in range(3)
-    )
-    sdpa = torch.nn.functional.scaled_dot_product_attention
-
-    def work():
-        y = sdpa(q, k, v, is_causal=True)
-        torch.autograd.grad(y, (q, k, v), torch.ones_like(y))
-        torch.cuda.synchronize()
-
-    return {"ms": 1e3 * least(work)}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
+from experiments.gpu import peers
 from experiments.gpu.clock import first_line, least, on_gpu
 from jaxninja.data.datasets import load_dataset
 from jaxninja.training import steps
@@ -43,7 +44,7 @@ def routes(tiny: bool) -> Iterator[dict]:
     for route, dtype in ways[:1] if tiny else ways:
         config = TrainConfig(route=route, dtype=dtype)
         yield {"route": route, "in": dtype} | _timed(config, x, y, tiny)
-    yield {"route": "PyTorch, autograd", "in": "float32"} | _in_torch(tiny)
+    yield {"route": "PyTorch, autograd", "in": "float32"} | _in_torch()
 
 
 def _timed(config: TrainConfig, x, y, tiny: bool) -> dict[str, Any]:
@@ -61,34 +62,14 @@ def _timed(config: TrainConfig, x, y, tiny: bool) -> dict[str, Any]:
     return {"us a step": 1e6 * seconds, f"s for {WHOLE:,} steps": WHOLE * seconds}
 
 
-def _in_torch(tiny: bool) -> dict[str, Any]:
-    """The same step as PyTorch users write it, an operation after the other."""
-    try:
-        import torch
-        import torch.nn.functional as F
-    except ImportError:
-        return {"failed": "PyTorch is not installed"}
-    if on_gpu() and not torch.cuda.is_available():
-        return {"failed": "needs a GPU, and a PyTorch for it"}
+def _in_torch() -> dict[str, Any]:
     params, _, ids, labels, _, _ = _start(jnp.int32(0), 1)
-    to = partial(torch.tensor, device="cuda" if on_gpu() else "cpu")
-    leaves = {k: to(np.asarray(p)).requires_grad_() for k, p in params.items()}
-    C, W1, b1, W2, b2, gain, bias = (leaves[k] for k in PARAMETERS)
-    x, y = to(np.asarray(ids[0])).long(), to(np.asarray(labels[0])).long()
-
-    def step():
-        hprebn = C[x].view(len(x), -1) @ W1 + b1
-        bnraw = (hprebn - hprebn.mean(0)) / (hprebn.var(0) + 1e-5).sqrt()
-        loss = F.cross_entropy(torch.tanh(gain * bnraw + bias) @ W2 + b2, y)
-        grads = torch.autograd.grad(loss, list(leaves.values()))
-        with torch.no_grad():
-            for p, grad in zip(leaves.values(), grads, strict=True):
-                p -= 0.1 * grad
-        if on_gpu():
-            torch.cuda.synchronize()
-
-    seconds = least(step, 0.02 if tiny else 0.5)
-    return {"us a step": 1e6 * seconds, f"s for {WHOLE:,} steps": WHOLE * seconds}
+    leaves = {name: params[name] for name in PARAMETERS}
+    found = peers.seconds(peers.lecture, leaves, ids[0], labels[0])
+    if "failed" in found:
+        return found
+    step = found["seconds"]
+    return {"us a step": 1e6 * step, f"s for {WHOLE:,} steps": WHOLE * step}
 
 
 def kernel(tiny: bool) -> Iterator[dict]:

@@ -17,6 +17,8 @@ from jaxninja.book import (
 )
 
 _TEXT = Path(__file__).parent / "text"
+_MARK = f'<meta name="generator" content="{frame.GENERATOR}">'
+LIST = "pages.txt"  # in the book's folder: what was written there
 
 
 def pages() -> list[frame.Page]:
@@ -47,25 +49,57 @@ def _glossary() -> frame.Page:
 
 def is_book(folder: Path) -> bool:
     """Whether a folder holds a handbook, of this version or another."""
-    index = folder / "index.html"
-    mark = f'<meta name="generator" content="{frame.GENERATOR}">'
-    return index.is_file() and mark in index.read_text("utf-8", errors="replace")
+    return _is_page(folder / "index.html")
+
+
+def _is_page(file: Path) -> bool:
+    return file.is_file() and _MARK in file.read_text("utf-8", errors="replace")
 
 
 def write(folder: Path) -> Iterator[Path]:
     """Write the book; yields each file when it is written.
 
     Args:
-        folder: made if it is not there; files of the same names are replaced, and
-            nothing else in it is touched.
+        folder: made if it is not there; files of the same names are replaced, pages
+            that an older book wrote and this one has no more are removed, and nothing
+            else in it is touched.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     found = pages()
-    parts = _parts(found)
+    parts, paths = _parts(found), {page.path for page in found}
+    older = _listed(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _list(folder, older | paths)  # of both, in case this is stopped
     for page in found:
         file = folder.joinpath(*page.path.split("/"))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(frame.html(page, parts), encoding="utf-8")
         yield file
+    for path in older - paths:
+        _remove(folder, path)
+    _list(folder, paths)
+
+
+def _list(folder: Path, paths: set[str]) -> None:
+    lines = "".join(f"{path}\n" for path in sorted(paths))
+    (folder / LIST).write_text(lines, encoding="utf-8")
+
+
+def _listed(folder: Path) -> set[str]:
+    """Paths of the pages that were written here."""
+    file = folder / LIST
+    return (
+        {*file.read_text("utf-8", "replace").split("\n")} if file.is_file() else set()
+    )
+
+
+def _remove(folder: Path, path: str) -> None:
+    """A page, if it still is one and in the folder; and its own folder, once empty."""
+    file, root = folder.joinpath(*path.split("/")), folder.resolve()
+    if not path or root not in file.resolve().parents or not _is_page(file):
+        return
+    file.unlink()
+    if file.parent.resolve() != root and not any(file.parent.iterdir()):
+        file.parent.rmdir()

@@ -34,7 +34,7 @@ def _row(name: str, page: Page) -> tuple[str, ...]:
     by_hand = "by hand" if page.by_hand else "by its rules only"
     return (
         frame.link(f"{name}.html", name, code=True),
-        frame.sentence(what),
+        what,
         predicts,
         by_hand,
     )
@@ -43,7 +43,7 @@ def _row(name: str, page: Page) -> tuple[str, ...]:
 def _page(name: str, page: Page) -> frame.Page:
     doc = inspect.getdoc(page.module) or ""
     parts = [
-        f'<h1>{name}</h1><p class="lead">{frame.sentence(derivation.title(doc))}</p>',
+        f'<h1>{name}</h1><p class="lead">{derivation.title(doc)}</p>',
         derivation.body(doc, mathematics=False),
         f"<p>Train it: <code>jaxninja train --model {name}</code></p>",
         f"<h2>Sizes</h2>{_sizes(page.sizes)}",
@@ -61,7 +61,7 @@ def _sides(page: Page) -> str:
         return f"<p>{text}</p><div>{_code(page.module)}</div>"
     doc = inspect.getdoc(page.by_hand) or ""
     return (
-        f"<p>{frame.sentence(derivation.title(doc))}</p>"
+        f"<p>{derivation.title(doc)}</p>"
         f"{derivation.body(doc, mathematics=False)}"
         f'<div class="beside"><div><h3>Forward</h3>{_code(page.module)}</div>'
         f"<div><h3>Backward</h3>{_code(page.by_hand)}</div></div>"
@@ -81,7 +81,7 @@ def _sizes(sizes: type) -> str:
         for f in fields(sizes)  # type: ignore[arg-type]
     ]
     text = derivation.title(inspect.getdoc(sizes) or "")
-    return f"<p>{frame.sentence(text)}</p>" + frame.table(("option", "default"), rows)
+    return f"<p>{text}</p>" + frame.table(("option", "default"), rows)
 
 
 def _default(field) -> str:

@@ -68,7 +68,7 @@ def _row(rule: Rule, both: kept.Both) -> tuple[str, ...]:
         kept.bytes_of(kept.total(both.mine)),
         kept.bytes_of(kept.total(both.theirs)),
         kept.small(both),
-        frame.sentence(derivation.title(inspect.getdoc(module_of(rule)) or "")),
+        derivation.title(inspect.getdoc(module_of(rule)) or ""),
     )
 
 
@@ -82,7 +82,7 @@ def _page(rule: Rule, both: kept.Both) -> frame.Page:
     call = f"{rule.name}({', '.join(rule.arguments)})"
     parts = [
         f"<h1>{rule.name}</h1>",
-        f'<p class="lead">{frame.sentence(derivation.title(doc))}</p>',
+        f'<p class="lead">{derivation.title(doc)}</p>',
         f'<p><code>{escape(call)}</code></p><p class="soft">Source: '
         f"{escape(rule.source)}.</p>",
         f"<h2>Derivation</h2>{derivation.body(doc)}",

@@ -43,6 +43,7 @@ pre.said { border-left: 3px solid var(--error); white-space: pre-wrap;
 .equations { display: grid; gap: .5rem 2rem; justify-content: start; width: max-content;
   margin: .8rem 0 1rem 1.6rem; font-size: 1.12rem; align-items: baseline; }
 math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math", math; }
+p math { font-size: 1.08em; }
 .beside { display: grid; gap: 0 1.4rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr)); }
 .beside > * { min-width: 0; } .beside h3 { margin-top: 1rem; }
@@ -72,7 +73,7 @@ table .bar + .bar { margin-top: 2px; }
 .chips li { border: 1px solid var(--line); border-radius: 1rem; padding: .05rem .7rem;
   font-size: .85rem; margin: 0; }
 .cards { display: grid; gap: 1rem; margin: 1.2rem 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); }
 .cards > * { border: 1px solid var(--line); border-radius: .5rem; padding: .4rem 1.2rem
   .8rem; min-width: 0; } .cards h3 { margin-top: .7rem; }
 .columns { columns: 11rem; padding: 0; list-style: none; }

@@ -101,14 +101,13 @@ def _kind(error: Exception) -> tuple[str, str, str]:
             "make the value a static argument"
         )
         return "E-CONTROL", did, why
-    return "E-RAISE", f"raised {type(error).__name__}", f": {_message(error)}"
+    message = first_line(error) or "no message"
+    return "E-RAISE", f"raised {type(error).__name__}", f": {message}"
 
 
-def _message(error: Exception) -> str:
-    """The first line of an error; with what follows where that line announces it."""
+def first_line(error: BaseException) -> str:
+    """Of an error's message; with what follows where that line announces it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return "no message"
     count = next((i for i, line in enumerate(lines) if not line.endswith(":")), 0)
     return " ".join(lines[: count + 1])
 

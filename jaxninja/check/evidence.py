@@ -74,6 +74,7 @@ class Evidence:
         unit: unit round-off of the rule, larger than float64's if it casts down.
         checked: all samples of these sizes that were looked at, right ones too.
         sizes: (subject, sample) at other sizes, at which the rule is wrong too.
+        declared: the gradients that were declared in place of the forward's.
     """
 
     subject: Explained
@@ -82,3 +83,4 @@ class Evidence:
     unit: float = 2.0**-53
     checked: Callable[[], tuple[Sample, ...]] = tuple
     sizes: tuple[tuple[Explained, Sample], ...] = ()
+    declared: Callable[[tuple, Any], tuple] | None = None

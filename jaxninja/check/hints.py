@@ -6,7 +6,8 @@ for the cotangent and for numbers. Nothing reads the words back.
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 TEMPLATES = {
@@ -23,6 +24,10 @@ TEMPLATES = {
     "sign": "d{leaf} has the wrong sign: it is minus the true gradient.",
     "ratio": "d{leaf} is the true gradient times {factor}.",
     "factor": "d{leaf} is the true gradient times {by}.",
+    "borrowed": "d{leaf} is the gradient of {function}, as if {function} had made the "
+    "output.",
+    "ratio by size": "d{leaf} is the true gradient times {factor} here, and times "
+    "{other} at other sizes.",
     "conjugate": "d{leaf} is the complex conjugate of the true gradient.",
     "transpose": "d{leaf} is transposed.",
     "transpose by": "d{leaf} is transposed by {axes}.",
@@ -84,6 +89,7 @@ TEMPLATES = {
     "leave out": "leave out {what}",
     "instead": "{new} in place of {old}",
     "another": "another {old} in its place",
+    "exponent": "exponent {to}",
     "exchange operands": "exchange the operands of {what}",
     "exchange branches": "exchange the branches of where",
     "transpose operand": "transpose {what}",
@@ -91,6 +97,7 @@ TEMPLATES = {
     "conjugate it": "conjugate it",
     "negate it": "negate it",
     "multiply": "multiply by {by}",
+    "multiply operand": "multiply {what} by {by}",
     "divide": "divide by {by}",
     "add": "add {times}{what}",
     "subtract": "subtract {times}{what}",
@@ -105,6 +112,10 @@ TEMPLATES = {
     "outside root": "epsilon added to the root, not under it",
     "other direction": "{what} in the other direction",
     "without own": "{what} without the entry itself",
+    "summed over turns": "sum it over the turns of the loop",
+    "per group": "{what} over the entries of equal {by}, not over all",
+    "reverse order": "{what} in reverse order",
+    "every nth": "every {n}th entry of it, not the first ones",
     "along axis": "{what} along axis {axis}, not {old}",
     "constant value": "{what} taken for constant",
     "constant there": "{what} taken for constant there",
@@ -187,6 +198,7 @@ class Words:
         nowhere: stands before an edit whose line is not known.
         by_size: whether a number is named by the axis whose length it looks like.
         places: whether a quotation is followed by its file and line.
+        templates: what each code means.
     """
 
     dy: str = "dy"
@@ -195,13 +207,14 @@ class Words:
     nowhere: str = "bwd: "
     by_size: bool = True
     places: bool = True
+    templates: Mapping[str, str] = field(default_factory=lambda: TEMPLATES)
 
     def text(self, fact: Any) -> Any:
         """A statement, a number, a place or a leaf as text."""
         match fact:
             case Statement(code, facts):
                 said = {name: self.text(value) for name, value in facts}
-                return TEMPLATES.get(code, code).format_map({**vars(self), **said})
+                return self.template(code).format_map({**vars(self), **said})
             case Number():
                 return self._number(fact)
             case Place():
@@ -210,7 +223,16 @@ class Words:
                 return _Leaves(fact)
             case None:
                 return self.nowhere
+            case str():
+                return self.word(fact)
         return fact
+
+    def template(self, code: str) -> str:
+        return self.templates.get(code, code)
+
+    def word(self, text: str) -> str:
+        """A fact that is a name, code, or a few words."""
+        return text
 
     def _number(self, number: Number) -> str:
         value, name = f"{number.value:.6g}", number.name

@@ -86,9 +86,7 @@ def _check(options: Check) -> int:
 
 def _worker(limit: float) -> Worker:
     if not 0 < limit <= DAY:
-        raise WorkbookError(
-            f"--limit {limit:g}: expected seconds, more than 0, a day at most"
-        )
+        raise WorkbookError(sentence("limit", limit=f"{limit:g}"))
     need_device()
     return Worker(limit)
 
@@ -173,7 +171,8 @@ def _list(options: List) -> int:
         number, name = _found(options.place)
         if name not in state.right(number):
             how = templates.how_to_ask(number, name, in_notebook=False)
-            raise WorkbookError(f"{number}.{name} is not right yet: {how} helps")
+            facts = dict(place=f"{number}.{name}", how=how)
+            raise WorkbookError(sentence("not right yet", **facts))
         print(screen.text(templates.explanation(number, name)))
     return 0
 
@@ -203,16 +202,19 @@ def _again(options: Again) -> int:
     elif (found := again.due(state)) is not None:
         number, name = found
     else:
-        first = again.oldest(state)
-        told = "nothing is right yet"
-        if first is not None:
-            told = f"the oldest is {first[0]}.{first[1]}, of {first[2]:.0f} days ago"
-        raise WorkbookError(f"nothing is a week old: {told}")
+        raise WorkbookError(_too_young(again.oldest(state)))
     kept = again.blank(folder, number, name)
     path = folder / EXERCISES[number].file
     print(sentence("gap again", variable=f"d{name}", path=path))
     print(sentence("file kept", path=kept))
     return 0
+
+
+def _too_young(oldest: tuple[int, str, float] | None) -> str:
+    if oldest is None:
+        return sentence("nothing is old")
+    number, name, days = oldest
+    return sentence("not so old", place=f"{number}.{name}", days=f"{days:.0f}")
 
 
 def _page(options: Page) -> int:
@@ -221,9 +223,8 @@ def _page(options: Page) -> int:
     try:
         options.out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise WorkbookError(
-            f"{options.out} cannot be written: {error.strerror}"
-        ) from None
+        facts = dict(path=options.out, why=error.strerror)
+        raise WorkbookError(sentence("cannot write", **facts)) from None
     print(sentence("written", path=options.out))
     return 0
 
@@ -233,5 +234,5 @@ def _reset(options: Reset) -> int:
     kept = progress.reset(folder, options.number)
     print(sentence("as it came", path=folder / EXERCISES[options.number].file))
     if kept.exists():
-        print(sentence("yours", path=kept))
+        print(sentence("what you wrote", path=kept))
     return 0

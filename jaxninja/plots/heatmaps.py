@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from jaxninja.plots.style import COLOURS, SOFT, axes_of, literal, spread, thinned
 
-NAMED = 60  # symbols that an axis has room for
+NAMED = 30  # symbols that an axis has room for
+POINTS = 50  # of an inch of a small map that are left for the labels of its rows
 PULLED, PUSHED = (np.array(to_rgb(COLOURS[n])) for n in (1, 2))  # up, down
 
 
@@ -46,7 +47,7 @@ def dlogits(d: np.ndarray, symbols: Sequence[str]) -> Figure:
     ticks = thinned(len(symbols), NAMED)
     labels = [literal(symbols[i]) for i in ticks]
     turned = 90 * any(len(label) > 3 for label in labels)
-    axes.set_xticks(ticks, labels, fontsize=6.5, rotation=turned)
+    axes.set_xticks(ticks, labels, fontsize=8.5, rotation=turned)
     return axes.figure
 
 
@@ -56,23 +57,26 @@ def attention_maps(maps: np.ndarray, symbols: Sequence[str], most: int = 4) -> F
     Args:
         maps: [L, H, T, T], of each layer and head; each row sums to 1.
         symbols: T of them, what is read at each place.
-        most: layers and heads, evenly spread, the first and the last among them.
+        most: layers and heads, evenly spread, the first and the last among them; fewer
+            heads where the labels of their places would be too small to read.
     """
-    shown = [spread(count, most) for count in maps.shape[:2]]
+    fit = int(POINTS * 4.6 / 8.5 / max(len(symbols), 1))
+    limits = most, max(min(most, fit), 1)
+    shown = [spread(*pair) for pair in zip(maps.shape[:2], limits, strict=True)]
     layers, heads = map(len, shown)
     side = 4.6 / max(heads, 2)  # inches
     size = (side * heads, side * layers + 0.4)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     figure.suptitle(_of_which(maps, layers, heads), fontsize=9.5)
     labels = [literal(symbol) for symbol in symbols]
-    font = min(50 * side / len(labels), 7.5)  # points: room for each label, and no more
+    font = min(POINTS * side / len(labels), 8.5)
     for axes, (layer, head) in zip(
         figure.subplots(layers, heads, squeeze=False).flat,
         itertools.product(*shown),
         strict=True,
     ):
         _shaded(axes, maps[layer, head], "equal")
-        axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=7.5, pad=3)
+        axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8.5, pad=3)
         axes.set_xticks(range(len(labels)), labels, fontsize=font)
         axes.set_yticks(range(len(labels)), labels, fontsize=font)
         axes.tick_params(length=0, pad=1)
@@ -83,7 +87,7 @@ def _of_which(maps: np.ndarray, layers: int, heads: int) -> str:
     title = "attention, a row for each place"
     if maps.shape[:2] == (layers, heads):
         return title
-    return f"{title}: {layers} of {len(maps)} layers, {heads} of {maps.shape[1]} heads"
+    return f"{title}:\n{layers} of {len(maps)} layers, {heads} of {maps.shape[1]} heads"
 
 
 def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
@@ -94,7 +98,7 @@ def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
         symbols: V of them; of many, some are named.
     """
     places = np.column_stack([C[:, 0], C[:, 1] if C.shape[1] > 1 else 0 * C[:, 0]])
-    named = thinned(len(symbols), 2 * NAMED)
+    named = thinned(len(symbols), 4 * NAMED)
     some = f", {len(named)} of {len(symbols):,} symbols named"
     title = "the embedding, features 0 and 1" + some * (len(named) < len(symbols))
     axes = axes_of(title, "feature 0", "feature 1", 4.2)
@@ -102,7 +106,7 @@ def embedding(C: np.ndarray, symbols: Sequence[str]) -> Figure:
     axes.scatter(*places.T, s=130, color="none", edgecolors=SOFT, lw=0.5)
     for i in named:
         if np.isfinite(places[i]).all():
-            style = {"ha": "center", "va": "center", "fontsize": 8}
+            style = {"ha": "center", "va": "center", "fontsize": 8.5}
             axes.text(*places[i], literal(symbols[i]), **style)
     return axes.figure
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,9 +34,9 @@ def axes_of(title: str, xlabel: str, ylabel: str, height: float = 2.9) -> Any:
 
 def dress(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
     """What all axes have in common; they begin where the data do."""
-    axes.set_title(title, fontsize=9.5, loc="left")
+    axes.set_title("\n".join(textwrap.wrap(title, 46)), fontsize=9.5, loc="left")
     axes.set_xlabel(xlabel, fontsize=9)
-    axes.set_ylabel(ylabel, fontsize=9)
+    axes.set_ylabel(ylabel, fontsize=9, labelpad=8)  # a phone makes numbers larger
     axes.tick_params(labelsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(6))

@@ -32,6 +32,7 @@ from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.options.values import shown
 from jaxninja.training.progress import Progress, default, expect_progress
+from jaxninja.training.runs.initial import initial_state
 from jaxninja.training.runs.opening import at_home, new_folder, open_run, resumed_config
 from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
@@ -113,9 +114,11 @@ def _run_folder(resume: Any) -> Path:
 
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
+    symbols = len(dataset.vocabulary)  # the start first: its weights may be refused
+    start = None if resume else initial_state(config, symbols)
     path = resume or new_folder(config, dataset)
     with run_folder.lock(path), caught_signals(mesh) as caught:
-        record = open_run(config, dataset, path)
+        record = open_run(config, dataset, path, start)
         for line in (*_header(record.run, device, mesh, resume is not None), *proof):
             progress.say(line)
         record.pace = _pace(record.run, device, mesh)

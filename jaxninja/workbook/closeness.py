@@ -51,9 +51,8 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
     for what, given in (("mine", mine), ("truth", truth)):
         if given is None or isinstance(given, str | list | tuple | dict | set):
             kind = type(given).__name__
-            raise ArgumentTypeError(
-                f"cmp {name!r}: {what} is a {kind}, expected an array"
-            )
+            text = sentence("cmp", name=name, what=what, kind=kind)
+            raise ArgumentTypeError(text)
     measure = np.asarray(scale or 0.0, "float32")
     mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
     zero = [name] if scale else []

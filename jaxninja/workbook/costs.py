@@ -8,7 +8,7 @@ parameters are there anyway and do not count.
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -19,6 +19,8 @@ from jaxninja.workbook.code import parse, snippets
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.network import Network
+from jaxninja.workbook.texts.languages import current, sentence, speaking
+from jaxninja.workbook.texts.wrapping import before, padded
 
 REPEATS, CALLS = 15, 20
 
@@ -48,21 +50,31 @@ class Cost:
     autodiff: Bill
     kept: tuple[str, ...]
     least: tuple[str, ...]
+    language: str = field(default_factory=current)
 
     def __str__(self) -> str:
-        head = f"{'':<9}{'FLOPs':>12} {'arrays':>7} {'bytes kept':>12} "
-        more = len(self.kept) > len(self.least)
-        end = f"; {len(self.least)} suffice: {', '.join(self.least)}" if more else ""
-        end = end.replace("1 suffice:", "1 suffices:")
-        return "\n".join(
-            [
-                head + f"{'temporary':>12} {'us a call':>9}",
-                f"yours    {self.mine}",
-                f"jax.grad {self.autodiff}",
-                f"yours keeps {len(self.kept)} of the forward: "
-                f"{', '.join(self.kept) or 'none'}{end}",
-            ]
-        )
+        with speaking(self.language):
+            heads = (sentence(f"cost {k}") for k in range(5))
+            table = zip(heads, (12, 7, 12, 12, 9), strict=True)
+            head = " ".join(before(text, width) for text, width in table)
+            names = ", ".join(self.kept) or sentence("nothing")
+            facts = dict(count=len(self.kept), names=names)
+            rows = [(sentence("yours"), self.mine), ("jax.grad", self.autodiff)]
+            return "\n".join(
+                [
+                    f"{'':<9}{head}",
+                    *(f"{padded(name, 8)} {bill}" for name, bill in rows),
+                    f"{sentence('keeps', **facts)}{self._enough()}",
+                ]
+            )
+
+    def _enough(self) -> str:
+        """That fewer arrays suffice, if they do."""
+        least = len(self.least)
+        if len(self.kept) <= least:
+            return ""
+        key = "suffices" if least == 1 else "suffice"
+        return sentence(key, count=least, names=", ".join(self.least))
 
 
 def cost(number: int, text: str) -> Cost:

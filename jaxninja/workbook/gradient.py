@@ -12,6 +12,7 @@ from jaxninja.check.compare import RELATIVE
 from jaxninja.check.errors import UserCodeError
 from jaxninja.workbook import samples
 from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.raised import did
 from jaxninja.workbook.samples import Sample
 from jaxninja.workbook.texts.languages import sentence
 
@@ -35,6 +36,7 @@ class Chain:
 class Judged:
     """What one gradient came out as: on the sample where it is wrong, and on the first.
 
+    `failure` is what the lines did in place of giving a gradient.
     `float64` is the largest relative error on any sample in float64, `worst` that
     sample; `first` the result on the exercise's sizes in float32. `shapes` are the
     given and the expected shape where the numbers fit another one.
@@ -45,6 +47,7 @@ class Judged:
     result: Any = None
     chained: Any = None
     note: str = ""
+    failure: str = ""
     float64: float | None = None
     worst: Sample | None = None
     first: Any = None
@@ -129,11 +132,16 @@ def pass_on(chain: Chain, name: str) -> None:
 
 def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     """One gradient on one sample, given true gradients and in the learner's chain."""
-    sample, results = chain.sample, []
+    sample, results, failed = chain.sample, [], []
 
     def recorded(values, grads):
         same = results and all(grads[k] is true.get(k) for k in grads)
-        results.append(results[0] if same else _as_array(name, piece(values, grads)))
+        try:
+            new = results[0] if same else _as_array(name, piece(values, grads))
+        except Exception as error:
+            failed.append(did(error))
+            raise
+        results.append(new)
         return fitted(results[-1], expected)
 
     true = upstream(exercise, name, sample)
@@ -154,9 +162,8 @@ def on(exercise: Exercise, name: str, piece, chain: Chain) -> Judged:
     if step.verdict == INHERITED and chain.narrow:
         step = compared(expected, RELATIVE["float32"])
     given, chained = results if len(results) == 2 else (None, None)
-    return Judged(
-        step, sample, given, chained, note, shapes=_other_shape(given, expected)
-    )
+    shapes, failure = _other_shape(given, expected), "".join(failed[-1:])
+    return Judged(step, sample, given, chained, note, failure, shapes=shapes)
 
 
 def _other_shape(result: Any, like: Any) -> tuple | None:

@@ -8,7 +8,7 @@ own are in `jaxninja.check.hints`. A new code goes into `texts/zh/hints.py` too.
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxninja.workbook.texts.languages import current, stopped
+from jaxninja.workbook.texts.languages import current, phrase, sentence, stopped
 from jaxninja.workbook.texts.zh import hints as chinese
 
 OTHERS = {"zh": chinese.HINTS}
@@ -132,7 +132,9 @@ class Hint:
     @property
     def sentence(self) -> str:
         template = OTHERS.get(current(), TEMPLATES).get(self.code, TEMPLATES[self.code])
-        return stopped(template.format_map(self.facts))
+        return stopped(
+            template.format_map({k: _said(f) for k, f in self.facts.items()})
+        )
 
     def __str__(self) -> str:
         return self.sentence
@@ -140,6 +142,17 @@ class Hint:
     def of(self, name: str) -> "Hint":
         """About the gradient of this array."""
         return Hint(self.code, {"name": name, **self.facts}, self.line)
+
+
+def _said(fact: Any) -> Any:
+    """A few words, or several names, in the current language."""
+    if isinstance(fact, str):
+        return phrase(fact)
+    if not isinstance(fact, list | tuple):
+        return fact
+    *most, last = fact
+    first = sentence("comma").join(most)
+    return sentence("and by", first=first, last=last) if most else last
 
 
 def say(code: str, **facts: Any) -> Hint:

@@ -19,7 +19,7 @@ from jaxninja.workbook.exercises import EXERCISES, listed
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import CELL, Report
-from jaxninja.workbook.texts.languages import known, speaking
+from jaxninja.workbook.texts.languages import known, sentence, speaking
 
 if TYPE_CHECKING:
     from jaxninja.workbook.costs import Cost
@@ -43,19 +43,20 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
     Raises:
         ValueError: no such exercise, or the source of the function is not to be had.
     """
-    if number not in EXERCISES:
-        raise ArgumentError(f"exercise {number!r}: expected {listed()}")
-    text, first = _source(function)
-    padding = "\n" * (first - 1)  # so that line numbers are those of the cell
     with speaking(_progress.language):
+        if number not in EXERCISES:
+            facts = dict(number=number, listed=listed())
+            raise ArgumentError(sentence("no exercise", **facts))
+        text, first = _source(function)
+        padding = "\n" * (first - 1)  # so that line numbers are those of the cell
         report = _worker().check(number, padding + text, CELL, everything)
     return replace(report, new=tuple(_progress.record(report)))
 
 
 def hint(place: str) -> str:
     """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
-    number, name = templates.find(place)
     with speaking(_progress.language):
+        number, name = templates.find(place)
         return templates.ladder(number, name, _progress.next_rung(number, name))
 
 
@@ -65,11 +66,12 @@ def why(place: str) -> str:
     Raises:
         ValueError: there is no such gradient, or it is not right yet.
     """
-    number, name = templates.find(place)
-    if name not in _progress.right(number):
-        how = templates.how_to_ask(number, name, in_notebook=True)
-        raise ArgumentError(f"{number}.{name} is not right yet: {how} helps")
     with speaking(_progress.language):
+        number, name = templates.find(place)
+        if name not in _progress.right(number):
+            how = templates.how_to_ask(number, name, in_notebook=True)
+            facts = dict(place=f"{number}.{name}", how=how)
+            raise ArgumentError(sentence("not right yet", **facts))
         return "\n".join(templates.explanation(number, name))
 
 
@@ -84,7 +86,9 @@ def speak(language: str) -> None:
 
 def save(function: Callable, path: str | Path) -> str:
     """Write a function to a file, as `jaxninja.train` wants it for its route."""
-    Path(path).write_text(f"{IMPORTS}\n\n{_source(function)[0]}", encoding="utf-8")
+    with speaking(_progress.language):
+        text = _source(function)[0]
+    Path(path).write_text(f"{IMPORTS}\n\n{text}", encoding="utf-8")
     return str(path)
 
 
@@ -92,7 +96,8 @@ def cost(number: int, function: Callable) -> "Cost":
     """FLOPs, bytes kept, temporary memory and time, beside jax.grad's."""
     from jaxninja.workbook.costs import cost
 
-    return cost(number, IMPORTS + _source(function)[0])
+    with speaking(_progress.language):
+        return cost(number, IMPORTS + _source(function)[0])
 
 
 def lecture_sample() -> "Sample":
@@ -109,13 +114,11 @@ def lecture_sample() -> "Sample":
 def _source(function: Callable) -> tuple[str, int]:
     """The function's text, and the line of its cell that it begins in."""
     if getattr(function, "__name__", "") == "<lambda>":
-        raise ArgumentError("a lambda has no lines to read: define it with def")
+        raise ArgumentError(sentence("lambda"))
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):
-        raise ArgumentError(
-            f"{function!r} has no source to read: define it with def, in a cell or file"
-        ) from None
+        raise ArgumentError(sentence("no source", function=repr(function))) from None
     return textwrap.dedent("".join(lines)), first
 
 

@@ -1,7 +1,7 @@
-"""The notebook, made of the same solutions as the exercises: percent format and .ipynb.
+"""The notebooks, made of the same solutions as the exercises: percent format, .ipynb.
 
-`python -m jaxninja.workbook.pages FOLDER` writes workbook.py and workbook.ipynb there;
-a test holds the committed ones to it.
+`python -m jaxninja.workbook.pages FOLDER` writes workbook (the lecture's exercises) and
+workbook_layers (the later ones) there; a test holds the committed ones to it.
 """
 
 import ast
@@ -34,6 +34,29 @@ The times of the chapters are the lecture's own. Within a chapter a time is inte
 by the words spoken so far, and good to a minute or two.
 
 The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
+"""
+
+LAYERS = """
+# Backprop by hand, after the lecture
+
+Layer normalisation, a GRU through three steps of time, causal self-attention, a whole
+transformer block. As in [the lecture's workbook](workbook.ipynb): fill the gaps, the
+`None`s, and run the cell below each exercise. The check goes backwards and stops at the
+first gradient that is wrong.
+
+The gradient of the output is given here, dy: what would come from the layers above.
+Stuck? `workbook.hint("5.gamma")` in a cell of your own tells a little, and a little
+more each time; `workbook.why("5.gamma")` has the derivation, once it is right.
+
+The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
+"""
+
+BLOCKS = """
+### Your backward trains a transformer
+
+Once it is right: your function becomes the gradient of every block, and it is proved
+that no automatic differentiation took part. A thousand steps, in half a minute or so;
+the names at the end are its own.
 """
 
 GRAPH = """
@@ -99,12 +122,45 @@ is kept from the forward pass for the backward one, temporary memory, time.
 """
 
 
-def percent() -> str:
-    """The notebook in percent format."""
-    return "\n\n".join(_cells()).rstrip() + "\n"
+def percent(cells: Iterator[str]) -> str:
+    """A notebook in percent format."""
+    return "\n\n".join(cells).rstrip() + "\n"
 
 
-def _cells() -> Iterator[str]:
+def layers() -> Iterator[str]:
+    """The cells of what comes after the lecture."""
+    yield _text(LAYERS)
+    yield _code(INSTALL)
+    yield _code(
+        "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
+        "from IPython.display import Image\n\nimport jaxninja\n"
+        "from jaxninja import workbook\n"
+        "from jaxninja.cli.train import summary\n"
+        "from jaxninja.plots import png\n"
+        "from jaxninja.training.progress import Lines\n"
+        "from jaxninja.workbook import pictures\n"
+        "from jaxninja.workbook.exercises import EXERCISES"
+    )
+    for number in (5, 6, 7, 8):
+        head, *cells = _exercise(number)
+        yield head
+        yield _code(f"Image(png(pictures.graph(EXERCISES[{number}].network)))")
+        yield from cells
+    yield _text(BLOCKS)
+    yield _code(
+        "if report8.ok:\n"
+        '    route = workbook.save(backward, "exercise8.py")\n'
+        "    of_blocks = dict(model='transformer', route=route, steps=1_000)\n"
+        "    config = jaxninja.TrainConfig(**of_blocks)\n"
+        "    run = jaxninja.train(config, progress=Lines(print))\n"
+        '    print("\\n".join(summary(run)))'
+    )
+    yield _text(COST)
+    yield _code("if report8.ok:\n    print(workbook.cost(8, backward))")
+
+
+def lecture() -> Iterator[str]:
+    """The cells of the lecture's exercises."""
     yield _text(INTRODUCTION)
     yield _code(INSTALL)
     yield _code(
@@ -227,16 +283,16 @@ HEADER = """\
 
 
 def write(folder: str | Path) -> None:
-    """Write workbook.py and workbook.ipynb."""
+    """Write both notebooks, each as .py and .ipynb."""
     import jupytext
 
-    folder = Path(folder)
-    text = HEADER + percent()
-    (folder / "workbook.py").write_text(text, encoding="utf-8")
-    notebook = jupytext.reads(text, fmt="py:percent")
-    for k, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{k}"  # the same each time
-    jupytext.write(notebook, folder / "workbook.ipynb")
+    for name, cells in {"workbook": lecture(), "workbook_layers": layers()}.items():
+        text = HEADER + percent(cells)
+        (Path(folder) / f"{name}.py").write_text(text, encoding="utf-8")
+        notebook = jupytext.reads(text, fmt="py:percent")
+        for k, cell in enumerate(notebook.cells):
+            cell["id"] = f"cell-{k}"  # the same each time
+        jupytext.write(notebook, Path(folder) / f"{name}.ipynb")
 
 
 if __name__ == "__main__":

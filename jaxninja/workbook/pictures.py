@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxninja.workbook.network import Network
+from jaxninja.workbook.texts.languages import sentence
 
 Figure = Any  # matplotlib's, which only jaxninja.plots imports
 
@@ -72,14 +73,16 @@ def matrix(jacobian: Mapping[str, Any]) -> Iterator[str]:
     if not wrong.any():
         return
     name, source = jacobian["name"], jacobian["source"]
-    yield f"Jacobian of {source} by {name}: a line for each entry of the first, a"
-    yield f"column for each of the second. {wrong.sum()} of {wrong.size} are wrong: *"
-    rows = zip(jacobian["mine"], jacobian["truth"], wrong, strict=True)
-    yield f"{'yours':<{10 * wrong.shape[1]}}  true"
-    for mine, truth, marks in rows:
-        pairs = zip(mine, marks, strict=True)
-        left = "".join(f"{value:8.3f}{'*' if mark else ' '} " for value, mark in pairs)
-        yield left + "".join(f"{value:8.3f}" for value in truth)
+    facts = dict(source=source, name=name, wrong=wrong.sum(), size=wrong.size)
+    yield sentence("jacobian", **facts)
+    for whose in ("yours", "true"):
+        yield sentence(whose)
+        numbers = jacobian["mine" if whose == "yours" else "truth"]
+        for row, marks in zip(numbers, wrong & (whose == "yours"), strict=True):
+            pairs = zip(row, marks, strict=True)
+            yield "".join(
+                f"{value:7.3f}{'*' if mark else ' '}" for value, mark in pairs
+            )
 
 
 def page(

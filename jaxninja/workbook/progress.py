@@ -9,7 +9,7 @@ from jaxninja.errors import UserError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import GAP, OK, Report
 from jaxninja.workbook.templates import rungs, template
-from jaxninja.workbook.texts.languages import known
+from jaxninja.workbook.texts.languages import known, sentence
 
 FILE = "progress.json"
 FOLDER = "workbook"
@@ -32,7 +32,7 @@ def start(folder: str | Path = FOLDER, language: str | None = None) -> list[Path
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise WorkbookError(f"{folder} is a file, expected a folder")
+        raise WorkbookError(sentence("is a file", folder=folder))
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for exercise in EXERCISES.values():
@@ -79,9 +79,7 @@ def find(folder: str | None) -> Path:
     """
     folder = folder or nearest()
     if not _is_workbook(Path(folder)):
-        raise WorkbookError(
-            f"no workbook in {folder!r}: `jaxninja exercise start {folder}` makes one"
-        )
+        raise WorkbookError(sentence("no workbook", folder=folder, start=folder))
     return Path(folder)
 
 
@@ -105,10 +103,11 @@ def read(folder: Path, number: int) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        again = f"`jaxninja exercise start {folder}` makes it again"
-        raise WorkbookError(f"{path} is not there; {again}") from None
+        raise WorkbookError(sentence("not there", path=path, folder=folder)) from None
     except UnicodeDecodeError as error:
-        raise WorkbookError(f"{path} is not UTF-8 at byte {error.start}") from None
+        raise WorkbookError(
+            sentence("not UTF-8", path=path, byte=error.start)
+        ) from None
 
 
 class Progress:
@@ -169,9 +168,8 @@ class Progress:
             partial.write_text(text + "\n", encoding="utf-8")
             partial.replace(self.folder / FILE)
         except OSError as error:
-            raise WorkbookError(
-                f"progress is not kept: {self.folder / FILE}: {error.strerror}"
-            ) from None
+            facts = dict(path=self.folder / FILE, why=error.strerror)
+            raise WorkbookError(sentence("not saved", **facts)) from None
 
 
 def load(folder: Path) -> Progress:
@@ -188,10 +186,7 @@ def load(folder: Path) -> Progress:
         for number in EXERCISES:
             progress.right(number)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise WorkbookError(
-            f"progress is not kept: {path} is not readable: delete it, and the next "
-            "check makes it again"
-        ) from None
+        raise WorkbookError(sentence("not readable", path=path)) from None
     except FileNotFoundError:
         progress = Progress(folder, {})
     return progress

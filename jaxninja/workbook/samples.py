@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.intermediates.gradients import retain_grads
+from jaxninja.workbook.code.tracing import Traced, traced
 from jaxninja.workbook.network import Arrays, Network, Sizes
 from jaxninja.workbook.texts.languages import sentence
 
@@ -88,31 +88,62 @@ def sample(
 ) -> Sample:
     """One sample, made once. Call it under `jax.enable_x64(True)` for float64."""
     probe = probe or network.output
-    numbers = network.inputs(at)
-    params = {k: jnp.asarray(numbers[k], dtype) for k in network.parameters}
-    data = {k: _as_data(numbers[k]) for k in network.data}
-    shapes = jax.eval_shape(partial(_forward, network, at), params, data)
-    upstream = _upstream(network, shapes, probe, at.seed)
-    _, grads, arrays = _gradients(network, at, params, upstream, data)
+    params, data = _given(network, at, dtype)
+    upstream = _upstream(network, _zeros(network, at, dtype), probe, at.seed)
+    found = _backward(network, at, dtype)(params, upstream, data)
+    data, grads, arrays = jax.device_put((data, *found))
     values = {**data, **network.counts(at), **arrays}
     truth = {k: grads[k] for k in network.before(probe)}
     ties = network.ties(values, truth)
     return Sample(network, at, dtype, probe, values, truth, grads, ties)
 
 
-def _as_data(array: np.ndarray) -> jax.Array:
-    return jnp.asarray(array, "bool" if array.dtype == bool else "int32")
+@cache
+def _given(network: Network, at: Sizes, dtype: str) -> tuple[Arrays, Arrays]:
+    """What has a gradient, and data, which has none."""
+    numbers = network.inputs(at)
+    params = {k: np.asarray(numbers[k], dtype) for k in network.parameters}
+    return params, {k: _as_data(numbers[k]) for k in network.data}
+
+
+def _as_data(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, "bool" if array.dtype == bool else "int32")
 
 
 def _forward(network: Network, at: Sizes, params: Arrays, data: Arrays):
     return network.forward({**params, **data}, at)
 
 
+@cache
+def _zeros(network: Network, at: Sizes, dtype: str) -> Arrays:
+    """Zeros in the place of every array."""
+    forward = partial(_forward, network, at)
+    shapes = jax.eval_shape(forward, *_given(network, at, dtype))
+    return {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
+
+
+@cache
+def _backward(network: Network, at: Sizes, dtype: str) -> Traced:
+    """The gradient of sum <upstream, array> by every array, and the arrays.
+
+    JAX differentiates, NumPy runs: XLA would take seconds to compile it.
+    """
+
+    def gradients(params, upstream, data):
+        f = retain_grads(
+            partial(_forward, network, at), cotangent=upstream, values=True
+        )
+        _, grads, arrays = f(params, data)
+        return grads, arrays
+
+    params, data = _given(network, at, dtype)
+    return traced(gradients, params, _zeros(network, at, dtype), data)
+
+
 def _upstream(
-    network: Network, shapes: Arrays, probe: str, seed: int
+    network: Network, zeros: Arrays, probe: str, seed: int
 ) -> dict[str, np.ndarray]:
     """The gradient that comes from outside: at the probe, zero at all other arrays."""
-    zeros = {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
     like = zeros[probe]
     letters = [not a.isdigit() for a in network.node[probe].shape.split()]
     random = np.asarray(_random(like.shape, seed, letters), like.dtype)
@@ -129,19 +160,3 @@ def _random(shape: tuple[int, ...], seed: int, letters: list[bool]) -> np.ndarra
         if letter and size > 2:
             np.moveaxis(found, axis, 0)[1] = 0.0
     return found
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _gradients(network, at, params, upstream, data):
-    """sum <upstream, array> over all arrays, its gradient by every one, the arrays."""
-
-    def f(params):
-        arrays = _forward(network, at, params, data)
-        return sum(_dot(upstream[k], arrays[k]) for k in upstream)
-
-    return retain_grads(f, values=True)(params)
-
-
-def _dot(upstream, array):
-    """<upstream, array>, where 0 times infinite is 0: masks make such arrays."""
-    return jnp.where(upstream == 0, 0, upstream * array).sum()

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from jaxninja.errors import ArgumentError, did_you_mean
+from jaxninja.errors import ArgumentError
 from jaxninja.workbook.code import parse
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.network import Node
 from jaxninja.workbook.texts import translated
-from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.languages import meant, sentence
 from jaxninja.workbook.texts.wrapping import padded, shortened, wrapped
 
 
@@ -239,15 +239,11 @@ def find(place: str) -> tuple[int, str]:
     """
     number, _, name = place.partition(".")
     if number not in {str(k) for k in EXERCISES}:
-        raise ArgumentError(
-            f"{place!r}: expected N.NAME with N from 1 to {len(EXERCISES)}, as 1.counts"
-        )
+        raise ArgumentError(sentence("no place", place=place, last=len(EXERCISES)))
     names = EXERCISES[int(number)].names
     if name not in names and name.startswith("d") and name[1:] in names:
         name = name[1:]
     if name not in names:
-        raise ArgumentError(
-            f"exercise {number} has no gradient {name!r}, it asks for: "
-            f"{', '.join(names)}{did_you_mean(name, names)}"
-        )
+        facts = dict(number=number, name=name, meant=meant(name, names))
+        raise ArgumentError(sentence("no gradient", names=", ".join(names), **facts))
     return int(number), name

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from jaxninja import cli
-from jaxninja.book import chapters, findings_page, frame, markup, reference
+from jaxninja.book import build, chapters, findings_page, frame, markup, reference
 from jaxninja.models.network import PAGES
 from jaxninja.rules import RULES
 from jaxninja.workbook.exercises import EXERCISES
@@ -186,6 +186,29 @@ def test_an_older_book_is_replaced_and_other_files_are_not(
     assert "new" in file.read_text()
 
 
+def test_pages_of_an_older_book_are_removed_and_nothing_else(tmp_path, monkeypatch):
+    made = [
+        frame.Page(path, path, "x") for path in ("index.html", "a/b.html", "c.html")
+    ]
+    monkeypatch.setattr(build, "pages", lambda: made)
+    folder = tmp_path / "book"
+    [*build.write(folder)]
+    outside = tmp_path / "outside.html"
+    outside.write_text((folder / "c.html").read_text())
+    (folder / "c.html").write_text("the reader's own by now")
+    (folder / "a" / "d.html").write_text((folder / "a" / "b.html").read_text())
+    listed = (folder / build.LIST).read_text()
+    (folder / build.LIST).write_text(f"{listed}../outside.html\n")
+    monkeypatch.setattr(build, "pages", lambda: made[:1])
+    [*build.write(folder)]
+    left = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.*")}
+    assert left == {
+        *("outside.html", "book/index.html", "book/c.html", "book/a/d.html"),
+        f"book/{build.LIST}",
+    }
+    assert (folder / build.LIST).read_text() == "index.html\n"
+
+
 def test_where_it_cannot_be_written_is_said_at_once(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main(["book", str(tmp_path / "file")]) == 2
@@ -232,6 +255,8 @@ frame.onload = () => {
   found.push({
     title: d.title, wide: d.documentElement.scrollWidth,
     least: Math.min(...texts.map(contrast)),
+    small: Math.min(99, ...[...d.querySelectorAll("svg text")].map(
+      t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a)),
     ground: light(ground(d.body)), font: parseFloat(getComputedStyle(d.body).fontSize),
   });
   next();
@@ -261,6 +286,7 @@ def test_in_a_browser_offline(book, tmp_path, scheme):
         assert page["wide"] <= 360, page
         assert page["least"] >= 4.5, page
         assert page["font"] >= 16, page
+        assert page["small"] >= 11, page
         assert (page["ground"] > 0.5) == (scheme == "light"), page
     assert said == []
 

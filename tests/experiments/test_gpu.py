@@ -14,7 +14,7 @@ from experiments.gpu.parts import PARTS
 from experiments.gpu.processes import Part
 from jaxninja.rules import RULES
 
-NEED_A_GPU = {"attention": ["jax.nn, cuDNN", "PyTorch SDPA"]}
+NEED_A_GPU = {"attention": ["jax.nn, cuDNN"]}
 KERNEL = {"kernel", "sweeps", "runs repeat"}
 
 

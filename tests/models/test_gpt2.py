@@ -13,7 +13,7 @@ import scipy.special
 
 from jaxninja.models import gpt2, network, routes
 from jaxninja.models.by_hand import gpt2 as by_hand
-from jaxninja.models.by_hand.parts import causal_attention
+from jaxninja.models.by_hand.parts import causal_attention, products
 from jaxninja.models.by_hand.parts.products import over_rows, product
 from jaxninja.models.gpt2 import Gpt2, SizeError
 
@@ -151,7 +151,12 @@ def test_bfloat16_is_of_the_products_alone():
     assert max(apart(grads, truth).values()) < 0.1
 
 
-def test_a_product_in_bfloat16_rounds_its_factors_and_not_its_sums():
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_product_in_bfloat16_rounds_its_factors_and_not_its_sums(
+    parallel, monkeypatch
+):
+    """As on a CPU and as on a GPU."""
+    monkeypatch.setattr(products, "in_parallel", lambda: parallel)
     a, b = 1 + jnp.arange(1, 7.0).reshape(2, 3) / 1024, jnp.ones((3, 2)) * 256
     assert product(a, b, "bfloat16").tolist() == [[768.0, 768.0], [772.0, 772.0]]
     assert product(a, b, "float32")[0, 0] == 769.5

@@ -95,8 +95,8 @@ def test_a_whole_run_has_every_part(runs, whole):
         "the embedding",
     }
     assert "no figure of" not in html
-    for words in ("Configuration", "All samples", "bn_momentum", "log V is"):
-        assert words in html
+    assert '<th scope="row">bn_momentum</th>' in html
+    assert "log V" in html
     assert {f.topic for f in findings(found)} >= {
         "loss",
         "start",
@@ -221,8 +221,9 @@ def test_nothing_is_fetched(whole):
 def test_a_diverged_run_says_so_and_shows_the_rest(runs):
     found = gather(runs / "diverged")
     said = [f for f in findings(found) if f.level == "act"]
-    assert "not finite at step 1" in said[0].text
-    assert any("h: 128 values are NaN or infinite" in f.text for f in said)
+    assert said[0].topic == "loss"
+    assert "step 1" in said[0].text
+    assert any(re.search(r"\bh\b.*\b128\b", f.text) for f in said)
     last = found.diagnostics[-1]  # of the step whose loss is not finite
     assert (last["step"], last["loss"]) == (1, None)
     assert last["activations"]["h"]["histogram"]["nonfinite"] == 8 * 16
@@ -241,10 +242,10 @@ def test_a_run_without_diagnostics_says_how_to_get_them(runs):
 
 def test_a_half_written_run_says_what_is_missing_and_shows_the_rest(runs):
     found = gather(runs / "half")
-    text = " ".join(found.problems)
-    assert "without the trained network" in text
-    assert "has not ended: step 40 of 60" in text
-    assert f"--resume {runs / 'half'}" in text
+    assert any("network" in problem for problem in found.problems)
+    (ended,) = (p for p in found.problems if "--resume" in p)
+    assert re.search(r"\b40\b.*\b60\b", ended)
+    assert f"--resume {runs / 'half'}" in ended
     html = page([found])
     assert "<figcaption>the training loss</figcaption>" in html
     assert "the activations" in figures(html)
@@ -262,17 +263,16 @@ def test_broken_files_cost_only_themselves(runs, tmp_path):
     found = gather(tmp_path / "broken")
     html = page([found])
     text = " ".join(found.problems)
-    assert "result.json is '{" in text
-    assert "nonsense" in text
-    assert "histogram.counts is missing" in text
+    for place in ("result.json", "metrics.jsonl", "nonsense", "histogram.counts"):
+        assert place in text
     assert figures(html) == []
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="does not exist"):
+    with pytest.raises(RunError, match=str(tmp_path / "nothing")):
         gather(tmp_path / "nothing")
     (tmp_path / "config.json").write_text('{"a": 1}')
-    with pytest.raises(RecordError, match=r"config\.json: config is missing"):
+    with pytest.raises(RecordError, match=r"config\.json: config\b"):
         gather(tmp_path)
 
 
@@ -314,19 +314,19 @@ def test_a_sweep_stands_for_its_members(runs, tmp_path, monkeypatch, capsys):
     ]
     details = re.findall(r'<details class="run"[^>]*><summary>(.*?)</summary>', html)
     assert details == names[1:]  # the best, and the one that failed
-    assert f"1 more have a page of their own by <code>jaxninja report {root}" in html
+    assert f"<code>jaxninja report {root}" in html
 
 
 def test_the_command(runs, capsys):
     assert main(["report", str(runs / "whole")]) == 0
-    assert "written" in capsys.readouterr().out
+    assert str(runs / "whole" / "report.html") in capsys.readouterr().out
     assert (runs / "whole" / "report.html").stat().st_size > 50_000
     assert main(["report", *(str(runs / n) for n in ("whole", "plain"))]) == 0
     html = (runs / "report.html").read_text()
     assert "<h1>2 runs</h1>" in html
     assert '<th scope="row">hidden</th><td>' not in html.split("Each run by itself")[0]
     assert main(["report", str(runs / "nothing")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert str(runs / "nothing") in capsys.readouterr().err
 
 
 FRAME = """<!doctype html><iframe id=f width={width} height=800 src="{file}"></iframe>
@@ -353,8 +353,9 @@ onload = () => {{
     wide: d.documentElement.scrollWidth,
     widest: Math.max(...figures.map(right),
       ...figures.flatMap(f => [...f.querySelectorAll("text")].map(right))),
-    small: Math.min(...[...svg.querySelectorAll("text")].map(
-      t => t.getBoundingClientRect().height)),
+    small: Math.min(...figures.flatMap(f => [...f.querySelectorAll("text")].map(
+      t => parseFloat(d.defaultView.getComputedStyle(t).fontSize) * f.getScreenCTM().a
+    ))),
     cut: cut.map(e => e.textContent.slice(0, 60)),
     family: d.defaultView.getComputedStyle(svg.querySelector("text")).fontFamily,
     body: d.defaultView.getComputedStyle(d.body).fontFamily,
@@ -384,7 +385,7 @@ def test_in_a_browser_offline(three, tmp_path, width, dark):
     assert (seen["columns"] == 1) == (width == 360)
     assert seen["wide"] <= width
     assert seen["widest"] <= width
-    assert seen["small"] >= 9
+    assert seen["small"] >= 11
     assert seen["cut"] == []
     assert seen["family"] == seen["body"]
     assert (seen["before"], seen["after"]) == ("inline", "none")

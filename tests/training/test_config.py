@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -14,50 +15,51 @@ from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.loop import train
 from jaxninja.training.options.values import shown
 
+# a field, what it is given, words of what is expected instead
 BAD = [
-    ("steps", 0, "1 or more"),
-    ("steps", 1.5, "an integer"),
-    ("steps", "5", "an integer; did you mean 5?"),
-    ("steps", True, "an integer; did you mean 1?"),
-    ("steps", float("nan"), "an integer"),
-    ("steps", 2**31, "at most 2,147,483,647"),
-    ("lr_drop_at", 10**12, "at most 2,147,483,647"),
-    ("layers", 10**6, "at most 1,000"),
-    ("seed", None, "an integer"),
-    ("hidden", [3], "an integer"),
-    ("lr", "0.1", "a number; did you mean 0.1?"),
-    ("lr", 10**400, "a number"),
-    ("lr", 1j, "a number"),
-    ("data", 5, "text or a path"),
-    ("data", b"names", "text or a path; did you mean 'names'?"),
-    ("keep_best", "no", "True or False; did you mean False?"),
-    ("keep_best", 1, "True or False; did you mean True?"),
-    ("device", None, "one of auto, cpu, gpu"),
-    ("model", "grus", "one of ninja, bigram, mlp, bow, rnn, gru, lstm, transformer"),
-    ("model", None, "one of ninja"),
-    ("split", "thirds", "one of lecture, makemore"),
-    ("beta2", 1.0, "0 or more and below 1"),
-    ("heads", 2, "none: model ninja has only split, context, "),
-    ("batch_size", 0, "1 or more"),
-    ("hidden", -3, "1 or more"),
-    ("context", 0, "1 or more"),
-    ("keep", 0, "1 or more"),
-    ("samples", -1, "0 or more"),
-    ("lr", -0.1, "a finite number above 0"),
-    ("lr", float("nan"), "a finite number above 0"),
-    ("lr", float("inf"), "a finite number above 0"),
-    ("eps", 0.0, "a finite number above 0"),
-    ("clip", 0.0, "a finite number above 0"),
-    ("weight_decay", -1.0, "0 or more"),
-    ("bn_momentum", 1.5, "above 0 and at most 1"),
-    ("ddof", 2, "0 (the paper) or 1 (the lecture)"),
-    ("seed", 2**31, "an integer of 32 bits"),
-    ("route", "magic", "one of network, rules, autodiff"),
-    ("optimizer", "lion", "one of sgd, momentum, rmsprop, adam, adamw"),
-    ("device", "tpu", "one of auto, cpu, gpu"),
-    ("dtype", "float16", "one of float32, bfloat16"),
-    ("matmul_precision", "low", "one of default, high, highest"),
-    ("engine", "cuda", "one of xla, kernel"),
+    ("steps", 0, "1"),
+    ("steps", 1.5, "integer"),
+    ("steps", "5", "integer 5?"),
+    ("steps", True, "integer 1?"),
+    ("steps", float("nan"), "integer"),
+    ("steps", 2**31, "2,147,483,647"),
+    ("lr_drop_at", 10**12, "2,147,483,647"),
+    ("layers", 10**6, "1,000"),
+    ("seed", None, "integer"),
+    ("hidden", [3], "integer"),
+    ("lr", "0.1", "number 0.1?"),
+    ("lr", 10**400, "number"),
+    ("lr", 1j, "number"),
+    ("data", 5, "text path"),
+    ("data", b"names", "text path names"),
+    ("keep_best", "no", "True False False?"),
+    ("keep_best", 1, "True False True?"),
+    ("device", None, "auto, cpu, gpu"),
+    ("model", "grus", "ninja, bigram, mlp, bow, rnn, gru, lstm, transformer"),
+    ("model", None, "ninja"),
+    ("split", "thirds", "lecture, makemore"),
+    ("beta2", 1.0, "0 1"),
+    ("heads", 2, "ninja split, context,"),
+    ("batch_size", 0, "1"),
+    ("hidden", -3, "1"),
+    ("context", 0, "1"),
+    ("keep", 0, "1"),
+    ("samples", -1, "0"),
+    ("lr", -0.1, "finite 0"),
+    ("lr", float("nan"), "finite 0"),
+    ("lr", float("inf"), "finite 0"),
+    ("eps", 0.0, "finite 0"),
+    ("clip", 0.0, "finite 0"),
+    ("weight_decay", -1.0, "0"),
+    ("bn_momentum", 1.5, "0 1"),
+    ("ddof", 2, "0 1"),
+    ("seed", 2**31, "integer 32"),
+    ("route", "magic", "network, rules, autodiff"),
+    ("optimizer", "lion", "sgd, momentum, rmsprop, adam, adamw"),
+    ("device", "tpu", "auto, cpu, gpu"),
+    ("dtype", "float16", "float32, bfloat16"),
+    ("matmul_precision", "low", "default, high, highest"),
+    ("engine", "cuda", "xla, kernel"),
 ]
 
 
@@ -65,9 +67,15 @@ BAD = [
 def test_a_bad_field_is_named(field, value, expected):
     with pytest.raises(ConfigError) as error:
         TrainConfig(**{field: value})
-    given = shown(value)
-    assert str(error.value).startswith(f"{field} is {given}, expected ")
-    assert expected in str(error.value)
+    given, instead = str(error.value).split(", expected ")
+    assert given == f"{field} is {shown(value)}"
+    assert all(re.search(rf"\b{re.escape(w)}(?!\w)", instead) for w in expected.split())
+
+
+def test_how_an_error_reads():
+    with pytest.raises(ConfigError) as error:
+        TrainConfig(steps="5")
+    assert str(error.value) == "steps is '5', expected an integer; did you mean 5?"
 
 
 @pytest.mark.parametrize(
@@ -77,12 +85,14 @@ def test_a_bad_field_is_named(field, value, expected):
 def test_the_kernel_is_for_the_lectures_training_alone(field, value):
     with pytest.raises(ConfigError) as error:
         TrainConfig(engine="kernel", **{field: value})
-    assert str(error.value).startswith("engine is 'kernel', expected xla: ")
-    assert f"{field} {value}" in str(error.value)
+    given, instead = str(error.value).split(", expected ")
+    assert given == "engine is 'kernel'"
+    assert instead.startswith("xla")
+    assert f"{field} {value}" in instead
 
 
 def test_a_batch_of_one_needs_ddof_0():
-    with pytest.raises(ConfigError, match=r"batch_size is 1, expected 2.* ddof 1"):
+    with pytest.raises(ConfigError, match=r"batch_size is 1, .*2.*ddof 1"):
         TrainConfig(batch_size=1)
     assert TrainConfig(batch_size=1, ddof=0).batch_size == 1
 
@@ -124,7 +134,7 @@ def test_what_equals_a_plain_value_is_one():
 
 
 def test_a_value_under_trace_is_refused():
-    with pytest.raises(ConfigError, match=r"lr is .*, expected a number"):
+    with pytest.raises(ConfigError, match=r"lr is .*number"):
         jax.jit(lambda lr: TrainConfig(lr=lr))(0.1)
 
 
@@ -139,10 +149,10 @@ def test_an_error_shows_no_endless_value():
     [
         ((), {"steps": 5}, r"train\(TrainConfig\(steps=5\)\)"),
         (({"steps": 5},), {}, r"train\(TrainConfig\(steps=5\)\)"),
-        ((), {"stepz": 5}, "unknown field 'stepz'; did you mean 'steps'"),
-        ((), {"lr": "0.1"}, "lr is '0.1', expected a number"),
+        ((), {"stepz": 5}, "'stepz'.*'steps'"),
+        ((), {"lr": "0.1"}, "lr is '0.1'"),
         (("runs/x",), {}, r"train\(resume='runs/x'\)"),
-        ((5,), {}, "config is 5, expected a TrainConfig"),
+        ((5,), {}, "config is 5, .*TrainConfig"),
         ((), {"resume": 5}, "resume is 5"),
     ],
 )
@@ -157,9 +167,7 @@ def test_round_trip_through_json():
 
 
 def test_an_unknown_field_is_refused():
-    with pytest.raises(
-        ConfigError, match="unknown field 'hiden'; did you mean 'hidden'"
-    ):
+    with pytest.raises(ConfigError, match=r"'hiden'.*'hidden'"):
         TrainConfig.from_dict({"hiden": 3})
 
 

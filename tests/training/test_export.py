@@ -1,37 +1,36 @@
 """Each model's training compiles for a GPU, by each route, as far as one can see
 without one."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxninja.models import network, routes
+from jaxninja.models import gpt2, network, routes
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.options.limits import ROUTES
-from tests.exported import calls, cpu_only
+from tests.exported import calls, of_no_gpu
 
 
 def ways():
-    """(model, route, dtype) of all that there are gradients for."""
+    """(model, route, options) of all that there are gradients for."""
     for name, page in network.PAGES.items():
         for route in ROUTES if page.by_hand else ("rules", "autodiff"):
-            yield name, route, "float32"
-        if "dtype" in page.sizes.__dataclass_fields__:
-            yield name, "network", "bfloat16"
-            yield name, "rules", "bfloat16"
+            yield name, route, {}
+            if "dtype" in page.sizes.__dataclass_fields__:
+                yield name, route, {"dtype": "bfloat16"}
+    for residuals in gpt2.RESIDUALS[1:]:
+        yield "gpt2", "network", {"residuals": residuals}
 
 
 WAYS = list(ways())
 
 
-def configured(name, route, dtype):
+def configured(name, route, options):
     """None for a model that `jaxninja train` does not train."""
     fields = {"layers": 2} if name == "deep" else {"model": name}
     try:
-        return TrainConfig(route=route, dtype=dtype, **fields)
+        return TrainConfig(route=route, **options, **fields)
     except ConfigError:
         return None
 
@@ -50,10 +49,9 @@ def arguments(config, model):
     return state, data, *(jax.ShapeDtypeStruct((), kind) for kind in kinds)
 
 
-def gradients(name, route, dtype):
+def gradients(name, route, options):
     """Value and gradients alone, and the shapes and types of what they take."""
-    model = network.MODELS[name]()
-    model = model if dtype == "float32" else replace(model, dtype=dtype)
+    model = network.MODELS[name](**options)
     key = jax.random.key(0)
     params = jax.eval_shape(lambda key: network.of(model).init(key, model), key)
     ids = jax.ShapeDtypeStruct((2, model.context), jnp.int32)
@@ -61,19 +59,23 @@ def gradients(name, route, dtype):
     return routes.value_and_grad(route, model), (params, ids, labels)
 
 
-@pytest.mark.parametrize(("name", "route", "dtype"), WAYS, ids=map("-".join, WAYS))
+@pytest.mark.parametrize(
+    ("name", "route", "options"),
+    WAYS,
+    ids=["-".join((*w[:2], *w[2].values())) for w in WAYS],
+)
 def test_a_training_exports_for_a_gpu_without_a_call_of_a_cpu(
-    name, route, dtype, monkeypatch
+    name, route, options, monkeypatch
 ):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # what is chosen there
-    if config := configured(name, route, dtype):
+    if config := configured(name, route, options):
         model = config.network(27)
         program, given = steps.take_steps(config, model), arguments(config, model)
     else:
-        program, given = gradients(name, route, dtype)
-    assert cpu_only(calls(program, *given)) == []
+        program, given = gradients(name, route, options)
+    assert of_no_gpu(calls(program, *given)) == []
 
 
 def test_the_lectures_training_and_makemores_are_among_them():
-    trained = {name for name, route, dtype in WAYS if configured(name, route, dtype)}
-    assert {"ninja", "deep", "wavenet", "transformer", "bigram"} <= trained
+    trained = {way[0] for way in WAYS if configured(*way)}
+    assert trained == {*network.PAGES}

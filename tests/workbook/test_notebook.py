@@ -17,13 +17,14 @@ from jaxninja.workbook.templates import template
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
-def test_the_committed_pair_is_the_generated_one(tmp_path):
+def test_the_committed_pairs_are_the_generated_ones(tmp_path):
     pages.write(tmp_path)
-    written = (EXPERIMENTS / "workbook.py").read_text()
-    assert written == (tmp_path / "workbook.py").read_text()
-    pair = [nbformat.read(f / "workbook.ipynb", 4) for f in (tmp_path, EXPERIMENTS)]
-    cells = [[(c.cell_type, c.source) for c in notebook.cells] for notebook in pair]
-    assert cells[0] == cells[1]
+    for name in ("workbook", "workbook_layers"):
+        written = (EXPERIMENTS / f"{name}.py").read_text()
+        assert written == (tmp_path / f"{name}.py").read_text()
+        pair = [nbformat.read(f / f"{name}.ipynb", 4) for f in (tmp_path, EXPERIMENTS)]
+        cells = [[(c.cell_type, c.source) for c in notebook.cells] for notebook in pair]
+        assert cells[0] == cells[1]
 
 
 def run(notebook, folder):
@@ -61,11 +62,28 @@ def test_it_runs_with_gaps_and_then_filled(tmp_path):
     assert (tmp_path / "exercise4.py").exists()
 
 
-def filled():
+@pytest.mark.filterwarnings("ignore")
+def test_the_later_one_runs_with_gaps_and_then_filled(tmp_path):
+    notebook = nbformat.read(EXPERIMENTS / "workbook_layers.ipynb", 4)
+    cells = [c for c in filled("workbook_layers").cells if "backward" in c.source]
+    for cell in cells:
+        cell.source = cell.source.replace("steps=1_000", "steps=20, diagnose=0")
+    notebook.cells += cells
+    for k, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{k}"
+    text, html = run(notebook, tmp_path)
+    assert html.count("comes next") == 4
+    assert len(re.findall(r"Exercise \d is done", html)) == 4
+    assert html.count("data:image/png") == 4 + 2 * 4 + 2  # graphs; two Jacobians
+    assert "was made by autodiff" in text
+    assert re.search("yours keeps .* of the forward", text)
+
+
+def filled(name="workbook"):
     """The solutions in place of the exercises, and a short run: it is the route's."""
-    notebook = nbformat.read(EXPERIMENTS / "workbook.ipynb", 4)
+    notebook = nbformat.read(EXPERIMENTS / f"{name}.ipynb", 4)
     for cell in notebook.cells:
-        for exercise in map(EXERCISES.get, range(1, 5)):
+        for exercise in EXERCISES.values():
             gaps = cell.source == function(template(exercise))
             cell.source = function(exercise.solution) if gaps else cell.source
         cell.source = cell.source.replace("steps=20_000", "steps=200, diagnose=0")

@@ -1,4 +1,4 @@
-"""The docstring of a rule's file as HTML: sentences, and equations set as mathematics.
+"""The docstring of a rule's file as HTML: sentences and equations, set as mathematics.
 
 Lines that are indented are equations. Cells of a line, which two spaces or more tell
 apart, stand below each other where they do so in the file.
@@ -11,8 +11,7 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from jaxninja.book import frame
-from jaxninja.book.mathematics import mathml
+from jaxninja.book.mathematics import mathml, sentences
 from jaxninja.book.mathematics.notation import NotMathematics
 
 
@@ -27,24 +26,35 @@ def body(docstring: str, mathematics: bool = True) -> str:
     """All but the first paragraph, which is the title of a page; `mathematics`:
     whether what is indented is equations, and no drawing or table."""
     rest = docstring.partition("\n\n")[2]
-    return "\n".join(_paragraphs(rest, equations if mathematics else as_it_stands))
+    known = indented(docstring) if mathematics else ""
+    show = equations if mathematics else as_it_stands
+    return "\n".join(_paragraphs(rest, known, show))
+
+
+def indented(docstring: str) -> str:
+    """The lines of its equations."""
+    lines = [row for row in docstring.splitlines() if row.startswith("    ")]
+    return "\n".join(lines)
 
 
 def title(docstring: str) -> str:
-    """The first paragraph, on one line."""
-    return " ".join(docstring.partition("\n\n")[0].split())
+    """The first paragraph, as HTML without a paragraph around it."""
+    first = " ".join(docstring.partition("\n\n")[0].split())
+    return sentences.html(first, indented(docstring))
 
 
-def _paragraphs(text: str, indent: Callable[[list[str]], str]) -> Iterator[str]:
+def _paragraphs(
+    text: str, known: str, indent: Callable[[list[str]], str]
+) -> Iterator[str]:
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         lines = block.splitlines()
-        for indented, part in groupby(lines, key=lambda row: row.startswith("    ")):
-            show = indent if indented else _sentences
-            yield show(list(part))
+        for within, part in groupby(lines, key=lambda row: row.startswith("    ")):
+            rows = list(part)
+            yield indent(rows) if within else _sentences(rows, known)
 
 
-def _sentences(lines: list[str]) -> str:
-    text = frame.sentence(" ".join(" ".join(lines).split()))
+def _sentences(lines: list[str], known: str) -> str:
+    text = sentences.html(" ".join(" ".join(lines).split()), known)
     head, colon, rest = text.partition(": ")
     if colon and head in ("Check", "Source"):
         return f'<p class="note"><b>{head}.</b> {rest}</p>'

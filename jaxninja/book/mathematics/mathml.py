@@ -18,13 +18,13 @@ HATS = ("xhat", "yhat", "zhat")
 WORDS_AFTER_SUM = {"over", "of", "from", "along", "and", "to"}
 
 
-def line(text: str) -> str:
-    """A line as one `<math>` element.
+def line(text: str, inline: bool = False) -> str:
+    """A line as one `<math>` element, by itself or in a sentence.
 
     Raises:
         NotMathematics: it is none.
     """
-    math = Element("math", displaystyle="true")
+    math = Element("math") if inline else Element("math", displaystyle="true")
     _row(math, parse(text))
     return tostring(math, encoding="unicode")
 

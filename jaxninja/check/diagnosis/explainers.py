@@ -6,7 +6,6 @@ edit of the user's own backward mends it. A hint is verified on a sample that it
 found on, or says "looks like".
 """
 
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
+from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
@@ -33,8 +33,10 @@ from jaxninja.check.diagnosis.reference import (
     two_cut,
     without_both,
 )
+from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
     derived,
     distinct,
@@ -47,31 +49,31 @@ from jaxninja.check.diagnosis.wording import (
     twin,
 )
 from jaxninja.check.evidence import Evidence
-from jaxninja.check.hints import Hint, say
+from jaxninja.check.hints import Hint, Statement, say
 
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
+EDITS, PATHS = 5.0, 2.0  # seconds for the others, and for what the derivation lacks
 TRIES = 8
 SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
 
 
-def diagnose(evidence: Evidence, budget_seconds: float = 5.0) -> list[Hint]:
+def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
     """Explanations of what is wrong, best first.
 
     Args:
         evidence: failing samples, and how to draw a fresh one.
-        budget_seconds: of processor time, after which it stops searching: a busy
-            machine finds what an idle one does.
+        budget: what the whole search may take; it knows what was not searched.
 
     Returns:
         Hints; empty if nothing was found or no sample is wrong.
     """
-    deadline = time.process_time() + budget_seconds
+    budget = budget or Budget.of(SECONDS)
     with jax.enable_x64(True), np.errstate(all="ignore"), _no_lost_parts():
         for problem in problems(evidence):
             if problem.wrong:
                 elsewhere = Elsewhere(evidence, problem)
-                return _hints(problem, _fresh(problem, evidence), elsewhere, deadline)
+                return _hints(problem, _fresh(problem, evidence), elsewhere, budget)
     return []
 
 
@@ -93,35 +95,36 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
 
 
 def _hints(
-    problem: Problem, fresh: Problem, elsewhere: Elsewhere, deadline: float
+    problem: Problem, fresh: Problem, elsewhere: Elsewhere, budget: Budget
 ) -> list[Hint]:
     """Names first, each with the edit that fixes its leaf; then further edits."""
     cast = rounded(problem, fresh)
     if cast is not None:
         return [of_cast(problem, *cast)]
-    reference = _reference(problem)
+    reference = _reference(problem, elsewhere)
     names = _named(problem, fresh, reference, elsewhere)
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
-    until = min(deadline, time.process_time() + SHORT) if clear else deadline
     fixes = []
     if problem.program is not None and not any(h.kind == STRAIGHT for h in clear):
-        fixes = repair(problem, fresh, until, elsewhere)
+        part = budget.part(SHORT if clear else EDITS)
+        fixes = repair(problem, fresh, part, elsewhere)
     if clear:
         second = others(problem, fresh, fixes)
         return [*(joined(problem, hint, fixes) for hint in clear), *second, *vague]
     edits = [fixed(problem, fresh, fix) for fix in distinct(fixes)]
+    simple = any(fix.edit.cost < FAR for fix in fixes)
     packed = None if edits else residual(problem, fresh)
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
-    by_path = _by_path(problem, fresh, reference, deadline)
+    by_path = _by_path(problem, fresh, reference, budget.part(PATHS))
     if by_path and by_path[0].kind == "term":
         second = others(problem, fresh, fixes)
         return [joined(problem, by_path[0], fixes), *second, *vague]
     twins = []
-    simple = any(fix.edit.cost < FAR for fix in fixes) or packed is not None
-    if not simple and not by_path:
-        twins = _nearby(problem, fresh, elsewhere)
+    if not simple and packed is None and not any(h.kind == "path" for h in by_path):
+        twins = _borrowed(problem, fresh, elsewhere)
+        twins = twins or ([] if by_path else _nearby(problem, fresh, elsewhere, budget))
     if twins:
         return [*twins, *edits[:1], *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
@@ -129,13 +132,25 @@ def _hints(
     if not edits and not by_path and problem.program is not None:
         edits = [
             twice(problem, fresh, *both)
-            for both in [pairs(problem, fresh, deadline)]
+            for both in [pairs(problem, fresh, budget, elsewhere)]
             if both
         ]
     found = [*edits, *by_path]
     if not any(hint.verified for hint in found):
         found = [*_where(problem, fresh, elsewhere), *found]
     return [*found, *vague]
+
+
+def _borrowed(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
+    """The usual functions whose gradients these are, wherever they are wrong."""
+    ordinary = [p for p in elsewhere.samples if not p.sample.edge]
+    others, hints = [fresh, *elsewhere.sizes, *ordinary], []
+    for leaf in sorted(problem.wrong & fresh.wrong):
+        found = borrowed(problem, leaf)
+        wrong = [p for p in others if leaf in p.wrong] if found else []
+        if found is not None and all(found == borrowed(p, leaf) for p in wrong):
+            hints.append(hint_of(problem, leaf, *found))
+    return hints
 
 
 def _where(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
@@ -158,42 +173,46 @@ def _where(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]
     return found
 
 
-def _by_path(problem, fresh, reference, deadline) -> list[Hint]:
+def _by_path(problem, fresh, reference, budget: Budget) -> list[Hint]:
     """What was changed in the derivation: a path cut, or a step of it left out."""
     if reference is None or not fresh.wrong:
         return []
     leaves = problem.leaf_names(problem.wrong)
     found = [
         hint_of(problem, min(problem.wrong), *changed(path, leaves))
-        for path in paths(problem, fresh, reference, deadline)
+        for path in paths(problem, fresh, reference, budget)
     ]
     simple = [hint for hint in found if hint.kind in ("term", "path")][:1]
     if simple:
         return simple
-    leaf = diagonal(problem, fresh, reference)
+    leaf = diagonal(problem, fresh, reference, budget)
     if leaf is not None:
         statement = say("diagonal", leaf=problem.sample.names[leaf])
         return [hint_of(problem, leaf, "term", statement)]
-    both = two_cut(problem, fresh, reference, deadline)
+    both = two_cut(problem, fresh, reference, budget)
     if both is not None:
         return [hint_of(problem, min(problem.wrong), *without_both(*both, leaves))]
-    edits = derivation(problem, fresh, reference, deadline)
+    edits = derivation(problem, fresh, reference, budget)
     steps = [derived(problem, leaves, fix) for fix in edits[:1]]
+    if steps and steps[0].kind == "function":  # a multiple of a path is plainer
+        return [*found[:1], *steps]
     return [*steps, *found[:1]]
 
 
-def _nearby(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
-    """The forwards whose gradients these are."""
+def _nearby(problem, fresh, elsewhere: Elsewhere, budget: Budget) -> list[Hint]:
+    """The forwards whose gradients these are; none if another one is declared."""
+    if elsewhere.evidence.declared is not None:
+        return []
     try:
-        twins = nearby(problem, fresh, elsewhere)
+        twins = nearby(problem, fresh, elsewhere, budget)
     except Exception:  # a plain forward that does not run in NumPy, or on no tracer
         return []
     return [twin(problem, found) for found in twins]
 
 
-def _reference(problem: Problem) -> Reference | None:
+def _reference(problem: Problem, elsewhere: Elsewhere) -> Reference | None:
     try:
-        return Reference(problem)
+        return Reference(problem, elsewhere.evidence.declared)
     except (
         Exception
     ):  # a plain forward that cannot be traced: what needs it is left out
@@ -228,9 +247,17 @@ def _general(problem: Problem, elsewhere: Elsewhere, leaf: int, found):
                 return None
             both = merged(statement, there[1], lengths(problem), lengths(other))
             if both is None:
-                return None
+                return _by_size(statement, there[1])
             statement = both
     return kind, statement
+
+
+def _by_size(one: Statement, other: Statement) -> Found | None:
+    """Of a factor that is another at other sizes, and no simple function of them."""
+    if {one.code, other.code} != {"ratio"}:
+        return None
+    here, there = (replace(s["factor"], name=None) for s in (one, other))
+    return "ratio", say("ratio by size", leaf=one["leaf"], factor=here, other=there)
 
 
 def _cotangent(problem, fresh, reference) -> Hint | None:

@@ -1,18 +1,20 @@
 """From failing samples to hints: the bridge to the hint engine."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
 import numpy as np
 
+from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.trial import Evaluation, Setup, prove
+from jaxninja.check.oracle.truth import reference_of
 from jaxninja.check.results import Session
-from jaxninja.check.subject.pytrees import cotangent, unit
+from jaxninja.check.subject.pytrees import cotangent, float_leaves, unit
 
-SECONDS = 5.0
 MOST = 4  # failing samples to show
 
 
@@ -38,12 +40,17 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             setup.coarse if session.failing else unit("float64"),
             lambda: tuple(_checked(session, setup)),
             sizes,
+            _declared(setup),
         )
 
     try:
         from jaxninja.check.diagnosis.explainers import blowup, diagnose
 
-        named = diagnose(evidence(finite), SECONDS) if finite else []
+        budget = Budget.of(SECONDS)
+        named = diagnose(evidence(finite), budget) if finite else []
+        if budget.unsearched and not any(hint.verified for hint in named):
+            cut = ", ".join(budget.unsearched)
+            session.skip(f"hints: not searched to the end in {SECONDS:g} s: {cut}")
         arising = blowup(evidence(lost)) if lost else None
         return (*named, arising) if arising else tuple(named)
     except Exception as error:
@@ -78,6 +85,14 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
         if other is not setup and sized and other.label not in found and _finite(one):
             found[other.label] = (other.subject, _sample(other, one))
     return tuple(found.values())
+
+
+def _declared(setup: Setup) -> Callable | None:
+    """The gradients that the user declared in place of the forward's."""
+    if setup.surrogate is None:
+        return None
+    truth = reference_of(setup.subject.plain, setup.surrogate)
+    return lambda args, dy: truth(args, float_leaves(dy))[1]
 
 
 def _sample(setup: Setup, one: Evaluation) -> Sample:

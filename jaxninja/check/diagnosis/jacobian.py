@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.problem import Problem, is_inexact
 from jaxninja.check.diagnosis.reference import Reference
 from jaxninja.check.evidence import Sample
@@ -12,13 +13,15 @@ from jaxninja.check.evidence import Sample
 ENTRIES = 64  # of an output, to build its Jacobian from
 
 
-def diagonal(problem: Problem, fresh: Problem, reference: Reference) -> int | None:
+def diagonal(
+    problem: Problem, fresh: Problem, reference: Reference, budget: Budget
+) -> int | None:
     """The leaf whose gradient is the diagonal of the Jacobian times dy, if one is.
 
     That is what comes of an elementwise derivative where outputs share their inputs:
     p (1 - p) dy for softmax.
     """
-    for leaf in sorted(problem.wrong):
+    for leaf in budget.during(sorted(problem.wrong), "diagonals"):
         if all(_is_diagonal(p, reference, leaf) for p in (problem, fresh)):
             return leaf
     return None

@@ -7,14 +7,14 @@ left out, 2 one counted twice, -1 a wrong sign.
 """
 
 import itertools
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import number
 from jaxninja.check.diagnosis.code.names import argument_leaves, cotangent_leaves, named
 from jaxninja.check.diagnosis.code.problem import (
@@ -32,14 +32,20 @@ from jaxninja.check.hints import Place, say
 
 
 class Reference:
-    """The true backward as a program, on any cotangent."""
+    """The true backward as a program, on any cotangent.
 
-    def __init__(self, problem: Problem):
+    `declared(args, dy)` are the gradients that stand in place of the forward's.
+    """
+
+    def __init__(self, problem: Problem, declared: Callable | None = None):
         sample, plain = problem.sample, problem.subject.plain
         leaves, tree = jax.tree.flatten(sample.args)
         active = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
 
         def backward(leaves, dy):
+            if declared is not None:
+                return declared(jax.tree.unflatten(tree, leaves), dy)
+
             def forward(*floats):
                 full = list(leaves)
                 for i, value in zip(active, floats, strict=True):
@@ -82,15 +88,14 @@ class Path:
 
 
 def paths(
-    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+    problem: Problem, fresh: Problem, reference: Reference, budget: Budget
 ) -> list[Path]:
     """The single paths whose change explains all wrong leaves, on both samples."""
     program = reference.program
     on = [(p, reference.values(p)) for p in (problem, fresh)]
     found = []
-    for slot in _cotangents(program, len(jax.tree.leaves(problem.sample.dy))):
-        if time.process_time() > deadline:
-            break
+    slots = _cotangents(program, len(jax.tree.leaves(problem.sample.dy)))
+    for slot in budget.during(slots, "paths left out"):
         factors = [_factor(p, program, values, slot) for p, values in on]
         if None not in factors and _equal(*factors):  # type: ignore[arg-type]
             where = place(program.steps[program.maker[slot]].traceback)
@@ -100,7 +105,7 @@ def paths(
 
 
 def two_cut(
-    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+    problem: Problem, fresh: Problem, reference: Reference, budget: Budget
 ) -> tuple[Path, Path] | None:
     """Two paths that the user left out together: statistics taken for constants."""
     program = reference.program
@@ -109,9 +114,8 @@ def two_cut(
         _cotangents(program, count), key=lambda s: not _is_term(program, s)
     )
     on = [(p, reference.values(p)) for p in (problem, fresh)]
-    for pair in itertools.combinations(slots, 2):
-        if time.process_time() > deadline:
-            return None
+    both = itertools.combinations(slots, 2)
+    for pair in budget.during(both, "pairs of paths left out"):
         if all(_lacks(p, program, values, pair) for p, values in on):
             wheres = [place(program.steps[program.maker[s]].traceback) for s in pair]
             one, two = (
@@ -183,7 +187,7 @@ def _factor(problem: Problem, program: Program, values, slot: int) -> float | No
 
 
 def derivation(
-    problem: Problem, fresh: Problem, reference: Reference, deadline: float
+    problem: Problem, fresh: Problem, reference: Reference, budget: Budget
 ) -> list[Fix]:
     """Single edits of the reference's backward that make the user's gradients of it.
 
@@ -199,7 +203,7 @@ def derivation(
         mirror.names = named(reference.program, roots)
         return mirror
 
-    search = Search(mirrored(problem), mirrored(fresh), deadline)
+    search = Search(mirrored(problem), mirrored(fresh), budget)
     return search.fixes(search.problem.wrong, reach=False)
 
 

@@ -20,8 +20,8 @@ def made_at(problem: Problem, leaf: int) -> str | None:
     """The line that computes a leaf, else the one that returns it."""
     place = None
     if problem.program is not None:
-        maker = problem.program.maker.get(problem.program.outputs[leaf])
-        place = problem.place_of(maker) if maker is not None else None
+        maker = problem.maker_of(leaf)
+        place = problem.place_of(*maker) if maker is not None else None
     place = place or return_place(problem.subject.source)
     return str(place) if place is not None else None
 

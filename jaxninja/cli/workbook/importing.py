@@ -43,10 +43,7 @@ def _refuse_begun(folder: Path, found: Sequence[Imported]) -> None:
         exercise = EXERCISES[one.number]
         path = folder / exercise.file
         if path.exists() and not _is_as_it_came(folder, one.number):
-            raise WorkbookError(
-                f"{path} is begun already, and is kept: import into another folder "
-                f"with --dir, or `jaxninja exercise reset {one.number}` first"
-            )
+            raise WorkbookError(sentence("begun", path=path, number=one.number))
 
 
 def _is_as_it_came(folder: Path, number: int) -> bool:
@@ -62,7 +59,8 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise WorkbookError(f"{path} cannot be written: {error.strerror}") from None
+        text = sentence("cannot write", path=path, why=error.strerror)
+        raise WorkbookError(text) from None
 
 
 def _tell(folder: Path, one: Imported) -> None:

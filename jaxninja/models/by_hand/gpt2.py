@@ -19,9 +19,9 @@ What a layer keeps of this is chosen by hand, `model.residuals` numbers for each
     1C   x                          qkv and attention again as well
 
 Layernorm and gelu, which cost no product, are always computed again. Attention goes by
-blocks (parts/causal_attention.py), the last layer and the loss by blocks of tokens,
-forward and back at once: neither T x T scores nor N x V logits ever exist. A weight's
-gradient is a sum over rows (parts/products.py).
+blocks (parts/causal_attention.py), and qkv is kept in them; the last layer and the loss
+by blocks of tokens, forward and back at once: neither T x T scores nor N x V logits
+ever exist. A weight's gradient is a sum over rows (parts/products.py).
 """
 
 import math
@@ -80,14 +80,14 @@ def layer(w, x, B, model):
     """The next layer's x [N, C], and what is kept for the way back."""
     qkv, o, lse = attend(w, x, B, model)
     x2, f = widen(w, x, o, model)
-    y = x2 + product(gelu(f)[0], w["Wproj"], model.dtype) + w["bproj"]
+    y = x2 + product(gelu(f), w["Wproj"], model.dtype) + w["bproj"]
     return y, (x, qkv, o, lse, x2, f)[: KEPT[model.residuals]]
 
 
 def attend(w, x, B, model):
     a = w["gain1"] * normalise(x, model.eps)[0] + w["bias1"]
     qkv = product(a, w["Wqkv"], model.dtype) + w["bqkv"]
-    return qkv, *attention(qkv, B, model.heads, model.dtype)
+    return attention(qkv, B, model.heads, model.dtype)
 
 
 def widen(w, x, o, model):
@@ -102,9 +102,8 @@ def layer_backward(dy, layer, B, model):
     qkv, o, lse, *kept = kept or attend(w, x, B, model)
     x2, f = kept or widen(w, x, o, model)
 
-    h, slope = gelu(f)
-    dWproj, dbproj = over_rows(h, dy, model.dtype), dy.sum(0)
-    df = slope * product(dy, w["Wproj"].T, model.dtype)
+    dWproj, dbproj = over_rows(gelu(f), dy, model.dtype), dy.sum(0)
+    df = gelu_slope(f) * product(dy, w["Wproj"].T, model.dtype)
     xhat2, rstd2 = normalise(x2, model.eps)
     a2 = w["gain2"] * xhat2 + w["bias2"]
     dWfc, dbfc = over_rows(a2, df, model.dtype), df.sum(0)
@@ -114,7 +113,7 @@ def layer_backward(dy, layer, B, model):
 
     dWo, dbo = over_rows(o, dx2, model.dtype), dx2.sum(0)
     do = product(dx2, w["Wo"].T, model.dtype)
-    dqkv = attention_backward(qkv, o, lse, do, B, model.heads, model.dtype)
+    dqkv = attention_backward(qkv, o, lse, do, model.dtype)
     xhat, rstd = normalise(x, model.eps)
     a = w["gain1"] * xhat + w["bias1"]
     dWqkv, dbqkv = over_rows(a, dqkv, model.dtype), dqkv.sum(0)
@@ -178,7 +177,12 @@ def through_normalise(dxhat, xhat, rstd):
 
 
 def gelu(f):
-    """h = f s with s = sigmoid(2 K (f + CUBE f^3)), the tanh form; and its slope."""
+    """h = f s with s = sigmoid(2 K (f + CUBE f^3)), the tanh form."""
+    return f * lax.logistic(2 * K * (f + CUBE * f * f * f))
+
+
+def gelu_slope(f):
+    """dh / df. The barrier keeps XLA from holding s for it since gelu was computed."""
+    f = lax.optimization_barrier(f)
     s = lax.logistic(2 * K * (f + CUBE * f * f * f))
-    h = f * s
-    return h, s + 2 * h * (1 - s) * K * (1 + 3 * CUBE * f * f)
+    return s + 2 * f * s * (1 - s) * K * (1 + 3 * CUBE * f * f)

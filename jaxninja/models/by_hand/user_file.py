@@ -13,9 +13,8 @@ automatic differentiation took part: all that autodiff makes carries `jvp` or
 
 import hashlib
 import inspect
-import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,23 +26,14 @@ import numpy as np
 from jaxninja.errors import UserError
 from jaxninja.models import atomic, atomic_block, ninja, transformer
 from jaxninja.models.by_hand import user_block
+from jaxninja.models.by_hand.by_machine import equations, not_by_hand
 from jaxninja.models.ninja import Ninja
 from jaxninja.models.transformer import LAYER, Transformer
 
 FUNCTION = "backward"
-# "jvp(h)" and "transpose(jvp(h))" are autodiff's; "jit(transpose)" is jnp.transpose
-_AUTODIFF = re.compile(r"(?:^|[/(])(?:jvp|transpose)\(")
 _NEEDS_NUMBERS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerIntegerConversionError,
-)
-_HIDING = {"pure_callback", "io_callback", "python_callback"}
-_HERE = Path(__file__).parent
-# where gradients are ready: who calls these derives none
-_OURS = {Path(__file__), Path(user_block.__file__)}  # but these call the learner's
-_READY = (
-    *(_HERE.parents[1] / room for room in ("engine", "rules")),
-    *(_HERE.parents[1] / "workbook" / "solutions", _HERE),
 )
 
 
@@ -181,23 +171,24 @@ def _told(route: str, error: Exception) -> RouteError:
     lines = [frame.lineno for frame in frames if frame.filename == route]
     place = f"{route}:{lines[-1]}" if lines else route
     first = (str(error).splitlines() or ["no message"])[0]
-    what = not_compiled(error) or f"{type(error).__name__}: {first}"
+    why = not_compiled(error)
+    what = NOT_COMPILED[why] if why else f"{type(error).__name__}: {first}"
     return RouteError(f"{place}: {what}")
 
 
+NOT_COMPILED = {
+    "numpy": "training compiles backward, and NumPy cannot be compiled: use jnp, as in "
+    "dC = jnp.zeros_like(C).at[Xb].add(demb)",
+    "numbers": "training compiles backward, before there are numbers: int, float, if, "
+    "while and assert cannot have those of an array; use jnp, as in jnp.where",
+}
+
+
 def not_compiled(error: Exception) -> str | None:
-    """What in a backward pass cannot be compiled, and what to write; None if it can."""
+    """What in a backward pass cannot be compiled, of NOT_COMPILED; None if it can."""
     if isinstance(error, jax.errors.TracerArrayConversionError):
-        return (
-            "training compiles backward, and NumPy cannot be compiled: use jnp, as in "
-            "dC = jnp.zeros_like(C).at[Xb].add(demb)"
-        )
-    if isinstance(error, _NEEDS_NUMBERS):
-        return (
-            "training compiles backward, before there are numbers: int, float, if, "
-            "while and assert cannot have those of an array; use jnp, as in jnp.where"
-        )
-    return None
+        return "numpy"
+    return "numbers" if isinstance(error, _NEEDS_NUMBERS) else None
 
 
 def _by_name(route: str, grads: Any, arrays: dict) -> dict[str, jax.Array]:
@@ -234,49 +225,3 @@ def proof(route: str, model: Known, batch_size: int) -> str:
         raise RouteError(f"{route}: {FUNCTION} {found}: derive it by hand")
     mine = sum(f"/{FUNCTION}" in f"/{stack}" for _, stack in equations(traced.jaxpr))
     return f"none of the {mine} equations of {FUNCTION} was made by autodiff"
-
-
-def not_by_hand(jaxpr: Any) -> str | None:
-    """What in a traced function is not by hand, in words; None if all of it is."""
-    for eqn, stack in equations(jaxpr):
-        if _AUTODIFF.search(stack):
-            return (
-                "uses automatic differentiation (an equation "
-                f"{eqn.primitive.name!r} of {stack.strip('/')})"
-            )
-        if eqn.primitive.name in _HIDING:
-            return "hides what it does in a callback"
-        if any(map(_is_complex, eqn.outvars)):
-            return "computes with complex numbers, as numerical derivatives do"
-        if module := _ready_made(eqn):
-            return f"calls {module}, which has gradients ready"
-    return None
-
-
-def _is_complex(variable: Any) -> bool:
-    dtype = getattr(variable.aval, "dtype", np.dtype(float))
-    return jnp.issubdtype(dtype, jnp.complexfloating)
-
-
-def _ready_made(eqn: Any) -> str | None:
-    """The module of ours with gradients in it that an equation was made by."""
-    made_by = eqn.source_info.traceback
-    codes = made_by.raw_frames()[0] if made_by else ()
-    for path in {Path(code.co_filename) for code in codes} - _OURS:
-        if any(room in path.parents for room in _READY):
-            return ".".join(path.relative_to(_HERE.parents[2]).with_suffix("").parts)
-    return None
-
-
-def equations(jaxpr: Any, stack: str = "") -> Iterator[tuple[Any, str]]:
-    """All equations, those of inner jaxprs too, with their full name stacks."""
-    for eqn in jaxpr.eqns:
-        full = f"{stack}/{eqn.source_info.name_stack}"
-        yield eqn, full
-        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(value):
-                yield from equations(getattr(value, "jaxpr", value), full)
-
-
-def _is_jaxpr(value: Any) -> bool:
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")

@@ -85,11 +85,15 @@ def _contents(config: TrainConfig, dataset: Dataset | RunningText) -> dict[str, 
 
 
 def open_run(
-    config: TrainConfig, dataset: Dataset | RunningText, path: Path | None = None
+    config: TrainConfig,
+    dataset: Dataset | RunningText,
+    path: Path | None = None,
+    start: steps.State | None = None,
 ) -> Record:
     """The run in a folder at its last checkpoint, or at step 0 if it has none.
 
-    Without a path the folder is a new one, named as the configuration says.
+    Without a path the folder is a new one, named as the configuration says; without a
+    start a run at step 0 makes its own.
     """
     path = path or new_folder(config, dataset)
     atomic.remove_temporary(path)
@@ -98,7 +102,7 @@ def open_run(
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
         _refuse_emptied(path)
-        state = initial_state(config, len(dataset.vocabulary))
+        state = start or initial_state(config, len(dataset.vocabulary))
         run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
     else:

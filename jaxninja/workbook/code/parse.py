@@ -10,7 +10,7 @@ import ast
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from jaxninja.errors import UserError, did_you_mean
+from jaxninja.errors import UserError
 from jaxninja.workbook.code.statements import (
     Statement,
     does_nothing,
@@ -19,7 +19,7 @@ from jaxninja.workbook.code.statements import (
     statement,
     variables,
 )
-from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.languages import meant, sentence
 
 FUNCTION = "backward"
 
@@ -139,7 +139,7 @@ def read(text: str, filename: str) -> Source:
         what = sentence("not Python yet", error=error.msg)
         raise SourceError(what, error.lineno) from None
     except ValueError as error:  # null bytes
-        raise SourceError(f"this is not Python: {error}") from None
+        raise SourceError(sentence("not Python", error=error)) from None
     defined = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
     functions = [n for n in defined if n.name == FUNCTION]
     if not functions:
@@ -203,7 +203,7 @@ def check_parameters(source: Source, known: Sequence[str]) -> None:
         )
     for name in source.parameters:
         if name not in known:
-            hint = did_you_mean(name, known)
+            hint = meant(name, known)
             raise SourceError(
                 sentence("no such array", function=FUNCTION, name=name, hint=hint),
                 source.function.lineno,

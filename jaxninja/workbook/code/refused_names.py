@@ -1,12 +1,13 @@
 """What a learner's text must not name: derivatives by machine, and what stops a check.
 
-The equations that JAX traced tell more (`user_file.not_by_hand`). The names serve to
+The equations that JAX traced tell more (`by_machine.not_by_hand`). The names serve to
 tell the learner which call it was, and for lines that do not trace.
 """
 
 import ast
 from collections.abc import Iterator
 
+from jaxninja.models.by_hand.by_machine import Machine
 from jaxninja.workbook.code.parse import SourceError
 from jaxninja.workbook.texts.languages import sentence
 
@@ -16,16 +17,14 @@ AUTODIFF = {
 }
 MODULES = ("torch", "tensorflow", "autograd", "jaxninja", "importlib")
 MODULES += ("jax.experimental.jet", "jax.interpreters", "jax._src", "jax.extend")
-CALLS = {
-    "breakpoint": "waits for a terminal that a check does not have: print what you "
-    "want to see",
-    "set_trace": "waits for a terminal that a check does not have: print what you want "
-    "to see",
-    "input": "waits for a terminal that a check does not have: write the value down",
-    "exec": "runs a text: write its lines themselves",
-    "eval": "runs a text: write the expression itself",
-    "compile": "runs a text: write its lines themselves",
-    "__import__": "imports by a text: write `import`",
+CALLS = {  # call -> the sentence that is said of it
+    "breakpoint": "terminal",
+    "set_trace": "terminal",
+    "input": "terminal input",
+    "exec": "runs lines",
+    "eval": "runs expression",
+    "compile": "runs lines",
+    "__import__": "imports text",
 }
 
 
@@ -41,12 +40,21 @@ def written(tree: ast.AST) -> str | None:
 def _names(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in AUTODIFF:
-            yield f"uses automatic differentiation ({ast.unparse(node)})"
+            yield sentence("by machine autodiff", what=ast.unparse(node))
         if isinstance(node, ast.Constant) and isinstance(node.value, complex):
-            yield f"uses a numerical derivative (the complex step, {node.value})"
+            yield sentence("by machine complex step", what=node.value)
         if isinstance(node, ast.ImportFrom):
             for name in {a.name for a in node.names} & AUTODIFF:
-                yield f"uses automatic differentiation (import {name})"
+                what = sentence("an import", name=name)
+                yield sentence("by machine autodiff", what=what)
+
+
+def found(machine: Machine) -> str:
+    """What an equation was made by, in words."""
+    what = machine.what
+    if machine.code == "autodiff":
+        what = sentence("an equation", name=machine.what, place=machine.place)
+    return sentence(f"by machine {machine.code}", what=what)
 
 
 def refuse(tree: ast.AST) -> None:
@@ -65,7 +73,7 @@ def refuse(tree: ast.AST) -> None:
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             of_re = isinstance(node.func, ast.Attribute) and name == "compile"
             if name in CALLS and not of_re:
-                raise SourceError(f"{name}() {CALLS[name]}", node.lineno)
+                raise SourceError(sentence(CALLS[name], call=name), node.lineno)
 
 
 def _modules(node: ast.AST) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""A learner's lines as functions: one for each gradient, compiled where that pays."""
+"""A learner's lines as functions: one for each gradient, which NumPy runs."""
 
 import ast
 import io
+import linecache
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeGuard
 
 import jax
@@ -13,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxninja.check.diagnosis.code.program import Program, flatten
 from jaxninja.models.by_hand import user_file
+from jaxninja.models.by_hand.by_machine import not_by_hand
 from jaxninja.workbook.code import refused_names
 from jaxninja.workbook.code.parse import FUNCTION, Source
 from jaxninja.workbook.code.statements import Statement, statement
+from jaxninja.workbook.code.tracing import Traced, traced
+from jaxninja.workbook.texts.languages import current
 
 
 def environment(source: Source) -> dict[str, Any]:
@@ -25,6 +27,12 @@ def environment(source: Source) -> dict[str, Any]:
     scope = user_file.scope("exercise")
     exec(compile(source.tree, source.filename, "exec"), scope)
     return scope
+
+
+def make_quotable(source: Source) -> None:
+    """Let its lines be quoted: Python, and the checker, look them up by its name."""
+    lines = source.text.removeprefix("\ufeff").splitlines(keepends=True)
+    linecache.cache[source.filename] = (len(source.text), None, lines, source.filename)
 
 
 def step(
@@ -45,7 +53,7 @@ def step(
         return space[variable]
 
     key = (variable, _outside(source), *map(ast.dump, body))
-    return Piece(source, used, run, _has_loop(body), key)
+    return Piece(source, used, run, key)
 
 
 def of_print(
@@ -57,7 +65,7 @@ def of_print(
     def run(arrays: dict, numbers: dict) -> None:
         exec(code, {**scope, **numbers, **arrays})
 
-    return Piece(source, used, run, True, ())
+    return Piece(source, used, run, ())
 
 
 def _compiled(source: Source, statements: Sequence[Statement]):
@@ -73,7 +81,7 @@ def whole(source: Source, scope: dict[str, Any]) -> "Piece":
     def run(arrays: dict, numbers: dict) -> Any:
         return scope[FUNCTION](**arrays, **numbers)
 
-    return Piece(source, frozenset(source.parameters), run, True, (source.text,))
+    return Piece(source, frozenset(source.parameters), run, (source.text,))
 
 
 def returned(source: Source, scope: dict[str, Any], known: Mapping) -> Any:
@@ -90,61 +98,28 @@ def returned(source: Source, scope: dict[str, Any], known: Mapping) -> Any:
     return eval(code, {**scope, **known, **_touched(arrays)})
 
 
-def _has_loop(body: Sequence[ast.stmt]) -> bool:
-    """A loop is unrolled by the compiler, which takes far longer than running it."""
-    loops = ast.For | ast.While | ast.comprehension
-    return any(isinstance(n, loops) for s in body for n in ast.walk(s))
-
-
 def _outside(source: Source) -> str:
     """The file without the function: what the function may lean on."""
     return "".join(ast.dump(n) for n in source.tree.body if n is not source.function)
 
 
 @dataclass(frozen=True)
-class Traced:
-    """Lines as JAX traced them; called, they run in NumPy.
-
-    Attributes:
-        closed: the jaxpr.
-        tree: of the results.
-    """
-
-    closed: Any
-    tree: Any
-
-    @cached_property
-    def program(self) -> Program:
-        """The same as steps that NumPy can run; ValueError if they are thousands."""
-        return flatten(self.closed)
-
-    def __call__(self, arrays: dict) -> Any:
-        leaves = [np.asarray(a) for a in jax.tree.leaves(arrays)]
-        with np.errstate(all="ignore"):
-            values = self.program.run(leaves)
-        found = [np.asarray(values[slot]) for slot in self.program.outputs]
-        return jax.tree.unflatten(self.tree, found)
-
-
-@dataclass(frozen=True)
 class Piece:
     """Lines of a learner as a function of two dicts.
 
-    To compile takes longer than to run. So XLA compiles them for the lecture's sizes in
-    float32, where exact bits are compared; in float64 NumPy runs what JAX traced.
+    JAX traces them and NumPy runs what it traced; what cannot be traced is run line by
+    line, as a learner would.
 
     Attributes:
         source: what the lines are of.
         used: the names that they read.
         run: the lines, on what they use: arrays, and numbers that are static.
-        slow: not worth compiling at all.
         key: what tells two texts of them apart.
     """
 
     source: Source
     used: frozenset[str]
     run: Callable[[dict, dict], Any]
-    slow: bool
     key: tuple
 
     def __call__(self, values: Mapping, grads: Mapping) -> Any:
@@ -156,19 +131,12 @@ class Piece:
         arrays, numbers = self._given(values, grads)
         self.run(_touched(arrays), numbers)
 
-    @property
-    def prints(self) -> bool:
-        return bool(self.used & printing(self.source.tree))
-
     def _run(self, values: Mapping, grads: Mapping) -> Any:
         arrays, numbers = self._given(values, grads)
-        double = jnp.result_type(float) == jnp.float64
         try:
             if any(isinstance(a, Tracer) for a in arrays.values()):
                 return self.run(arrays, numbers)
-            if self.slow or double:
-                return self._traced(arrays, numbers)(arrays)
-            return self._jit(numbers)(arrays)
+            return self._traced(arrays, numbers)(arrays)
         except Exception:  # not traceable, or wrong: line by line it will say what
             return self.run(_touched(arrays), numbers)
 
@@ -194,12 +162,13 @@ class Piece:
 
         def found():
             try:
-                what = user_file.not_by_hand(self._traced(arrays, numbers).closed)
-                return what and (refused_names.written(self.source.tree) or what)
+                what = not_by_hand(self._traced(arrays, numbers).closed)
+                written = what and refused_names.written(self.source.tree)
+                return what and (written or refused_names.found(what))
             except Exception:  # NumPy does not trace: what is written has to do
                 return refused_names.written(self.source.tree)
 
-        return self._once("by hand", numbers, (), found)
+        return self._once("by hand", numbers, (current(),), found)
 
     def _given(self, values: Mapping, grads: Mapping) -> tuple[dict, dict]:
         """Of what there is, what the lines see and use: arrays, and numbers."""
@@ -209,24 +178,12 @@ class Piece:
         numbers = {k: v for k, v in given.items() if isinstance(v, int)}
         return {k: v for k, v in given.items() if k not in numbers}, numbers
 
-    def _jit(self, numbers: dict) -> Callable[[dict], Any]:
-        """The lines as a jitted function of the arrays."""
-
-        def piece(arrays):
-            return self.run(arrays, numbers)
-
-        return self._once("jit", numbers, (), lambda: jax.jit(piece))
-
     def _traced(self, arrays: dict, numbers: dict) -> Traced:
         kinds = tuple((k, np.shape(a), str(a.dtype)) for k, a in arrays.items())
 
         def made():
-            def piece(arrays):
-                return self.run(arrays, numbers)
-
             with _silence():
-                closed, shape = jax.make_jaxpr(piece, return_shape=True)(arrays)
-            return Traced(closed, jax.tree.structure(shape))
+                return traced(lambda arrays: self.run(arrays, numbers), arrays)
 
         return self._once("trace", numbers, kinds, made)
 
@@ -274,7 +231,7 @@ def _as_jax(array: Any) -> Any:
         return array
     if jnp.issubdtype(array.dtype, jnp.integer):
         return np.asarray(array).view(Labels)
-    return jnp.asarray(array)
+    return jax.device_put(array)
 
 
 _CACHE: dict[tuple, Any] = {}

@@ -12,6 +12,7 @@ import numpy as np
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.network import Network, Sizes
 from jaxninja.workbook.samples import Sample
+from jaxninja.workbook.texts.languages import sentence
 
 EXACT = 1e-7  # relative
 ONE = 1e-5  # nearer to 1 a factor is none: something small is added, perhaps
@@ -65,8 +66,8 @@ def _told(network: Network, found: dict[Sizes, float]) -> str:
                 return number + name[1:] if inverse else f"{number} * {name}"
     if quotient := _quotient(letters, found):
         return quotient
-    each = (f"{c:.6g} for {s}" for s, c in found.items())
-    return f"what depends on the sizes: {'; '.join(each)}"
+    each = (sentence("for sizes", number=f"{c:.6g}", at=s) for s, c in found.items())
+    return sentence("by sizes", each=sentence("semicolon").join(each))
 
 
 def _quotient(letters: Mapping[str, str], found: dict[Sizes, float]) -> str | None:

@@ -46,7 +46,9 @@ def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
 
 
 def _told(network: Network, number: Any, letter: str) -> str:
-    here, written = _size(network.pair, letter), network.letters[letter]
+    sizes = (_size(at, letter) for at in (network.pair, network.tied))
+    here = next((size for size in sizes if size != number), number)
+    written = network.letters[letter]
     facts = dict(number=f"{number:g}", letter=letter, here=here, written=written)
     return sentence("size", **facts)
 

@@ -8,7 +8,7 @@ out, n for n - 1, a sign, a transpose, `=` for `+=`, one saved value for another
 import ast
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jaxninja.workbook.diagnosis.expression_mistakes import RULES, About, Edited
@@ -55,14 +55,14 @@ def _branches(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[M
     steps = [_branch(exercise, one, name) for one in body]
     for k, step in enumerate(steps) if len(steps) > 2 else ():
         left = _fresh([*body[:k], *body[k + 1 :]])
-        yield _mistake(left, say("no branch", other=step, all=_listed(steps)))
-    names = {"one": _listed(steps[:-1]), "other": steps[-1]}
-    is_max = ".max(" in exercise.network.node[steps[-1]].formula
+        yield _mistake(left, say("no branch", other=step, all=sum(steps, ())))
+    names = {"one": sum(steps[:-1], ()), "other": steps[-1]}
+    is_max = ".max(" in exercise.network.node[steps[-1][-1]].formula
     missing = "one branch, max" if is_max else "one branch"
     if len(steps) == 2:
         yield _mistake([first], say(missing, **names))
     else:
-        names_of_first = {"one": steps[0], "other": _listed(steps[1:])}
+        names_of_first = {"one": steps[0], "other": sum(steps[1:], ())}
         yield _mistake([first], say("one branch", **names_of_first))
     yield _mistake(_fresh(body[-1:]), say("overwritten", **names))
     for k, step in enumerate(steps[1:], 1):
@@ -82,18 +82,12 @@ def _fresh(body: list[ast.stmt]) -> list[ast.stmt]:
     return [first, *others]
 
 
-def _branch(exercise: Exercise, statement: ast.stmt, name: str) -> str:
-    """The step that a branch comes from: whose gradient it reads."""
+def _branch(exercise: Exercise, statement: ast.stmt, name: str) -> tuple[str, ...]:
+    """The steps that a branch comes from: whose gradients it reads."""
     read = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
     sources, _ = exercise.sources(name)
-    return _listed(
-        [s for s in exercise.network.steps if s in sources and f"d{s}" in read]
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and by {last}" if most else last
+    steps = exercise.network.steps
+    return tuple(s for s in steps if s in sources and f"d{s}" in read)
 
 
 _WHOLES = {

@@ -5,24 +5,23 @@ whose gradients are at hand, and the backward pass is the learner's lines.
 """
 
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.evidence import Sample as Wrong
 from jaxninja.check.hints import Hint as CheckersHint
-from jaxninja.check.hints import Statement, Words, listed
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend
+from jaxninja.workbook.diagnosis.checkers_hint import in_our_words
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
-from jaxninja.workbook.network import Sizes
 
-BUDGET = 0.35  # seconds
+BUDGET = 1.0  # seconds of processor time
 
 
 class Subject:
@@ -89,19 +88,21 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
     subject = Subject(exercise, name, piece)
     try:
         evidence = Evidence(subject, (_drawn(subject, 1),), partial(_drawn, subject))
-        hints = diagnose(evidence, BUDGET)
+        hints = diagnose(evidence, Budget.of(BUDGET))
     except Exception:  # a diagnosis is a courtesy: without one the verdict stands
         return []
-    return [_told(name, hint, subject, evidence) for hint in hints[:1]]
+    return [said for hint in hints[:1] for said in _told(name, hint, subject, evidence)]
 
 
-def _told(name: str, hint: CheckersHint, subject: Subject, evidence: Evidence) -> Hint:
+def _told(
+    name: str, hint: CheckersHint, subject: Subject, evidence: Evidence
+) -> list[Hint]:
     if hint.statement.code != "precision":
         text = in_our_words(hint, subject.found, subject.network.tied)
-        return say("checker", text=text)
+        return [say("checker", text=text)] if text else []
     ours, truth = evidence.samples[0].got[0], evidence.samples[0].expected[0]
     error = np.abs(ours - truth).max() / np.abs(truth).max()
-    return say("imprecise", name=name, error=f"{error:.1g}")
+    return [say("imprecise", name=name, error=f"{error:.1g}")]
 
 
 def _drawn(subject: Subject, seed: int) -> Wrong:
@@ -114,49 +115,3 @@ def _drawn(subject: Subject, seed: int) -> Wrong:
     truth, gradients = (subject.truth(dy),), tuple(f"d{name}" for name in sorted(dy))
     named = ((subject.name,), tuple(sorted(residuals)), gradients)
     return Wrong(args, dy, residuals, got, truth, *named)
-
-
-def in_our_words(hint: CheckersHint, upstream: set[str], here: Sizes) -> str:
-    """A hint in the lecture's words: dh for the cotangent.
-
-    A number is named after no size: of one size alone 5/4 might be n/(n - 1), where n
-    is 5. The number is what we know, and for which sizes. Operations are called what
-    the learner writes, not what JAX calls them.
-    """
-    all_of_it = listed([f"d{name}" for name in sorted(upstream)])
-    zero = f"with {all_of_it} = 0 it is"
-    words = Words(all_of_it, all_of_it, zero, "", by_size=False, places=False)
-    start = "" if hint.verified else "It looks like this: "
-    end = f" Here {here}." if hint.statement.numbers() else ""
-    return f"{start}{words.text(_as_written(hint.statement))}{end}"
-
-
-# JAX's names -> the learner's
-WRITTEN = {
-    "reduce_max": "max",
-    "reduce_min": "min",
-    "reduce_sum": "sum",
-    "dot_general": "@",
-    "integer_pow": "**",
-    "pow": "**",
-    "mul": "*",
-    "div": "/",
-    "add": "+",
-    "sub": "-",
-    "neg": "-",
-    "transpose": ".T",
-    "scatter-add": ".at[].add",
-    "scatter": ".at[].set",
-    "broadcast_in_dim": "broadcasting",
-    "select_n": "where",
-}
-
-
-def _as_written(fact: Any) -> Any:
-    """A statement with each operation as the learner writes it."""
-    if isinstance(fact, Statement):
-        facts = tuple((name, _as_written(value)) for name, value in fact.facts)
-        return Statement(fact.code, facts)
-    if not isinstance(fact, str):
-        return fact
-    return " ".join(WRITTEN.get(word, word) for word in fact.split(" "))

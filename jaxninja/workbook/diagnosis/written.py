@@ -1,7 +1,6 @@
 """What a learner's lines say, where it is not their numbers that tell the mistake."""
 
 import builtins
-import difflib
 
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import Source
@@ -9,7 +8,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import leftovers
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint
-from jaxninja.workbook.texts.languages import sentence
+from jaxninja.workbook.texts.languages import meant, sentence
 
 
 def ineffective(learner: Source) -> list[Hint]:
@@ -47,10 +46,8 @@ def _told(exercise: Exercise, given: str, line: int, source: Source, known) -> H
     below = [s.line for s in source.assigning(given)]
     if below:
         return Hint("below", {"given": given, "below": below[-1]}, line)
-    meant = f"d{given}" if f"d{given}" in known else None
-    meant = given[1:] if given[:1] == "d" and given[1:] in known else meant
-    near = [] if meant else difflib.get_close_matches(given, known, 1)
-    text = "".join(sentence("meant", name=name) for name in near)
-    text = sentence("or meant", name=meant) if meant else text
+    own = f"d{given}" if f"d{given}" in known else None
+    own = given[1:] if given[:1] == "d" and given[1:] in known else own
+    text = sentence("or meant", name=own) if own else meant(given, known)
     code = "not a parameter" if given in exercise.known else "undefined"
     return Hint(code, {"given": given, "meant": text}, line)

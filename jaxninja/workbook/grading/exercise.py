@@ -27,9 +27,11 @@ from jaxninja.workbook.grading.prints import Prints
 from jaxninja.workbook.grading.returned import line_in
 from jaxninja.workbook.grading.rows import picture, row
 from jaxninja.workbook.hints import Hint
+from jaxninja.workbook.raised import did
 from jaxninja.workbook.report import GAP, SHAPE, WRONG, Report, Row
-from jaxninja.workbook.texts.languages import sentence, speaking
+from jaxninja.workbook.texts.languages import phrase, sentence, speaking
 
+THE_FILE = "the file"
 Tell = Callable[[str, int], None]
 Done = Callable[[Row], None]
 
@@ -68,8 +70,9 @@ def _report(number, text, filename, everything, tell, explain, done) -> Report:
         learner = parse.read(text, filename)
         parse.check_parameters(learner, exercise.known)
         refused_names.refuse(learner.tree)
-        tell("the file", 1)
-        with running("the file"):
+        snippets.make_quotable(learner)
+        tell(THE_FILE, 1)
+        with running(THE_FILE):
             scope = snippets.environment(learner)
         tell("", 0)  # the true gradients take their own time
         return _gap(exercise, learner) or _Check(
@@ -86,9 +89,8 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
         return error.sentence, error.line
     line = line_in(filename, error.__cause__ or error)
     if isinstance(error, UserCodeError):
-        return f"{error.what} {error.did}".strip(), line
-    name = type(error).__name__
-    return f"{name} ends Python, and the check with it: take it out", line
+        return f"{phrase(error.what)} {did(error)}".strip(), line
+    return sentence("exits", kind=type(error).__name__), line
 
 
 def prepared(number: int = 1) -> Iterator[samples.Sample]:

@@ -42,10 +42,11 @@ class Prints:
         self.chain, self.tell = chain, tell
         self.done: dict[str, Any] = {}
         self.waiting = [*learner.prints]
+        self.printing = snippets.printing(learner.tree)
 
     def inside(self, piece: Piece) -> None:
         """Let the lines of a gradient print what they do; errors are told later."""
-        if piece.prints:
+        if piece.used & self.printing:
             with suppress(Exception), jax.enable_x64(False):
                 piece.aloud(self.chain.sample.values, self.chain.mine)
 

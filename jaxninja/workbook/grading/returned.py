@@ -42,11 +42,13 @@ def _unfit(
     """Why right gradients do not do: made by autodiff, or not to be compiled."""
     last = learner.function.body[-1].lineno
     if hidden := function.not_by_hand(values, upstream):
-        return f"{FUNCTION} {hidden}: derive it by hand", last
+        return sentence("derive", function=FUNCTION, found=hidden), last
     error = function.untraceable(values, upstream) if exercise.trains else None
     if error is None:
         return "", None
-    what = not_compiled(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+    why = not_compiled(error)
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    what = sentence(f"compile {why}") if why else what
     text = sentence("not to train", count=len(exercise.names), what=what)
     return text, line_in(learner.filename, error) or last
 

@@ -48,8 +48,8 @@ def _shapes(given: tuple[int, ...], expected: tuple[int, ...]) -> str:
 
 def _raised(name: str, judged: Judged) -> str:
     """What the learner's line raised, or that it is None, in few words."""
-    failure = judged.step.failure
-    text = f"d{name} {failure}" if failure else sentence("is None", name=name)
+    failure = f"d{name} {judged.failure}"
+    text = failure if judged.failure else sentence("is None", name=name)
     sizes, home = judged.sample.sizes, judged.sample.is_home
     return text if home else sentence("at sizes", text=text, sizes=sizes)
 

@@ -8,6 +8,7 @@ from jaxninja.workbook.code import parse
 from jaxninja.workbook.code.parse import SourceError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.progress import Progress, WorkbookError
+from jaxninja.workbook.texts.languages import sentence
 
 DAY = 86_400  # seconds
 WEEK = 7 * DAY
@@ -43,7 +44,7 @@ def blank(folder: Path, number: int, name: str) -> Path:
     """
     state = progress.load(folder)
     if name not in state.right(number):
-        raise WorkbookError(f"{number}.{name} is not right yet: nothing to do again")
+        raise WorkbookError(sentence("not again", place=f"{number}.{name}"))
     path = folder / EXERCISES[number].file
     text = progress.read(folder, number)
     kept = progress.free_name(path)
@@ -65,11 +66,9 @@ def _without(text: str, filename: str, number: int, name: str) -> str:
     made = source.assigning(variable)
     others = {n for s in made for n in s.assigns & gradients} - {variable}
     if not made or others:
-        names = ", ".join(sorted(others)) or "nothing"
-        raise WorkbookError(
-            f"{filename}: the lines of {variable} make {names} too: write it in lines "
-            "of its own to do it again"
-        )
+        names = ", ".join(sorted(others)) or sentence("nothing")
+        facts = dict(file=filename, variable=variable, names=names)
+        raise WorkbookError(sentence("makes others", **facts))
     lines = text.splitlines()
     for k, one in reversed([*enumerate(made)]):
         first, last = one.line - 1, one.node.end_lineno or one.line

@@ -21,7 +21,7 @@ from platformdirs import user_cache_dir
 
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import Report, Row, row_of
-from jaxninja.workbook.texts.languages import current, sentence
+from jaxninja.workbook.texts.languages import current, phrase, sentence
 
 LIMIT = 5.0  # seconds for one gradient
 SIGNALS = hasattr(signal, "SIGUSR1")  # not on Windows
@@ -149,9 +149,8 @@ class Worker:
 
 
 def _gradient(number: int, name: str) -> str:
-    return (
-        f"d{name}" if name in EXERCISES[number].names else name or sentence("the file")
-    )
+    gradient = name in EXERCISES[number].names
+    return f"d{name}" if gradient else phrase(name or "the file")
 
 
 def _listen(stream, answers: queue.Queue) -> None:

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterator
 
 from jaxninja.workbook.report import Report, Row
+from jaxninja.workbook.texts.languages import sentence, speaking
 
 
 def main(trace: int) -> None:
@@ -43,7 +44,8 @@ def main(trace: int) -> None:
     request = {"number": 1}
     while True:
         request = json.loads(_asked(lines, prepared(request["number"])))
-        sys.stdout = Screenful(sys.stderr)
+        with speaking(request.get("language", "en")):
+            sys.stdout = Screenful(sys.stderr, sentence("and more"))
         try:
             report = check(**request, tell=tell, done=done)
         except Exception as error:
@@ -69,12 +71,14 @@ class Screenful(io.TextIOBase):
 
     Args:
         stream: where it goes.
+        more: what is said of the rest.
     """
 
     LINES, CHARACTERS = 40, 4_000
 
-    def __init__(self, stream):
-        self._stream, self._lines, self._left = stream, self.LINES, self.CHARACTERS
+    def __init__(self, stream, more: str):
+        self._stream, self._more = stream, more
+        self._lines, self._left = self.LINES, self.CHARACTERS
 
     def write(self, text: str) -> int:
         if self._left > 0 and self._lines > 0:
@@ -83,19 +87,17 @@ class Screenful(io.TextIOBase):
             self._left -= len(shown)
             self._stream.write(shown)
             if self._left <= 0 or self._lines <= 0:
-                self._stream.write("\n... and more, which is not shown\n")
+                self._stream.write(f"\n{self._more}\n")
             self._stream.flush()
         return len(text)
 
 
 def _failed(request: dict, error: Exception) -> Report:
     """A mistake in the check itself: the learner is to know that it is not theirs."""
-    first = (str(error).splitlines() or ["no message"])[0]
-    text = (
-        f"the check itself failed: {type(error).__name__}: {first}. That is a mistake "
-    )
-    text += "in jaxninja, not in this file"
     file, language = request["filename"], request.get("language", "en")
+    with speaking(language):
+        first = (str(error).splitlines() or [sentence("no message")])[0]
+        text = sentence("check failed", kind=type(error).__name__, message=first)
     return Report(request["number"], file, "error", (), text, language=language)
 
 

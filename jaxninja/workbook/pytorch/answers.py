@@ -13,6 +13,7 @@ from jaxninja.workbook.pytorch.errors import NoTranslation
 from jaxninja.workbook.pytorch.expressions import Names
 from jaxninja.workbook.pytorch.names import KNOWN
 from jaxninja.workbook.solutions.lecture import NETWORK
+from jaxninja.workbook.texts.languages import sentence
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def _broken(line: Line, number: int) -> Answer:
     named = equals and left.strip().isidentifier()
     made = ast.Assign([ast.Name(left.strip() if named else "_", ast.Store())], _NONE)
     ast.fix_missing_locations(ast.copy_location(made, ast.Pass(lineno=line.number)))
-    return Answer(line, number, statement(made), f"not Python: {line.problem}")
+    return Answer(
+        line, number, statement(made), sentence("not Python there", why=line.problem)
+    )
 
 
 _NONE = ast.Constant(None)
@@ -156,10 +159,9 @@ def _without_broken(kept: list[Answer], gradients: Sequence[str]) -> list[Answer
             hit = sorted(reads & broken.keys())
             if hit and not answer.problem:
                 own = [name for name in hit if name in answer.made.assigns]
-                why = (
-                    f"{own[0]} is not whole without" if own else f"it needs {hit[0]} of"
-                )
-                why = f"{why} {broken[(own or hit)[0]]}"
+                of = (own or hit)[0]
+                key = "not whole" if own else "needs"
+                why = sentence(key, name=of, place=broken[of])
                 kept[k], changed = replace(answer, problem=why), True
         if not changed:
             return kept

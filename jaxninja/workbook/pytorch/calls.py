@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from jaxninja.workbook.pytorch.errors import NoTranslation
 from jaxninja.workbook.pytorch.forms import ALIAS, DTYPES, IGNORED, NEEDED, form
+from jaxninja.workbook.texts.languages import sentence
 
 Given = dict[str, ast.expr]
 
@@ -26,12 +27,11 @@ def bound(name: str, parameters: str, call: ast.Call, first: list[ast.expr]) -> 
         elif left:
             given[parameter] = left.pop(0)
     if left:
-        raise NoTranslation(f"{name}(...) has arguments that are not known here", call)
+        raise NoTranslation(sentence("arguments", name=name), call)
     for keyword in call.keywords:
         _keyword(name, parameters, keyword, given)
-    for needed, why in [NEEDED[name]] if name in NEEDED else []:
-        if needed not in given:
-            raise NoTranslation(f"{name}: {why}: give {needed}", call)
+    if (needed := NEEDED.get(name)) and needed not in given:
+        raise NoTranslation(sentence(f"needed {needed}", name=name), call)
     return {k: _tuple(v) if k == "dim" else v for k, v in given.items()}
 
 
@@ -43,9 +43,10 @@ def _keyword(name: str, parameters: str, keyword: ast.keyword, given: Given) -> 
     elif called == "dtype":
         if dtype(keyword.value) is None:
             text = ast.unparse(keyword.value)
-            raise NoTranslation(f"dtype {text} is not known here", keyword.value)
+            raise NoTranslation(sentence("dtype", dtype=text), keyword.value)
     elif called not in IGNORED:
-        raise NoTranslation(f"{name}(..., {called}=) has no counterpart", keyword.value)
+        why = sentence("keyword", name=name, keyword=called)
+        raise NoTranslation(why, keyword.value)
 
 
 def _sizes(left: list[ast.expr]) -> ast.expr:
@@ -100,7 +101,7 @@ def _flatten(call: ast.Call, x: list[ast.expr], name: str) -> ast.expr:
     start = number(given.get("start_dim"), 0)
     end = number(given.get("end_dim"), -1)
     if start is None or end is None:
-        raise NoTranslation("flatten from an axis that is not a number", call)
+        raise NoTranslation(sentence("flatten"), call)
     before = f"*x.shape[:{start}], " if start else ""
     after = f", *x.shape[{end + 1}:]" if end != -1 else ""
     return form(f"x.reshape({before}-1{after})", given)
@@ -145,7 +146,7 @@ def _scatter(call: ast.Call, x: list[ast.expr], name: str) -> ast.expr:
     rows, columns = "jnp.arange(index.shape[0])[:, None]", "jnp.arange(index.shape[1])"
     places = {0: f"index, {columns}", 1: f"{rows}, index", -1: f"{rows}, index"}
     if dim not in places:
-        raise NoTranslation(f"{name} along an axis other than 0 and 1", call)
+        raise NoTranslation(sentence("along", name=name), call)
     change = "add" if name == "scatter_add" else "set"
     return form(f"x.at[{places[dim]}].{change}(src)", given)
 
@@ -161,7 +162,7 @@ def _along(given: Given, call: ast.Call, index: str) -> str:
     """The place in an array whose axis `dim` is indexed."""
     dim = number(given.get("dim"))
     if dim is None or not 0 <= dim <= 2:
-        raise NoTranslation("the axis is not a number from 0 to 2", call)
+        raise NoTranslation(sentence("axis"), call)
     return ":, " * dim + index
 
 

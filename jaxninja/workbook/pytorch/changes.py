@@ -13,6 +13,7 @@ from jaxninja.workbook.pytorch import ranks
 from jaxninja.workbook.pytorch.errors import NoTranslation
 from jaxninja.workbook.pytorch.expressions import Expressions, listed_range, root_of
 from jaxninja.workbook.pytorch.forms import form
+from jaxninja.workbook.texts.languages import sentence
 
 CHANGES: dict[type, str] = {
     ast.Add: "add",
@@ -78,9 +79,7 @@ class Translator:
             case ast.Expr() | ast.Assert() | ast.Pass() | ast.Break() | ast.Continue():
                 return [self.expressions.visit(node)]
         what = type(node).__name__.lower()
-        raise NoTranslation(
-            f"a statement of this kind ({what}) is not translated", node
-        )
+        raise NoTranslation(sentence("statement", kind=what), node)
 
     def _visit(self, node: ast.expr) -> ast.expr:
         return self.expressions.visit(node)
@@ -97,8 +96,8 @@ class Translator:
         for target in targets:
             for part in getattr(target, "elts", [target]):
                 if not isinstance(part, ast.Name):
-                    what = f"{ast.unparse(part)} is assigned together with others"
-                    raise NoTranslation(f"{what}: give it a line of its own", part)
+                    what = ast.unparse(part)
+                    raise NoTranslation(sentence("together", what=what), part)
             self._learn(target, new, pair)
             self._unchanged(getattr(target, "id", ""), target)
         if ranks.is_range(new):
@@ -133,8 +132,7 @@ class Translator:
         """A method as `x.mul_(y)` changes x, which an expression of JAX cannot."""
         for name in self.expressions.changed:
             if name != target:
-                what = f"a method with _ changes {name} besides"
-                raise NoTranslation(f"{what}: give that a line of its own", node)
+                raise NoTranslation(sentence("changes besides", name=name), node)
         self.expressions.changed.clear()
 
     def _set(self, target: ast.Subscript, value: ast.expr) -> list[ast.stmt]:
@@ -169,11 +167,12 @@ class Translator:
         if isinstance(inner, ast.Attribute) and inner.attr == "data":
             inner = inner.value
         if not isinstance(inner, ast.Name):
-            what = f"{ast.unparse(target.value)} is changed, and has no name"
-            raise NoTranslation(what, target)
+            what = ast.unparse(target.value)
+            raise NoTranslation(sentence("nameless", what=what), target)
         found = [self.expressions.index(part) for part in parts]
         if any(ranks.rank(part, self.ranks) != 0 for part in found[:-1]):
-            raise NoTranslation(f"{ast.unparse(target)}: an index of an index", target)
+            what = ast.unparse(target)
+            raise NoTranslation(sentence("index of index", what=what), target)
         flat = [p for f in found for p in getattr(f, "elts", [f])]
         index = found[0] if len(found) == 1 else ast.Tuple(flat, ast.Load())
         name = self._visit(inner)
@@ -196,8 +195,8 @@ class Translator:
         if isinstance(place, ast.Subscript):
             index = self._place(place)[1]
             if not ranks.is_single(index, self.ranks):
-                what = f"{ast.unparse(place)} is a copy in PyTorch, and is thrown away"
-                raise NoTranslation(f"{what}: write it with = and an operator", call)
+                what = ast.unparse(place)
+                raise NoTranslation(sentence("thrown away", what=what), call)
             return self._set(place, new)
         root = root_of(place)
         assert root is not None
@@ -217,8 +216,8 @@ class Translator:
         body = self._body(node.body)
         for inner in ast.walk(ast.Module(node.body, [])):
             if changed_name(inner) in parameters:
-                what = f"{node.name} changes its argument {changed_name(inner)}"
-                raise NoTranslation(f"{what}, which arrays of JAX do not", inner)
+                facts = dict(function=node.name, name=changed_name(inner))
+                raise NoTranslation(sentence("changes argument", **facts), inner)
         made = copy.copy(node)
         made.body, made.decorator_list, made.returns = body, [], None
         return made

@@ -7,6 +7,7 @@ from jaxninja.workbook.pytorch import calls
 from jaxninja.workbook.pytorch.errors import NoTranslation
 from jaxninja.workbook.pytorch.forms import FORMS, FUNCTIONS, form
 from jaxninja.workbook.pytorch.ranks import is_range
+from jaxninja.workbook.texts.languages import sentence
 
 PLAIN = {"append", "extend", "items", "keys", "values", "format", "join", "tolist"}
 CONSTANTS = {"pi", "inf", "nan", "e"}
@@ -50,8 +51,7 @@ class Expressions(Names):
         if node.attr in ("values", "indices") and (pair := self._pair(node.value)):
             return pair[node.attr == "indices"]
         if node.attr == "grad":
-            what = "this is PyTorch's own gradient: here it is to be derived by hand"
-            raise NoTranslation(what, node)
+            raise NoTranslation(sentence("own gradient"), node)
         inner = self.visit(node.value)
         if node.attr == "data":
             return inner
@@ -114,7 +114,7 @@ class Expressions(Names):
             text = f"jnp.{name}imum(x, other)" if other else f"x.{name}()"
             return form(text, calls.bound(name, "x other", node, x))
         if name not in FORMS:
-            raise NoTranslation(f"{shown} has no counterpart here", node)
+            raise NoTranslation(sentence("no counterpart", what=shown), node)
         spec, text = FORMS[name]
         return form(text, calls.bound(name, f"x {spec}", node, x))
 
@@ -176,7 +176,7 @@ def _of_library(library: str, node: ast.Attribute) -> ast.expr:
         return form(f"jnp.{name}", {})
     if kind := calls.dtype(node):
         return ast.Name(kind, ast.Load())
-    raise NoTranslation(f"{ast.unparse(node)} has no counterpart here", node)
+    raise NoTranslation(sentence("no counterpart", what=ast.unparse(node)), node)
 
 
 def listed_range(node: ast.expr) -> ast.expr:

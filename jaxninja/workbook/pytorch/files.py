@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxninja.workbook.pytorch.errors import NotebookError
-
-WANTED = "expected a notebook, as Colab saves it: File, Download, Download .ipynb"
+from jaxninja.workbook.texts.languages import sentence
 
 
 @dataclass(frozen=True)
@@ -34,40 +33,42 @@ def read(path: Path) -> list[Cell]:
     """
     given = _json(path, _text(path))
     if not isinstance(given, dict) or "nbformat" not in given:
-        raise NotebookError(f"{path} is no notebook (no nbformat in it): {WANTED}")
+        raise _refused("no nbformat", path)
     cells = [
         (c.get("cell_type"), _joined(c.get("source"))) for c in _cells(path, given)
     ]
     language = _language(given)
     if language not in ("", "python"):
-        raise NotebookError(f"{path} is in {language}, expected a notebook in Python")
+        raise _refused("other language", path, language=language)
     return [
         Cell(number, kind == "code", text)
         for number, (kind, text) in enumerate(cells, 1)
     ]
 
 
+def _refused(key: str, path: Path, **facts: object) -> NotebookError:
+    return NotebookError(sentence(key, path=path, wanted=sentence("wanted"), **facts))
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise NotebookError(f"{path} is not there") from None
+        raise _refused("notebook not there", path) from None
     except UnicodeDecodeError as error:
-        what = f"{path} is not UTF-8 at byte {error.start}"
-        raise NotebookError(f"{what}: {WANTED}") from None
+        raise _refused("notebook not UTF-8", path, byte=error.start) from None
     except OSError as error:
-        raise NotebookError(f"{path} cannot be read: {error.strerror}") from None
+        raise _refused("notebook unreadable", path, why=error.strerror) from None
 
 
 def _json(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        what = f"{path} is no notebook, or a broken one: its JSON breaks at"
-        raise NotebookError(f"{what} {where} ({error.msg})") from None
+        facts = dict(line=error.lineno, column=error.colno, why=error.msg)
+        raise _refused("broken JSON", path, **facts) from None
     except RecursionError:
-        raise NotebookError(f"{path} is no notebook: {WANTED}") from None
+        raise _refused("no notebook", path) from None
 
 
 def _cells(path: Path, given: dict) -> list[Any]:
@@ -75,16 +76,16 @@ def _cells(path: Path, given: dict) -> list[Any]:
 
     version = given["nbformat"]
     if version not in (1, 2, 3, 4):
-        what = f"{path} is of version {version!r} of the notebooks' format"
-        raise NotebookError(f"{what}, expected 1 to 4: save it in an older one")
+        raise _refused("format", path, version=version)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # missing ids, and what else does no harm
             notebook = nbformat.from_dict(given)
             return [dict(cell) for cell in nbformat.convert(notebook, 4).cells]
     except Exception as error:  # whatever a broken structure makes of itself
-        what = f"{path} is a broken notebook ({type(error).__name__}: {error})"
-        raise NotebookError(" ".join(what.split())) from None
+        why = " ".join(str(error).split())
+        facts = dict(kind=type(error).__name__, why=why)
+        raise _refused("broken notebook", path, **facts) from None
 
 
 def _joined(source: Any) -> str:

@@ -118,11 +118,8 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "concat": ("tensors dim", "jnp.concatenate(tensors, dim)"),
     "where": ("condition a b", "jnp.where(condition, a, b)"),
 }
-NEEDED = {  # without which the form says something else
-    "one_hot": ("num_classes", "without num_classes it counts the largest index found"),
-    "softmax": ("dim", "without dim PyTorch chooses the axis itself"),
-    "where": ("b", "with one argument it gives indices"),
-}
+# without which the form says something else
+NEEDED = {"one_hot": "num_classes", "softmax": "dim", "where": "b"}
 ALIAS = {"axis": "dim", "keepdims": "keepdim", "self": "x", "input": "x"}
 DTYPES = {
     **dict.fromkeys(("float", "float32", "float64", "double"), "float"),

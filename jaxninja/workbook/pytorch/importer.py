@@ -109,12 +109,7 @@ def _refuse(path: Path, nodes, renamed) -> None:
     steps = [k for k in STEPS if k in stored]
     steps += [k for k, v in renamed.items() if getattr(v, "id", "") in STEPS]
     if len(steps) < ENOUGH:
-        raise NotebookError(
-            f"{path} is another notebook: expected the lecture's, whose forward pass "
-            f"has {', '.join(STEPS[:4])}, ..., {STEPS[-2]}; of its {len(STEPS)} steps "
-            f"this has {len(steps)}"
-        )
-    raise NotebookError(
-        f"{path} has no answers: no line makes a gradient of exercises 1 to 3, as "
-        "dlogprobs = ...; fill some in, or begin here with `jaxninja exercise start`"
-    )
+        facts = dict(first=", ".join(STEPS[:4]), last=STEPS[-2], of=len(STEPS))
+        text = sentence("another notebook", path=path, count=len(steps), **facts)
+        raise NotebookError(text)
+    raise NotebookError(sentence("no answers", path=path))

@@ -1,16 +1,17 @@
 """The language that a learner is spoken to in."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from jaxninja.errors import ArgumentError
-from jaxninja.workbook.texts.en import sentences as english
-from jaxninja.workbook.texts.zh import sentences as chinese
+from jaxninja.workbook.texts import en, zh
+from jaxninja.workbook.texts.zh.sentences import PHRASES
 
 LANGUAGES = {"en": "English", "zh": "中文"}
-_SENTENCES = {"en": english.SENTENCES, "zh": chinese.SENTENCES}
-_PHRASES: dict[str, dict[str, str]] = {"en": {}, "zh": chinese.PHRASES}
+SENTENCES = {"en": en.SENTENCES, "zh": zh.SENTENCES}
+_PHRASES: dict[str, dict[str, str]] = {"en": {}, "zh": PHRASES}
 _current: ContextVar[str] = ContextVar("language", default="en")
 
 
@@ -43,12 +44,18 @@ def speaking(language: str) -> Iterator[None]:
 
 def sentence(key: str, **facts: object) -> str:
     """What a key says in the current language."""
-    return _SENTENCES[current()][key].format_map(facts)
+    return SENTENCES[current()][key].format_map(facts)
 
 
 def phrase(text: str) -> str:
     """A few English words that are data elsewhere, in the current language."""
     return _PHRASES[current()].get(text, text)
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """The end of a sentence on an unknown name: the nearest known one, if any."""
+    near = difflib.get_close_matches(given, list(known), 1)
+    return sentence("meant", name=near[0]) if near else ""
 
 
 def stopped(text: str) -> str:

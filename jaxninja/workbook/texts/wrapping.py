@@ -17,6 +17,11 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
+def before(text: str, width: int) -> str:
+    """With spaces in front, up to a width."""
+    return " " * (width - columns(text)) + text
+
+
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """Lines of at most so many columns; words stay whole.
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from jax.extend.core import Literal
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import constant_name
 from jaxninja.check.diagnosis.code.program import trace
 from jaxninja.check.diagnosis.explainers import diagnose
@@ -159,8 +160,11 @@ def test_what_holds_on_one_sample_only_is_not_a_fact(x64):
     assert not any(h.verified and h.kind == "ratio" for h in hints)
 
 
-def test_budget_of_nothing_still_returns(x64):
-    assert isinstance(diagnose(of(MISTAKES[0]), budget_seconds=0.0), list)
+def test_a_budget_of_nothing_tells_what_was_not_searched(x64):
+    budget = Budget.of(0.0)
+    assert isinstance(diagnose(of(MISTAKES[0]), budget), list)
+    assert budget.unsearched[0] == "single edits of bwd"
+    assert list(Budget.of(60).during("ab", "letters")) == ["a", "b"]
 
 
 def mutated(bwd, index):
@@ -289,14 +293,11 @@ def test_the_line_at_which_linearity_ends(x64, change, code, fact):
         other = change(dy)  # mistake
         return (slope * other,)
 
-    first = diagnose(evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)]))[
-        0
-    ]
+    given = evidence(jnp.sin, lambda x: (jnp.sin(x), x), sine_bwd, [(3, 4)])
+    first = diagnose(given)[0]
     assert first.kind in ("cotangent", "affine")
     assert (code, fact) in Stated(first)
     file, line = first.where.split(":")
     table = inspect.getsourcelines(test_the_line_at_which_linearity_ends)[1]
-    assert (
-        file == "test_explainers.py"
-    )  # at the mistake, or in the table's own `change`
+    assert file == "test_explainers.py"  # at the mistake, or in the table's `change`
     assert table < int(line) <= marked_line(sine_bwd) + 1  # or where it is used

@@ -240,6 +240,7 @@ def test_data_that_cannot_be_trained_on(given, told, folder):
     runs = str(folder / "none-made")
     with pytest.raises(ValueError, match=told):
         jaxninja.train(config_of(folder, runs=runs, **given), progress=QUIET)
+    assert not list(Path(runs).glob("*"))
 
 
 def test_models_of_items_have_no_tokenizer_and_a_sweep_has_no_text(folder):

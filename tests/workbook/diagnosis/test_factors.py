@@ -78,7 +78,7 @@ EIGHTH = Number(0.125, "1/h.shape[1]")
             say(
                 "mended", leaves=("h",), subject="add", edit=say("multiply", by=EIGHTH)
             ),
-            "dh is exact on a fresh sample after one edit, of +: multiply by 0.125. "
+            "dh is exact on a fresh sample after one edit, of dh: multiply by 0.125. "
             "Here n=5, T=2, E=3, H=7, V=6.",
         ),
         (

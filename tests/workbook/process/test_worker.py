@@ -160,14 +160,14 @@ def test_prints_do_not_get_in_the_way(worker):
 
 def test_printing_without_end_is_cut_after_a_screenful():
     stream = io.StringIO()
-    screen = Screenful(stream)
+    screen = Screenful(stream, "... and more")
     for k in range(100):
         print("line", k, file=screen)
     text = stream.getvalue()
     assert text.count("\n") == Screenful.LINES + 2
-    assert text.endswith("... and more, which is not shown\n")
+    assert text.endswith("... and more\n")
     stream = io.StringIO()
-    Screenful(stream).write("x" * 10_000)
+    Screenful(stream, "").write("x" * 10_000)
     assert stream.getvalue().count("x") == Screenful.CHARACTERS
 
 

@@ -3,21 +3,26 @@
 import ast
 import re
 import string
+from pathlib import Path
 
 import pytest
 
+import jaxninja
+from jaxninja.check import hints as checkers
 from jaxninja.errors import ArgumentError
 from jaxninja.workbook import hints, templates
 from jaxninja.workbook.code import parse
 from jaxninja.workbook.diagnosis import leftovers
+from jaxninja.workbook.diagnosis.checkers_hint import in_our_words, is_prose
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
-from jaxninja.workbook.texts.en import sentences as english
-from jaxninja.workbook.texts.languages import phrase, sentence, speaking
+from jaxninja.workbook.texts.languages import SENTENCES, phrase, sentence, speaking
 from jaxninja.workbook.texts.wrapping import CLOSING, columns, padded, wrapped
 from jaxninja.workbook.texts.zh import hints as chinese_hints
 from jaxninja.workbook.texts.zh import lessons as chinese
-from jaxninja.workbook.texts.zh import sentences as chinese_sentences
+from jaxninja.workbook.texts.zh.checker import HINTS as CHINESE
+from jaxninja.workbook.texts.zh.sentences import PHRASES
+from tests.workbook.bank import answered
 
 TRANSLATED = (1, 2, 3, 4)
 
@@ -35,7 +40,7 @@ def differing(one: dict[str, str], other: dict[str, str]) -> set[str]:
 
 
 TABLES = [
-    (english.SENTENCES, chinese_sentences.SENTENCES),
+    (SENTENCES["en"], SENTENCES["zh"]),
     (hints.TEMPLATES, chinese_hints.HINTS),
 ]
 
@@ -58,7 +63,10 @@ def test_every_sentence_is_in_its_language():
         same = {k for k in other if not has_chinese(other[k])}
         assert not any(has_chinese(text) for text in one.values())
         # these have no words
-        assert same <= {"index", "of", "branches 0", "task", "checker"}, same
+        assert same <= {
+            *("index", "of", "branches 0", "task", "checker", "comma", "semicolon"),
+            "cost 0",
+        }, same
 
 
 def named(exercise, text: str) -> set[str]:
@@ -187,3 +195,78 @@ def test_lines_are_as_wide_as_they_look():
             assert sum(word in line for line in lines) == 1
     assert wrapped("one two", 5) == ["one", "two"]
     assert columns(padded("形状", 9)) == 9
+
+
+def test_the_checkers_hints_are_translated():
+    """All that the checker can say, and what it says of mistakes nobody has met."""
+    both = checkers.TEMPLATES.keys() & CHINESE.keys()  # a newer one is not said
+    one, other = ({k: t[k] for k in both} for t in (checkers.TEMPLATES, CHINESE))
+    assert differing(one, other) == set()
+    assert len(both) > 80
+    for change in ("{} + 0.1 * {}.mean(0)", "{}[::-1]", "{} + 0.37", "{} * ({} > 0)"):
+        text = EXERCISES[1].solution.replace(
+            line := "    dW2 = h.T @ dlogits\n",
+            f"{line}    dW2 = {change.format('dW2', 'dW2')}\n",
+        )
+        hints = [str(h) for h in check(1, text, "exercise1.py", language="zh").hints]
+        assert len(hints) == 1
+        assert has_chinese(hints[0])
+        assert not is_prose(hints[0]), hints
+
+
+def test_a_hint_for_which_there_is_no_word_is_not_said():
+    where = checkers.say("where", leaf="h", wrong="is zero", holds="the sun is shining")
+    nowhere = checkers.say("nonlinear", leaf="h", what="what nobody has said yet")
+    said = [checkers.Hint(statement, "", True, "h") for statement in (where, nowhere)]
+    with speaking("zh"):
+        texts = [in_our_words(hint, {"h"}, EXERCISES[1].network.pair) for hint in said]
+    assert texts == ["dh 只有一部分元素是错的，其余都正确。", ""]
+    assert "sun is shining" in in_our_words(said[0], {"h"}, EXERCISES[1].network.pair)
+
+
+WORDS = {*("the", "is", "are", "of", "to", "not", "it", "and", "with", "this", "has")}
+ENGLISH = ("pages.py", "bessel.py", "hints.py", "options.py")  # a notebook; a table
+
+
+def prose(text: str) -> list[str]:
+    """The strings of a file that are sentences, and no key of one."""
+    tree = ast.parse(text)
+    docs = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    strings = [n for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    found = [n.value for n in strings if id(n) not in docs and type(n.value) is str]
+    keys = SENTENCES["en"].keys() | hints.TEMPLATES.keys() | PHRASES.keys()
+    words = {
+        t: re.findall(r"(?<![\w.])[a-z]+(?![\w.])", t) for t in found if t not in keys
+    }
+    return [t for t, w in words.items() if len(w) > 1 and WORDS & {*w} and "<" not in t]
+
+
+def test_no_sentence_bypasses_the_texts():
+    root = Path(jaxninja.__file__).parent
+    files = [*(root / "workbook").rglob("*.py"), *(root / "cli/workbook").glob("*.py")]
+    files += [root / "cli/exercise.py"]
+    mine = [p for p in files if not {"texts", "solutions"} & {*p.parts}]
+    for path in (p for p in mine if p.name not in ENGLISH):
+        assert prose(path.read_text(encoding="utf-8")) == [], path
+    assert prose("raise X(f'{path} is not there')") == [" is not there"]
+    assert prose("'''The docstring is free.'''\nsentence('near wrong for')") == []
+
+
+REFUSED = {
+    "autodiff": ("dlogits = jax.grad(lambda x: x.sum())(logits)", "用了自动微分"),
+    "import": ("import torch\ndlogits = logits", "这里导入了 torch"),
+    "call": ("dlogits = eval('logits')", "eval() 运行的是一段文本"),
+    "raises": ("dlogits = logits @ logits", "引发了 TypeError"),
+    "name": ("dlogits = logit", "没有定义"),
+    "exit": ("import sys\ndlogits = sys.exit()", "会结束 Python"),
+    "ready": ("dlogits = jax.pure_callback(lambda x: x, logits, logits)", "回调函数"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused_is_refused_in_chinese(kind):
+    code, told = REFUSED[kind]
+    table = check(2, answered(2, logits=code), "exercise2.py", language="zh").table()
+    assert told in table
+    pythons = r"TypeError：.*|NameError：.*|`.*?`|.*\|.*"  # what Python says, and code
+    assert not is_prose(re.sub(pythons, "", table)), table

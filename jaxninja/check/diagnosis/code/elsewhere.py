@@ -73,11 +73,10 @@ def _holds(problem: Problem, target: frozenset[int], rerun) -> bool:
 
 
 def alike(one: Problem, other: Problem) -> bool:
-    """Whether the backwards at two sizes are the same steps, so slots correspond."""
+    """Whether the backwards at two sizes are of the same equations."""
     if one.program is None or other.program is None:
         return False
-    ours, theirs = ([s.name for s in p.program.steps] for p in (one, other))  # type: ignore[union-attr]
-    return ours == theirs
+    return list(one.program.groups) == list(other.program.groups)
 
 
 def wording(statement: Statement) -> tuple:

@@ -33,8 +33,9 @@ def named(program: Program, roots: list[str], home: str = "") -> dict[int, str]:
         where = place(step.traceback, home)
         if where is not None and where.text:
             quotes[step.outs[0]] = where
-    last = {quote: slot for slot, quote in quotes.items()}
-    names = {slot: quote.text for quote, slot in last.items()}
+    origins = {s: step.origin for step in program.steps for s in step.outs}
+    last = {quote: origins[slot] for slot, quote in quotes.items()}
+    names = {s: quote.text for s, quote in quotes.items() if origins[s] == last[quote]}
     names.update(zip(program.inputs, roots, strict=False))
     for step in program.steps:
         if step.outs[0] not in quotes and step.ins and step.ins[-1] in names:

@@ -153,7 +153,8 @@ def _split(params, a):
 
 
 def _convert(params, a):
-    return np.asarray(a).astype(params["new_dtype"])
+    to_real = np.iscomplexobj(a) and np.dtype(params["new_dtype"]).kind != "c"
+    return np.asarray(np.real(a) if to_real else a).astype(params["new_dtype"])
 
 
 def _reshape(params, a, *_):
@@ -188,6 +189,7 @@ TWINS: dict[str, Callable[..., Any]] = {
         "conj": np.conj, "complex": lambda a, b: a + 1j * b,
         "clamp": lambda lo, a, hi: np.minimum(np.maximum(a, lo), hi),
         "stop_gradient": np.asarray, "copy": np.asarray, "copy_p": np.asarray,
+        "name": np.asarray,
         "optimization_barrier": lambda *operands: list(operands),
         "pvary": lambda *operands: list(operands),
     }.items()
@@ -211,6 +213,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "expand_dims": lambda p, a: np.expand_dims(a, tuple(p["dimensions"])),
     "rev": lambda p, a: np.flip(a, tuple(p["dimensions"])),
     "concatenate": lambda p, *parts: np.concatenate(parts, axis=p["dimension"]),
+    "unstack": lambda p, a: [*np.moveaxis(a, p["axis"], 0)],
     "stack": lambda p, *parts: np.stack(parts, axis=p["axis"]),
     "reduce_precision": lambda p, a: a,
     "scan_entry": lambda p, a: a[p["index"]],  # of a scan that is written out

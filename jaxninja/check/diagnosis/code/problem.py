@@ -4,7 +4,7 @@
 are right when one value of the backward is another?
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 from jaxninja.check.compare import difference
 from jaxninja.check.diagnosis.code.names import derive, slot_names
 from jaxninja.check.diagnosis.code.program import Program, trace
-from jaxninja.check.diagnosis.code.source import called_rules, place
+from jaxninja.check.diagnosis.code.source import called_rules, kernel_place, place
 from jaxninja.check.evidence import Evidence, Explained, Sample
 from jaxninja.check.hints import Place
 
+COPIES = ("copy", "copy_p", "convert_element_type")
 ROUNDINGS = 90  # units of the largest entry of all leaves: 1e-14 in float64
 EXACT = 1e-9  # of the largest entry: float64 rounding, amplified a little
 
@@ -111,13 +112,14 @@ class Problem:
     def leaf_names(self, leaves: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.sample.names[k] for k in sorted(leaves))
 
-    def place_of(self, step: int) -> Place | None:
+    def place_of(self, step: int, output: int = 0) -> Place | None:
         """Where a step stands: in the backward's own file, if any step near it does.
 
         A step of a rule inside a model shows the line of its call; the rule's own
-        backward is where it can be mended.
+        backward is where it can be mended; of a Pallas call, the line of the kernel
+        that writes that output.
         """
-        found = self._place_of(step)
+        found = self._place_of(step, output)
         return self.rules_inside.get(found, found) if found else None
 
     @cached_property
@@ -127,14 +129,29 @@ class Problem:
             return {}
         return called_rules(self.subject.plain, self.sample.args, self.home)
 
-    def _place_of(self, step: int) -> Place | None:
+    def _place_of(self, step: int, output: int = 0) -> Place | None:
         assert self.program is not None
-        own = place(self.program.steps[step].traceback, self.home)
-        if not self.home or (own is not None and own.file == self.home):
-            return own
-        near = [*self._after(step), *self._ahead(step)]
-        places = (place(self.program.steps[i].traceback, self.home) for i in near)
-        return next((p for p in places if p is not None and p.file == self.home), own)
+        steps = self.program.steps
+        own = place(steps[step].traceback, self.home)
+        kernel = kernel_place(steps[step].eqn, output)
+        if kernel or not self.home or (own is not None and own.file == self.home):
+            return kernel or own
+        for i in [*self._after(step), *self._ahead(step)]:
+            near = place(steps[i].traceback, self.home)
+            kernel = kernel_place(steps[i].eqn)
+            if kernel or (near is not None and near.file == self.home):
+                return kernel or near
+        return own
+
+    def maker_of(self, leaf: int) -> tuple[int, int] | None:
+        """The step that made a gradient, and which of its results that is."""
+        assert self.program is not None
+        slot, maker = self.program.outputs[leaf], self.program.maker
+        while slot in maker and self.program.steps[maker[slot]].name in COPIES:
+            slot = self.program.steps[maker[slot]].ins[0]
+        if slot not in maker:
+            return None
+        return maker[slot], self.program.steps[maker[slot]].outs.index(slot)
 
     def _after(self, step: int) -> list[int]:
         assert self.program is not None
@@ -208,6 +225,14 @@ def problems(evidence: Evidence) -> list[Problem]:
     return [problem_of(subject, sample, evidence.unit) for sample in ordered[:1]]
 
 
+def _traced(f: Callable, *arguments) -> Program:
+    """With its loops written out, if that is no program without end."""
+    try:
+        return trace(f, *arguments, unroll=True)[0]
+    except ValueError:
+        return trace(f, *arguments)[0]
+
+
 def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
     def backward(residuals, dy, args):
         derive(residuals, args)
@@ -215,7 +240,7 @@ def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
         return [jnp.copy(g) for g in grads]  # a result has a slot of its own
 
     try:
-        program, _ = trace(backward, sample.residuals, sample.dy, sample.args)
+        program = _traced(backward, sample.residuals, sample.dy, sample.args)
         values = program.run(inputs(sample))
     except Exception:  # NumPy code, or whatever the user's code raises on a tracer
         return Problem(subject, sample, unit=unit)

@@ -7,6 +7,7 @@ them and repeats only what lies downstream of it: that is what trying an edit co
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +39,22 @@ class Step:
         return self.eqn.primitive.name
 
 
+class Seen:
+    """All values, those that have changed in place of the old ones."""
+
+    def __init__(self, values: Sequence[Any], changed: dict[int, Any]):
+        self.values, self.changed = values, changed
+
+    def __getitem__(self, slot: int):
+        return self.changed[slot] if slot in self.changed else self.values[slot]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+Makes = dict[int, Callable[[Any], Any]]  # slot -> its new value, from all values
+
+
 @dataclass
 class Program:
     """Steps over numbered values.
@@ -58,6 +75,7 @@ class Program:
     outputs: list[int]
     maker: dict[int, int] = field(default_factory=dict)
     _below: dict[int, list[int]] = field(default_factory=dict)
+    _dependent: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.maker = {s: i for i, step in enumerate(self.steps) for s in step.outs}
@@ -102,6 +120,49 @@ class Program:
         changed = self.changes(values, given, steps)
         return [changed[s] if s in changed else values[s] for s in self.outputs]
 
+    def remade(self, values: Sequence[Any], makes: "Makes") -> list:
+        """All results where some values are made otherwise, out of all values."""
+        seen = Seen(values, {})
+        for slot in makes:
+            if slot not in self.maker:
+                seen.changed[slot] = makes[slot](seen)
+        steps = {self.maker[s] for s in makes if s in self.maker}
+        for i in sorted(steps.union(*map(self.below, makes))):
+            step = self.steps[i]
+            outs = run(step.eqn, [seen[s] for s in step.ins])
+            for slot, value in zip(step.outs, outs, strict=True):
+                seen.changed[slot] = value
+                if slot in makes:
+                    made = makes[slot](seen)
+                    if np.shape(made) != np.shape(values[slot]):
+                        raise ValueError("of another shape than before")
+                    seen.changed[slot] = made
+        return [seen[s] for s in self.outputs]
+
+    @cached_property
+    def groups(self) -> dict[tuple, list[int]]:
+        """The steps of each equation: of one in a loop, one a turn."""
+        found: dict[tuple, list[int]] = {}
+        for index, step in enumerate(self.steps):
+            if step.origin and step.outs:
+                found.setdefault(step.origin, []).append(index)
+        return found
+
+    def firsts(self, members: Sequence[int]) -> list[int]:
+        """The first result of each step."""
+        return [self.steps[i].outs[0] for i in members]
+
+    def address(self, slot: int) -> tuple:
+        """Where a value comes from, the same at other sizes."""
+        if slot in self.maker:
+            step = self.steps[self.maker[slot]]
+            return (*step.origin, step.name, step.outs.index(slot))
+        if slot in self.inputs:
+            return ("input", self.inputs.index(slot))
+        reader = self.steps[min(self.readers.get(slot, [0]))]
+        known = reader.ins.index(slot) if slot in reader.ins else 0
+        return (*reader.origin, "read", known)
+
     def below(self, slot: int) -> list[int]:
         """The steps that depend on a slot, in order."""
         if slot not in self._below:
@@ -115,6 +176,12 @@ class Program:
             self._below[slot] = sorted(found)
         return self._below[slot]
 
+    def depends(self, slot: int, other: int) -> bool:
+        """Whether a value is made from another one."""
+        if other not in self._dependent:
+            self._dependent[other] = frozenset(self.below(other))
+        return self.maker.get(slot, -1) in self._dependent[other]
+
     def is_infinite(self, slot: int) -> bool:
         """Whether it is a constant of -inf, from which a maximum starts."""
         value = self.constants.get(slot, 0)
@@ -126,15 +193,17 @@ class Program:
         return frozenset(k for k, s in enumerate(self.outputs) if s in touched)
 
 
-def trace(f: Callable, *arguments) -> tuple[Program, Any]:
+def trace(f: Callable, *arguments, unroll: bool = False) -> tuple[Program, Any]:
     """The program of `f(*arguments)`, and the tree of its results.
+
+    With `unroll` its loops of known length are written out.
 
     Raises:
         Exception: whatever tracing `f` raises; NumPy code cannot be traced.
         ValueError: it has more than LIMIT steps.
     """
     closed, shape = jax.make_jaxpr(f, return_shape=True)(*arguments)
-    return flatten(closed), jax.tree.structure(shape)
+    return flatten(closed, unroll), jax.tree.structure(shape)
 
 
 def flatten(closed, unroll: bool = False) -> Program:

@@ -18,7 +18,7 @@ import jaxlib
 import numpy as np
 
 from jaxninja.check.hints import Place
-from jaxninja.jaxpr import equations
+from jaxninja.jaxpr import equations, opened
 
 LONGEST = 60  # characters of a quotation
 
@@ -68,6 +68,28 @@ def _frames(traceback) -> Iterator[tuple[Any, int]]:
 @lru_cache(maxsize=4096)
 def _library(file: str) -> bool:
     return file.startswith("<") or file.startswith(_LIBRARIES)
+
+
+def kernel_place(eqn, output: int = 0) -> Place | None:
+    """Of a Pallas call: the line of its kernel that writes an output."""
+    kernel = eqn.params.get("jaxpr") if eqn.primitive.name == "pallas_call" else None
+    if kernel is None:
+        return None
+    inner, _ = opened(kernel)
+    first = len(inner.invars) - len(eqn.outvars) - _scratch(eqn)
+    written = inner.invars[first + output]
+    found = None
+    for step in equations(inner):
+        writes = step.primitive.name in ("swap", "addupdate", "masked_swap")
+        if writes and step.invars[0] is written:
+            found = place(step.source_info.traceback) or found
+    return found
+
+
+def _scratch(eqn) -> int:
+    """How many arrays of its own a kernel works with."""
+    mapping = eqn.params.get("grid_mapping")
+    return getattr(mapping, "num_scratch_operands", 0)
 
 
 def called_rules(f, args: tuple, home: str) -> dict[Place, Place]:

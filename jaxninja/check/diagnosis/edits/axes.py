@@ -1,7 +1,7 @@
-"""A sum over the wrong axes, mended where its result is broadcast again.
+"""Another sum: a mean or a maximum, along another axis, over the entries of a group.
 
-Over another axis the sum has another shape, so the edit is made one step later: there
-the array that the sum was taken of and the array it meets have one shape.
+A sum over another axis may have another shape. Then the edit is made one step later:
+there the array that the sum was taken of and the array it meets have one shape.
 """
 
 import itertools
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.program import Program
-from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.diagnosis.edits.single import Edit, instead
 from jaxninja.check.hints import say
 
 LAID_OUT = (
@@ -24,6 +25,67 @@ REDUCTIONS: dict[str, tuple[str, Callable]] = {
     "reduce_max": ("max", np.max),
 }
 RANK = 3  # beyond it only single axes are tried
+
+
+def other_sums(program: Program, index: int) -> Iterator[Edit]:
+    """Sum, mean, maximum and first entry in place of one another; another axis."""
+    step = program.steps[index]
+    if len(step.outs) != 1:
+        return
+    (out,), x = step.outs, step.ins[0] if step.ins else -1
+    if step.name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
+        axes = tuple(step.eqn.params["axes"])
+        for other, f, kind in (
+            ("sum", np.sum, "sum"),
+            ("mean", np.mean, "ratio"),
+            ("max", np.max, "sum"),
+            ("prod", np.prod, "sum"),
+        ):
+            if f"reduce_{other}" != step.name:
+                what = instead(other, step.name.removeprefix("reduce_"))
+                yield Edit(out, lambda v, f=f: f(v[x], axis=axes), what, kind, 1.3)
+        rank = len(step.eqn.invars[0].aval.shape)
+        for others in _other_axes(axes, rank):
+            axis = ", ".join(map(str, others))
+            what = say("other axis", axis=axis, old=axes[0])
+            yield Edit(
+                out, lambda v, o=others: _sum_like(v[x], o, v[out]), what, "sum", 1.4
+            )
+    if step.name in ("squeeze", "slice", "dynamic_slice", "gather", "reshape"):
+        what = instead("sum", "an entry")
+        yield Edit(out, lambda v: _shrunk(v[x], v[out]), what, "sum", 1.4)
+
+
+def _sum_like(x, axes, out):
+    total = np.sum(x, axis=axes)
+    return total.reshape(np.shape(out))
+
+
+def _other_axes(axes, rank) -> Iterator[tuple[int, ...]]:
+    for first in range(rank - len(axes) + 1):
+        other = tuple(range(first, first + len(axes)))
+        if other != axes:
+            yield other
+
+
+def _shrunk(x, out):
+    """x summed to the shape of out: over axes of length one there, or leading ones."""
+    x, shape = np.asarray(x), np.shape(out)
+    if x.ndim == len(shape):
+        axes = tuple(i for i, n in enumerate(shape) if n == 1 != x.shape[i])
+        total = x.sum(axes, keepdims=True)
+    else:
+        kept = list(shape)
+        axes = []
+        for i in reversed(range(x.ndim)):
+            if kept and kept[-1] == x.shape[i]:
+                kept.pop()
+            else:
+                axes.append(i)
+        total = x.sum(tuple(axes))
+    if total.shape != shape or total.size == x.size:
+        raise ValueError("no axis to sum over")
+    return total
 
 
 def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
@@ -44,6 +106,35 @@ def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
         what = say("other axes", what=word, axes=given, old=old)
         make = _with_operand(meeting, slot, step.ins[0], f, axes)
         yield Edit(meeting.outs[0], make, what, "sum", 1.4)
+
+
+def per_group(problem: Problem, index: int, name: Callable) -> Iterator[Edit]:
+    """The step that meets a sum over all, with sums over entries of equal index."""
+    program = problem.program
+    assert program is not None
+    step = program.steps[index]
+    met = _met(program, step.outs[0]) if step.name == "reduce_sum" else None
+    if met is None or met[2] or len(step.eqn.params["axes"]) != 1:
+        return
+    (meeting, slot, _), (axis,) = met, step.eqn.params["axes"]
+    for ids in program.inputs:
+        value = problem.values[ids]
+        fits = np.shape(value) == (step.eqn.invars[0].aval.shape[axis],)
+        if fits and np.asarray(value).dtype.kind == "i":
+
+            def make(values, ids=ids):
+                total = _grouped_sum(values[step.ins[0]], values[ids], axis)
+                ins = [total if s == slot else values[s] for s in meeting.ins]
+                return run(meeting.eqn, ins)[0]
+
+            what = say("per group", what="sum", by=name(ids))
+            yield Edit(meeting.outs[0], make, what, "sum", 1.5)
+
+
+def _grouped_sum(x, ids, axis: int) -> np.ndarray:
+    """Each entry of x replaced by the sum over the entries of its group."""
+    same = np.equal(ids[:, None], ids).astype(np.result_type(x))
+    return np.moveaxis(np.tensordot(same, x, (1, axis)), 0, axis)
 
 
 def _met(program: Program, slot: int):

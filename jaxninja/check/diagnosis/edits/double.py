@@ -4,33 +4,19 @@ The program with the first edit made is a program like any other, so the second 
 found by the same search. Only cheap edits are tried first, and only for a while.
 """
 
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from jaxninja.check.budget import Budget
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Program, Seen
 from jaxninja.check.diagnosis.edits.search import Fix, Search
 from jaxninja.check.diagnosis.edits.single import Edit
 
 PATIENCE = 1.5  # seconds for all pairs
-
-
-class Seen:
-    """All values, those that have changed in place of the old ones."""
-
-    def __init__(self, values: Sequence[Any], changed: dict[int, Any]):
-        self.values, self.changed = values, changed
-
-    def __getitem__(self, slot: int):
-        return self.changed[slot] if slot in self.changed else self.values[slot]
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 @dataclass
@@ -78,14 +64,17 @@ def edited(problem: Problem, edit: Edit) -> Problem:
     return left
 
 
-def pairs(problem: Problem, fresh: Problem, deadline: float) -> tuple[Fix, Fix] | None:
-    """Two edits that together mend all wrong leaves, else None."""
-    deadline = min(deadline, time.process_time() + PATIENCE)
-    search = Search(problem, fresh, deadline)
+def pairs(
+    problem: Problem, fresh: Problem, budget: Budget, elsewhere: Elsewhere
+) -> tuple[Fix, Fix] | None:
+    """Two edits that together mend all wrong leaves on all samples, else None."""
+    budget = budget.part(PATIENCE)
+    search = Search(problem, fresh, budget)
     target = problem.wrong
-    for edit in sorted(search.structural(target), key=lambda e: e.cost):
-        if time.process_time() > deadline:
-            return None
+    cheapest = sorted(search.structural(target), key=lambda e: e.cost)
+    for edit in budget.during(cheapest, "pairs of edits of bwd"):
+        if edit.others:
+            continue
         try:
             with np.errstate(all="ignore"):
                 left, after = edited(problem, edit), edited(fresh, edit)
@@ -93,11 +82,20 @@ def pairs(problem: Problem, fresh: Problem, deadline: float) -> tuple[Fix, Fix] 
             continue
         if not left.wrong or not left.wrong <= target or not _sound(left, problem):
             continue
-        rest = Search(left, after, deadline)
+        rest = Search(left, after, budget)
         second = rest.first(left.wrong)
-        if second is not None:
+        if second is not None and _holds(rest, edit, second.edit, elsewhere):
             return search.fix(edit, target), second
     return None
+
+
+def _holds(rest: Search, first: Edit, second: Edit, elsewhere: Elsewhere) -> bool:
+    """Whether both mend the wrong leaves on all samples that were checked."""
+
+    def rerun(problem: Problem) -> list:
+        return rest.after(edited(problem, first), second)
+
+    return elsewhere.fails(elsewhere.problem.wrong, rerun) == []
 
 
 def _sound(left: Problem, problem: Problem) -> bool:

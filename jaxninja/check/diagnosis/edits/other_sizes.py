@@ -1,6 +1,6 @@
 """Whether an edit mends a backward at other sizes too, and what it is called then."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from jaxninja.check.diagnosis.code.elsewhere import (
     wording,
 )
 from jaxninja.check.diagnosis.code.problem import Problem
+from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.single import Edit
 
 Leaves = frozenset[int]
@@ -22,10 +23,11 @@ class Searching(Protocol):
     problem: Problem
     elsewhere: Elsewhere | None
     lengths: dict[int, str]
+    program: Program
 
     @property
     def phases(self) -> Sequence[Callable[[Leaves], Iterable[Edit]]]: ...
-    def beside(self, problem: Problem, only: int) -> Any: ...
+    def beside(self, problem: Problem, only: tuple) -> Any: ...
     def right_after(self, problem: Problem, edit: Edit) -> Leaves: ...
 
 
@@ -37,10 +39,9 @@ def at_sizes(search: Searching, edit: Edit, target: Leaves) -> Edit | None:
         if not there or not alike(search.problem, problem):
             continue
         said = wording(edit.what)
-        other: Searching = search.beside(problem, edit.slot)
-        edits = [
-            e for e in _of_slot(other, there, edit.slot) if wording(e.what) == said
-        ]
+        address = search.program.address(edit.slot)
+        other: Searching = search.beside(problem, address)
+        edits = [e for e in _at(other, there, address) if wording(e.what) == said]
         if not edits:  # an axis of a square array is another edit, say
             continue
         held = [e.what for e in edits if there <= other.right_after(problem, e)]
@@ -51,5 +52,8 @@ def at_sizes(search: Searching, edit: Edit, target: Leaves) -> Edit | None:
     return edit
 
 
-def _of_slot(search: Searching, target: Leaves, slot: int) -> list[Edit]:
-    return [e for phase in search.phases for e in phase(target) if e.slot == slot]
+def _at(search: Searching, target: Leaves, address: tuple) -> Iterator[Edit]:
+    for phase in search.phases:
+        for edit in phase(target):
+            if search.program.address(edit.slot) == address:
+                yield edit

@@ -6,18 +6,25 @@ from jaxninja.check.diagnosis.code.problem import Problem
 
 UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
 PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
-PASSIVE += UNWRITTEN
+PASSIVE += (*UNWRITTEN, "scan_entry")
 
 
 class Reader:
-    """A program on one sample; with `only`, that one slot of it."""
+    """A program on one sample; with `only`, the values of that one address of it."""
 
-    def __init__(self, problem: Problem, only: int | None = None):
+    def __init__(self, problem: Problem, only: tuple | None = None):
         assert problem.program is not None
         self.problem, self.only = problem, only
         self.program = problem.program
+        self.known: dict[int, str] = {}
 
     def name(self, slot: int) -> str:
+        """What the user calls a value, else the operation that makes it."""
+        if slot not in self.known:
+            self.known[slot] = self._name(slot)
+        return self.known[slot]
+
+    def _name(self, slot: int) -> str:
         if slot in self.problem.names:
             return self.problem.names[slot]
         if slot in self.program.constants:
@@ -38,7 +45,13 @@ class Reader:
             slot = steps[maker[slot]].ins[0]
         if slot in maker:
             return maker[slot]
-        return min(self.program.readers.get(slot, [None]), default=None)  # type: ignore
+        readers = self.program.readers.get(slot, [])
+        return next(
+            (i for i in readers if self.program.reaches(steps[i].outs[0])), None
+        )
+
+    def concerns(self, slot: int) -> bool:
+        return self.only is None or self.program.address(slot) == self.only
 
     def slots(self, target: frozenset[int], inputs: bool = False) -> list[int]:
         """The float values on which every leaf of the target depends."""
@@ -48,7 +61,7 @@ class Reader:
             slot
             for slot in [*given, *own]
             if is_inexact(self.problem.values[slot])
-            and self.only in (None, slot)
+            and self.concerns(slot)
             and target <= self.program.reaches(slot)
         ]
 
@@ -67,8 +80,7 @@ class Reader:
         """Whether `other` may be used for `slot`: it does not depend on it."""
         if other == slot:
             return False
-        below = self.program.below(slot)
-        return self.program.maker.get(other, -1) not in below
+        return not self.program.depends(other, slot)
 
 
 def is_array(value) -> bool:

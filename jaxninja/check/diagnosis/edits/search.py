@@ -4,19 +4,22 @@ Each edit is tried on a failing sample; what mends a leaf there, without spoilin
 another, is tried again on a sample it was not found on, and only then believed.
 """
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jaxninja.check.budget import Budget, Item
 from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
-from jaxninja.check.diagnosis.edits.axes import over_other_axes
+from jaxninja.check.diagnosis.edits.axes import other_sums, over_other_axes, per_group
+from jaxninja.check.diagnosis.edits.lines import of_lines
+from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
 from jaxninja.check.diagnosis.edits.reader import Reader, is_float
+from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
     conjugated,
@@ -24,6 +27,7 @@ from jaxninja.check.diagnosis.edits.single import (
     structural,
 )
 from jaxninja.check.diagnosis.edits.values import (
+    counted,
     exponents,
     fits,
     mean_term,
@@ -64,12 +68,12 @@ class Search(Reader):
         self,
         problem: Problem,
         fresh: Problem,
-        deadline: float,
+        budget: Budget,
         elsewhere: Elsewhere | None = None,
-        only: int | None = None,
+        only: tuple | None = None,
     ):
         super().__init__(problem, only)
-        self.fresh, self.deadline, self.elsewhere = fresh, deadline, elsewhere
+        self.fresh, self.budget, self.elsewhere = fresh, budget, elsewhere
         self.lengths = sizes(
             (name, problem.values[slot])
             for slot, name in problem.names.items()
@@ -83,9 +87,7 @@ class Search(Reader):
         """
         found: list[Fix] = []
         for phase in self.phases if reach else self.phases[:1]:
-            for edit in phase(target):
-                if time.process_time() > self.deadline:
-                    return _ranked(found)
+            for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
                 found += [fix] if fix is not None else []
             if found:
@@ -95,11 +97,14 @@ class Search(Reader):
     def first(self, target: frozenset[int]) -> Fix | None:
         """The first cheap edit that makes the whole target right."""
         for phase in (self.scales, self.structural):
-            for edit in phase(target):
+            for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
-                if fix is not None or time.process_time() > self.deadline:
+                if fix is not None:
                     return fix
         return None
+
+    def in_time(self, items: Iterable[Item]) -> Iterator[Item]:
+        return self.budget.during(items, "single edits of bwd")
 
     def judged(self, edit: Edit, target: frozenset[int]) -> Fix | None:
         """The edit as a fix, if it makes the target right on both samples."""
@@ -116,9 +121,9 @@ class Search(Reader):
             return None
         return replace(self.fix(general, target), edges=tuple(dict.fromkeys(edges)))
 
-    def beside(self, problem: Problem, only: int) -> "Search":
+    def beside(self, problem: Problem, only: tuple) -> "Search":
         """The search for an edit of one slot, on a sample of other sizes."""
-        return Search(problem, problem, self.deadline, only=only)
+        return Search(problem, problem, self.budget, only=only)
 
     @property
     def phases(self):
@@ -127,12 +132,18 @@ class Search(Reader):
     def after(self, problem: Problem, edit: Edit) -> list:
         """All gradients on a sample when the edit is made."""
         with np.errstate(all="ignore"):
+            if edit.others:
+                return self.program.remade(problem.values, edit.makes)
             value = edit.make(problem.values)
             return self.program.rerun(problem.values, edit.slot, value)
 
     def fix(self, edit: Edit, target: frozenset[int]) -> Fix:
         index = self.step_of(edit.slot)
-        where = self.problem.place_of(index) if index is not None else None
+        outs = () if index is None else self.program.steps[index].outs
+        made = [s for s in outs if s == edit.slot]
+        made = made or [s for s in outs if target <= self.program.reaches(s)]
+        output = outs.index(made[0]) if made else 0
+        where = None if index is None else self.problem.place_of(index, output)
         where = where or return_place(self.problem.subject.source)
         return Fix(edit, target, where, self.name(edit.slot))
 
@@ -140,6 +151,8 @@ class Search(Reader):
         """The leaves that are right on a sample when the edit is made."""
         try:
             with np.errstate(all="ignore"):
+                if edit.others:
+                    return problem.fixes(self.after(problem, edit))
                 value = edit.make(problem.values)
                 before = problem.values[edit.slot]
                 widened = np.iscomplexobj(value) and not np.iscomplexobj(before)
@@ -152,25 +165,40 @@ class Search(Reader):
             return frozenset()
 
     def structural(self, target) -> Iterator[Edit]:
-        for index, step in enumerate(self.program.steps):
-            if step.outs and target <= self.program.reaches(step.outs[0]):
-                yield from structural(self.program, index, self.name)
-                yield from transposed(self.problem, index, self.name)
-                yield from over_other_axes(self.program, index)
+        for members in self.in_time(self.groups(target)):
+            yield from in_turns([list(self.of_step(index)) for index in members])
+        yield from of_lines(self, target)
         slots = self.slots(target, inputs=True)
         yield from conjugated(self.program, self.problem.values, slots)
 
+    def of_step(self, index: int) -> Iterator[Edit]:
+        """What needs nothing but a step and its operands."""
+        yield from structural(self.program, index, self.name)
+        yield from transposed(self.problem, index, self.name)
+        yield from other_sums(self.program, index)
+        yield from over_other_axes(self.program, index)
+        yield from per_group(self.problem, index, self.name)
+        yield from running_sums(self.program, index, self.name)
+        yield from moved_in(self.program, index, self.name)
+
+    def groups(self, target) -> Iterator[list[int]]:
+        """The steps of each equation on which the target depends."""
+        for members in self.program.groups.values():
+            outs = self.program.firsts(members)
+            reached = frozenset().union(*map(self.program.reaches, outs))
+            if self.concerns(outs[0]) and target <= reached:
+                yield members
+
     def constants(self, target) -> Iterator[Edit]:
         """Another number in place of one that stands in the text."""
-        leaf = min(target)
-        for slot in self.program.constants:
+        leaf, every = min(target), self.available()
+        for slot in self.in_time(self.program.constants):
             value = np.asarray(self.problem.values[slot])
             if value.ndim or value.dtype.kind != "f" or not np.isfinite(value):
                 continue
-            if self.only not in (None, slot):
+            if not self.concerns(slot) or not target <= self.program.reaches(slot):
                 continue
-            if not target <= self.program.reaches(slot):
-                continue
+            yield from counted(self.problem, slot, every, self.name)
             with np.errstate(all="ignore"):
                 c = newton(self.problem, slot, leaf)
             if c is not None and np.isfinite(c):
@@ -180,7 +208,7 @@ class Search(Reader):
 
     def scales(self, target) -> Iterator[Edit]:
         leaf = min(target)
-        for slot in self.slots(target, inputs=True):
+        for slot in self.in_time(self.slots(target, inputs=True)):
             value = np.asarray(self.problem.values[slot])
             t, misfit = self.slope(slot, value, leaf)
             if misfit < 1e-5 and abs(1 + t) > 1e-9:
@@ -197,21 +225,24 @@ class Search(Reader):
     def others(self, target) -> Iterator[Edit]:
         """What reaches for another value: factors, operands, terms."""
         every = self.available()
-        for slot in self.slots(target, inputs=True):
+        for slot in self.in_time(self.slots(target, inputs=True)):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
-        for index, step in enumerate(self.program.steps):
-            if step.outs and target <= self.program.reaches(step.outs[0]):
-                yield from squared(self.problem, index, self.name)
-                earlier = [s for s in every if self.before(s, step.outs[0])]
-                yield from replaced(self.problem, index, earlier, self.name)
-        for slot in self.slots(target):
+        for members in self.in_time(self.groups(target)):
+            if len(members) > 1:
+                yield from in_a_loop(self, members)
+                continue
+            index, (out,) = members[0], self.program.firsts(members)
+            yield from squared(self.problem, index, self.name)
+            earlier = [s for s in every if self.before(s, out)]
+            yield from replaced(self.problem, index, earlier, self.name)
+        for slot in self.in_time(self.slots(target)):
             yield from self.terms(slot, every, min(target))
             yield from self.means(slot, every, min(target))
 
     def terms(self, slot, every, leaf) -> Iterator[Edit]:
         shape = np.shape(self.problem.values[slot])
-        for other in every:
+        for other in self.in_time(every):
             value = self.problem.values[other]
             if not self.before(other, slot) or not is_float(value):
                 continue
@@ -228,7 +259,7 @@ class Search(Reader):
     def means(self, slot, every, leaf) -> Iterator[Edit]:
         """The mean of another value over an axis, forgotten."""
         shape = np.shape(self.problem.values[slot])
-        for other in every:
+        for other in self.in_time(every):
             value = self.problem.values[other]
             alike = is_float(value) and np.shape(value) == shape
             for axis in range(len(shape) if alike and self.before(other, slot) else 0):
@@ -247,15 +278,17 @@ def _ranked(found: list[Fix]) -> list[Fix]:
 
 
 def repair(
-    problem: Problem, fresh: Problem, deadline: float, elsewhere: Elsewhere
+    problem: Problem, fresh: Problem, budget: Budget, elsewhere: Elsewhere
 ) -> list[Fix]:
     """The fixes of all wrong leaves at once, else of each on its own, best first."""
-    search = Search(problem, fresh, deadline, elsewhere)
+    leaves = sorted(problem.wrong)
+    share = next(budget.shares(min(len(leaves), 2)))
+    search = Search(problem, fresh, share, elsewhere)
     together = search.fixes(problem.wrong)
-    if together or len(problem.wrong) == 1:
+    if together or len(leaves) == 1:
         return together
-    return [
-        fix
-        for leaf in sorted(problem.wrong)
-        for fix in search.fixes(frozenset({leaf}))[:2]
-    ]
+    found: list[Fix] = []
+    for leaf, share in zip(leaves, budget.shares(len(leaves)), strict=True):
+        search.budget = share
+        found += search.fixes(frozenset({leaf}))[:2]
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.hints import Number, Statement, say
 
 Values = Sequence[Any]
@@ -29,6 +29,7 @@ class Edit:
         what: the change.
         kind: the class of the mistake that it mends.
         cost: how far-fetched it is; the smallest is told first.
+        others: the same in the further turns of a loop, or places of a line.
     """
 
     slot: int
@@ -36,6 +37,11 @@ class Edit:
     what: Statement
     kind: str
     cost: float
+    others: tuple["Edit", ...] = ()
+
+    @property
+    def makes(self) -> Makes:
+        return {edit.slot: edit.make for edit in (self, *self.others)}
 
 
 SIGNED = {"add": "sub", "sub": "add", "add_any": "sub"}
@@ -78,7 +84,7 @@ def structural(program: Program, index: int, name: Callable[[int], str]):
     step = program.steps[index]
     if len(step.outs) != 1:
         return
-    for generator in (_dropped, _exchanged, _skipped, _summed, _moved, _scattered):
+    for generator in (_dropped, _exchanged, _skipped, _moved, _scattered):
         yield from generator(program, index, name)
 
 
@@ -156,8 +162,21 @@ def _exchanged(program, index, name) -> Iterator[Edit]:
         yield Edit(
             out, lambda v: run(step.eqn, [v[s] for s in swap])[0], what, "mask", 1.2
         )
+        yield from _emptied(step, out, name)
     if step.name in FUNCTIONS:
         yield from _functions(step, out, ins[0])
+
+
+def _emptied(step, out, name) -> Iterator[Edit]:
+    """Zeros in place of one of the branches of where."""
+    for k in (1, 2):
+
+        def make(v, k=k):
+            ins = [np.asarray(v[s]) for s in step.ins]
+            ins[k] = np.zeros_like(ins[k])
+            return run(step.eqn, ins)[0]
+
+        yield Edit(out, make, instead("0", name(step.ins[k])), "mask", 1.3)
 
 
 def _functions(step, out, operand) -> Iterator[Edit]:
@@ -190,69 +209,9 @@ def _skipped(program, index, name) -> Iterator[Edit]:
             yield Edit(out, make, what, kind, 1.5)
 
 
-def instead(new: str | Number, old: str) -> Statement:
+def instead(new: str | Number | Statement, old: str) -> Statement:
     """One value for another; two of one line may have one name."""
     return say("another", old=old) if new == old else say("instead", new=new, old=old)
-
-
-def _summed(program, index, name) -> Iterator[Edit]:
-    """Sum, mean, maximum and first entry in place of one another; another axis."""
-    step = program.steps[index]
-    (out,), x = step.outs, step.ins[0] if step.ins else -1
-    if step.name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
-        axes = tuple(step.eqn.params["axes"])
-        for other, f, kind in (
-            ("sum", np.sum, "sum"),
-            ("mean", np.mean, "ratio"),
-            ("max", np.max, "sum"),
-            ("prod", np.prod, "sum"),
-        ):
-            if f"reduce_{other}" != step.name:
-                what = instead(other, step.name.removeprefix("reduce_"))
-                yield Edit(out, lambda v, f=f: f(v[x], axis=axes), what, kind, 1.3)
-        rank = len(step.eqn.invars[0].aval.shape)
-        for others in _other_axes(axes, rank):
-            axis = ", ".join(map(str, others))
-            what = say("other axis", axis=axis, old=axes[0])
-            yield Edit(
-                out, lambda v, o=others: _sum_like(v[x], o, v[out]), what, "sum", 1.4
-            )
-    if step.name in ("squeeze", "slice", "dynamic_slice", "gather", "reshape"):
-        what = instead("sum", "an entry")
-        yield Edit(out, lambda v: _shrunk(v[x], v[out]), what, "sum", 1.4)
-
-
-def _sum_like(x, axes, out):
-    total = np.sum(x, axis=axes)
-    return total.reshape(np.shape(out))
-
-
-def _other_axes(axes, rank) -> Iterator[tuple[int, ...]]:
-    for count in {len(axes)}:
-        for first in range(rank - count + 1):
-            other = tuple(range(first, first + count))
-            if other != axes:
-                yield other
-
-
-def _shrunk(x, out):
-    """x summed to the shape of out: over axes of length one there, or leading ones."""
-    x, shape = np.asarray(x), np.shape(out)
-    if x.ndim == len(shape):
-        axes = tuple(i for i, n in enumerate(shape) if n == 1 != x.shape[i])
-        total = x.sum(axes, keepdims=True)
-    else:
-        kept = list(shape)
-        axes = []
-        for i in reversed(range(x.ndim)):
-            if kept and kept[-1] == x.shape[i]:
-                kept.pop()
-            else:
-                axes.append(i)
-        total = x.sum(tuple(axes))
-    if total.shape != shape or total.size == x.size:
-        raise ValueError("no axis to sum over")
-    return total
 
 
 def _moved(program, index, name) -> Iterator[Edit]:

@@ -65,6 +65,21 @@ def newton(problem: Problem, slot: int, leaf: int, count: int = 12) -> float | N
     return float(value)
 
 
+def counted(
+    problem: Problem, slot: int, others: Sequence[int], name: Callable[[int], str]
+) -> Iterator[Edit]:
+    """The number of entries that a mask keeps, where all are counted."""
+    n = float(problem.values[slot])
+    for other in others:
+        value = np.asarray(problem.values[other])
+        axes = [a for a in range(value.ndim) if value.shape[a] == n]
+        if value.dtype != bool or not (axes or value.size == n):
+            continue
+        if value.size == n:
+            what = instead(f"sum({name(other)})", f"{n:.6g}")
+            yield Edit(slot, lambda v, o=other: np.sum(v[o]) * 1.0, what, "ratio", 1.2)
+
+
 def exponents(program: Program, target: frozenset[int]) -> Iterator[Edit]:
     """Another exponent in place of one that stands in the text."""
     for step in program.steps:
@@ -76,7 +91,7 @@ def exponents(program: Program, target: frozenset[int]) -> Iterator[Edit]:
             def make(values, slot=step.ins[0], other=other):
                 return np.asarray(values[slot], float) ** other
 
-            what = instead(f"exponent {other}", str(y))
+            what = instead(say("exponent", to=other), str(y))
             yield Edit(step.outs[0], make, what, "ratio", 1.1)
 
 
@@ -130,6 +145,29 @@ def multiplied(
                 return values[slot] * ~values[other]
 
             yield Edit(slot, negated, what, "mask", 2.2)
+
+
+def operand_multiplied(
+    problem: Problem, index: int, k: int, others: Sequence[int], name
+) -> Iterator[Edit]:
+    """The step with one operand multiplied, which others read as it is."""
+    assert problem.program is not None
+    step = problem.program.steps[index]
+    shape = np.shape(problem.values[step.ins[k]])
+    for other in others:
+        value = problem.values[other]
+        if other == step.ins[k] or not fits(value, shape) or not value.any():
+            continue
+        if value.dtype.kind not in "fcb":
+            continue
+
+        def make(values, other=other):
+            ins = [values[s] for s in step.ins]
+            ins[k] = ins[k] * values[other]
+            return run(step.eqn, ins)[0]
+
+        what = say("multiply operand", what=name(step.ins[k]), by=name(other))
+        yield Edit(step.outs[0], make, what, "factor", 2.0)
 
 
 def _inexact(value) -> np.ndarray:

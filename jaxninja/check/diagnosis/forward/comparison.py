@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.forward.slopes import FINE, ROUGH, Forward, Makes
+from jaxninja.check.diagnosis.code.program import Makes
+from jaxninja.check.diagnosis.forward.slopes import FINE, ROUGH, Forward
 
 ROUGHLY, EXACT = 1e-2, 1e-5  # of the gap between the user's slope and the true one
 NOISE = 1e-9  # of the terms of a slope: what differences leave of them

@@ -7,14 +7,13 @@ running sum that goes the other way, a value taken for constant, a mask put on.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Makes, Program
+from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import FUNCTIONS, Edit, instead
-from jaxninja.check.diagnosis.forward.slopes import Makes
 from jaxninja.check.hints import Statement, say
 
 Name = Callable[[int], str]
@@ -39,11 +38,9 @@ class Nearby:
     key: tuple = ()
 
 
-def together(edits: list[Edit], key: tuple) -> Nearby:
-    """One edit made in every turn of a loop."""
-    one = edits[0]
-    makes = {edit.slot: edit.make for edit in edits}
-    return Nearby(makes, one.what, one.kind, one.cost, one.slot, key)
+def of_edit(edit: Edit, key: tuple) -> Nearby:
+    """An edit of a step as one of a forward."""
+    return Nearby(edit.makes, edit.what, edit.kind, edit.cost, edit.slot, key)
 
 
 UNARY = (*FUNCTIONS, "integer_pow", "neg", "log1p", "expm1", "erf", "cbrt", "pow")
@@ -56,7 +53,7 @@ def own_edits(program: Program, index: int, name: Name) -> Iterator[Edit]:
     step = program.steps[index]
     if len(step.outs) != 1:
         return
-    for generator in (_reordered, _running, _held, _masked, _moved_in, _compared):
+    for generator in (_reordered, running_sums, _held, _masked, moved_in, _compared):
         yield from generator(program, index, name)
 
 
@@ -140,48 +137,6 @@ def _outside_root(program: Program, root) -> Iterator[Edit]:
         yield Edit(root.outs[0], make, say("outside root"), "eps", 1.3)
 
 
-def _running(program: Program, index: int, name: Name) -> Iterator[Edit]:
-    """A running sum the other way, without its own entry, along another axis."""
-    step = program.steps[index]
-    if step.name not in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"):
-        return
-    (out,), (x,), params = step.outs, step.ins[:1], step.eqn.params
-
-    def rerun(v, **changed):
-        eqn = replace_params(step.eqn, changed)
-        return run(eqn, [v[x]])[0]
-
-    yield Edit(
-        out,
-        lambda v: rerun(v, reverse=not params["reverse"]),
-        say("other direction", what=step.name),
-        "index",
-        1.2,
-    )
-    if step.name == "cumsum":
-        what = say("without own", what=step.name)
-        yield Edit(out, lambda v: v[out] - v[x], what, "index", 1.2)
-    for axis in range(len(step.eqn.outvars[0].aval.shape)):
-        if axis != params["axis"]:
-            what = say("along axis", what=step.name, axis=axis, old=params["axis"])
-            yield Edit(out, lambda v, a=axis: rerun(v, axis=a), what, "sum", 1.2)
-
-
-@dataclass(frozen=True)
-class Changed:
-    """An equation with other parameters, to be run."""
-
-    primitive: Any
-    params: dict
-    outvars: tuple
-    invars: tuple
-
-
-def replace_params(eqn, changed: dict) -> Changed:
-    outvars, invars = tuple(eqn.outvars), tuple(eqn.invars)
-    return Changed(eqn.primitive, {**eqn.params, **changed}, outvars, invars)
-
-
 def _held(program: Program, index: int, name: Name) -> Iterator[Edit]:
     """A value taken for constant: in all its uses, or in this one."""
     step = program.steps[index]
@@ -232,29 +187,6 @@ def _masked(program: Program, index: int, name: Name) -> Iterator[Edit]:
 
                 what = say("triangle", what=word, k=k, fill=f"{fill:g}")
                 yield Edit(out, make, what, "mask", 1.5 + 0.1 * abs(k))
-
-
-def _moved_in(program: Program, index: int, name: Name) -> Iterator[Edit]:
-    """The result moved along an axis by one place, zeros or its edge moved in."""
-    step = program.steps[index]
-    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
-    if step.name in ("broadcast_in_dim", "convert_element_type", "reshape"):
-        return
-    for axis, n in enumerate(shape):
-        for by in (-1, 1) if n > 2 else ():
-            for mode in ("constant", "edge"):
-
-                def make(v, axis=axis, by=by, mode=mode):
-                    x = np.asarray(v[out])
-                    width = [(0, 0)] * x.ndim
-                    width[axis] = (1, 0) if by == 1 else (0, 1)
-                    kept = slice(0, -1) if by == 1 else slice(1, None)
-                    padded = np.pad(x, width, mode=mode)  # type: ignore[call-overload]
-                    return padded[(slice(None),) * axis + (kept,)]
-
-                filled = "zeros" if mode == "constant" else "its edge"
-                what = say("move in", by=by, axis=axis, filled=filled)
-                yield Edit(out, make, what, "index", 1.9)
 
 
 def _compared(program: Program, index: int, name: Name) -> Iterator[Edit]:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.diagnosis.code.source import place
 from jaxninja.check.diagnosis.edits.axes import over_other_axes
 from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.diagnosis.forward.edits import Nearby
-from jaxninja.check.diagnosis.forward.slopes import Makes
 from jaxninja.check.hints import say
 
 

@@ -6,11 +6,13 @@ from functools import cached_property
 import jax
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import sizes
 from jaxninja.check.diagnosis.code.elsewhere import wording
 from jaxninja.check.diagnosis.code.names import argument_leaves, named
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.edits.axes import over_other_axes
+from jaxninja.check.diagnosis.edits.axes import other_sums, over_other_axes
+from jaxninja.check.diagnosis.edits.loops import in_turns
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.diagnosis.edits.values import (
@@ -20,7 +22,7 @@ from jaxninja.check.diagnosis.edits.values import (
     squared,
     transposed,
 )
-from jaxninja.check.diagnosis.forward.edits import Nearby, own_edits, together
+from jaxninja.check.diagnosis.forward.edits import Nearby, of_edit, own_edits
 from jaxninja.check.diagnosis.forward.layouts import other_axes, other_layouts
 from jaxninja.check.diagnosis.forward.numbers import (
     constant_edit,
@@ -39,8 +41,9 @@ SOLVED = "solved"  # ends the key of such a number
 class Neighbourhood:
     """The single edits of a forward, in a fixed order."""
 
-    def __init__(self, problem: Problem, forward: Forward):
+    def __init__(self, problem: Problem, forward: Forward, budget: Budget):
         self.forward, self.program = forward, forward.program
+        self.budget = budget
         self.view = Problem(
             problem.subject,
             problem.sample,
@@ -56,10 +59,6 @@ class Neighbourhood:
         names = zip(problem.sample.names, problem.expected, strict=True)
         outputs = jax.tree.leaves(problem.sample.dy)
         self.lengths = sizes([*names, *(("dy", np.asarray(g)) for g in outputs)])
-        self.groups: dict[tuple, list[int]] = {}
-        for index, step in enumerate(self.program.steps):
-            if step.origin:
-                self.groups.setdefault(step.origin, []).append(index)
 
     def phases(
         self, leaves: tuple[int, ...], mine: float
@@ -81,6 +80,7 @@ class Neighbourhood:
         name = self.reader.name
         yield from structural(self.program, index, name)
         yield from transposed(self.view, index, name)
+        yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
         yield from own_edits(self.program, index, name)
         outs = self.program.steps[index].outs
@@ -94,7 +94,9 @@ class Neighbourhood:
         """What reaches for another value."""
         every = self.reader.available()
         yield from self._arguments()
-        yield from counts(self.view, self.groups, self.lengths, self.reader.name)
+        yield from counts(
+            self.view, self.program.groups, self.lengths, self.reader.name
+        )
 
         def of_step(index: int) -> Iterator[Edit]:
             out = self.program.steps[index].outs[0]
@@ -121,12 +123,9 @@ class Neighbourhood:
 
     def grouped(self, generate) -> Iterator[Nearby]:
         """The edits of each equation, made in every turn of its loop."""
-        for origin, members in self.groups.items():
-            families = [list(generate(i)) for i in members]
-            alike = len({len(f) for f in families}) == 1
-            for edits in zip(*families, strict=True) if alike else ():
-                if len({edit.what.code for edit in edits}) == 1:
-                    yield together(list(edits), (origin, wording(edits[0].what)))
+        for origin, members in self.program.groups.items():
+            for edit in in_turns([list(generate(i)) for i in members]):
+                yield of_edit(edit, (origin, wording(edit.what)))
 
     def floats(self) -> dict[tuple, list[int]]:
         """The float values, by the equation that makes them; arguments too."""
@@ -134,14 +133,14 @@ class Neighbourhood:
         inputs = {("argument", k): [s] for k, s in enumerate(self.program.inputs)}
         made = {
             origin: [self.program.steps[i].outs[0] for i in members]
-            for origin, members in self.groups.items()
+            for origin, members in self.program.groups.items()
         }
         every = (inputs | made).items()
         return {key: slots for key, slots in every if is_inexact(values[slots[0]])}
 
     def solved(self, leaves: tuple[int, ...], mine: float) -> Iterator[Nearby]:
         """Numbers of the text, with the one for which the slope is the user's."""
-        for start, edit_to in self._free():
+        for start, edit_to in self.budget.during(self._free(), "other forwards"):
 
             def miss(c, edit_to=edit_to):
                 return self.forward.slope(edit_to(c).makes, leaves, 0) - mine
@@ -160,7 +159,7 @@ class Neighbourhood:
                     float(value),
                     lambda c, f=facts: constant_edit(*f, c, self.lengths),
                 )
-        for origin, members in self.groups.items():
+        for origin, members in self.program.groups.items():
             steps = [self.program.steps[i] for i in members]
             if steps[0].name == "integer_pow":
                 facts = (*origin, SOLVED), steps, self.lengths

@@ -20,11 +20,12 @@ def at_sizes(
     for problem in sizes:
         case = Case(problem, Forward(problem))
         told = tuple(k for k in target if case.tells((k,), 1))
-        there = Neighbourhood(problem, case.forward)
+        there = Neighbourhood(problem, case.forward, around.budget)
         if not told:
             continue
         phases = there.phases(told, case.mine(told, 0))
-        edits = [e for phase in phases for e in phase if e.key == edit.key]
+        alike = ([e for e in phase if e.key == edit.key] for phase in phases)
+        edits = next(filter(None, alike), [])
         if not edits:  # what only a square array has, say
             continue
         held = [e.what for e in edits if agrees(case, e, told)]

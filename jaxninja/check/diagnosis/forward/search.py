@@ -7,13 +7,13 @@ first roughly and along one direction, then leaf by leaf, on a fresh sample, and
 other sizes where the rule was seen at some.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.forward.comparison import Case
@@ -44,14 +44,14 @@ class Twin:
 
 
 def nearby(
-    problem: Problem, fresh: Problem, elsewhere: Elsewhere, seconds: float = SECONDS
+    problem: Problem, fresh: Problem, elsewhere: Elsewhere, budget: Budget
 ) -> list[Twin]:
     """The edited forwards whose gradients are the user's, the simplest first.
 
     Args:
         problem, fresh: a failing sample, and one that was not looked at.
         elsewhere: what else was checked.
-        seconds: of processor time, for all leaves together.
+        budget: for all leaves together, of which each has a like part.
 
     Raises:
         Exception: whatever tracing or running the plain forward raises.
@@ -63,27 +63,25 @@ def nearby(
     wrong = tuple(sorted(problem.wrong))
     targets = [wrong, *([(k,) for k in wrong] if len(wrong) > 1 else [])]
     found: list[Twin] = []
-    for target in targets:
+    shares = budget.part(SECONDS).shares(len(targets))
+    for target, share in zip(targets, shares, strict=True):
         if found and found[0].leaves >= set(target):
             break
-        until = time.process_time() + seconds / len(targets)
-        found += _twins(cases, elsewhere, target, until)
+        found += _twins(cases, elsewhere, target, share)
     return found
 
 
-def _twins(cases, elsewhere, target: tuple[int, ...], until: float) -> list[Twin]:
+def _twins(cases, elsewhere, target: tuple[int, ...], budget: Budget) -> list[Twin]:
     if not all(case.tells((k,), 1) for case in cases for k in target):
         return []
     if not cases[0].tells(target, 0):
         return []
-    around = Neighbourhood(cases[0].problem, cases[0].forward)
+    around = Neighbourhood(cases[0].problem, cases[0].forward, budget)
     for phase in around.phases(target, cases[0].mine(target, 0)):
         found: list[Nearby] = []
-        for edit in phase:
+        for edit in budget.during(phase, "other forwards"):
             if _holds(cases, edit, target):
                 found.append(edit)
-            if time.process_time() > until:
-                return _best(around, found, elsewhere, target)
         if best := _best(around, found, elsewhere, target):
             return best
     return []

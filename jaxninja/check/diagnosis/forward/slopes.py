@@ -6,7 +6,7 @@ with k = 1, 2, 3 has an error of h^6; k = 1 alone, of h^2, sorts edits out. Noth
 traced again for an edit, so thousands of them are tried in a second.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -14,29 +14,19 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, is_inexact
-from jaxninja.check.diagnosis.code.program import Program, flatten
-
-Makes = dict[int, Callable[[Any], Any]]  # slot -> its new value, from all values
+from jaxninja.check.diagnosis.code.program import Makes, Program, Seen, flatten
 
 STEP = 2e-4
 ROUGH = {1: 0.5}
 FINE = {1: 0.75, 2: -0.15, 3: 1 / 60}
 
 
-class Seen:
-    """All values at a point: those that changed, else the forward's own.
-
-    `base` are the values at the sample itself, which a held value stays at.
-    """
+class Beside(Seen):
+    """All values at a point beside the sample; a held one stays at `base`."""
 
     def __init__(self, values: Sequence[Any], base: Sequence[Any]):
-        self.values, self.base, self.changed = values, base, {}
-
-    def __getitem__(self, slot: int):
-        return self.changed[slot] if slot in self.changed else self.values[slot]
-
-    def __len__(self) -> int:
-        return len(self.values)
+        super().__init__(values, {})
+        self.base = base
 
 
 class Forward:
@@ -120,7 +110,7 @@ class Forward:
 
     def values(self, values: list, makes: Makes, held: Sequence[int]) -> list:
         """All values where some are made otherwise, and some held at the sample's."""
-        seen = Seen(values, self.base)
+        seen = Beside(values, self.base)
         program = self.program
         starts = {*makes, *held}
         for slot in makes:
@@ -137,7 +127,7 @@ class Forward:
                     seen.changed[slot] = self.made(makes, slot, seen)
         return [seen[s] for s in range(len(values))]
 
-    def made(self, makes: Makes, slot: int, seen: Seen):
+    def made(self, makes: Makes, slot: int, seen: Beside):
         value, before = makes[slot](seen), self.base[slot]
         widened = np.iscomplexobj(value) and not np.iscomplexobj(before)
         if np.shape(value) != np.shape(before) or widened:

@@ -9,8 +9,8 @@
 The derivation heads rules/sequence/attention.py. Given lse, a block of p is made again.
 In the backward pass blocks are held as [s, t]: then no product sums over the rows of a
 matrix, which is slow on a CPU; dq is added up transposed for it. The barrier keeps XLA
-from folding the transpose of the keys into the products. Arrays have the blocks along
-their first axis, so that a block lies in one piece.
+from folding the transpose of the keys into the products. q, k and v are cut into blocks
+once, forward, and kept so: [blocks, 3, B, H, t, D], each block in one piece.
 """
 
 import math
@@ -23,76 +23,77 @@ from jaxninja.rules.blocking import positions
 
 
 def attention(qkv, B, H, dtype):
-    """o [N, C] and lse [blocks, B, H, t, 1], one row of blocks after the other."""
+    """qkv [N, 3 C] in blocks, o [N, C], and lse [blocks, B, H, t, 1], one row of blocks
+    after the other."""
     T = len(qkv) // B
-    size = positions(T)
-    q, k, v = (in_blocks(a, B, H, size) for a in jnp.split(qkv, 3, -1))
-    q = q / math.sqrt(q.shape[-1])
+    qkv = in_blocks(qkv, B, 3, H)
+    *_, size, D = qkv.shape
 
-    def row(at):
-        i, q_t = at
+    def row(i):
+        q_t = qkv[i, 0] / math.sqrt(D)
 
         def column(j, state):
             m, total, weighted = state
-            z = product(q_t, k[j].mT, dtype)  # [B, H, t, s]
+            z = product(q_t, qkv[j, 1], dtype, -1)  # [B, H, t, s]
             z = jnp.where(seen(i, j, size), z, -jnp.inf)
             top = jnp.maximum(m, z.max(-1, keepdims=True))
             p, shrink = jnp.exp(z - top), jnp.exp(m - top)
             total = shrink * total + p.sum(-1, keepdims=True)
-            return top, total, shrink * weighted + product(p, v[j], dtype)
+            return top, total, shrink * weighted + product(p, qkv[j, 2], dtype)
 
         none = jnp.zeros_like(q_t[..., :1])
         start = none - jnp.inf, none, jnp.zeros_like(q_t)
         m, total, weighted = lax.fori_loop(0, i + 1, column, start)
         return weighted / total, m + jnp.log(total)
 
-    o, lse = lax.map(row, (jnp.arange(len(q)), q))
-    return in_rows(o, T), lse
+    o, lse = lax.map(row, jnp.arange(len(qkv)))
+    return qkv, in_rows(o[:, None], T), lse
 
 
-def attention_backward(qkv, o, lse, do, B, H, dtype):
-    """dqkv [N, 3 C], one column of blocks [s, t] after the other."""
-    T = len(qkv) // B
-    size = positions(T)
-    arrays = *jnp.split(qkv, 3, -1), o, do
-    q, k, v, o, do = (in_blocks(a, B, H, size) for a in arrays)
-    root = math.sqrt(q.shape[-1])
-    q, kT = q / root, lax.optimization_barrier(k.mT)
-    lse, do_o = lse.mT, (do * o).sum(-1, keepdims=True).mT  # [blocks, B, H, 1, t]
+def attention_backward(qkv, o, lse, do, dtype):
+    """dqkv [N, 3 C] of qkv in blocks, one column of blocks [s, t] after the other."""
+    count, _, B, H, size, D = qkv.shape
+    T = len(do) // B
+    do_o = (do * o).reshape(B * T, H, D).sum(-1)
+    do, do_o = (in_blocks(a, B, 1, H)[:, 0] for a in (do, do_o))
+    lse, do_o = lse.mT, do_o.mT  # [blocks, B, H, 1, t]
 
-    def column(dqT, at):
-        j, k_s, v_s, kT_s = at
+    def column(dqT, j):
+        k_s, v_s = qkv[j, 1] / math.sqrt(D), qkv[j, 2]
+        kT_s = lax.optimization_barrier(k_s.mT)
 
         def row(i, state):
             dqT, dk_s, dv_s = state
-            z = product(k_s, q[i].mT, dtype)  # [B, H, s, t]
-            p = jnp.where(seen(i, j, size).T, jnp.exp(z - lse[i]), 0)
-            dz = p * (product(v_s, do[i].mT, dtype) - do_o[i])
+            q_t, do_t = qkv[i, 0], do[i]
+            z = product(k_s, q_t, dtype, -1)  # [B, H, s, t]
+            z = jnp.where(seen(i, j, size).T, z, -jnp.inf)
+            p = jnp.exp(z - lse[i])
+            dz = p * (product(v_s, do_t, dtype, -1) - do_o[i])
             dqT = dqT.at[i].add(product(kT_s, dz, dtype))
-            return dqT, dk_s + product(dz, q[i], dtype), dv_s + product(p, do[i], dtype)
+            return dqT, dk_s + product(dz, q_t, dtype), dv_s + product(p, do_t, dtype)
 
         start = dqT, jnp.zeros_like(k_s), jnp.zeros_like(v_s)
-        dqT, dk_s, dv_s = lax.fori_loop(j, len(q), row, start)
-        return dqT, (dk_s, dv_s)
+        dqT, dk_s, dv_s = lax.fori_loop(j, count, row, start)
+        return dqT, jnp.stack([dk_s / math.sqrt(D), dv_s])
 
-    columns = jnp.arange(len(k)), k, v, kT
-    dqT, (dk, dv) = lax.scan(column, jnp.zeros_like(kT), columns)
-    return jnp.concatenate([in_rows(d, T) for d in (dqT.mT / root, dk, dv)], -1)
+    dqT, dkv = lax.scan(column, jnp.zeros_like(qkv[:, 0].mT), jnp.arange(count))
+    return in_rows(jnp.concatenate([dqT.mT[:, None], dkv], 1), T)
 
 
-def in_blocks(a, B, H, size):
-    """[N, C] -> [blocks, B, H, size, D], the last one filled up with zeros: such keys
-    come after all queries, and such queries have a cotangent of 0."""
-    a = a.reshape(B, len(a) // B, H, -1)
-    a = jnp.pad(a, [(0, 0), (0, -a.shape[1] % size), (0, 0), (0, 0)])
-    return a.reshape(B, -1, size, *a.shape[2:]).transpose(1, 0, 3, 2, 4)
+def in_blocks(a, B, parts, H):
+    """[N, parts H D] -> [blocks, parts, B, H, t, D], the last one filled up with zeros:
+    such keys come after all queries, and such queries have a cotangent of 0."""
+    a = a.reshape(B, len(a) // B, parts, H, -1)
+    size = positions(a.shape[1])
+    a = jnp.pad(a, [(0, 0), (0, -a.shape[1] % size), (0, 0), (0, 0), (0, 0)])
+    return a.reshape(B, -1, size, *a.shape[2:]).transpose(1, 3, 0, 4, 2, 5)
 
 
 def in_rows(a, T):
-    """[blocks, B, H, size, D] -> [N, C]."""
-    a = a.transpose(1, 0, 3, 2, 4)
-    B, _, _, H, D = a.shape
-    return a.reshape(B, -1, H * D)[:, :T].reshape(B * T, H * D)
+    """[blocks, parts, B, H, t, D] -> [N, parts H D]."""
+    a = a.transpose(2, 0, 4, 1, 3, 5)
+    B, width = len(a), math.prod(a.shape[3:])
+    return a.reshape(B, -1, width)[:, :T].reshape(B * T, width)
 
 
 def seen(i, j, size):

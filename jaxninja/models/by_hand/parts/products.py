@@ -3,29 +3,27 @@
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxninja.rules.blocking import in_parallel
+
 
 def product(
     a: Float[Array, "*batch N D"], b: Array, dtype: str = "float32", axis: int = -2
 ) -> Float[Array, "*batch N K"]:
     """a @ b, summed over this axis of b; with -1 it is a @ b.mT.
 
-    In bfloat16 the factors are rounded, and the sums are still taken in a's type. XLA's
-    CPU backend lacks such a product; that of the rounded factors is the same.
+    In bfloat16 the factors are rounded, and the sums are still taken in a's type. A CPU
+    has no such product, but that of the rounded factors is the same.
     """
     batch = tuple(range(a.ndim - 2))
     axes = ((a.ndim - 1,), (b.ndim + axis,)), (batch, batch)
     if dtype == "float32":
         return lax.dot_general(a, b, axes)
 
-    def rounded(a, b):
-        a, b = lax.reduce_precision(a, 8, 7), lax.reduce_precision(b, 8, 7)
-        return lax.dot_general(a, b, axes)
-
-    def native(a, b):
+    if in_parallel():
         wide, a, b = a.dtype, a.astype(dtype), b.astype(dtype)
         return lax.dot_general(a, b, axes, preferred_element_type=wide)
-
-    return lax.platform_dependent(a, b, cpu=rounded, default=native)
+    a, b = lax.reduce_precision(a, 8, 7), lax.reduce_precision(b, 8, 7)
+    return lax.dot_general(a, b, axes)
 
 
 def over_rows(

@@ -72,7 +72,6 @@ SENTENCES = {
     "too long": "{what} runs for more than {limit} s: is there a loop without an end? "
     "Or one of many operations of JAX on single numbers: NumPy is far quicker at these",
     "ended": "{what} ended Python (exit code {code})",
-    "the file": "the file",
     # how near a gradient is
     "near shape": "wrong: nothing is broadcast",
     "near shapes": "{given}, expected {expected}",
@@ -98,7 +97,7 @@ SENTENCES = {
     "no function": "no function {function!r} (functions in it: {names}); keep its name",
     "nothing": "none",
     "early": "this line reads {variable}, which is made in line {line} only: go "
-    "backwards, from the loss to the embedding",
+    "backwards, and make each gradient before a line reads it",
     "anew": "this line reads {variable} as line {above} made it, and line {below} "
     "makes it anew after that: keep one of the two, above this line",
     "half": "this line reads {variable}, and line {below} adds to it after that: one "
@@ -122,6 +121,29 @@ SENTENCES = {
     "all columns": "all columns",
     "no column": "no column",
     "alone": "{place} alone",
+    "and by": "{first} and by {last}",
+    "comma": ", ",
+    "semicolon": "; ",
+    "by sizes": "what depends on the sizes: {each}",
+    "for sizes": "{number} for {at}",
+    "upstream is zero": "with {upstream} = 0 it is",
+    "somewhere": "d{leaf} is wrong in a part of its entries, all others are right.",
+    "looks like": "It looks like this: ",
+    "here": " Here {sizes}.",
+    "cmp": "cmp {name!r}: {what} is a {kind}, expected an array",
+    # a Jacobian, and what an answer costs
+    "jacobian": "Jacobian of {source} by {name}: a line for each entry of the first, "
+    "a column for each of the second. {wrong} of {size} are wrong: *",
+    "yours": "yours",
+    "true": "true",
+    "cost 0": "FLOPs",
+    "cost 1": "arrays",
+    "cost 2": "bytes kept",
+    "cost 3": "temporary",
+    "cost 4": "us a call",
+    "keeps": "yours keeps {count} of the forward: {names}",
+    "suffice": "; {count} suffice: {names}",
+    "suffices": "; {count} suffices: {names}",
     # what the commands print
     "kept": "{kept} of {count} exercises were there already, and are kept",
     "next": "next: fill {path}, and while you do:",
@@ -136,23 +158,13 @@ SENTENCES = {
     "file kept": "the file as it was is {path}",
     "written": "written to {path}",
     "as it came": "{path} is as it came",
-    "yours": "what you wrote is in {path}",
+    "what you wrote": "what you wrote is in {path}",
     "exercise": "exercise {number}",
     "finished": "done",
     "wrong": "wrong: {names}",
     "first": "next: {name}",
     "week": "a week ago: {how}",
     "hints": "hints: {count}",
-    # a notebook that is imported
-    "imported": "exercise {number}: {count} of {of} gradients -> {path}",
-    "left": "{place}: no translation of `{text}`: {why}",
-    "place": "cell {cell}, line {line}",
-    "cell": "cell {cell}",
-    "from": "From {name}, in JAX; cells and lines are numbered as there.",
-    "no translation": "{place} has no translation: {why}",
-    "one axis": "[1, H] in the notebook, [H] here",
-    "one array": "{place}: in PyTorch {new} and {old} are one array after {new} = "
-    "{old}, and this line changes both: it needs .clone(); arrays of JAX do not change",
     # the page to keep
     "page title": "Backprop by hand",
     "page count": "{count} of {of} gradients derived by hand, as of {day}.",

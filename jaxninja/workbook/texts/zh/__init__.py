@@ -1,1 +1,5 @@
 """Chinese, simplified."""
+
+from jaxninja.workbook.texts.zh import importing, refusals, sentences
+
+SENTENCES = sentences.SENTENCES | refusals.SENTENCES | importing.SENTENCES

@@ -70,7 +70,6 @@ SENTENCES = {
     "too long": "{what} 运行超过了 {limit} 秒：有没有死循环？或者是用 JAX 对单个数做大量"
     "运算的循环：这种情况 NumPy 快得多",
     "ended": "{what} 使 Python 退出了（退出码 {code}）",
-    "the file": "文件",
     # how near a gradient is
     "near shape": "错误：这里不做广播",
     "near shapes": "{given}，应为 {expected}",
@@ -95,8 +94,8 @@ SENTENCES = {
     "not Python yet": "这还不是合法的 Python：{error}",
     "no function": "没有函数 {function!r}（文件中的函数：{names}）；请保留它的名字",
     "nothing": "无",
-    "early": "这一行读取了 {variable}，而它要到第 {line} 行才算出来：请从损失往回走，直到"
-    "嵌入",
+    "early": "这一行读取了 {variable}，而它要到第 {line} 行才算出来：请从后往前推，"
+    "先算出每个梯度，再去读它",
     "anew": "这一行读取的 {variable} 出自第 {above} 行，而第 {below} 行又重新计算了它："
     "两者只留一个，放在这一行之前",
     "half": "这一行读取了 {variable}，而第 {below} 行还要往上加：只用到了一个分支，而不是"
@@ -117,6 +116,29 @@ SENTENCES = {
     "all columns": "所有列",
     "no column": "空处（没有任何列）",
     "alone": "{place}，且只有这一列",
+    "and by": "{first} 和 {last}",
+    "comma": "、",
+    "semicolon": "；",
+    "by sizes": "随尺寸而变的数：{each}",
+    "for sizes": "{at} 时为 {number}",
+    "upstream is zero": "当 {upstream} = 0 时它是",
+    "somewhere": "d{leaf} 只有一部分元素是错的，其余都正确。",
+    "looks like": "看起来是这样：",
+    "here": "这里 {sizes}。",
+    "cmp": "cmp {name!r}：{what} 是 {kind}，应为数组",
+    # a Jacobian, and what an answer costs
+    "jacobian": "{source} 对 {name} 的雅可比矩阵：前者的每个元素占一行，"
+    "后者的每个元素占一列。{size} 个中有 {wrong} 个是错的：*",
+    "yours": "你的",
+    "true": "真实值",
+    "cost 0": "FLOPs",
+    "cost 1": "数组",
+    "cost 2": "保留字节",
+    "cost 3": "临时字节",
+    "cost 4": "微秒",
+    "keeps": "你的保留了前向传播中的 {count} 个数组：{names}",
+    "suffice": "；{count} 个就够：{names}",
+    "suffices": "；{count} 个就够：{names}",
     # what the commands print
     "kept": "{count} 个练习中有 {kept} 个已经存在，保持不变",
     "next": "下一步：填写 {path}，同时运行：",
@@ -131,23 +153,13 @@ SENTENCES = {
     "file kept": "原来的文件保存在 {path}",
     "written": "已写入 {path}",
     "as it came": "{path} 已恢复原样",
-    "yours": "你写的内容保存在 {path}",
+    "what you wrote": "你写的内容保存在 {path}",
     "exercise": "练习 {number}",
     "finished": "完成",
     "wrong": "有错：{names}",
     "first": "下一个：{name}",
     "week": "一周之前做对的：{how}",
     "hints": "提示：{count}",
-    # a notebook that is imported
-    "imported": "练习 {number}：{of} 个梯度中的 {count} 个 -> {path}",
-    "left": "{place}：`{text}` 无法翻译：{why}",
-    "place": "单元格 {cell}，第 {line} 行",
-    "cell": "单元格 {cell}",
-    "from": "译自 {name}，改用 JAX；单元格和行的编号与原文件一致。",
-    "no translation": "{place} 无法翻译：{why}",
-    "one axis": "笔记本中是 [1, H]，这里是 [H]",
-    "one array": "{place}：在 PyTorch 中，{new} = {old} 之后 {new} 和 {old} 是同一个数组，这一行"
-    "会同时改变两者：需要 .clone()；JAX 的数组不会改变",
     # the page to keep
     "page title": "手工反向传播",
     "page count": "截至 {day}，手工推导了 {of} 个梯度中的 {count} 个。",
@@ -159,6 +171,9 @@ SENTENCES = {
 
 # Words that are data elsewhere, or that say what to write in place of PyTorch's.
 PHRASES = {
+    "the one-hot of the targets": "目标的 one-hot",
+    "the file": "文件",
+    "this line": "这一行",
     "the lecture's": "讲座的",
     "the exercise's": "练习的",
     "dy = dx is enough: arrays do not change": "写 dy = dx 就够了：数组不会改变",

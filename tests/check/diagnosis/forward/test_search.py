@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.forward.search import nearby
@@ -114,7 +115,7 @@ def found_in(plain, bwd, shapes, **more):
     (problem,) = problems(given)
     fresh = problem.on(given.resample(77))
     with np.errstate(all="ignore"):
-        return nearby(problem, fresh, Elsewhere(given, problem), seconds=20)
+        return nearby(problem, fresh, Elsewhere(given, problem), Budget.of(20))
 
 
 def gradient_of(forward):
@@ -180,7 +181,9 @@ def test_what_holds_on_the_failing_samples_alone_is_not_said(x64):
         given = Evidence(subject, (one,), lambda _: two, checked=lambda: checked)
         (problem,) = problems(given)
         with np.errstate(all="ignore"):
-            return nearby(problem, problem.on(two), Elsewhere(given, problem))
+            return nearby(
+                problem, problem.on(two), Elsewhere(given, problem), Budget.of(20)
+            )
 
     assert found(three)
     assert found(behind) == []

@@ -1,0 +1,80 @@
+"""Edits of all the steps that one expression makes: the taps of a filter, say.
+
+A loop of Python's, or a comprehension, leaves a step a turn, at one place of the text.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.program import Program, Step
+from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.edits.reader import Reader
+from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.hints import Statement, say
+
+MOST = 64  # steps of one expression
+
+
+def of_lines(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
+    """Operands taken in the reverse order; every nth entry for the first ones."""
+    for steps in _expressions(reader.program):
+        outs = [step.outs[0] for step in steps]
+        reached = frozenset().union(*map(reader.program.reaches, outs))
+        if not target <= reached or not reader.concerns(outs[0]):
+            continue
+        for k in range(len(steps[0].ins)):
+            yield from _reversed(steps, k, reader)
+        yield from _strided(steps)
+
+
+def _expressions(program: Program) -> list[list[Step]]:
+    """The steps by the expression, of which there are several of one kind."""
+    found: dict[tuple, list[Step]] = {}
+    for step in program.steps:
+        where = place(step.traceback) if step.origin and step.outs else None
+        if where is not None:
+            found.setdefault((where, step.name), []).append(step)
+    return [steps for steps in found.values() if 1 < len(steps) <= MOST]
+
+
+def _reversed(steps: list[Step], k: int, reader: Reader) -> Iterator[Edit]:
+    if any(len(step.ins) != len(steps[0].ins) for step in steps):
+        return
+    slots = [step.ins[k] for step in steps]
+    alike = len({np.shape(reader.problem.values[s]) for s in slots}) == 1
+    if not alike or len(set(slots)) < 2:
+        return
+
+    def made(step: Step, other: int):
+        ins = list(step.ins)
+        ins[k] = other
+        return lambda v: run(step.eqn, [v[s] for s in ins])[0]
+
+    makes = [made(step, other) for step, other in zip(steps, slots[::-1], strict=True)]
+    what = say("reverse order", what=reader.name(slots[0]))
+    yield _together(steps, makes, what)
+
+
+def _strided(steps: list[Step]) -> Iterator[Edit]:
+    if steps[0].name != "slice":
+        return
+    old, new = (_shape(v[0]) for v in (steps[0].eqn.invars, steps[0].eqn.outvars))
+    by = [-(-n // m) if m else 1 for n, m in zip(old, new, strict=True)]
+    if max(by) < 2:
+        return
+    cut = tuple(slice(0, None, n) for n in by)
+    makes = [lambda v, x=step.ins[0]: np.asarray(v[x])[cut] for step in steps]
+    yield _together(steps, makes, say("every nth", n=str(max(by))))
+
+
+def _shape(var) -> tuple[int, ...]:
+    return var.aval.shape
+
+
+def _together(steps: list[Step], makes: list, what: Statement) -> Edit:
+    pairs = zip(steps, makes, strict=True)
+    edits = [Edit(step.outs[0], make, what, "index", 1.4) for step, make in pairs]
+    first, *others = edits
+    return Edit(first.slot, first.make, what, first.kind, first.cost, tuple(others))

@@ -1,0 +1,83 @@
+"""Edits within a loop: what changes in one turn changes in all of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
+from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.diagnosis.edits.values import (
+    multiplied,
+    operand_multiplied,
+    replaced,
+)
+from jaxninja.check.hints import say
+
+
+def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
+    """The edits of one equation, each made in every turn of its loop."""
+    if len({len(family) for family in families}) == 1:
+        for edits in zip(*families, strict=True):
+            if len({edit.what.code for edit in edits}) == 1:
+                # a carried value has its name from the second turn on
+                yield replace(edits[0], what=edits[-1].what, others=edits[1:])
+
+
+def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
+    """The step with a value of the same turn, or with one from outside of the loop."""
+    problem, program, name = reader.problem, reader.program, reader.name
+    outs = program.firsts(members)
+    yield from accumulated(reader, outs)
+    inexact = all(is_inexact(problem.values[out]) for out in outs)
+    for slots in turn_by_turn(program, len(members)):
+        if not all(map(reader.before, slots, outs)):
+            continue
+        turns = list(zip(members, outs, slots, strict=True))
+        yield from in_turns(
+            [list(replaced(problem, i, [s], name)) for i, _, s in turns]
+        )
+        for k in shared(program, members):
+            yield from in_turns(
+                [
+                    list(operand_multiplied(problem, i, k, [s], name))
+                    for i, _, s in turns
+                ]
+            )
+        if inexact:
+            families = [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
+            yield from in_turns(families)
+
+
+def shared(program: Program, members: list[int]) -> list[int]:
+    """The operands that have readers beside these steps, in some turn."""
+    steps = [program.steps[i] for i in members]
+    counts = range(min(len(step.ins) for step in steps))
+    several = [
+        {k for k in counts if len(program.readers[step.ins[k]]) > 1} for step in steps
+    ]
+    return sorted(set().union(*several))
+
+
+def accumulated(reader: Reader, outs: list[int]) -> Iterator[Edit]:
+    """The sum of all turns, where the last one is all that is kept."""
+    if not is_inexact(reader.problem.values[outs[0]]):
+        return
+
+    def make(slot: int, before: int):
+        return lambda v: v[slot] + v[before]
+
+    what = say("summed over turns")
+    pairs = zip(outs[1:], outs, strict=False)
+    edits = [Edit(s, make(s, before), what, "sum", 1.5) for s, before in pairs]
+    yield replace(edits[0], others=tuple(edits[1:]))
+
+
+def turn_by_turn(program: Program, count: int) -> Iterator[list[int]]:
+    """The slots of each value of a loop of so many turns; inputs in every turn."""
+    entries: dict[tuple, list[int]] = {}
+    for step in program.steps:
+        if step.name == "scan_entry":
+            entries.setdefault(step.ins, []).append(step.outs[0])
+    made = [program.firsts(members) for members in program.groups.values()]
+    yield from (slots for slots in [*entries.values(), *made] if len(slots) == count)
+    yield from ([slot] * count for slot in program.inputs)
