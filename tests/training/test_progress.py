@@ -19,7 +19,6 @@ from jaxninja.training.progress import Bar, Cell, Lines
 def terminal(monkeypatch):
     """A terminal of so many columns as stderr; `read` is what came to it."""
     ours, theirs = pty.openpty()
-    os.set_blocking(ours, False)
     stream = open(theirs, "w", closefd=False)  # noqa: SIM115
 
     def resize(columns):
@@ -27,8 +26,12 @@ def terminal(monkeypatch):
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def read():
+        stream.write("\0")  # what a terminal is sent comes to it in its own time
         stream.flush()
-        return os.read(ours, 100_000).decode()
+        came = b""
+        while not came.endswith(b"\0"):
+            came += os.read(ours, 100_000)
+        return came[:-1].decode()
 
     yield types.SimpleNamespace(resize=resize, read=read, stream=stream)
     stream.close()

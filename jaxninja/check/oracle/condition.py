@@ -5,6 +5,11 @@ again with the inputs and each intermediate value moved by one rounding. What th
 to them a correct rule of another form may do, too. Scores of size 1e6 are right to
 their last bits only, and a softmax makes of these whatever it likes.
 
+In this the reference decides as it does at the sample, and equal numbers move alike. A
+rule that decides otherwise, by the singular values of a matrix of which the reference
+knows that it is singular, is as right as the reference a rounding away. What changes
+there and does not grow with the distance is a jump, and none of a condition.
+
 A rule may also keep what the reference never computes, probabilities as scores and a
 log-sum-exp: what a rounding of its residuals changes in its own gradient it may lose.
 In the run dtype that holds for all its steps, as far as its numbers are no larger.
@@ -31,6 +36,7 @@ from jaxninja.check.subject.pytrees import is_float
 from jaxninja.jaxpr import bind
 
 DRAWS = 4  # of the roundings
+FURTHER = 1024.0  # as far, where a change has grown and a jump has not
 MASKED = 1e8  # numbers from it on hold back what is masked out
 
 
@@ -53,7 +59,26 @@ def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:
             near = _perturbed(setup)(args, dy, u, draw_of_signs(rng))
         y = _larger(y, near[0], here.y)
         gradients = _larger(gradients, near[1], here.gradients)
+    if not setup.differences:
+        nearby = _moved_nearby(setup, args, dy, truth, u)
+        gradients = [np.maximum(*pair) for pair in zip(gradients, nearby, strict=True)]
     return Truth(y, gradients, [], [])
+
+
+def _moved_nearby(setup, args, dy, truth: Truth, u: float) -> list[np.ndarray]:
+    """Largest change of the reference's gradients at inputs a rounding away."""
+    moved = [np.zeros(e.shape) for e in truth.gradients]
+    run = _reference(setup.subject.plain, setup.surrogate)
+    for seed in range(DRAWS):
+        near, far = (
+            run(_rounded(args, size, np.random.default_rng(seed)), dy)[1]
+            for size in (u, FURTHER * u)
+        )
+        for m, here, *two in zip(moved, truth.gradients, near, far, strict=True):
+            change, further = (error(there, here) for there in two)
+            grown = further > FURTHER / 32 * change
+            np.maximum(m, np.where(grown, change, 0), out=m)
+    return moved
 
 
 def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
@@ -98,6 +123,11 @@ def moved_in_rule(
 
 def _perturbed(setup):
     return _program(setup.subject.plain, setup.surrogate)
+
+
+@lru_cache(maxsize=128)
+def _reference(plain, surrogate):
+    return compiled(reference_of(plain, surrogate))
 
 
 @lru_cache(maxsize=128)

@@ -66,3 +66,17 @@ def test_ties_and_signs_stay(x64):
         assert not np.any(a)
         assert not np.any(b)
         np.testing.assert_allclose(c, x, rtol=1e-6)
+
+
+def test_a_decision_of_the_reference_is_that_of_its_neighbours_too(x64):
+    """Of a matrix of rank 2 in 4 dimensions all cofactors are exactly 0, and as many
+    roundings of its entries as another matrix's a rounding away."""
+    rows = [[1.0, 1, -1, -1], [1, 1, 1, -1]]
+    a = 700 * np.vstack([rows, np.negative(rows)])
+    found = moved(jnp.linalg.det, a).gradients[0]
+    assert 700**3 * U / 100 < found.max() < 700**3 * U * 100
+
+
+def test_a_jump_is_no_condition(x64):
+    """At equal entries max gives each a half, and a rounding away one of them all."""
+    assert moved(jnp.max, np.array([2.0, 2.0, 1.0])).gradients[0].max() < 4 * U

@@ -146,7 +146,7 @@ def test_nothing_is_made_for_what_cannot_run(field, small):
 
 
 class StopAt(Progress):
-    """Ctrl-C at a step."""
+    """Asked to stop at a step; Ctrl-C is ignored by what runs in the background."""
 
     def __init__(self, step):
         self.step, self.lines = step, []
@@ -156,7 +156,7 @@ class StopAt(Progress):
 
     def update(self, step, loss, rate):
         if step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
@@ -168,7 +168,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
     stopped = dataclasses.replace(config, name="stopped")
     with pytest.raises(Interrupted) as stop:
         sweep(stopped, [0], rates, progress=StopAt(15))
-    assert (stop.value.step, stop.value.signum) == (15, signal.SIGINT)
+    assert (stop.value.step, stop.value.signum) == (15, signal.SIGTERM)
     assert stop.value.again == f"jaxninja sweep --resume {stop.value.path}"
     rows = resumed(stop.value.path, progress=Progress())
     for mine, theirs in zip(rows, whole, strict=True):
