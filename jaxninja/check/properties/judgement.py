@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs.setting import DRAWS
+from jaxninja.check.oracle.reading import reads_alike
 from jaxninja.check.oracle.settling import settles_at
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import Evaluation, Setup, is_off, widened
@@ -32,7 +33,7 @@ def unless_endless(session: Session, what: str) -> Iterator[None]:
 def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     """Record what is right and wrong at a sample; whether it could be judged."""
     loose = with_condition(session, setup, evaluation)
-    if _restless(session, setup, loose):
+    if _restless(session, setup, loose) or _misread(session, setup, loose):
         return False
     judged, excused = [], []
     for index, (before, trial) in enumerate(
@@ -74,6 +75,20 @@ def _restless(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
         return False
     text = f"{trials[0].sample} ({setup.label}): an iteration of the reference does not"
     session.skip(f"{text} settle there; {NARROW}")
+    return True
+
+
+def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether these sizes were guessed, and the forward is not written for them."""
+    here = session.settings[setup.label]
+    if setup.differences or not here.guessed or not any(map(is_off, evaluation.trials)):
+        return False
+    first = next(iter(session.settings.values()))
+    number = session.options.seed * DRAWS
+    if reads_alike(first.draw(number), here.draw(number)):
+        return False
+    text = f"{setup.label}: there the forward leaves a part of its arguments unread, "
+    session.skip(f"{text}or reads beyond them; give inputs= to vary sizes")
     return True
 
 

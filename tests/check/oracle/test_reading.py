@@ -1,0 +1,69 @@
+"""Sizes at which a forward runs, and for which it was not written."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from jaxninja.check.oracle.reading import reads_alike
+from jaxninja.check.subject.adapters import Normalised
+from tests.check.subjects import ruled
+
+
+def drawn(*shape):
+    return np.random.default_rng(3).normal(size=shape).astype(np.float32)
+
+
+LABELS = np.array([1, 6, 0, 3, 3])
+
+
+def mean_of_picked(logits, labels):
+    logp = jax.nn.log_softmax(logits)
+    return -logp[jnp.arange(len(labels)), labels].mean()
+
+
+def cross_entropy(count):
+    """Written for as many labels as rows; `count` is what it divides by."""
+
+    def forward(logits, labels):
+        return mean_of_picked(logits, labels), (jax.nn.log_softmax(logits), labels)
+
+    def backward(res, dy):
+        logp, labels = res
+        hits = jnp.exp(logp).at[jnp.arange(len(labels)), labels].add(-1)
+        return dy * hits / count(logp), None
+
+    return ruled(mean_of_picked, forward, backward, ())
+
+
+def first_columns(x, w):
+    return x[:, :2] @ w
+
+
+GIVEN = drawn(5, 7), LABELS
+PAIR = drawn(4, 2), drawn(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "guessed", "alike"),
+    [
+        (mean_of_picked, GIVEN, GIVEN, True),
+        (mean_of_picked, GIVEN, (drawn(8, 7), LABELS), False),  # three rows unread
+        (mean_of_picked, GIVEN, (drawn(4, 7), LABELS), False),  # the fifth of four is
+        (first_columns, PAIR, (drawn(6, 2), drawn(2, 9)), True),
+        (first_columns, PAIR, (drawn(4, 5), drawn(2, 3)), False),
+    ],
+)
+def test_what_is_read_at_given_sizes_is_read_at_guessed_ones(op, given, guessed, alike):
+    rule = ruled(op, lambda *a: (op(*a), a), lambda r, g: r, ())
+    there, here = (Normalised(rule, None)(args) for args in (given, guessed))
+    assert reads_alike(there, here) is alike
+
+
+@pytest.mark.parametrize(("axis", "right"), [(0, True), (1, False)])
+def test_rows_without_a_label_fail_no_rule(axis, right):
+    op = cross_entropy(lambda logp: logp.shape[axis])
+    report = check_vjp(op, drawn(5, 7), LABELS, edges=False, hints=False)
+    assert report.ok is right
+    assert any("unread" in text for text in report.not_tested)
