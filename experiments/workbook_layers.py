@@ -24,6 +24,9 @@
 # more each time; `workbook.why("5.gamma")` has the derivation, once it is right.
 #
 # The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/#upload=true)
+# Upload this notebook there. Its first code installs jaxninja, from where `SOURCE` says.
 
 # %%
 # Where jaxninja is not installed, as on Colab: a release, a wheel's path or git+https://...

@@ -14,6 +14,11 @@ from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.templates import template
 
+COLAB = """
+[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/#upload=true)
+Upload this notebook there. Its first code installs jaxninja, from where `SOURCE` says.
+"""
+
 INTRODUCTION = """
 # The workbook of "Becoming a Backprop Ninja"
 
@@ -129,7 +134,7 @@ def percent(cells: Iterator[str]) -> str:
 
 def layers() -> Iterator[str]:
     """The cells of what comes after the lecture."""
-    yield _text(LAYERS)
+    yield _text(LAYERS + COLAB)
     yield _code(INSTALL)
     yield _code(
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
@@ -161,7 +166,7 @@ def layers() -> Iterator[str]:
 
 def lecture() -> Iterator[str]:
     """The cells of the lecture's exercises."""
-    yield _text(INTRODUCTION)
+    yield _text(INTRODUCTION + COLAB)
     yield _code(INSTALL)
     yield _code(
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
