@@ -23,7 +23,7 @@ from jaxninja.rules.activations import relu
 # They say of a computation how it ended, not of what was given that it cannot be used;
 # the last two, of a line that it stays text, in the handbook and in an import.
 OTHERS = {"TrainError", "VJPCheckError", "Interrupted", "Diverged", "NoRule", "Stop"}
-OTHERS |= {"NotMathematics", "NoTranslation"}
+OTHERS |= {"NotMathematics", "NoTranslation", "Unsaid"}
 
 
 def test_every_error_over_what_was_given_is_a_user_error():
