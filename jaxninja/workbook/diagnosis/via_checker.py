@@ -21,7 +21,7 @@ from jaxninja.workbook.diagnosis.checkers_hint import in_our_words
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
 
-BUDGET = 1.0  # seconds of processor time
+BUDGET = 0.8  # seconds of processor time
 
 
 class Subject:
