@@ -132,19 +132,21 @@ def percent(cells: Iterator[str]) -> str:
     return "\n\n".join(cells).rstrip() + "\n"
 
 
+def _opening(introduction: str, imports: str) -> Iterator[str]:
+    """What it is, where to install it, and what the later cells need."""
+    yield _text(introduction + COLAB)
+    yield _code(INSTALL)
+    yield _code(IMPORTS + imports)
+
+
 def layers() -> Iterator[str]:
     """The cells of what comes after the lecture."""
-    yield _text(LAYERS + COLAB)
-    yield _code(INSTALL)
-    yield _code(
-        "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
-        "from IPython.display import Image\n\nimport jaxninja\n"
-        "from jaxninja import workbook\n"
-        "from jaxninja.cli.train import summary\n"
+    yield from _opening(
+        LAYERS,
         "from jaxninja.plots import png\n"
         "from jaxninja.training.progress import Lines\n"
         "from jaxninja.workbook import pictures\n"
-        "from jaxninja.workbook.exercises import EXERCISES"
+        "from jaxninja.workbook.exercises import EXERCISES",
     )
     for number in (5, 6, 7, 8):
         head, *cells = _exercise(number)
@@ -166,18 +168,13 @@ def layers() -> Iterator[str]:
 
 def lecture() -> Iterator[str]:
     """The cells of the lecture's exercises."""
-    yield _text(INTRODUCTION + COLAB)
-    yield _code(INSTALL)
-    yield _code(
-        "import jax\nimport jax.numpy as jnp\nimport numpy as np\n"
-        "from IPython.display import Image\n\nimport jaxninja\n"
-        "from jaxninja import workbook\n"
-        "from jaxninja.cli.train import summary\n"
+    yield from _opening(
+        INTRODUCTION,
         "from jaxninja.plots import exercises as figures\n"
         "from jaxninja.plots import png\n"
         "from jaxninja.training.progress import Lines\n"
         "from jaxninja.workbook import bessel, pictures\n\n"
-        "sample = workbook.lecture_sample()"
+        "sample = workbook.lecture_sample()",
     )
     yield _text(GRAPH)
     yield _code("Image(png(pictures.graph(sample.network)))")
@@ -261,6 +258,16 @@ def _code(text: str) -> str:
     return "# %%\n" + text
 
 
+IMPORTS = """\
+import jax
+import jax.numpy as jnp
+import numpy as np
+from IPython.display import Image
+
+import jaxninja
+from jaxninja import workbook
+from jaxninja.cli.train import summary
+"""
 INSTALL = """\
 # Where jaxninja is not installed, as on Colab: a release, a wheel's path or git+https://...
 import importlib.util

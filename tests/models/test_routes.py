@@ -11,6 +11,7 @@ import pytest
 from jaxninja.models import agreement, network, ninja, routes
 from jaxninja.models.by_hand import ninja as by_hand
 from jaxninja.models.by_hand import ninja_blocks, ninja_fast
+from jaxninja.models.by_hand.by_machine import equations
 from jaxninja.models.ninja import Ninja
 from jaxninja.rules import autodiff, manual
 from tests.models.compared import apart, by_routes
@@ -215,20 +216,6 @@ def test_laying_out_is_undone_bit_for_bit():
     back = ninja_fast.lay_back(there)
     assert jax.tree.structure(back) == jax.tree.structure(tree)
     jax.tree.map(np.testing.assert_array_equal, back, tree)
-
-
-def equations(jaxpr, stack=""):
-    """All equations, those of inner jaxprs too, with their full name stacks."""
-    for eqn in jaxpr.eqns:
-        full = f"{stack}/{eqn.source_info.name_stack}"
-        yield eqn, full
-        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=is_jaxpr):
-            if is_jaxpr(value):
-                yield from equations(getattr(value, "jaxpr", value), full)
-
-
-def is_jaxpr(value):
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
 
 
 def traced_by_autodiff(route, model, n):
