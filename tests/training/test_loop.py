@@ -563,13 +563,15 @@ def test_a_run_leaves_nothing_behind(small):
 
     def there():
         gc.collect()
-        return len(gc.get_objects()), len(jax.live_arrays())
+        return np.array([len(gc.get_objects()), len(jax.live_arrays())])
 
     counts = []
-    for _ in range(3):  # the first compiles
+    for _ in range(5):  # the first compiles
         jaxninja.train(small, progress=QUIET)
         counts.append(there())
-    assert counts[2] == pytest.approx(counts[1], abs=10)
+    # at the median: now and then what other tests left dies in between
+    objects, arrays = np.median(np.diff(counts[1:], axis=0), axis=0)
+    assert abs(objects) <= 10
+    assert arrays == 0
     kept = jaxninja.train(small, progress=QUIET)
-    arrays = len(final_state(kept))
-    assert there() >= (counts[2][0] + arrays, counts[2][1] + arrays)  # it would show
+    assert np.all(there() >= counts[-1] + len(final_state(kept)))  # it would show
