@@ -24,6 +24,7 @@ from jaxninja.check.diagnosis.forward.search import nearby
 from jaxninja.check.diagnosis.gradient import STRAIGHT, lengths, relation, surrogate
 from jaxninja.check.diagnosis.jacobian import at_zero, diagonal
 from jaxninja.check.diagnosis.linearity import nonlinear_step
+from jaxninja.check.diagnosis.options import only_with
 from jaxninja.check.diagnosis.places import where_wrong
 from jaxninja.check.diagnosis.reference import (
     Reference,
@@ -154,7 +155,10 @@ def _borrowed(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hi
 
 
 def _where(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
-    """In which entries, or at which kind of inputs, the gradients are wrong."""
+    """With which options, at which inputs, in which entries the gradients are wrong."""
+    option = only_with(problem, fresh, elsewhere.evidence)
+    if option is not None:
+        return [option]
     zero = at_zero(elsewhere.evidence.samples)
     if zero is not None:
         leaf, argument = zero
