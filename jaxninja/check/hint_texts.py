@@ -36,6 +36,7 @@ TEMPLATES = {
     "edge": "d{leaf} is right except where {argument} is 0.",
     "only with": "{leaves:is|are} wrong with {options} only: as given it is right"
     "{unheeded}.",
+    "only at": "{leaves:is|are} right at ordinary inputs and wrong at edges: {kinds}.",
     "unheeded": ", and bwd does with {option} what it does as given",
     # how the cotangent is used
     "ignored": "d{leaf} does not depend on {cotangent}: it is ignored.",

@@ -35,6 +35,7 @@ class Number:
 
     value: Any
     name: str | None = None
+    sure: bool = False  # it has followed the sizes that it is named by
 
     @classmethod
     def of(cls, value, name: str | None = None) -> "Number":

@@ -1,7 +1,8 @@
-"""A gradient that is wrong for some values of a static option only."""
+"""A gradient that is wrong with some static options only, or at some edges only."""
 
 import numpy as np
 
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem, close, float_gradients
 from jaxninja.check.diagnosis.wording import hint_of
 from jaxninja.check.evidence import Evidence
@@ -18,6 +19,21 @@ def only_with(problem: Problem, fresh: Problem, evidence: Evidence) -> Hint | No
     leaves, options = problem.leaf_names(problem.wrong), listed([*evidence.options])
     said = say("only with", leaves=leaves, options=options, unheeded=rest)
     return hint_of(problem, min(problem.wrong), "option", said)
+
+
+def only_at(problem: Problem, elsewhere: Elsewhere) -> Hint | None:
+    """The edges at which alone the rule was seen to be wrong."""
+    wrong = [p.sample for p in elsewhere.samples if p.wrong & _judged(p)]
+    if not wrong or not all(sample.edge for sample in wrong):
+        return None
+    kinds = listed(list(dict.fromkeys(sample.label for sample in wrong)))
+    said = say("only at", leaves=problem.leaf_names(problem.wrong), kinds=kinds)
+    return hint_of(problem, min(problem.wrong), "edge", said)
+
+
+def _judged(problem: Problem) -> set[int]:
+    names, judged = problem.sample.names, problem.sample.judged
+    return {k for k, name in enumerate(names) if judged is None or name in judged}
 
 
 def _unheeded(problem: Problem, evidence: Evidence) -> bool:
