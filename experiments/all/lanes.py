@@ -103,8 +103,8 @@ async def _run_command(line: str, folder: Path, core: int | None) -> tuple[int, 
 def words(line: str, folder: Path) -> list[str]:
     """A command as its user gives it, by this Python and with its folder."""
     given = [word.replace(KEPT, str(folder.resolve())) for word in shlex.split(line)]
-    ours = {"python": [sys.executable], "jaxninja": [sys.executable, "-m", "jaxninja"]}
-    return ours[given[0]] + given[1:]
+    at = given.index("python")  # behind `taskset`, if that is there
+    return [*given[:at], sys.executable, *given[at + 1 :]]
 
 
 async def _process(command: list[str], out: Path, err: Path, core: int | None) -> int:

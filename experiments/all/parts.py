@@ -13,6 +13,7 @@ BANK = (
     "jaxninja/mutation",
     *(f"{CHECKER}/{file}" for file in ("bank", "field_bugs", "mutants.py", "tasks.py")),
 )
+ONE_CORE = "taskset -c 0 "
 REPORTING = "checker_benchmark.run --half reporting --processes 1"
 
 
@@ -33,12 +34,12 @@ class Part(NamedTuple):
 
 
 def _module(
-    command: str, *code: str, minutes: float = 1, timed: bool = False, core: str = ""
+    command: str, *code: str, minutes: float = 1, timed: bool = False, prefix: str = ""
 ) -> Part:
     """`python -m experiments.COMMAND`, which is itself a part of what is measured."""
     own = "experiments/" + command.split()[0].replace(".", "/")
     script = own if (ROOT / own).is_dir() else f"{own}.py"
-    line = f"{core}python -m experiments.{command}"
+    line = f"{prefix}python -m experiments.{command}"
     return Part((line,), (*code, script), minutes, timed)
 
 
@@ -83,22 +84,26 @@ PARTS: dict[str, Part] = {
     "contrastive-divergence": _module("before_autograd.rbm"),
     "alignment": _module("before_autograd.alignment", RULES),
     "gpt2-shakespeare": _module(
-        "gpt2.shakespeare --torch", *TRAINING, minutes=12, timed=True
+        "gpt2.shakespeare --torch", *TRAINING, minutes=12, timed=True, prefix=ONE_CORE
     ),
-    "gpt2-memory": _module("gpt2.memory", RULES, MODELS, timed=True),
-    "gpt2-speed": _module("gpt2.speed --rounds 3", RULES, MODELS, timed=True),
+    "gpt2-memory": _module("gpt2.memory", RULES, MODELS, timed=True, prefix=ONE_CORE),
+    "gpt2-speed": _module(
+        "gpt2.speed --rounds 3", RULES, MODELS, timed=True, prefix=ONE_CORE
+    ),
     "checker-times": _module(
         "checker_benchmark.times --half all", *CHECK, minutes=7, timed=True
     ),
     "workbook": Part(
-        ("python experiments/workbook_speed.py",),
+        (f"{ONE_CORE}python experiments/workbook_speed.py",),
         ("jaxninja/workbook", "experiments/workbook_speed.py"),
         minutes=3,
         timed=True,
     ),
     "steps": _module("benchmarks.run", *TRAINING, minutes=8, timed=True),
     "rules": _module("benchmarks.rules --again", RULES, minutes=7, timed=True),
-    "blocks": _module("benchmarks.blocks", RULES, minutes=3, timed=True),
+    "blocks": _module(
+        "benchmarks.blocks", RULES, minutes=3, timed=True, prefix=ONE_CORE
+    ),
     "recurrences": _module("benchmarks.recurrences", RULES, minutes=2, timed=True),
     "models": _module("benchmarks.models", RULES, MODELS, minutes=5, timed=True),
     "engine": _module("engine_speed", "jaxninja/engine", timed=True),
