@@ -32,7 +32,10 @@ def main(arguments: list[str] | None = None, parts: Mapping[str, Part] = PARTS) 
     rows = recorded(options.results)
     if options.list:
         for name in options.only:
-            print(f"{name:<24}{age(parts[name], rows.get(name))}")
+            row, part = rows.get(name), parts[name]
+            about_minutes = f"{minutes(name, row, parts):.0f} min"
+            how = "alone" if part.timed else ""
+            print(f"{name:<24}{about_minutes:>7} {how:<6} {age(part, row)}")
         return 0
     if options.pages:
         print("\n".join(pages.update(options.results, rows)) or "nothing has changed")
@@ -81,7 +84,7 @@ def _run(todo: Mapping[str, Part], expected: Mapping[str, float], results: Path)
             failed.append(name)
             told_of.quote((results / "output" / f"{name}.txt").read_text())
         elif results == RESULTS:
-            pages.update(results, rows)
+            _into_pages(results, rows, told_of)
 
     async def all_of_them() -> None:
         ticking = asyncio.create_task(told_of.tick())
@@ -94,6 +97,14 @@ def _run(todo: Mapping[str, Part], expected: Mapping[str, float], results: Path)
 
     asyncio.run(all_of_them())
     return failed
+
+
+def _into_pages(results: Path, rows: Mapping, told_of: Progress) -> None:
+    """A table that is not as its page expects it stops no other part."""
+    try:
+        pages.update(results, rows)
+    except (LookupError, ValueError) as error:
+        told_of.say(f"no page was written: {error!r}")
 
 
 def _lanes() -> int:

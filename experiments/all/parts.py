@@ -102,7 +102,7 @@ PARTS: dict[str, Part] = {
     "steps": _module("benchmarks.run", *TRAINING, minutes=8, timed=True),
     "rules": _module("benchmarks.rules --again", RULES, minutes=7, timed=True),
     "blocks": _module(
-        "benchmarks.blocks", RULES, minutes=3, timed=True, prefix=ONE_CORE
+        "benchmarks.blocks --rounds 3", RULES, minutes=2, timed=True, prefix=ONE_CORE
     ),
     "recurrences": _module("benchmarks.recurrences", RULES, minutes=2, timed=True),
     "models": _module("benchmarks.models", RULES, MODELS, minutes=5, timed=True),
