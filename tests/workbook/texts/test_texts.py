@@ -225,7 +225,13 @@ def test_a_hint_for_which_there_is_no_word_is_not_said():
 
 
 WORDS = {*("the", "is", "are", "of", "to", "not", "it", "and", "with", "this", "has")}
-ENGLISH = ("chapters.py", "bessel.py", "hints.py", "options.py")  # a notebook; a table
+ENGLISH = (
+    "pages.py",
+    "chapters.py",
+    "bessel.py",
+    "hints.py",
+    "options.py",
+)  # a notebook; a table
 
 
 def prose(text: str) -> list[str]:
