@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxninja.workbook import chapters
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.templates import template
+from jaxninja.workbook.texts.en import notebooks
 
 
 def percent(cells: Iterator[str]) -> str:
@@ -23,15 +23,15 @@ def percent(cells: Iterator[str]) -> str:
 
 def _opening(introduction: str, imports: str) -> Iterator[str]:
     """What it is, where to install it, and what the later cells need."""
-    yield _text(introduction + chapters.COLAB)
-    yield _code(chapters.INSTALL)
-    yield _code(chapters.IMPORTS + imports)
+    yield _text(introduction + notebooks.COLAB)
+    yield _code(notebooks.INSTALL)
+    yield _code(notebooks.IMPORTS + imports)
 
 
 def layers() -> Iterator[str]:
     """The cells of what comes after the lecture."""
     yield from _opening(
-        chapters.LAYERS,
+        notebooks.LAYERS,
         "from jaxninja.plots import png\n"
         "from jaxninja.training.progress import Lines\n"
         "from jaxninja.workbook import pictures\n"
@@ -42,7 +42,7 @@ def layers() -> Iterator[str]:
         yield head
         yield _code(f"Image(png(pictures.graph(EXERCISES[{number}].network)))")
         yield from cells
-    yield _text(chapters.BLOCKS)
+    yield _text(notebooks.BLOCKS)
     yield _code(
         "if report8.ok:\n"
         '    route = workbook.save(backward, "exercise8.py")\n'
@@ -51,24 +51,24 @@ def layers() -> Iterator[str]:
         "    run = jaxninja.train(config, progress=Lines(print))\n"
         '    print("\\n".join(summary(run)))'
     )
-    yield _text(chapters.COST)
+    yield _text(notebooks.COST)
     yield _code("if report8.ok:\n    print(workbook.cost(8, backward))")
 
 
 def lecture() -> Iterator[str]:
     """The cells of the lecture's exercises."""
     yield from _opening(
-        chapters.INTRODUCTION,
+        notebooks.INTRODUCTION,
         "from jaxninja.plots import exercises as figures\n"
         "from jaxninja.plots import png\n"
         "from jaxninja.training.progress import Lines\n"
         "from jaxninja.workbook import bessel, pictures\n\n"
         "sample = workbook.lecture_sample()",
     )
-    yield _text(chapters.GRAPH)
+    yield _text(notebooks.GRAPH)
     yield _code("Image(png(pictures.graph(sample.network)))")
     yield from _exercise(1)
-    yield _text(chapters.CMP)
+    yield _text(notebooks.CMP)
     yield _code(
         "from jaxninja.models import atomic\n\n"
         "params = {name: sample.values[name] for name in atomic.PARAMETERS}\n"
@@ -80,7 +80,7 @@ def lecture() -> Iterator[str]:
         'print(jaxninja.cmp("h", rounded, grads["h"]))\n'
         'print(jaxninja.cmp("bnmeani", grads["bnmeani"][0], grads["bnmeani"]))'
     )
-    yield _text(chapters.ZERO)
+    yield _text(notebooks.ZERO)
     yield _code(
         'print("largest |db1|    ", jnp.abs(grads["b1"]).max())\n'
         'print("largest |dbnbias|", jnp.abs(grads["bnbias"]).max())\n'
@@ -88,12 +88,12 @@ def lecture() -> Iterator[str]:
         'print("a batch of one:  ", one["bnvar"][0, :3], one["loss"])'
     )
     yield from _exercise(2)
-    yield _text(chapters.FORCES)
+    yield _text(notebooks.FORCES)
     yield _code(
         'symbols = ".abcdefghijklmnopqrstuvwxyz"\n'
         'Image(png(figures.forces(grads["logits"], Yb, symbols)))'
     )
-    yield _text(chapters.BESSEL)
+    yield _text(notebooks.BESSEL)
     yield _code(
         'for convention in bessel.conventions(sample.values["hprebn"][:, 0]):\n'
         "    print(convention)\n"
@@ -103,7 +103,7 @@ def lecture() -> Iterator[str]:
     )
     yield from _exercise(3)
     yield from _exercise(4)
-    yield _text(chapters.TRAIN)
+    yield _text(notebooks.TRAIN)
     yield _code(
         "if report4.ok:\n"
         '    route = workbook.save(backward, "exercise4.py")\n'
@@ -111,7 +111,7 @@ def lecture() -> Iterator[str]:
         "    run = jaxninja.train(config, progress=Lines(print))\n"
         '    print("\\n".join(summary(run)))'
     )
-    yield _text(chapters.COST)
+    yield _text(notebooks.COST)
     yield _code("if report4.ok:\n    print(workbook.cost(4, backward))")
 
 

@@ -225,13 +225,7 @@ def test_a_hint_for_which_there_is_no_word_is_not_said():
 
 
 WORDS = {*("the", "is", "are", "of", "to", "not", "it", "and", "with", "this", "has")}
-ENGLISH = (
-    "pages.py",
-    "chapters.py",
-    "bessel.py",
-    "hints.py",
-    "options.py",
-)  # a notebook; a table
+ENGLISH = ("pages.py", "bessel.py", "hints.py", "options.py")  # a notebook; a table
 
 
 def prose(text: str) -> list[str]:
