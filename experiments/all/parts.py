@@ -34,7 +34,11 @@ class Part(NamedTuple):
 
 
 def _module(
-    command: str, *code: str, minutes: float = 1, timed: bool = False, prefix: str = ""
+    command: str,
+    *code: str,
+    minutes: float = 0.5,
+    timed: bool = False,
+    prefix: str = "",
 ) -> Part:
     """`python -m experiments.COMMAND`, which is itself a part of what is measured."""
     own = "experiments/" + command.split()[0].replace(".", "/")
@@ -50,7 +54,7 @@ def _again(part: Part, *options: str) -> Part:
 
 
 PARTS: dict[str, Part] = {
-    "losses": _module(f"losses --runs {KEPT}", *TRAINING, minutes=5),
+    "losses": _module(f"losses --runs {KEPT}", *TRAINING, minutes=4),
     "optimizers": _module("optimizers_by_hand", "jaxninja/training/optimizers.py"),
     "makemore": _module(f"makemore --runs {KEPT}", *TRAINING, minutes=10),
     "makemore-peers": _module(
@@ -79,8 +83,8 @@ PARTS: dict[str, Part] = {
         *("--seed 0", *(f"--seed {s} --figure {KEPT}/{s}.png" for s in range(1, 5))),
     ),
     "part3": _module("part3_stages", *TRAINING, minutes=3),
-    "deep-net": _module(f"deep_net --runs {KEPT}", *TRAINING, minutes=3),
-    "leaks": _module("leaky_abstraction", *TRAINING, minutes=2),
+    "deep-net": _module("deep_net", *TRAINING, minutes=3),
+    "leaks": _module("leaky_abstraction", *TRAINING, minutes=1.5),
     "contrastive-divergence": _module("before_autograd.rbm"),
     "alignment": _module("before_autograd.alignment", RULES),
     "gpt2-shakespeare": _module(
@@ -91,7 +95,7 @@ PARTS: dict[str, Part] = {
         "gpt2.speed --rounds 3", RULES, MODELS, timed=True, prefix=ONE_CORE
     ),
     "checker-times": _module(
-        "checker_benchmark.times --half all", *CHECK, minutes=7, timed=True
+        "checker_benchmark.times --half all", *CHECK, minutes=9, timed=True
     ),
     "workbook": Part(
         (f"{ONE_CORE}python experiments/workbook_speed.py",),
@@ -100,11 +104,11 @@ PARTS: dict[str, Part] = {
         timed=True,
     ),
     "steps": _module("benchmarks.run", *TRAINING, minutes=8, timed=True),
-    "rules": _module("benchmarks.rules --again", RULES, minutes=7, timed=True),
+    "rules": _module("benchmarks.rules --again", RULES, minutes=6, timed=True),
     "blocks": _module(
         "benchmarks.blocks --rounds 3", RULES, minutes=2, timed=True, prefix=ONE_CORE
     ),
-    "recurrences": _module("benchmarks.recurrences", RULES, minutes=2, timed=True),
+    "recurrences": _module("benchmarks.recurrences", RULES, minutes=1.5, timed=True),
     "models": _module("benchmarks.models", RULES, MODELS, minutes=5, timed=True),
     "engine": _module("engine_speed", "jaxninja/engine", timed=True),
     "diagnose": _module("diagnose_cost", *TRAINING, timed=True),

@@ -26,6 +26,18 @@ def age(part: Part, row: Row | None) -> str:
     return FRESH
 
 
+def stale(rows: Mapping[str, Row], parts: Mapping[str, Part] = PARTS) -> str:
+    """In a line: which results are older than their code, failed, or never run."""
+    ages = {name: age(part, rows.get(name)) for name, part in parts.items()}
+    kinds = {"older than its code": "older than their code", "failed": "failed",
+             "never run": "never run"}  # fmt: skip
+    found = {
+        told: [name for name, text in ages.items() if kind in text]
+        for kind, told in kinds.items()
+    }
+    return "; ".join(f"{told}: {', '.join(n)}" for told, n in found.items() if n)
+
+
 def minutes(name: str, row: Row | None, parts: Mapping[str, Part] = PARTS) -> float:
     """That a part takes: as it took here, or else as its table says."""
     known = row is not None and not row["exit"]

@@ -97,7 +97,7 @@ PARTS = {
     "step": step,
     "vocabulary of GPT-2": lambda rounds: vocabulary.measure(min(rounds, 3)),
     "growth": scaling.measure,
-    "start": start,
+    "start": lambda rounds: start(min(rounds, 3)),
     "sweep": sweep,
 }
 
