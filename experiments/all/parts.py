@@ -13,6 +13,7 @@ BANK = (
     "jaxninja/mutation",
     *(f"{CHECKER}/{file}" for file in ("bank", "field_bugs", "mutants.py", "tasks.py")),
 )
+GPT2 = (RULES, MODELS, "experiments/gpt2/plain.py", "experiments/gpt2/torch_model.py")
 ONE_CORE = "taskset -c 0 "
 REPORTING = "checker_benchmark.run --half reporting --processes 1"
 
@@ -71,11 +72,15 @@ PARTS: dict[str, Part] = {
         minutes=33,
     ),
     "strangers": _again(
-        _module("checker_benchmark.strangers.run", *CHECK, minutes=24),
+        _module(
+            "checker_benchmark.strangers.run",
+            *(*CHECK, f"{CHECKER}/strangers"),
+            minutes=24,
+        ),
         f"--half working --records {KEPT}/working.jsonl",
         f"--half unseen --totals --records {KEPT}/unseen.jsonl",
     ),
-    "gpt2-ten-steps": _module("gpt2.ten_steps", RULES, MODELS, minutes=2),
+    "gpt2-ten-steps": _module("gpt2.ten_steps", *GPT2, minutes=2),
     "scalars": _module("micrograd.scalars", "jaxninja/engine"),
     "neurons": _module("micrograd.neurons", "jaxninja/engine"),
     "moons": _again(
@@ -88,11 +93,16 @@ PARTS: dict[str, Part] = {
     "contrastive-divergence": _module("before_autograd.rbm"),
     "alignment": _module("before_autograd.alignment", RULES),
     "gpt2-shakespeare": _module(
-        "gpt2.shakespeare --torch", *TRAINING, minutes=12, timed=True, prefix=ONE_CORE
+        "gpt2.shakespeare --torch",
+        *TRAINING,
+        *GPT2,
+        minutes=12,
+        timed=True,
+        prefix=ONE_CORE,
     ),
-    "gpt2-memory": _module("gpt2.memory", RULES, MODELS, timed=True, prefix=ONE_CORE),
+    "gpt2-memory": _module("gpt2.memory", *GPT2, timed=True, prefix=ONE_CORE),
     "gpt2-speed": _module(
-        "gpt2.speed --rounds 3", RULES, MODELS, timed=True, prefix=ONE_CORE
+        "gpt2.speed --rounds 3", *GPT2, minutes=1, timed=True, prefix=ONE_CORE
     ),
     "checker-times": _module(
         "checker_benchmark.times --half all", *CHECK, minutes=9, timed=True
@@ -103,13 +113,23 @@ PARTS: dict[str, Part] = {
         minutes=3,
         timed=True,
     ),
-    "steps": _module("benchmarks.run", *TRAINING, minutes=8, timed=True),
+    "steps": _module(
+        "benchmarks.run",
+        *TRAINING,
+        *(f"{BENCH}/{f}.py" for f in ("contenders", "limits", "scaling", "sweeps")),
+        minutes=7,
+        timed=True,
+    ),
     "rules": _module("benchmarks.rules --again", RULES, minutes=6, timed=True),
     "blocks": _module(
         "benchmarks.blocks --rounds 3", RULES, minutes=2, timed=True, prefix=ONE_CORE
     ),
     "recurrences": _module("benchmarks.recurrences", RULES, minutes=1.5, timed=True),
-    "models": _module("benchmarks.models", RULES, MODELS, minutes=5, timed=True),
+    "models": _module(
+        *("benchmarks.models", RULES, MODELS, f"{BENCH}/makemore_torch.py"),
+        minutes=5,
+        timed=True,
+    ),
     "engine": _module("engine_speed", "jaxninja/engine", timed=True),
     "diagnose": _module("diagnose_cost", *TRAINING, timed=True),
 }
