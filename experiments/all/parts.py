@@ -67,7 +67,7 @@ PARTS: dict[str, Part] = {
         minutes=44,
     ),
     "checker-peers": _module(
-        f"{REPORTING} --limit 506 --seeds 3 --no-ours --records {KEPT}/r.jsonl",
+        f"{REPORTING} --limit 1012 --seeds 5 --no-ours --records {KEPT}/r.jsonl",
         *(*BANK, f"{CHECKER}/peers.py", f"{CHECKER}/torch_peer.py"),
         minutes=33,
     ),
