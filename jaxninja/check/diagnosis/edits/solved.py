@@ -3,11 +3,12 @@
 The gradients depend on such a number linearly as a rule, so that one trial gives it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from jaxninja.check.budget import Item
 from jaxninja.check.diagnosis.code.constants import constant_name, number
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.edits.reader import is_float
@@ -31,7 +32,7 @@ class Solving(Protocol):
     lengths: dict[int, str]
 
     def slope(self, slot: int, direction, leaf: int) -> tuple[float, float]: ...
-    def in_time(self, items): ...
+    def in_time(self, items: Iterable[Item]) -> Iterator[Item]: ...
     def before(self, other: int, slot: int) -> bool: ...
     def name(self, slot: int) -> str: ...
 
