@@ -18,6 +18,7 @@ from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
+from jaxninja.check.diagnosis.descriptions import whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
 from jaxninja.check.diagnosis.edits.search import repair
 from jaxninja.check.diagnosis.forward.search import nearby
@@ -36,7 +37,6 @@ from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
 from jaxninja.check.diagnosis.usual_functions import borrowed
-from jaxninja.check.diagnosis.whereabouts import whereabouts
 from jaxninja.check.diagnosis.wording import (
     derived,
     distinct,

@@ -220,7 +220,7 @@ def traced(f: Callable, *arguments) -> Program:
 
 
 def flatten(closed, unroll: bool = False) -> Program:
-    """The program of a closed jaxpr; with `unroll` its loops of known length too."""
+    """The program of a closed jaxpr."""
     builder = _Builder(unroll)
     inputs = [builder.new() for _ in closed.jaxpr.invars]
     outputs = builder.inline(closed, inputs, None)
