@@ -145,11 +145,20 @@ class Search:
         for _, part in zip(range(TRIES), parts, strict=False):
             if not {*part} <= {*rest}:
                 continue
-            size = self.candidates(now, self.size(group[0]))[0]
-            other = changed(now, part, size)
-            if self.takes(now, other, told=len(part) == 1):
-                now, rest = other, [a for a in rest if a not in part]
+            for size in self.alone(now, part, one):
+                other = changed(now, part, size)
+                if self.takes(now, other, told=len(part) == 1):
+                    now, rest = other, [a for a in rest if a not in part]
+                    break
         return now
+
+    def alone(self, now: Shapes, part: tuple[Axes, ...], one: bool) -> list[int]:
+        """Sizes for axes apart from others of their size: any other, then multiples, as
+        of heads that share keys."""
+        first = self.candidates(now, self.size(part[0]))[:1]
+        n = at(now, part[0])
+        several = len(part) == 1 and not one and n < SMALL
+        return [*first, 2 * n, 3 * n] if several else first
 
     def candidates(self, now: Shapes, n: int) -> list[int]:
         """Sizes in place of n, the best first; if possible below a larger one: a target

@@ -167,9 +167,17 @@ def tells(eqn, ins: list) -> bool:
     if eqn.primitive.name not in _COMPARISONS:
         return False
     operand = ins[0]
-    if eqn.primitive.name == "lt" and isinstance(eqn.invars[1], Literal):
-        return is_float(operand)
+    if counts_from_end(eqn):
+        return False
     return operand.dtype != bool and jnp.issubdtype(operand.dtype, np.number)
+
+
+def counts_from_end(eqn) -> bool:
+    """Whether it asks if an index is below 0, as `x[i]` does."""
+    if eqn.primitive.name != "lt":
+        return False
+    index, bound = eqn.invars
+    return not is_float(index.aval) and isinstance(bound, Literal) and bound.val == 0
 
 
 @lru_cache(maxsize=128)

@@ -21,6 +21,7 @@ Run = Callable[[Any], object]
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 SHORT = 24  # characters of a string that may name a way to do it
 FEW = 3  # integers below it may be axes, and have two neighbours
+COUNTS = "iter", "step", "max", "term", "order", "degree"  # fewer may not be enough
 LABELS = 4
 
 
@@ -135,7 +136,9 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     if value < -rank or (value < 0 and value in labels):  # a label that is ignored, say
         return [*labels, value + 1]
     if value >= FEW:
-        return [value + 1, 2 * value, value // 2]
+        more = [value + 1, 2 * value, value // 2]
+        counts = any(text in name for text in COUNTS)
+        return more if counts else [_smaller(value), *more]
     if value < 0:
         return [*axes, value - 1]
     return [value + 1, *axes, 2 * value]
@@ -147,6 +150,13 @@ def _axes(value: int, rank: int) -> list[int]:
     if value >= 0:
         return [*(i - rank for i in reversed(other)), value - rank]
     return [*other, value + rank]
+
+
+def _smaller(value: int) -> int:
+    """About half of it and no part: a window below what it slides over, a block that
+    leaves a rest."""
+    half = value // 2 - (value % 4 == 0)
+    return half if half >= FEW and value % half else value - 1
 
 
 def _labels(arrays: tuple) -> list[int]:
