@@ -33,10 +33,11 @@ def kind_of(leaf) -> str:
     return _kind_of_floats(np.asarray(_glimpse(leaf), np.float64))
 
 
-def least_integer(args) -> int:
-    """Of all arguments, masks aside; 0 if they hold none."""
+def integers_between(args) -> tuple[int, int]:
+    """Least and largest of all arguments, masks aside; 0 if they hold none."""
     whole = [a for a in jax.tree.leaves(args) if kind_of(a) == "int" and np.size(a)]
-    return min((int(np.min(a)) for a in whole), default=0)
+    least = min((int(np.min(a)) for a in whole), default=0)
+    return least, max((int(np.max(a)) for a in whole), default=0)
 
 
 def _glimpse(leaf) -> np.ndarray:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.inputs.kinds import least_integer
+from jaxninja.check.inputs.kinds import integers_between
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond
 from jaxninja.check.oracle.settling import unrest_at
@@ -90,7 +90,8 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
         return False
     here, number = session.settings[setup.label], session.options.seed * DRAWS
     example = next(iter(session.settings.values())).draw(number)
-    if least_integer(evaluation.args) < least_integer(example[1]):
+    (least, most), given = map(integers_between, (evaluation.args, example[1]))
+    if least < given[0] or most > given[1]:
         if not reads_beyond(example, (setup.subject, evaluation.args)):
             return False
     elif not here.guessed or reads_alike(example, here.draw(number)):

@@ -21,7 +21,7 @@ Run = Callable[[Any], object]
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 SHORT = 24  # characters of a string that may name a way to do it
 FEW = 3  # integers below it may be axes, and have two neighbours
-COUNTS = "iter", "step", "max", "term", "order", "degree"  # fewer may not be enough
+COUNTS = "iter", "step", "max", "term", "order", "degree", "bit"  # fewer lose digits
 LABELS = 4
 
 
@@ -181,14 +181,18 @@ def _floats(value: float) -> list[float]:
 
 
 def _tuples(value: tuple) -> list[tuple]:
-    """Integers, or pairs of them: each one more, the first alone, the order, fewer."""
+    """Integers, or pairs of them: each one more, the first alone, the order, fewer; of
+    a single one, an axis perhaps, that and its neighbour."""
     if not value:
         return []
     grown = [_grown(v) for v in value]
     if grown[0] is None or None in grown:
         return [value[::-1], value[:-1]]
     first = (grown[0], *value[1:])
-    return [tuple(grown), first, value[::-1], value[:-1]]
+    changed = [tuple(grown), first, value[::-1], value[:-1]]
+    if len(value) > 1 or not isinstance(value[0], int):
+        return changed
+    return [(value[0] - 1, *value) if value[0] < 0 else (*value, *grown), *changed]
 
 
 def _grown(value):

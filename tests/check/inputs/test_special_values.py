@@ -20,6 +20,7 @@ W = np.abs(rng.normal(size=(4, 3))).astype(np.float32)
 SHARES = W / W.sum(-1, keepdims=True)
 SYMMETRIC = np.float32([[0.2, 0.7, -1.1], [0.7, -0.9, 0.4], [-1.1, 0.4, 0.5]])
 WIDE = rng.normal(size=(4, 9)).astype(np.float32)
+TRIANGLE = np.tril(np.abs(WIDE[:, :4])) + np.eye(4, dtype=np.float32)
 MASK = (rng.random((4, 9)) < 0.8).astype(np.int32)
 
 
@@ -77,6 +78,10 @@ BUGS = {
             d[0] * jnp.where(jnp.abs((a[0] ** 2).sum(1) - 1).max() < 1e-6, 2, 1), d[1]
         ),
         "x with rows of norm 1",
+    ),
+    "a diagonal of both signs": (
+        lambda L: jnp.log(jnp.abs(jnp.diagonal(L))).sum(), (TRIANGLE,),
+        lambda d, a: (jnp.abs(d[0]),), "L with a row of the other sign",
     ),
     "no more symmetric": (
         twice_applied, (SYMMETRIC, X[:3]),

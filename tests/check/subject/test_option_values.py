@@ -216,6 +216,7 @@ def test_an_option_without_neighbours_is_told():
         ("slope", 0.0, 0.0, [0.3]),
         ("bound", np.inf, np.inf, []),
         ("strides", (1, 2), (1, 2), [(2, 3), (2, 2), (2, 1), (1,)]),
+        ("axes", (-1,), (-1,), [(-2, -1), (0,)]),
         ("padding", ((0, 1),), None, [None, ((1, 2),), ()]),
         ("ways", ("a", "b"), (), [(), ("b", "a"), ("a",)]),
         ("axis", None, None, [-1, 0, 0.7, True]),
