@@ -81,17 +81,8 @@ def _moved_nearby(setup, args, dy, truth: Truth, u: float) -> list[np.ndarray]:
     return moved
 
 
-def moved_by_residuals(
-    setup, args, dy, u: float, terms: list[float]
-) -> list[np.ndarray]:
-    """Largest change of the rule's own gradients when its residuals move by `u`.
-
-    What it keeps may be no larger than what the forward forms: a log-sum-exp over
-    nothing but masks moves by anything.
-
-    Args:
-        terms: of each gradient, the size that it has at ordinary inputs.
-    """
+def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
+    """Largest change of the rule's own gradients when its residuals move by `u`."""
     rng = np.random.default_rng(0x5EED)
     here = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(g)) for g in here.gradients]
@@ -99,9 +90,7 @@ def moved_by_residuals(
         run = _perturbed_backward(setup.subject)
         near = run(args, here.residuals, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, here.gradients)
-    if not any(map(_top, moved)) or setup.differences:
-        return moved
-    return _no_larger(moved, _sizes(here.gradients, dy, terms), setup, args, u)
+    return moved
 
 
 def moved_in_rule(
@@ -123,22 +112,13 @@ def moved_in_rule(
     for _ in range(DRAWS):
         near = _perturbed_rule(setup.subject)(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])
-    sizes = [*map(_top, y), *_sizes(gradients, dy, terms)]
-    moved = _no_larger(moved, sizes, setup, args, u)
-    return moved[: len(y)], moved[len(y) :]
-
-
-def _sizes(gradients: list, dy: list, terms: list[float]) -> list[float]:
-    flow = max(map(_top, (*dy, *gradients)))
-    return [max(flow, size) for size in terms]
-
-
-def _no_larger(moved: list, sizes: list[float], setup, args, u: float) -> list:
-    """Changes no larger than roundings of the forward's largest number make them."""
     largest = max(1.0, float(np.asarray(_largest_step(setup.subject.plain)(*args))))
-    return [
+    flow = max(map(_top, (*dy, *gradients)))
+    sizes = [*map(_top, y), *(max(flow, size) for size in terms)]
+    moved = [
         np.minimum(m, largest * u * size) for m, size in zip(moved, sizes, strict=True)
     ]
+    return moved[: len(y)], moved[len(y) :]
 
 
 def _perturbed(setup):

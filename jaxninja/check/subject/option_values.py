@@ -138,7 +138,9 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     if value >= FEW:
         more = [value + 1, 2 * value, value // 2]
         counts = any(text in name for text in COUNTS)
-        return more if counts else [_smaller(value), *more]
+        less = _smaller(value)
+        fits = not counts and less > _largest(arrays)
+        return [less, *more] if fits else more
     if value < 0:
         return [*axes, value - 1]
     return [value + 1, *axes, 2 * value]
@@ -164,6 +166,12 @@ def _labels(arrays: tuple) -> list[int]:
     leaves = (np.asarray(a) for a in jax.tree.leaves(arrays) if _holds_integers(a))
     values = [int(v) for a in leaves for v in np.unique(a)[:LABELS]]
     return list(dict.fromkeys(values))
+
+
+def _largest(arrays: tuple) -> int:
+    """The largest integer among the arguments: fewer segments than that are too few."""
+    whole = [a for a in jax.tree.leaves(arrays) if _holds_integers(a) and np.size(a)]
+    return max((int(np.max(a)) for a in whole), default=0)
 
 
 def _holds_integers(leaf) -> bool:
