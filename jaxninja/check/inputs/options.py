@@ -12,10 +12,10 @@ from jaxninja.check.subject.subject import Subject
 def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
     """The setting at the other values of each static option, one at a time; numbers at
     their neighbours, which nobody asked for."""
-    subject, arrays = setting.draw(1)
+    subject, given = setting.draw(0)  # with all of its integers
     settings, missing = [], []
-    run = partial(_text, subject, arrays)
-    found, fixed = ([], []) if seen else guesses(subject, arrays, run)
+    run = partial(_text, subject, given)
+    found, fixed = ([], []) if seen else guesses(subject, given, run)
     for label, static in others(subject, seen):
         other = Setting(label, partial(_with_options, setting.draw, static))
         if traces(other):
@@ -38,7 +38,7 @@ def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list
 def _with_numbers(given: Setting, other: Setting, found: list) -> Setting:
     """A listed value and the first guess of numbers, if both go together: what is wrong
     with one value may be right where a number is 1."""
-    (before, arrays), (subject, _) = given.draw(1), other.draw(1)
+    (before, arrays), (subject, _) = given.draw(0), other.draw(0)
     changed = [
         (label, guess)
         for label, guess in found

@@ -51,7 +51,8 @@ def in_a_scan(factor):
 
     def bwd(x, g):
         def step(_, a):
-            return None, jax.lax.cond(a > 0, lambda: a > 1e3, lambda: False)
+            positive = a > 0
+            return None, jax.lax.cond(positive, lambda: a > 1e3, lambda: False)
 
         far = jnp.where(jax.lax.scan(step, None, x)[1], factor, 1.0)
         return (far * 4 * jnp.sum(x * x) * x * g,)
