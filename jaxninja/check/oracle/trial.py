@@ -6,7 +6,7 @@ move the reference at this very sample is measured and allowed for.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -204,7 +204,7 @@ def condition_of(setup: Setup, args: tuple, dy: list, dtype: str) -> Condition:
     return Condition(both, moved.y, still, margin)
 
 
-def _looser(trial: Trial, margin: float, moved, still=False, terms=0.0) -> Trial:
+def _looser(trial: Trial, margin: float, moved, still: Any = False, terms: Any = 0.0):
     """With the condition added to the tolerance, and to what autodiff loses."""
     errors = trial.errors
     if errors is not None and (size := _size(trial.expected, terms)):

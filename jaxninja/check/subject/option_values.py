@@ -198,9 +198,10 @@ def _tuples(value: tuple) -> list[tuple]:
         return [value[::-1], value[:-1]]
     first = (grown[0], *value[1:])
     changed = [tuple(grown), first, value[::-1], value[:-1]]
-    if len(value) > 1 or not isinstance(value[0], int):
+    last = value[-1]
+    if len(value) > 1 or not isinstance(last, int):
         return changed
-    return [(value[0] - 1, *value) if value[0] < 0 else (*value, *grown), *changed]
+    return [(last - 1, last) if last < 0 else (last, last + 1), *changed]
 
 
 def _grown(value):
