@@ -118,9 +118,11 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
             return False
     elif not here.guessed or reads_alike(example, here.draw(number)):
         return False
-    at = f"{evaluation.trials[0].sample} ({setup.label})" if not here.guessed else ""
-    text = f"{at or setup.label}: there the forward leaves a part of its arguments unread, "
-    session.skip(f"{text}or reads beyond them; give inputs= to vary sizes")
+    sample = f"{evaluation.trials[0].sample} ({setup.label})"
+    text = (
+        f"{setup.label if here.guessed else sample}: there the forward leaves a part "
+    )
+    session.skip(f"{text}of its arguments unread, or reads beyond them; give inputs=")
     return True
 
 

@@ -81,7 +81,8 @@ BUGS = {
     ),
     "a diagonal of both signs": (
         lambda L: jnp.log(jnp.abs(jnp.diagonal(L))).sum(), (TRIANGLE,),
-        lambda d, a: (d[0] * jnp.sign(jnp.diagonal(a[0])),), "L with a row of the other sign",
+        lambda d, a: (d[0] * jnp.sign(jnp.diagonal(a[0])),),
+        "L with a row of the other sign",
     ),
     "no more symmetric": (
         twice_applied, (SYMMETRIC, X[:3]),
