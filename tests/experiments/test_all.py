@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import pytest
 
@@ -13,6 +14,15 @@ INDEX = (ROOT / "experiments" / "README.md").read_text()
 LOOKS = {"step_speed", "my_rule", "gpt2.llmc_losses", "gpu", "all"}
 
 
+CODE = cache(everything._code)
+
+
+@pytest.fixture
+def read_once(monkeypatch):
+    """A file of many parts is parsed for one of them."""
+    monkeypatch.setattr(everything, "_code", CODE)
+
+
 def modules(text):
     return set(re.findall(r"python -m experiments\.([\w.]+)", text))
 
@@ -22,12 +32,12 @@ def test_every_answer_of_the_index_is_a_part():
     assert modules(INDEX) - LOOKS == modules(commands) - LOOKS
 
 
-def test_what_the_parts_measure_is_there():
+def test_what_the_parts_measure_is_there(read_once):
     for part in PARTS.values():
         assert len(digest(part.code)) == 12
 
 
-def test_results_name_the_code_that_they_are_of():
+def test_results_name_the_code_that_they_are_of(read_once):
     """What is older is told as a skipped test with its reason (pytest -rs)."""
     record = recorded()
     assert set(record) <= set(PARTS)
