@@ -41,6 +41,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             lambda: tuple(_checked(session, setup)),
             sizes,
             _declared(setup),
+            *_only_with(session),
         )
 
     try:
@@ -85,6 +86,15 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
         if other is not setup and sized and other.label not in found and _finite(one):
             found[other.label] = (other.subject, _sample(other, one))
     return tuple(found.values())
+
+
+def _only_with(session: Session) -> tuple:
+    """The static options with which alone the rule is wrong, and the rule as given."""
+    as_given = next(iter(session.settings.values())).draw(0)[0]
+    wrong = {setup.label: setup.subject for setup, _ in session.failing}
+    if any(subject.static == as_given.static for subject in wrong.values()):
+        return (), None
+    return tuple(wrong), as_given
 
 
 def _declared(setup: Setup) -> Callable | None:

@@ -30,7 +30,9 @@ def unless_endless(session: Session, what: str) -> Iterator[None]:
         session.skip(f"{what}: {error.sentence}")
 
 
-def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
+def judge(
+    session: Session, setup: Setup, evaluation: Evaluation, edge: bool = False
+) -> bool:
     """Record what is right and wrong at a sample; whether it could be judged."""
     loose = with_condition(session, setup, evaluation)
     if _restless(session, setup, loose) or _misread(session, setup, loose):
@@ -47,7 +49,7 @@ def judge(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     for trial in excused:
         text = f"at a kink ({trial.sample}) d{trial.name} is another subgradient than "
         session.find("W-KINK", f"{text}JAX's: valid, of another convention", None)
-    session.record(setup, loose, judged)
+    session.record(setup, loose, judged, edge)
     return True
 
 
