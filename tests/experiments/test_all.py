@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import pytest
 
 from experiments.all import __main__ as everything
-from experiments.all import lanes, pages, progress
+from experiments.all import lanes, pages, progress, staleness
 from experiments.all.headlines import HEADLINES, checkers, models
 from experiments.all.parts import PARTS, ROOT, Part
 from experiments.all.staleness import age, digest, recorded, stale
@@ -29,6 +30,13 @@ ROW = {
     "versions": {"python": "3.11.7", "jax": "0.10.2", "numpy": "2.4.6"},
     "date": "2026-01-02",
 }
+PARSED = cache(staleness._code)
+
+
+@pytest.fixture
+def parsed_once(monkeypatch):
+    """A file that many parts name is parsed for one of them."""
+    monkeypatch.setattr(staleness, "_code", PARSED)
 
 
 def modules(text):
@@ -48,12 +56,12 @@ def test_every_answer_of_the_index_is_a_part():
     assert modules(INDEX) - LOOKS == modules(commands) - LOOKS
 
 
-def test_what_the_parts_measure_is_there():
+def test_what_the_parts_measure_is_there(parsed_once):
     for part in PARTS.values():
         assert len(digest(part.code)) == 12
 
 
-def test_results_name_the_code_that_they_are_of():
+def test_results_name_the_code_that_they_are_of(parsed_once):
     """What is older is told as a skipped test with its reason (pytest -rs): code may
     change without its results."""
     record = recorded()
