@@ -110,7 +110,7 @@ PARTS: dict[str, Part] = {
     "workbook": Part(
         (f"{ONE_CORE}python experiments/workbook_speed.py",),
         ("jaxninja/workbook", "experiments/workbook_speed.py"),
-        minutes=3,
+        minutes=2,
         timed=True,
     ),
     "steps": _module(

@@ -1,5 +1,8 @@
 """With which options, at which inputs, in which entries the gradients are wrong."""
 
+import jax
+import numpy as np
+
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.jacobian import at_zero
@@ -24,7 +27,7 @@ def whereabouts(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[
 
 
 def _entries(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
-    ordinary = [p for p in elsewhere.samples if not p.sample.edge]
+    ordinary = [p for p in elsewhere.samples if not p.sample.edge and _is_dense(p)]
     found = []
     for leaf in sorted(problem.wrong):
         try:
@@ -35,3 +38,9 @@ def _entries(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hin
         if place is not None:
             found.append(hint_of(problem, leaf, *place))
     return found
+
+
+def _is_dense(problem: Problem) -> bool:
+    """Whether all outputs count: under a cotangent of zeros nothing can be wrong."""
+    leaves = map(np.asarray, jax.tree.leaves(problem.sample.dy))
+    return all(dy.all() for dy in leaves if dy.dtype.kind in "fc")

@@ -89,12 +89,15 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
 
 
 def _only_with(session: Session) -> tuple:
-    """The static options with which alone the rule is wrong, and the rule as given."""
-    as_given = next(iter(session.settings.values())).draw(0)[0]
+    """The sizes and options at which alone the rule is wrong, and the rule as given if
+    its options are others."""
+    label, first = next(iter(session.settings.items()))
+    as_given = first.draw(0)[0]
     wrong = {setup.label: setup.subject for setup, _ in session.failing}
-    if any(subject.static == as_given.static for subject in wrong.values()):
+    if label in wrong:
         return (), None
-    return tuple(wrong), as_given
+    options = all(subject.static != as_given.static for subject in wrong.values())
+    return tuple(wrong), as_given if options else None
 
 
 def _declared(setup: Setup) -> Callable | None:

@@ -1,4 +1,4 @@
-"""A gradient that is wrong with some static options only, or at some edges only."""
+"""A gradient that is wrong with some options or sizes only, or at some edges only."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from jaxninja.check.hints import Hint, listed, say
 
 
 def only_with(problem: Problem, fresh: Problem, evidence: Evidence) -> Hint | None:
-    """The values of static options with which alone the rule was seen to be wrong."""
+    """The options, or sizes, with which alone the rule was seen to be wrong."""
     if not evidence.options or not problem.wrong <= fresh.wrong:
         return None
     rest = ""
