@@ -98,6 +98,16 @@ def table(runs: list[dict]) -> list[str]:
     return lines
 
 
+def ended(run: jaxninja.Run) -> str:
+    """The losses of a run to the end, as a table."""
+    assert run.result is not None
+    parts = ("train", "val", "clean_val", "test")
+    losses = (f"{run.result[f'{part}_loss']:.4f}" for part in parts)
+    head = " | ".join(part.replace("_", " ") for part in parts)
+    title = f"| steps | {head} |\n|---|---|---|---|---|"
+    return f"{title}\n| {run.config.steps:,} | {' | '.join(losses)} |"
+
+
 def main(argv: list[str] | None = None) -> list[dict]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="makemore")
@@ -113,7 +123,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if options.steps:
             whole = config(options.data, runs, 0, options.steps, 1_000)
             run = jaxninja.train(whole, progress=Progress())
-            print(f"\nafter {options.steps:,} steps: {run.result}")
+            print(f"\n{ended(run)}")
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     return found

@@ -34,6 +34,11 @@ NETS = {
     },
 }
 
+HEAD = (
+    "| network | of the time of 1000 steps | ms a line | kB a line | compiled in, s |\n"
+    "|---|---|---:|---:|---:|"
+)
+
 
 def measure(options: dict, rounds: int, file: Path) -> tuple[list[float], float, float]:
     """Ratios of the rounds, milliseconds of a line, seconds to compile."""
@@ -64,17 +69,18 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args(argv)
+    print(HEAD)
     with tempfile.TemporaryDirectory() as scratch:
         for name, net in NETS.items():
             file = Path(scratch) / f"{len(net)}.jsonl"
             ratios, line, compiling = measure(net, options.rounds, file)
-            print(
-                f"{name}: {statistics.median(ratios):.1%} ({min(ratios):.1%} to "
-                f"{max(ratios):.1%}) of the time of 1000 steps; {line:.1f} ms a line, "
-                f"{file.stat().st_size / (options.rounds + 1) / 1e3:.0f} kB; compiled "
-                f"in {compiling:.1f} s",
-                flush=True,
+            middle, least, most = statistics.median(ratios), min(ratios), max(ratios)
+            size = file.stat().st_size / (options.rounds + 1) / 1e3
+            cells = (
+                *(name, f"{middle:.1%} ({least:.1%} to {most:.1%})"),
+                *(f"{line:.1f}", f"{size:.0f}", f"{compiling:.1f}"),
             )
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

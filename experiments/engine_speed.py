@@ -82,9 +82,9 @@ def against_jax(name: str, ops, rounds: int) -> None:
             run[who].append(seconds(repeat, step, args) / CALLS)
     first, *rest = run.values()
     mean = 1e6 * statistics.median(first)
-    print(f"{name}: a gradient {ratio(first, *rest)} of jax.grad's time, {mean:.0f} us")
+    print(f"| jitted gradient, {name} | {ratio(first, *rest)}, {mean:.0f} us |")
     first, *rest = (row[1:] for row in compiling.values())
-    print(f"{name}: trace and compile {ratio(first, *rest)}, {first[-1]:.2f} s")
+    print(f"| trace and compile, {name} | {ratio(first, *rest)}, {first[-1]:.2f} s |")
 
 
 def chain(x, n: int):
@@ -99,7 +99,8 @@ def eager(nodes: int) -> None:
     walk = value_and_grad(f)
     first, again = seconds(walk, x), seconds(walk, x)
     count = len(trace(f, x))
-    print(f"eager, {count} nodes: {again:.2f} s, the first time {first:.2f} s")
+    text = f"{again:.2f} s (the first time {first:.2f} s)"
+    print(f"| value and gradient without jit, {count} nodes | {text} |")
 
 
 def draw(nodes: int) -> None:
@@ -109,16 +110,16 @@ def draw(nodes: int) -> None:
         start = time.process_time()
         size = len(graph.to_svg(grads, fold))
         took = time.process_time() - start
-        print(f"drawing {len(graph)} nodes, fold={fold}: {took:.2f} s, {size:,} bytes")
+        how = "all of them" if fold is False else "folded"
+        row = f"drawing {len(graph):,} nodes, {how} | {took:.2f} s, {size:,} bytes"
+        print(f"| {row} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The engine's time, as ratios.")
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
-    device = jax.devices()[0]
-    print(f"{device.device_kind} ({device.platform}), one core, ", end="")
-    print(f"JAX {jax.__version__}")
+    print("| | of `jax.grad`'s time, or seconds |\n|---|---|")
     against_jax("plain forward", autodiff, options.rounds)
     against_jax("hand-derived layers", manual, options.rounds)
     eager(1_000)

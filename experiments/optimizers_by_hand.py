@@ -97,5 +97,6 @@ def difference(name: str, count: int = 100) -> float:
 
 if __name__ == "__main__":
     with jax.enable_x64(True):
+        print("| optimizer | apart after 100 steps |\n|---|---:|")
         for name in OPTIMIZERS:
-            print(f"{name:<9} {difference(name):.1e} apart after 100 steps")
+            print(f"| {name} | {difference(name):.1e} |")

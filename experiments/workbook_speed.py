@@ -22,24 +22,27 @@ from jaxninja.workbook.process.client import environment
 from jaxninja.workbook.templates import lessons
 
 ODD = "jax.numpy.sin(3 * {0}) * {0} + jax.numpy.flip({0})"
+HEAD = (
+    "| exercise | first | saved again | right | known mistake | unknown mistake |\n"
+    "|---|---|---|---|---|---|"
+)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
         os.environ.update(environment())  # what is measured here is as in a worker
+        print(HEAD, flush=True)
         for number, exercise in EXERCISES.items():
             first = in_new_process(number)
             warm = [busy(number, exercise.solution) for _ in range(6)][1:]
             right = [busy(number, t) for t in edits(number, "{} + 0.0")]
             known = [busy(number, t) for t in edits(number, "-{}")]
             odd = [busy(number, t) for t in edits(number, ODD)]
-            print(
-                f"exercise {number}: first {first:.2f} s, saved again "
-                f"{statistics.median(warm):.2f} s; edited and right {summary(right)}, "
-                f"mistake {summary(known)}, unknown {summary(odd)}",
-                flush=True,
-            )
+            saved = f"{statistics.median(warm):.2f}"
+            edited = map(summary, (right, known, odd))
+            row = (str(number), f"{first:.2f}", saved, *edited)
+            print(f"| {' | '.join(row)} |", flush=True)
         of_bank()
 
 
@@ -66,15 +69,18 @@ def in_new_process(number: int) -> float:
 def of_bank() -> None:
     from tests.workbook import bank
 
+    slow = []
     for kind, answers in {"wrong": bank.WRONG, "right": bank.RIGHT}.items():
         times = {
             (n, name, code): busy(n, bank.answered(n, **{name: bank.lines(name, code)}))
             for n, name, code in answers
         }
-        print(f"{kind} answers of the bank: {summary([*times.values()])}", flush=True)
-        for (n, name, code), seconds in times.items():
-            if seconds > 1:
-                print(f"  {seconds:.2f} s: {n}.{name} {code}")
+        all_of_them = summary([*times.values()])
+        cells = (all_of_them, "") if kind == "right" else ("", all_of_them)
+        print(f"| the bank's {kind} answers | | | {' | '.join(cells)} | |", flush=True)
+        slow += [(s, *what) for what, s in times.items() if s > 1]
+    for seconds, n, name, code in slow:
+        print(f"  {seconds:.2f} s: {n}.{name} {code}")
 
 
 def edits(number: int, change: str):
@@ -96,7 +102,7 @@ def busy(number: int, text: str) -> float:
 
 
 def summary(times: list[float]) -> str:
-    return f"{statistics.median(times):.2f} (at most {max(times):.2f}) s"
+    return f"{statistics.median(times):.2f} ({max(times):.2f})"
 
 
 if __name__ == "__main__":

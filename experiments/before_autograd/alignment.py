@@ -143,5 +143,6 @@ def compare(steps: int = 1_000) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    print("| | recall at 1 of 200 |\n|---|---:|")
     for name, value in compare().items():
-        print(f"recall at 1 of 200, {name:<16} {value:.3f}")
+        print(f"| {name} | {value:.3f} |")

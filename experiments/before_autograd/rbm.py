@@ -152,5 +152,6 @@ def compare(steps: int = 5_000) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    print("| log-likelihood, and angles | |\n|---|---:|")
     for name, value in compare().items():
-        print(f"{name:<36} {value:.4g}")
+        print(f"| {name} | {value:.4g} |")

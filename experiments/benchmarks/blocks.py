@@ -32,6 +32,10 @@ except ImportError:
 HEADS, WIDTH = 4, 64
 ROWS = ((4096, 768), (1024, 256))
 TURN = 0.2  # seconds
+WAYS = {"rule": "by hand", "PyTorch": "PyTorch", "jax.nn": "`jax.nn`"}
+HEAD = (
+    f"| case | by hand, ms | {' | '.join(WAYS.values())} | memory |\n|---{'|---:' * 5}|"
+)
 
 
 def attention(q, k, v):
@@ -100,7 +104,7 @@ def seconds(calls, rounds):
 
 
 def compare(title, fs, peer, arrays, rounds):
-    """Print a row for each; the first of `fs` is the measure."""
+    """Print a row: times and memory over those of `jax.grad`."""
     dy = jax.random.normal(jax.random.key(9), arrays[0].shape)
     made = programs(fs, arrays, dy)
     calls = {name: call for name, (call, _) in made.items()}
@@ -108,13 +112,11 @@ def compare(title, fs, peer, arrays, rounds):
         calls["PyTorch"] = in_torch(peer, arrays, dy)
     least = seconds(calls, rounds)
     base, base_bytes = least["jax.grad"], made["jax.grad"][1]
-    print(title)
-    for name, value in least.items():
-        row = f"  {name:12s} {1e3 * value:9.2f} ms  x {value / base:.2f}"
-        if name in made:
-            size = made[name][1]
-            row += f"  {size / 2**20:8.2f} MiB, 1 / {base_bytes / max(size, 1):.0f}"
-        print(row, flush=True)
+    cells = [f"{1e3 * least['rule']:.2f}"]
+    for name in WAYS:
+        cells.append(f"{least[name] / base:.2f}" if name in least else "")
+    cells.append(f"1/{base_bytes / max(made['rule'][1], 1):.0f}")
+    print(f"| {' | '.join([title, *cells])} |", flush=True)
 
 
 def main():
@@ -125,20 +127,21 @@ def main():
     if torch is not None:
         torch.set_num_threads(1)
     keys = jax.random.split(jax.random.key(0), 3)
+    print(HEAD)
     for T in options.sizes:
         arrays = [jax.random.normal(key, (1, T, HEADS, WIDTH)) for key in keys]
         library = partial(jax.nn.dot_product_attention, is_causal=True)
         fs = {"jax.grad": attention, "rule": manual.attention, "jax.nn": library}
-        compare(f"attention, T = {T}", fs, torch_attention, arrays, options.rounds)
+        compare(f"attention, T {T:,}", fs, torch_attention, arrays, options.rounds)
     for N, D in ROWS:
         normal = zip(keys, ((N, D), (D,), (D,)), strict=True)
         arrays = [jax.random.normal(*pair) for pair in normal]
         fs = {"jax.grad": layernorm, "rule": manual.layernorm}
         peer = lambda x, *w: torch.nn.functional.layer_norm(x, w[0].shape, *w)  # noqa: E731
-        compare(f"layernorm, {N} x {D}", fs, peer, arrays, options.rounds)
+        compare(f"layernorm, {N:,} x {D}", fs, peer, arrays, options.rounds)
         fs = {"jax.grad": rmsnorm, "rule": manual.rmsnorm}
         peer = lambda x, g: torch.nn.functional.rms_norm(x, g.shape, g, 1e-6)  # noqa: E731
-        compare(f"rmsnorm, {N} x {D}", fs, peer, arrays[:2], options.rounds)
+        compare(f"rmsnorm, {N:,} x {D}", fs, peer, arrays[:2], options.rounds)
 
 
 if __name__ == "__main__":

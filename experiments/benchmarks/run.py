@@ -9,7 +9,6 @@ is merged into results/<device>.json, and the Markdown beside it is written anew
 """
 
 import argparse
-import datetime
 import json
 import os
 import subprocess
@@ -24,9 +23,8 @@ import jax
 from experiments import step_speed
 from experiments.benchmarks import contenders, limits, scaling, tables, vocabulary
 from experiments.benchmarks.clock import take_turns
-from experiments.benchmarks.machine import device
+from experiments.benchmarks.machine import about
 from jaxninja import TrainConfig
-from jaxninja.training.machine.devices import versions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -99,22 +97,9 @@ PARTS = {
     "step": step,
     "vocabulary of GPT-2": lambda rounds: vocabulary.measure(min(rounds, 3)),
     "growth": scaling.measure,
-    "start": start,
+    "start": lambda rounds: start(min(rounds, 3)),
     "sweep": sweep,
 }
-
-
-def _versions() -> dict[str, str]:
-    found = versions()
-    if "torch" in sys.modules:
-        found["torch"] = sys.modules["torch"].__version__
-    return found
-
-
-def about() -> dict[str, Any]:
-    """Where and when something was measured."""
-    today = datetime.date.today().isoformat()
-    return device() | {"versions": _versions(), "date": today}
 
 
 def main() -> None:

@@ -50,11 +50,10 @@ def main():
     parser.add_argument("--tokens", type=int, default=1024)
     options = parser.parse_args()
     model = gpt2.SIZES[options.size]
-    print(f"{options.size}, {options.batch} x {options.tokens} tokens")
+    print("| loss and gradient by | MiB | compiled in, s |\n|---|---:|---:|")
     for name, f in programs(model).items():
         size, seconds = compiled(f, model, options.batch, options.tokens)
-        row = f"  {name:30s} {size / 2**20:8,.0f} MiB, compiled in {seconds:4.1f} s"
-        print(row, flush=True)
+        print(f"| {name} | {size / 2**20:,.0f} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def main():
     parser.add_argument("--torch", action="store_true")
     parser.add_argument("--routes", nargs="*", default=ROUTES, choices=ROUTES)
     given = parser.parse_args()
+    print("| route | val loss | s | s of the processor |\n|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as runs:
         made = partial(config, given.data, given.steps, runs=runs)
         ways = {route: (by_route, route) for route in given.routes}
@@ -130,9 +131,7 @@ def main():
             except UserError as error:
                 sys.exit(f"shakespeare: {error}")
             print(
-                f"  {name:15s} val {loss:.4f} in {clock:.0f} s, {processor:.0f} s of "
-                "the processor",
-                flush=True,
+                f"| {name} | {loss:.4f} | {clock:.0f} | {processor:.0f} |", flush=True
             )
 
 

@@ -74,6 +74,12 @@ def example(model, batch, tokens):
     return gpt2.init(keys[0], model), ids, labels
 
 
+HEAD = (
+    "| loss and gradient by | ms | of the first | MiB | compiled in, s |\n"
+    "|---|---:|---:|---:|---:|"
+)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -90,16 +96,17 @@ def main():
         program = jax.jit(f).lower(*arrays).compile()
         temporary = program.memory_analysis().temp_size_in_bytes / 2**20
         spent = time.process_time() - start
-        notes[name] = f"{temporary:6,.0f} MiB  compiled in {spent:4.1f} s"
+        notes[name] = f"{temporary:,.0f} | {spent:.1f}"
         calls[name] = lambda run=program: jax.block_until_ready(run(*arrays))
     if torch is not None:
         torch.set_num_threads(1)
         calls |= in_torch(*arrays, model)
     least = seconds(calls, given.rounds)
     base = next(iter(least.values()))
+    print(HEAD)
     for name, value in least.items():
-        row = f"  {name:30s} {1e3 * value:9.1f} ms  x {value / base:.2f}"
-        print(f"{row}  {notes.get(name, '')}", flush=True)
+        times = f"{1e3 * value:.0f} | {value / base:.3f}"
+        print(f"| {name} | {times} | {notes.get(name, ' | ')} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,10 @@ def main():
             *apart(first, truth)
         )
     )
+    print("\n| step | by hand | PyTorch | apart |\n|---|---:|---:|---:|")
     for step, (a, b) in enumerate(zip(mine, theirs, strict=True)):
-        print(f"  step {step}  by hand {a:.6f}  PyTorch {b:.6f}  {a - b:+.1e}")
-    print(f"losses apart by {max(abs(np.subtract(mine, theirs))):.1e} at most")
+        print(f"| {step} | {a:.6f} | {b:.6f} | {a - b:+.1e} |")
+    print(f"\nlosses apart by {max(abs(np.subtract(mine, theirs))):.1e} at most")
 
 
 if __name__ == "__main__":

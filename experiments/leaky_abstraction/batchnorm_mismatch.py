@@ -7,28 +7,28 @@ then the network at inference is not the one that was trained, and its loss says
 import jax.numpy as jnp
 
 from experiments.leaky_abstraction.setup import Outcome, names, train, word
+from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.evaluation import calibrate, mean_loss
 from jaxninja.training.monitor import observe
-from jaxninja.training.steps import State
 
 NET = {"layers": 3, "hidden": 100, "batchnorm": "all", "init": "deep", "gain": 1.0}
 
 
-def experiment(steps: int = 300) -> Outcome:
-    trained = train(steps, bn_momentum=1e-3, **NET)
+def experiment(count: int = 300) -> Outcome:
+    trained = train(count, bn_momentum=1e-3, **NET)
     model = trained.config.network(len(names().vocabulary))
     calibrated = calibrate(trained.state.params, names().train.x, model)
     return Outcome(
-        f"batchnorm at inference is not that of training, after {steps} steps",
-        _measure(trained.config, trained.state, steps),
-        _measure(trained.config, trained.state._replace(statistics=calibrated), steps),
+        f"batchnorm at inference is not that of training, after {count} steps",
+        _measure(trained.config, trained.state, count),
+        _measure(trained.config, trained.state._replace(statistics=calibrated), count),
         "statistics calibrated on the training set (`--bn calibrated`)",
         word(trained, "batchnorm"),
     )
 
 
-def _measure(config: TrainConfig, state: State, step: int) -> dict[str, float]:
+def _measure(config: TrainConfig, state: steps.State, step: int) -> dict[str, float]:
     """Val loss with the state's statistics, and how far off they are."""
     model = config.network(len(names().vocabulary))
     x, y = map(jnp.asarray, names().train)

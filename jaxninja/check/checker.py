@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
+from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.inputs.shapes import LIMITS, divisible, settings_of
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
@@ -33,7 +33,7 @@ from jaxninja.check.properties.given_dtypes import as_given
 from jaxninja.check.properties.large_arrays import as_large_as_given
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order, suspected
-from jaxninja.check.properties.setup import Stop, setup_of
+from jaxninja.check.properties.setup import Stop, setup_of, unfit
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
@@ -208,7 +208,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     for text in missing:
         session.skip(text)
     for index, setting in enumerate(settings):
-        if setting.option and (refused := refused_by_rule(*setting.draw(0))):
+        if refused := unfit(session, setting):
             session.skip(f"{setting.label}: {refused}")
             continue
         session.at = _place(setting) if index or setting.guessed else ""

@@ -75,6 +75,8 @@ class Evidence:
         checked: all samples of these sizes that were looked at, right ones too.
         sizes: (subject, sample) at other sizes, at which the rule is wrong too.
         declared: the gradients that were declared in place of the forward's.
+        options: "axis=0": the options, or sizes, with which alone it is wrong.
+        as_given: the rule with the options that it was given with, if those are others.
     """
 
     subject: Explained
@@ -84,3 +86,5 @@ class Evidence:
     checked: Callable[[], tuple[Sample, ...]] = tuple
     sizes: tuple[tuple[Explained, Sample], ...] = ()
     declared: Callable[[tuple, Any], tuple] | None = None
+    options: tuple[str, ...] = ()
+    as_given: Explained | None = None

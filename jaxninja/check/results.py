@@ -114,11 +114,15 @@ class Session:
         return _declares(self.options.zero, leaf)
 
     def record(
-        self, setup: Setup, evaluation: Evaluation, judged: Iterable | None = None
+        self,
+        setup: Setup,
+        evaluation: Evaluation,
+        judged: Iterable | None = None,
+        edge: bool = False,
     ) -> bool:
         """Add a trial's leaves to the tallies; whether all of them agree."""
         self.samples += 1
-        right, edge = True, judged is not None
+        right = True
         judged = evaluation.trials if judged is None else list(judged)
         self._keep(setup, evaluation, judged, edge)
         for trial in judged:

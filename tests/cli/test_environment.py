@@ -10,7 +10,7 @@ import pytest
 from jaxninja.cli.process import environment, streams
 
 COMMAND = f"{sys.executable} -m jaxninja"
-SMALL = "--batch-size 4 --hidden 8 --diagnose 0 --samples 0 --steps 40 --log-every 10"
+SMALL = "--batch-size 4 --hidden 8 --diagnose 0 --samples 0 --steps 4 --log-every 2"
 
 
 def run(command, **variables):
@@ -21,11 +21,16 @@ def run(command, **variables):
 
 
 @pytest.fixture
-def train(tmp_path):
-    """The line for the shell that trains a small network in `tmp_path`."""
+def options(tmp_path):
+    """Those of a small training in `tmp_path`."""
     (tmp_path / "items.txt").write_text("\n".join("abcdefgh" * 5))
-    where = f"--data {tmp_path}/items.txt --runs {tmp_path} --name run"
-    return f"{COMMAND} train {SMALL} {where}"
+    return f"{SMALL} --data {tmp_path}/items.txt --runs {tmp_path} --name run"
+
+
+@pytest.fixture
+def train(options):
+    """The line for the shell that trains a small network."""
+    return f"{COMMAND} train {options}"
 
 
 def test_without_its_device_jax_is_told_in_a_line():
@@ -55,7 +60,7 @@ def test_what_jax_and_xla_refuse_stops_only_what_computes():
         assert err.startswith(f"jaxninja: {name} is {value!r}, which ")
 
 
-def test_jax_s_own_strictness_is_no_matter(tmp_path):
+def test_jax_s_own_strictness_is_no_matter(options, tmp_path):
     strict = {
         "JAX_DISABLE_JIT": "1",
         "JAX_NUMPY_RANK_PROMOTION": "raise",
@@ -64,7 +69,7 @@ def test_jax_s_own_strictness_is_no_matter(tmp_path):
     }
     whole = str(tmp_path / "run")
     commands = [
-        ["train", *SMALL.split(), "--runs", str(tmp_path), "--name", "run"],
+        ["train", *options.split()],
         ["eval", whole],
         ["sample", whole, "-n", "1"],
         ["report", whole],

@@ -141,19 +141,19 @@ def test_the_field_bugs_are_told_apart_and_fall_in_two_halves():
 def chosen():
     """Mutants of a few quick rules of both halves, operators by turns."""
     names = ("leaky_relu", "rmsnorm", "mse", "embedding", "gather")
-    return mutants.subset([bank.BY_NAME[n] for n in names], 200)
+    return mutants.subset([bank.BY_NAME[n] for n in names], 100)
 
 
 def test_there_is_variety_in_the_mutants(chosen):
-    assert len({m.name for m in chosen}) == 200
-    assert sum(m.double for m in chosen) >= 3
+    assert len({m.name for m in chosen}) == 100
+    assert sum(m.double for m in chosen) >= 2
     assert len({m.operator for m in chosen if not m.double}) >= 40
 
 
 def test_mutants_differ_from_their_rule(chosen, x64):
     """By another route than the filter's: through the rebuilt op, against autodiff."""
     first_order = [m for m in chosen if m.order == 1]
-    for mutant in first_order[::8]:
+    for mutant in first_order[::4]:
         rule, drawn = mutant.broken(), samples.samples(mutant.rule)
         assert any(differs_through_op(rule, s) for s in drawn), mutant.name
 
@@ -216,7 +216,8 @@ def test_the_checker_tells_a_rule_from_its_mutants():
     """One rule of the tuning half: passed as it is, detected with each slip."""
     rule = bank.BY_NAME["hardtanh"]
     assert ours.run(rule, 0, "standard")["verdict"] == "passed"
-    found = [m for m in mutants.subset([rule], 12) if m.order == 1]
+    found = [m for m in mutants.subset([rule], 6) if m.order == 1]
+    assert len(found) >= 4
     verdicts = {m.name: ours.run(m.broken(), 0, "standard") for m in found}
     assert {v["verdict"] for v in verdicts.values()} == {"detected"}
 

@@ -97,6 +97,10 @@ def test_a_twin_counts_as_caught_only_if_its_right_rule_passes():
     )
     alarm = {**right, "verdict": "detected", "names": [hint]}
     assert "| rules | 0.0 % of 1 | 100.0 % of 1 |" in results.page([alarm, twin])
+    assert "right rule: a" in results.page([alarm, twin])
+    totals = results.page([alarm, twin], totals=True)
+    assert "| rules | 0.0 % of 1 | 100.0 % of 1 |" in totals
+    assert "right rule: a" not in totals
     wrong = {**twin, "names": [{**hint, "kind": "swap", "verified": False}]}
     assert results.named(wrong) == "wrong"
     assert results.named({**twin, "verdict": "passed"}) == "none"

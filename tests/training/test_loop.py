@@ -236,7 +236,8 @@ SETTINGS = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_of_the_users_own_change_nothing(settings, small):
     """Training with diagnostics and checks, evaluation and samples, to the bit."""
-    config = dataclasses.replace(small, steps=30, check_grads=1, diagnose=30)
+    few = {"steps": 4, "log_every": 2, "eval_every": 4}  # each operation on its own
+    config = dataclasses.replace(small, **few, check_grads=1, diagnose=4)
     plain = jaxninja.train(config, progress=QUIET)
     with ExitStack() as stack:
         for setting in settings:
@@ -366,7 +367,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, small, tmp_path):
                 time.sleep(0.05)
                 assert process.poll() is None
             process.send_signal(number)
-            output = process.communicate(timeout=60)[0]
+            output = process.communicate(timeout=300)[0]
         finally:
             process.kill()  # else a failure would wait for its 1e9 steps
     assert process.returncode == 128 + number

@@ -69,9 +69,8 @@ def test_the_numbers_are_those_of_the_step(run, small):
     state = steps.init_state(small, run.model)
     line = run.diagnostics[0]
     ids, labels = steps.Items(x, y).batch(small, 0)
-    (loss, _), grads = routes.value_and_grad("autodiff", run.model)(
-        state.params, ids, labels
-    )
+    plain = jax.jit(routes.value_and_grad("autodiff", run.model))
+    (loss, _), grads = plain(state.params, ids, labels)
     assert line["loss"] == pytest.approx(float(loss), rel=1e-4)
     norm = np.sqrt(sum((np.asarray(g) ** 2).sum() for g in grads.values()))
     assert line["grad_norm"] == pytest.approx(float(norm), rel=1e-3)
@@ -81,7 +80,8 @@ def test_the_numbers_are_those_of_the_step(run, small):
     assert W2["grad_data"] == pytest.approx(float(ratio), rel=1e-3)
     clipped = 0.1 * ratio * min(1, 0.5 / norm)
     assert W2["update_data"] == pytest.approx(float(np.log10(clipped)), rel=1e-3)
-    h = network.intermediates(state.params, ids, labels, run.model)["h"]
+    values = jax.jit(network.intermediates, static_argnums=3)
+    h = values(state.params, ids, labels, run.model)["h"]
     std = np.asarray(h).std(ddof=1)
     assert line["activations"]["h"]["std"] == pytest.approx(float(std), rel=1e-3)
 
@@ -89,7 +89,7 @@ def test_the_numbers_are_those_of_the_step(run, small):
 def test_clipping_is_counted_at_every_step(run, small):
     x, y = map(jnp.asarray, run.dataset.train)
     state, acted = steps.init_state(small, run.model), 0
-    advance = steps.make_advance(small, run.model)
+    advance = steps.program(small, run.model, steps.Items(x, y))  # as in training
     gradient = jax.jit(routes.value_and_grad("network", run.model))
     for step in range(20):
         _, grads = gradient(state.params, *steps.Items(x, y).batch(small, step))

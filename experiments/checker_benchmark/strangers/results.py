@@ -102,9 +102,9 @@ def listed(records: list[dict]) -> str:
     return "\n".join(lines) or "Nothing."
 
 
-def page(records: list[dict]) -> str:
-    parts = (summary(records), alarms(records), listed(records))
-    return "\n\n".join(parts) + "\n"
+def page(records: list[dict], totals: bool = False) -> str:
+    parts = [summary(records), alarms(records)]
+    return "\n\n".join(parts if totals else [*parts, listed(records)]) + "\n"
 
 
 def _of(records: list[dict], kind: str) -> list[dict]:

@@ -18,13 +18,13 @@ from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
+from jaxninja.check.diagnosis.descriptions import whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
 from jaxninja.check.diagnosis.edits.search import repair
 from jaxninja.check.diagnosis.forward.search import nearby
 from jaxninja.check.diagnosis.gradient import STRAIGHT, lengths, relation, surrogate
-from jaxninja.check.diagnosis.jacobian import at_zero, diagonal
+from jaxninja.check.diagnosis.jacobian import diagonal
 from jaxninja.check.diagnosis.linearity import nonlinear_step
-from jaxninja.check.diagnosis.places import where_wrong
 from jaxninja.check.diagnosis.reference import (
     Reference,
     changed,
@@ -105,9 +105,10 @@ def _hints(
     names = _named(problem, fresh, reference, elsewhere)
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
+    cut = [] if clear else _cut(problem, fresh, reference, budget.part(PATHS))
     fixes = []
     if problem.program is not None and not any(h.kind == STRAIGHT for h in clear):
-        part = budget.part(SHORT if clear else EDITS)
+        part = budget.part(SHORT if clear or cut else EDITS)
         fixes = repair(problem, fresh, part, elsewhere)
     if clear:
         second = others(problem, fresh, fixes)
@@ -117,8 +118,15 @@ def _hints(
     packed = None if edits else residual(problem, fresh)
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
-    by_path = _by_path(problem, fresh, reference, budget.part(PATHS))
-    if by_path and by_path[0].kind == "term":
+    by_path = cut
+    if not (cut and cut[0].kind in ("term", "path")):
+        by_path = _by_path(problem, fresh, reference, cut, budget.part(PATHS))
+    clearer = (
+        simple
+        and edits[0].verified
+        and by_path == [h for h in by_path if h.statement.code == "derived"]
+    )
+    if by_path and by_path[0].kind == "term" and not clearer:
         second = others(problem, fresh, fixes)
         return [joined(problem, by_path[0], fixes), *second, *vague]
     twins = []
@@ -128,7 +136,7 @@ def _hints(
     if twins:
         return [*twins, *edits[:1], *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
-        by_path = [hint for hint in by_path if hint.kind != "path"]
+        by_path = [] if simple else [hint for hint in by_path if hint.kind != "path"]
     if not edits and not by_path and problem.program is not None:
         edits = [
             twice(problem, fresh, *both)
@@ -137,7 +145,7 @@ def _hints(
         ]
     found = [*edits, *by_path]
     if not any(hint.verified for hint in found):
-        found = [*_where(problem, fresh, elsewhere), *found]
+        found = [*whereabouts(problem, fresh, elsewhere), *found]
     return [*found, *vague]
 
 
@@ -153,28 +161,8 @@ def _borrowed(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hi
     return hints
 
 
-def _where(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
-    """In which entries, or at which kind of inputs, the gradients are wrong."""
-    zero = at_zero(elsewhere.evidence.samples)
-    if zero is not None:
-        leaf, argument = zero
-        said = say("edge", leaf=leaf, argument=argument)
-        return [hint_of(problem, problem.sample.names.index(leaf), "edge", said)]
-    ordinary = [p for p in elsewhere.samples if not p.sample.edge]
-    found = []
-    for leaf in sorted(problem.wrong):
-        try:
-            seen = [*elsewhere.sizes, *ordinary]
-            place = where_wrong(problem, fresh, seen, leaf)
-        except Exception:  # a forward that runs on no tracer, or not in NumPy
-            return []
-        if place is not None:
-            found.append(hint_of(problem, leaf, *place))
-    return found
-
-
-def _by_path(problem, fresh, reference, budget: Budget) -> list[Hint]:
-    """What was changed in the derivation: a path cut, or a step of it left out."""
+def _cut(problem, fresh, reference, budget: Budget) -> list[Hint]:
+    """The path of the derivation that was left out, else those multiplied."""
     if reference is None or not fresh.wrong:
         return []
     leaves = problem.leaf_names(problem.wrong)
@@ -182,9 +170,14 @@ def _by_path(problem, fresh, reference, budget: Budget) -> list[Hint]:
         hint_of(problem, min(problem.wrong), *changed(path, leaves))
         for path in paths(problem, fresh, reference, budget)
     ]
-    simple = [hint for hint in found if hint.kind in ("term", "path")][:1]
-    if simple:
-        return simple
+    return [hint for hint in found if hint.kind in ("term", "path")][:1] or found
+
+
+def _by_path(problem, fresh, reference, found, budget: Budget) -> list[Hint]:
+    """What else was changed in the derivation: two paths, or a step of it left out."""
+    if reference is None or not fresh.wrong:
+        return []
+    leaves = problem.leaf_names(problem.wrong)
     leaf = diagonal(problem, fresh, reference, budget)
     if leaf is not None:
         statement = say("diagonal", leaf=problem.sample.names[leaf])

@@ -41,6 +41,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             lambda: tuple(_checked(session, setup)),
             sizes,
             _declared(setup),
+            *_only_with(session),
         )
 
     try:
@@ -85,6 +86,18 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
         if other is not setup and sized and other.label not in found and _finite(one):
             found[other.label] = (other.subject, _sample(other, one))
     return tuple(found.values())
+
+
+def _only_with(session: Session) -> tuple:
+    """The sizes and options at which alone the rule is wrong, and the rule as given if
+    its options are others."""
+    label, first = next(iter(session.settings.items()))
+    as_given = first.draw(0)[0]
+    wrong = {setup.label: setup.subject for setup, _ in session.failing}
+    if label in wrong:
+        return (), None
+    options = all(subject.static != as_given.static for subject in wrong.values())
+    return tuple(wrong), as_given if options else None
 
 
 def _declared(setup: Setup) -> Callable | None:

@@ -80,7 +80,14 @@ def lengths(problem: Problem) -> dict[int, str]:
     """The sizes that a constant may be named by."""
     arrays = zip(problem.sample.names, problem.expected, strict=True)
     leaves = jax.tree.leaves(problem.sample.dy)
-    return sizes([*arrays, *(("dy", np.asarray(g)) for g in leaves)])
+    found = sizes([*arrays, *(("dy", np.asarray(g)) for g in leaves)])
+    for name, arg in zip(
+        problem.subject.argument_names, problem.sample.args, strict=False
+    ):
+        is_mask = isinstance(arg, (np.ndarray, jax.Array)) and arg.dtype == np.bool_
+        if is_mask and np.sum(arg) > 1:
+            found.setdefault(int(np.sum(arg)), f"sum({name})")
+    return found
 
 
 def ratio(problem: Problem, leaf: int) -> Found | None:

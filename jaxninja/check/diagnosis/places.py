@@ -65,7 +65,10 @@ def where_wrong(
         samples: others, right ones and other sizes among them.
         leaf: number of the gradient.
     """
-    seen = views([problem, fresh, *samples[:SAMPLES]])
+    looked_at = [problem, fresh, *samples[:SAMPLES]]
+    if sum(leaf in p.wrong for p in looked_at) < 2:  # one alone proves nothing
+        return None
+    seen = views(looked_at)
     first = said_of(seen[0], leaf)
     wrong, live = seen[0].wrong(leaf)
     texts = [t for t, (_, holds) in first.items() if _same(wrong, holds, live)]

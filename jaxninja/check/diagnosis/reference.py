@@ -24,8 +24,8 @@ from jaxninja.check.diagnosis.code.problem import (
     inner,
     is_inexact,
 )
-from jaxninja.check.diagnosis.code.program import Program, trace
-from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.code.program import Program, traced
+from jaxninja.check.diagnosis.code.source import calls, place
 from jaxninja.check.diagnosis.edits.search import Fix, Search
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import Place, say
@@ -54,7 +54,7 @@ class Reference:
 
             return jax.vjp(forward, *[leaves[i] for i in active])[1](dy)
 
-        self.program: Program = trace(backward, leaves, sample.dy)[0]
+        self.program: Program = traced(backward, leaves, sample.dy)
         self.known: dict[int, list] = {}  # values by sample
 
     def values(self, problem: Problem) -> list:
@@ -101,7 +101,56 @@ def paths(
             where = place(program.steps[program.maker[slot]].traceback)
             inner = _is_inner(program, slot)
             found.append(Path(slot, factors[0] or 0.0, where, problem.wrong, inner))
+    if not found:
+        found = list(_in_every_turn(on, program, budget))
     return sorted(found, key=lambda p: (not _is_term(program, p.slot), p.inner))
+
+
+def _in_every_turn(on, program: Program, budget: Budget) -> Iterator[Path]:
+    """The same path changed in each turn of a loop, of JAX's or of Python's."""
+    count = len(jax.tree.leaves(on[0][0].sample.dy))
+    turns: dict[tuple, list[int]] = {}
+    for slot in _cotangents(program, count):
+        step = program.steps[program.maker[slot]]
+        turns.setdefault((*_kind_of(program, step), *_kinds(program, step)), []).append(
+            slot
+        )
+    several = [slots for slots in turns.values() if len(slots) > 1]
+    tried = itertools.product(several, (0.0, -1.0, 2.0))
+    for slots, factor in budget.during(tried, "paths left out in all turns"):
+        if all(_agrees(p, program, values, slots, factor) for p, values in on):
+            step = program.steps[program.maker[slots[0]]]
+            inner = all(_is_inner(program, slot) for slot in slots)
+            where = calls(step.traceback)
+            yield Path(slots[0], factor, _told(where, turns), on[0][0].wrong, inner)
+
+
+def _kind_of(program: Program, step) -> tuple:
+    return step.name, calls(step.traceback)
+
+
+def _kinds(program: Program, step) -> list[tuple]:
+    makers = [program.maker.get(s) for s in step.ins]
+    return [() if m is None else _kind_of(program, program.steps[m]) for m in makers]
+
+
+def _told(where: tuple[Place, ...], turns) -> Place | None:
+    """The innermost place that is not within a function called from elsewhere too."""
+    others = {key[1] for key in turns if key[1] != where}
+    inner = (k for k in range(len(where)) if not _shared(where, k, others))
+    return where[next(inner, 0)] if where else None
+
+
+def _shared(where: tuple[Place, ...], k: int, others: set) -> bool:
+    return any(o[: k + 1] == where[: k + 1] and o != where for o in others)
+
+
+def _agrees(problem: Problem, program: Program, values, slots, factor: float) -> bool:
+    """Whether the user's gradients are those with all these cotangents multiplied."""
+    makes = {s: lambda v, s=s: factor * np.asarray(v[s]) for s in slots}
+    results = program.remade(values, makes)
+    pairs = zip(problem.got, results, strict=True)
+    return all(close(mine, np.asarray(r), problem.floor) for mine, r in pairs)
 
 
 def two_cut(
@@ -148,6 +197,9 @@ def _cotangents(program: Program, count: int) -> Iterator[int]:
     for i in sorted(below, reverse=True):
         step = program.steps[i]
         inner = len(step.outs) == 1 and step.outs[0] not in program.outputs
+        inner = inner and bool(
+            step.origin
+        )  # not what only lays out the turns of a loop
         if inner and np.issubdtype(step.eqn.outvars[0].aval.dtype, np.floating):
             yield step.outs[0]
 

@@ -62,6 +62,7 @@ def edges(
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
     yield "integers all at their least", _changed(args, ("int",), _all(np.min))
     yield "integers all at their most", _changed(args, ("int",), _all(np.max))
+    yield "every other integer 0", _changed(args, ("int",), _some_zero)
     yield "distinct integers", _changed(args, ("int",), _distinct)
     yield "uneven steps of sorted integers", _changed(args, ("int",), _uneven)
     if found & _INDEXED:
@@ -160,6 +161,11 @@ def _signs(size: float) -> Callable:
 
 def _all(choose: Callable) -> Callable:
     return lambda x: np.full_like(x, choose(x))
+
+
+def _some_zero(x):
+    """Of lengths and counts, none of which is 0 as given: an empty row, and others."""
+    return _half_zero(x) if int(np.min(x)) >= 1 else x
 
 
 def _distinct(x):

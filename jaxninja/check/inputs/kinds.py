@@ -33,6 +33,13 @@ def kind_of(leaf) -> str:
     return _kind_of_floats(np.asarray(_glimpse(leaf), np.float64))
 
 
+def integers_between(args) -> tuple[int, int]:
+    """Least and largest of all arguments, masks aside; 0 if they hold none."""
+    whole = [a for a in jax.tree.leaves(args) if kind_of(a) == "int" and np.size(a)]
+    least = min((int(np.min(a)) for a in whole), default=0)
+    return least, max((int(np.max(a)) for a in whole), default=0)
+
+
 def _glimpse(leaf) -> np.ndarray:
     """Enough of a large array to tell its kind and its spread: whole rows, a block."""
     values = np.asarray(leaf)

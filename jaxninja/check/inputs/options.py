@@ -4,7 +4,7 @@ from functools import partial
 
 import jax
 
-from jaxninja.check.inputs.setting import Setting, traces
+from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
 from jaxninja.check.subject.static_options import guesses, others
 from jaxninja.check.subject.subject import Subject
 
@@ -12,17 +12,18 @@ from jaxninja.check.subject.subject import Subject
 def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
     """The setting at the other values of each static option, one at a time; numbers at
     their neighbours, which nobody asked for."""
-    subject, arrays = setting.draw(1)
+    subject, given = setting.draw(0)  # with all of its integers
     settings, missing = [], []
+    run = partial(_text, subject, given)
+    found, fixed = ([], []) if seen else guesses(subject, given, run)
     for label, static in others(subject, seen):
         other = Setting(label, partial(_with_options, setting.draw, static))
         if traces(other):
-            settings.append(other)
+            settings.append(_with_numbers(setting, other, found))
         else:
             missing.append(f"{label}: the forward does not run with it")
     if seen:
         return settings, missing
-    found, fixed = guesses(subject, arrays, partial(_text, subject, arrays))
     for label, static in found:
         draw = partial(_with_options, setting.draw, static)
         settings.append(Setting(label, draw, option=True))
@@ -32,6 +33,30 @@ def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list
             "the forward takes; give inputs="
         )
     return settings, missing
+
+
+def _with_numbers(given: Setting, other: Setting, found: list) -> Setting:
+    """A listed value and the first guess of numbers, if both go together: what is wrong
+    with one value may be right where a number is 1."""
+    (before, arrays), (subject, _) = given.draw(0), other.draw(0)
+    changed = [
+        (label, guess)
+        for label, guess in found
+        if all(
+            a == b or isinstance(b, int | float)
+            for a, b in zip(before.static, guess, strict=True)
+        )
+    ]
+    if not changed:
+        return other
+    label, guess = changed[0]
+    rows = zip(before.static, guess, subject.static, strict=True)
+    static = tuple(new if new != old else listed for old, new, listed in rows)
+    both = before.with_static(static)
+    if _text(both, arrays, static) is None or refused_by_rule(both, arrays):
+        return other
+    draw = partial(_with_options, given.draw, static)
+    return Setting(f"{other.label}, {label}", draw, option=True)
 
 
 def _text(subject: Subject, arrays: tuple, static: tuple) -> str | None:

@@ -32,7 +32,7 @@ PRIMES = [p for p in range(3, LARGEST + 16) if all(p % k for k in range(2, p))]
 NEAR = 4  # how much larger a prime may be
 SMALL = 16  # sizes from it on are made smaller: larger ones may be heavy
 GROWTH, ENTRIES = 4, 4096  # of all arguments: how many times as many, and how many
-TRIES = 16  # of axes of one size, apart
+TRIES = 32  # of axes of one size, apart
 
 
 def other_sizes(subject: Subject, arrays: tuple) -> tuple[list[Shapes], list[str]]:
@@ -142,14 +142,25 @@ class Search:
             for part in combinations(group, count)
             if len(part) + (not one) <= len(rest)  # the last one differs already
         )
-        for _, part in zip(range(TRIES), parts, strict=False):
-            if not {*part} <= {*rest}:
+        left = TRIES
+        for part in parts:
+            if not left or not {*part} <= {*rest}:
                 continue
-            size = self.candidates(now, self.size(group[0]))[0]
-            other = changed(now, part, size)
-            if self.takes(now, other, told=len(part) == 1):
-                now, rest = other, [a for a in rest if a not in part]
+            left -= 1
+            for size in self.alone(now, part, one):
+                other = changed(now, part, size)
+                if self.takes(now, other, told=len(part) == 1):
+                    now, rest = other, [a for a in rest if a not in part]
+                    break
         return now
+
+    def alone(self, now: Shapes, part: tuple[Axes, ...], one: bool) -> list[int]:
+        """Sizes for axes apart from others of their size: any other, then multiples, as
+        of heads that share keys."""
+        first = self.candidates(now, self.size(part[0]))[:1]
+        n = at(now, part[0])
+        several = len(part) == 1 and not one and n < SMALL
+        return [*first, 2 * n, 3 * n] if several else first
 
     def candidates(self, now: Shapes, n: int) -> list[int]:
         """Sizes in place of n, the best first; if possible below a larger one: a target

@@ -83,7 +83,9 @@ def _changes(leaf) -> list[tuple[str, Change]]:
     identity = [("at the identity", _identity)] if _is_square(leaf) else []
     if kind == "definite" and not _is_definite(leaf):
         return [(LOPSIDED, _lopsided), *identity]
-    if kind in ("definite", "triangular"):
+    if kind == "triangular":
+        return [("with a row of the other sign", _turned_row), *identity]
+    if kind == "definite":
         return identity
     found = [
         ("at 0", np.zeros_like),
@@ -108,6 +110,13 @@ def _row(value) -> Change:
         return x
 
     return change
+
+
+def _turned_row(x):
+    """A diagonal of both signs, if the forward takes one."""
+    x = np.array(x)
+    x[..., 0, :] *= -1
+    return x
 
 
 def _unit_rows(x):

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.oracle.truth import reference_of
+from jaxninja.check.oracle.truth import counts_from_end, reference_of
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import cast, is_float
@@ -27,6 +27,9 @@ def reads_alike(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bo
     """False where the forward leaves an end of an axis unread, or reads beyond one, and
     does not at the sizes given.
 
+    What is left unread of an axis that is not of another's size any more says that the
+    two belong together; a stride that does not divide a length leaves a rest, too.
+
     Args:
         there, here: subject and arguments as given, and at guessed sizes.
     """
@@ -36,7 +39,37 @@ def reads_alike(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bo
                 before, now = (set(_odd(*at)) for at in (there, here))
         except UserCodeError:
             return True
-    return now <= before
+    apart = _apart(there[1], here[1])
+    return not any(len(odd) == 1 or odd in apart for odd in now - before)
+
+
+def _apart(before: tuple, now: tuple) -> set[tuple]:
+    """(leaf, axis) of floats that had the size of another axis and have it no more."""
+    floats, sizes = 0, []
+    for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(now), strict=True):
+        places = [(floats, j) if is_float(a) else None for j in range(np.ndim(a))]
+        sizes += zip(places, np.shape(a), np.shape(b), strict=True)
+        floats += is_float(a)
+    return {
+        place
+        for place, old, new in sizes
+        if place and any(o == old and n != new for _, o, n in sizes)
+    }
+
+
+def reads_beyond(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bool:
+    """True where the forward reads before the first or beyond the last entry of what
+    its integers are indices of, and does not for those given."""
+    with jax.enable_x64(True):
+        try:
+            with running("the plain forward"):
+                before, now = (
+                    bool(_beyond(subject.plain)(*cast(args, "float64")))
+                    for subject, args in (there, here)
+                )
+        except UserCodeError:
+            return False
+    return now and not before
 
 
 def _odd(subject: Subject, args: tuple) -> Iterator[tuple]:
@@ -63,12 +96,15 @@ def _gradients(plain) -> Callable:
 
 @lru_cache(maxsize=128)
 def _beyond(plain) -> Callable:
-    """Whether a lookup that gives NaN for indices beyond the ends gives any."""
+    """Whether a lookup that gives NaN beyond the ends gives any, or an index
+    is below 0 and counts from the end."""
 
     def run(*args):
         found = [jnp.zeros((), bool)]
 
         def step(eqn, ins):
+            if counts_from_end(eqn):
+                found.append(jnp.min(ins[0], initial=0) < 0)
             if eqn.primitive.name != "gather" or not is_float(ins[0]):
                 return None
             mode = jax.lax.GatherScatterMode.FILL_OR_DROP

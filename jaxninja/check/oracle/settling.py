@@ -1,14 +1,16 @@
-"""Has an iteration within the reference settled at these inputs?
+"""How far is an iteration within the reference from having settled at these inputs?
 
 A fixed point found in 60 steps is one only where 60 steps are enough. What a rule says
-of it by the implicit function theorem is then right, and autodiff of the steps is not.
+of it by the implicit function theorem is then right, and autodiff of the steps is off
+by about what one more step would change.
 
 A loop of Python leaves its steps written out: the same equation of the same line, again
-and again. Layers do so too, and never settle, so that nothing is said of them.
+and again. Layers do so too, and never settle, so that nothing is said of them; nor of a
+loop over time, where each step reads another number.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import jax
@@ -20,15 +22,18 @@ from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened, user_frame
 from jaxninja.check.subject.pytrees import cast, is_float
-from jaxninja.jaxpr import CALLS, bind, closed, scan_parts
+from jaxninja.jaxpr import CALLS, bind, closed, equations, scan_parts
 
-SETTLED = 1e-9  # change by one more step, relative to what is iterated
+SETTLED = 1e-4  # change by one more step, relative to what is iterated
 LEAST = 1e-12
-REPEATS = 8  # of one equation in one line, which make it a loop of Python
+SMALL = 1e-13, 1e-2  # changes on the way there: what is masked out stays at once
+REPEATS = 3  # of what a line does, which make it a loop of Python
+LONGEST = 16  # equations of a line
 
 
-def settles_at(there: tuple, here: tuple) -> bool:
-    """False if an iteration settles at the example and does not elsewhere.
+def unrest_at(there: tuple, here: tuple) -> float:
+    """By how much one more step changes the iterations that settle at the example; inf
+    where one of them does not settle here, which is ten times as much.
 
     Args:
         there, here: (plain forward, arguments) of the example, and of what is judged:
@@ -42,16 +47,19 @@ def settles_at(there: tuple, here: tuple) -> bool:
                     for plain, args in (there, here)
                 )
         except UserCodeError:
-            return True
+            return 0.0
     if before.shape != now.shape:
-        return True
-    settled = before <= SETTLED
-    return bool((now[settled] <= np.maximum(LEAST, 10 * before[settled])).all())
+        return 0.0
+    nearing, last = before.T
+    settled = (last <= SETTLED) & (nearing == 1)
+    now = np.where(now[:, 1] <= np.maximum(LEAST, 10 * last), now[:, 1], np.inf)
+    return float(np.max(now[settled], initial=0.0))
 
 
 @lru_cache(maxsize=128)
 def _unrest(plain) -> Callable:
-    """Of each loop, by how much one more step changes what it carries."""
+    """[K, 2]: of each number that is iterated, whether it came nearer and nearer, and
+    by how much one more step changes it."""
 
     def run(*args):
         found: list = []
@@ -62,51 +70,86 @@ def _unrest(plain) -> Callable:
                 return None
             outs = bind(eqn, ins)
             if _iterates(eqn):
-                found.append(_change(eqn, ins, outs))
-            elif outs and is_float(outs[0]):
-                written[_place(eqn)].append(outs[0])
+                found.extend(_changes(eqn, ins, outs))
+            elif outs and is_float(outs[0]) and (line := user_frame(eqn)):
+                written[line].append((_form(eqn), outs[0]))
             return outs
 
         opened(plain, step)(*args)
-        loops = [outs for outs in written.values() if len(outs) >= REPEATS]
-        found += [_largest([_relative(*outs[-2:])]) for outs in loops]
-        return jnp.stack(found) if found else jnp.zeros(0)
+        loops = (outs for done in written.values() for outs in _repeated(done))
+        found += map(_nearing, loops)
+        return jnp.stack(found) if found else jnp.zeros((0, 2))
 
     return compiled(run)
 
 
-def _place(eqn) -> tuple:
-    """What an equation has in common with its repetitions in a loop of Python."""
-    ranks = (v.aval.ndim for v in (*eqn.invars, *eqn.outvars))
-    return (eqn.primitive.name, user_frame(eqn), *ranks)
+def _form(eqn) -> tuple:
+    """What an equation has in common with its repetitions."""
+    return eqn.primitive.name, *(v.aval.ndim for v in (*eqn.invars, *eqn.outvars))
+
+
+def _repeated(done: list[tuple]) -> Iterator[list]:
+    """Of what a line did in its order, (form, value) each: the values of one equation
+    at each of its repetitions. Where all forms are equal it may be several."""
+    forms = [form for form, _ in done]
+    for period in range(1, min(LONGEST, len(done) // REPEATS) + 1):
+        start = len(done) % period
+        if forms[start:-period] == forms[start + period :]:
+            for first in range(start, start + period):
+                yield [value for _, value in done[first::period]]
+            if len({*forms[start:]}) > 1:
+                return
 
 
 def _iterates(eqn) -> bool:
-    """A loop over a carry alone, which nothing else is fed to but a counter."""
-    if eqn.primitive.name != "scan":
+    """A loop over a carry alone: nothing else is fed to it but a counter, by which it
+    reads nothing."""
+    if eqn.primitive.name == "while":
+        inner = eqn.params["body_jaxpr"]
+    elif eqn.primitive.name == "scan":
+        consts, carry = scan_parts(eqn)
+        xs = eqn.invars[consts + carry :]
+        if not carry or any(is_float(v.aval) for v in xs):
+            return False
+        inner = eqn.params["jaxpr"]
+    else:
         return False
-    consts, carry = scan_parts(eqn)
-    xs = eqn.invars[consts + carry :]
-    return carry > 0 and not any(is_float(v.aval) for v in xs)
+    names = {e.primitive.name for e in equations(closed(inner).jaxpr)}
+    return not names & {"dynamic_slice", "gather"}
 
 
-def _change(eqn, ins: list, outs: list):
-    consts, count = scan_parts(eqn)
-    xs = [x[-1] for x in ins[consts + count :]]
-    run = jaxpr_as_fun(closed(eqn.params["jaxpr"]))
-    last = outs[:count]
-    pairs = zip(last, run(*ins[:consts], *last, *xs)[:count], strict=True)
-    return _largest([_relative(a, b) for a, b in pairs if is_float(a)])
+def _changes(eqn, ins: list, outs: list) -> list:
+    """Of each float that a loop carries."""
+    p = eqn.params
+    if eqn.primitive.name == "while":
+        first, count = p["cond_nconsts"] + p["body_nconsts"], len(outs)
+        fixed, xs, inner = ins[p["cond_nconsts"] : first], [], p["body_jaxpr"]
+    else:
+        first, count = scan_parts(eqn)
+        fixed, inner = ins[:first], p["jaxpr"]
+        xs = [x[-1] for x in ins[first + count :]]
+    run, start, last = jaxpr_as_fun(closed(inner)), ins[first:][:count], outs[:count]
+    further = run(*fixed, *last, *xs)[:count]
+    rows = zip(start, last, further, strict=True)
+    return [_row(1.0, _steps([a, b, c])[-1]) for a, b, c in rows if is_float(b)]
 
 
-def _relative(a, b):
-    if a.shape != b.shape:
-        return jnp.inf
-    size = jnp.maximum(jnp.max(jnp.abs(a), initial=0), jnp.finfo(a.dtype).tiny)
-    return jnp.max(jnp.abs(b - a), initial=0) / size
+def _nearing(outs: list):
+    steps = _steps(outs)
+    least, most = SMALL
+    return _row(((steps > least) & (steps <= most)).any(), steps[-1])
 
 
-def _largest(changes: list):
-    return jnp.max(
-        jnp.stack([jnp.nan_to_num(c, nan=jnp.inf) for c in changes] or [0.0])
-    )
+def _row(*parts):
+    return jnp.stack([jnp.asarray(part, float) for part in parts])
+
+
+def _steps(values: list):
+    """By how much each value differs from the one before, relative to the largest."""
+    values = list(map(jnp.asarray, values))
+    if any(a.shape != values[0].shape for a in values):
+        return jnp.full(len(values) - 1, jnp.inf)
+    stacked = jnp.stack(values)
+    size = jnp.max(jnp.abs(stacked), initial=jnp.finfo(stacked.dtype).tiny)
+    changes = jnp.abs(jnp.diff(stacked, axis=0)).reshape(len(values) - 1, -1)
+    return jnp.nan_to_num(jnp.max(changes, -1, initial=0) / size, nan=jnp.inf)

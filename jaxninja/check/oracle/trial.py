@@ -6,6 +6,7 @@ move the reference at this very sample is measured and allowed for.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.oracle.condition import (
+    MASKED,
     error,
     moved_by_residuals,
     moved_by_roundings,
@@ -52,6 +54,22 @@ class Evaluation:
     dy: list
     outcome: Outcome
     truth: Truth
+
+
+class Condition(NamedTuple):
+    """What roundings do to each gradient and output.
+
+    Attributes:
+        gradients, y: by how much they move.
+        still: of each gradient, the entries that are zero whatever moves: masked out,
+            they have no terms; what a rule makes of masks alone is no rounding.
+        margin: how many times that a right rule may be off.
+    """
+
+    gradients: list[np.ndarray]
+    y: list[np.ndarray]
+    still: list[np.ndarray]
+    margin: float
 
 
 def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None:
@@ -146,32 +164,30 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     dtype = (*evaluation.trials, *evaluation.forward)[0].dtype
     args, dy = evaluation.args, evaluation.dy
     terms = [size * _top(dy) for size in setup.ordinary]
-    gradients, y, margin = condition_of(setup, args, dy, dtype)
-    loose = _all_looser(evaluation, margin, y, gradients, terms)
+    found = condition_of(setup, args, dy, dtype)
+    loose = _all_looser(evaluation, found, terms)
     known = setup.differences or setup.subject.is_numpy or dtype == "float64"
     if known or not any(map(is_off, (*loose.trials, *loose.forward))):
         return loose
     with jax.enable_x64(True):
         args, dy = cast(args, "float64"), cast(dy, "float64")
         own = moved_in_rule(setup, args, dy, unit(dtype), terms)
-    return _all_looser(loose, margin, *own, terms)
+    y, gradients = own
+    return _all_looser(loose, found._replace(y=y, gradients=gradients), terms)
 
 
-def _all_looser(evaluation: Evaluation, margin: float, y, gradients, terms):
-    rows = zip(evaluation.trials, gradients, terms, strict=True)
-    pairs = zip(evaluation.forward, y, strict=True)
+def _all_looser(evaluation: Evaluation, by: Condition, terms: list[float]):
+    rows = zip(evaluation.trials, by.gradients, by.still, terms, strict=True)
+    pairs = zip(evaluation.forward, by.y, strict=True)
     return replace(
         evaluation,
-        trials=[_looser(trial, margin, moved, size) for trial, moved, size in rows],
-        forward=[_looser(trial, margin, moved) for trial, moved in pairs],
+        trials=[_looser(trial, by.margin, *row) for trial, *row in rows],
+        forward=[_looser(trial, by.margin, moved) for trial, moved in pairs],
     )
 
 
-def condition_of(
-    setup: Setup, args: tuple, dy: list, dtype: str
-) -> tuple[list[np.ndarray], list[np.ndarray], float]:
-    """What roundings in `dtype` do to each gradient and output, and how many times
-    that a right rule may be off."""
+def condition_of(setup: Setup, args: tuple, dy: list, dtype: str) -> Condition:
+    """What roundings in `dtype` do to each gradient and output at this sample."""
     u, margin = unit(dtype), MOVED
     if dtype == "float64":
         u = max(setup.coarse, 2 * unit("float64"))  # 1 + u is another number
@@ -182,16 +198,19 @@ def condition_of(
         moved = moved_by_roundings(setup, args, dy, truth, u)
         lost = moved_by_residuals(setup, args, dy, u)
     both = [np.maximum(*pair) for pair in zip(moved.gradients, lost, strict=True)]
-    return both, moved.y, margin
+    rows = zip(truth.scales, moved.gradients, strict=True)
+    masked = _top(truth.y) >= MASKED  # nothing is left to say anything of
+    still = [(size == 0) & (change == 0) & (not masked) for size, change in rows]
+    return Condition(both, moved.y, still, margin)
 
 
-def _looser(trial: Trial, margin: float, moved, terms: float = 0.0) -> Trial:
+def _looser(trial: Trial, margin: float, moved, still: Any = False, terms: Any = 0.0):
     """With the condition added to the tolerance, and to what autodiff loses."""
     errors = trial.errors
     if errors is not None and (size := _size(trial.expected, terms)):
         condition = float(np.linalg.norm(moved.ravel())) / size
         errors = errors[0], max(errors[1], condition)
-    tolerance = trial.tolerance + margin * _top([moved])
+    tolerance = trial.tolerance + np.where(still, 0.0, margin * _top([moved]))
     return replace(trial, tolerance=tolerance, errors=errors)
 
 

@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import Literal
+from jax.extend.core import Literal, jaxprs_in_params
 
 from jaxninja.check.errors import CLOSES_OVER, UserCodeError, running
 from jaxninja.check.oracle.magnitude import magnitudes
 from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.control_flow import CONTROL, noted
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
 from jaxninja.check.subject.pytrees import (
     cotangent,
@@ -26,7 +27,7 @@ from jaxninja.check.subject.pytrees import (
     with_floats,
 )
 from jaxninja.check.subject.subject import Bound, Subject
-from jaxninja.jaxpr import bind
+from jaxninja.jaxpr import bind, equations
 
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 
@@ -153,6 +154,10 @@ def _watch(found: list):
     """A step that notes whether each comparison was ever true, ever false."""
 
     def step(eqn, ins):
+        if compares_inside(eqn):
+            outs, inside = noted(eqn, ins, _watch, jnp.zeros(2, bool))
+            found.extend((seen.any(0), line) for seen, line in inside)
+            return outs
         if not tells(eqn, ins):
             return None
         (out,) = bind(eqn, ins)
@@ -162,14 +167,30 @@ def _watch(found: list):
     return step
 
 
+def compares_inside(eqn) -> bool:
+    """Whether it is a scan or a branch with comparisons in its body."""
+    if eqn.primitive.name not in CONTROL:
+        return False
+    inner = (e for jaxpr in jaxprs_in_params(eqn.params) for e in equations(jaxpr))
+    return any(e.primitive.name in _COMPARISONS for e in inner)
+
+
 def tells(eqn, ins: list) -> bool:
     """Whether it compares numbers of the user's: indices below 0 are jnp's question."""
     if eqn.primitive.name not in _COMPARISONS:
         return False
     operand = ins[0]
-    if eqn.primitive.name == "lt" and isinstance(eqn.invars[1], Literal):
-        return is_float(operand)
+    if counts_from_end(eqn):
+        return False
     return operand.dtype != bool and jnp.issubdtype(operand.dtype, np.number)
+
+
+def counts_from_end(eqn) -> bool:
+    """Whether it asks if an index is below 0, as `x[i]` does."""
+    if eqn.primitive.name != "lt":
+        return False
+    index, bound = eqn.invars
+    return not is_float(index.aval) and isinstance(bound, Literal) and bound.val == 0
 
 
 @lru_cache(maxsize=128)

@@ -5,8 +5,9 @@ bound, has a side that no ordinary input sees. The margin of the comparison is a
 function of the inputs: Newton's method moves the entry that is nearest until it turns.
 """
 
+import itertools
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,9 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.truth import outcome, tells
+from jaxninja.check.oracle.truth import compares_inside, outcome, tells
 from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
 from jaxninja.check.subject.pytrees import (
     float_leaves,
@@ -30,6 +32,7 @@ STEPS = 12
 BEYOND = 1e-3  # of a step more, to be past what is compared with
 NOTHING = 1e-12  # of the largest entry: what rounding leaves of an exact zero
 NEAR, FAR = 3.0, 1e4  # times the largest entry: how far inputs go, in a narrow domain
+NOWHERE = np.inf, 1.0, np.zeros(2, bool)  # margin, bound and sides of what is not run
 GUARD = 1e-6  # bounds below it, and beyond one over it, guard a division or mask out
 
 
@@ -49,11 +52,26 @@ def turned(
     except UserCodeError:  # a loop that JAX cannot differentiate, say
         return []
     found: dict[str, tuple] = {}
-    for k, (line, exact) in enumerate(places[signature(args)]):
+    for k, (line, exact, whole) in enumerate(places[signature(args)]):
         if line in lines - {*found} and not np.asarray(now[2])[k].all():
-            moved = _search(run, args, dy, k, exact, narrow)
+            search = partial(_search, exact=exact, narrow=narrow)
+            moved = (_shifted if whole else search)(run, args, dy, k)
             found |= {} if moved is None else {line: moved}
     return list(found.items())
+
+
+def _shifted(run, args: tuple, dy, k: int) -> tuple | None:
+    """The inputs with integers moved so far that comparison k of integers turns."""
+    margin, _, sides, _ = run(args, dy, k)
+    before, margin = np.asarray(sides)[k], int(margin)
+    leaves, tree = jax.tree.flatten(args)
+    whole = [i for i, leaf in enumerate(leaves) if kind_of(leaf) == "int"]
+    for i, sign, more in itertools.product(whole, (-1, 1), (0, -1, 1)):
+        moved = leaves[i] + np.asarray(sign * margin + more, leaves[i].dtype)
+        near = tree.unflatten([*leaves[:i], moved, *leaves[i + 1 :]])
+        if (np.asarray(run(near, dy, k)[2])[k] != before).any():
+            return near
+    return None
 
 
 def _search(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> tuple | None:
@@ -118,9 +136,8 @@ def _margins(subject: Subject) -> tuple[Callable, dict]:
         opened(subject.plain, step)(*args)
         closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
         evaluate(closed, jax.tree.leaves((args, dy)), step)
-        *columns, lines, exact = zip(*found, strict=True)
-        places[signature(args)] = list(zip(lines, exact, strict=True))
-        return tuple(map(jnp.stack, columns))
+        rows, places[signature(args)] = zip(*found, strict=True)
+        return tuple(map(jnp.stack, zip(*rows, strict=True)))
 
     def run(args, dy, k):
         def chosen(floats):
@@ -136,13 +153,16 @@ def _margins(subject: Subject) -> tuple[Callable, dict]:
 
 def _watch(found: list):
     def step(eqn, ins):
+        if compares_inside(eqn):
+            outs, inside = noted(eqn, ins, _watch, NOWHERE)
+            found.extend((_nearest_of(*rows), place) for rows, place in inside)
+            return outs
         if not tells(eqn, ins):
             return None
         (out,) = bind(eqn, ins)
-        exact = eqn.primitive.name in ("eq", "ne")
-        if all(map(is_float, ins)):
-            sides = jnp.stack([out.any(), (~out).any()])
-            found.append((*_nearest(*ins), sides, line_of(eqn), exact))
+        sides = jnp.stack([out.any(), (~out).any()])
+        place = line_of(eqn), eqn.primitive.name in ("eq", "ne"), not is_float(ins[0])
+        found.append(((*_nearest(*ins), sides), place))
         return [out]
 
     return step
@@ -151,9 +171,20 @@ def _watch(found: list):
 def _nearest(a, b):
     """The margin of the entry that is nearest to a change, and the size of what it is
     compared with."""
+    a, b = (jnp.asarray(x).astype(float) for x in (a, b))
     margin = jnp.ravel(a - b)
-    size = jax.lax.stop_gradient(jnp.abs(margin))
-    i = jnp.argmin(jnp.where(jnp.isfinite(size), size, jnp.inf))
+    i = _least(margin)
     both = jnp.broadcast_arrays(jnp.abs(a), jnp.abs(b))
     bound = jnp.ravel(jnp.minimum(*both))[i]
-    return margin[i].astype(float), jax.lax.stop_gradient(bound).astype(float)
+    return margin[i], jax.lax.stop_gradient(bound)
+
+
+def _nearest_of(margins, bounds, sides):
+    """Of all steps of a loop."""
+    i = _least(margins)
+    return margins[i], bounds[i], sides.any(0)
+
+
+def _least(margin):
+    size = jax.lax.stop_gradient(jnp.abs(margin))
+    return jnp.argmin(jnp.where(jnp.isfinite(size), size, jnp.inf))

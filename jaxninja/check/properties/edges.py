@@ -111,7 +111,7 @@ def _special(session: Session, setup: Setup, args, dy, found: frozenset[str]) ->
             evaluation = prove(setup, inputs, dy, label)
             if evaluation and (why := _says_nothing(setup, evaluation, label)):
                 session.skip(f"{label}: {why}")
-            elif evaluation and judge(session, setup, evaluation):
+            elif evaluation and judge(session, setup, evaluation, True):
                 session.watch(setup, evaluation)
     if left := untried(args, named):
         session.skip(f"special values of {', '.join(left)} one by one")
@@ -147,7 +147,7 @@ def _turned(session: Session, setup: Setup, args, dy) -> None:
         with unless_endless(session, label):
             evaluation = prove(setup, inputs, dy, label)
             if evaluation and _as_exact_as_used(session, setup, evaluation, inputs):
-                judge(session, setup, evaluation)
+                judge(session, setup, evaluation, True)
                 session.watch(setup, evaluation)
 
 
@@ -203,5 +203,9 @@ def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) ->
             evaluation = prove(setup, inputs, dy, label)
         else:
             evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-        if evaluation and judge(session, setup, evaluation) and dtype == "float64":
+        if (
+            evaluation
+            and judge(session, setup, evaluation, True)
+            and dtype == "float64"
+        ):
             session.watch(setup, evaluation)

@@ -107,8 +107,9 @@ def _broken(session, setup, got, expected, truth, args, dy) -> str | None:
 
     if breaking([0.0] * len(got)) is None:
         return None
-    moved, _, margin = condition_of(setup, args, dy, "float64")
-    return breaking([10 * margin * float(np.max(m, initial=0.0)) for m in moved])
+    found = condition_of(setup, args, dy, "float64")
+    most = (float(np.max(moved, initial=0.0)) for moved in found.gradients)
+    return breaking([10 * found.margin * moved for moved in most])
 
 
 def repeats(session: Session, setup: Setup, args: tuple, y: list) -> None:

@@ -7,7 +7,7 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
-from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
@@ -17,6 +17,7 @@ from jaxninja.check.subject.structure_traced import (
     accepted_by_jax,
     casts_of_forward,
     casts_of_rule,
+    no_gradient,
     not_differentiable,
     structure,
 )
@@ -53,6 +54,23 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return setup
+
+
+def unfit(session: Session, setting: Setting) -> str | None:
+    """Why sizes or options that nobody asked for are left out; None if they are not."""
+    if not (setting.guessed or setting.option):
+        return None
+    subject, args = setting.draw(0)
+    if setting.option and (refused := refused_by_rule(subject, args)):
+        return refused
+    if subject.is_numpy:
+        return None
+    if not not_differentiable(subject, args):
+        return no_gradient(subject, args) if setting.option else None
+    count = sum(map(np.size, float_leaves(args)))
+    if count > ENTRIES and session.options.surrogate is None:
+        return f"{count} entries are too many for finite differences"
+    return None
 
 
 def _small_enough(session: Session, subject: Subject, args, why: str) -> None:

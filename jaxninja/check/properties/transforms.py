@@ -180,9 +180,9 @@ def one(session: Session, setup: Setup, name: str, run, examples) -> None:
 
     def slack() -> list[float]:
         found = [condition_of(setup, args, dy, "float64") for args, dy in examples]
-        by_leaf = zip(*(moved for moved, _, _ in found), strict=True)
+        by_leaf = zip(*(condition.gradients for condition in found), strict=True)
         tops = [max(float(np.max(m, initial=0.0)) for m in leaf) for leaf in by_leaf]
-        return [10 * found[0][2] * top for top in tops]
+        return [10 * found[0].margin * top for top in tops]
 
     compared(session, setup, name, got, expected, scales, slack)
 

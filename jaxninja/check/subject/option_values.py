@@ -21,6 +21,7 @@ Run = Callable[[Any], object]
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 SHORT = 24  # characters of a string that may name a way to do it
 FEW = 3  # integers below it may be axes, and have two neighbours
+COUNTS = "iter", "step", "max", "term", "order", "degree", "bit"  # fewer lose digits
 LABELS = 4
 
 
@@ -135,7 +136,11 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     if value < -rank or (value < 0 and value in labels):  # a label that is ignored, say
         return [*labels, value + 1]
     if value >= FEW:
-        return [value + 1, 2 * value, value // 2]
+        more = [value + 1, 2 * value, value // 2]
+        counts = any(text in name for text in COUNTS)
+        less = _smaller(value)
+        fits = not counts and less > _largest(arrays)
+        return [less, *more] if fits else more
     if value < 0:
         return [*axes, value - 1]
     return [value + 1, *axes, 2 * value]
@@ -149,11 +154,24 @@ def _axes(value: int, rank: int) -> list[int]:
     return [*other, value + rank]
 
 
+def _smaller(value: int) -> int:
+    """About half of it and no part: a window below what it slides over, a block that
+    leaves a rest."""
+    half = value // 2 - (value % 4 == 0)
+    return half if half >= FEW and value % half else value - 1
+
+
 def _labels(arrays: tuple) -> list[int]:
     """The first few integers among the arguments, if these are not all one."""
     leaves = (np.asarray(a) for a in jax.tree.leaves(arrays) if _holds_integers(a))
     values = [int(v) for a in leaves for v in np.unique(a)[:LABELS]]
     return list(dict.fromkeys(values))
+
+
+def _largest(arrays: tuple) -> int:
+    """The largest integer among the arguments: fewer segments than that are too few."""
+    whole = [a for a in jax.tree.leaves(arrays) if _holds_integers(a) and np.size(a)]
+    return max((int(np.max(a)) for a in whole), default=0)
 
 
 def _holds_integers(leaf) -> bool:
@@ -171,14 +189,19 @@ def _floats(value: float) -> list[float]:
 
 
 def _tuples(value: tuple) -> list[tuple]:
-    """Integers, or pairs of them: each one more, the first alone, the order, fewer."""
+    """Integers, or pairs of them: each one more, the first alone, the order, fewer; of
+    a single one, an axis perhaps, that and its neighbour."""
     if not value:
         return []
     grown = [_grown(v) for v in value]
     if grown[0] is None or None in grown:
         return [value[::-1], value[:-1]]
     first = (grown[0], *value[1:])
-    return [tuple(grown), first, value[::-1], value[:-1]]
+    changed = [tuple(grown), first, value[::-1], value[:-1]]
+    last = value[-1]
+    if len(value) > 1 or not isinstance(last, int):
+        return changed
+    return [(last - 1, last) if last < 0 else (last, last + 1), *changed]
 
 
 def _grown(value):

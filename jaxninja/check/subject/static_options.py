@@ -62,8 +62,9 @@ def guesses(
         if name not in names:
             continue
         found = _neighbours(subject, i, arrays, runs)
-        known = any(value is None for value in (subject.static[i], *found))
-        none = asks and not known and runs(_changed(subject, {i: None})) is not None
+        asked = asks or _defaults(subject).get(name, ...) is None
+        asked &= subject.static[i] is not None
+        none = asked and runs(_changed(subject, {i: None})) is not None
         alone += [{i: None}] if none else []
         if not found:
             fixed += [] if none else [name]
@@ -90,6 +91,8 @@ def _neighbours(subject: Subject, i: int, arrays: tuple, runs) -> list:
     several = value is None or (isinstance(value, int) and value < FEW)
     found, texts = [], [runs(subject.static)]
     for other in neighbours(name, value, default, arrays, run, strings):
+        if other is None:
+            continue  # it has a turn of its own
         text = run(other)
         if text is None or (isinstance(value, str) and text in texts):
             continue

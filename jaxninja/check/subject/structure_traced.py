@@ -106,8 +106,13 @@ def not_differentiable(subject: Subject, args: tuple) -> str | None:
     """Why JAX cannot differentiate the plain forward; None if it can."""
     with running(f"the plain forward of {subject.name}"):
         traced = jax.make_jaxpr(subject.plain)(*args)
-    if not OPAQUE & {eqn.primitive.name for eqn in equations(traced.jaxpr)}:
-        return None
+    held = {eqn.primitive.name for eqn in equations(traced.jaxpr)}
+    return no_gradient(subject, args) if OPAQUE & held else None
+
+
+@remembered
+def no_gradient(subject: Subject, args: tuple) -> str | None:
+    """What JAX says where it cannot differentiate the plain forward."""
 
     def gradient(*floats):
         plain = opened(subject.plain)

@@ -1,5 +1,6 @@
 """Inputs at the ends of the range, as far as dtype and domain go."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -71,6 +72,10 @@ def all_different(i):
     return jnp.bincount(i, length=6).max() == 1
 
 
+def some_of_nothing(i):
+    return (i == 0).any() & (i > 0).any()
+
+
 def unevenly_sorted(i):
     counts = jnp.bincount(i, length=3)
     return (jnp.diff(i) >= 0).all() & (counts > 0).all() & (counts != 2).any()
@@ -81,6 +86,7 @@ def unevenly_sorted(i):
     ("where", "index", "sample"),
     [
         (all_different, REPEATED, "distinct integers"),
+        (some_of_nothing, np.array([2, 1, 3]), "every other integer 0"),
         (unevenly_sorted, EVEN, "uneven steps of sorted integers"),
     ],
 )
@@ -97,3 +103,20 @@ def test_integers_of_another_kind_than_the_given(where, index, sample, factor):
     report = check_vjp(op, TABLE, index, hints=False)
     assert report.ok == (factor == 1), report.table()
     assert factor == 1 or f"[{sample}]" in report.table()
+
+
+def test_integers_that_count_from_one_fail_no_rule_at_zero():
+    """The last entry at 0 is `x[-1]`, and none of a one-hot matrix."""
+
+    def plain(x, count):
+        return x[jnp.arange(len(x)), count - 1] ** 2
+
+    def bwd(residuals, dy):
+        x, count = residuals
+        hit = jax.nn.one_hot(count - 1, x.shape[1], dtype=x.dtype)
+        return jnp.where(hit == 1, 2 * dy[:, None] * x, 0), None
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, TABLE[:3], np.array([2, 1, 2]), hints=False)
+    assert report.ok, report.table()
+    assert any("every other integer 0" in text for text in report.not_tested)

@@ -56,6 +56,10 @@ CASES = {
         strided, (normal(1, 8, 8, 1), normal(3, 3, 1, 4)),
         ((2, 11, 11, 6), (9, 5, 6, 7)),
     ),
+    "heads that share keys": (
+        lambda q, k: q * jnp.repeat(k, len(q) // len(k), 0),
+        (normal(4, 3), normal(4, 3)), ((10, 7), (5, 7)),
+    ),
     "what must be even": (in_two_heads, (normal(3, 8),), ((5, 16),)),
     "large ones": (attention, (normal(64, 32),) * 3, ((17, 13), (11, 13), (11, 19))),
     "integers keep their range": (

@@ -20,6 +20,7 @@ W = np.abs(rng.normal(size=(4, 3))).astype(np.float32)
 SHARES = W / W.sum(-1, keepdims=True)
 SYMMETRIC = np.float32([[0.2, 0.7, -1.1], [0.7, -0.9, 0.4], [-1.1, 0.4, 0.5]])
 WIDE = rng.normal(size=(4, 9)).astype(np.float32)
+TRIANGLE = np.tril(np.abs(WIDE[:, :4])) + np.eye(4, dtype=np.float32)
 MASK = (rng.random((4, 9)) < 0.8).astype(np.int32)
 
 
@@ -78,6 +79,11 @@ BUGS = {
         ),
         "x with rows of norm 1",
     ),
+    "a diagonal of both signs": (
+        lambda L: jnp.log(jnp.abs(jnp.diagonal(L))).sum(), (TRIANGLE,),
+        lambda d, a: (d[0] * jnp.sign(jnp.diagonal(a[0])),),
+        "L with a row of the other sign",
+    ),
     "no more symmetric": (
         twice_applied, (SYMMETRIC, X[:3]),
         lambda d, a: ((d[0] + d[0].T) / 2 + (a[0] - a[0].T), d[1]),
@@ -121,7 +127,8 @@ def test_an_identity_in_place_of_a_square_matrix():
     found = dict(at_special_values((square,), ["A"]))
     np.testing.assert_array_equal(found["A at the identity"][0], np.eye(3))
     lower = np.tril(square)
-    assert list(dict(at_special_values((lower,), ["L"]))) == ["L at the identity"]
+    found = list(dict(at_special_values((lower,), ["L"])))
+    assert found == ["L with a row of the other sign", "L at the identity"]
 
 
 def test_arguments_beyond_the_first_few_are_told():

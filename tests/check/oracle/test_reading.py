@@ -41,6 +41,10 @@ def first_columns(x, w):
     return x[:, :2] @ w
 
 
+def every_other(x, w):
+    return x[: len(x) // 2 * 2 : 2] @ w
+
+
 GIVEN = drawn(5, 7), LABELS
 PAIR = drawn(4, 2), drawn(2, 3)
 
@@ -52,6 +56,7 @@ PAIR = drawn(4, 2), drawn(2, 3)
         (mean_of_picked, GIVEN, (drawn(8, 7), LABELS), False),  # three rows unread
         (mean_of_picked, GIVEN, (drawn(4, 7), LABELS), False),  # the fifth of four is
         (first_columns, PAIR, (drawn(6, 2), drawn(2, 9)), True),
+        (every_other, PAIR, (drawn(5, 2), drawn(2, 3)), True),
         (first_columns, PAIR, (drawn(4, 5), drawn(2, 3)), False),
     ],
 )

@@ -46,13 +46,44 @@ def at_a_point(factor):
     return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
 
 
-@pytest.mark.parametrize("rule", [clipped, branched, at_a_point])
+def in_a_scan(factor):
+    """Where an entry is beyond 1000, in the body of a loop."""
+
+    def bwd(x, g):
+        def step(_, a):
+            positive = a > 0
+            return None, jax.lax.cond(positive, lambda: a > 1e3, lambda: False)
+
+        far = jnp.where(jax.lax.scan(step, None, x)[1], factor, 1.0)
+        return (far * 4 * jnp.sum(x * x) * x * g,)
+
+    return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
+
+
+@pytest.mark.parametrize("rule", [clipped, branched, at_a_point, in_a_scan])
 @pytest.mark.parametrize("factor", [1.0, 0.5])
 def test_both_sides_of_a_comparison_of_the_backward(rule, factor):
     report = check_vjp(rule(factor), X, hints=False)
     assert report.ok == (factor == 1), report.table()
     assert factor == 1 or "turns" in report.leaves[0].sample
     assert not any("was only ever" in gap for gap in report.coverage.gaps)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_both_sides_of_a_comparison_of_integers(factor):
+    """A warm-up that the example is in the midst of."""
+
+    def plain(x, t):
+        return jnp.where(t < 100, t / 100, 1.0) * jnp.sin(x)
+
+    def bwd(args, g):
+        x, t = args
+        rate = jnp.where(t < 100, t / 100, factor).astype(x.dtype)
+        return rate * jnp.cos(x) * g, None
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, X, np.int32(7), hints=False)
+    assert report.ok == (factor == 1), report.table()
 
 
 def test_an_approximation_beyond_a_bound_is_right():

@@ -99,6 +99,12 @@ def test_a_dtype_that_is_wrong_in_the_mixture_only():
     assert "E-DTYPE" in codes(check(scaled, scale_in_float64_only, (x, s)))
 
 
+def test_a_dtype_that_is_wrong_in_no_mixture_that_was_given():
+    args = normal(8, 4, dtype=LOW), normal(4)
+    report = check(shifted_in_float32, lambda args, g: (g, wide(g).sum(0)), args)
+    assert report.ok, report.table()
+
+
 def test_wide_arguments_have_no_run_of_their_own():
     report = check(scaled, product_in_float32, (normal(8, 4), jnp.float32(0.7)))
     assert report.coverage.dtypes == ("float32",)

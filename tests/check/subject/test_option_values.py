@@ -17,7 +17,7 @@ def decay(rate):
     return 1.0 if rate is None else rate
 
 
-def decayed(x, rate):
+def decayed(x, rate=None):
     return decay(rate) * x * x
 
 
@@ -122,6 +122,10 @@ BUGS = {
         lambda r, *rest: decayed_bwd(0.5 if r is None else r, *rest),
         (X, 0.9), "rate=None",
     ),
+    "a number whose default is none": (
+        decayed, decayed_bwd,
+        lambda r, *rest: decayed_bwd(r and 0.9, *rest), (X, 0.9), "rate=0.63",
+    ),
     "none": (
         norm, norm_bwd, lambda a, *r: norm_bwd(a if a is None else -1, *r), (X[:, :4],),
         "axis=0",
@@ -167,13 +171,32 @@ def test_a_guess_that_the_rule_refuses_is_told():
 
     report = check_scaled(bwd)
     assert report.ok, report.table()
-    assert any("way=8" in text and "no other way" in text for text in report.not_tested)
+    assert any("way=3" in text and "no other way" in text for text in report.not_tested)
 
 
 def test_a_guess_at_which_the_rule_does_not_run_is_told():
     report = check_scaled(lambda way, residuals, g: (jnp.ones(7) @ jnp.ones(way) * g,))
     assert report.ok, report.table()
-    assert any("way=8" in text for text in report.not_tested)
+    assert any("way=3" in text for text in report.not_tested)
+
+
+def test_a_guess_that_jax_cannot_differentiate_is_told():
+    """`conv_general_dilated` runs at a stride of -2."""
+
+    def plain(x, w, stride: int):
+        axes = ("NWC", "WIO", "NWC")
+        return jax.lax.conv_general_dilated(
+            x, w, (stride,), "VALID", dimension_numbers=axes
+        )
+
+    def bwd(stride, args, g):
+        return jax.vjp(lambda *a: plain(*a, stride), *args)[1](g)
+
+    op = ruled(plain, lambda *a: (plain(*a), a[:2]), bwd, (2,))
+    args = X[None], X[:2, :, None], 2
+    report = check_vjp(op, *args, edges=False, hints=False)
+    assert report.ok, report.table()
+    assert any("stride=-2: " in text for text in report.not_tested)
 
 
 def test_an_option_without_neighbours_is_told():
@@ -185,12 +208,15 @@ def test_an_option_without_neighbours_is_told():
 @pytest.mark.parametrize(
     ("name", "value", "default", "first"),
     [
-        ("n", 20, 20, [21, 40, 10]),
+        ("n", 20, 20, [9, 21, 40, 10]),
+        ("window", 16, 16, [7, 17, 32, 8]),
+        ("steps", 20, 20, [21, 40, 10]),
         ("axis", 1, 1, [-2, -1]),
         ("ignored", -100, 5, [5, 0, 1, 2, 3]),
         ("slope", 0.0, 0.0, [0.3]),
         ("bound", np.inf, np.inf, []),
         ("strides", (1, 2), (1, 2), [(2, 3), (2, 2), (2, 1), (1,)]),
+        ("axes", (-1,), (-1,), [(-2, -1), (0,)]),
         ("padding", ((0, 1),), None, [None, ((1, 2),), ()]),
         ("ways", ("a", "b"), (), [(), ("b", "a"), ("a",)]),
         ("axis", None, None, [-1, 0, 0.7, True]),

@@ -110,6 +110,25 @@ def test_what_was_not_varied_is_said():
     assert "options: level quick" in " / ".join(quick.not_tested)
 
 
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_listed_value_is_tried_with_another_number(power):
+    """With a temperature of 1 it does not matter what it is divided by."""
+
+    def plain(x, temperature, hard: bool):
+        return jnp.sin(x / temperature) if hard else jnp.cos(x / temperature)
+
+    def bwd(temperature, hard, x, g):
+        z = x / temperature
+        if hard:
+            return (jnp.cos(z) * g / temperature**power,)
+        return (-jnp.sin(z) * g / temperature,)
+
+    op = ruled(plain, lambda x, t, h: (plain(x, t, h), x), bwd, (1, 2))
+    report = check_vjp(op, X, 1.0, False, hints=False)
+    assert report.ok == (power == 1), report.table()
+    assert "hard=True, temperature=0.7" in report.coverage.tried
+
+
 def test_more_options_than_a_level_takes_are_named():
     Many = Enum("Many", [f"M{i}" for i in range(9)])
 

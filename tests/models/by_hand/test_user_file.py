@@ -151,7 +151,7 @@ def test_other_constants_than_the_lectures_are_refused(file):
 @pytest.fixture
 def config(tmp_path, file):
     sizes = {"hidden": 16, "embedding": 4, "batch_size": 16, "samples": 20}
-    every = {"eval_every": 20, "checkpoint_every": 20, "log_every": 20}
+    every = {"eval_every": 20, "checkpoint_every": 20, "log_every": 20, "diagnose": 0}
     route = file(FOUR)
     runs = str(tmp_path / "runs")
     return TrainConfig(steps=40, route=route, runs=runs, **sizes, **every)
@@ -214,7 +214,7 @@ class Fake:
 
 
 def test_the_command_ends_with_the_lectures_losses_and_twenty_names(config, capsys):
-    checked = ["--check-grads", "1"]
+    checked = ["--check-grads", "1", "--diagnose", "0"]
     small = [*checked, "--steps", "40", "--hidden", "16", "--embedding", "4", "--runs"]
     assert main(["train", "--route", config.route, *small, config.runs]) == 0
     out = capsys.readouterr().out

@@ -162,7 +162,7 @@ def children(process):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("victim", ["killed", "asked to stop"])
 def test_when_one_process_ends_all_end_and_the_run_goes_on(victim, small, tmp_path):
-    processes = start(small | {"steps": 10**6, "heartbeat": 5})
+    processes = start(small | {"steps": 10**6, "heartbeat": 5, "diagnose": 0})
     path = tmp_path / "runs" / "both"
     wait_for_a_checkpoint(path, processes)
     (child,) = children(processes[1])

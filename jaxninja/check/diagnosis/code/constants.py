@@ -37,6 +37,10 @@ def _positive(value: float, lengths: dict[int, str]) -> Iterator[str]:
     table = {"1": 1.0, "2": 2.0, "1/2": 0.5, "0": 0.0}
     for n, name in lengths.items():
         table |= {name: n, f"1/{name}": 1 / n}
+    for m, count in lengths.items():
+        if count.startswith("sum("):  # what a mask keeps, of a size
+            for n, name in lengths.items():
+                table |= {f"{count}/{name}": m / n, f"{name}/{count}": n / m}
     table |= {"3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25, "3/2": 1.5, "2/3": 2 / 3}
     for n, name in lengths.items():
         table[f"n/(n-1), n = {name}"] = n / (n - 1)
@@ -71,12 +75,13 @@ def follow(
 
     If both are equal it is a number, not a size; if not, it is a size in both.
     """
-    if _near(one.value, other.value):
-        return Number(one.value, constant_name(one.value, {}))
     known = set(constant_names(other.value, theirs))
+    if _near(one.value, other.value):
+        kept = one.sure and one.name in known
+        return one if kept else Number(one.value, constant_name(one.value, {}))
     names = (name for name in constant_names(one.value, ours) if name in known)
     name = next(names, None)
-    return None if name is None else Number(one.value, name)
+    return None if name is None else Number(one.value, name, True)
 
 
 def _near(a: float, b: float) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from jaxninja.check.diagnosis.code.constants import follow
 from jaxninja.check.diagnosis.code.problem import Problem, problem_of
 from jaxninja.check.evidence import Evidence
@@ -52,7 +54,7 @@ class Elsewhere:
         labels = []
         for problem in self.samples:
             if not _holds(problem, target, rerun):
-                if not problem.sample.edge:
+                if not problem.sample.edge or _spoils(problem, target, rerun):
                     return None
                 labels.append(problem.sample.label)
         return labels
@@ -70,6 +72,17 @@ def _holds(problem: Problem, target: frozenset[int], rerun) -> bool:
         if counts and concerned and not problem.agrees(k, result):
             return False
     return True
+
+
+def _spoils(problem: Problem, target: frozenset[int], rerun) -> bool:
+    """Whether the mend makes wrong what was right there; finite, and yet wrong."""
+    right = [k for k in target if problem.agrees(k, problem.got[k])]
+    try:
+        results = rerun(problem) if right else []
+    except Exception:
+        return True
+    made = [(k, np.asarray(results[k])) for k in right]
+    return any(np.isfinite(g).all() and not problem.agrees(k, g) for k, g in made)
 
 
 def alike(one: Problem, other: Problem) -> bool:

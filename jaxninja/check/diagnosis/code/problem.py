@@ -4,7 +4,7 @@
 are right when one value of the backward is another?
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.diagnosis.code.names import derive, slot_names
-from jaxninja.check.diagnosis.code.program import Program, trace
+from jaxninja.check.diagnosis.code.program import Program, traced
 from jaxninja.check.diagnosis.code.source import called_rules, kernel_place, place
 from jaxninja.check.evidence import Evidence, Explained, Sample
 from jaxninja.check.hints import Place
@@ -225,14 +225,6 @@ def problems(evidence: Evidence) -> list[Problem]:
     return [problem_of(subject, sample, evidence.unit) for sample in ordered[:1]]
 
 
-def _traced(f: Callable, *arguments) -> Program:
-    """With its loops written out, if that is no program without end."""
-    try:
-        return trace(f, *arguments, unroll=True)[0]
-    except ValueError:
-        return trace(f, *arguments)[0]
-
-
 def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
     def backward(residuals, dy, args):
         derive(residuals, args)
@@ -240,7 +232,7 @@ def problem_of(subject: Explained, sample: Sample, unit: float) -> Problem:
         return [jnp.copy(g) for g in grads]  # a result has a slot of its own
 
     try:
-        program = _traced(backward, sample.residuals, sample.dy, sample.args)
+        program = traced(backward, sample.residuals, sample.dy, sample.args)
         values = program.run(inputs(sample))
     except Exception:  # NumPy code, or whatever the user's code raises on a tracer
         return Problem(subject, sample, unit=unit)

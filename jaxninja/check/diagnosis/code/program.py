@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxninja import jaxpr as jaxprs
 from jaxninja.check.diagnosis.code.numpy_primitives import run
+from jaxninja.check.diagnosis.code.source import of_a_library
 
 LIMIT = 4000  # steps; a longer program is not worth the wait
 
@@ -76,6 +77,7 @@ class Program:
     maker: dict[int, int] = field(default_factory=dict)
     _below: dict[int, list[int]] = field(default_factory=dict)
     _dependent: dict[int, frozenset[int]] = field(default_factory=dict)
+    _reached: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.maker = {s: i for i, step in enumerate(self.steps) for s in step.outs}
@@ -189,8 +191,11 @@ class Program:
 
     def reaches(self, slot: int) -> frozenset[int]:
         """Numbers of the results that depend on a slot."""
-        touched = {slot}.union(*(self.steps[i].outs for i in self.below(slot)))
-        return frozenset(k for k, s in enumerate(self.outputs) if s in touched)
+        if slot not in self._reached:
+            touched = {slot}.union(*(self.steps[i].outs for i in self.below(slot)))
+            numbers = (k for k, s in enumerate(self.outputs) if s in touched)
+            self._reached[slot] = frozenset(numbers)
+        return self._reached[slot]
 
 
 def trace(f: Callable, *arguments, unroll: bool = False) -> tuple[Program, Any]:
@@ -206,8 +211,16 @@ def trace(f: Callable, *arguments, unroll: bool = False) -> tuple[Program, Any]:
     return flatten(closed, unroll), jax.tree.structure(shape)
 
 
+def traced(f: Callable, *arguments) -> Program:
+    """With its loops written out, if that is no program without end."""
+    try:
+        return trace(f, *arguments, unroll=True)[0]
+    except ValueError:
+        return trace(f, *arguments)[0]
+
+
 def flatten(closed, unroll: bool = False) -> Program:
-    """The program of a closed jaxpr; with `unroll` its loops of known length too."""
+    """The program of a closed jaxpr."""
     builder = _Builder(unroll)
     inputs = [builder.new() for _ in closed.jaxpr.invars]
     outputs = builder.inline(closed, inputs, None)
@@ -236,17 +249,20 @@ class _Builder:
         self.literals.add(slot)
         return slot
 
-    def inline(self, closed, inputs, traceback, path=()) -> list[int]:
-        """Append the steps of a jaxpr; returns the slots of its results."""
+    def inline(self, closed, inputs, caller, path=()) -> list[int]:
+        """Append the steps of a jaxpr; returns the slots of its results.
+
+        A library's jaxpr may have been traced at another line: `caller` is this one's.
+        """
         numbers = {id(eqn): k for k, eqn in enumerate(closed.jaxpr.eqns)}
 
         def step(eqn, ins):
-            where = traceback or eqn.source_info.traceback
+            where = caller or eqn.source_info.traceback
             origin = (*path, numbers[id(eqn)])
             inner = jaxprs.body(eqn) if eqn.primitive in jaxprs.CALLS else None
             if inner is not None and len(inner.jaxpr.invars) == len(ins):
-                # a library function's inside is the user's line; a user's has its own
-                return self.inline(inner, ins, None, origin)
+                named = where if caller or of_a_library(inner) else None
+                return self.inline(inner, ins, named, origin)
             if self.unroll and eqn.primitive.name == "scan":
                 return self.turns(eqn, ins, origin)
             return self.append(eqn, ins, where, origin)

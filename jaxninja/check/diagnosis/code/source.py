@@ -25,15 +25,23 @@ LONGEST = 60  # characters of a quotation
 
 def place(traceback, home: str = "") -> Place | None:
     """The innermost frame in the file `home`, else in a file that is no library's."""
-    if traceback is None:
-        return None
-    frames = list(_frames(traceback))
-    ours = (k for k, f in enumerate(frames) if f[0].co_filename.startswith(_HERE))
-    frames = frames[: next(ours, None)]  # beyond it is whoever called the checker
+    frames = _users(traceback)
     found = next((f for f in frames if f[0].co_filename == home), None)
     if found is None:
         found = next((f for f in frames if not _library(f[0].co_filename)), None)
     return None if found is None else _place(*found)
+
+
+def calls(traceback) -> tuple[Place, ...]:
+    """The places of the calls that led to a step, innermost first; no library's."""
+    frames = _users(traceback)
+    return tuple(_place(*f) for f in frames if not _library(f[0].co_filename))
+
+
+def _users(traceback) -> list[tuple[Any, int]]:
+    frames = list(_frames(traceback))
+    ours = (k for k, f in enumerate(frames) if f[0].co_filename.startswith(_HERE))
+    return frames[: next(ours, None)]  # beyond it is whoever called the checker
 
 
 @lru_cache(maxsize=4096)
@@ -68,6 +76,13 @@ def _frames(traceback) -> Iterator[tuple[Any, int]]:
 @lru_cache(maxsize=4096)
 def _library(file: str) -> bool:
     return file.startswith("<") or file.startswith(_LIBRARIES)
+
+
+def of_a_library(closed) -> bool:
+    """Whether a jaxpr is of a library's function."""
+    debug = getattr(closed.jaxpr, "debug_info", None)
+    file = getattr(debug, "func_filename", None)
+    return file is not None and _library(file)
 
 
 def kernel_place(eqn, output: int = 0) -> Place | None:

@@ -108,6 +108,30 @@ def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
         yield Edit(meeting.outs[0], make, what, "sum", 1.4)
 
 
+def one_for_all(program: Program, index: int, name: Callable) -> Iterator[Edit]:
+    """One entry along an axis, or their mean, in the place of each of them."""
+    step = program.steps[index]
+    if len(step.outs) != 1 or step.name in LAID_OUT:
+        return
+    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
+    for axis, n in enumerate(shape):
+        for word, f in ENTRIES.items() if n > 1 else ():
+
+            def make(v, axis=axis, f=f):
+                x = np.asarray(v[out])
+                return np.broadcast_to(f(x, axis), x.shape)
+
+            what = say("one for all", what=word, of=name(out), axis=axis)
+            yield Edit(out, make, what, "index", 1.8)
+
+
+ENTRIES: dict[str, Callable] = {
+    "the first entry": lambda x, a: np.take(x, [0], a),
+    "the last entry": lambda x, a: np.take(x, [-1], a),
+    "the mean": lambda x, a: x.mean(a, keepdims=True),
+}
+
+
 def per_group(problem: Problem, index: int, name: Callable) -> Iterator[Edit]:
     """The step that meets a sum over all, with sums over entries of equal index."""
     program = problem.program

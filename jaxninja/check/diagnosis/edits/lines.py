@@ -1,4 +1,4 @@
-"""Edits of all the steps that one expression makes: the taps of a filter, say.
+"""Edits of all the steps that one line makes: the taps of a filter, uses of a variable.
 
 A loop of Python's, or a comprehension, leaves a step a turn, at one place of the text.
 """
@@ -10,8 +10,8 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
-from jaxninja.check.diagnosis.edits.reader import Reader
-from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
+from jaxninja.check.diagnosis.edits.single import Edit, instead
 from jaxninja.check.hints import Statement, say
 
 MOST = 64  # steps of one expression
@@ -69,12 +69,64 @@ def _strided(steps: list[Step]) -> Iterator[Edit]:
     yield _together(steps, makes, say("every nth", n=str(max(by))))
 
 
+def of_one_line(
+    reader: Reader, target: frozenset[int], every: list[int]
+) -> Iterator[Edit]:
+    """Another value in place of one that a line uses several times."""
+    for steps in _lines(reader.program):
+        for slot in _used_often(steps, reader):
+            users = [step for step in steps if slot in step.ins]
+            outs = [step.outs[0] for step in users]
+            reached = frozenset().union(*map(reader.program.reaches, outs))
+            if not target <= reached or not reader.concerns(outs[0]):
+                continue
+            for other in every:
+                alike = _same_type(
+                    reader.problem.values[slot], reader.problem.values[other]
+                )
+                if alike and all(reader.before(other, s) for s in [slot, *outs]):
+                    makes = [_with(step, slot, other) for step in users]
+                    what = instead(reader.name(other), reader.name(slot))
+                    yield _together(users, makes, what, "residual", 2.1)
+
+
+def _lines(program: Program) -> list[list[Step]]:
+    """The steps by the line that makes them."""
+    found: dict[tuple, list[Step]] = {}
+    for step in program.steps:
+        where = place(step.traceback) if step.origin and len(step.outs) == 1 else None
+        if where is not None:
+            found.setdefault((where.file, where.line), []).append(step)
+    return [steps for steps in found.values() if 1 < len(steps) <= MOST]
+
+
+def _used_often(steps: list[Step], reader: Reader) -> list[int]:
+    slots = [slot for step in steps for slot in dict.fromkeys(step.ins)]
+    often = (s for s in dict.fromkeys(slots) if slots.count(s) > 1)
+    return [s for s in often if is_inexact(reader.problem.values[s])]
+
+
+def _same_type(one, other) -> bool:
+    return np.shape(one) == np.shape(other) and one.dtype == other.dtype
+
+
+def _with(step: Step, slot: int, other: int):
+    ins = [other if s == slot else s for s in step.ins]
+    return lambda v: run(step.eqn, [v[s] for s in ins])[0]
+
+
 def _shape(var) -> tuple[int, ...]:
     return var.aval.shape
 
 
-def _together(steps: list[Step], makes: list, what: Statement) -> Edit:
+def _together(
+    steps: list[Step],
+    makes: list,
+    what: Statement,
+    kind: str = "index",
+    cost: float = 1.4,
+) -> Edit:
     pairs = zip(steps, makes, strict=True)
-    edits = [Edit(step.outs[0], make, what, "index", 1.4) for step, make in pairs]
+    edits = [Edit(step.outs[0], make, what, kind, cost) for step, make in pairs]
     first, *others = edits
     return Edit(first.slot, first.make, what, first.kind, first.cost, tuple(others))

@@ -34,9 +34,13 @@ class Reader:
         index = self.program.maker[slot]
         if self.program.steps[index].name in PASSIVE:
             return self.name(self.program.steps[index].ins[0])
-        place = self.problem.place_of(index)
         inner = self.program.steps[index].name
-        return f"{inner} in `{place.text}`" if place and place.text else inner
+        if inner == "scan_stack":
+            return f"{self.name(self.program.steps[index].ins[-1])} of each turn"
+        place = self.problem.place_of(index)
+        if place is None:
+            return inner
+        return f"{inner} in " + (f"`{place.text}`" if place.text else str(place))
 
     def step_of(self, slot: int) -> int | None:
         """The step to point at: the one that makes the slot, or first reads it."""

@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jaxninja.check.budget import Budget, Item
-from jaxninja.check.diagnosis.code.constants import constant_name, number, sizes
+from jaxninja.check.diagnosis.code.constants import number, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
-from jaxninja.check.diagnosis.edits.axes import other_sums, over_other_axes, per_group
-from jaxninja.check.diagnosis.edits.lines import of_lines
+from jaxninja.check.diagnosis.edits.axes import (
+    one_for_all,
+    other_sums,
+    over_other_axes,
+    per_group,
+)
+from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
-from jaxninja.check.diagnosis.edits.reader import Reader, is_float
+from jaxninja.check.diagnosis.edits.reader import Reader
 from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
@@ -26,19 +31,16 @@ from jaxninja.check.diagnosis.edits.single import (
     instead,
     structural,
 )
+from jaxninja.check.diagnosis.edits.solved import means, multiple, parts, terms
+from jaxninja.check.diagnosis.edits.squares import of_a_square
 from jaxninja.check.diagnosis.edits.values import (
     counted,
     exponents,
-    fits,
-    mean_term,
     multiplied,
     newton,
     replaced,
-    scaled,
     slope,
-    spread,
     squared,
-    term,
     transposed,
 )
 from jaxninja.check.hints import Place, Statement, say
@@ -71,8 +73,10 @@ class Search(Reader):
         budget: Budget,
         elsewhere: Elsewhere | None = None,
         only: tuple | None = None,
+        harmless: bool | None = None,
     ):
         super().__init__(problem, only)
+        self.harmless = harmless
         self.fresh, self.budget, self.elsewhere = fresh, budget, elsewhere
         self.lengths = sizes(
             (name, problem.values[slot])
@@ -80,13 +84,22 @@ class Search(Reader):
             if slot in self.program.inputs
         )
 
+    def concerns(self, slot: int) -> bool:
+        """With `harmless` only the values on which no right gradient depends; or, if
+        it is False, only those on which one does: a change there is likely to spoil it.
+        """
+        if not super().concerns(slot):
+            return False
+        alone = self.program.reaches(slot) <= self.problem.wrong
+        return self.harmless is None or self.harmless == alone
+
     def fixes(self, target: frozenset[int], reach: bool = True) -> list[Fix]:
         """The edits that make the whole target right, the least far-fetched first.
 
         With `reach` also those that take in a value from elsewhere.
         """
         found: list[Fix] = []
-        for phase in self.phases if reach else self.phases[:1]:
+        for phase in self.phases if reach else (self.structural, self.entries):
             for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
                 found += [fix] if fix is not None else []
@@ -175,11 +188,18 @@ class Search(Reader):
         """What needs nothing but a step and its operands."""
         yield from structural(self.program, index, self.name)
         yield from transposed(self.problem, index, self.name)
+        yield from of_a_square(self.program, index)
         yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
         yield from per_group(self.problem, index, self.name)
         yield from running_sums(self.program, index, self.name)
         yield from moved_in(self.program, index, self.name)
+
+    def entries(self, target) -> Iterator[Edit]:
+        """One entry of an axis where each has its own."""
+        for members in self.in_time(self.groups(target)):
+            families = (one_for_all(self.program, i, self.name) for i in members)
+            yield from in_turns(list(map(list, families)))
 
     def groups(self, target) -> Iterator[list[int]]:
         """The steps of each equation on which the target depends."""
@@ -207,16 +227,10 @@ class Search(Reader):
         yield from exponents(self.program, target)
 
     def scales(self, target) -> Iterator[Edit]:
-        leaf = min(target)
         for slot in self.in_time(self.slots(target, inputs=True)):
-            value = np.asarray(self.problem.values[slot])
-            t, misfit = self.slope(slot, value, leaf)
-            if misfit < 1e-5 and abs(1 + t) > 1e-9:
-                factor = number(1 + t, self.lengths)
-                negated = factor.name == "-1"
-                what = say("negate it") if negated else say("multiply", by=factor)
-                kind, cost = "sign" if negated else "ratio", 2.0 if factor.name else 3.0
-                yield scaled(slot, 1 + t, what, kind, cost)
+            yield from multiple(self, slot, min(target))
+        for slot in self.in_time(self.slots(target, inputs=True)):
+            yield from parts(self, slot, min(target))
 
     def slope(self, slot, direction, leaf):
         with np.errstate(all="ignore"):
@@ -237,39 +251,9 @@ class Search(Reader):
             earlier = [s for s in every if self.before(s, out)]
             yield from replaced(self.problem, index, earlier, self.name)
         for slot in self.in_time(self.slots(target)):
-            yield from self.terms(slot, every, min(target))
-            yield from self.means(slot, every, min(target))
-
-    def terms(self, slot, every, leaf) -> Iterator[Edit]:
-        shape = np.shape(self.problem.values[slot])
-        for other in self.in_time(every):
-            value = self.problem.values[other]
-            if not self.before(other, slot) or not is_float(value):
-                continue
-            if np.shape(value) != shape and not (shape and fits(value, shape)):
-                continue
-            t, misfit = self.slope(slot, np.broadcast_to(value, shape), leaf)
-            if misfit < 1e-5 and t:
-                size = number(abs(t), self.lengths)
-                times = "" if abs(abs(t) - 1) < 1e-7 else say("times", factor=size)
-                code, cost = ("subtract" if t < 0 else "add"), 2.2 if size.name else 3.5
-                what = say(code, times=times, what=self.name(other))
-                yield term(slot, other, t, what, cost)
-
-    def means(self, slot, every, leaf) -> Iterator[Edit]:
-        """The mean of another value over an axis, forgotten."""
-        shape = np.shape(self.problem.values[slot])
-        for other in self.in_time(every):
-            value = self.problem.values[other]
-            alike = is_float(value) and np.shape(value) == shape
-            for axis in range(len(shape) if alike and self.before(other, slot) else 0):
-                t, misfit = self.slope(slot, spread(value, axis), leaf)
-                known = constant_name(abs(t), self.lengths)
-                if misfit < 1e-5 and t and shape[axis] > 1 and known:
-                    times = "" if known == "1" else say("times", factor=known)
-                    mean = f"mean({self.name(other)}, axis={axis})"
-                    what = say("subtract" if t < 0 else "add", times=times, what=mean)
-                    yield mean_term(slot, other, axis, t, what)
+            yield from terms(self, slot, every, min(target))
+            yield from means(self, slot, every, min(target))
+        yield from of_one_line(self, target, every)
 
 
 def _ranked(found: list[Fix]) -> list[Fix]:
@@ -281,9 +265,19 @@ def repair(
     problem: Problem, fresh: Problem, budget: Budget, elsewhere: Elsewhere
 ) -> list[Fix]:
     """The fixes of all wrong leaves at once, else of each on its own, best first."""
+    found: list[Fix] = []
+    for harmless in (True, False):
+        fixes = _repaired(problem, fresh, budget, elsewhere, harmless)
+        found += fixes
+        if problem.wrong <= frozenset().union(*(fix.leaves for fix in found)):
+            break
+    return found
+
+
+def _repaired(problem, fresh, budget: Budget, elsewhere, harmless: bool) -> list[Fix]:
     leaves = sorted(problem.wrong)
     share = next(budget.shares(min(len(leaves), 2)))
-    search = Search(problem, fresh, share, elsewhere)
+    search = Search(problem, fresh, share, elsewhere, harmless=harmless)
     together = search.fixes(problem.wrong)
     if together or len(leaves) == 1:
         return together

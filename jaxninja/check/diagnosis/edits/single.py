@@ -206,7 +206,8 @@ def _skipped(program, index, name) -> Iterator[Edit]:
             what = instead(name(inner), name(slot))
             kind = {"slice": "index", "transpose": "transpose"}.get(before.name)
             kind = kind or KINDS.get(before.name, "residual")
-            yield Edit(out, make, what, kind, 1.5)
+            unnamed = " in `" in name(inner)  # what no line of the text holds
+            yield Edit(out, make, what, kind, 1.65 if unnamed else 1.5)
 
 
 def instead(new: str | Number | Statement, old: str) -> Statement:

@@ -77,7 +77,7 @@ def counted(
             continue
         if value.size == n:
             what = instead(f"sum({name(other)})", f"{n:.6g}")
-            yield Edit(slot, lambda v, o=other: np.sum(v[o]) * 1.0, what, "ratio", 1.2)
+            yield Edit(slot, lambda v, o=other: np.sum(v[o]) * 1.0, what, "ratio", 1.0)
 
 
 def exponents(program: Program, target: frozenset[int]) -> Iterator[Edit]:

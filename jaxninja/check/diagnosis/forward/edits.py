@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Makes, Program
+from jaxninja.check.diagnosis.edits.axes import one_for_all
 from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import FUNCTIONS, Edit, instead
 from jaxninja.check.hints import Statement, say
@@ -53,7 +54,10 @@ def own_edits(program: Program, index: int, name: Name) -> Iterator[Edit]:
     step = program.steps[index]
     if len(step.outs) != 1:
         return
-    for generator in (_reordered, running_sums, _held, _masked, moved_in, _compared):
+    for generator in (
+        *(_reordered, running_sums, _held, _masked, moved_in, _compared),
+        one_for_all,
+    ):
         yield from generator(program, index, name)
 
 
@@ -172,21 +176,20 @@ def _is_float(step) -> bool:
 
 
 def _masked(program: Program, index: int, name: Name) -> Iterator[Edit]:
-    """A triangle of a square array kept, or shut out of a softmax."""
+    """A triangle of a square array shut out of a softmax."""
     step = program.steps[index]
     (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
     if not _is_float(step) or len(shape) < 2 or not 1 < shape[-1] == shape[-2]:
         return
     for k in (0, -1, 1):
         for word, tri in (("lower", np.tril), ("upper", np.triu)):
-            for fill in (0.0, -1e30):
+            what = say("triangle", what=word, k=k, fill="-1e+30")
 
-                def make(v, tri=tri, k=k, fill=fill):
-                    x = np.asarray(v[out])
-                    return np.where(tri(np.ones(x.shape[-2:], bool), k), x, fill)
+            def make(v, tri=tri, k=k):
+                x = np.asarray(v[out])
+                return np.where(tri(np.ones(x.shape[-2:], bool), k), x, -1e30)
 
-                what = say("triangle", what=word, k=k, fill=f"{fill:g}")
-                yield Edit(out, make, what, "mask", 1.5 + 0.1 * abs(k))
+            yield Edit(out, make, what, "mask", 1.5 + 0.1 * abs(k))
 
 
 def _compared(program: Program, index: int, name: Name) -> Iterator[Edit]:

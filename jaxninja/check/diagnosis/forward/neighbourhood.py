@@ -15,6 +15,7 @@ from jaxninja.check.diagnosis.edits.axes import other_sums, over_other_axes
 from jaxninja.check.diagnosis.edits.loops import in_turns
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
+from jaxninja.check.diagnosis.edits.squares import of_a_square
 from jaxninja.check.diagnosis.edits.values import (
     exponents,
     multiplied,
@@ -80,6 +81,7 @@ class Neighbourhood:
         name = self.reader.name
         yield from structural(self.program, index, name)
         yield from transposed(self.view, index, name)
+        yield from of_a_square(self.program, index)
         yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
         yield from own_edits(self.program, index, name)

@@ -1,0 +1,87 @@
+"""Mistakes in a part of a value, in several uses of one, in each turn of a loop."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxninja.check.diagnosis.explainers import diagnose
+from jaxninja.check.hints import Statement
+from tests.check.diagnosis.evidence import evidence
+
+STEPS, SIZE = 3, 0.1
+
+
+def between(x, y, s, t):
+    return x * (1 - s) * t + y * s * (1 - t)
+
+
+def between_bwd(res, dy):
+    x, y, s, t = res
+    w = s  # mistake: t
+    ds = dy * (y * (1 - w) - x * w)
+    return dy * (1 - s) * t, dy * s * (1 - t), ds, dy * (x * (1 - s) - y * s)
+
+
+def kicks(q, p):
+    for _ in range(STEPS):
+        p = p + SIZE * jnp.sin(q)
+        q = q + SIZE * p
+        p = p + SIZE * jnp.sin(q)
+    return q, p
+
+
+def kicks_bwd(res, dy):
+    """Of the second kick the force is taken to depend on no position."""
+
+    def taken_so(q, p):
+        for _ in range(STEPS):
+            p = p + SIZE * jnp.sin(q)
+            q = q + SIZE * p
+            p = p + SIZE * jnp.sin(jax.lax.stop_gradient(q))
+        return q, p
+
+    return jax.vjp(taken_so, *res)[1](dy)
+
+
+def trapezoid(x):
+    return x.sum(1) - (x[:, 0] + x[:, -1]) / 2
+
+
+def trapezoid_bwd(res, dy):
+    (x,) = res
+    return (jnp.broadcast_to(dy[:, None], x.shape) * 1.0,)  # mistake: half at the ends
+
+
+def rows(x, w):
+    return (x[:, :, None] * w).sum(1)
+
+
+def rows_bwd(res, dy):
+    x, w = res
+    dw = (x[:1, :, None] * dy[:, None]).sum(0)  # mistake: x
+    return (dy[:, None] * w).sum(-1), dw
+
+
+CASES = [
+    (between, between_bwd, [(4,)] * 4, "mended", "t in place of s"),
+    (kicks, kicks_bwd, [(4,)] * 2, "no path", "jnp.sin(q)"),
+    (trapezoid, trapezoid_bwd, [(3, 5)], "multiply part", "the two ends along axis 1"),
+    (rows, rows_bwd, [(4, 3), (3, 5)], "one for all", "along axis 0"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].__name__)
+def test_names_what_is_wrong(case, x64):
+    plain, bwd, shapes, code, fact = case
+    first = diagnose(evidence(plain, lambda *a: (plain(*a), a), bwd, shapes))[0]
+    said = f"{first.sentence} {first.edit or ''}"
+    assert first.verified
+    assert code in [*codes(first.statement), *codes(first.change)]
+    assert fact in said, said
+
+
+def codes(statement: Statement | None) -> list[str]:
+    if statement is None:
+        return []
+    parts = [fact for _, fact in statement.facts if isinstance(fact, Statement)]
+    return [statement.code, *(code for part in parts for code in codes(part))]
