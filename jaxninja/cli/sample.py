@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.cli.process.choices import CHOICES
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.runs.loading import load
 from jaxninja.training.runs.recorder import TEXTS
@@ -28,7 +29,8 @@ class Sample:
     """What every item begins with; of running text, by default the end of a line."""
     length: int | None = None
     """Symbols after the prompt at which an item is cut off, 100; of running text tokens
-    to write, by default the run's own."""
+    to write, by default the run's own. At most 10,000: beyond the context each token
+    reads all of it anew."""
     seed: int = 0
     """Of the draws."""
     at: Literal["last", "best"] = "last"
@@ -39,7 +41,7 @@ class Sample:
 
 
 def main(args: list[str]) -> int:
-    o = tyro.cli(Sample, prog="jaxninja sample", args=args)
+    o = tyro.cli(Sample, prog="jaxninja sample", args=args, registry=CHOICES)
     run = load(o.run, o.at)
     items = run.sample(
         o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn, o.top_p, o.length

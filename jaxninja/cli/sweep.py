@@ -11,6 +11,7 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
+from jaxninja.cli.process.choices import CHOICES
 from jaxninja.cli.process.lines import show, width
 from jaxninja.cli.train import recipe
 from jaxninja.training.config import ConfigError, TrainConfig
@@ -51,7 +52,8 @@ def _options(defaults: TrainConfig) -> type:
 
 
 def main(args: list[str]) -> int:
-    options: Any = tyro.cli(_options(recipe(args)), prog="jaxninja sweep", args=args)
+    made = _options(recipe(args))
+    options: Any = tyro.cli(made, prog="jaxninja sweep", args=args, registry=CHOICES)
     given = dataclasses.asdict(options)
     own = ("seeds", "lr", "memory_mb", "resume")
     seeds, rates, memory, resume = (given.pop(name) for name in own)

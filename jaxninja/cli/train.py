@@ -12,6 +12,7 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
+from jaxninja.cli.process.choices import CHOICES
 from jaxninja.cli.process.lines import show
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.config import TrainConfig
@@ -58,7 +59,13 @@ class Train:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Train, prog="jaxninja train", args=args, default=_default(args))
+    options = tyro.cli(
+        Train,
+        prog="jaxninja train",
+        args=args,
+        default=_default(args),
+        registry=CHOICES,
+    )
     if options.distributed and distributed.CHILD not in os.environ:
         return distributed.watch(["train", *args])
     compile_cache.enable()

@@ -11,7 +11,6 @@ from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
 from jaxninja.training.options.fields import (
     ConfigError,
-    among,
     choices,
     names_are_known,
 )
@@ -20,7 +19,7 @@ from jaxninja.training.options.limits import (
     is_lectures,
     requirements,
 )
-from jaxninja.training.options.recipes import RECIPES, filled_in
+from jaxninja.training.options.recipes import filled_in, known_model
 from jaxninja.training.options.values import plain, shown
 
 # What `--resume` may change: how long, where, and how often to look.
@@ -205,7 +204,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         self._make_plain("model", hints["model"])
-        self._expect({"model": among(self.model, tuple(RECIPES))})
+        self._expect({"model": known_model(self.model)})
         given = {field: getattr(self, field) for field in hints}  # defaults included
         for field, value in filled_in(self.model, given).items():
             object.__setattr__(self, field, value)

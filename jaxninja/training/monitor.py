@@ -21,6 +21,7 @@ from jaxninja.models.network import Model
 from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.machine import settings
+from jaxninja.training.machine.devices import default_device
 from jaxninja.training.optimizers import Clipped, optimizer
 from jaxninja.training.steps import State
 
@@ -53,6 +54,8 @@ def observe(
         between running and calibrated statistics by layer.
     """
     observer, structure = _observer(steps.essential(config), model)
+    # bound to the device, as a step leaves it: that of step 0 would be a second program
+    state = jax.device_put(state, default_device())
     packed = np.asarray(observer(state, data, step, *steps.arguments(config)))
     return {"step": step, **_unpacked(packed, structure["tree"])}
 

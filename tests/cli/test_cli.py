@@ -345,6 +345,7 @@ def test_help_shows_every_default(capsys):
         (["trian"], "'trian'.* 'train'"),
         (["train", "--lrr", "1"], r"Perhaps you meant[\s\S]*--lr FLOAT"),
         (["train", "--lr", "-1"], "lr is -1.0"),
+        (["train", "--residuals", "2C"], r"'2C'[^N]*10C[^N]*5C[^N]*1C[^N]*$"),
         (["train", "--batch-size", "0"], "batch_size is 0"),
         (["train", "--batch-size", "1"], "batch_size is 1, expected 2 or more"),
         (["train", "--data", "nmaes"], "'nmaes'.* 'names'"),

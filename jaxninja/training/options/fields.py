@@ -27,11 +27,6 @@ def names_are_known(cls: Any) -> Any:
     return cls
 
 
-def among(value: str, names: tuple[str, ...]) -> tuple[bool, str]:
-    """Is it one of these, and what was expected?"""
-    return value in names, f"one of {', '.join(names)}{did_you_mean(value, names)}"
-
-
 def choices(hints: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """field -> its values, of those that are a Literal, or one or None."""
     found = {}

@@ -32,6 +32,7 @@ KERNEL = {
 KERNEL_VOCABULARY = 27
 
 INTERVALS = ("log_every", "eval_every", "checkpoint_every", "keep")
+LONGEST = 10_000  # tokens to write: beyond the context each reads all of it anew
 INT32 = 2**31 - 1  # the step is an integer of 32 bits, as are sizes
 COUNTS = {
     "steps": (1, INT32),
@@ -45,7 +46,7 @@ COUNTS = {
     "accumulate": (1, INT32),
     "warmup": (0, INT32),
     "cosine": (0, INT32),
-    "length": (1, INT32),
+    "length": (1, LONGEST),
     "samples": (0, INT32),
     "layers": (1, 1_000),  # each is compiled on its own
 }

@@ -11,6 +11,7 @@ sequence models are makemore.py's, that of `wavenet` is the fifth lecture's, tha
 from collections.abc import Callable
 from typing import Any
 
+from jaxninja.errors import did_you_mean
 from jaxninja.models.gpt2 import SIZES
 
 _COMMON = {
@@ -139,6 +140,14 @@ OPTIONS = (
     "residuals",
     "length",
 )
+
+
+def known_model(name: str) -> tuple[bool, str]:
+    """Is it one of these, and what was expected?"""
+    hint = did_you_mean(name, RECIPES)
+    if name in SIZES:
+        hint = f"; that is a size of gpt2: --model gpt2 --size {name}"
+    return name in RECIPES, f"one of {', '.join(RECIPES)}{hint}"
 
 
 def takes(model: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from jaxninja.training.machine import settings
 from jaxninja.training.runs import schema
 from jaxninja.training.runs.descriptions import RunError, read_description
 from jaxninja.training.runs.schema import Diagnosis, Metric, Result
-from jaxninja.training.sampling.choice import Choice, check_seed
+from jaxninja.training.sampling.choice import Choice, check_length, check_seed
 from jaxninja.training.sampling.items import LIMIT, sample
 from jaxninja.training.sampling.texts import BEGINNING, write
 
@@ -173,14 +173,15 @@ class Run:
         how = Choice(temperature, top_k, top_p)
         if self.config.reads_text:
             text = self.vocabulary.encode(prompt or BEGINNING)
-            limit = length or self.config.length
+            limit = self.config.length if length is None else length
             drawn = write(key, self.params, self.model, count, how, [*text], limit)
             return [self.vocabulary.decode(ids) for ids in drawn]
         bn = bn or ("running" if self.without_data else "calibrated")
         start = tuple(self.vocabulary.encode(prompt))
-        limit = (length or LIMIT) + len(start)
+        length = LIMIT if length is None else length
+        check_length(length)
         given = (self.params, self.statistics(bn), self.model)
-        drawn = sample(key, *given, count, how, start, limit)
+        drawn = sample(key, *given, count, how, start, length + len(start))
         return [self.vocabulary.decode(ids) for ids in drawn]
 
     def new(self, items: list[str]) -> int:

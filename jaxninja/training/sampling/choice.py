@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import UserError
+from jaxninja.training.options.limits import LONGEST
 
 
 class SampleError(UserError, ValueError):
@@ -86,6 +87,16 @@ def check_seed(seed: int) -> None:
         SampleError: it has more.
     """
     expect("seed", seed, -(2**31) <= seed < 2**31, "an integer of 32 bits")
+
+
+def check_length(length: int) -> None:
+    """Refuse more than can be waited for: nothing stops a program once it writes.
+
+    Raises:
+        SampleError: it is below 1 or above `LONGEST`.
+    """
+    expected = f"1 or more, at most {LONGEST:,}; go on from the end of it by a prompt"
+    expect("length", length, 1 <= length <= LONGEST, expected)
 
 
 def expect(name: str, given: Any, holds: bool, expected: str) -> None:

@@ -16,7 +16,13 @@ from jaxninja.models import network
 from jaxninja.models.network import Model
 from jaxninja.models.parts import Params
 from jaxninja.training.machine import settings
-from jaxninja.training.sampling.choice import Choice, chosen, expect, expect_finite
+from jaxninja.training.sampling.choice import (
+    Choice,
+    check_length,
+    chosen,
+    expect,
+    expect_finite,
+)
 
 BEGINNING = "\n"  # what is read where nothing is given
 
@@ -42,17 +48,18 @@ def write(
         how: the next token is chosen.
         prompt: tokens that each begins with, one or more; as many of the last are read
             as the context holds.
-        length: tokens to write after it.
+        length: tokens to write after it, at most 10,000.
         cached: keep keys and values. Without, all is read anew for each token: the
             same logits up to rounding.
 
     Raises:
-        SampleError: a count or a length below 1, an empty prompt, a token outside the
-            vocabulary, a choice that makes no sense, or logits that are not finite.
+        SampleError: a count below 1, a length outside 1..10,000, an empty prompt, a
+            token outside the vocabulary, a choice that makes no sense, or logits that
+            are not finite.
     """
     V, prompt = model.vocabulary, [int(i) for i in prompt]
     expect("count", count, count >= 1, "1 or more")
-    expect("length", length, length >= 1, "1 or more")
+    check_length(length)
     expect("prompt", prompt, bool(prompt), "one token or more")
     expect("prompt", prompt, all(0 <= i < V for i in prompt), f"ids in 0..{V - 1}")
     how.check(V)

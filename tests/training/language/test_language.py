@@ -19,6 +19,7 @@ from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.options.recipes import takes
 from jaxninja.training.progress import Progress
 from jaxninja.training.runs import recorder
+from jaxninja.training.sampling.choice import SampleError
 
 TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler\n" * 9
 QUIET = Progress()
@@ -59,7 +60,7 @@ def config_of(folder, **given):
         "length": 20,
         "multiple": 4,
     }
-    return TrainConfig(model="gpt2", **(sizes | fields | given))
+    return TrainConfig(**({"model": "gpt2"} | sizes | fields | given))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,7 @@ def test_a_run_killed_and_resumed_has_the_same_bits(run, monkeypatch):
         return lines
 
     config = dataclasses.replace(run.config, name="killed")
+    assert config.warmup < 9 < config.cosine  # killed on the way down
     with monkeypatch.context() as patch:
         patch.setattr(recorder.Record, "add", add_then_die)
         with pytest.raises(Killed):
@@ -195,6 +197,9 @@ def test_a_text_goes_on_from_its_prompt(run):
     assert all(text.startswith("To be") for text in texts)
     assert texts[0] != texts[1]
     assert run.sample(2, prompt="To be", length=11, seed=3, temperature=2.0) == texts
+    for length in (0, 100_000):
+        with pytest.raises(SampleError, match=rf"length is {length}, .* 10,000"):
+            run.sample(length=length)
 
 
 def test_the_recipe_follows_from_what_is_given():
@@ -211,12 +216,14 @@ def test_the_recipe_follows_from_what_is_given():
     ("given", "told"),
     [
         ({"size": "gpt3"}, "size is 'gpt3'"),
+        ({"model": "gpt2-tiny"}, "model is .* --model gpt2 --size gpt2-tiny$"),
         ({"residuals": "2C"}, "residuals is '2C', expected one of 10C, 5C, 1C"),
         ({"accumulate": 3}, "accumulate is 3, .* batch_size.* 4"),
         ({"cosine": 2}, "cosine is 2, .* 2 .*warmup"),
         ({"split": "lecture"}, "split is 'lecture', .* gpt2"),
         ({"heads": 3}, "heads is 3, .* embedding.* 8"),
         ({"lr_last": 1.5}, "lr_last is 1.5"),
+        ({"length": 10_001}, "length is 10001, .* 10,000"),
     ],
 )
 def test_options_that_do_not_go_together(given, told, folder):
