@@ -5,7 +5,8 @@
 
 float32 on one core: processor time, the least of rounds in which all take turns, as a
 multiple of `jax.grad` of the plain form unrolled. PyTorch, eager and compiled, with its
-fused attention, where it is installed.
+fused attention, where it is installed. Then steps of training, AdamW with them: ours as
+`jaxninja train` takes them, many in one program, PyTorch's with its fused AdamW.
 """
 
 import argparse
@@ -21,6 +22,7 @@ os.environ.setdefault(
 
 import jax
 import numpy as np
+import optax
 
 from experiments.benchmarks.blocks import seconds
 from experiments.gpt2 import plain
@@ -65,6 +67,55 @@ def in_torch(params, ids, labels, model):
     return {f"PyTorch, {name}": partial(call, loss) for name, loss in losses.items()}
 
 
+STEPS, LR, DECAY = 4, 1e-4, 0.01
+
+
+def jax_steps(params, ids, labels, model):
+    """Name -> call that takes STEPS steps in one program and keeps what it has got."""
+    matrices = {name: name in gpt2.MATRICES for name in params}
+    update = optax.adamw(LR, weight_decay=DECAY, mask=matrices)
+
+    def step(_, carry, loss):
+        params, state = carry
+        grads = loss(params, ids, labels)[1]
+        moves, state = update.update(grads, state, params)
+        return optax.apply_updates(params, moves), state
+
+    def taken(loss):
+        loop = partial(jax.lax.fori_loop, 0, STEPS, partial(step, loss=loss))
+        program = jax.jit(loop, donate_argnums=0)
+        held = [jax.tree.map(jax.numpy.copy, (params, update.init(params)))]
+
+        def call():
+            held.append(jax.block_until_ready(program(held.pop())))
+
+        return call
+
+    losses = in_jax(model, plain.FORMS[:1])
+    return {f"{name}": taken(loss) for name, loss in losses.items()}
+
+
+def torch_steps(params, ids, labels, model):
+    """Name -> call that takes STEPS steps, each with the gradients it makes."""
+
+    def taken(loss):
+        ts = torch_model.tensors(params)
+        x, y = (torch.tensor(np.asarray(a)) for a in (ids, labels))
+        update = torch_model.adamw(ts, gpt2.MATRICES, LR, DECAY, fused=True)
+
+        def call():
+            for _ in range(STEPS):
+                update.zero_grad()
+                loss(ts, x, y).backward()
+                update.step()
+
+        return call
+
+    eager = partial(torch_model.loss, heads=model.heads, fused=True)
+    losses = {"eager": eager, "compiled": torch.compile(eager, dynamic=False)}
+    return {f"PyTorch, {n}": taken(loss) for n, loss in losses.items()}
+
+
 def example(model, batch, tokens):
     keys = jax.random.split(jax.random.key(0), 3)
     ids, labels = (
@@ -107,6 +158,19 @@ def main():
     for name, value in least.items():
         times = f"{1e3 * value:.0f} | {value / base:.3f}"
         print(f"| {name} | {times} | {notes.get(name, ' | ')} |", flush=True)
+    steps = jax_steps(*arrays, model)
+    if torch is not None:
+        steps |= torch_steps(*arrays, model)
+    table_of_steps(seconds(steps, given.rounds))
+
+
+def table_of_steps(least):
+    """Against the better of PyTorch's."""
+    peers = [value for name, value in least.items() if name.startswith("PyTorch")]
+    better = min(peers, default=float("nan"))
+    print("\n| a step of training by | ms | of the better PyTorch |\n|---|---:|---:|")
+    for name, value in least.items():
+        print(f"| {name} | {1e3 * value / STEPS:.0f} | {value / better:.3f} |")
 
 
 if __name__ == "__main__":

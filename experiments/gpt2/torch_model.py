@@ -47,11 +47,11 @@ def attention(qkv, heads, fused):
     return o.transpose(1, 2).reshape(B, T, -1)
 
 
-def adamw(params, matrices, lr, decay, betas=(0.9, 0.999), eps=1e-8):
-    """AdamW with decay on the matrices only."""
+def adamw(params, matrices, lr, decay, betas=(0.9, 0.999), **options):
+    """AdamW with decay on the matrices only; `options` are PyTorch's own."""
     groups = [
         {"params": [p for n, p in params.items() if n in matrices]},
         {"params": [p for n, p in params.items() if n not in matrices]},
     ]
     groups[0]["weight_decay"], groups[1]["weight_decay"] = decay, 0.0
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps)
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, **options)
