@@ -8,9 +8,17 @@ experiments/benchmarks), the others were not.
 import jax
 
 
+def platform() -> str:
+    """Of the device in force: that of `jax.default_device`, else of JAX's first."""
+    chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
+    if chosen is None or isinstance(chosen, str):
+        return chosen or jax.default_backend()
+    return chosen.platform
+
+
 def in_parallel() -> bool:
     """Whether steps should be computed together, at the cost of more of them."""
-    return jax.default_backend() != "cpu"
+    return platform() != "cpu"
 
 
 def rows(count: int, width: int, itemsize: int) -> int:

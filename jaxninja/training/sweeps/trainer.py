@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxninja.data.datasets import Dataset
@@ -90,7 +91,8 @@ def sweep(
     rows = {(row["lr"], row["seed"]): row for row in plan.rows(root)}
     waiting = [c for c in configs if (c.lr, c.seed) not in rows]
     advance: Any = None
-    with run_folder.lock(root), caught_signals(None) as caught:
+    here = jax.default_device(mesh.devices.flat[0])
+    with run_folder.lock(root), caught_signals(None) as caught, here:
         for start, part in plan.groups(waiting, group):
             if advance is None:  # ahead: compiling does not count as training
                 listener.say(f"compiling  for {len(part)} members at a time")

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 import jaxninja
 from jaxninja.cli.sweep import main
+from jaxninja.rules.blocking import platform
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
@@ -113,6 +114,19 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     for a, b in zip(four[:3], several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
     assert group_size(small, small.network(11), 1, 2) == 2  # at least one for a device
+
+
+def test_it_is_compiled_for_its_own_device(small, monkeypatch):
+    """And not for that which JAX would take: blocks are chosen by platform."""
+
+    def compiled(*_):
+        raise InterruptedError(platform())
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(trainer, "compiled", compiled)
+    assert platform() == "gpu"
+    with pytest.raises(InterruptedError, match="cpu"):
+        sweep(dataclasses.replace(small, device="cpu"), [0], [0.1])
 
 
 @pytest.mark.parametrize(("seeds", "rates"), [([], [0.1]), ([0], []), ([1, 1], [0.1])])
