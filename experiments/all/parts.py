@@ -78,7 +78,7 @@ PARTS: dict[str, Part] = {
             minutes=24,
         ),
         f"--half working --records {KEPT}/working.jsonl",
-        f"--half unseen --totals --records {KEPT}/unseen.jsonl",
+        f"--half unseen --records {KEPT}/unseen.jsonl",
     ),
     "gpt2-ten-steps": _module("gpt2.ten_steps", *GPT2, minutes=2),
     "scalars": _module("micrograd.scalars", "jaxninja/engine"),

@@ -28,7 +28,8 @@ class Config:
         processes: how many at once.
         records: JSON lines to append to; a unit that is complete there is skipped.
         markdown: where to write the tables; they are printed in any case.
-        totals: tell no case by its name, as is right of the unseen half.
+
+    Of the unseen half no case is told by its name.
     """
 
     half: Literal["working", "unseen"] = "working"
@@ -37,7 +38,6 @@ class Config:
     processes: int = 1
     records: Path | None = None
     markdown: Path | None = None
-    totals: bool = False
 
 
 def units(config: Config) -> list[Unit]:
@@ -70,7 +70,7 @@ def run(config: Config) -> list[dict]:
 
 def main() -> None:
     config = tyro.cli(Config)
-    text = page(run(config), config.totals)
+    text = page(run(config), totals=config.half == "unseen")
     print(text)
     if config.markdown:
         config.markdown.write_text(text)
