@@ -112,9 +112,7 @@ def _in_every_turn(on, program: Program, budget: Budget) -> Iterator[Path]:
     turns: dict[tuple, list[int]] = {}
     for slot in _cotangents(program, count):
         step = program.steps[program.maker[slot]]
-        turns.setdefault((*_kind_of(program, step), *_kinds(program, step)), []).append(
-            slot
-        )
+        turns.setdefault((*_called(step), *_fed_by(program, step)), []).append(slot)
     several = [slots for slots in turns.values() if len(slots) > 1]
     tried = itertools.product(several, (0.0, -1.0, 2.0))
     for slots, factor in budget.during(tried, "paths left out in all turns"):
@@ -125,13 +123,15 @@ def _in_every_turn(on, program: Program, budget: Budget) -> Iterator[Path]:
             yield Path(slots[0], factor, _told(where, turns), on[0][0].wrong, inner)
 
 
-def _kind_of(program: Program, step) -> tuple:
+def _called(step) -> tuple:
+    """What a step is and the calls that led to it: the same in each turn."""
     return step.name, calls(step.traceback)
 
 
-def _kinds(program: Program, step) -> list[tuple]:
+def _fed_by(program: Program, step) -> list[tuple]:
+    """The same of the steps that make its operands."""
     makers = [program.maker.get(s) for s in step.ins]
-    return [() if m is None else _kind_of(program, program.steps[m]) for m in makers]
+    return [() if m is None else _called(program.steps[m]) for m in makers]
 
 
 def _told(where: tuple[Place, ...], turns) -> Place | None:
@@ -196,10 +196,9 @@ def _cotangents(program: Program, count: int) -> Iterator[int]:
     below = {i for slot in program.inputs[-count:] for i in program.below(slot)}
     for i in sorted(below, reverse=True):
         step = program.steps[i]
-        inner = len(step.outs) == 1 and step.outs[0] not in program.outputs
-        inner = inner and bool(
-            step.origin
-        )  # not what only lays out the turns of a loop
+        # what only lays out the turns of a loop has no origin
+        inner = step.origin and len(step.outs) == 1
+        inner = inner and step.outs[0] not in program.outputs
         if inner and np.issubdtype(step.eqn.outvars[0].aval.dtype, np.floating):
             yield step.outs[0]
 

@@ -90,10 +90,8 @@ class Program:
     def run(self, arguments: Sequence[Any]) -> list:
         """The value of every slot."""
         values: list = [None] * self.size
-        for slot, value in [
-            *self.constants.items(),
-            *zip(self.inputs, arguments, strict=True),
-        ]:
+        given = zip(self.inputs, arguments, strict=True)
+        for slot, value in (*self.constants.items(), *given):
             values[slot] = value
         for step in self.steps:
             outs = run(step.eqn, [values[s] for s in step.ins])
@@ -212,7 +210,7 @@ def trace(f: Callable, *arguments, unroll: bool = False) -> tuple[Program, Any]:
 
 
 def traced(f: Callable, *arguments) -> Program:
-    """With its loops written out, if that is no program without end."""
+    """The program alone, with its loops written out if it has no more than LIMIT."""
     try:
         return trace(f, *arguments, unroll=True)[0]
     except ValueError:
@@ -220,7 +218,7 @@ def traced(f: Callable, *arguments) -> Program:
 
 
 def flatten(closed, unroll: bool = False) -> Program:
-    """The program of a closed jaxpr."""
+    """The program of a closed jaxpr; with `unroll` its loops of known length too."""
     builder = _Builder(unroll)
     inputs = [builder.new() for _ in closed.jaxpr.invars]
     outputs = builder.inline(closed, inputs, None)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.program import Program
-from jaxninja.check.diagnosis.edits.single import Edit, instead
+from jaxninja.check.diagnosis.edits.single import Edit, axes_of, instead
 from jaxninja.check.hints import say
 
 LAID_OUT = (
@@ -110,14 +110,10 @@ def over_other_axes(program: Program, index: int) -> Iterator[Edit]:
 
 def one_for_all(program: Program, index: int, name: Callable) -> Iterator[Edit]:
     """One entry along an axis, or their mean, in the place of each of them."""
-    step = program.steps[index]
-    if len(step.outs) != 1 or step.name in LAID_OUT:
-        return
-    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
-    for axis, n in enumerate(shape):
+    for out, axis, n in axes_of(program.steps[index], LAID_OUT):
         for word, f in ENTRIES.items() if n > 1 else ():
 
-            def make(v, axis=axis, f=f):
+            def make(v, out=out, axis=axis, f=f):
                 x = np.asarray(v[out])
                 return np.broadcast_to(f(x, axis), x.shape)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program
-from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.diagnosis.edits.single import Edit, axes_of
 from jaxninja.check.hints import say
 
 Name = Callable[[int], str]
@@ -81,15 +81,11 @@ def _run_back(program: Program, last) -> Iterator[Edit]:
 
 def moved_in(program: Program, index: int, name: Name) -> Iterator[Edit]:
     """The result moved along an axis by one place, zeros or its edge moved in."""
-    step = program.steps[index]
-    if len(step.outs) != 1 or step.name in STILL:
-        return
-    (out,), shape = step.outs, step.eqn.outvars[0].aval.shape
-    for axis, n in enumerate(shape):
+    for out, axis, n in axes_of(program.steps[index], STILL):
         for by in (-1, 1) if n > 2 else ():
             for mode in ("constant", "edge"):
 
-                def make(v, axis=axis, by=by, mode=mode):
+                def make(v, out=out, axis=axis, by=by, mode=mode):
                     x = np.asarray(v[out])
                     width = [(0, 0)] * x.ndim
                     width[axis] = (1, 0) if by == 1 else (0, 1)

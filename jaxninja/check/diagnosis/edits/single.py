@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
-from jaxninja.check.diagnosis.code.program import Makes, Program
+from jaxninja.check.diagnosis.code.program import Makes, Program, Step
 from jaxninja.check.hints import Number, Statement, say
 
 Values = Sequence[Any]
@@ -42,6 +42,13 @@ class Edit:
     @property
     def makes(self) -> Makes:
         return {edit.slot: edit.make for edit in (self, *self.others)}
+
+
+def axes_of(step: Step, but: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+    """(slot, axis, length) of each axis of a step's one result, `but` steps aside."""
+    if len(step.outs) == 1 and step.name not in but:
+        for axis, n in enumerate(step.eqn.outvars[0].aval.shape):
+            yield step.outs[0], axis, n
 
 
 SIGNED = {"add": "sub", "sub": "add", "add_any": "sub"}
