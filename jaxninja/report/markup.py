@@ -94,10 +94,15 @@ def place(key: str, n: int) -> str:
 
 
 def finding(said: Finding, name: str) -> str:
-    todo = f" <b>To do:</b> {escape(said.todo)}" if said.todo else ""
+    todo = f" <b>To do:</b> {_advice(said.todo)}" if said.todo else ""
     mark = f'<span class="mark">{MARKS[said.level]}</span>'
     text = f"{mark} {escape(said.text)}{todo}"
     return f'<p class="{said.level}" id="{name}">{text}</p>'
+
+
+def _advice(text: str) -> str:
+    """Escaped, with options that no line breaks after their `--`."""
+    return re.sub(r"--[a-z][\w-]*", r'<span class="option">\g<0></span>', escape(text))
 
 
 def counts(said: list[Finding], key: str) -> str:

@@ -65,6 +65,7 @@ th, td { text-align: left; padding: .2rem 1rem .2rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); overflow-wrap: normal; }
 th[scope=row] { font-weight: 500; white-space: nowrap; }
 th[scope=col] { color: var(--soft); font-weight: 400; }
+.option { white-space: nowrap; }
 .mark { font-weight: 600; display: inline-block; min-width: 4.6rem; }
 p.good, p.watch, p.act, .card li, .problems { border-left: .25rem solid var(--line);
   padding-left: .7rem; }

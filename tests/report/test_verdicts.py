@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jaxninja.data.text import Vocabulary
-from jaxninja.report import Gathered, findings
+from jaxninja.report import Gathered, findings, markup
+from jaxninja.report.finding import Finding
 
 WHOLE = {"low": 0.0, "high": 1.0, "counts": [8], "nonfinite": 0}
 HEALTHY = {"mean": 0.0, "std": 0.6, "saturated": 0.03, "dead": 0.0, "constant": 0.0}
@@ -180,3 +181,9 @@ def test_layers_are_compared_with_layers_of_their_kind():
     found.kinds = {"h1": "gelu", "h2": "residual", "h3": "gelu", "h4": "residual"}
     found.diagnostics = [line(stds=(1e-7, 1e-3, 1e-7, 1e-3))]
     assert levels(found, "gradients") == ["good"]
+
+
+def test_no_line_breaks_within_an_option():
+    said = Finding("updates", "watch", "fast", "Perhaps <b> a smaller --lr-drop.")
+    html = markup.finding(said, "n")
+    assert '&lt;b&gt; a smaller <span class="option">--lr-drop</span>.' in html
