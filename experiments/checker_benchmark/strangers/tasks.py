@@ -23,7 +23,7 @@ class Unit:
     """All checks of one kind on one case: they share what is compiled.
 
     Attributes:
-        half: "working" or "unseen".
+        half: one of `HALVES`.
         name: of the case.
         kind: "twins", with the right rule first, or "clean".
         seeds: of the clean checks, first and last but one.

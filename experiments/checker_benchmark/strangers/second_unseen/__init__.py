@@ -1,0 +1,1 @@
+"""Of the second gathering, what is run once, at the end."""
