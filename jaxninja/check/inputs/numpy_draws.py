@@ -17,11 +17,12 @@ from jaxninja.check.diagnosis.code.numpy_primitives import TWINS
 from jaxninja.jaxpr import CALLS, body, opened, run
 
 ENTRIES, KEYS = 4096, 64  # drawn at once; more are left to XLA
+PREFIXES = "jax_threefry_partitionable"  # the setting under which draws are prefixes
 
 
 def in_numpy(closed) -> Callable | None:
     """`key -> flat outputs` as the jaxpr has it; None where NumPy cannot say."""
-    if not (_threefry(closed) and jax.config.jax_threefry_partitionable):
+    if not (_threefry(closed) and getattr(jax.config, PREFIXES)):
         return None
 
     def draw(key) -> list:
@@ -62,7 +63,8 @@ def _step(eqn, operands: list) -> list:
 def _as_traced(out, aval):
     """On the device, as the type that JAX would give; keys as keys."""
     if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(_words(out), impl="threefry2x32")
+        words = jax.device_put(_words(out))
+        return jax.random.wrap_key_data(words, impl="threefry2x32")
     out = jax.device_put(np.asarray(out))  # jnp.asarray would compile a program a shape
     if (out.shape, out.dtype) != (aval.shape, aval.dtype):
         raise TypeError(f"{out.dtype}{out.shape} in place of {aval}")
