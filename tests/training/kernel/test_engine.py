@@ -14,6 +14,8 @@ from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
 from jaxninja.training.sweeps.trainer import sweep
 
+pytestmark = pytest.mark.bits
+
 
 class Heard(Progress):
     def __init__(self):
