@@ -38,12 +38,12 @@ ROOMS = {
     # the checker: what it finds, what it checks on which inputs, what is true
     "check": "errors",
     "check.subject": "check errors rule jaxpr",
-    "check.inputs": "check check.subject rule jaxpr",
+    "check.diagnosis.code": "check check.subject jaxpr",
+    "check.inputs": "check check.subject check.diagnosis.code rule jaxpr",
     "check.oracle": "errors check check.subject check.inputs jaxpr",
     "check.results": "check check.subject check.inputs check.oracle",
     "check.properties": "errors jaxpr check check.subject check.inputs"
     " check.oracle check.results",
-    "check.diagnosis.code": "check check.subject jaxpr",
     "check.diagnosis.edits": "check check.diagnosis.code",
     "check.diagnosis.forward": "check check.diagnosis.code check.diagnosis.edits",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
@@ -59,7 +59,7 @@ ROOMS = {
     "training.config": "errors models training.options",
     "training.machine": "errors models training.config",
     "training.kernel": "errors models training.config",
-    "training": "errors intermediates data storage plots models training.options"
+    "training": "errors jaxpr intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training.machine training",
