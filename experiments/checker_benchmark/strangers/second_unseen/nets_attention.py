@@ -39,7 +39,7 @@ case = collect(CASES)
 )
 def feature_map_attention(slip):
     def phi(x):
-        return jnp.where(x > 0, x + 1, jnp.exp(jnp.minimum(x, 0)))
+        return jnp.where(x > 0, x + 1, jnp.exp(jnp.where(x > 0, 0, x)))
 
     def slope(x):
         ones = jnp.ones_like(x)

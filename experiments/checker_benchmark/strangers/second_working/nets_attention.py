@@ -79,6 +79,7 @@ def relative_bias_attention(slip):
         dp = jnp.einsum("bhqd,bhkd->bhqk", g, v)
         row = (p * dp).sum(-1, keepdims=True)
         ds = p * (dp if slip == "no row term" else dp - row)
+        ds = jnp.where(seen[:, None, None], ds, 0)
         where = bucket(q.shape[2], buckets)
         zeros = jnp.zeros_like(table)
         if slip == "buckets overwritten":
