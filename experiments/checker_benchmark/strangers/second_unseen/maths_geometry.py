@@ -117,7 +117,8 @@ def ray_triangle_depth(slip):
         t = (a - o) @ normal / slant
         p = o + t[:, None] * d
         corners = [jnp.cross(c - b, p - b), jnp.cross(a - c, p - c)]
-        first, second = (n @ normal / (normal @ normal) for n in corners)
+        square = normal @ normal
+        first, second = (n @ normal / jnp.where(square > 0, square, 1) for n in corners)
         shares = jnp.stack([first, second, 1 - first - second], -1)
         hit = facing & (shares >= 0).all(-1) & (t > 0)
         return t, hit, shares, normal / slant[:, None]
