@@ -49,9 +49,9 @@ def x64():
 
 
 @pytest.fixture(scope="session")
-def twin(tmp_path_factory):
-    """The path of the kernel's twin, which is built and known to XLA; what needs it
-    skips without a compiler."""
+def twin():
+    """The path of the kernel's twin, which is built and known to XLA, once like all
+    programs; what needs it skips without a compiler."""
     import jax
 
     from jaxninja.training.kernel import build
@@ -59,6 +59,6 @@ def twin(tmp_path_factory):
     if build.compiler("cpu") is None:
         pytest.skip("no C++ compiler found: put g++ on PATH, or name one in CXX")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", os.environ["JAX_COMPILATION_CACHE_DIR"])
         build.register(jax.devices("cpu")[0])
         return build.library(jax.devices("cpu")[0]).path

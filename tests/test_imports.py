@@ -59,7 +59,7 @@ ROOMS = {
     "training.config": "errors models training.options",
     "training.machine": "errors models training.config",
     "training.kernel": "errors models training.config",
-    "training": "errors intermediates data storage plots models training.options"
+    "training": "errors jaxpr intermediates data storage plots models training.options"
     " training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training.machine training",

@@ -101,7 +101,8 @@ def _bernoulli(p: jax.Array, outcomes: jax.Array) -> jax.Array:
 def asymmetry(update, params: Params) -> float:
     """max |J - J^T| / max |J| of an update as a function of the parameters."""
     flat, unravel = ravel_pytree(params)
-    J = jax.jacfwd(lambda f: ravel_pytree(update(unravel(f)))[0])(flat)
+    jacobian = jax.jacfwd(lambda f: ravel_pytree(update(unravel(f)))[0])
+    J = jax.jit(jacobian)(flat)
     return float(abs(J - J.T).max() / abs(J).max())
 
 

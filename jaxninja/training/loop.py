@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.data.running_text import RunningText
 from jaxninja.errors import TrainError
-from jaxninja.models import agreement
 from jaxninja.models.by_hand import user_file
 from jaxninja.storage import atomic, run_folder
-from jaxninja.training import steps
+from jaxninja.training import gradient_check, steps
 from jaxninja.training.config import ConfigError, TrainConfig, expect_config
 from jaxninja.training.examples import dataset_of, extent
 from jaxninja.training.kernel import build
@@ -191,7 +189,7 @@ def _loop(
 ) -> None:
     run, config = record.run, record.run.config
     state, here, placed = _fed(run, mesh)
-    to_check = _steps_to_check(config)
+    to_check = gradient_check.steps_to_check(config)
     if run.step < config.steps:
         with compile_cache.watch() as seen:
             steps.program(config, run.model, placed(run.step))
@@ -201,7 +199,7 @@ def _loop(
     try:
         _stop_if_asked(run, record, caught, 0)
         record.diagnose(here)
-        _check_gradients(run, to_check, progress)
+        gradient_check.at(run, to_check, progress)
         for turn, chunk in enumerate(all_chunks, 1):
             if mesh is not None:
                 chunk = chunk._replace(state=distributed.here(chunk.state))
@@ -210,7 +208,7 @@ def _loop(
             progress.update(run.step, float(chunk.losses.mean()), record.rate)
             _stop_if_asked(run, record, caught, turn)
             record.diagnose(here)
-            _check_gradients(run, to_check, progress)
+            gradient_check.at(run, to_check, progress)
     finally:
         progress.stop()
 
@@ -235,39 +233,6 @@ def _stop_if_asked(run: Run, record: Record, caught: list[int], turn: int) -> No
         if run.step < run.config.steps:
             number = caught[0] if caught else signal.SIGTERM
             raise Interrupted(run.path, run.step, number)
-
-
-def _steps_to_check(config: TrainConfig) -> set[int]:
-    """`check_grads` steps spread evenly over the run, wherever it was resumed."""
-    count = config.check_grads
-    return {i * config.steps // count for i in range(count)}
-
-
-def _check_gradients(run, to_check, progress) -> None:
-    """Stop the run if its route and autodiff part at the step about to come."""
-    if run.step not in to_check:
-        return
-    ids, labels = run.batch(run.step)
-    route = run.config.route
-    text = user_file.version(route)
-    apart = _disagreement(route, text, run.params, ids, labels, run.model)
-    worst = max(apart, key=lambda name: float(jnp.nan_to_num(apart[name], nan=jnp.inf)))
-    bound = agreement.tolerance(agreement.precision(run.params, run.model))
-    if not apart[worst] <= bound:
-        raise TrainError(
-            f"at step {run.step} the gradient of {worst} by route {route} is "
-            f"{apart[worst]:.1e} of its scale away from autodiff's, expected at most "
-            f"{bound:.1e}; `jaxninja show {route}` prints its derivation"
-        )
-    progress.say(
-        f"gradients at step {run.step:,}: worst {worst}, {apart[worst]:.1e} apart"
-    )
-
-
-@partial(jax.jit, static_argnums=(0, 1, 5))
-def _disagreement(route, text, params, ids, labels, model):
-    """Traced anew where a route that is a file has another text, of that version."""
-    return agreement.disagreement(route, params, ids, labels, model)
 
 
 def _learners(route: str, model: Any) -> str:

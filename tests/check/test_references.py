@@ -41,12 +41,14 @@ def test_a_forward_that_jax_cannot_differentiate_is_differenced(factor, verdict)
 def test_too_many_entries_to_difference_are_not_tested():
     sqrt = newton()
     op = ruled(sqrt, lambda a: (sqrt(a),) * 2, lambda y, g: (g / (2 * y),), ())
-    report = check_vjp(op, np.full((20, 20), 2, np.float32))
+    with within(0.2):
+        report = check_vjp(op, np.full((20, 20), 2, np.float32), hints=False)
     assert report.verdict == "not tested"
     assert "N-NOREF" in codes(report)
     assert "reference=" in report.table()
-    assert check_vjp(op, np.full((20, 20), 2, np.float32), reference=jnp.sqrt,
-                     edges=False, hints=False).ok  # fmt: skip
+    with within(0.2):
+        assert check_vjp(op, np.full((20, 20), 2, np.float32), reference=jnp.sqrt,
+                         edges=False, hints=False).ok  # fmt: skip
 
 
 def test_a_loop_that_never_ends_is_stopped():
@@ -70,10 +72,10 @@ def written_out(start, stop, step, x):
 
 @pytest.mark.parametrize("loop", [jax.lax.fori_loop, written_out])
 def test_an_iteration_that_settles_for_the_example_only(loop):
-    """x = W x + b in 28 steps, by autodiff of the steps and by the implicit theorem."""
+    """x = W x + b in 12 steps, by autodiff of the steps and by the implicit theorem."""
 
     def solve(W, b):
-        return loop(0, 28, lambda _, x: W @ x + b, b)
+        return loop(0, 12, lambda _, x: W @ x + b, b)
 
     def bwd(residuals, dy):
         W, x = residuals
@@ -84,7 +86,7 @@ def test_an_iteration_that_settles_for_the_example_only(loop):
         x = solve(W, b)
         return x, (W, x)
 
-    W = np.array([[2, 5, -3], [1, -4, 3], [3, 2, 1]], np.float32) / 20  # radius 0.23
+    W = np.array([[2, 5, -3], [1, -4, 3], [3, 2, 1]], np.float32) / 92  # radius 0.05
     report = check_vjp(ruled(solve, fwd, bwd, ()), W, normal(3), hints=False)
     assert report.ok, report.table()
     assert any("does not settle" in text and "edges=False" in text
@@ -124,7 +126,7 @@ def test_newtons_method_and_the_gradient_at_the_root(solve, factor):
     def fwd(x, k):
         return solve(x, k), (solve(x, k), k)
 
-    x = np.random.default_rng(1).uniform(0.5, 1, (12, 12)).astype(np.float32)
-    k = np.full(12, 0.1, np.float32)
+    x = np.random.default_rng(1).uniform(0.5, 1, (5, 3)).astype(np.float32)
+    k = np.full(3, 0.1, np.float32)
     report = check_vjp(ruled(solve, fwd, bwd, ()), x, k, hints=False)
     assert report.verdict == ("ok" if factor == 1 else "fail"), report.table()

@@ -97,7 +97,7 @@ def test_numpy_pairs_with_a_kink(f, slope):
     for seed in range(3):
         assert check_vjp(pair, x, seed=seed).ok
     wrong = (lambda x: (f(x), x), lambda x, dy: (dy * slope(x) * 1.001,))
-    assert check_vjp(wrong, x).verdict == "fail"
+    assert check_vjp(wrong, x, hints=False).verdict == "fail"
 
 
 def test_a_surrogate_at_level_full():
@@ -108,16 +108,18 @@ def test_a_surrogate_at_level_full():
 
     spike = ruled(jnp.sign, lambda x: (jnp.sign(x), x), smooth, ())
     declared = {"surrogate": lambda args, dy: smooth(args[0], dy), "level": "full"}
-    report = check_vjp(spike, normal(3, 4), **declared)
+    report = check_vjp(spike, normal(4), **declared)
     assert report.ok, report.table()
     other = ruled(jnp.sign, lambda x: (jnp.sign(x), x), lambda x, dy: (dy,), ())
-    assert check_vjp(other, normal(3, 4), **declared).verdict == "fail"
+    assert check_vjp(other, normal(4), **declared, hints=False).verdict == "fail"
 
 
 def test_numpy_pairs_do_not_warn_at_inputs_that_are_ours():
     pair = (lambda x: (np.exp(x) @ x.T, x), lambda x, dy: (dy @ x,))
     with np.errstate(all="raise"):
-        assert check_vjp(pair, normal(3, 4), level="full").verdict == "fail"
+        assert (
+            check_vjp(pair, normal(3, 4), level="full", hints=False).verdict == "fail"
+        )
 
 
 def converges_for_small_inputs():
@@ -142,7 +144,7 @@ def converges_for_small_inputs():
 
 
 def test_a_narrow_domain_is_declared():
-    assert check_vjp(*converges_for_small_inputs()).verdict == "fail"
+    assert check_vjp(*converges_for_small_inputs(), hints=False).verdict == "fail"
     report = check_vjp(*converges_for_small_inputs(), edges=False)
     assert report.ok, report.table()
     assert any("edges=False" in text for text in report.not_tested)
@@ -205,9 +207,9 @@ def test_the_dtype_that_is_given_is_checked():
         return ((dy * residuals).astype(jnp.float32),)
 
     rule = ruled(lambda x: x * x / 2, lambda x: (x * x / 2, x), bwd, ())
-    low = jnp.asarray(normal(3, 4), jnp.bfloat16)
-    assert "E-DTYPE" in codes(check_vjp(rule, low))
-    assert "E-DTYPE" in codes(check_vjp(rule, low, dtypes="bfloat16"))
+    low = jnp.asarray(normal(4), jnp.bfloat16)
+    assert "E-DTYPE" in codes(check_vjp(rule, low, hints=False))
+    assert "E-DTYPE" in codes(check_vjp(rule, low, dtypes="bfloat16", hints=False))
 
 
 def test_float64_arguments_want_float64(x64):
@@ -218,8 +220,8 @@ def test_float64_arguments_want_float64(x64):
         return (dy * residuals.astype(dy.dtype),)
 
     rule = ruled(jnp.sin, fwd, bwd, ())
-    assert "W-CAST" in codes(check_vjp(rule, normal(3, 4).astype(np.float64)))
-    assert "W-CAST" not in codes(check_vjp(rule, normal(3, 4)))
+    assert "W-CAST" in codes(check_vjp(rule, normal(4).astype(np.float64)))
+    assert "W-CAST" not in codes(check_vjp(rule, normal(4)))
 
 
 def test_a_finding_says_at_which_sizes():

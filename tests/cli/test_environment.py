@@ -87,7 +87,9 @@ def test_help_ends_and_fits_any_output():
     assert "\\u2022 reset" in out
 
 
-@pytest.mark.parametrize("closed", ["| head -1", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", ["| head -1", pytest.param(">&- 2>&-", marks=pytest.mark.more)]
+)
 def test_a_run_outlives_its_reader(closed, train, tmp_path):
     run(f"{train} {closed}")
     assert (tmp_path / "run" / "result.json").exists()

@@ -63,6 +63,6 @@ def moving(args):
 
 def agree(f, *args, tolerance=1e-12, rules=PRIMITIVES):
     """Compiled, as one XLA program is quicker than each operation by itself."""
-    args = [jnp.asarray(a) for a in args]
+    args = [jax.device_put(np.asarray(a)) for a in args]
     both = compiled(lambda args: vjps(f, *args, rules=rules))
     same(*both(args), tolerance)

@@ -26,8 +26,8 @@ def test_bars_and_stripes():
 
 def test_the_exact_gradient_is_autodiffs(machine):
     params, v = machine
-    truth = jax.grad(rbm.log_likelihood)(params, v)
-    for name, mine in rbm.exact_gradient(params, v).items():
+    truth = jax.jit(jax.grad(rbm.log_likelihood))(params, v)
+    for name, mine in jax.jit(rbm.exact_gradient)(params, v).items():
         np.testing.assert_allclose(mine, truth[name], rtol=1e-11, atol=1e-13)
 
 
@@ -42,11 +42,11 @@ def test_the_probabilities_sum_to_one(machine):
 def test_sampled_cd1_is_average_cd1_on_average(machine):
     params, v = machine
     keys = jax.random.split(jax.random.key(0), 4_000)
-    sampled = jax.vmap(lambda key: rbm.sampled_cd1(key, params, v))(keys)
-    average = rbm.average_cd1(params, v)
+    sampled = jax.jit(jax.vmap(lambda key: rbm.sampled_cd1(key, params, v)))(keys)
+    sampled, average = jax.device_get((sampled, jax.jit(rbm.average_cd1)(params, v)))
     for name, updates in sampled.items():
-        error = np.asarray(updates.std(0)) / len(keys) ** 0.5
-        z = (np.asarray(updates.mean(0)) - np.asarray(average[name])) / (error + 1e-12)
+        error = updates.std(0) / len(keys) ** 0.5
+        z = (updates.mean(0) - average[name]) / (error + 1e-12)
         assert abs(z).max() < 5, name
 
 
@@ -68,10 +68,11 @@ def test_the_alignments_backward_is_right(loss, x64):
 def test_a_wrong_winner_would_be_noticed(loss, x64):
     """The max passes its gradient to the region that won, not to the first."""
     A, B, X, Y = alignment.example(jax.random.key(5), 6)
-    _, res = alignment.alignment_fwd(A, B, X, Y, loss)
+    _, res = jax.jit(alignment.alignment_fwd, static_argnums=4)(A, B, X, Y, loss)
     wrong = res._replace(winner=0 * res.winner)
-    right = alignment.alignment_bwd(loss, res, 1.0)[0]
-    assert abs(alignment.alignment_bwd(loss, wrong, 1.0)[0] - right).max() > 1e-3
+    backward = jax.jit(alignment.alignment_bwd, static_argnums=0)
+    right, other = (backward(loss, r, 1.0)[0] for r in (res, wrong))
+    assert abs(other - right).max() > 1e-3
 
 
 def test_both_losses_align_new_pairs():

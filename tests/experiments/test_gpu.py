@@ -16,6 +16,7 @@ from jaxninja.rules import RULES
 
 NEED_A_GPU = {"attention": ["jax.nn, cuDNN"]}
 KERNEL = {"kernel", "sweeps", "runs repeat"}
+ENDS = ("failing", "hanging", "good")
 
 
 @pytest.fixture
@@ -23,9 +24,8 @@ def parts(monkeypatch):
     """Three parts that end in different ways, in place of those that measure."""
     own = "tests.experiments.gpu_parts"
     made = {
-        "failing": Part(f"{own}:fails", 120),
-        "hanging": Part(f"{own}:hangs", 20),
-        "good": Part(f"{own}:good", 120),
+        name: Part(f"{own}:{function}", 120)
+        for name, function in zip(ENDS, ("fails", "hangs", "good"), strict=True)
     }
     monkeypatch.setattr(command, "PARTS", made)
     return made
@@ -35,12 +35,17 @@ def test_a_part_that_fails_or_hangs_keeps_its_rows_and_stops_no_other(
     parts, tmp_path, capsys
 ):
     out = tmp_path / "results.json"
-    assert command.main(["--tiny", "--out", str(out)]) == 1
+    given = ["--tiny", "--out", str(out), "--parts"]
+    assert command.main([*given, "failing"]) == 1
+    # as long as a part may need here to write its first row, and no longer
+    limit = 2 + math.ceil(3 * json.loads(out.read_text())["failing"]["seconds"])
+    parts["hanging"] = parts["hanging"]._replace(limit=limit)
+    assert command.main([*given, "hanging", "good"]) == 1
     results = json.loads(out.read_text())
-    assert list(results) == ["failing", "hanging", "good"]
+    assert tuple(results) == ENDS
     assert results["failing"]["failed"] == "RuntimeError: no such device"
     assert results["failing"]["rows"] == [{"what": "before", "value": 2.5}]
-    assert results["hanging"]["failed"] == "stopped after 20 s"
+    assert results["hanging"]["failed"] == f"stopped after {limit} s"
     assert results["hanging"]["rows"] == [{"what": "before"}]
     assert results["good"]["failed"] is None
     assert [row["what"] for row in results["good"]["rows"]] == ["first", "second"]

@@ -56,6 +56,7 @@ def test_the_gradient_through_time_is_autodiffs(x64):
     np.testing.assert_allclose(norms[0], jnp.linalg.norm(truth), rtol=1e-10)
 
 
+@pytest.mark.bits
 def test_tanhs_saturate_and_kaiming_mends_it():
     outcome = saturation.experiment("tanh")
     assert outcome.wrong["saturated in h4"] > 0.7

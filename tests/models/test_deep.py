@@ -22,6 +22,7 @@ from tests.models.compared import apart, by_routes
 SMALL = Deep(vocabulary=11, context=2, embedding=3, hidden=7, layers=2)
 PART3 = Deep(hidden=200, layers=1, batchnorm="none", gain=None)
 disagreement = jax.jit(agreement.disagreement, static_argnums=(0, 4))
+whole_loss = jax.jit(deep.loss, static_argnums=3)
 ACTIVATIONS = ["tanh", "relu", "sigmoid", "gelu", "gelu-tanh"]
 
 
@@ -105,8 +106,8 @@ def test_one_layer_is_the_network_of_part_4(x64):
     _, ids, labels = batch(model)
     names = {"bngain": "gamma1", "bnbias": "beta1"}
     same = {names.get(k, k): p for k, p in params.items() if k != "b1"}
-    one, stats = ninja.loss(params, ids, labels, flat)
-    other, deep_stats = deep.loss(same, ids, labels, model)
+    one, stats = jax.jit(ninja.loss, static_argnums=3)(params, ids, labels, flat)
+    other, deep_stats = whole_loss(same, ids, labels, model)
     np.testing.assert_allclose(one, other, rtol=1e-13)
     np.testing.assert_allclose(stats["var"], deep_stats["var1"], rtol=1e-12)
 
@@ -115,8 +116,9 @@ def test_one_layer_is_the_network_of_part_4(x64):
 def test_inference_with_a_batchs_own_statistics_is_training(batchnorm, x64):
     model = dataclasses.replace(SMALL, batchnorm=batchnorm, init="part4")
     params, ids, labels = batch(model)
-    loss, statistics = deep.loss(wide(params), ids, labels, model)
-    logits = deep.apply(wide(params), statistics, ids, model)
+    loss, statistics = whole_loss(wide(params), ids, labels, model)
+    apply = jax.jit(deep.apply, static_argnums=3)
+    logits = apply(wide(params), statistics, ids, model)
     np.testing.assert_allclose(loss, manual.cross_entropy(logits, labels), rtol=1e-12)
     assert len(statistics) == 2 * len(model.normalised)
     names = {name for pair in network.normalised(model).values() for name in pair}
@@ -128,7 +130,7 @@ def test_calibration_is_the_whole_set_as_one_batch(ddof):
     model = dataclasses.replace(SMALL, ddof=ddof)
     params, ids, labels = batch(model, 40)
     calibrated = calibrate(params, ids, model)
-    _, expected = deep.loss(params, ids, labels, model)
+    _, expected = whole_loss(params, ids, labels, model)
     for name, value in expected.items():
         np.testing.assert_allclose(calibrated[name], value, rtol=2e-4, atol=1e-5)
     other = calibrate(params, ids, model, 1 - ddof)

@@ -160,6 +160,7 @@ def test_clipping_bounds_the_update(small):
     assert float(sum(moved.values())) ** 0.5 == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("cut", [[1], [50], [7, 8, 61], list(range(10, 120, 10))])
 def test_where_chunks_end_does_not_matter(cut, small):
     """Bit for bit: 120 steps at once, and in pieces of any length, one included."""
@@ -233,6 +234,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_of_the_users_own_change_nothing(settings, small):
     """Training with diagnostics and checks, evaluation and samples, to the bit."""
@@ -260,6 +262,7 @@ def test_a_run_goes_on_in_the_settings_it_began_with(setting, small):
         jaxninja.train(resume=run.path, progress=QUIET)
 
 
+@pytest.mark.bits
 def test_the_same_steps_are_checked_after_a_resume(small):
     """A resumed run that checks leaves what the whole one does."""
     config = dataclasses.replace(small, check_grads=7, steps=60)
@@ -307,6 +310,7 @@ train(TrainConfig.from_dict(json.loads(sys.argv[1])))
 """
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize(("optimizer", "clip"), [("sgd", None), ("adam", 1.0)])
 def test_killed_and_resumed_is_bit_for_bit_the_whole_run(optimizer, clip, small):
     config = dataclasses.replace(small, optimizer=optimizer, clip=clip)
@@ -332,6 +336,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_whole_run(optimizer, clip, small)
     ).read_text()
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("lost", ["params", "optimizer", "statistics", "step"])
 def test_one_lost_item_would_be_noticed(lost, small):
     """The negative control of the test above."""
@@ -380,6 +385,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, small, tmp_path):
     assert run.step > 0
 
 
+@pytest.mark.bits
 def test_a_log_interval_cut_by_a_checkpoint_is_carried_over(small):
     """The first run ends within an interval of the other; its sum must not be lost."""
     plain = dataclasses.replace(small, steps=100, log_every=40, eval_every=100)
@@ -398,6 +404,7 @@ def test_a_log_interval_cut_by_a_checkpoint_is_carried_over(small):
     assert same_bits(final_state(resumed), final_state(whole))
 
 
+@pytest.mark.bits
 def test_a_resumed_run_may_change_steps_and_intervals_only(small):
     run = jaxninja.train(dataclasses.replace(small, steps=40), progress=QUIET)
     longer = dataclasses.replace(small, log_every=10, checkpoint_every=7)
@@ -410,6 +417,7 @@ def test_a_resumed_run_may_change_steps_and_intervals_only(small):
             jaxninja.train(other, resume=run.path, progress=QUIET)
 
 
+@pytest.mark.bits
 def test_a_run_already_at_its_end_is_only_evaluated_again(small):
     run = jaxninja.train(small, progress=QUIET)
     again = jaxninja.train(resume=run.path, progress=QUIET)
@@ -472,6 +480,7 @@ def test_the_first_array_that_is_not_finite_is_found(name, value, small):
     assert steps.first_nonfinite(state, 5, small, model, data) == "hprebn"
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("route", ["network", "rules"])
 def test_check_grads_passes_and_changes_nothing(route, small):
     said = []
@@ -520,6 +529,7 @@ def test_bad_data_leave_no_folder(small, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.bits
 def test_a_full_disk_while_checkpointing_loses_nothing(small, monkeypatch):
     whole = jaxninja.train(small, progress=QUIET)
     write, calls = checkpoint.write_atomic, []

@@ -15,6 +15,7 @@ from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.templates import template
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+SMALL = "diagnose=0, layers=1, heads=2, embedding=8"
 
 
 def test_the_committed_pairs_are_the_generated_ones(tmp_path):
@@ -67,7 +68,7 @@ def test_the_later_one_runs_with_gaps_and_then_filled(tmp_path):
     notebook = nbformat.read(EXPERIMENTS / "workbook_layers.ipynb", 4)
     cells = [c for c in filled("workbook_layers").cells if "backward" in c.source]
     for cell in cells:
-        cell.source = cell.source.replace("steps=1_000", "steps=20, diagnose=0")
+        cell.source = cell.source.replace("steps=1_000", f"steps=20, {SMALL}")
     notebook.cells += cells
     for k, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{k}"

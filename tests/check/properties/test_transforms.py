@@ -14,6 +14,7 @@ from jaxninja import Case, Rule, check_vjp
 from tests.check.subjects import codes, inputs, norm_bwd, ruled
 
 X, GAIN = inputs()
+ROW = X[0]  # where nothing is laid along axes: fewer other sizes to try
 
 
 def sine(fwd=lambda x: (jnp.sin(x), x), bwd=lambda x, dy: (jnp.cos(x) * dy,)):
@@ -27,10 +28,10 @@ def under_vmap_only(x, dy):
 
 
 def test_wrong_under_vmap():
-    report = check_vjp(sine(bwd=under_vmap_only), X, level="full")
+    report = check_vjp(sine(bwd=under_vmap_only), ROW, level="full", hints=False)
     assert report.verdict == "fail"
     assert "vmap" in report.table()
-    assert check_vjp(sine(bwd=under_vmap_only), X).ok  # standard has no vmap
+    assert check_vjp(sine(bwd=under_vmap_only), ROW).ok  # standard has no vmap
 
 
 def test_wrong_second_derivative():
@@ -41,8 +42,8 @@ def test_wrong_second_derivative():
         return (jnp.cos(jax.lax.stop_gradient(x)) * dy,)
 
     for rule in (sine(fwd=fwd), sine(bwd=bwd)):
-        assert "E-SECOND" in codes(check_vjp(rule, X))
-        assert check_vjp(rule, X, higher_order=False).ok
+        assert "E-SECOND" in codes(check_vjp(rule, ROW, hints=False))
+        assert check_vjp(rule, ROW, higher_order=False).ok
 
 
 def test_a_step_in_the_backward_of_a_kinked_forward_raises_no_suspicion():
@@ -71,7 +72,7 @@ def test_a_residual_that_hangs_on_no_input_raises_no_suspicion():
         return jnp.cos(x) * weight * dy, None
 
     rule = ruled(lambda x, keep: fwd(x, keep)[0], fwd, bwd, ())
-    report = check_vjp(rule, X, np.ones(X.shape, bool))
+    report = check_vjp(rule, ROW, np.ones(ROW.shape, bool))
     assert report.ok
     assert report.coverage.transformations == ("jit",)
 
@@ -79,7 +80,7 @@ def test_a_residual_that_hangs_on_no_input_raises_no_suspicion():
 def test_fwd_that_calls_the_rule_itself():
     op = sine()
     op.defvjp(lambda x: (op(x), x), op.bwd)
-    assert "W-FWDSELF" in codes(check_vjp(op, X))
+    assert "W-FWDSELF" in codes(check_vjp(op, ROW))
 
 
 def test_full_says_what_it_has_seen():
@@ -111,7 +112,7 @@ def test_symbolic_zeros_one_argument_at_a_time():
         return product
 
     assert check_vjp(rule(False), X, GAIN, level="full").ok
-    report = check_vjp(rule(True), X, GAIN, level="full")
+    report = check_vjp(rule(True), X, GAIN, level="full", hints=False)
     assert "one argument at a time" in report.table()
     assert not report.ok
 

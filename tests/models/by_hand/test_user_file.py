@@ -14,7 +14,7 @@ from jaxninja.errors import TrainError
 from jaxninja.models import ninja, routes
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.ninja import Ninja
-from jaxninja.training import loop, steps
+from jaxninja.training import gradient_check, steps
 from jaxninja.training.config import ConfigError
 from jaxninja.training.progress import Progress
 from jaxninja.training.steps import programs
@@ -197,11 +197,11 @@ def test_the_check_of_gradients_sees_the_files_text(config, file):
     run = SimpleNamespace(step=0, config=config, params=params, model=MODEL)
     run.batch = lambda step: (ids, labels)
     heard = Heard()
-    loop._check_gradients(run, {0}, heard)
+    gradient_check.at(run, {0}, heard)
     assert "gradients at step 0: worst" in heard.lines[0]
     file(FOUR.replace("dW2 = h.T @ dlogits", "dW2 = 2 * h.T @ dlogits"))
     with pytest.raises(TrainError, match="the gradient of W2 by route"):
-        loop._check_gradients(run, {0}, heard)
+        gradient_check.at(run, {0}, heard)
 
 
 class Fake:

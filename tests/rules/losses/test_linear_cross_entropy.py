@@ -6,12 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxninja.check.inputs.examples import drawn
 from jaxninja.rules.losses.linear_cross_entropy import (
     dense,
     example,
     linear_cross_entropy,
     rule,
 )
+
+
+def drawn_at(seed, *sizes):
+    return drawn(lambda key: example(key, *sizes), seed, {})
+
 
 PLAIN = (-100, "mean", 0.0, None, 0.0)
 ALL = (-100, "none", 0.2, 3.0, 1e-2)
@@ -34,7 +40,7 @@ def by_definition(x, W, b, labels, ignore, reduction, smoothing, cap, z_loss):
 
 @pytest.mark.parametrize("options", [PLAIN, ALL, (3, "mean", 0.5, None, 0.1)])
 def test_the_loss_is_the_formula(options, x64):
-    x, W, b, labels = example(jax.random.key(0), 6, 4, 11)
+    x, W, b, labels = drawn_at(0, 6, 4, 11)
     labels = jnp.where(labels < 0, options[0], labels)
     expected = by_definition(x, W, b, labels, *options)
     for f, chunk in ((linear_cross_entropy, 3), (dense, None)):
@@ -45,7 +51,7 @@ def test_the_loss_is_the_formula(options, x64):
 @pytest.mark.parametrize("chunk", [1, 3, 4, 10, 11, None])
 def test_the_chunks_do_not_show(chunk, x64):
     """11 is prime: the last chunk is nearly always masked in part."""
-    x, W, b, labels = example(jax.random.key(1), 5, 3, 11)
+    x, W, b, labels = drawn_at(1, 5, 3, 11)
     x, W, b = (a.astype(jnp.float64) for a in (x, W, b))
     dloss = jax.random.normal(jax.random.key(2), (5,), jnp.float64)
 
@@ -60,7 +66,7 @@ def test_the_chunks_do_not_show(chunk, x64):
 
 
 def test_the_mean_is_the_mean_of_the_rows_that_count():
-    x, W, b, labels = example(jax.random.key(3), 9, 4, 7)
+    x, W, b, labels = drawn_at(3, 9, 4, 7)
     rows = jax.jit(linear_cross_entropy, static_argnums=(4, 5))(
         x, W, b, labels, -100, "none"
     )
@@ -72,7 +78,7 @@ def test_the_mean_is_the_mean_of_the_rows_that_count():
 
 
 def test_ignored_rows_send_nothing():
-    x, W, b, labels = example(jax.random.key(4), 6, 4, 7)
+    x, W, b, labels = drawn_at(4, 6, 4, 7)
     d = jax.jit(jax.grad(linear_cross_entropy, (0, 1, 2)))(x, W, b, labels)
     assert (d[0][labels == -100] == 0).all()
     assert (abs(d[0][labels != -100]).sum(1) > 0).all()
@@ -84,7 +90,7 @@ def test_ignored_rows_send_nothing():
 
 
 def test_a_batch_to_ignore_altogether_is_no_division_by_zero():
-    x, W, b, labels = example(jax.random.key(5), 3, 4, 7)
+    x, W, b, labels = drawn_at(5, 3, 4, 7)
     run = jax.jit(jax.value_and_grad(linear_cross_entropy, (0, 1, 2)))
     loss, d = run(x, W, b, jnp.full_like(labels, -100))
     assert loss == 0
@@ -113,13 +119,13 @@ def test_a_common_offset_is_harmless(offset, smoothing):
 
 @pytest.mark.parametrize("bad", [-1, 7, 1000])
 def test_a_label_outside_makes_its_loss_nan(bad):
-    x, W, b, _ = example(jax.random.key(7), 3, 4, 7)
+    x, W, b, _ = drawn_at(7, 3, 4, 7)
     rows = linear_cross_entropy(x, W, b, jnp.array([1, bad, 2]), -100, "none")
     np.testing.assert_array_equal(jnp.isnan(rows), [False, True, False])
 
 
 def test_the_bias_may_be_none():
-    x, W, b, labels = example(jax.random.key(8), 5, 3, 7)
+    x, W, b, labels = drawn_at(8, 5, 3, 7)
     f = lambda x, W, b: linear_cross_entropy(x, W, b, labels, *PLAIN, 2)  # noqa: E731
     run = jax.jit(jax.value_and_grad(f, (0, 1)))
     without, zero = run(x, W, None), run(x, W, jnp.zeros_like(b))
@@ -129,7 +135,7 @@ def test_the_bias_may_be_none():
 
 def test_bfloat16_rounds_no_worse_than_autodiff():
     """Products in bfloat16, sums in float32, against the same numbers in float64."""
-    x, W, b, labels = example(jax.random.key(9), 32, 24, 101)
+    x, W, b, labels = drawn_at(9, 32, 24, 101)
     half = [a.astype(jnp.bfloat16) for a in (x, W, b)]
 
     def run(f, arrays):

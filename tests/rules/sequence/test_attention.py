@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxninja.check.inputs.examples import drawn
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.jaxpr import equations
 from jaxninja.rules import blocking
@@ -22,15 +23,19 @@ def all_of(f, static):
     return compiled(run)
 
 
+def drawn_at(*sizes):
+    """q, k, v of float32."""
+    return drawn(lambda key: example(key, *sizes), 0, {})
+
+
 def given(*sizes):
     """Arrays in float64 and a cotangent, for sizes B, T, S, K, G, D."""
-    arrays = example(jax.random.key(0), *sizes)
-    arrays = [a.astype(float) for a in arrays]
-    dy = jax.random.normal(jax.random.key(1), arrays[0].shape)
-    return arrays, dy
+    arrays = [np.asarray(a).astype(float) for a in drawn_at(*sizes)]
+    return arrays, np.random.default_rng(1).normal(size=arrays[0].shape)
 
 
 def close(got, expected):
+    expected = np.asarray(expected)
     scale = float(abs(expected).max()) or 1.0
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * scale)
 
@@ -52,11 +57,10 @@ def test_the_blocks_do_not_show(sizes, static, monkeypatch, x64):
     mine = all_of(attention, static)(arrays, dy)
     for got, expected in zip(mine, all_of(plain, static)(arrays, dy), strict=True):
         close(got, expected)
-    moves = [jnp.cos(3 * a) for a in arrays]
-    true = jax.jvp(lambda *a: plain(*a, *static), arrays, moves)
-    jax.tree.map(
-        close, jax.jit(rule.jvp, static_argnums=range(4))(*static, arrays, moves), true
-    )
+    moves = [np.cos(3 * a) for a in arrays]
+    true = compiled(lambda *pair: jax.jvp(lambda *a: plain(*a, *static), *pair))
+    mine = compiled(lambda *pair: rule.jvp(*static, *pair))
+    jax.tree.map(close, mine(arrays, moves), true(arrays, moves))
 
 
 @pytest.mark.parametrize("parallel", [False, True])
@@ -122,7 +126,7 @@ def test_no_array_has_as_many_numbers_as_there_are_scores():
 
 
 def test_a_query_that_sees_no_key_is_zero_and_sends_nothing():
-    q, k, v = example(jax.random.key(0), 1, 6, 2, 1, 1, 3)
+    q, k, v = drawn_at(1, 6, 2, 1, 1, 3)
     f = lambda q, k, v: attention(q, k, v, True, 2)  # noqa: E731, from t = 3 on: none
     y, pull = jax.vjp(jax.jit(f), q, k, v)
     dq, dk, dv = pull(jnp.ones_like(y).at[:, :3].set(0))
@@ -132,7 +136,7 @@ def test_a_query_that_sees_no_key_is_zero_and_sends_nothing():
 
 
 def test_one_key_is_its_value():
-    q, k, v = example(jax.random.key(0), 2, 5, 1, 2, 2, 3)
+    q, k, v = drawn_at(2, 5, 1, 2, 2, 3)
     y, pull = jax.vjp(jax.jit(attention), q, k, v)
     np.testing.assert_array_equal(y, jnp.broadcast_to(v.repeat(2, 2), y.shape))
     dy = jax.random.normal(jax.random.key(1), y.shape)
@@ -157,9 +161,7 @@ def test_values_may_have_another_width(x64):
 @pytest.mark.parametrize("offset", [-1e4, 1e4])
 def test_scores_with_a_common_offset(offset):
     """The offset comes by a feature that all keys share; all numbers are exact."""
-    q, k, v = (
-        jnp.round(4 * a) / 4 for a in example(jax.random.key(0), 1, 6, 6, 1, 1, 3)
-    )
+    q, k, v = (jnp.round(4 * a) / 4 for a in drawn_at(1, 6, 6, 1, 1, 3))
     here, there = (
         [jnp.concatenate([a, jnp.full((1, 6, 1, 1), n)], -1) for a, n in pair]
         for pair in (((q, 100.0), (k, 0.0)), ((q, 100.0), (k, offset / 100)))
@@ -202,13 +204,13 @@ def refused(arrays, static, *parts):
 @pytest.mark.parametrize("name", BAD)
 def test_what_does_not_fit_is_refused(name):
     change, parts = BAD[name]
-    arrays = change(*example(jax.random.key(0), *GOOD))
+    arrays = change(*drawn_at(*GOOD))
     refused(arrays, (True, None, None, None), *parts)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_out_of_range_is_refused(name):
-    arrays = example(jax.random.key(0), *GOOD)
+    arrays = drawn_at(*GOOD)
     static = OPTIONS[name]
     value = static[list(OPTIONS).index(name)]
     refused(arrays, static, f"{name} is {value!r}")

@@ -22,16 +22,16 @@ def test_a_linear_fixed_point_has_the_gradient_of_its_formula(x64):
     """x = b / (1 - a), from any start, and to the second derivative both ways."""
     solved = lambda a, b: fixed_point(affine, jnp.array(7.0), (a, b))  # noqa: E731
     formula = lambda a, b: b / (1 - a)  # noqa: E731
-    at = 0.6, 2.0
-    for mine, true in zip(
-        (solved(*at), *jax.grad(solved, (0, 1))(*at)),
-        (formula(*at), *jax.grad(formula, (0, 1))(*at)),
-        strict=True,
-    ):
-        np.testing.assert_allclose(mine, true, rtol=1e-13)
-    second = jax.grad(jax.grad(formula))(*at)
-    np.testing.assert_allclose(jax.grad(jax.grad(solved))(*at), second, rtol=1e-12)
-    np.testing.assert_allclose(jax.hessian(solved)(*at), second, rtol=1e-12)
+
+    @jax.jit
+    def found(a, b):
+        orders = [(f(a, b), *jax.grad(f, (0, 1))(a, b)) for f in (solved, formula)]
+        seconds = [jax.grad(jax.grad(f))(a, b) for f in (formula, solved)]
+        return orders, (*seconds, jax.hessian(solved)(a, b))
+
+    (mine, true), (second, *others) = found(0.6, 2.0)
+    np.testing.assert_allclose(mine, true, rtol=1e-13)
+    np.testing.assert_allclose(others, [second, second], rtol=1e-12)
 
 
 def test_where_the_iteration_begins_does_not_matter(x64):

@@ -14,6 +14,8 @@ from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
 from jaxninja.training.sweeps.trainer import sweep
 
+pytestmark = pytest.mark.bits
+
 
 class Heard(Progress):
     def __init__(self):
@@ -55,6 +57,7 @@ def test_a_run_is_resumed_exactly(config, twin):
         train(dataclasses.replace(config, engine="xla"), resume=half.path)
 
 
+@pytest.mark.more  # many networks at once are in test_twin.py
 def test_a_member_of_a_sweep_is_the_same_run_alone(config, twin):
     rows = sweep(config, [0, 1], [0.1, 0.2], progress=Progress())
     alone = dataclasses.replace(config, seed=1, lr=0.2)

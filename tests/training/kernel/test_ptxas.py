@@ -18,6 +18,7 @@ def known():
     return {line.removeprefix("compute_") for line in listed.stdout.split()}
 
 
+@pytest.mark.more  # nvcc knows nothing of JAX
 @pytest.mark.skipif(NVCC is None, reason="no nvcc found: it is in the CUDA toolkit")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_kernel_fits_into_registers(architecture, tmp_path):

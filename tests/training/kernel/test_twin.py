@@ -13,7 +13,7 @@ from jaxninja.training.config import TrainConfig
 from jaxninja.training.kernel import call
 from jaxninja.training.kernel.call import Constants, Proof
 
-pytestmark = pytest.mark.usefixtures("twin")
+pytestmark = [pytest.mark.bits, pytest.mark.usefixtures("twin")]
 MODEL = Ninja()
 BARRIERS = 12  # a step
 

@@ -137,8 +137,11 @@ class Killed(BaseException):
     """As good as a kill: what is not on the disk is lost."""
 
 
-def test_a_run_killed_and_resumed_has_the_same_bits(run, monkeypatch):
+@pytest.mark.bits
+def test_a_run_killed_and_resumed_has_the_same_bits(folder, monkeypatch):
     """Killed between a checkpoint and the next: it draws the same batches again."""
+    without = config_of(folder, name="not killed", diagnose=0)
+    run = jaxninja.train(without, progress=QUIET)
     add = recorder.Record.add
 
     def add_then_die(self, chunk):

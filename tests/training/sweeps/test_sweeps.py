@@ -77,6 +77,7 @@ def test_a_member_is_that_training_alone(small):
         assert len(member.sample(2)) == 2
 
 
+@pytest.mark.bits
 def test_one_that_diverges_hurts_no_other(small, four):
     with_it = sweep(small, [0, 1], [0.1, 1e30])
     assert [row.get("failed_at") for row in with_it] == [None, None, 1, 1]
@@ -173,6 +174,7 @@ class StopAt(Progress):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.bits
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
     rates = [0.1, 0.1000000001]  # which print alike
     config = dataclasses.replace(small, diagnose=15)

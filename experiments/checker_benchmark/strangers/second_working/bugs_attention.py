@@ -204,6 +204,7 @@ def neighbours(rng):
     ),
     kind="bug",
     name="graph_attention AiDotNet#1701",
+    scales=(0.1, 1.0),
 )
 def graph_attention(slip):
     def coefficients(z, source, target, adjacent, kept, rate):
@@ -257,6 +258,7 @@ def packed(cap):
     ),
     kind="bug",
     name="packed_softcap flash-attention#2544",
+    scales=(0.1, 1.0, 3.0),
 )
 def packed_softcap(slip):
     def same(n, starts):

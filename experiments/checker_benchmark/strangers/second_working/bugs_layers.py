@@ -208,6 +208,7 @@ def sharded_log_prob(slip):
     ),
     kind="bug",
     name="attention_cell mindone#1438",
+    scales=(0.1, 1.0, 3.0),
 )
 def attention_cell(slip):
     def shares(q, k):

@@ -197,3 +197,54 @@ def chunked_memory(slip):
 
     memory.defvjp(fwd, bwd)
     return memory, plain
+
+
+def stencil(rng):
+    used = jnp.array([[1, 0, 1], [1, 1, 0], [0, 1, 1]], bool)
+    return positive(rng, 3, 3), used, normal(rng, 6)
+
+
+@case(
+    "NVIDIA/warp#1552",
+    "loop with a maximum",
+    stencil,
+    Twin(
+        "as reported",
+        "index|mask|region|elements|operand|residual",
+        "coefficients x",
+        "With `continue` the last step that ran is taken for everyone's winner.",
+    ),
+    kind="bug",
+    name="stencil_argmax warp#1552",
+)
+def stencil_argmax(slip):
+    def reaches(coefficients):
+        P, Q = coefficients.shape
+        return jnp.arange(1, P + 1)[:, None] + jnp.arange(1, Q + 1)
+
+    def products(coefficients, used, x):
+        reach = (coefficients * reaches(coefficients)).reshape(-1)
+        return jnp.where(used.reshape(-1), x[:, None] * reach, -1e20)
+
+    @jax.custom_vjp
+    def largest(coefficients, used, x):
+        return products(coefficients, used, x).max(1)
+
+    def fwd(coefficients, used, x):
+        values = products(coefficients, used, x)
+        winner = jnp.argmax(values, 1)
+        if slip:
+            last = used.size - 1 - jnp.argmax(used.reshape(-1)[::-1])
+            winner = jnp.full_like(winner, last)
+        return values.max(1), (coefficients, used, x, winner)
+
+    def bwd(res, g):
+        coefficients, used, x, winner = res
+        g = jnp.where(used.reshape(-1)[winner], g, 0)
+        reach = reaches(coefficients).reshape(-1)[winner]
+        dx = g * coefficients.reshape(-1)[winner] * reach
+        flat = jnp.zeros(used.size, x.dtype).at[winner].add(g * x * reach)
+        return flat.reshape(used.shape), None, dx
+
+    largest.defvjp(fwd, bwd)
+    return largest, largest.fun

@@ -58,7 +58,8 @@ def attention_backward(qkv, o, lse, do, dtype):
     do, do_o = (in_blocks(a, B, 1, H)[:, 0] for a in (do, do_o))
     lse, do_o = lse.mT, do_o.mT  # [blocks, B, H, 1, t]
 
-    def column(dqT, j):
+    def column(j, state):
+        dqT, qkv = state
         k_s, v_s = qkv[j, 1] / math.sqrt(D), qkv[j, 2]
         kT_s = lax.optimization_barrier(k_s.mT)
 
@@ -74,10 +75,12 @@ def attention_backward(qkv, o, lse, do, dtype):
 
         start = dqT, jnp.zeros_like(k_s), jnp.zeros_like(v_s)
         dqT, dk_s, dv_s = lax.fori_loop(j, count, row, start)
-        return dqT, jnp.stack([dk_s / math.sqrt(D), dv_s])
+        # no later column reads these q, k and v: their gradients take their place
+        done = jnp.stack([dqT[j].mT, dk_s / math.sqrt(D), dv_s])
+        return dqT, qkv.at[j].set(done)
 
-    dqT, dkv = lax.scan(column, jnp.zeros_like(qkv[:, 0].mT), jnp.arange(count))
-    return in_rows(jnp.concatenate([dqT.mT[:, None], dkv], 1), T)
+    start = jnp.zeros_like(qkv[:, 0].mT), qkv
+    return in_rows(lax.fori_loop(0, count, column, start)[1], T)
 
 
 def in_blocks(a, B, parts, H):
