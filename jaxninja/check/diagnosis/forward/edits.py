@@ -14,7 +14,12 @@ from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.diagnosis.edits.axes import one_for_all
 from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
-from jaxninja.check.diagnosis.edits.single import FUNCTIONS, Edit, instead
+from jaxninja.check.diagnosis.edits.single import (
+    FUNCTIONS,
+    OPERATORS,
+    Edit,
+    instead,
+)
 from jaxninja.check.hints import Statement, say
 
 Name = Callable[[int], str]
@@ -56,7 +61,7 @@ def own_edits(program: Program, index: int, name: Name) -> Iterator[Edit]:
         return
     for generator in (
         *(_reordered, running_sums, _held, _masked, moved_in, _compared),
-        one_for_all,
+        *(_operated, one_for_all),
     ):
         yield from generator(program, index, name)
 
@@ -211,6 +216,28 @@ def _compared(program: Program, index: int, name: Name) -> Iterator[Edit]:
         yield Edit(
             out, lambda v: v[step.ins[0]] + v[step.ins[1]], what, "function", 1.4
         )
+
+
+OTHERS: dict[str, tuple[tuple[str, Callable], ...]] = {
+    "mul": (("-", np.subtract), ("+", np.add)),
+    "div": (("-", np.subtract), ("+", np.add)),
+    "add": (("*", np.multiply), ("/", np.divide)),
+    "sub": (("*", np.multiply), ("/", np.divide)),
+}
+
+
+def _operated(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """An operator of another kind between two values: a difference for a product."""
+    step = program.steps[index]
+    if any(slot in program.constants for slot in step.ins):
+        return  # x * 1 is x, for which there are better words
+    for symbol, f in OTHERS.get(step.name, ()):
+
+        def make(v, f=f):
+            return f(v[step.ins[0]], v[step.ins[1]])
+
+        what = instead(symbol, OPERATORS[step.name])
+        yield Edit(step.outs[0], make, what, "function", 1.5)
 
 
 def _all(slot: int, truth: bool) -> Callable:

@@ -93,6 +93,10 @@ def logarithm(first):
     return lambda x: mean(x, 0)
 
 
+def joined(operator):
+    return lambda x, w: jnp.tanh(operator(x, w))
+
+
 TWINS = {  # the forward, the one whose gradient is handed out, the edit
     "epsilon": (normalised(0), normalised(1), ((4, 5), (5,)), "outside root"),
     "pairs": (rotated(0), rotated(1), ((5, 6), (5, 6)), "pairs for halves"),
@@ -105,6 +109,8 @@ TWINS = {  # the forward, the one whose gradient is handed out, the edit
     "axis": (centred(-1), centred(0), ((4, 5),), "other axes"),
     "direction": (summed(0), summed(1), ((6, 3),), "other direction"),
     "constant": (held(0), held(1), ((6, 4),), "constant value"),
+    "minus": (joined(jnp.multiply), joined(jnp.subtract), ((4,), (4,)), "instead"),
+    "times": (joined(jnp.add), joined(jnp.multiply), ((4,), (4,)), "instead"),
     "order": (logarithm(0), logarithm(1), ((6, 3),), "other order"),
 }
 
