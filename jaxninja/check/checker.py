@@ -33,7 +33,7 @@ from jaxninja.check.properties.given_dtypes import as_given
 from jaxninja.check.properties.large_arrays import as_large_as_given
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order, suspected
-from jaxninja.check.properties.setup import Stop, setup_of, unfit
+from jaxninja.check.properties.setup import Stop, setup_of, unfit, within_reach
 from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
@@ -207,7 +207,7 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     settings, missing = settings_of(normal, args, inputs, level)
     for text in missing:
         session.skip(text)
-    for index, setting in enumerate(settings):
+    for index, setting in enumerate(within_reach(session, settings)):
         if refused := unfit(session, setting):
             session.skip(f"{setting.label}: {refused}")
             continue

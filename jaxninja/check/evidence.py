@@ -77,6 +77,7 @@ class Evidence:
         declared: the gradients that were declared in place of the forward's.
         options: "axis=0": the options, or sizes, with which alone it is wrong.
         as_given: the rule with the options that it was given with, if those are others.
+        misled: JAX's gradient of the plain forward is not the slope of its values.
     """
 
     subject: Explained
@@ -88,3 +89,4 @@ class Evidence:
     declared: Callable[[tuple, Any], tuple] | None = None
     options: tuple[str, ...] = ()
     as_given: Explained | None = None
+    misled: bool = False

@@ -204,6 +204,8 @@ def _nearby(problem, fresh, elsewhere: Elsewhere, budget: Budget) -> list[Hint]:
 
 
 def _reference(problem: Problem, elsewhere: Elsewhere) -> Reference | None:
+    if elsewhere.evidence.misled:
+        return None
     try:
         return Reference(problem, elsewhere.evidence.declared)
     except (

@@ -42,6 +42,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             sizes,
             _declared(setup),
             *_only_with(session),
+            misled=session.misled,
         )
 
     try:

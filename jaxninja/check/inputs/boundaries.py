@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.inputs.kinds import kind_of, scaled
+from jaxninja.check.inputs.kinds import holds_tuples, kind_of, scaled
 from jaxninja.check.subject.pytrees import float_leaves, is_float, with_floats
 from jaxninja.jaxpr import equations
 
@@ -60,10 +60,13 @@ def edges(
         for part in (0.95, 1.2):
             size = part * overflow
             yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
-    yield "integers all at their least", _changed(args, ("int",), _all(np.min))
-    yield "integers all at their most", _changed(args, ("int",), _all(np.max))
-    yield "every other integer 0", _changed(args, ("int",), _some_zero)
-    yield "distinct integers", _changed(args, ("int",), _distinct)
+    for label, change in (
+        ("integers all at their least", _all(np.min)),
+        ("integers all at their most", _all(np.max)),
+        ("every other integer 0", _some_zero),
+        ("distinct integers", _distinct),
+    ):
+        yield label, _changed(args, ("int",), partial(_but_tuples, change))
     yield "uneven steps of sorted integers", _changed(args, ("int",), _uneven)
     if found & _INDEXED:
         yield "repeated indices", _changed(args, ("int",), _repeated)
@@ -185,7 +188,13 @@ def _uneven(x):
     return np.round(x[0] + (x[-1] - x[0]) * part)
 
 
+def _but_tuples(change: Callable, x):
+    return x if holds_tuples(x) else change(x)
+
+
 def _repeated(x):
+    if holds_tuples(x):  # each within its row is another
+        return np.broadcast_to(x[:1], x.shape)
     flat = np.array(x).ravel()
     flat[1::2] = flat[: flat.size // 2 * 2 : 2] if flat.size > 1 else flat[1::2]
     return flat.reshape(x.shape)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxninja.check.subject.pytrees import is_float
 
 GLIMPSE = 1 << 16  # entries that tell the kind of an array
+TUPLE = 4  # indices of a torsion
 ROUGH = 1e-4  # how far float32 examples may miss "sums to one" or "is symmetric"
 
 
@@ -108,6 +109,8 @@ def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
     if kind == "key":
         return leaf
     values = np.asarray(leaf)
+    if kind == "int" and holds_tuples(values) and shape[-1:] == values.shape[-1:]:
+        return _redrawn_tuples(values, rng, shape)
     if kind in ("int", "bool", "mask"):
         return _redrawn(values, rng, shape)
     if kind == "real":
@@ -134,6 +137,21 @@ def _structured(values, kind: str, rng, shape):
     triangle = np.tril(rng.normal(0, 0.5, shape)) + 2 * np.eye(size)
     full = triangle @ np.swapaxes(triangle, -1, -2)
     return (full if kind == "definite" else triangle).astype(values.dtype)
+
+
+def holds_tuples(values) -> bool:
+    """Whether its rows are a few different indices each, as of bonds and triangles: a
+    row of equal ones has no meaning."""
+    shape = np.shape(values)
+    if len(shape) < 2 or not 2 <= shape[-1] <= TUPLE or np.size(values) < 3 * shape[-1]:
+        return False
+    return bool(np.diff(np.sort(_glimpse(values), -1), axis=-1).all())
+
+
+def _redrawn_tuples(values: np.ndarray, rng, shape):
+    known = np.unique(_glimpse(values))
+    order = rng.random((math.prod(shape[:-1]), known.size)).argsort(-1)
+    return known[order[:, : shape[-1]]].reshape(shape).astype(values.dtype)
 
 
 def _redrawn(values: np.ndarray, rng, shape):

@@ -1,10 +1,13 @@
-"""The static options a rule is checked at, beside those that it was given with."""
+"""The static options a rule is checked at, beside those that it was given with; and
+without the arrays that may be None."""
 
 from functools import partial
 
 import jax
 
 from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
+from jaxninja.check.subject.option_values import asks_for_none
+from jaxninja.check.subject.pytrees import float_leaves
 from jaxninja.check.subject.static_options import guesses, others
 from jaxninja.check.subject.subject import Subject
 
@@ -27,12 +30,37 @@ def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list
     for label, static in found:
         draw = partial(_with_options, setting.draw, static)
         settings.append(Setting(label, draw, option=True))
+    settings += _without(setting, subject, given)
     if fixed:
         missing.append(
             f"other values of the static options {', '.join(fixed)}: none found that "
             "the forward takes; give inputs="
         )
     return settings, missing
+
+
+def _without(setting: Setting, subject: Subject, given: tuple) -> list[Setting]:
+    """None for each array that the forward does without, where its code asks for it."""
+    if subject.is_numpy or not asks_for_none(subject.plain_function):
+        return []
+    found = []
+    for i, name in enumerate(subject.argument_names):
+        rest = _none_at(i, given)
+        if given[i] is None or not float_leaves(rest):
+            continue
+        if _text(subject, rest, subject.static) is not None:
+            draw = partial(_drawn_without, setting.draw, i)
+            found.append(Setting(f"{name}=None", draw, option=True))
+    return found
+
+
+def _none_at(i: int, args: tuple) -> tuple:
+    return (*args[:i], None, *args[i + 1 :])
+
+
+def _drawn_without(draw, i: int, seed: int):
+    subject, arrays = draw(seed)
+    return subject, _none_at(i, arrays)
 
 
 def _with_numbers(given: Setting, other: Setting, found: list) -> Setting:

@@ -27,7 +27,8 @@ class Setup:
         coarse: unit round-off of the rule in its float64 run, larger if it casts down.
         ordinary: per leaf, largest terms a unit of cotangent at an ordinary input.
         leaf_names: of the float leaves of the arguments.
-        opaque: JAX cannot differentiate the plain forward.
+        opaque: JAX cannot differentiate the plain forward, or what it makes of it is
+            not the slope of its values.
         held: arguments that stay as they were given, by name.
     """
 
@@ -40,6 +41,12 @@ class Setup:
     leaf_names: tuple[str, ...] = ()
     opaque: bool = False
     held: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def stops(self) -> bool:
+        """Whether the truth is by differences of an iteration that stops: it may end
+        elsewhere at inputs that are larger than those it was made for."""
+        return self.differences and self.opaque
 
     def truth(self, args: tuple, dy: list) -> tuple[Truth, list]:
         """The truth and its own uncertainty, at float64 arguments."""

@@ -9,9 +9,11 @@ from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.kinds import nearer, scaled
 from jaxninja.check.inputs.setting import DRAWS, Setting
-from jaxninja.check.oracle.trial import Setup, compare_rounding, prove
+from jaxninja.check.oracle.slope import misleads
+from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import autodiff_of
 from jaxninja.check.properties.judgement import NARROW, judge, unless_endless
+from jaxninja.check.properties.setup import MISLED, small_enough
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 from jaxninja.check.subject.structure_traced import (
@@ -37,11 +39,14 @@ def first_order(session: Session, setup: Setup, setting: Setting, index: int) ->
     args = setting.draw(first)[1]
     y = outputs(setup, args)
     dy = sized(session, cotangents.ordinary(y, rng))
+    if index == 0:
+        _by_values_if_misled(session, setup, args, dy)
     _prove(session, setup, args, dy, "random inputs", watch=True)
     for label, other in _variety(session, y, rng, everything=index == 0):
         _prove(session, setup, args, other, label)
     if level != "quick":
-        scales = SCALES[: 2 if index == 0 else 1] if session.options.edges else ()
+        count = 2 if index == 0 and not setup.stops else 1
+        scales = SCALES[:count] if session.options.edges else ()
         for sample, others in _inputs(setting, args, first, scales):
             dy = sized(session, cotangents.ordinary(y, rng))
             any(
@@ -50,6 +55,21 @@ def first_order(session: Session, setup: Setup, setting: Setting, index: int) ->
             )
     if index < (1 if level == "quick" else 2) or level == "full":
         _round(session, setup, setting, dy, level != "quick")
+
+
+def _by_values_if_misled(session: Session, setup: Setup, args, dy) -> None:
+    """Where a rule is off, JAX's gradient of the forward may be what is wrong."""
+    known = setup.opaque or setup.surrogate or setup.subject.is_numpy
+    evaluation = None if known else prove(setup, args, dy, "random inputs")
+    if evaluation is None or not any(map(is_off, evaluation.trials)):
+        return
+    with jax.enable_x64(True):
+        one = evaluation
+        if not misleads(setup.subject, one.args, one.dy, one.truth):
+            return
+    small_enough(session, setup.subject, args, MISLED)
+    session.misled = setup.differences = setup.opaque = True
+    setup.ordinary.clear()
 
 
 def outputs(setup: Setup, args: tuple) -> list:
@@ -110,7 +130,7 @@ def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> 
         if len({*given}) < 2:  # else nobody has all of them in one dtype
             _structure_in(session, setup, args, dtype)
         samples = [("random inputs", args)]
-        if wide and session.options.edges:
+        if wide and session.options.edges and not setup.stops:
             grown = jax.tree.map(lambda a: scaled(a, 10.0), args)
             samples.append(("inputs x 10", grown))
         for sample, inputs in samples:

@@ -217,6 +217,8 @@ def _right_in_order(session, setup: Setup, args, dy, truth, order) -> bool:
         got = _gradients(other, args, dy)
     except (UserCodeError, TypeError, ValueError):
         return False
+    if any(map(lambda a, b: np.shape(a) != np.shape(b), got, truth.gradients)):
+        return False
     return _broken(session, other, got, truth.gradients, truth, args, dy) is None
 
 

@@ -24,6 +24,7 @@ from jaxninja.check.subject.structure_traced import (
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError
 
+MISLED = "its values change at another rate than JAX's gradient of it says"
 ENTRIES = 200  # to difference one by one, which takes four forwards each
 
 
@@ -38,10 +39,11 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     leaf_names = names(args, subject.argument_names)
     _validate(session, subject, args, leaf_names)
     opaque = None if subject.is_numpy else not_differentiable(subject, args)
+    opaque = MISLED if session.misled else opaque
     differences = subject.is_numpy and not _traceable(subject, args)
     differences |= bool(opaque) and session.options.surrogate is None
     if opaque and differences:
-        _small_enough(session, subject, args, opaque)
+        small_enough(session, subject, args, opaque)
     setup = Setup(
         subject, setting.label, differences, session.options.surrogate,
         leaf_names=leaf_names,
@@ -73,7 +75,32 @@ def unfit(session: Session, setting: Setting) -> str | None:
     return None
 
 
-def _small_enough(session: Session, subject: Subject, args, why: str) -> None:
+def within_reach(session: Session, settings: list[Setting]) -> list[Setting]:
+    """The settings without the first, if that has too many entries to difference and
+    smaller ones will do."""
+    given, *rest = settings
+    if not _too_many(session, given):
+        return settings
+    smaller = [s for s in rest if s.guessed and not _too_many(session, s)]
+    if not smaller:
+        return settings
+    session.skip(
+        "the sizes as given: too many entries for finite differences, and JAX cannot "
+        "differentiate the plain forward; smaller ones stand for them, or reference="
+    )
+    return [*smaller, *(s for s in rest if s not in smaller)]
+
+
+def _too_many(session: Session, setting: Setting) -> bool:
+    """Whether they would have to be differenced one by one."""
+    subject, args = setting.draw(session.options.seed * DRAWS)
+    count = sum(map(np.size, float_leaves(args)))
+    if count <= ENTRIES or subject.is_numpy or session.options.surrogate is not None:
+        return False
+    return bool(not_differentiable(subject, args))
+
+
+def small_enough(session: Session, subject: Subject, args, why: str) -> None:
     """Few entries are differenced one by one; many are not, and nothing is tested."""
     count = sum(map(np.size, float_leaves(args)))
     text = f"the plain forward of {subject.name} ({why})"

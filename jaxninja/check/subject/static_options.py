@@ -74,7 +74,8 @@ def guesses(
             for row, value in zip(rows, found, strict=False):
                 row.append({i: value})
     merged = [change for row in rows for change in _merged(subject, row, runs)]
-    changes = [*merged, *alone]
+    apart = [c for change in merged[:1] for c in _apart(subject, change, runs)]
+    changes = [*merged, *apart, *alone]
     return [(_label(subject, c), _changed(subject, c)) for c in changes], fixed
 
 
@@ -109,6 +110,15 @@ def _merged(subject: Subject, row: list[dict], runs) -> list[dict]:
     if len(row) > 1 and runs(_changed(subject, at_once)) is not None:
         return [at_once]
     return row
+
+
+def _apart(subject: Subject, change: dict[int, Any], runs) -> list[dict]:
+    """One alone of integers that are equal, as given and after a change: what is kept
+    in blocks of one size may be read in blocks of another."""
+    alike = {i: (subject.static[i], v) for i, v in change.items() if type(v) is int}
+    several = [i for i, pair in alike.items() if list(alike.values()).count(pair) > 1]
+    alone = {i: change[i] for i in several[-1:]}
+    return [alone] if alone and runs(_changed(subject, alone)) is not None else []
 
 
 def _changed(subject: Subject, change: dict[int, Any]) -> tuple:

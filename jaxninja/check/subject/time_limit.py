@@ -86,12 +86,17 @@ def _while(eqn, ins: list, step, clock: Clock) -> list:
             for a, t in zip(init, types, strict=True)]  # fmt: skip
     test = closed(p["cond_jaxpr"])
 
+    def wanted(values):
+        return evaluate(test, [*of_cond, *values], step)[0]
+
     def goes_on(carry):
-        return carry[1] & evaluate(test, [*of_cond, *carry[2]], step)[0]
+        return carry[1] & wanted(carry[2]).any()
 
     def body(carry):
-        count, _, values = carry
-        values = evaluate(closed(p["body_jaxpr"]), [*of_body, *values], step)
+        count, _, before = carry
+        values = evaluate(closed(p["body_jaxpr"]), [*of_body, *before], step)
+        if test.out_avals[0].shape:
+            values = _where(wanted(before), values, before)
         return count + 1, _in_time(clock, count), values
 
     start = jnp.int32(0), jnp.bool_(True), init
@@ -99,6 +104,16 @@ def _while(eqn, ins: list, step, clock: Clock) -> list:
     line = line_of(eqn)
     jax.debug.callback(lambda ok: None if ok else clock.late.append(line), in_time)
     return list(values)
+
+
+def _where(going, after: list, before: list) -> list:
+    """Under vmap each loop of the batch keeps what it had when it ended."""
+
+    def chosen(a, b):
+        rest = (1,) * (a.ndim - going.ndim)
+        return jnp.where(going.reshape(going.shape + rest), a, b)
+
+    return list(map(chosen, after, before))
 
 
 def _in_time(clock: Clock, count):

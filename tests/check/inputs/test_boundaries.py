@@ -7,6 +7,7 @@ import pytest
 
 from jaxninja import check_vjp
 from jaxninja.check.inputs.boundaries import extremes
+from jaxninja.check.inputs.kinds import holds_tuples, like
 from tests.check.subjects import codes, ruled
 
 X = np.array([0.7, -1.9, 2.3], np.float32)
@@ -120,3 +121,41 @@ def test_integers_that_count_from_one_fail_no_rule_at_zero():
     report = check_vjp(op, TABLE[:3], np.array([2, 1, 2]), hints=False)
     assert report.ok, report.table()
     assert any("every other integer 0" in text for text in report.not_tested)
+
+
+QUADS = np.array([[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5]], np.int32)
+
+
+def bonds(slip):
+    """1 over the distances of pairs of points."""
+
+    def plain(x, pairs):
+        gap = x[pairs[:, 0]] - x[pairs[:, 1]]
+        return (gap * gap).sum(-1) ** -0.5
+
+    def bwd(residuals, dy):
+        x, pairs, y = residuals
+        gap = x[pairs[:, 0]] - x[pairs[:, 1]]
+        d = -(dy * y**3)[:, None] * gap
+        if slip:
+            return jnp.zeros_like(x).at[pairs[:, 0]].set(d).at[pairs[:, 1]].add(
+                -d
+            ), None
+        return jnp.zeros_like(x).at[pairs[:, 0]].add(d).at[pairs[:, 1]].add(-d), None
+
+    def fwd(x, pairs):
+        return (y := plain(x, pairs)), (x, pairs, y)
+
+    return ruled(plain, fwd, bwd, ())
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_tuples_of_indices_stay_different(slip):
+    pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4]], np.int32)
+    x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    assert check_vjp(bonds(slip), x, pairs, hints=False).ok is not slip
+    for given in (QUADS, pairs):
+        drawn = like(given, np.random.default_rng(1))
+        assert holds_tuples(drawn)
+        assert not np.array_equal(drawn, given)
+    assert not holds_tuples(np.array([[0, 1], [1, 1], [2, 3]]))

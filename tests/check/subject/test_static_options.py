@@ -163,3 +163,49 @@ def test_options_of_a_pair_are_static(xp, extra):
         assert check_vjp((forward, backward), X, pool, edges=False).ok
         wrong = check_vjp((forward, forgets), X, pool, edges=False, hints=False)
         assert wrong.verdict == "fail"
+
+
+def in_blocks(slip):
+    """Sums of blocks, which the backward takes to be of the size that was kept."""
+
+    def plain(x, kept, size):
+        blocks = jnp.pad(x, (0, -len(x) % size)).reshape(-1, size)
+        return blocks.sum(1) * jnp.arange(1, len(blocks) + 1)
+
+    def bwd(kept, size, x, dy):
+        size = kept if slip else size
+        rows = jnp.arange(len(x)) // size
+        return ((dy * jnp.arange(1, len(dy) + 1))[rows],)
+
+    return ruled(plain, lambda x, *sizes: (plain(x, *sizes), x), bwd, (1, 2))
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_integers_that_are_equal_are_changed_apart(slip):
+    report = check_vjp(in_blocks(slip), jnp.arange(1.0, 13.0), 4, 4, hints=False)
+    assert "kept=3, size=3" in report.coverage.tried
+    assert "size=3" in report.coverage.tried
+    assert report.ok is not slip, report.table()
+
+
+def gated(slip):
+    """x times a gain, and times a gate if there is one."""
+
+    def plain(x, gain, gate):
+        return gain * x if gate is None else gain * x * gate
+
+    def bwd(residuals, dy):
+        x, gain, gate = residuals
+        if gate is None:
+            return dy if slip else dy * gain, (dy * x).sum(0), None
+        return dy * gain * gate, (dy * x * gate).sum(0), dy * gain * x
+
+    return ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_an_array_that_may_be_none_is_left_out(slip):
+    report = check_vjp(gated(slip), *inputs(), inputs()[0])
+    assert "gate=None" in report.coverage.tried
+    assert report.ok is not slip, report.table()
+    assert not slip or report.hints[0].verified
