@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.checker_benchmark.strangers import HALVES
+
 ROOT = Path(__file__).parents[2]
 KEPT = "{kept}"  # in a command: a folder of the part's own, there until it has ended
 RULES, MODELS = "jaxninja/rules", "jaxninja/models"
@@ -75,10 +77,9 @@ PARTS: dict[str, Part] = {
         _module(
             "checker_benchmark.strangers.run",
             *(*CHECK, f"{CHECKER}/strangers"),
-            minutes=24,
+            minutes=40,
         ),
-        f"--half working --records {KEPT}/working.jsonl",
-        f"--half unseen --records {KEPT}/unseen.jsonl",
+        *(f"--half {half} --records {KEPT}/{half}.jsonl" for half in HALVES),
     ),
     "gpt2-ten-steps": _module("gpt2.ten_steps", *GPT2, minutes=2),
     "scalars": _module("micrograd.scalars", "jaxninja/engine"),
