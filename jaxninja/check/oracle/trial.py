@@ -46,6 +46,7 @@ class Evaluation:
         trials: one a float leaf.
         forward: the trial of the output, one a float output.
         args, dy: in the dtype of the trial; outcome and truth belong to them.
+        leaves_range: whether the plain forward, finite itself, is none in this dtype.
     """
 
     trials: list[Trial]
@@ -54,6 +55,7 @@ class Evaluation:
     dy: list
     outcome: Outcome
     truth: Truth
+    leaves_range: bool = False
 
 
 class Condition(NamedTuple):
@@ -151,7 +153,8 @@ def compare_rounding(
     outputs = _outputs(setup, sample, dtype, outcome, shown, forward)
     if not setup.ordinary:
         setup.ordinary.extend(ordinary)
-    return Evaluation(trials, outputs, args, dy, outcome, shown)
+    lost = not _finite(plain_y, dtype)
+    return Evaluation(trials, outputs, args, dy, outcome, shown, lost)
 
 
 def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:

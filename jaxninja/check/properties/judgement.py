@@ -40,6 +40,11 @@ def judge(
     session: Session, setup: Setup, evaluation: Evaluation, edge: bool = False
 ) -> bool:
     """Record what is right and wrong at a sample; whether it could be judged."""
+    if evaluation.leaves_range:
+        trial = (*evaluation.trials, *evaluation.forward)[0]
+        text = f"{trial.sample} in {trial.dtype} ({setup.label}): the reference's own "
+        session.skip(f"{text}forward leaves the range of its dtype")
+        return False
     loose = _as_settled(session, setup, with_condition(session, setup, evaluation))
     if loose is None or _misread(session, setup, loose):
         return False

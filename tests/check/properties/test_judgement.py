@@ -158,3 +158,25 @@ def test_a_remainder_of_a_gradient_that_is_declared_zero_is_no_kink():
     report = check_vjp(rule, *args, zero="guess", edges=False, hints=False)
     assert report.ok, report.table()
     assert "W-KINK" not in codes(report)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_reference_that_overflows_in_its_dtype_judges_nothing_there(factor):
+    """A mean of powers: at inputs x 10 the 40th powers are beyond float32."""
+
+    def power_mean(x):
+        return (x**40).mean() ** (1 / 40)
+
+    def fwd(x):
+        mean = (x**40).mean()
+        return mean ** (1 / 40), (x, mean)
+
+    def bwd(res, dy):
+        x, mean = res
+        return (factor * dy * mean ** (1 / 40) / mean * x**39 / x.size,)
+
+    op = ruled(power_mean, fwd, bwd, ())
+    x = np.array([0.9, 1.4, 2.2], np.float32)
+    report = check_vjp(op, x, hints=False)
+    assert report.ok == (factor == 1), report.table()
+    assert any("x 10 in float32" in text for text in report.not_tested)
