@@ -41,14 +41,13 @@ def test_a_forward_that_jax_cannot_differentiate_is_differenced(factor, verdict)
 def test_too_many_entries_to_difference_are_not_tested():
     sqrt = newton()
     op = ruled(sqrt, lambda a: (sqrt(a),) * 2, lambda y, g: (g / (2 * y),), ())
-    with within(0.2):
-        report = check_vjp(op, np.full((20, 20), 2, np.float32), hints=False)
+    many = np.full((20, 20), 2, np.float32)
+    report = check_vjp(op, many, level="quick", hints=False)  # no other sizes
     assert report.verdict == "not tested"
     assert "N-NOREF" in codes(report)
     assert "reference=" in report.table()
     with within(0.2):
-        assert check_vjp(op, np.full((20, 20), 2, np.float32), reference=jnp.sqrt,
-                         edges=False, hints=False).ok  # fmt: skip
+        assert check_vjp(op, many, reference=jnp.sqrt, edges=False, hints=False).ok
 
 
 def test_a_loop_that_never_ends_is_stopped():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from tests.check.subjects import codes, ruled
+from tests.check.subjects import ruled
 
 
 def miss(y, m, e):
@@ -92,8 +92,3 @@ def test_nothing_is_named_by_a_derivative_that_is_none():
     report = check_vjp(wrong, *FEW)
     assert not report.ok
     assert all(hint.statement.code != "diagonal" for hint in report.hints)
-
-
-def test_more_entries_than_can_be_differenced_are_told():
-    report = check_vjp(solved(all_by_newton, implicit), *MANY, level="quick")
-    assert codes(report) == {"N-NOREF"}
