@@ -59,12 +59,14 @@ def _kind_of_floats(values: np.ndarray) -> str:
         return "mask"  # holds -inf or the like on purpose
     if _is_mask(values):
         return "mask"
+    if not values.any():
+        return "real"  # zeros alone tell of no other
     if _is_square(values):
         if np.allclose(values, np.swapaxes(values, -1, -2), atol=ROUGH):
             return "definite"
         if not np.triu(values, 1).any() or not np.tril(values, -1).any():
             return "triangular"
-    if (values >= 0).all() and values.any():
+    if (values >= 0).all():
         sums = values.sum(-1) if values.ndim else values
         is_probability = values.ndim and np.allclose(sums, 1, atol=ROUGH)
         return "probability" if is_probability else "positive"

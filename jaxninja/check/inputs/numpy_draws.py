@@ -20,6 +20,10 @@ ENTRIES, KEYS = 4096, 64  # drawn at once; more are left to XLA
 PREFIXES = "jax_threefry_partitionable"  # the setting under which draws are prefixes
 
 
+class _Unlike(Exception):
+    """What NumPy would make is none that JAX makes."""
+
+
 def in_numpy(closed) -> Callable | None:
     """`key -> flat outputs` as the jaxpr has it; None where NumPy cannot say."""
     if not (_threefry(closed) and getattr(jax.config, PREFIXES)):
@@ -67,7 +71,7 @@ def _as_traced(out, aval):
         return jax.random.wrap_key_data(words, impl="threefry2x32")
     out = jax.device_put(np.asarray(out))  # jnp.asarray would compile a program a shape
     if (out.shape, out.dtype) != (aval.shape, aval.dtype):
-        raise TypeError(f"{out.dtype}{out.shape} in place of {aval}")
+        raise _Unlike(f"{out.dtype}{out.shape} in place of {aval}")
     return out
 
 
@@ -96,7 +100,7 @@ _FOLD_IN = _of_key(lambda key, i: jax.random.key_data(jax.random.fold_in(key, i)
 def _first(drawn, shape: tuple) -> np.ndarray:
     count = int(np.prod(shape))
     if count > len(drawn):
-        raise ValueError(f"{count} random numbers, more than {len(drawn)}")
+        raise _Unlike(f"{count} random numbers, more than {len(drawn)}")
     return np.asarray(drawn)[:count].reshape((*shape, *drawn.shape[1:]))
 
 

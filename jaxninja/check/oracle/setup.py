@@ -26,6 +26,7 @@ class Setup:
         surrogate: declared vector-Jacobian product that replaces the reference's.
         coarse: unit round-off of the rule in its float64 run, larger if it casts down.
         ordinary: per leaf, largest terms a unit of cotangent at an ordinary input.
+        kinds: of numbers in each leaf there; at an edge zeros may look like a matrix.
         leaf_names: of the float leaves of the arguments.
         opaque: JAX cannot differentiate the plain forward, or what it makes of it is
             not the slope of its values.
@@ -38,6 +39,7 @@ class Setup:
     surrogate: Callable | None = None
     coarse: float = unit("float64")
     ordinary: list[float] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
     leaf_names: tuple[str, ...] = ()
     opaque: bool = False
     held: dict[str, Any] = field(default_factory=dict)

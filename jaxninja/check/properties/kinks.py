@@ -14,7 +14,6 @@ import jax
 import numpy as np
 
 from jaxninja.check.compare import difference
-from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.tolerances import Trial
 from jaxninja.check.oracle.trial import Evaluation, Setup, compare_rounding, prove
 from jaxninja.check.oracle.truth import truth_of
@@ -153,19 +152,17 @@ def _neighbours(setup: Setup, evaluation, distance: float, random: int = NEIGHBO
     for way in ways:
         with jax.enable_x64(True):
             wide = cast(evaluation.args, "float64")
-            moved = [
-                _moved(leaf, w, distance)
-                for leaf, w in zip(float_leaves(wide), way, strict=True)
-            ]
+            rows = zip(float_leaves(wide), way, setup.kinds, strict=True)
+            moved = [_moved(leaf, w, distance, kind) for leaf, w, kind in rows]
             args = with_floats(wide, moved)
             dy = cast(evaluation.dy, "float64")
             yield truth_of(setup.subject, args, dy).gradients
 
 
-def _moved(leaf, way, distance: float):
+def _moved(leaf, way, distance: float, kind: str):
     """Entries that are infinite, masked out say, stay where they are."""
     finite = np.isfinite(leaf)
-    if not finite.any() or (finite.all() and kind_of(leaf) not in MOVABLE):
+    if not finite.any() or (finite.all() and kind not in MOVABLE):
         return leaf
     largest = float(np.max(np.abs(leaf), where=finite, initial=1.0))
     return np.where(finite, leaf + distance * largest * np.where(finite, way, 0), leaf)

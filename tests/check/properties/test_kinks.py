@@ -92,3 +92,15 @@ def test_each_number_of_the_output_has_a_choice_of_its_own(slip):
     op = ruled(outer, fwd, bwd, ())
     report = check_vjp(op, X[0], np.float32([1.5, -0.8, 0.6, -2.1]), hints=False)
     assert report.ok == (slip == 0), report.table()
+
+
+def test_a_square_of_zeros_is_moved_as_its_argument_is():
+    """At an edge a matrix of numbers looks like another kind, which is let alone."""
+
+    def bwd(c, dy):
+        j = jnp.argmax(c.ravel())
+        return (jnp.zeros(c.size).at[j].add(dy).reshape(c.shape),)
+
+    op = ruled(jnp.max, lambda c: (c.max(), c), bwd, ())
+    square = np.array([[1.4, 0.6], [0.9, 2.1]], np.float32)
+    assert check_vjp(op, square).ok
