@@ -60,7 +60,7 @@ def _step(eqn, operands: list) -> list:
     if eqn.primitive in CALLS:
         return _run(body(eqn), operands)
     name = eqn.primitive.name
-    out = (_RANDOM if name in _RANDOM else TWINS)[name](eqn.params, *operands)
+    out = (_DRAWING if name in _DRAWING else TWINS)[name](eqn.params, *operands)
     return out if isinstance(out, list) else [out]
 
 
@@ -120,7 +120,7 @@ def _bitcast(params, a):
     return np.ascontiguousarray(a).view(params["new_dtype"]).reshape(np.shape(a))
 
 
-_RANDOM = {
+_DRAWING = {  # besides TWINS: keys, and what makes numbers of bits
     "random_bits": _random_bits,
     "random_split": _random_split,
     "random_fold_in": _random_fold_in,

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.finite_differences import truth_by_differences
 from jaxninja.check.oracle.truth import Truth, autodiff_of, truth_of, value_of
 from jaxninja.check.subject.plain_forward import opened
-from jaxninja.check.subject.pytrees import unit
+from jaxninja.check.subject.pytrees import float_leaves, unit
 from jaxninja.check.subject.subject import Subject
 
 LOOSE = 1e-3  # of the largest gradient: by how much an iteration that stops is off
@@ -43,6 +44,12 @@ class Setup:
     leaf_names: tuple[str, ...] = ()
     opaque: bool = False
     held: dict[str, Any] = field(default_factory=dict)
+
+    def remember(self, ordinary: list[float], args: tuple) -> None:
+        """The terms and the kinds of the first input: it is an ordinary one."""
+        if not self.ordinary:
+            self.ordinary[:] = ordinary
+            self.kinds[:] = map(kind_of, float_leaves(args))
 
     @property
     def stops(self) -> bool:

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.compare import difference
-from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.condition import (
     MASKED,
     error,
@@ -36,7 +35,7 @@ from jaxninja.check.oracle.truth import (
     autodiff_of,
     rule_of,
 )
-from jaxninja.check.subject.pytrees import cast, float_leaves, unit
+from jaxninja.check.subject.pytrees import cast, unit
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,7 @@ def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None
             return None
         outcome = rule_of(setup.subject, args, dy)
         truth, doubt = _at_holes(setup, args, dy, truth, doubt, outcome)
-    if not setup.ordinary:
-        setup.ordinary.extend(_ordinary(truth, dy))
-        setup.kinds.extend(map(kind_of, float_leaves(args)))
+    setup.remember(setup.ordinary or _ordinary(truth, dy), args)
     tolerances = [
         proof_tolerance(scale, size * _top(dy), setup.coarse) + unsure
         for scale, size, unsure in zip(truth.scales, setup.ordinary, doubt, strict=True)
@@ -153,9 +150,7 @@ def compare_rounding(
         for y, r in zip(shown.y, plain_y, strict=True)
     ]
     outputs = _outputs(setup, sample, dtype, outcome, shown, forward)
-    if not setup.ordinary:
-        setup.ordinary.extend(ordinary)
-        setup.kinds.extend(map(kind_of, float_leaves(args)))
+    setup.remember(ordinary, args)
     lost = not _finite(plain_y, dtype)
     return Evaluation(trials, outputs, args, dy, outcome, shown, lost)
 

@@ -64,8 +64,8 @@ def _by_values_if_misled(session: Session, setup: Setup, args, dy) -> None:
     if evaluation is None or not any(map(is_off, evaluation.trials)):
         return
     with jax.enable_x64(True):
-        one = evaluation
-        if not misleads(setup.subject, one.args, one.dy, one.truth):
+        given = evaluation.args, evaluation.dy
+        if not misleads(setup.subject, *given, evaluation.truth):
             return
     small_enough(session, setup.subject, args, MISLED)
     session.misled = setup.differences = setup.opaque = True

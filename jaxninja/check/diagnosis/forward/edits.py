@@ -218,7 +218,7 @@ def _compared(program: Program, index: int, name: Name) -> Iterator[Edit]:
         )
 
 
-OTHERS: dict[str, tuple[tuple[str, Callable], ...]] = {
+OF_ANOTHER_KIND: dict[str, tuple[tuple[str, Callable], ...]] = {
     "mul": (("-", np.subtract), ("+", np.add)),
     "div": (("-", np.subtract), ("+", np.add)),
     "add": (("*", np.multiply), ("/", np.divide)),
@@ -231,7 +231,7 @@ def _operated(program: Program, index: int, name: Name) -> Iterator[Edit]:
     step = program.steps[index]
     if any(slot in program.constants for slot in step.ins):
         return  # x * 1 is x, for which there are better words
-    for symbol, f in OTHERS.get(step.name, ()):
+    for symbol, f in OF_ANOTHER_KIND.get(step.name, ()):
 
         def make(v, f=f):
             return f(v[step.ins[0]], v[step.ins[1]])
