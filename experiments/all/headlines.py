@@ -1,7 +1,9 @@
-"""The tables of the README that are made from the outputs of several parts."""
+"""Tables of pages that are made from those of one or several parts."""
 
 from collections.abc import Callable
 from typing import NamedTuple
+
+from experiments.checker_benchmark.strangers import HALVES
 
 Cells = dict[str, str]  # of a row, by the heads of the columns
 
@@ -61,6 +63,32 @@ def checkers(ours: list[str], peers: list[str]) -> str:
     return table(("checker", *columns.values()), rows)
 
 
+def detection(ours: list[str], peers: list[str]) -> str:
+    """What each checker finds, by kind, and no times: others ran beside these parts."""
+    found = by_name(ours[0]) | by_name(peers[0])
+    columns = ("mutants", "single", "double", "use of the cotangent", "field bugs",
+               "alarms on clean rules")  # fmt: skip
+    rows = [(name, *(cells[c] for c in columns)) for name, cells in found.items()]
+    return table(("checker", *columns), rows)
+
+
+def strangers(found: list[str]) -> str:
+    """A row for each half: the wrong twins of rules and bugs, and the right rules."""
+    of_twins = ("caught, right twin passing", "detected at all", "right class",
+                "other, verified", "wrong name", "right gradients")  # fmt: skip
+    of_rules = ("alarms", "crashes", "not tested")
+    rows = []
+    for half, (twins, right) in zip(HALVES, _pairs(found), strict=True):
+        judged, passed = by_name(twins)["both"], by_name(right)["at the example"]
+        cells = [judged[c] for c in of_twins] + [passed[c] for c in of_rules]
+        rows.append((half, *cells))
+    return table(("half", *of_twins, *of_rules), rows)
+
+
+def _pairs(tables: list[str]) -> list[tuple[str, str]]:
+    return list(zip(tables[::2], tables[1::2], strict=True))
+
+
 def by_name(text: str) -> dict[str, Cells]:
     """The rows of a Markdown table by their first cell."""
     head, _, *rows = (line.strip("| ").split(" | ") for line in text.splitlines())
@@ -80,4 +108,6 @@ def _in_brackets(cell: str) -> str:
 HEADLINES = {
     "models-in-short": Headline(("makemore", "models"), models),
     "checkers-in-short": Headline(("checker", "checker-peers"), checkers),
+    "checkers": Headline(("checker", "checker-peers"), detection),
+    "strangers-by-half": Headline(("strangers",), strangers),
 }

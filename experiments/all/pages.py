@@ -3,7 +3,8 @@
 A page has a pair of comments, `<!-- result: NAME -->` and `<!-- end of result -->`, and
 between them stand the Markdown tables that part NAME printed, and the machine, versions
 and date. `NAME 2` asks for the second table only, `NAME whole` for all that was
-printed. Names of HEADLINES are tables made from the outputs of several parts.
+printed. Names of HEADLINES are tables made from such tables; of these `NAME dated` asks
+for machine, versions and date as well, those of the first part.
 """
 
 import re
@@ -45,10 +46,14 @@ def _filled(found: re.Match, results: Path, rows: Mapping[str, Row]) -> str:
     if len(known) < len(needed):
         return found[0]
     outputs = [(results / "output" / f"{part}.txt").read_text() for part in needed]
-    if name in HEADLINES:
-        text = HEADLINES[name].make(*map(tables, outputs))
-    else:
-        text = chosen(outputs[0], which) + f"\n\n{stamp(known[0])}"
+    made = name in HEADLINES
+    text = (
+        HEADLINES[name].make(*map(tables, outputs))
+        if made
+        else chosen(outputs[0], which)
+    )
+    if not made or which == "dated":
+        text += f"\n\n{stamp(known[0])}"
     mark = found[0].split("\n", 1)[0]
     return f"{mark}\n{text}\n<!-- end of result -->"
 

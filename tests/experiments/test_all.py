@@ -13,7 +13,8 @@ import pytest
 
 from experiments.all import __main__ as everything
 from experiments.all import lanes, pages, progress, staleness
-from experiments.all.headlines import HEADLINES, checkers, models
+from experiments.all.headlines import HEADLINES, checkers, models, strangers
+from experiments.all.headlines import detection as all_kinds
 from experiments.all.parts import PARTS, ROOT, Part
 from experiments.all.staleness import age, digest, recorded, stale
 
@@ -248,8 +249,46 @@ def test_the_readme_names_the_checkers_as_users_know_them():
             for name in names for kind in ("mutant", "field")
         ])]  # fmt: skip
 
-    made = checkers(detected(NAME), detected(*PEERS)).splitlines()
+    both = detected(NAME), detected(*PEERS)
+    made = checkers(*both).splitlines()
     assert made[2] == "| `jaxninja.check_vjp` | 100.0 % of 1 | 100.0 % of 1 | – |"
+    in_full = all_kinds(*both).splitlines()
+    assert [line.split(" | ")[0] for line in in_full[2:]] == [f"| {NAME}", *(
+        f"| {name}" for name in PEERS
+    )]  # fmt: skip
+    assert "median s" not in in_full[0]
+
+
+def test_the_halves_of_the_strangers_have_a_row_each():
+    from experiments.checker_benchmark.strangers import HALVES, results
+
+    about = {"level": "standard", "case": "rule", "truths": [], "place": ["x"]}
+    records = [
+        {**about, "kind": "right", "name": "a", "verdict": "passed"},
+        {**about, "kind": "twin", "name": "a", "verdict": "detected", "leaves": ["x"]},
+        {**about, "kind": "twin", "name": "a", "verdict": "passed"},
+    ]
+    printed = [*pages.tables(results.page(records, totals=True))] * len(HALVES)
+    made = strangers(printed).splitlines()
+    assert [line.split(" | ")[0][2:] for line in made[2:]] == list(HALVES)
+    half = "50.0 % of 2"
+    assert made[2].split(" | ")[1:3] == [half, half]
+    assert made[2].endswith(" | 0.0 % of 1" * 3 + " |")
+
+
+def test_a_headline_is_dated_where_that_is_asked_for(tmp_path):
+    page = tmp_path / "README.md"
+    mark = "<!-- result: strangers-by-half{} -->\nold\n<!-- end of result -->\n"
+    page.write_text(mark.format("") + mark.format(" dated"))
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "strangers.txt").write_text("| a |\n|---|\n| 1 |\n")
+    made = pages.HEADLINES["strangers-by-half"]._replace(make=lambda found: found[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(pages.HEADLINES, "strangers-by-half", made)
+        assert pages.update(tmp_path, {"strangers": ROW}, tmp_path) == ["README.md"]
+    plain, dated = page.read_text().split("<!-- end of result -->\n")[:2]
+    assert "2026-01-02" not in plain
+    assert dated.endswith("2026-01-02: a machine, 2 CPUs, Python 3.11.7, JAX 0.10.2.\n")
 
 
 def test_an_unknown_part_is_a_usage_error(capsys):

@@ -128,12 +128,13 @@ def test_contenders_take_turns_and_ratios_stay_within_a_round():
 def test_autodiff_laid_out_has_the_networks_loss_and_gradients(x64):
     """Or it would be no fair contender."""
     model = Ninja(vocabulary=11, hidden=8)
-    params = ninja_fast.lay_out(ninja.init(jax.random.key(0), model))
-    params = jax.tree.map(lambda p: p.astype(jnp.float64), params)
+    draw = jax.jit(lambda key: ninja_fast.lay_out(ninja.init(key, model)))
+    params = jax.tree.map(lambda p: np.asarray(p, np.float64), draw(jax.random.key(0)))
     ids = jax.random.randint(jax.random.key(1), (6, 3), 0, 11)
     loss = partial(contenders.forward_laid_out, model=model)
-    theirs = jax.value_and_grad(loss, has_aux=True)(params, ids, ids[:, 0])
-    mine = ninja_fast.value_and_grad(params, ids, ids[:, 0], model)
+    theirs = jax.jit(jax.value_and_grad(loss, has_aux=True))(params, ids, ids[:, 0])
+    by_hand = jax.jit(partial(ninja_fast.value_and_grad, model=model))
+    mine = by_hand(params, ids, ids[:, 0])
     for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
 

@@ -20,6 +20,7 @@ from experiments.checker_benchmark import (
     tasks,
 )
 from experiments.checker_benchmark.field_bugs import truth
+from jaxninja.check.inputs import examples
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.mutation import rewrite
 from jaxninja.rule import Rule
@@ -30,7 +31,8 @@ def floating(leaf):
 
 
 def as_float64(tree):
-    return jax.tree.map(lambda a: a.astype(jnp.float64) if floating(a) else a, tree)
+    wide = lambda a: jax.device_put(np.asarray(a, np.float64))  # noqa: E731
+    return jax.tree.map(lambda a: wide(a) if floating(a) else a, tree)
 
 
 def leaves_of_floats(tree):
@@ -39,7 +41,8 @@ def leaves_of_floats(tree):
 
 def random_like(tree, seed=1):
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), a.dtype), tree)
+    draw = lambda a: jax.device_put(rng.normal(size=a.shape).astype(a.dtype))  # noqa: E731
+    return jax.tree.map(draw, tree)
 
 
 def distance(got, expected):
@@ -60,7 +63,7 @@ def both_gradients(rule, case, dy, args):
 
 def drawn(rule, case):
     """A cotangent of that case, and its arguments."""
-    args = as_float64(rule.example(jax.random.key(3), **case.dims))
+    args = as_float64(examples.drawn(rule.example, 3, case.dims))
     plain = jax.eval_shape(lambda *a: rule.reference(*a, *case.static), *args)
     return random_like(plain), args
 
@@ -99,7 +102,7 @@ def plain_of(rule):
 
 
 def example_of(rule):
-    return rule.example(jax.random.key(0), **rule.cases[0].dims)
+    return examples.drawn(rule.example, 0, rule.cases[0].dims)
 
 
 def test_the_halves_share_nothing_and_miss_nothing():

@@ -18,7 +18,8 @@ WHY_NOT = both_modes.available()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 # a static option, integers, elementwise
-NAMES = ("batchnorm", "cross_entropy", "tanh")
+MORE = pytest.mark.more
+NAMES = ("batchnorm", "tanh", pytest.param("cross_entropy", marks=MORE))
 
 
 def setting(name):

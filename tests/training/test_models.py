@@ -62,7 +62,7 @@ def same_bits(a, b):
 @pytest.mark.bits
 @pytest.mark.parametrize("model", SIZES)
 def test_a_resumed_run_has_the_same_bits(model, tmp_path):
-    config = dataclasses.replace(config_of(model, tmp_path), diagnose=0)
+    config = dataclasses.replace(config_of(model, tmp_path), diagnose=0, samples=0)
     whole = jaxninja.train(config, progress=QUIET)
     half = dataclasses.replace(config, name="half", steps=20)
     path = jaxninja.train(half, progress=QUIET).path

@@ -205,6 +205,7 @@ def test_one_entry_that_is_never_reached_is_a_gap():
     assert any("entries of dx" in gap for gap in report.coverage.gaps)
 
 
+@pytest.mark.more  # texts
 @pytest.mark.parametrize("good", [True, False])
 def test_json_and_html_say_what_the_table_says(good):
     bwd = norm_bwd if good else lambda eps, res, dy: (dy, norm_bwd(eps, res, dy)[1])

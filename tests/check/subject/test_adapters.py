@@ -82,6 +82,7 @@ def test_a_jitted_rule_is_the_rule():
     assert check_vjp(jax.jit(manual.tanh), X, level="quick").ok
 
 
+@pytest.mark.more
 def test_a_rule_and_its_wrong_copy():
     def example(key, N, D):
         k = jax.random.split(key)
@@ -264,6 +265,7 @@ def test_bad_rules_are_told_and_never_passed(check, verdict, says):
     assert says in report.table()
 
 
+@pytest.mark.more
 def test_intent_is_declared():
     def plain(x):
         return jnp.round(x)
@@ -275,6 +277,7 @@ def test_intent_is_declared():
     assert check_vjp(step, x).verdict == "fail"
 
 
+@pytest.mark.more
 def test_clipping_is_linear_where_it_does_not_act():
     def bwd(x, dy):
         return (jnp.cos(x) * jnp.clip(dy, -1, 1),)
@@ -293,6 +296,7 @@ def test_nothing_but_zeros_is_not_tested():
     assert check_vjp(op, X).verdict == "not tested"
 
 
+@pytest.mark.more
 def test_kinks_by_convention():
     other = relu_rule(1.0)
     assert "W-KINK" in codes(check_vjp(other, X))

@@ -52,6 +52,7 @@ def test_the_rule_is_right(name, x64):
     check(CASES[name], tolerance=1e-10 if name in SOLVED else 1e-12)
 
 
+@pytest.mark.more  # the same rules again
 def test_gradients_have_the_dtype_of_their_operand(x64):
     """Of every case; nothing is computed, as the values were compared above."""
 
@@ -113,6 +114,7 @@ def complexified(f, *args):
     return case
 
 
+@pytest.mark.more
 def test_complex_numbers(x64):
     """The first case of every primitive that JAX computes with complex numbers."""
     # JAX says only later that it cannot; sign has a test of its own
@@ -202,6 +204,7 @@ def test_updates_that_multiply_one_entry(x64):
         same(*both(*args))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", SPOILED)
 def test_the_test_finds_a_wrong_rule(name, x64):
     """The largest entry of a gradient is a millionth too large."""

@@ -44,6 +44,7 @@ def states_agree(a, b):
     return all(np.array_equal(x, y) for x, y in leaves)
 
 
+@pytest.mark.more  # the call is in test_twin.py
 def test_a_run_is_resumed_exactly(config, twin):
     heard = Heard()
     whole = train(config, progress=heard)

@@ -49,7 +49,11 @@ OTHER = {"ddof": 0, "running_ddof": 1, "eps": 1e-2, "bn_momentum": 0.3}
 
 
 @pytest.mark.parametrize(
-    ("fields", "count"), [({}, 200), (OTHER, 20)], ids=["lecture", "other"]
+    ("fields", "count"),
+    [
+        pytest.param({}, 200, id="lecture"),
+        pytest.param(OTHER, 20, id="other", marks=pytest.mark.more),
+    ],
 )
 def test_the_kernel_is_route_network_to_rounding(fields, count):
     """Losses of 200 steps to 3e-6, the state at their end to 2e-6 of its scale."""
@@ -72,6 +76,7 @@ def test_the_kernel_is_route_network_to_rounding(fields, count):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6 * scale)
 
 
+@pytest.mark.more  # of the kernel's own text, as what follows
 def test_no_order_of_the_threads_and_no_number_of_blocks_changes_a_bit():
     orders = [(blocks, Proof(order)) for blocks in (1, 8) for order in range(4)]
     first, *others = proved(batches(0, 3), 3, orders)
@@ -79,6 +84,7 @@ def test_no_order_of_the_threads_and_no_number_of_blocks_changes_a_bit():
     assert [same_bits(first, other) for other in others] == [True] * len(others)
 
 
+@pytest.mark.more
 def test_each_barrier_is_needed():
     """With any of them taken out the numbers are others, whichever thread is first."""
     of_unit = {1, 2, 7}  # one block has one thread for each unit: it waits for none

@@ -48,6 +48,7 @@ def test_a_square_left_out_of_the_derivative_of_tanh():
     assert (first["subject"], first["edit"]) == ("1 - y", Y_SQUARED)
 
 
+@pytest.mark.more
 def test_a_term_within_one_operation_is_said_to_be_one():
     def softmax(x):
         return jax.nn.softmax(x)
@@ -84,6 +85,7 @@ def test_the_line_of_a_rule_inside_a_model():
     assert hint.edit == f"{hint.where}: mul in `sine_bwd`: leave out * 2"
 
 
+@pytest.mark.more
 def test_one_edit_is_told_once():
     def bwd(res, dy):
         x, w = res
@@ -124,6 +126,7 @@ def test_an_error_of_several_lines():
     assert "no such axis\n" in report.table()
 
 
+@pytest.mark.more
 def test_the_page_says_what_the_table_says():
     def bwd(res, dy):
         return res[1] * dy, 2 * res[0] * dy
