@@ -33,9 +33,8 @@ HEADS, WIDTH = 4, 64
 ROWS = ((4096, 768), (1024, 256))
 TURN = 0.2  # seconds
 WAYS = {"rule": "by hand", "PyTorch": "PyTorch", "jax.nn": "`jax.nn`"}
-HEAD = (
-    f"| case | by hand, ms | {' | '.join(WAYS.values())} | memory |\n|---{'|---:' * 5}|"
-)
+COLUMNS = ("case", "by hand, ms", *WAYS.values(), "MiB / `jax.grad`'s")
+HEAD = f"| {' | '.join(COLUMNS)} |\n|---{'|---:' * (len(COLUMNS) - 1)}|"
 
 
 def attention(q, k, v):
@@ -104,7 +103,7 @@ def seconds(calls, rounds):
 
 
 def compare(title, fs, peer, arrays, rounds):
-    """Print a row: times and memory over those of `jax.grad`."""
+    """Print a row: times over those of `jax.grad`, memory beside its."""
     dy = jax.random.normal(jax.random.key(9), arrays[0].shape)
     made = programs(fs, arrays, dy)
     calls = {name: call for name, (call, _) in made.items()}
@@ -115,7 +114,7 @@ def compare(title, fs, peer, arrays, rounds):
     cells = [f"{1e3 * least['rule']:.2f}"]
     for name in WAYS:
         cells.append(f"{least[name] / base:.2f}" if name in least else "")
-    cells.append(f"1/{base_bytes / max(made['rule'][1], 1):.0f}")
+    cells.append(" / ".join(f"{b / 2**20:.2f}" for b in (made["rule"][1], base_bytes)))
     print(f"| {' | '.join([title, *cells])} |", flush=True)
 
 

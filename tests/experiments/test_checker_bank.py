@@ -14,6 +14,7 @@ from experiments.checker_benchmark import (
     mutants,
     ours,
     peers,
+    plot,
     run,
     samples,
     tables,
@@ -250,6 +251,15 @@ def test_tables_count_what_was_recorded():
     record = {**records[0], "names": [wrong, hint]}
     assert tables.named(record) == "wrong"
     assert not tables.right_line(record)
+
+
+def test_the_figure_shows_what_the_table_says(tmp_path):
+    assert plot._percent("97.3 % of 991") == 97.3
+    assert plot._percent("–") == 0.0
+    about = {"checker": "check_vjp", "order": 1, "truths": [], "double": False}
+    record = {**about, "kind": "mutant", "verdict": "detected", "seconds": 0.1}
+    plot.plot([record], tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_unknown_peer_is_refused():
