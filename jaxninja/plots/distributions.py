@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from jaxninja.plots.labels import legend
 from jaxninja.plots.style import axes_of, grouped, logarithmic, looks, natural
@@ -76,7 +75,6 @@ def _layers(line: Line, names: Sequence[str] | None) -> list[str]:
 def _tailed(axes: Any) -> Figure:
     """With a density of factors: a narrow peak would hide the tails."""
     logarithmic(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
     legend(axes)
     return axes.figure
 

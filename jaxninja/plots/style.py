@@ -39,7 +39,7 @@ def dress(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
     axes.set_ylabel(ylabel, fontsize=9, labelpad=8)  # a phone makes numbers larger
     axes.tick_params(labelsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(4))  # 200,000 is wide on a phone
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(plainly)
     axes.set_xmargin(0)

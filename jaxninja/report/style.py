@@ -84,8 +84,9 @@ p.act .mark { color: var(--act); }
 summary.good { color: var(--good); }
 summary { cursor: pointer; font-weight: 600; }
 .run > summary { font-size: 1.1rem; }
-@media (max-width: 40rem) { svg { --text: 1.25; } figure:has(svg) { margin: 0 -1rem; }
-  figure output { margin: 0 1rem; } }
+@media (max-width: 40rem) { svg { --text: 1.34; }
+  figure:has(svg) { margin-left: -.5rem; }
+  figure output { margin-left: .5rem; } }
 [hidden], .off { display: none; }
 @media print { details { display: block; } .boxes { display: none; } }
 """

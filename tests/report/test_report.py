@@ -396,6 +396,30 @@ def test_in_a_browser_offline(three, tmp_path, width, dark):
     assert light == [not dark, dark]
 
 
+ALONE = """<!doctype html><iframe id=f width=360 height=800 src="report.html"></iframe>
+<pre id=o></pre><script>
+onload = () => {
+  const d = document.getElementById("f").contentDocument;
+  const texts = [...d.querySelectorAll("figure > svg text")].map(
+    e => e.getBoundingClientRect());
+  document.getElementById("o").textContent = JSON.stringify({
+    texts: texts.length, right: Math.max(...texts.map(b => b.right)),
+    left: Math.min(...texts.map(b => b.left)),
+  });
+};
+</script>"""
+
+
+def test_the_labels_of_one_run_are_whole_on_a_phone(whole, tmp_path):
+    """Those at a curve's end, too: they are in the page's margin."""
+    (tmp_path / "report.html").write_text(whole[1])
+    (tmp_path / "frame.html").write_text(ALONE)
+    seen, said = browser.seen(tmp_path / "frame.html", tmp_path / "profile")
+    assert not said
+    assert seen["texts"] > 50
+    assert -1 <= seen["left"] < seen["right"] <= 360
+
+
 def test_the_browser_would_show_a_console_error(tmp_path):
     """The test above can fail: a refused script and a missing picture are reported."""
     bad = tmp_path / "bad.html"

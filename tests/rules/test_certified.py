@@ -1,9 +1,9 @@
 """Every rule of the catalogue passes the library's own checker.
 
-That it passes at level full, with all transformations, second derivatives and bfloat16,
-is in its certificate, which holds for this very source (tests/mutation). Here the
-checker as it is now sees all of them at level quick, the first of each topic at level
-standard, and a few at level full.
+At level standard: identity in float64, rounding, edges, structure. That it passes at
+level full, with all transformations, second derivatives and bfloat16, is in its
+certificate, which holds for this very source (tests/mutation); a rule whose forward and
+backward pass is a scan takes half a minute of compilation for it.
 """
 
 import pytest
@@ -14,17 +14,9 @@ from jaxninja.rules import RULES
 FULL = {"linear", "batchnorm", "softmax", "embedding", "fixed_point", "dropout"}
 
 
-def topic(rule):
-    return rule.fwd.__module__.rpartition(".")[0]
-
-
-FIRST = {topic(rule): rule.name for rule in reversed(RULES)}.values()
-
-
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 def test_the_checker_finds_nothing_wrong(rule):
-    level = "standard" if rule.name in FIRST else "quick"
-    level = "full" if rule.name in FULL else level
+    level = "full" if rule.name in FULL else "standard"
     report = check_vjp(rule, level=level, hints=False)
     assert report.ok, report.table()
     if level == "full":

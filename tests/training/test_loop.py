@@ -238,8 +238,8 @@ SETTINGS = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_of_the_users_own_change_nothing(settings, small):
     """Training with diagnostics and checks, evaluation and samples, to the bit."""
-    few = {"steps": 2, "log_every": 1, "eval_every": 2}  # each operation on its own
-    config = dataclasses.replace(small, **few, check_grads=1, diagnose=2)
+    few = {"steps": 4, "log_every": 2, "eval_every": 4}  # each operation on its own
+    config = dataclasses.replace(small, **few, check_grads=1, diagnose=4)
     plain = jaxninja.train(config, progress=QUIET)
     with ExitStack() as stack:
         for setting in settings:
