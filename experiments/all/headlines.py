@@ -1,5 +1,6 @@
 """Tables of pages that are made from those of one or several parts."""
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -78,15 +79,11 @@ def strangers(found: list[str]) -> str:
                 "other, verified", "wrong name", "right gradients")  # fmt: skip
     of_rules = ("alarms", "crashes", "not tested")
     rows = []
-    for half, (twins, right) in zip(HALVES, _pairs(found), strict=True):
+    for half, twins, right in zip(HALVES, found[::2], found[1::2], strict=True):
         judged, passed = by_name(twins)["both"], by_name(right)["at the example"]
         cells = [judged[c] for c in of_twins] + [passed[c] for c in of_rules]
         rows.append((half, *cells))
     return table(("half", *of_twins, *of_rules), rows)
-
-
-def _pairs(tables: list[str]) -> list[tuple[str, str]]:
-    return list(zip(tables[::2], tables[1::2], strict=True))
 
 
 def by_name(text: str) -> dict[str, Cells]:
@@ -96,8 +93,13 @@ def by_name(text: str) -> dict[str, Cells]:
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]], rule: str = "") -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    lines = [f"| {' | '.join(map(_in_thousands, row))} |" for row in (head, *rows)]
     return "\n".join([lines[0], rule or "|" + "---|" * len(head), *lines[1:]])
+
+
+def _in_thousands(cell: str) -> str:
+    """1,982 for 1982; decimals stay."""
+    return re.sub(r"(?<![\d.])\d{4,}", lambda found: f"{int(found[0]):,}", cell)
 
 
 def _in_brackets(cell: str) -> str:

@@ -46,13 +46,11 @@ def _filled(found: re.Match, results: Path, rows: Mapping[str, Row]) -> str:
     if len(known) < len(needed):
         return found[0]
     outputs = [(results / "output" / f"{part}.txt").read_text() for part in needed]
-    made = name in HEADLINES
-    text = (
-        HEADLINES[name].make(*map(tables, outputs))
-        if made
-        else chosen(outputs[0], which)
-    )
-    if not made or which == "dated":
+    if name in HEADLINES:
+        text, dated = HEADLINES[name].make(*map(tables, outputs)), which == "dated"
+    else:
+        text, dated = chosen(outputs[0], which), True
+    if dated:
         text += f"\n\n{stamp(known[0])}"
     mark = found[0].split("\n", 1)[0]
     return f"{mark}\n{text}\n<!-- end of result -->"

@@ -7,6 +7,7 @@ draws it anew from the table that `python -m experiments.all` has put into the p
 
 from pathlib import Path
 
+from experiments.all.headlines import by_name
 from experiments.checker_benchmark import tables
 
 FIGURE = Path(__file__).parents[1] / "figures" / "checker.png"
@@ -36,16 +37,14 @@ def draw(table: str, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    head, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
-    found = [dict(zip(head, row, strict=True)) for row in rows]
+    found = by_name(table)
     width = max(1.6 + 1.5 * len(found), 8)  # the legend's, at least
     figure, axes = plt.subplots(figsize=(width, 4), layout="tight")
     for i, (column, label) in enumerate(LABELS.items()):
-        heights = [_percent(cells[column]) for cells in found]
+        heights = [_percent(cells[column]) for cells in found.values()]
         places = [x + 0.2 * (i - 1.5) for x in range(len(found))]
         axes.bar(places, heights, 0.18, label=label, hatch=["", "//", "..", "xx"][i])
-    names = [cells["checker"] for cells in found]
-    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set_xticks(range(len(found)), list(found), rotation=20, ha="right")
     axes.set_ylabel("failed by the checker, %")
     axes.set_ylim(0, 105)
     axes.legend(ncols=len(LABELS), loc="lower center", bbox_to_anchor=(0.5, 1))

@@ -12,9 +12,8 @@ from functools import cache
 import pytest
 
 from experiments.all import __main__ as everything
-from experiments.all import lanes, pages, progress, staleness
-from experiments.all.headlines import HEADLINES, checkers, models, strangers
-from experiments.all.headlines import detection as all_kinds
+from experiments.all import headlines, lanes, pages, progress, staleness
+from experiments.all.headlines import HEADLINES
 from experiments.all.parts import PARTS, ROOT, Part
 from experiments.all.staleness import age, digest, recorded, stale
 
@@ -232,7 +231,7 @@ def test_the_readme_takes_its_rows_from_the_tables_of_two_parts():
     speeds = dict.fromkeys(COLUMNS, 200.0) | {"jax.grad": 100.0}
     lines = [f"`{n}`|s|1,000|10|1|2.1|2.2|2.3|2.4|ref".split("|") for n in names]
     benchmark = "\n".join([HEAD, *(row(name, speeds) for name in names)])
-    made = models([markdown(lines)], [benchmark]).splitlines()
+    made = headlines.models([markdown(lines)], [benchmark]).splitlines()
     assert made[2] == "| `gru` | 1,000 | 2.4 | 2.00 | 2.00 |"
     assert len(made) == 2 + len(names)
 
@@ -250,13 +249,16 @@ def test_the_readme_names_the_checkers_as_users_know_them():
         ])]  # fmt: skip
 
     both = detected(NAME), detected(*PEERS)
-    made = checkers(*both).splitlines()
+    made = headlines.checkers(*both).splitlines()
     assert made[2] == "| `jaxninja.check_vjp` | 100.0 % of 1 | 100.0 % of 1 | – |"
-    in_full = all_kinds(*both).splitlines()
+    in_full = headlines.detection(*both).splitlines()
     assert [line.split(" | ")[0] for line in in_full[2:]] == [f"| {NAME}", *(
         f"| {name}" for name in PEERS
     )]  # fmt: skip
     assert "median s" not in in_full[0]
+    assert headlines.table(("of", "loss"), [("1 of 1982", "2.0378")]).splitlines()[
+        2
+    ] == ("| 1 of 1,982 | 2.0378 |")
 
 
 def test_the_halves_of_the_strangers_have_a_row_each():
@@ -269,7 +271,7 @@ def test_the_halves_of_the_strangers_have_a_row_each():
         {**about, "kind": "twin", "name": "a", "verdict": "passed"},
     ]
     printed = [*pages.tables(results.page(records, totals=True))] * len(HALVES)
-    made = strangers(printed).splitlines()
+    made = headlines.strangers(printed).splitlines()
     assert [line.split(" | ")[0][2:] for line in made[2:]] == list(HALVES)
     half = "50.0 % of 2"
     assert made[2].split(" | ")[1:3] == [half, half]

@@ -18,8 +18,7 @@ WHY_NOT = both_modes.available()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 # a static option, integers, elementwise
-MORE = pytest.mark.more
-NAMES = ("batchnorm", "tanh", pytest.param("cross_entropy", marks=MORE))
+NAMES = ("batchnorm", "tanh", pytest.param("cross_entropy", marks=pytest.mark.more))
 
 
 def setting(name):
