@@ -54,7 +54,7 @@ def record(results: Path, rows: Mapping[str, Row]) -> None:
 
 
 def digest(paths: Iterable[str], root: Path = ROOT) -> str:
-    """A hash of code, which comments, docstrings and layout leave as it is."""
+    """A hash of code, which comments, docstrings, types and layout leave as it is."""
     files = (f for path in paths for f in _files(root / path))
     texts = (f"{f.relative_to(root)}\n{_code(f)}" for f in sorted(set(files)))
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
@@ -72,6 +72,8 @@ def _code(file: Path) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a string that stands alone does nothing
             node.body = [line for line in body if not _is_text(line)]  # type: ignore
+        for types in {"annotation", "returns"} & set(node._fields):
+            setattr(node, types, None)
     return ast.dump(tree)
 
 

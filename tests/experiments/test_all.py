@@ -90,7 +90,7 @@ def test_only_code_counts(tmp_path):
     hashes = []
     for text in (
         "def f(x):\n    return x\n",
-        '"""f"""\ndef f(x):  # a\n    return x\n',
+        '"""f"""\ndef f(x: float) -> float:  # a\n    return x\n',
     ):
         file.write_text(text)
         hashes.append(digest(["f.py"], tmp_path))
