@@ -84,13 +84,14 @@ def _alike(one: Trial, other: Trial) -> bool:
 
 
 def _jumps(trial: Trial, near: np.ndarray, far: np.ndarray) -> bool:
-    """Whether the gradient jumps in each entry that is off, by about as much as it is.
+    """Whether the gradient jumps in each entry that is off, by about as much as it is;
+    a rule that is not finite where the gradient is says nothing of a jump.
 
     Args:
         near, far: gradients at neighbours, and at ones further away: [K, *shape].
     """
     gap = np.abs(trial.got - trial.expected)
-    off = gap > trial.tolerance
+    off = ~(gap <= trial.tolerance) & np.isfinite(trial.expected)
     spread, wider = _spread(near), _spread(far)
     jumps = (spread >= gap / 4) & (wider <= GROWTH * spread)
     return bool(jumps[off].all())
