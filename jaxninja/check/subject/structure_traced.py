@@ -255,13 +255,15 @@ def _tree(tree) -> str:
 @remembered
 def casts_of_forward(subject: Subject, args: tuple) -> list[str]:
     """Casts of the plain forward to a narrower float; call it under float64."""
-    return _casts(subject.plain, args)
+    with running(f"the plain forward of {subject.name}"):
+        return _casts(subject.plain, args)
 
 
 @remembered
 def casts_of_rule(subject: Subject, args: tuple) -> list[str]:
     """Casts of fwd and bwd to a narrower float; call it under float64."""
-    return _casts(forth_and_back(subject), args)
+    with running(f"the rule of {subject.name}"):
+        return _casts(forth_and_back(subject), args)
 
 
 def forth_and_back(subject: Subject) -> Callable:
