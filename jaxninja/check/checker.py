@@ -140,7 +140,7 @@ def check_vjp(
             if modes is not None:
                 forward_mode(session, modes, next(iter(session.settings.values())))
         except UserCodeError as error:
-            _raised(session, error)
+            session.stopped_by(error)
         except Stop:
             pass
         session.at = ""
@@ -224,18 +224,6 @@ def _run(session: Session, f, args, reference, inputs) -> None:
     if level == "full":
         _over_devices(session, divisible(normal, args, inputs))
     _explain_roles(session)
-
-
-def _raised(session: Session, error: UserCodeError) -> None:
-    """What raises in float64 alone, which the user's program never runs in, is no
-    mistake: a loop whose carry is cast to float32, say."""
-    narrow = jnp.result_type(float) != jnp.float64
-    if not (error.code == "E-RAISE" and error.wide and narrow):
-        session.find(error.code, error.sentence, error.where)
-        return
-    text = f"nothing can be proved in float64, in which {error.sentence}; it runs in "
-    text += "float32: leave out casts to it, or give a reference="
-    session.find("N-CAST", text, error.where)
 
 
 def _place(setting: Setting) -> str:
