@@ -140,7 +140,7 @@ def check_vjp(
             if modes is not None:
                 forward_mode(session, modes, next(iter(session.settings.values())))
         except UserCodeError as error:
-            session.find(error.code, error.sentence, error.where)
+            session.stopped_by(error)
         except Stop:
             pass
         session.at = ""

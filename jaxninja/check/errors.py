@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from jaxninja.errors import UserError, is_users
 
@@ -35,6 +36,7 @@ class UserCodeError(UserError):
         sentence: what happened and what to do.
         where: "file:line" in the user's code, if a frame of it is known.
         what, did: who it was ("bwd of norm") and what it did, without the place.
+        wide: whether JAX made float64 of every float then.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class UserCodeError(UserError):
         super().__init__(sentence)
         self.code, self.sentence, self.where = code, sentence, where
         self.what, self.did = what, did or sentence
+        self.wide = jnp.result_type(float) == jnp.float64
 
 
 class NoRuleError(UserCodeError, TypeError):

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.errors import UserCodeError
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import Setting
 from jaxninja.check.oracle.tolerances import Tally, as_zero
@@ -78,6 +80,17 @@ class Session:
         """Note a finding once; later ones of the same code and line add nothing."""
         sentence = f"{sentence} ({self.at})" if self.at else sentence
         self.findings.setdefault((code, where), Finding(code, sentence, where))
+
+    def stopped_by(self, error: UserCodeError) -> None:
+        """Note what was raised. In float64 alone, which the user's program does not run
+        in, it is no mistake: a loop whose carry is cast to float32, say."""
+        narrow = jnp.result_type(float) != jnp.float64
+        if not (error.code == "E-RAISE" and error.wide and narrow):
+            self.find(error.code, error.sentence, error.where)
+            return
+        text = f"nothing can be proved in float64, in which {error.sentence}; it runs "
+        text += "in float32: leave out casts to it, or give a reference="
+        self.find("N-CAST", text, error.where)
 
     def note_nones(self, names: Iterable[str]) -> None:
         """Note for which arguments bwd returns None without leave to do so."""

@@ -173,6 +173,23 @@ def test_arguments_of_bwd_in_another_order():
     assert check_vjp(right, x, 3, level="quick").ok
 
 
+def test_no_order_of_a_rule_that_is_right_somewhere():
+    """Wrong at 0 alone, where a backward that takes its arguments otherwise is right,
+    for there is no gradient."""
+
+    def plain(x, low, high):
+        return jnp.clip(x * x, low, high)
+
+    def bwd(low, high, x, g):
+        inside = (x * x > low) & (x * x < high)
+        return (jnp.where(inside, 2 * x * g, jnp.where(x == 0, g, 0)),)
+
+    op = ruled(plain, lambda x, low, high: (plain(x, low, high), x), bwd, (1, 2))
+    report = check_vjp(op, jnp.array([1.5, 0.3, 0.7]), 0.0, 1.0, hints=False)
+    assert report.verdict == "fail"
+    assert "E-ROLES" not in codes(report), report.table()
+
+
 def test_the_inner_rule_of_the_reference_does_not_hide_the_bug():
     """The plain forward calls a function whose own rule is wrong in the same way."""
 

@@ -9,6 +9,7 @@ from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
 from jaxninja.check.subject.option_values import asks_for_none
 from jaxninja.check.subject.pytrees import float_leaves
 from jaxninja.check.subject.static_options import guesses, others
+from jaxninja.check.subject.structure_traced import forth_and_back
 from jaxninja.check.subject.subject import Subject
 
 
@@ -18,7 +19,8 @@ def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list
     subject, given = setting.draw(0)  # with all of its integers
     settings, missing = [], []
     run = partial(_text, subject, given)
-    found, fixed = ([], []) if seen else guesses(subject, given, run)
+    rule = partial(_text_of_rule, subject, given)
+    found, fixed = ([], []) if seen else guesses(subject, given, run, rule)
     for label, static in others(subject, seen):
         other = Setting(label, partial(_with_options, setting.draw, static))
         if traces(other):
@@ -94,6 +96,15 @@ def _text(subject: Subject, arrays: tuple, static: tuple) -> str | None:
         if subject.is_numpy:
             return str(plain(*arrays))
         return str(jax.make_jaxpr(lambda *args: plain(*args))(*arrays))  # none cached
+    except Exception:
+        return None
+
+
+def _text_of_rule(subject: Subject, arrays: tuple, static: tuple) -> str | None:
+    """What the rule does with these options; None where it does not run."""
+    rule = forth_and_back(subject.with_static(static))
+    try:
+        return str(jax.make_jaxpr(rule)(*arrays))
     except Exception:
         return None
 

@@ -6,12 +6,16 @@ a tie of two numbers max may send (1, 0), (0, 1) or (1/2, 1/2), but not (1, 1).
 
 Next to a kink that range is the same however near one looks; where a function is
 smooth it shrinks with the distance, and there a gradient has one value alone.
+
+Kinks within the function may be decided each by itself, as a rule does that takes
+relu'(0) = 0 in all entries of a product (`selections`).
 """
 
 import jax
 import numpy as np
 
 from jaxninja.check.compare import difference
+from jaxninja.check.oracle.selections import selections
 from jaxninja.check.oracle.tolerances import Trial
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import truth_of
@@ -32,7 +36,7 @@ def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
     distance = DISTANCE if trial.dtype == "float64" else ROUGH
     if not _jumps_anywhere(setup, evaluation, index, distance):
         return False
-    around = _near(setup, evaluation, distance)
+    around = _selected(setup, evaluation, distance)
     near = around[index]
     if not np.isfinite(near).all():
         return False
@@ -48,7 +52,7 @@ def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
         if other is not trial and _alike(trial, other) and _is_off(other)
     )
     return inside and _jumps(
-        trial, near, _near(setup, evaluation, FARTHER * distance)[index]
+        trial, near, _selected(setup, evaluation, FARTHER * distance)[index]
     )
 
 
@@ -84,13 +88,14 @@ def _alike(one: Trial, other: Trial) -> bool:
 
 
 def _jumps(trial: Trial, near: np.ndarray, far: np.ndarray) -> bool:
-    """Whether the gradient jumps in each entry that is off, by about as much as it is.
+    """Whether the gradient jumps in each entry that is off, by about as much as it is;
+    a rule that is not finite where the gradient is says nothing of a jump.
 
     Args:
         near, far: gradients at neighbours, and at ones further away: [K, *shape].
     """
     gap = np.abs(trial.got - trial.expected)
-    off = gap > trial.tolerance
+    off = ~(gap <= trial.tolerance) & np.isfinite(trial.expected)
     spread, wider = _spread(near), _spread(far)
     jumps = (spread >= gap / 4) & (wider <= GROWTH * spread)
     return bool(jumps[off].all())
@@ -106,6 +111,16 @@ def _near(setup: Setup, evaluation: Evaluation, distance: float) -> list[np.ndar
     around = list(_neighbours(setup, evaluation, distance))
     around.append([trial.expected for trial in evaluation.trials])
     return [np.stack(leaf) for leaf in zip(*around, strict=True)]
+
+
+def _selected(setup: Setup, evaluation: Evaluation, distance: float) -> list:
+    """The same, and those where each kink within the function is decided by itself."""
+    near = _near(setup, evaluation, distance)
+    with jax.enable_x64(True):
+        given = (cast(a, "float64") for a in (evaluation.args, evaluation.dy))
+        chosen = list(selections(setup.subject.plain, *given, distance))
+    finite = [one for one in chosen if all(np.isfinite(g).all() for g in one)]
+    return [np.stack([*a, *(one[i] for one in finite)]) for i, a in enumerate(near)]
 
 
 def _neighbours(setup: Setup, evaluation, distance: float, random: int = NEIGHBOURS):

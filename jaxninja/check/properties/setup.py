@@ -11,6 +11,7 @@ from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
+from jaxninja.check.subject.rounded_constants import rounded_constants
 from jaxninja.check.subject.structure_numpy import structure_by_running
 from jaxninja.check.subject.structure_traced import (
     STOPPING,
@@ -204,9 +205,10 @@ def _precision(session: Session, subject: Subject, args) -> float:
         f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
     ]
     inside = casts_of_rule(subject, args)
-    if not (narrow or inside):
+    constants = [f"a constant, {c:.9g}" for c in rounded_constants(subject, args)]
+    if not (narrow or inside or constants):
         return unit("float64")
-    what = inside[0] if inside else narrow[0].sentence
+    what = (*inside, *(f.sentence for f in narrow), *constants)[0]
     session.skip(f"float64 precision of the rule: it computes in less ({what})")
     if session.options.double:
         text = f"the arguments are float64, and the rule computes in less: {what}"

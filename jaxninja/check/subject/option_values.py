@@ -23,6 +23,7 @@ SHORT = 24  # characters of a string that may name a way to do it
 FEW = 3  # integers below it may be axes, and have two neighbours
 COUNTS = "iter", "step", "max", "term", "order", "degree", "bit"  # fewer lose digits
 LABELS = 4
+OTHER = "another"  # a string for what comes after all that a function asks for
 
 
 def neighbours(name: str, value, default, arrays: tuple, run: Run, strings) -> Iterator:
@@ -77,6 +78,13 @@ def compared(run: Run, value) -> list:
     return list(dict.fromkeys(found))
 
 
+def after_all(run: Run, rule: Run) -> list[str]:
+    """A string that is none of those that the forward compares with, where the rule
+    compares with the same ones: then both do what comes after them."""
+    asked = {*compared(run, OTHER)}
+    return [OTHER] if asked and asked == {*compared(rule, OTHER)} else []
+
+
 def asks_for_none(function: Callable) -> bool:
     """Whether its code asks `is None`, or that of a function which it closes over or
     finds in its module."""
@@ -117,14 +125,23 @@ def strings_of(function: Callable) -> list[str]:
 
 
 def _constants(code: CodeType) -> Iterator[str]:
-    docstring = code.co_consts[:1]
+    """Strings in code and in what is defined within, without docstrings and the names
+    of arguments in calls."""
+    docstring, names = code.co_consts[:1], _names_in_calls(code)
     for constant in code.co_consts:
         parts = constant if isinstance(constant, tuple | frozenset) else (constant,)
-        for part in parts:
+        for part in () if constant in names else parts:
             if isinstance(part, CodeType):
                 yield from _constants(part)
             elif isinstance(part, str) and (part,) != docstring:
                 yield part
+
+
+def _names_in_calls(code: CodeType) -> list[tuple]:
+    steps = list(dis.get_instructions(code))
+    named = [code.co_consts[s.arg] for s in steps if s.opname == "KW_NAMES"]
+    pairs = pairwise(steps)
+    return named + [one.argval for one, then in pairs if then.opname == "CALL_KW"]
 
 
 def _integers(name: str, value: int, arrays: tuple) -> list[int]:
@@ -190,18 +207,30 @@ def _floats(value: float) -> list[float]:
 
 def _tuples(value: tuple) -> list[tuple]:
     """Integers, or pairs of them: each one more, the first alone, the order, fewer; of
-    a single one, an axis perhaps, that and its neighbour."""
+    a single one, an axis perhaps, that and its neighbour; of equal numbers each another
+    one first, for these hide an exchange."""
     if not value:
         return []
     grown = [_grown(v) for v in value]
     if grown[0] is None or None in grown:
         return [value[::-1], value[:-1]]
     first = (grown[0], *value[1:])
-    changed = [tuple(grown), first, value[::-1], value[:-1]]
+    apart = [_apart(value)] if len({*value}) < len(value) else []
+    changed = [*apart, tuple(grown), first, value[::-1], value[:-1]]
     last = value[-1]
     if len(value) > 1 or not isinstance(last, int):
         return changed
     return [(last - 1, last) if last < 0 else (last, last + 1), *changed]
+
+
+def _apart(value: tuple) -> tuple:
+    """Grown entries, equal ones by different amounts."""
+    found: list = []
+    for v in value:
+        while (v := _grown(v)) in found:
+            pass
+        found.append(v)
+    return tuple(found)
 
 
 def _grown(value):
@@ -209,9 +238,10 @@ def _grown(value):
         parts = tuple(map(_grown, value))
         return None if None in parts else parts
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return (
-        value + 1 if whole else _part(value, 0.7) if isinstance(value, float) else None
-    )
+    if whole:
+        return value + 1
+    # of zero no part is another number
+    return (_part(value, 0.7) or 0.3) if isinstance(value, float) else None
 
 
 def _part(value: float, factor: float) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from jaxninja.check.subject.option_values import (
     FEW,
+    after_all,
     asks_for_none,
     neighbours,
     strings_of,
@@ -21,6 +22,8 @@ from jaxninja.check.subject.option_values import (
 from jaxninja.check.subject.subject import Subject
 
 STRINGS = 4  # values of a string that are tried
+
+Runs = Callable[[tuple], "str | None"]
 
 
 def others(subject: Subject, seen: list[tuple]) -> Iterator[tuple[str, tuple]]:
@@ -40,12 +43,13 @@ def others(subject: Subject, seen: list[tuple]) -> Iterator[tuple[str, tuple]]:
 
 
 def guesses(
-    subject: Subject, arrays: tuple, runs: Callable[[tuple], str | None]
+    subject: Subject, arrays: tuple, runs: Runs, rule_runs: Runs
 ) -> tuple[list[tuple[str, tuple]], list[str]]:
     """(label, static options) for the options that list no values, and the names of
     those for which none was found.
 
-    Each string is tried by itself, and None where the forward's code asks for it.
+    Each string is tried by itself, and None where the forward's code asks for it, or
+    that of the rule for a string's: a backend of its own choice.
     Numbers are changed all at once, to their first neighbours and then to their second
     ones; one at a time where the forward does not run with all of them.
 
@@ -54,15 +58,18 @@ def guesses(
         arrays: its arguments.
         runs: the jaxpr of the forward with static options as a text; None where the
             forward does not run.
+        rule_runs: the same of fwd and bwd.
     """
     alone, rows, fixed = [], ([], []), []
     names = unlisted(subject)
     asks = asks_for_none(subject.plain_function)
+    rule_asks = asks_for_none(subject.bwd_function)
     for i, name in enumerate(subject.static_names):
         if name not in names:
             continue
-        found = _neighbours(subject, i, arrays, runs)
+        found = _neighbours(subject, i, arrays, runs, rule_runs)
         asked = asks or _defaults(subject).get(name, ...) is None
+        asked |= rule_asks and isinstance(subject.static[i], str)
         asked &= subject.static[i] is not None
         none = asked and runs(_changed(subject, {i: None})) is not None
         alone += [{i: None}] if none else []
@@ -79,15 +86,24 @@ def guesses(
     return [(_label(subject, c), _changed(subject, c)) for c in changes], fixed
 
 
-def _neighbours(subject: Subject, i: int, arrays: tuple, runs) -> list:
-    """The first few other values of option i with which the forward runs; of strings,
-    those that make it another one."""
+def _neighbours(
+    subject: Subject, i: int, arrays: tuple, runs: Runs, rule_runs: Runs
+) -> list:
+    """The first few other values of option i with which the forward runs.
+
+    Integers apart, only those that make it another one: a fraction that the backward
+    alone reads clips its gradient or scales it, on purpose.
+    """
     name, value = subject.static_names[i], subject.static[i]
 
     def run(other):
         return runs(_changed(subject, {i: other}))
 
-    strings = strings_of(subject.plain_function) if isinstance(value, str) else ()
+    def rule(other):
+        return rule_runs(_changed(subject, {i: other}))
+
+    of_string = isinstance(value, str)
+    strings = _strings(subject) if of_string else ()
     default = _defaults(subject).get(name, inspect.Parameter.empty)
     several = value is None or (isinstance(value, int) and value < FEW)
     found, texts = [], [runs(subject.static)]
@@ -95,13 +111,25 @@ def _neighbours(subject: Subject, i: int, arrays: tuple, runs) -> list:
         if other is None:
             continue  # it has a turn of its own
         text = run(other)
-        if text is None or (isinstance(value, str) and text in texts):
+        if text is None or (not _counts(value) and text in texts):
             continue
         found.append(other)
         texts.append(text)
-        if len(found) == (STRINGS if isinstance(value, str) else 1 + several):
+        if len(found) == (STRINGS if of_string else 1 + several):
             break
+    if of_string and not found:
+        found = [v for v in after_all(run, rule) if run(v) not in (None, *texts)]
     return found
+
+
+def _counts(value) -> bool:
+    """Whether it may be the size of a block, which changes nothing."""
+    return isinstance(value, int | tuple) and not isinstance(value, bool)
+
+
+def _strings(subject: Subject) -> list[str]:
+    functions = subject.plain_function, subject.fwd_function, subject.bwd_function
+    return list(dict.fromkeys(s for f in functions for s in strings_of(f)))
 
 
 def _merged(subject: Subject, row: list[dict], runs) -> list[dict]:
@@ -113,9 +141,10 @@ def _merged(subject: Subject, row: list[dict], runs) -> list[dict]:
 
 
 def _apart(subject: Subject, change: dict[int, Any], runs) -> list[dict]:
-    """One alone of integers that are equal, as given and after a change: what is kept
-    in blocks of one size may be read in blocks of another."""
-    alike = {i: (subject.static[i], v) for i, v in change.items() if type(v) is int}
+    """One alone of numbers that are equal, as given and after a change: what is kept in
+    blocks of one size may be read in blocks of another."""
+    numbers = {i: v for i, v in change.items() if type(v) in (int, float)}
+    alike = {i: (subject.static[i], v) for i, v in numbers.items()}
     several = [i for i, pair in alike.items() if list(alike.values()).count(pair) > 1]
     alone = {i: change[i] for i in several[-1:]}
     return [alone] if alone and runs(_changed(subject, alone)) is not None else []

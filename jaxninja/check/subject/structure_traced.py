@@ -255,19 +255,26 @@ def _tree(tree) -> str:
 @remembered
 def casts_of_forward(subject: Subject, args: tuple) -> list[str]:
     """Casts of the plain forward to a narrower float; call it under float64."""
-    return _casts(subject.plain, args)
+    with running(f"the plain forward of {subject.name}"):
+        return _casts(subject.plain, args)
 
 
 @remembered
 def casts_of_rule(subject: Subject, args: tuple) -> list[str]:
     """Casts of fwd and bwd to a narrower float; call it under float64."""
+    with running(f"the rule of {subject.name}"):
+        return _casts(forth_and_back(subject), args)
+
+
+def forth_and_back(subject: Subject) -> Callable:
+    """fwd, and bwd at a cotangent of ones."""
 
     def both(*args):
         y, residuals = subject.fwd(args)
         dy = jax.tree.map(jnp.ones_like, float_leaves(y))
         return subject.bwd(residuals, cotangent(y, dy))
 
-    return _casts(both, args)
+    return both
 
 
 def _casts(f: Callable, args: tuple) -> list[str]:

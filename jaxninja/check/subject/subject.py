@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 
+from jaxninja.check.subject.saved_numbers import fixed, given_back
+
 
 class Bound:
     """A function of arrays alone: its static options are bound.
@@ -108,11 +110,15 @@ class Subject:
         if self.symbolic_zeros:
             wrap = jax.custom_derivatives.CustomVJPPrimal
             args = jax.tree.map(lambda leaf: wrap(leaf, True), args)
-        return self.fwd_function(*self.merged(args))
+        out = self.fwd_function(*self.merged(args))
+        if self.is_numpy or not (isinstance(out, tuple | list) and len(out) == 2):
+            return out
+        y, residuals = out
+        return y, fixed(residuals)
 
     def bwd(self, residuals, dy):
         """-> one cotangent per argument, as the user's function returns them."""
-        return self.bwd_function(*self.static, residuals, dy)
+        return self.bwd_function(*self.static, given_back(residuals), dy)
 
     def merged(self, args: Sequence) -> list:
         """Arguments and static options in the order of the signature."""

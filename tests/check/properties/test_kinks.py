@@ -83,3 +83,42 @@ def test_a_square_of_zeros_is_moved_as_its_argument_is():
     op = ruled(lambda c: c.max(), lambda c: (c.max(), c), bwd, ())
     square = np.array([[1.4, 0.6], [0.9, 2.1]], np.float32)
     assert check_vjp(op, square).ok
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_no_number_is_no_jump(safe):
+    """sin(x) / x of a rule at 0, where the gradient of the forward is 1."""
+
+    def plain(x):
+        return 2 * jnp.arctan(x)
+
+    def bwd(res, dy):
+        x, y = res
+        shown = jnp.where((x == 0) & safe, 1, jnp.tan(y / 2) / jnp.where(safe, 1, x))
+        shown = jnp.where(safe, 1, shown)
+        return (2 * dy * shown / (1 + x * x),)
+
+    op = ruled(plain, lambda x: (plain(x), (x, plain(x))), bwd, ())
+    report = check_vjp(op, np.abs(X[0]), hints=False)
+    assert report.ok == safe, report.table()
+
+
+@pytest.mark.parametrize(("slope", "ok"), [(0.0, True), (1.0, True), (1.5, False)])
+def test_kinks_within_a_function_are_decided_each_by_itself(slope, ok):
+    """At a column of zeros in w every entry of it is at the kink, and no w nearby has
+    them all on one side."""
+
+    def plain(x, w):
+        return jnp.maximum(x @ w, 0)
+
+    def bwd(res, dy):
+        x, w = res
+        z = x @ w
+        d = dy * jnp.where(z == 0, slope, z > 0)
+        return d @ w.T, x.T @ d
+
+    rng = np.random.default_rng(0)
+    args = (rng.normal(size=shape).astype(np.float32) for shape in ((5, 3), (3, 4)))
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, *args, hints=False)
+    assert report.ok == ok, report.table()

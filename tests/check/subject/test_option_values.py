@@ -92,6 +92,35 @@ def norm_bwd(axis, args, g):
     return (x * (y if axis is None else jnp.expand_dims(y, axis)),)
 
 
+def summed_or_not(x, way):
+    return (x * x).mean(keepdims=False) if way == "mean" else (x * x).sum()
+
+
+def on_backend(x, backend):
+    return jnp.sin(x)
+
+
+def backend_bwd(backend, args, g):
+    return (g * jnp.cos(*args),) if backend == "a" or backend is None else (None,)
+
+
+def halved_by_default(backend, args, g):
+    return (g * jnp.cos(*args) * (0.5 if backend is None else 1),)
+
+
+def cells(x, widths):
+    return widths[0] * x[:, 0] + widths[1] * x[:, 1]
+
+
+def cells_bwd(widths, args, g):
+    dx = jnp.zeros_like(*args).at[:, 0].set(widths[0] * g)
+    return (dx.at[:, 1].set(widths[1] * g),)
+
+
+def two_cells(x, width, height):
+    return cells(x, (width, height))
+
+
 # name: (plain, right backward, wrong one, arguments, label of what shows it)
 BUGS = {
     "axis": (log_softmax, log_softmax_bwd, last_axis, (X, -1), "axis=0"),
@@ -131,6 +160,17 @@ BUGS = {
         norm, norm_bwd, lambda a, *r: norm_bwd(a if a is None else -1, *r), (X[:, :4],),
         "axis=0",
     ),
+    "what comes after all strings": (
+        summed_or_not, reduced_bwd, lambda w, *r: reduced_bwd("mean", *r),
+        (X[0], "mean"), "way='another'",
+    ),
+    "none that the backward asks for": (
+        on_backend, backend_bwd, halved_by_default, (X[0], "a"), "backend=None",
+    ),
+    "equal numbers": (
+        cells, cells_bwd, lambda w, *r: cells_bwd(w[::-1], *r), (X, (1.0, 1.0)),
+        "widths=(0.7, 0.49)",
+    ),
 }  # fmt: skip
 
 
@@ -153,6 +193,48 @@ def test_a_number_or_a_name_that_the_backward_has_fixed(name):
     report = check(wrong)
     assert report.verdict == "fail"
     assert label.split(",")[0] in report.table()
+
+
+def test_equal_numbers_that_are_two_options_are_changed_apart():
+    def bwd(height, width, args, g):
+        return cells_bwd((width, height), args, g)
+
+    def fwd(x, *options):
+        return two_cells(x, *options), (x,)
+
+    args = X, 1.0, 1.0
+    op = ruled(two_cells, fwd, lambda w, h, *r: bwd(h, w, *r), (1, 2))
+    assert check_vjp(op, *args, edges=False, hints=False).ok
+    wrong = ruled(two_cells, fwd, bwd, (1, 2))
+    assert check_vjp(wrong, *args, edges=False, hints=False).verdict == "fail"
+
+
+def test_a_fraction_that_only_the_backward_reads_is_left_alone():
+    """It clips the gradient on purpose, if it is given."""
+
+    def bwd(bound, args, g):
+        dx = g * jnp.cos(*args)
+        return (dx if bound is None else jnp.clip(dx, -bound, bound),)
+
+    op = ruled(on_backend, lambda x, bound: (jnp.sin(x), (x,)), bwd, (1,))
+    report = check_vjp(op, X[0], None, edges=False, hints=False)
+    assert report.ok, report.table()
+
+
+def test_a_string_is_no_other_where_forward_and_rule_ask_otherwise():
+    """What comes after all strings is the mean of one and the sum of the other."""
+
+    def bwd(way, args, g):
+        return (2 * args[0] * g / (1 if way == "sum" else args[0].size),)
+
+    def fwd(x, way):
+        return summed_or_not(x, way), (x,)
+
+    report = check_vjp(
+        ruled(summed_or_not, fwd, bwd, (1,)), X[0], "mean", edges=False, hints=False
+    )
+    assert report.ok, report.table()
+    assert any("way='sum'" in tried for tried in report.coverage.tried)
 
 
 def scaled_by(x, way: int):
@@ -219,6 +301,9 @@ def test_an_option_without_neighbours_is_told():
         ("strides", (1, 2), (1, 2), [(2, 3), (2, 2), (2, 1), (1,)]),
         ("axes", (-1,), (-1,), [(-2, -1), (0,)]),
         ("padding", ((0, 1),), None, [None, ((1, 2),), ()]),
+        ("strides", (1, 1), (1, 1), [(2, 3), (2, 2), (2, 1), (1,)]),
+        ("pads", ((0, 0), (0, 0)), (), [(), ((1, 1), (2, 2))]),
+        ("cell", (0.0, 0.0), (0.0, 0.0), [(0.3, 0.21)]),
         ("ways", ("a", "b"), (), [(), ("b", "a"), ("a",)]),
         ("axis", None, None, [-1, 0, 0.7, True]),
     ],
@@ -238,3 +323,4 @@ def test_the_strings_of_a_function():
     assert strings_of(activated) == ["tanh", "sin"]
     assert {"mean", "sum"} <= {*strings_of(reduced)}
     assert strings_of(len) == []
+    assert "keepdims" not in strings_of(summed_or_not)

@@ -1,0 +1,105 @@
+"""Does a rounding decide, at this very sample, on which side of a bound the rule is?
+
+Where a constraint cannot be met, a projection stops at a corner: whether an entry is
+at its bound or a last bit inside is chance, and a right rule that sees it inside says
+another gradient there than the reference, which does not. A rounding away it is right.
+Numbers that are equal exactly, ties, are no chance.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.condition import error
+from jaxninja.check.oracle.truth import compares_inside, outcome, rule_of, tells
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.control_flow import noted
+from jaxninja.check.subject.plain_forward import evaluate
+from jaxninja.check.subject.pytrees import is_float, unit
+
+DRAWS, STEP = 12, 8.0  # of moves, and their size in roundings
+CLOSE = 64.0  # roundings of what is compared
+
+
+def decided_by_rounding(setup, evaluation) -> bool:
+    """Whether the rule, off at a sample, jumps there by about as much as it is off when
+    its inputs move by roundings, and has a comparison that these turn."""
+    trials = evaluation.trials
+    if setup.subject.is_numpy or not all(np.isfinite(t.got).all() for t in trials):
+        return False
+    u = unit(trials[0].dtype)
+    near = zip(*(_moved(setup, evaluation, u, k) for k in range(DRAWS)), strict=True)
+    jumps = all(
+        _jumps(trial, np.stack([trial.got, *moved]))
+        for trial, moved in zip(trials, near, strict=True)
+    )
+    return jumps and _in_doubt(setup, evaluation, u)
+
+
+def _jumps(trial, near: np.ndarray) -> bool:
+    gap = error(trial.got, trial.expected)
+    spread = np.abs(near - near[:1]).max(0)
+    return bool((spread >= gap / 4)[gap > trial.tolerance].all())
+
+
+def _moved(setup, evaluation, u: float, seed: int) -> list[np.ndarray]:
+    """The rule's gradients at inputs a few roundings away."""
+    dtype, rng = evaluation.trials[0].dtype, np.random.default_rng([seed, 0xB17])
+
+    def move(leaf):
+        if kind_of(leaf) not in ("real", "positive"):
+            return leaf
+        ways = rng.uniform(-1, 1, np.shape(leaf))
+        return (leaf * (1 + STEP * u * ways)).astype(leaf.dtype)
+
+    with jax.enable_x64(_is_wide(dtype)):
+        near = jax.tree.map(move, evaluation.args)
+        return rule_of(setup.subject, near, evaluation.dy).gradients
+
+
+def _in_doubt(setup, evaluation, u: float) -> bool:
+    """Whether numbers that the rule compares differ by a few roundings only."""
+    with jax.enable_x64(_is_wide(evaluation.trials[0].dtype)):
+        found = _margins(setup.subject)(evaluation.args, evaluation.dy)
+    return any(float(margin) <= CLOSE * u for margin in found)
+
+
+def _is_wide(dtype: str) -> bool:
+    return dtype in ("float64", "complex128")
+
+
+@lru_cache(maxsize=128)
+def _margins(subject) -> Callable:
+    """Of each comparison of floats in the rule, the least relative distance of numbers
+    that are not equal."""
+
+    def run(args, dy):
+        found: list = []
+        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
+        evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
+        return [margin for margin, _ in found]
+
+    return compiled(run)
+
+
+def _watch(found: list):
+    def step(eqn, ins):
+        if compares_inside(eqn):
+            outs, inside = noted(eqn, ins, _watch, jnp.inf)
+            found.extend((jnp.min(margins), None) for margins, _ in inside)
+            return outs
+        if tells(eqn, ins) and is_float(ins[0]):
+            found.append((_least(*map(jnp.asarray, ins)), None))
+        return None
+
+    return step
+
+
+def _least(a, b):
+    size = jnp.maximum(jnp.abs(a), jnp.abs(b)).astype(float)
+    gap = jnp.abs(a - b).astype(float)
+    return jnp.min(jnp.where(gap > 0, gap / size, jnp.inf), initial=jnp.inf)

@@ -1,0 +1,62 @@
+"""What a last bit decides at inputs that nobody gave is no mistake of the rule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import ruled
+
+X = np.array([0.6, 1.7, -0.4, 0.9], np.float32)
+
+
+def weights(x):
+    return jnp.linspace(0.7, 1.9, len(x), dtype=x.dtype)
+
+
+def shifted(x, total, top):
+    """The shift of x, by weights and at most to `top`, of which the sum is `total`."""
+    w = weights(x)
+
+    def halve(_, ends):
+        low, high = ends
+        middle = (low + high) / 2
+        above = jnp.minimum(x + middle * w, top).sum() > total
+        return jnp.where(above, low, middle), jnp.where(above, middle, high)
+
+    ends = -10 + 0 * total, jnp.max((top - x) / w)
+    low, high = jax.lax.fori_loop(0, 60, halve, ends)
+    return (low + high) / 2
+
+
+def plain(x, total, top):
+    w, shift = weights(x), shifted(*jax.lax.stop_gradient((x, total)), top)
+    free = x + shift * w < top * (1 - 1e-12)
+    slope = jnp.where(free, w, 0).sum()
+    missing = total - jnp.minimum(x + shift * w, top).sum()
+    shift = shift + missing / jnp.where(slope > 0, slope, 1)
+    return jnp.where(free, x + shift * w, top)
+
+
+@pytest.mark.parametrize("slip", [0, 0.1])
+def test_a_bound_that_cannot_be_met(slip):
+    """Where the total is beyond all bounds, every entry is at its bound, or a last bit
+    below."""
+
+    def fwd(x, total, top):
+        shift = shifted(x, total, top)
+        return jnp.minimum(x + shift * weights(x), top), (x, shift)
+
+    def bwd(top, kept, dy):
+        x, shift = kept
+        w = weights(x)
+        free = (x + shift * w < top).astype(x.dtype)
+        slope = (free * w).sum()
+        share = (free * w * dy).sum() / jnp.where(slope > 0, slope, 1)
+        return free * (dy - share + slip * dy), share
+
+    op = ruled(plain, fwd, bwd, (2,))
+    total = np.float32(1.9)
+    report = check_vjp(op, X, total, 1.0, reference=plain, hints=False)
+    assert report.ok == (slip == 0), report.table()

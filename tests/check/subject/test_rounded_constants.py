@@ -1,0 +1,57 @@
+"""A rule that float64 alone finds fault with is not wrong: its users run float32."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import codes, ruled
+
+X = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
+RATE = 1 / 3
+
+
+def plain(x):
+    return jnp.sin(RATE * x)
+
+
+@pytest.mark.parametrize("kind", [np.float32, jnp.float32])
+@pytest.mark.parametrize("factor", [1.0, 1.0001])
+def test_a_constant_in_float32(kind, factor):
+    def bwd(x, dy):
+        rate = kind(RATE)
+        return (dy * rate * jnp.cos(rate * x) * factor,)
+
+    report = check_vjp(ruled(plain, lambda x: (plain(x), x), bwd, ()), X, hints=False)
+    assert report.ok == (factor == 1), report.table()
+
+
+def test_round_numbers_are_exact():
+    """Not looser: 4e-9 too much is wrong where all constants are exact."""
+
+    def bwd(x, dy):
+        half = np.float32(0.5)
+        return (dy * (half + half) * (1 + 4e-9) * RATE * jnp.cos(RATE * x),)
+
+    report = check_vjp(ruled(plain, lambda x: (plain(x), x), bwd, ()), X, hints=False)
+    assert report.verdict == "fail"
+
+
+def looped(x):
+    def step(_, total):
+        return (total + jnp.sin(x)).astype(jnp.float32)
+
+    return jax.lax.fori_loop(0, 3, step, jnp.zeros(x.shape))
+
+
+def test_a_loop_that_does_not_run_in_float64():
+    def bwd(x, dy):
+        return (3 * dy * jnp.cos(x),)
+
+    rule = ruled(looped, lambda x: (looped(x), x), bwd, ())
+    report = check_vjp(rule, X, hints=False)
+    assert report.verdict == "not tested", report.table()
+    assert "N-CAST" in codes(report)
+    reference = check_vjp(rule, X, hints=False, reference=lambda x: 3 * jnp.sin(x))
+    assert reference.verdict != "fail", reference.table()
