@@ -10,8 +10,9 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.edits.loops import in_turns
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
-from jaxninja.check.diagnosis.edits.single import Edit, instead
+from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.hints import Statement, say
 
 MOST = 64  # steps of one expression
@@ -27,6 +28,9 @@ def of_lines(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
         for k in range(len(steps[0].ins)):
             yield from _reversed(steps, k, reader)
         yield from _strided(steps)
+        numbers = [reader.program.maker[out] for out in outs]
+        alike = [list(structural(reader.program, i, reader.name)) for i in numbers]
+        yield from in_turns(alike)
 
 
 def _expressions(program: Program) -> list[list[Step]]:
