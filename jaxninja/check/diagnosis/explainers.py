@@ -91,8 +91,10 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
     for seed in range(SEED, SEED + TRIES):
         fresh = problem.on(evidence.resample(seed))
         if problem.wrong <= fresh.wrong:
-            break
-    return fresh
+            return fresh
+    others = [s for s in evidence.samples if s is not problem.sample]
+    edges = (problem.on(sample) for sample in others)  # at which alone it is wrong
+    return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
 
 
 def _hints(
@@ -275,6 +277,8 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
     same = again is not None and again[0] == kind
     if kind == "cotangent":
         same = again == found
+        if fresh.wrong and not same:  # chance: of zeros it is that of any cotangent
+            return None
     hint = hint_of(problem, min(problem.wrong), kind, statement, same)
     step = nonlinear_step(problem)
     place = problem.place_of(step) if step is not None else None

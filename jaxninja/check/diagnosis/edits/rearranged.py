@@ -16,13 +16,12 @@ from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.edits.reader import Reader, is_array
-from jaxninja.check.diagnosis.edits.running import replace_params
 from jaxninja.check.diagnosis.edits.single import Edit, instead
 from jaxninja.check.hints import Statement, say
 from jaxninja.jaxpr import equations
 
 PAIRS = 1500  # of values to exchange, the nearest in the text first
-FAR = 8  # steps between a factor and where it belongs
+FAR = 16  # steps between a factor and where it belongs
 
 Name = Callable[[int], str]
 
@@ -165,12 +164,13 @@ def factor_before(program: Program, index: int, name: Name) -> Iterator[Edit]:
 
 def _first_of_turn(program: Program, index: int) -> int:
     """The number from which on steps belong to the turn of a step."""
-    members = program.groups.get(program.steps[index].origin, [index])
+    origin = program.steps[index].origin
+    members = program.groups.get(origin, [index])
     if len(members) < 2:
         return 0
-    k = members.index(index)
-    before = members[k - 1] if k else index - (members[1] - members[0])
-    return max(before + 1, 0)
+    turn = members.index(index)
+    same = (m for o, m in program.groups.items() if o[:1] == origin[:1])
+    return min(m[turn] for m in same if len(m) == len(members))
 
 
 def _on_the_way(
@@ -205,9 +205,9 @@ def drawn_anew(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
                 continue
 
             def make(v, step=step, shape=shape):
-                eqn = replace_params(step.eqn, {"shape": shape})
-                bits = run(eqn, [v[s] for s in step.ins])[0]
-                return np.broadcast_to(bits, step.eqn.params["shape"])
+                dtype = step.eqn.outvars[0].aval.dtype
+                bits = jax.random.bits(v[step.ins[0]], shape, dtype)
+                return np.broadcast_to(np.asarray(bits), step.eqn.params["shape"])
 
             yield Edit(step.outs[0], make, say("drawn", shape=str(shape)), "mask", 1.0)
 

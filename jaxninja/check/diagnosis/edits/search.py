@@ -107,7 +107,7 @@ class Search(Reader):
         With `reach` also those that take in a value from elsewhere.
         """
         found: list[Fix] = []
-        for phase in self.phases if reach else (self.structural, self.entries):
+        for phase in self.phases if reach else self.phases_near:
             for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
                 found += [fix] if fix is not None else []
@@ -145,6 +145,11 @@ class Search(Reader):
     def beside(self, problem: Problem, only: tuple) -> "Search":
         """The search for an edit of one slot, on a sample of other sizes."""
         return Search(problem, problem, self.budget, only=only)
+
+    @property
+    def phases_near(self):
+        """Those of a derivation, in which nothing comes from elsewhere."""
+        return (self.structural, self.entries, self.operands)
 
     @property
     def phases(self):
@@ -218,6 +223,14 @@ class Search(Reader):
 
     def exchanges(self, target) -> Iterator[Edit]:
         yield from exchanged(self, target)
+
+    def operands(self, target) -> Iterator[Edit]:
+        """A value of the derivation in the place of another."""
+        every = self.available()
+        for members in self.in_time(self.groups(target)):
+            index, (out, *turns) = members[0], self.program.firsts(members)
+            earlier = [s for s in every if self.before(s, out)] if not turns else []
+            yield from replaced(self.problem, index, earlier, self.name)
 
     def groups(self, target) -> Iterator[list[int]]:
         """The steps of each equation on which the target depends."""
