@@ -63,6 +63,8 @@ TEMPLATES = {
     "no path, two": "{leaves:lacks|lack} two paths, through {spots}: the true gradient "
     "without both equals yours.",
     "and through": "{one} and through {other}",
+    "stops early": "d{leaf} is the gradient with respect to {spot}, not to {leaf}: the "
+    "chain rule stops there.",
     "derived": "{leaves:is|are} the true gradient with one change of its derivation, "
     "in the backward of {spot}: {edit}.",
     # residuals
@@ -81,6 +83,15 @@ TEMPLATES = {
     "edit": "{at}{subject}: {edit}",
     "at line": "{place}: ",
     "leave out": "leave out {what}",
+    "exchange with": "exchange it with {other}",
+    "inverse order": "argsort of it, the inverse order",
+    "factor of one": "multiply {what} alone by {factor}",
+    "factor of both": "multiply both by {factor}",
+    "factor of other": "multiply {what} by {factor} in its place",
+    "factor before": "multiply {source} by {factor}, before {result} is made of it",
+    "row before": "take it as it was one turn before",
+    "row after": "take it as it was one turn after",
+    "drawn": "draw its random numbers in the shape {shape}, as the forward does",
     "instead": "{new} in place of {old}",
     "another": "another {old} in its place",
     "exponent": "exponent {to}",

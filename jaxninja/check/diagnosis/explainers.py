@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.budget import SECONDS, Budget
+from jaxninja.check.diagnosis.chain_ends import stops_early
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
@@ -90,8 +91,10 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
     for seed in range(SEED, SEED + TRIES):
         fresh = problem.on(evidence.resample(seed))
         if problem.wrong <= fresh.wrong:
-            break
-    return fresh
+            return fresh
+    others = [s for s in evidence.samples if s is not problem.sample]
+    edges = (problem.on(sample) for sample in others)  # at which alone it is wrong
+    return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
 
 
 def _hints(
@@ -106,6 +109,8 @@ def _hints(
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
     cut = [] if clear else _cut(problem, fresh, reference, budget.part(PATHS))
+    if not clear and not any(h.kind in ("term", "path") for h in cut):
+        cut = _ended(problem, fresh, reference) or cut
     fixes = []
     if problem.program is not None and not any(h.kind == STRAIGHT for h in clear):
         part = budget.part(SHORT if clear or cut else EDITS)
@@ -119,7 +124,7 @@ def _hints(
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
     by_path = cut
-    if not (cut and cut[0].kind in ("term", "path")):
+    if not (cut and cut[0].kind in ("term", "path", "factor")):
         by_path = _by_path(problem, fresh, reference, cut, budget.part(PATHS))
     clearer = (
         simple
@@ -171,6 +176,14 @@ def _cut(problem, fresh, reference, budget: Budget) -> list[Hint]:
         for path in paths(problem, fresh, reference, budget)
     ]
     return [hint for hint in found if hint.kind in ("term", "path")][:1] or found
+
+
+def _ended(problem, fresh, reference) -> list[Hint]:
+    """The leaves whose chain rule stops at a value on the way."""
+    if reference is None or not fresh.wrong:
+        return []
+    ends = [(k, stops_early(problem, fresh, reference, k)) for k in problem.wrong]
+    return [hint_of(problem, k, *end) for k, end in sorted(ends) if end]
 
 
 def _by_path(problem, fresh, reference, found, budget: Budget) -> list[Hint]:
@@ -264,6 +277,8 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
     same = again is not None and again[0] == kind
     if kind == "cotangent":
         same = again == found
+        if fresh.wrong and not same:  # chance: of zeros it is that of any cotangent
+            return None
     hint = hint_of(problem, min(problem.wrong), kind, statement, same)
     step = nonlinear_step(problem)
     place = problem.place_of(step) if step is not None else None

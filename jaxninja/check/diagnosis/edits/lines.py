@@ -4,14 +4,17 @@ A loop of Python's, or a comprehension, leaves a step a turn, at one place of th
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.edits.loops import in_turns
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
-from jaxninja.check.diagnosis.edits.single import Edit, instead
+from jaxninja.check.diagnosis.edits.rearranged import bracketed
+from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.hints import Statement, say
 
 MOST = 64  # steps of one expression
@@ -27,6 +30,22 @@ def of_lines(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
         for k in range(len(steps[0].ins)):
             yield from _reversed(steps, k, reader)
         yield from _strided(steps)
+        numbers = [reader.program.maker[out] for out in outs]
+        for edits in (structural, bracketed):
+            alike = [list(edits(reader.program, i, reader.name)) for i in numbers]
+            yield from _in_all(alike)
+
+
+def _in_all(families: list[list[Edit]]) -> Iterator[Edit]:
+    """The same edit of each step of an expression: by turns, or by its words."""
+    if len({len(family) for family in families}) == 1:
+        yield from in_turns(families)
+        return
+    by_words = [{edit.what: edit for edit in family} for family in families]
+    for what, edit in by_words[0].items():
+        if all(what in family for family in by_words):
+            others = tuple(family[what] for family in by_words[1:])
+            yield replace(edit, others=others)
 
 
 def _expressions(program: Program) -> list[list[Step]]:

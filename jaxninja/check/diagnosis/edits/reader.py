@@ -77,7 +77,8 @@ class Reader:
             value = self.problem.values[slot]
             if is_array(value) and (value.ndim or value.dtype.kind == "f"):
                 same = (value.shape, value.dtype, value.tobytes())
-                found.setdefault(same, slot)
+                if found.setdefault(same, slot) not in self.problem.names:
+                    found[same] = slot  # of like values the one that has a name
         return list(found.values())
 
     def before(self, other: int, slot: int) -> bool:

@@ -24,6 +24,14 @@ from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
 from jaxninja.check.diagnosis.edits.reader import Reader
+from jaxninja.check.diagnosis.edits.rearranged import (
+    bracketed,
+    drawn_anew,
+    exchanged,
+    factor_before,
+    inverted,
+    other_rows,
+)
 from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
@@ -99,7 +107,7 @@ class Search(Reader):
         With `reach` also those that take in a value from elsewhere.
         """
         found: list[Fix] = []
-        for phase in self.phases if reach else (self.structural, self.entries):
+        for phase in self.phases if reach else self.phases_near:
             for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
                 found += [fix] if fix is not None else []
@@ -139,8 +147,16 @@ class Search(Reader):
         return Search(problem, problem, self.budget, only=only)
 
     @property
+    def phases_near(self):
+        """Those of a derivation, in which nothing comes from elsewhere."""
+        return (self.structural, self.entries, self.operands)
+
+    @property
     def phases(self):
-        return (self.structural, self.constants, self.scales, self.others)
+        return (
+            *(self.structural, self.exchanges, self.constants, self.scales),
+            self.others,
+        )
 
     def after(self, problem: Problem, edit: Edit) -> list:
         """All gradients on a sample when the edit is made."""
@@ -178,6 +194,8 @@ class Search(Reader):
             return frozenset()
 
     def structural(self, target) -> Iterator[Edit]:
+        yield from drawn_anew(self, target)
+        yield from inverted(self, target)
         for members in self.in_time(self.groups(target)):
             yield from in_turns([list(self.of_step(index)) for index in members])
         yield from of_lines(self, target)
@@ -194,12 +212,25 @@ class Search(Reader):
         yield from per_group(self.problem, index, self.name)
         yield from running_sums(self.program, index, self.name)
         yield from moved_in(self.program, index, self.name)
+        yield from bracketed(self.program, index, self.name)
+        yield from factor_before(self.program, index, self.name)
 
     def entries(self, target) -> Iterator[Edit]:
         """One entry of an axis where each has its own."""
         for members in self.in_time(self.groups(target)):
             families = (one_for_all(self.program, i, self.name) for i in members)
             yield from in_turns(list(map(list, families)))
+
+    def exchanges(self, target) -> Iterator[Edit]:
+        yield from exchanged(self, target)
+
+    def operands(self, target) -> Iterator[Edit]:
+        """A value of the derivation in the place of another."""
+        every = self.available()
+        for members in self.in_time(self.groups(target)):
+            index, (out, *turns) = members[0], self.program.firsts(members)
+            earlier = [s for s in every if self.before(s, out)] if not turns else []
+            yield from replaced(self.problem, index, earlier, self.name)
 
     def groups(self, target) -> Iterator[list[int]]:
         """The steps of each equation on which the target depends."""
@@ -239,6 +270,7 @@ class Search(Reader):
     def others(self, target) -> Iterator[Edit]:
         """What reaches for another value: factors, operands, terms."""
         every = self.available()
+        yield from other_rows(self, every)
         for slot in self.in_time(self.slots(target, inputs=True)):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
