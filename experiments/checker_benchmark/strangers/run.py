@@ -12,7 +12,7 @@ from typing import Literal
 import tyro
 
 from experiments.checker_benchmark.run import RESULTS, _collect, read
-from experiments.checker_benchmark.strangers import HALVES, half
+from experiments.checker_benchmark.strangers import CLOSED, HALVES, half
 from experiments.checker_benchmark.strangers.results import page
 from experiments.checker_benchmark.strangers.tasks import Unit, work
 
@@ -22,15 +22,14 @@ class Config:
     """The strangers through check_vjp.
 
     Attributes:
-        half: "working" may be looked at; "unseen" is run once, at the end; "second-" is
-            the second gathering.
+        half: of the first, second or third gathering.
         seeds: how many seeds a right rule is checked with; 0 for wrong twins alone.
         names: only these cases; all by default.
         processes: how many at once.
         records: JSON lines to append to; a unit that is complete there is skipped.
         markdown: where to write the tables; they are printed in any case.
 
-    Of an unseen half no case is told by its name.
+    Of the half that is closed no case is told by its name.
     """
 
     half: Literal[tuple(HALVES)] = "working"
@@ -71,7 +70,7 @@ def run(config: Config) -> list[dict]:
 
 def main() -> None:
     config = tyro.cli(Config)
-    text = page(run(config), totals=config.half.endswith("unseen"))
+    text = page(run(config), totals=config.half == CLOSED)
     print(text)
     if config.markdown:
         config.markdown.write_text(text)

@@ -1,0 +1,1 @@
+"""Of the third gathering, what is run once, at the end."""
