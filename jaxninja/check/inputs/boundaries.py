@@ -13,7 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.inputs.kinds import holds_tuples, kind_of, scaled
+from jaxninja.check.inputs.kinds import (
+    holds_tuples,
+    is_sorted,
+    kind_of,
+    scaled,
+)
 from jaxninja.check.subject.pytrees import float_leaves, is_float, with_floats
 from jaxninja.jaxpr import equations
 
@@ -136,8 +141,10 @@ def _changed(args: tuple, kinds: tuple[str, ...], change: Callable) -> tuple:
     def convert(leaf):
         if kind_of(leaf) not in kinds or not np.size(leaf):
             return leaf
-        complex_leaf = is_float(leaf) and np.iscomplexobj(leaf)
-        return leaf if complex_leaf else np.asarray(change(leaf)).astype(leaf.dtype)
+        if is_float(leaf) and np.iscomplexobj(leaf):
+            return leaf
+        changed = np.asarray(change(leaf)).astype(leaf.dtype)
+        return np.sort(changed) if kinds == ("int",) and is_sorted(leaf) else changed
 
     return jax.tree.map(convert, args)
 

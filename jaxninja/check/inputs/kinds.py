@@ -114,7 +114,8 @@ def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
     if kind == "int" and holds_tuples(values) and shape[-1:] == values.shape[-1:]:
         return _redrawn_tuples(values, rng, shape)
     if kind in ("int", "bool", "mask"):
-        return _redrawn(values, rng, shape)
+        drawn = _redrawn(values, rng, shape)
+        return np.sort(drawn) if kind == "int" and is_sorted(values) else drawn
     if kind == "real":
         some = _glimpse(values)
         spread = float(np.std(some)) or 0.5
@@ -148,6 +149,15 @@ def holds_tuples(values) -> bool:
     if len(shape) < 2 or not 2 <= shape[-1] <= TUPLE or np.size(values) < 3 * shape[-1]:
         return False
     return bool(np.diff(np.sort(_glimpse(values), -1), axis=-1).all())
+
+
+def is_sorted(values) -> bool:
+    """Whether its integers are offsets or segments, which have no meaning in another
+    order; 0, 1, 2 may be labels, or the order itself."""
+    if np.ndim(values) != 1 or np.size(values) < 3:
+        return False
+    steps = np.diff(np.asarray(values))
+    return bool((steps >= 0).all() and steps.any() and not (steps == 1).all())
 
 
 def _redrawn_tuples(values: np.ndarray, rng, shape):

@@ -19,6 +19,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from jaxninja.check.errors import UserCodeError, running
+from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened, user_frame
 from jaxninja.check.subject.pytrees import cast, is_float
@@ -27,6 +28,7 @@ from jaxninja.jaxpr import CALLS, bind, closed, equations, scan_parts
 SETTLED = 1e-4  # change by one more step, relative to what is iterated
 LEAST = 1e-12
 SMALL = 1e-13, 1e-2  # changes on the way there: what is masked out stays at once
+NEARBY = 1e-3  # of the largest entry
 REPEATS = 3  # of what a line does, which make it a loop of Python
 LONGEST = 16  # equations of a line
 
@@ -42,18 +44,31 @@ def unrest_at(there: tuple, here: tuple) -> float:
     with jax.enable_x64(True):
         try:
             with running("the plain forward"):
-                before, now = (
+                before, now, nearby = (
                     np.asarray(_unrest(plain)(*cast(args, "float64")))
-                    for plain, args in (there, here)
+                    for plain, args in (there, here, (here[0], _moved(here[1])))
                 )
         except UserCodeError:
             return 0.0
     if before.shape != now.shape:
         return 0.0
+    now = np.maximum(now, nearby)  # at its solution it is settled, its slope is not
     nearing, last = before.T
     settled = (last <= SETTLED) & (nearing == 1)
     now = np.where(now[:, 1] <= np.maximum(LEAST, 10 * last), now[:, 1], np.inf)
     return float(np.max(now[settled], initial=0.0))
+
+
+def _moved(args: tuple) -> tuple:
+    """Inputs a little away, where no iteration starts at its solution."""
+
+    def move(leaf):
+        if kind_of(leaf) not in ("real", "positive") or not np.size(leaf):
+            return leaf
+        size = float(np.max(np.abs(leaf), where=np.isfinite(leaf), initial=0.0)) or 1.0
+        return leaf + np.asarray(NEARBY * size, leaf.dtype)
+
+    return jax.tree.map(move, args)
 
 
 @lru_cache(maxsize=128)

@@ -1,9 +1,12 @@
 """What an array holds is told by its entries, as far as they tell it."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.check.inputs.kinds import kind_of
+from jaxninja import check_vjp
+from jaxninja.check.inputs.kinds import is_sorted, kind_of, like
+from tests.check.subjects import ruled
 
 A = np.array([[2.0, 0.5], [0.5, 1.0]])
 
@@ -22,3 +25,35 @@ A = np.array([[2.0, 0.5], [0.5, 1.0]])
 )
 def test_the_kind_of_an_array(values, kind):
     assert kind_of(values) == kind
+
+
+@pytest.mark.parametrize(
+    ("values", "ordered"),
+    [([0, 3, 3, 7], True), ([0, 1, 2, 3], False), ([2, 2, 2], False), ([1, 0], False)],
+)
+def test_what_is_sorted_stays_so(values, ordered):
+    values = np.array(values)
+    assert is_sorted(values) == ordered
+    rng = np.random.default_rng(0)
+    drawn = [like(values, rng) for _ in range(20)]
+    assert not ordered or all((np.diff(i) >= 0).all() for i in drawn)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_offsets_are_not_put_out_of_order(factor):
+    def plain(x, offsets):
+        sums = jnp.pad(jnp.cumsum(x), (1, 0))
+        return sums[offsets[1:]] - sums[offsets[:-1]]
+
+    def bwd(res, dy):
+        offsets, n = res
+        row = jnp.searchsorted(offsets, jnp.arange(n), side="right") - 1
+        known = (row >= 0) & (row < len(dy))
+        return factor * jnp.where(known, dy[jnp.clip(row, 0, len(dy) - 1)], 0), None
+
+    op = ruled(
+        plain, lambda x, offsets: (plain(x, offsets), (offsets, len(x))), bwd, ()
+    )
+    x = np.array([0.7, -1.9, 2.3, 0.4, 1.1, -0.6, 0.2], np.float32)
+    report = check_vjp(op, x, np.array([0, 3, 3, 7]), hints=False)
+    assert report.ok == (factor == 1), report.table()
