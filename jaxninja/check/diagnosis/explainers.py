@@ -49,7 +49,7 @@ from jaxninja.check.diagnosis.wording import (
     twice,
     twin,
 )
-from jaxninja.check.evidence import Evidence
+from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint, Statement, say
 
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
@@ -92,9 +92,18 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
         fresh = problem.on(evidence.resample(seed))
         if problem.wrong <= fresh.wrong:
             return fresh
-    others = [s for s in evidence.samples if s is not problem.sample]
-    edges = (problem.on(sample) for sample in others)  # at which alone it is wrong
+    edges = (problem.on(sample) for sample in _of_the_edge(problem, evidence))
     return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
+
+
+def _of_the_edge(problem: Problem, evidence: Evidence) -> Iterator[Sample]:
+    """Others of the edge at which alone it is wrong."""
+    for seed in range(SEED, SEED + TRIES if evidence.alike else SEED):
+        try:
+            yield evidence.alike(problem.sample, seed)  # type: ignore[misc]
+        except Exception:  # a forward that is not finite there
+            continue
+    yield from (s for s in evidence.samples if s is not problem.sample)
 
 
 def _hints(

@@ -52,7 +52,8 @@ def _was(slot: int) -> Callable:
 
 def _may_be_exchanged(reader: Reader, members: list[int]) -> bool:
     value = reader.problem.values[reader.program.steps[members[0]].outs[0]]
-    return is_array(value) and value.dtype.kind in "fci" and np.size(value) > 1
+    is_one = is_array(value) and value.dtype.kind in "fci" and np.size(value) > 1
+    return is_one and bool((value != value.flat[0]).any())
 
 
 def _alike(reader: Reader, one: list[int], other: list[int]) -> bool:
@@ -137,6 +138,62 @@ def _gathered(outer, k, part, factor, rest, name: Name) -> Iterator[Edit]:
     yield Edit(outer.outs[0], around, what, "factor", 1.7)
     what = say("factor of other", factor=name(factor), what=name(rest))
     yield Edit(outer.outs[0], moved, what, "factor", 1.8)
+
+
+def factor_of_one_term(
+    program: Program, index: int, others: list[int], name: Name
+) -> Iterator[Edit]:
+    """a * b - c * d, where a * (b - d) was written, for another value c."""
+    outer = program.steps[index]
+    if outer.name != "mul":
+        return
+    for k, slot in enumerate(outer.ins):
+        maker = program.maker.get(slot)
+        inner = None if maker is None else program.steps[maker]
+        if inner is None or inner.name not in BRACKETED:
+            continue
+        for j, other in itertools.product((0, 1), others):
+            if other == outer.ins[1 - k]:
+                continue
+
+            def make(v, inner=inner, j=j, other=other, factor=outer.ins[1 - k]):
+                ins = [v[s] * v[factor] for s in inner.ins]
+                ins[j] = v[inner.ins[j]] * v[other]
+                return BRACKETED[inner.name](*ins)
+
+            facts = {"what": name(inner.ins[j]), "by": name(other)}
+            what = say("factor of term", **facts, old=name(outer.ins[1 - k]))
+            yield Edit(outer.outs[0], make, what, "residual", 2.0)
+
+
+def weighted(
+    program: Program, index: int, others: list[int], name: Name
+) -> Iterator[Edit]:
+    """A sum with weights where a mean was taken."""
+    count = program.steps[index]
+    maker = program.maker.get(count.ins[0]) if count.name == "div" else None
+    laid = []  # what keeps the summed axes
+    while maker is not None and program.steps[maker].name in KEPT:
+        laid.append(program.steps[maker])
+        maker = program.maker.get(laid[-1].ins[0])
+    if maker is None or program.steps[maker].name != "reduce_sum":
+        return
+    total = program.steps[maker]
+    for other in others:
+
+        def make(v, other=other):
+            if np.shape(v[other]) != np.shape(v[total.ins[0]]):
+                raise ValueError("weights of another shape")
+            value = run(total.eqn, [v[total.ins[0]] * v[other]])[0]
+            for step in reversed(laid):
+                value = run(step.eqn, [value])[0]
+            return value
+
+        what = say("weighted", what=name(total.ins[0]), by=name(other))
+        yield Edit(count.outs[0], make, what, "operand", 2.0)
+
+
+KEPT = ("broadcast_in_dim", "reshape", "convert_element_type")
 
 
 def factor_before(program: Program, index: int, name: Name) -> Iterator[Edit]:

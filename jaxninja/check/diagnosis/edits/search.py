@@ -20,17 +20,19 @@ from jaxninja.check.diagnosis.edits.axes import (
     over_other_axes,
     per_group,
 )
-from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line
+from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line, of_two_uses
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
-from jaxninja.check.diagnosis.edits.reader import Reader
+from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.rearranged import (
     bracketed,
     drawn_anew,
     exchanged,
     factor_before,
+    factor_of_one_term,
     inverted,
     other_rows,
+    weighted,
 )
 from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
 from jaxninja.check.diagnosis.edits.single import (
@@ -282,6 +284,10 @@ class Search(Reader):
             yield from squared(self.problem, index, self.name)
             earlier = [s for s in every if self.before(s, out)]
             yield from replaced(self.problem, index, earlier, self.name)
+            floats = [s for s in earlier if is_inexact(self.problem.values[s])]
+            for edits in (factor_of_one_term, weighted):
+                yield from edits(self.program, index, floats, self.name)
+        yield from of_two_uses(self, target, every)
         for slot in self.in_time(self.slots(target)):
             yield from terms(self, slot, every, min(target))
             yield from means(self, slot, every, min(target))
