@@ -12,9 +12,9 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.edits.brackets import bracketed
 from jaxninja.check.diagnosis.edits.loops import in_turns
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
-from jaxninja.check.diagnosis.edits.rearranged import bracketed
 from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.hints import Statement, say
 
