@@ -71,6 +71,8 @@ class Evidence:
         subject: the rule, its static options bound.
         samples: samples with at least one wrong leaf, the plainest first.
         resample: `resample(seed)` draws an independent sample of the same shapes.
+        alike: `alike(sample, seed)` is one of the same integers and booleans, with
+            other floats.
         unit: unit round-off of the rule, larger than float64's if it casts down.
         checked: all samples of these sizes that were looked at, right ones too.
         sizes: (subject, sample) at other sizes, at which the rule is wrong too.
@@ -90,3 +92,4 @@ class Evidence:
     options: tuple[str, ...] = ()
     as_given: Explained | None = None
     misled: bool = False
+    alike: Callable[[Sample, int], Sample] | None = None

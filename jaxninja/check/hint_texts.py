@@ -88,6 +88,8 @@ TEMPLATES = {
     "factor of one": "multiply {what} alone by {factor}",
     "factor of both": "multiply both by {factor}",
     "factor of other": "multiply {what} by {factor} in its place",
+    "factor of term": "multiply {what} by {by}, not by {old}",
+    "weighted": "the sum of {what} times {by}, not the mean",
     "factor before": "multiply {source} by {factor}, before {result} is made of it",
     "row before": "take it as it was one turn before",
     "row after": "take it as it was one turn after",

@@ -21,7 +21,7 @@ from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
 from jaxninja.check.diagnosis.descriptions import whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
-from jaxninja.check.diagnosis.edits.search import repair
+from jaxninja.check.diagnosis.edits.repair import repair
 from jaxninja.check.diagnosis.forward.search import nearby
 from jaxninja.check.diagnosis.gradient import STRAIGHT, lengths, relation, surrogate
 from jaxninja.check.diagnosis.jacobian import diagonal
@@ -37,6 +37,7 @@ from jaxninja.check.diagnosis.reference import (
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.diagnosis.unseen import unseen
 from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
     derived,
@@ -55,8 +56,6 @@ from jaxninja.check.hints import Hint, Statement, say
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
 EDITS, PATHS = 5.0, 2.0  # seconds for the others, and for what the derivation lacks
-TRIES = 8
-SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
 
 
 def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
@@ -74,7 +73,7 @@ def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
         for problem in problems(evidence):
             if problem.wrong:
                 elsewhere = Elsewhere(evidence, problem)
-                return _hints(problem, _fresh(problem, evidence), elsewhere, budget)
+                return _hints(problem, unseen(problem, evidence), elsewhere, budget)
     return []
 
 
@@ -84,17 +83,6 @@ def _no_lost_parts() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         yield
-
-
-def _fresh(problem: Problem, evidence: Evidence) -> Problem:
-    """A sample that was not looked at, on which the same leaves are wrong if any is."""
-    for seed in range(SEED, SEED + TRIES):
-        fresh = problem.on(evidence.resample(seed))
-        if problem.wrong <= fresh.wrong:
-            return fresh
-    others = [s for s in evidence.samples if s is not problem.sample]
-    edges = (problem.on(sample) for sample in others)  # at which alone it is wrong
-    return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
 
 
 def _hints(
@@ -135,7 +123,7 @@ def _hints(
         second = others(problem, fresh, fixes)
         return [joined(problem, by_path[0], fixes), *second, *vague]
     twins = []
-    if not simple and packed is None and not any(h.kind == "path" for h in by_path):
+    if not simple and packed is None and not any(map(_is_clear, by_path)):
         twins = _borrowed(problem, fresh, elsewhere)
         twins = twins or ([] if by_path else _nearby(problem, fresh, elsewhere, budget))
     if twins:
@@ -152,6 +140,11 @@ def _hints(
     if not any(hint.verified for hint in found):
         found = [*whereabouts(problem, fresh, elsewhere), *found]
     return [*found, *vague]
+
+
+def _is_clear(hint: Hint) -> bool:
+    """Whether another function with the same gradient would say less."""
+    return hint.kind == "path" or hint.statement.code == "stops early"
 
 
 def _borrowed(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.budget import SECONDS, Budget
+from jaxninja.check.diagnosis.code.problem import is_inexact
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.setting import DRAWS
@@ -43,6 +44,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             _declared(setup),
             *_only_with(session),
             misled=session.misled,
+            alike=lambda sample, seed: _resample(session, setup, seed, sample.args),
         )
 
     try:
@@ -138,11 +140,14 @@ def _normal(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
     return real + 1j * rng.standard_normal(like.shape) if is_complex else real
 
 
-def _resample(session: Session, setup: Setup, seed: int) -> Sample:
+def _resample(session: Session, setup: Setup, seed: int, like=None) -> Sample:
+    """A fresh sample; with `like`, one that has the integers of those arguments."""
     setting = session.settings[setup.label]
     failing = session.failing or session.rounding
     number = session.options.seed * DRAWS + 500 + seed % 400
     args = setting.draw(number)[1]
+    if like is not None:
+        args = jax.tree.map(lambda a, b: b if is_inexact(b) else a, like, args)
     rng = np.random.default_rng([session.options.seed, seed, 0xF5])
     dy = [_normal(rng, g) for g in failing[0][1].dy]
     one = prove(setup, args, dy, "fresh")

@@ -19,6 +19,8 @@ from jaxninja.check.hints import say
 def relation(problem: Problem, fresh: Problem, leaf: int) -> Found | None:
     """The first relation that both samples agree on."""
     for test in TESTS:
+        if test is few_elements and fresh.sample.edge:
+            continue  # of the same integers, which are what makes these entries wrong
         found = test(problem, leaf)
         if found is not None and leaf in fresh.wrong and found == test(fresh, leaf):
             return found

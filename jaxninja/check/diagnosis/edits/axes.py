@@ -24,7 +24,7 @@ REDUCTIONS: dict[str, tuple[str, Callable]] = {
     "reduce_sum": ("sum", np.sum),
     "reduce_max": ("max", np.max),
 }
-RANK = 3  # beyond it only single axes are tried
+RANK = 4  # beyond it only single axes are tried
 
 
 def other_sums(program: Program, index: int) -> Iterator[Edit]:

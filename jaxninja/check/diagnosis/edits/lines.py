@@ -3,6 +3,7 @@
 A loop of Python's, or a comprehension, leaves a step a turn, at one place of the text.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,13 +12,14 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
+from jaxninja.check.diagnosis.edits.brackets import bracketed
 from jaxninja.check.diagnosis.edits.loops import in_turns
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
-from jaxninja.check.diagnosis.edits.rearranged import bracketed
 from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.hints import Statement, say
 
 MOST = 64  # steps of one expression
+USES = 8  # of a value, of which pairs are tried
 
 
 def of_lines(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
@@ -107,6 +109,28 @@ def of_one_line(
                     makes = [_with(step, slot, other) for step in users]
                     what = instead(reader.name(other), reader.name(slot))
                     yield _together(users, makes, what, "residual", 2.1)
+
+
+def of_two_uses(
+    reader: Reader, target: frozenset[int], every: list[int]
+) -> Iterator[Edit]:
+    """Another value in two of the uses of one, whichever lines they are on."""
+    program, values = reader.program, reader.problem.values
+    for slot in every:
+        users = [program.steps[i] for i in program.readers.get(slot, [])]
+        if not is_inexact(values[slot]) or not 2 < len(users) <= USES:
+            continue
+        for pair in itertools.combinations(users, 2):
+            outs = [step.outs[0] for step in pair]
+            reached = program.reaches(outs[0]) & program.reaches(outs[1])
+            if not target <= reached or not reader.concerns(outs[0]):
+                continue
+            for other in every:
+                alike = _same_type(values[slot], values[other])
+                if alike and all(reader.before(other, s) for s in [slot, *outs]):
+                    makes = [_with(step, slot, other) for step in pair]
+                    what = instead(reader.name(other), reader.name(slot))
+                    yield _together(list(pair), makes, what, "residual", 2.2)
 
 
 def _lines(program: Program) -> list[list[Step]]:

@@ -1,8 +1,7 @@
-"""Edits that put right values in the right order: exchanged, inverted, bracketed.
+"""Edits that put right values in the right order: exchanged, inverted, moved.
 
-`near, far = far, near`; an order where its inverse belongs; parentheses in another
-place; a factor put in after a step instead of before it; random numbers drawn in
-another shape than the forward's.
+`near, far = far, near`; an order where its inverse belongs; a factor put in after a
+step instead of before it; random numbers drawn in another shape than the forward's.
 """
 
 import itertools
@@ -52,7 +51,8 @@ def _was(slot: int) -> Callable:
 
 def _may_be_exchanged(reader: Reader, members: list[int]) -> bool:
     value = reader.problem.values[reader.program.steps[members[0]].outs[0]]
-    return is_array(value) and value.dtype.kind in "fci" and np.size(value) > 1
+    is_one = is_array(value) and value.dtype.kind in "fci" and np.size(value) > 1
+    return is_one and bool((value != value.flat[0]).any())
 
 
 def _alike(reader: Reader, one: list[int], other: list[int]) -> bool:
@@ -87,56 +87,6 @@ def _is_order(value: np.ndarray, axis: int) -> bool:
     laid = [1] * value.ndim
     laid[axis] = n
     return n > 2 and bool((np.sort(value, axis) == np.arange(n).reshape(laid)).all())
-
-
-BRACKETED = {"add": np.add, "add_any": np.add, "sub": np.subtract}
-
-
-def bracketed(program: Program, index: int, name: Name) -> Iterator[Edit]:
-    """a * (b + c) for a * b + c, and the other way round; a + b * c for a * b + c."""
-    outer = program.steps[index]
-    if len(outer.outs) != 1 or outer.name not in ("mul", *BRACKETED):
-        return
-    for k, slot in enumerate(outer.ins):
-        maker = program.maker.get(slot)
-        inner = None if maker is None else program.steps[maker]
-        if inner is None or {inner.name == "mul", outer.name == "mul"} != {True, False}:
-            continue
-        if inner.name not in ("mul", *BRACKETED):
-            continue
-        rest = outer.ins[1 - k]
-        for j, part in enumerate(inner.ins):
-            factor = inner.ins[1 - j]
-            if outer.name == "mul":  # r * (p + q): r * p + q
-                yield _distributed(outer, inner, rest, j, name)
-            else:  # p * q + r: q * (p + r), and p + q * r
-                yield from _gathered(outer, k, part, factor, rest, name)
-
-
-def _distributed(outer, inner, factor: int, j: int, name: Name) -> Edit:
-    def make(v):
-        ins = [v[s] for s in inner.ins]
-        ins[j] = ins[j] * v[factor]
-        return BRACKETED[inner.name](*ins)
-
-    what = say("factor of one", factor=name(factor), what=name(inner.ins[j]))
-    return Edit(outer.outs[0], make, what, "factor", 1.7)
-
-
-def _gathered(outer, k, part, factor, rest, name: Name) -> Iterator[Edit]:
-    def both(v, one, other):
-        return BRACKETED[outer.name](*((one, other) if k == 0 else (other, one)))
-
-    def around(v):
-        return v[factor] * both(v, v[part], v[rest])
-
-    def moved(v):
-        return both(v, v[part], v[factor] * v[rest])
-
-    what = say("factor of both", factor=name(factor))
-    yield Edit(outer.outs[0], around, what, "factor", 1.7)
-    what = say("factor of other", factor=name(factor), what=name(rest))
-    yield Edit(outer.outs[0], moved, what, "factor", 1.8)
 
 
 def factor_before(program: Program, index: int, name: Name) -> Iterator[Edit]:
@@ -234,7 +184,7 @@ def other_rows(reader: Reader, every: list[int]) -> Iterator[Edit]:
             one, two = values[slot], values[other]
             same = np.shape(one) == np.shape(two) and one.dtype == two.dtype
             outs = [step.outs[0] for step in steps]
-            if not same or not all(reader.before(other, s) for s in [slot, *outs]):
+            if not same or not all(reader.before(other, s) for s in outs):
                 continue
             what = _rows(one, two) or instead(reader.name(other), reader.name(slot))
             edits = [Edit(s.outs[0], _entry(s, other), what, "residual", 2.0)

@@ -20,12 +20,16 @@ from jaxninja.check.diagnosis.edits.axes import (
     over_other_axes,
     per_group,
 )
-from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line
+from jaxninja.check.diagnosis.edits.brackets import (
+    bracketed,
+    factor_of_one_term,
+    weighted,
+)
+from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line, of_two_uses
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
-from jaxninja.check.diagnosis.edits.reader import Reader
+from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.rearranged import (
-    bracketed,
     drawn_anew,
     exchanged,
     factor_before,
@@ -148,15 +152,13 @@ class Search(Reader):
 
     @property
     def phases_near(self):
-        """Those of a derivation, in which nothing comes from elsewhere."""
+        """Those of a derivation."""
         return (self.structural, self.entries, self.operands)
 
     @property
     def phases(self):
-        return (
-            *(self.structural, self.exchanges, self.constants, self.scales),
-            self.others,
-        )
+        near = (self.structural, self.exchanges)
+        return (*near, self.constants, self.scales, self.others)
 
     def after(self, problem: Problem, edit: Edit) -> list:
         """All gradients on a sample when the edit is made."""
@@ -282,6 +284,10 @@ class Search(Reader):
             yield from squared(self.problem, index, self.name)
             earlier = [s for s in every if self.before(s, out)]
             yield from replaced(self.problem, index, earlier, self.name)
+            floats = [s for s in earlier if is_inexact(self.problem.values[s])]
+            for edits in (factor_of_one_term, weighted):
+                yield from edits(self.program, index, floats, self.name)
+        yield from of_two_uses(self, target, every)
         for slot in self.in_time(self.slots(target)):
             yield from terms(self, slot, every, min(target))
             yield from means(self, slot, every, min(target))
@@ -291,30 +297,3 @@ class Search(Reader):
 def _ranked(found: list[Fix]) -> list[Fix]:
     """The least far-fetched first; of equals the one next to the result."""
     return sorted(reversed(found), key=lambda fix: fix.edit.cost)
-
-
-def repair(
-    problem: Problem, fresh: Problem, budget: Budget, elsewhere: Elsewhere
-) -> list[Fix]:
-    """The fixes of all wrong leaves at once, else of each on its own, best first."""
-    found: list[Fix] = []
-    for harmless in (True, False):
-        fixes = _repaired(problem, fresh, budget, elsewhere, harmless)
-        found += fixes
-        if problem.wrong <= frozenset().union(*(fix.leaves for fix in found)):
-            break
-    return found
-
-
-def _repaired(problem, fresh, budget: Budget, elsewhere, harmless: bool) -> list[Fix]:
-    leaves = sorted(problem.wrong)
-    share = next(budget.shares(min(len(leaves), 2)))
-    search = Search(problem, fresh, share, elsewhere, harmless=harmless)
-    together = search.fixes(problem.wrong)
-    if together or len(leaves) == 1:
-        return together
-    found: list[Fix] = []
-    for leaf, share in zip(leaves, budget.shares(len(leaves)), strict=True):
-        search.budget = share
-        found += search.fixes(frozenset({leaf}))[:2]
-    return found

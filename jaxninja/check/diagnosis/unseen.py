@@ -1,0 +1,31 @@
+"""A sample that was not looked at, to verify an explanation on."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from jaxninja.check.diagnosis.code.problem import Problem
+from jaxninja.check.evidence import Evidence, Sample
+
+TRIES = 8
+SEED = 7919  # of the fresh sample; the checker's own samples have small seeds
+
+
+def unseen(problem: Problem, evidence: Evidence) -> Problem:
+    """A sample that was not looked at, on which the same leaves are wrong if any is."""
+    for seed in range(SEED, SEED + TRIES):
+        fresh = problem.on(evidence.resample(seed))
+        if problem.wrong <= fresh.wrong:
+            return fresh
+    edges = (problem.on(sample) for sample in _of_the_edge(problem, evidence))
+    return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
+
+
+def _of_the_edge(problem: Problem, evidence: Evidence) -> Iterator[Sample]:
+    """Others of the edge at which alone it is wrong."""
+    for seed in range(SEED, SEED + TRIES if evidence.alike else SEED):
+        try:
+            alike = evidence.alike(problem.sample, seed)  # type: ignore[misc]
+            yield replace(alike, edge=True)
+        except Exception:  # a forward that is not finite there
+            continue
+    yield from (s for s in evidence.samples if s is not problem.sample)
