@@ -184,6 +184,7 @@ def ratings(rng):
         "Cuts are set, not added to, where labels repeat.",
     ),
     fixed=(1,),
+    narrow=False,
 )
 def ordered_logistic(slip):
     """log(sigmoid(upper - x) - sigmoid(lower - x)), cuts increasing."""

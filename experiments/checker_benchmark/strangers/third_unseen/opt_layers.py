@@ -1,18 +1,13 @@
-"""Optimisation as a layer: cones, balls, a quantile by bisection, clipping, flows."""
+"""Optimisation as a layer: cones, balls and clipped gradients."""
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.scipy.special import ndtr
 
 from experiments.checker_benchmark.strangers.record import (
     Stranger,
     Twin,
-    by_reference,
     collect,
-    draw,
     normal,
-    positive,
 )
 
 CASES: list[Stranger] = []
@@ -131,17 +126,17 @@ def ball(std: float):
     fixed=(1,),
 )
 def l1_ball_projection(slip):
-    def support_size(size, radius):
+    def threshold_of(size, radius):
         ordered = -jnp.sort(-size, -1)
         k = jnp.arange(1, size.shape[-1] + 1, dtype=size.dtype)
         excess = jnp.cumsum(ordered, -1) - radius
-        count = (k * ordered > excess).sum(-1, keepdims=True)
-        return count, jnp.take_along_axis(excess, count - 1, -1) / count
+        count = jnp.maximum((k * ordered > excess).sum(-1, keepdims=True), 1)
+        return jnp.take_along_axis(excess, count - 1, -1) / count
 
     @jax.custom_vjp
     def project(x, radius):
         size = jnp.abs(x)
-        _, threshold = support_size(size, radius)
+        threshold = threshold_of(size, radius)
         shrunk = jnp.where(size > threshold, x - jnp.sign(x) * threshold, 0)
         return jnp.where(size.sum(-1, keepdims=True) <= radius, x, shrunk)
 
@@ -151,8 +146,9 @@ def l1_ball_projection(slip):
     def bwd(res, g):
         x, radius = res
         size, sign = jnp.abs(x), jnp.sign(x)
-        count, threshold = support_size(size, radius)
+        threshold = threshold_of(size, radius)
         kept = size > threshold
+        count = jnp.maximum(kept.sum(-1, keepdims=True), 1)
         inside = size.sum(-1, keepdims=True) <= radius
         if slip == "inside the ball":
             inside = jnp.zeros_like(inside)
@@ -167,100 +163,6 @@ def l1_ball_projection(slip):
 
     project.defvjp(fwd, bwd)
     return project, project.fun
-
-
-def mixture(rng):
-    levels = positive(rng, 5, low=0.05, high=0.95)
-    return levels, normal(rng, 3), 2 * normal(rng, 3), positive(rng, 3)
-
-
-@case(
-    "tfp.substrates.jax.math.find_root_chandrupatla: quantiles of a mixture",
-    "root",
-    mixture,
-    Twin(
-        "weights' own change",
-        "term|path",
-        "logits",
-        "That the other weights shrink is forgotten.",
-    ),
-    Twin(
-        "components' densities",
-        "ratio|factor|operand",
-        "level logits means scales",
-        "Divided by the mean of the densities, without the weights.",
-    ),
-    Twin(
-        "scale's score",
-        "factor|operand|term",
-        "scales",
-        "A step of a scale is taken for one of a mean.",
-    ),
-    options=lambda plain: {**by_reference(plain), "edges": False},
-    fixed=(0, 3),
-    narrow=False,
-    scales=(0.1, 1.0),
-)
-def mixture_quantile(slip):
-    """Where the mixture of normals reaches the levels, by bisection."""
-
-    def reached(x, logits, means, scales):
-        z = (x[..., None] - means) / scales
-        return z, jax.nn.softmax(logits), ndtr(z)
-
-    def density(z, scales):
-        return jnp.exp(-0.5 * z * z) / ((2 * jnp.pi) ** 0.5 * scales)
-
-    def bisected(level, logits, means, scales):
-        wide = 10 * scales.max()
-        low = jnp.full_like(level, 1) * (means.min() - wide)
-        high = jnp.full_like(level, 1) * (means.max() + wide)
-
-        def apart(state):
-            low, high, i = state
-            return (i < 80) & ((high - low).max() > 0)
-
-        def halve(state):
-            low, high, i = state
-            x = (low + high) / 2
-            _, weights, below = reached(x, logits, means, scales)
-            left = below @ weights < level
-            return jnp.where(left, x, low), jnp.where(left, high, x), i + 1
-
-        low, high, _ = lax.while_loop(apart, halve, (low, high, 0))
-        return (low + high) / 2
-
-    def plain(level, logits, means, scales):
-        x = bisected(*map(lax.stop_gradient, (level, logits, means, scales)))
-        z, weights, below = reached(x, logits, means, scales)
-        slope = lax.stop_gradient(density(z, scales) @ weights)
-        return x - (below @ weights - level) / slope
-
-    @jax.custom_vjp
-    def quantile(level, logits, means, scales):
-        return bisected(level, logits, means, scales)
-
-    def fwd(level, logits, means, scales):
-        x = bisected(level, logits, means, scales)
-        return x, (x, level, logits, means, scales)
-
-    def bwd(res, g):
-        x, level, logits, means, scales = res
-        z, weights, below = reached(x, logits, means, scales)
-        each = density(z, scales)
-        slope = each @ weights
-        if slip == "components' densities":
-            slope = each.mean(-1)
-        dlevel = g / slope
-        dmeans = dlevel @ (weights * each)
-        dscales = dlevel @ (weights * each * z)
-        if slip == "scale's score":
-            dscales = dmeans
-        excess = below if slip == "weights' own change" else below - level[..., None]
-        return dlevel, -dlevel @ (weights * excess), dmeans, dscales
-
-    quantile.defvjp(fwd, bwd)
-    return quantile, plain
 
 
 def layer_gradients(std: float):
@@ -326,59 +228,3 @@ def global_norm_clip(slip):
 
     clip.defvjp(fwd, bwd)
     return clip, clip.fun
-
-
-@case(
-    "Householder flows and orthogonal layers in distrax and FlowJAX",
-    "orthogonal map",
-    draw(x=(5, 4), vectors=(3, 4)),
-    Twin("length", "term|path", "vectors", "The vectors' lengths are held fixed."),
-    Twin(
-        "order",
-        "index|transpose|swap",
-        "x vectors",
-        "The reflections are gone through from the first again.",
-    ),
-    Twin(
-        "after for before",
-        "residual|operand|index",
-        "vectors",
-        "What comes out of a reflection is taken for what went in.",
-    ),
-)
-def householder_reflections(slip):
-    """Rows of x reflected by one vector after the other; by zeros: not at all."""
-
-    def reflect(x, v):
-        square = v @ v
-        weight = jnp.where(square > 0, 2 / jnp.where(square > 0, square, 1), 0)
-        return x - weight * jnp.outer(x @ v, v), weight
-
-    @jax.custom_vjp
-    def reflections(x, vectors):
-        return lax.scan(lambda x, v: (reflect(x, v)[0], None), x, vectors)[0]
-
-    def fwd(x, vectors):
-        y = reflections.fun(x, vectors)
-        return y, (y, vectors)
-
-    def bwd(res, g):
-        y, vectors = res
-
-        def back(carry, v):
-            after, g = carry
-            x, weight = reflect(after, v)
-            if slip == "after for before":
-                x = after
-            s, t = x @ v, g @ v
-            dv = -weight * (s @ g + t @ x)
-            if slip != "length":
-                dv = dv + weight**2 * (s @ t) * v
-            x = reflect(after, v)[0]
-            return (x, reflect(g, v)[0]), dv
-
-        (_, dx), dvectors = lax.scan(back, (y, g), vectors, reverse=slip != "order")
-        return dx, dvectors
-
-    reflections.defvjp(fwd, bwd)
-    return reflections, reflections.fun

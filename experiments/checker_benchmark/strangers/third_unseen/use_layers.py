@@ -118,6 +118,7 @@ def advantages(padding, shift):
         "Where the mean is kept, its gradient is not.",
         witness=advantages(0, False),
     ),
+    narrow=False,
 )
 def masked_whiten(slip):
     def moments(x, mask):

@@ -157,6 +157,7 @@ def signal(rng):
         "x b a",
         "The adjoint runs in the direction of time.",
     ),
+    narrow=False,
 )
 def biquad_filter(slip):
     @jax.custom_vjp

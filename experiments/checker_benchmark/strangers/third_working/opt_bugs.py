@@ -87,6 +87,7 @@ def hares_and_lynx(rng):
     kind="bug",
     name="ode_observations sunode#35",
     fixed=(1,),
+    narrow=False,
     scales=(0.1, 1.0),
 )
 def ode_observations(slip):
@@ -147,6 +148,7 @@ def ode_observations(slip):
     kind="bug",
     name="ode_start_time math#1833",
     fixed=(1, 2),
+    narrow=False,
 )
 def ode_start_time(slip):
     """y(t1) of y' = cos(a t) - y / 2, in equal steps with a middle point."""
