@@ -124,6 +124,7 @@ def of_length(length):
         "q k v",
         "The backward's window is one token longer than the forward's.",
     ),
+    scales=(0.1, 1.0, 3.0),
 )
 def local_block_attention(slip):
     def blocks(x, size):
@@ -183,13 +184,13 @@ def local_block_attention(slip):
 
 
 def memory_args(rng):
-    gates = {"i": normal(rng, 2, 5), "f": normal(rng, 2, 5, mean=2.0)}
+    gates = {"i": normal(rng, 2, 5, mean=-1.0), "f": normal(rng, 2, 5, mean=2.0)}
     return *draw(q=(2, 5, 4), k=(2, 5, 4), v=(2, 5, 3))(rng), gates
 
 
 def loud_inputs(rng):
     *qkv, gates = memory_args(rng)
-    return *qkv, {**gates, "i": gates["i"] + 3}
+    return *qkv, {**gates, "i": gates["i"] + 4}
 
 
 @case(

@@ -242,7 +242,7 @@ def choosing(rng):
         "x router",
         "The affinities are normalised over the experts, pulled back over the tokens.",
     ),
-    scales=(1.0, 3.0),
+    scales=(0.3, 1.0),
 )
 def expert_choice_routing(slip):
     def choose(x, router, capacity):
