@@ -169,7 +169,7 @@ def chamfer_distance(slip):
 
 
 def ions(rng):
-    grid = np.array([[0, 0, 0], [1.5, 0, 0], [0, 1.6, 0], [0, 0, 1.7], [1.6, 1.5, 1.4]])
+    grid = np.array([[0, 0, 0], [1.5, 0, 0], [0, 1.6, 0], [0, 0, 1.7], [2.4, 1.5, 0.3]])
     x = jnp.asarray(grid + 0.1 * rng.normal(size=grid.shape), jnp.float32)
     box = jnp.asarray([3.2, 3.3, 3.4], jnp.float32)
     return x, jnp.asarray([1, -1, 1, -1, 0.5], jnp.float32), box, 1.6
@@ -211,9 +211,9 @@ def reaction_field_coulomb(slip):
         return d, image, jnp.sqrt(jnp.where(used, square, 1)), used
 
     def potential(r, used, cutoff):
-        """1/r in a conductor beyond the cutoff: no force at the cutoff."""
-        k = 1 / (2 * cutoff**3)
-        return jnp.where(used, 1 / r + k * r**2 - (1 / cutoff + k * cutoff**2), 0)
+        """1/r + r**2/2c**3 - 3/2c: within a conductor, without force at c."""
+        shifted = (cutoff - r) ** 2 * (2 * cutoff + r) / (2 * r * cutoff**3)
+        return jnp.where(used, shifted, 0)
 
     def plain(positions, charges, box, cutoff):
         _, _, r, used = pairs(positions, box, cutoff)
@@ -227,9 +227,9 @@ def reaction_field_coulomb(slip):
     def bwd(cutoff, res, g):
         positions, charges, box = res
         d, image, r, used = pairs(positions, box, cutoff)
-        slope = -1 / r**2
-        if slip != "field of the reaction":
-            slope = slope + r / cutoff**3
+        slope = (r - cutoff) * (cutoff**2 + cutoff * r + r**2) / (r**2 * cutoff**3)
+        if slip == "field of the reaction":
+            slope = -1 / r**2
         strength = g * charges[:, None] * charges * jnp.where(used, slope / r, 0)
         dd = strength[..., None] * d
         dbox = -0.5 * (dd * image).sum((0, 1))
