@@ -1,8 +1,8 @@
 """Rules and bugs of others, gathered after the checker was written; see README.
 
 Half of each gathering, "working", may be looked at while the checker is improved. The
-other half, "unseen", is run once, at the end. Which is which is a hash of the name. When
-an unseen half has been run it is opened, to be learned from, and what counts from then
+other half, "unseen", is run once, at the end. Which is which is a hash of the name. An
+unseen half that has been run is opened, to be learned from, and what counts from then
 on is that of the next gathering.
 """
 

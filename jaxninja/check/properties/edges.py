@@ -31,7 +31,12 @@ from jaxninja.check.properties.first_derivatives import (
     plain_takes,
     sized,
 )
-from jaxninja.check.properties.judgement import judge, unless_endless, with_condition
+from jaxninja.check.properties.judgement import (
+    as_used,
+    judge,
+    unless_endless,
+    with_condition,
+)
 from jaxninja.check.properties.kinks import jumps_where_off
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast
@@ -146,26 +151,17 @@ def _turned(session: Session, setup: Setup, args, dy) -> None:
         label = f"where the comparison at {line} turns"
         with unless_endless(session, label):
             evaluation = prove(setup, inputs, dy, label)
-            if evaluation and _as_exact_as_used(session, setup, evaluation, inputs):
-                judge(session, setup, evaluation, True)
+            if evaluation and _jumps(session, setup, evaluation):
+                continue
+            if evaluation:
+                judge(session, setup, as_used(session, setup, evaluation), True)
                 session.watch(setup, evaluation)
 
 
-def _as_exact_as_used(session: Session, setup: Setup, evaluation, inputs) -> bool:
-    """Whether what is off, if anything, is off in the run dtype too."""
-    label = evaluation.trials[0].sample
-    if jumps_where_off(setup, evaluation):
-        session.skip(f"{label}: the gradient jumps there")
-        return False
-    wrong = {t.name for t in evaluation.trials if is_off(t)}
-    if not wrong:
-        return True
-    dtype = session.options.dtypes[0]
-    near = compare_rounding(setup, inputs, evaluation.dy, label, dtype)
-    if near is not None and any(is_off(t) for t in near.trials if t.name in wrong):
-        return True
-    session.skip(f"{label}: in float64; in {dtype} the rule is as right as it can be")
-    return False
+def _jumps(session: Session, setup: Setup, evaluation) -> bool:
+    if found := jumps_where_off(setup, evaluation):
+        session.skip(f"{evaluation.trials[0].sample}: the gradient jumps there")
+    return found
 
 
 def _counts_nothing(setup: Setup, hidden: tuple, dy: list, truth: Truth) -> bool:
@@ -203,9 +199,8 @@ def _edge(session: Session, setup: Setup, inputs, dy, label: str, dtype: str) ->
             evaluation = prove(setup, inputs, dy, label)
         else:
             evaluation = compare_rounding(setup, inputs, dy, label, dtype)
-        if (
-            evaluation
-            and judge(session, setup, evaluation, True)
-            and dtype == "float64"
-        ):
+        if evaluation is None:
+            return
+        used = as_used(session, setup, evaluation)
+        if judge(session, setup, used, True) and dtype == "float64":
             session.watch(setup, evaluation)

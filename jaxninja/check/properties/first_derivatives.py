@@ -12,7 +12,12 @@ from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.slope import misleads
 from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import autodiff_of
-from jaxninja.check.properties.judgement import NARROW, judge, unless_endless
+from jaxninja.check.properties.judgement import (
+    NARROW,
+    as_used,
+    judge,
+    unless_endless,
+)
 from jaxninja.check.properties.setup import MISLED, small_enough
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
@@ -115,7 +120,10 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
         if evaluation is None:
             text = "the forward is not finite there"
             session.skip(f"{sample} ({setup.label}): {text}; {NARROW}")
-        elif judged := judge(session, setup, evaluation):
+            return False
+        far = sample in dict(SCALES)
+        used = as_used(session, setup, evaluation) if far else evaluation
+        if judged := judge(session, setup, used):
             session.watch(setup, evaluation) if watch else None
     return judged
 

@@ -180,3 +180,22 @@ def test_a_reference_that_overflows_in_its_dtype_judges_nothing_there(factor):
     report = check_vjp(op, x, hints=False)
     assert report.ok == (factor == 1), report.table()
     assert any("x 10 in float32" in text for text in report.not_tested)
+
+
+def softplus(tail):
+    """log(1 + e^-x), by e^-x alone from `tail` on, as in single-precision libraries."""
+
+    @jax.custom_vjp
+    def op(x):
+        return jnp.where(x > tail, jnp.exp(-x), jnp.logaddexp(0.0, -x))
+
+    op.defvjp(lambda x: (op.fun(x), x), lambda x, dy: (-dy * jax.nn.sigmoid(-x),))
+    return op
+
+
+def test_an_approximation_is_right_to_the_digits_that_are_used():
+    """At inputs far from those given; where single precision shows it, it is wrong."""
+    x = jnp.array([0.5, -1.2, 2.0])
+    report = check_vjp(softplus(9.0), x)
+    assert report.ok, report
+    assert not check_vjp(softplus(3.0), x).ok
