@@ -16,7 +16,8 @@ def unseen(problem: Problem, evidence: Evidence) -> Problem:
         fresh = problem.on(evidence.resample(seed))
         if problem.wrong <= fresh.wrong:
             return fresh
-    edges = (problem.on(sample) for sample in _of_the_edge(problem, evidence))
+    others = _of_the_edge(problem, evidence) if problem.sample.edge else ()
+    edges = (problem.on(sample) for sample in others)
     return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
 
 
