@@ -35,7 +35,8 @@ def rounded_constants(subject: Subject, args: tuple) -> list[float]:
 def _rounded(f: Callable, args: tuple) -> list[float]:
     closed = jax.make_jaxpr(f)(*args)
     held = [v.val for e in equations(closed.jaxpr) for v in e.invars if _is_literal(v)]
-    numbers = [np.ravel(a) for a in (*closed.consts, *held) if is_float(a)]
+    known = [a for a in (*closed.consts, *held) if not isinstance(a, jax.core.Tracer)]
+    numbers = [np.ravel(a) for a in known if is_float(a)]
     values = np.real(np.concatenate([np.zeros(1), *numbers])).astype(np.float64)
     values = values[np.isfinite(values)]
     with np.errstate(over="ignore"):
