@@ -91,6 +91,7 @@ def _fresh(problem: Problem, evidence: Evidence) -> Problem:
         fresh = problem.on(evidence.resample(seed))
         if problem.wrong <= fresh.wrong:
             break
+    # pyrefly: ignore[unbound-name]  TRIES is not 0
     return fresh
 
 
