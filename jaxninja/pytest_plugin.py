@@ -120,7 +120,8 @@ def _check(config: pytest.Config, subject, args, options: dict, nodeid: str):
     __tracebackhide__ = True
     from jaxninja.check import VJPCheckError, check_vjp
 
-    chosen = {"level": _level(config), "seed": _seed(config), **options}
+    chosen: dict[str, Any] = {"level": _level(config), "seed": _seed(config)}
+    chosen |= options
     report = check_vjp(subject, *args, **chosen)
     if not report.ok:
         raise VJPCheckError(

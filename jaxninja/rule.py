@@ -22,7 +22,7 @@ class Case:
     of the op, in its order.
     """
 
-    dims: Mapping[str, int]
+    dims: Mapping[Any, int]
     static: tuple = ()
 
     def __str__(self) -> str:

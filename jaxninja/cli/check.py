@@ -158,7 +158,7 @@ def _declared(options: Check) -> dict[str, Any]:
 def _checked(
     subject: Any, arguments: tuple, options: Check, declared: dict[str, Any]
 ) -> Report:
-    kept = {"level": options.level, "seed": options.seed, **declared}
+    kept: dict[str, Any] = {"level": options.level, "seed": options.seed, **declared}
     try:
         return check_vjp(subject, *arguments, **kept)
     except (TypeError, ValueError) as error:  # the call itself makes no sense

@@ -35,7 +35,7 @@ DAY = 86_400  # seconds
 
 
 def main(args: list[str]) -> int:
-    kinds = {
+    kinds: dict[str, Any] = {
         "start": Start,
         "check": Check,
         "watch": Watch,

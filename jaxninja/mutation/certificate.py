@@ -125,6 +125,7 @@ def read(path: Path) -> list[Row]:
     """The rows of a certificate that was written as JSON."""
     found = json.loads(path.read_text())["rules"]
     several = ("transformations", "not_tested", "survivors")
+    # pyrefly: ignore[bad-argument-type]  JSON, which has its types
     return [Row(**{**row, **{k: tuple(row[k]) for k in several}}) for row in found]
 
 

@@ -31,7 +31,7 @@ def dead_units(flat: np.ndarray, name: str = "h") -> Figure:
     return axes.figure
 
 
-def dlogits(d: np.ndarray, symbols: Sequence[str]) -> Figure:
+def dlogits(d: np.typing.NDArray[np.floating], symbols: Sequence[str]) -> Figure:
     """The gradient of the logits on a batch: each row sums to zero.
 
     Args:

@@ -37,7 +37,7 @@ def _ending(found: Gathered) -> Iterator[Finding]:
 
 def _losses(found: Gathered) -> Iterator[Finding]:
     assert found.result is not None
-    train, val = (found.result.get(f"{part}_loss") for part in ("train", "val"))
+    train, val = found.result.get("train_loss"), found.result.get("val_loss")
     if train is None or val is None or not math.isfinite(train + val):
         return
     uniform = math.log(len(found.vocabulary))

@@ -117,7 +117,7 @@ def _choices(kind: Any) -> Iterator[str]:
             yield "null" if choice is type(None) else str(choice)
 
 
-_UNKNOWN = object()
+_UNKNOWN: Any = object()
 
 
 def _at(value: Any, kind: Any, where: str) -> tuple[Any, Any]:

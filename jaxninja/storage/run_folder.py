@@ -145,7 +145,7 @@ def _try_lock(handle: int) -> bool:
             import msvcrt
 
             # the first byte for everyone, whatever has been written there
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
             return False

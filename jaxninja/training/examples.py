@@ -20,10 +20,12 @@ def dataset_of(config: TrainConfig) -> Dataset | RunningText:
     if config.reads_text:
         return RunningText(_corpus(config), config.context)
     whole = config.reads_sequences
+    # pyrefly: ignore[bad-argument-type]  of items it has one
     return load_dataset(config.data, config.context, config.split, whole)
 
 
 def _corpus(config: TrainConfig) -> Corpus:
+    # pyrefly: ignore[bad-argument-type]  of running text it has one
     return load_corpus(config.data, config.tokenizer, config.tokenizer_files)
 
 
@@ -44,6 +46,7 @@ def extent(config: TrainConfig) -> Extent:
     """
     if config.reads_text:
         text = _corpus(config)
+        # pyrefly: ignore[bad-argument-type]  of running text it has one
         text.check(config.context)
         return Extent(config, len(text.tokenizer), 1)
     items = load_items(config.data)
@@ -82,6 +85,7 @@ def vocabulary_of(
     """
     if config.reads_text:
         text = "".join(symbols)
+        # pyrefly: ignore[bad-argument-type]  of running text it has one
         return of_symbols(config.tokenizer, text, config.tokenizer_files)
     vocabulary = Vocabulary(tuple(symbols))
     vocabulary.check()

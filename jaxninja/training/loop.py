@@ -180,6 +180,7 @@ def _pace(run: Run, device: Device, mesh: Mesh | None) -> rate.Pace | None:
     if not flops:
         return None
     machine = rate.measured(device.platform, config.dtype)
+    # pyrefly: ignore[unsupported-operation]  who says what a step costs has one
     tokens = config.batch_size * config.context
     return rate.Pace(tokens, flops, machine * (1 if mesh is None else mesh.size))
 

@@ -64,6 +64,7 @@ def observe(
 def _observer(config: TrainConfig, model: Model) -> Any:
     page = network.of(model)
     kinds = page.activations(model)
+    # pyrefly: ignore[unsupported-operation]  of running text it has one
     rows = max(TOKENS // config.context, 1) if config.reads_text else None
 
     def loss(params, ids, labels):

@@ -174,6 +174,7 @@ def _micros(compiled: Callable, arguments: tuple) -> float:
         start = time.perf_counter()
         for _ in range(CALLS):
             result = compiled(*arguments)
+        # pyrefly: ignore[unbound-name]  CALLS is not 0
         jax.block_until_ready(result)
         times.append((time.perf_counter() - start) / CALLS)
     return statistics.median(times) * 1e6

@@ -172,6 +172,7 @@ def write(folder: str | Path) -> None:
         text = HEADER + percent(cells)
         (Path(folder) / f"{name}.py").write_text(text, encoding="utf-8")
         notebook = jupytext.reads(text, fmt="py:percent")
+        # pyrefly: ignore[missing-attribute]  a notebook, says its docstring
         for k, cell in enumerate(notebook.cells):
             cell["id"] = f"cell-{k}"  # the same each time
         jupytext.write(notebook, Path(folder) / f"{name}.ipynb")

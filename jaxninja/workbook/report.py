@@ -101,6 +101,7 @@ class Report:
         """The gradient that a hint would help with."""
         rows = [self.guilty, *(row for row in self.rows if row.status == GAP)]
         found = next((row for row in rows if row and row.status != SHAPE), None)
+        # pyrefly: ignore[bad-return]  a row is always true
         return found and found.name
 
     def table(self) -> str:

@@ -159,7 +159,7 @@ def _is_article(text: str, name: re.Match[str], known: set[str]) -> bool:
     if name[0] not in known:
         return True
     following = _operand(text, name.end() + 1, known, "+")
-    factor = bool(following) and following.kind == "symbol"  # type: ignore[union-attr]
+    factor = bool(following) and following.kind == "symbol"
     return not (factor or AFTER_A_NAME.match(text[name.end() :] + " "))
 
 

@@ -73,7 +73,7 @@ def _replaced(tree, leaves: list, i: int, value) -> tuple:
     return jax.tree.unflatten(tree, [*leaves[:i], value, *leaves[i + 1 :]])
 
 
-def _changes(leaf) -> list[tuple[str, Change]]:
+def _changes(leaf) -> Sequence[tuple[str, Change]]:
     kind, rank = kind_of(leaf), np.ndim(leaf)
     if kind in ("bool", "mask"):
         off = [("off in one row", _row(0)), ("on at one entry only", _first_alone)]

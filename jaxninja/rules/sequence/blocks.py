@@ -37,7 +37,7 @@ class At(NamedTuple):
     s: jax.Array  # first key
     own_t: jax.Array  # first query that is not the row of blocks before's, too
     own_s: jax.Array  # first key that is not the column before's
-    new: jax.Array  # 1 where the walk begins another line, a row or a column
+    new: jax.Array | int  # 1 where the walk begins another line, a row or a column
 
 
 class Grid(NamedTuple):

@@ -17,5 +17,6 @@ def prepared(config: TrainConfig, device: Any) -> Callable[..., Any]:
     build.register(device)
     own, running = config.ddof, config.running_ddof
     running = own if running is None else running
+    # pyrefly: ignore[bad-argument-type]  its network has all four
     constants = call.Constants(config.eps, config.bn_momentum, own, running)
     return partial(call.train, constants=constants)

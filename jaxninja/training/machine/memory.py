@@ -54,8 +54,10 @@ def _of_text(config: TrainConfig, vocabulary: int, copies: int) -> dict[str, int
     costs = network.PAGES[config.model].language.costs  # type: ignore[union-attr]
     # the state as it was before a chunk waits in case a loss is not finite
     copies += copies - 1 + (config.accumulate > 1)
+    # pyrefly: ignore[unsupported-operation]  of running text it has one
     tokens = config.batch_size // config.accumulate * context
     kept = costs.kept(model, config.route, tokens, context)
+    # pyrefly: ignore[unsupported-operation]  layers and an embedding, too
     cache = 2 * config.samples * config.layers * context * config.embedding
     return {
         "embedding, layers": NUMBER * copies * costs.parameters(model),

@@ -156,7 +156,7 @@ class Record:
             state, start = self._before or (run.state, run.step)
             raise Diverged(state, start, run.step)
         run.result = Result(
-            **losses,  # type: ignore[reportArgumentType] of its four names
+            **losses,
             steps_per_second=run.step / max(self.seconds, 1e-9),
             seconds=self.seconds,
             steps=run.step,

@@ -174,6 +174,7 @@ class Run:
         if self.config.reads_text:
             text = self.vocabulary.encode(prompt or BEGINNING)
             limit = self.config.length if length is None else length
+            # pyrefly: ignore[bad-argument-type]  of running text it has one
             drawn = write(key, self.params, self.model, count, how, [*text], limit)
             return [self.vocabulary.decode(ids) for ids in drawn]
         bn = bn or ("running" if self.without_data else "calibrated")

@@ -166,7 +166,7 @@ def read_diagnostics(file: Path) -> list[Diagnosis]:
     return lines
 
 
-def _same_arrays(line: Diagnosis, first: Diagnosis, file: Path) -> None:
+def _same_arrays(line: Any, first: Any, file: Path) -> None:
     """Each record has the arrays of the first, and a gradient for each activation."""
     place = f"{file}, step {line['step']}"
     wanted = [(part, first[part]) for part in ("activations", "gradients")]

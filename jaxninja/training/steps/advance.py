@@ -28,7 +28,7 @@ def make_advance(
     model: Model,
     layout: routes.Layout | None = None,
     mesh: Mesh | None = None,
-) -> Callable[..., Any]:
+) -> jax.stages.Wrapped:
     """`advance(state, data, start, n) -> state after n steps, their losses`, jitted.
 
     One program for every n up to `longest_chunk(config)`, which is the length of the

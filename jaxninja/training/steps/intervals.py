@@ -29,6 +29,7 @@ def step_flops(config: TrainConfig, vocabulary: int) -> int:
     language = network.PAGES[config.model].language
     if language is None:
         return 0
+    # pyrefly: ignore[unsupported-operation]  of running text it has one
     tokens = config.batch_size * config.context
     model = config.network(vocabulary)
     return language.costs.step_flops(model, tokens, config.context)

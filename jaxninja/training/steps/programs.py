@@ -86,4 +86,5 @@ def essential(config: TrainConfig) -> TrainConfig:
     """The same configuration without what is no part of a training step's program."""
     passing = {*RESUMABLE, *ELSEWHERE, "name", "runs", "seed", "lr"}
     defaults = {f.name: f.default for f in fields(TrainConfig) if f.name in passing}
+    # pyrefly: ignore[bad-argument-type]  each is its own field's
     return replace(config, **defaults)

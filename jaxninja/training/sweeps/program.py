@@ -67,7 +67,7 @@ def _compiled(config, model, mesh, width, examples, version, now) -> Any:
         return advance.lower(states, *given, data, *numbers).compile()
 
 
-def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> Callable[..., Any]:
+def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> jax.stages.Wrapped:
     """`advance(states, seeds, rates, data, start, n)`, jitted, axis 0 over members.
 
     One program for every n, as `steps.make_advance`, and another one for another number

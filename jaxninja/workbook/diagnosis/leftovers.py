@@ -60,7 +60,7 @@ def _foreign(node: ast.AST) -> Iterator[Hint]:
         case ast.Call(func=ast.Attribute(value=ast.Name(id=library))) if (
             library in LIBRARIES
         ):
-            old = f"{library}.{node.func.attr}"  # type: ignore[union-attr]
+            old = f"{library}.{node.func.attr}"
             yield _torch(line, old, LIBRARIES[library])
         case ast.Call(func=ast.Attribute(value=whose, attr=method)):
             if method in METHODS and not _is_module(whose):

@@ -120,7 +120,7 @@ class Program:
         changed = self.changes(values, given, steps)
         return [changed[s] if s in changed else values[s] for s in self.outputs]
 
-    def remade(self, values: Sequence[Any], makes: "Makes") -> list:
+    def remade(self, values: Sequence[Any], makes: dict[int, Callable]) -> list:
         """All results where some values are made otherwise, out of all values."""
         seen = Seen(values, {})
         for slot in makes:

@@ -36,7 +36,7 @@ class Nearby:
         key: where it is made and what it is, the same at other sizes.
     """
 
-    makes: Makes
+    makes: Makes | dict[int, Callable]
     what: Statement
     kind: str
     cost: float
