@@ -4,6 +4,7 @@ Arguments, residuals and the cotangent have names; an intermediate value is the 
 the text that computes it.
 """
 
+import ast
 from collections.abc import Sequence
 
 import jax
@@ -82,3 +83,24 @@ def derive(*trees) -> None:
         jnp.exp(leaf)
         if leaf.ndim >= 2:
             jnp.swapaxes(leaf, -1, -2)
+
+
+def enclosed(text: str, operator: str) -> str:
+    """A right operand as it has to be written after `-`, `*`, `/` or `@`."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except SyntaxError:  # a few words, or a piece of a line
+        return text
+    if ast.get_source_segment(text, node) != text:  # it has parentheses
+        return text
+    match node:
+        case ast.BinOp(op=ast.Pow()):
+            bare = True
+        case ast.BinOp(op=ast.Mult() | ast.Div()):
+            bare = operator in "-*"
+        case ast.BinOp(op=ast.MatMult()):
+            bare = operator == "-"
+        case _:
+            loose = (ast.BinOp, ast.Compare, ast.BoolOp, ast.IfExp)
+            bare = not isinstance(node, loose)
+    return text if bare else f"({text})"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
+from jaxninja.check.diagnosis.code.names import enclosed
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Makes, Program, Step
 from jaxninja.check.hints import Number, Statement, say
@@ -112,6 +113,8 @@ def _dropped(program, index, name) -> Iterator[Edit]:
         others = [s for s in step.ins if s != slot]
         operator = OPERATORS.get(step.name, step.name)
         operands = ", ".join(map(name, others))
+        if step.name in ("sub", "mul", "div", "dot_general"):
+            operands = enclosed(operands, operator)
         what = say("leave out", what=f"{operator} {operands}".strip())
         number = bool(others) and all(s in program.constants for s in others)
         kind = _dropped_kind(step.name, number)

@@ -1,6 +1,7 @@
 """What a hint says: the right line, the right number of the verb, no name twice."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ import pytest
 
 from jaxninja import check_vjp
 from jaxninja.check.diagnosis.code.constants import number
+from jaxninja.check.diagnosis.code.names import enclosed
+from jaxninja.check.diagnosis.edits import single
 from jaxninja.check.hints import Words, listed, say
 from tests.check.subjects import codes, ruled
 
@@ -25,6 +28,34 @@ def test_words():
     shown = Words().text(number(1.25, {5: "c.shape[0]"}))
     assert shown == "n/(n-1) = 1.25, n = c.shape[0]"
     assert Words().text(number(-7.0, {7: "x.shape[0]"})) == "-x.shape[0] = -7"
+
+
+@pytest.mark.parametrize(
+    ("operator", "text", "written"),
+    [
+        ("*", "1 + x * x", "(1 + x * x)"),
+        ("*", "(1 + x * x)", "(1 + x * x)"),
+        ("*", "(1 + x) - (1 - y)", "((1 + x) - (1 - y))"),
+        ("*", "x > 0", "(x > 0)"),
+        ("*", "x * y", "x * y"),
+        ("/", "x * y", "(x * y)"),
+        ("-", "x * y", "x * y"),
+        ("-", "x + y", "(x + y)"),
+        ("/", "y**2", "y**2"),
+        ("*", "jnp.exp(a + b)", "jnp.exp(a + b)"),
+        ("*", "max in f.py:12", "max in f.py:12"),
+    ],
+)
+def test_an_operand_that_needs_parentheses_has_them(operator, text, written):
+    assert enclosed(text, operator) == written
+
+
+def test_the_factor_that_is_left_out_is_a_sum():
+    step = SimpleNamespace(name="mul", ins=(0, 1), outs=(2,), eqn=None)
+    program = SimpleNamespace(steps=[step], constants={})
+    edits = single._dropped(program, 0, ("dy", "1 + x * x").__getitem__)
+    left_out = [Words().text(edit.what) for edit in edits]
+    assert left_out == ["leave out * (1 + x * x)", "leave out * dy"]
 
 
 def test_a_square_left_out_of_the_derivative_of_tanh():
