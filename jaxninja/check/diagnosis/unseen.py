@@ -18,6 +18,7 @@ def unseen(problem: Problem, evidence: Evidence) -> Problem:
             return fresh
     others = _of_the_edge(problem, evidence) if problem.sample.edge else ()
     edges = (problem.on(sample) for sample in others)
+    # pyrefly: ignore[unbound-name]  TRIES is not 0
     return next((edge for edge in edges if problem.wrong <= edge.wrong), fresh)
 
 

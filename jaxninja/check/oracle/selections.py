@@ -8,6 +8,7 @@ arguments. Where the function is smooth that changes nothing.
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,7 @@ def _moved(plain) -> Callable:
             change = jax.lax.stop_gradient(distance * largest * ways)
             return bind(eqn, [first + change.astype(first.dtype), *ins[1:]])
 
-        return reference_of(opened(plain, step))(args, dy)[1]
+        shifted: Any = opened(plain, step)
+        return reference_of(shifted)(args, dy)[1]
 
     return compiled(run)

@@ -117,8 +117,8 @@ def _selected(setup: Setup, evaluation: Evaluation, distance: float) -> list:
     """The same, and those where each kink within the function is decided by itself."""
     near = _near(setup, evaluation, distance)
     with jax.enable_x64(True):
-        given = (cast(a, "float64") for a in (evaluation.args, evaluation.dy))
-        chosen = list(selections(setup.subject.plain, *given, distance))
+        args, dy = cast(evaluation.args, "float64"), cast(evaluation.dy, "float64")
+        chosen = list(selections(setup.subject.plain, args, dy, distance))
     finite = [one for one in chosen if all(np.isfinite(g).all() for g in one)]
     return [np.stack([*a, *(one[i] for one in finite)]) for i, a in enumerate(near)]
 

@@ -139,7 +139,8 @@ def _constants(code: CodeType) -> Iterator[str]:
 
 def _names_in_calls(code: CodeType) -> list[tuple]:
     steps = list(dis.get_instructions(code))
-    named = [code.co_consts[s.arg] for s in steps if s.opname == "KW_NAMES"]
+    values: Any = code.co_consts
+    named = [values[s.arg] for s in steps if s.opname == "KW_NAMES"]
     pairs = pairwise(steps)
     return named + [one.argval for one, then in pairs if then.opname == "CALL_KW"]
 
