@@ -44,7 +44,7 @@ ROOMS = {
     "check.results": "check check.subject check.inputs check.oracle",
     "check.properties": "errors jaxpr check check.subject check.inputs"
     " check.oracle check.results",
-    "check.diagnosis.edits": "check check.diagnosis.code",
+    "check.diagnosis.edits": "check check.diagnosis.code jaxpr",
     "check.diagnosis.forward": "check check.diagnosis.code check.diagnosis.edits",
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits check.diagnosis.forward",

@@ -17,11 +17,12 @@ import numpy as np
 from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.chain_ends import stops_early
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
+from jaxninja.check.diagnosis.code.fresh_samples import unseen
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
 from jaxninja.check.diagnosis.descriptions import whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
-from jaxninja.check.diagnosis.edits.repair import repair
+from jaxninja.check.diagnosis.edits.repairs import repair
 from jaxninja.check.diagnosis.forward.search import nearby
 from jaxninja.check.diagnosis.gradient import STRAIGHT, lengths, relation, surrogate
 from jaxninja.check.diagnosis.jacobian import diagonal
@@ -37,7 +38,6 @@ from jaxninja.check.diagnosis.reference import (
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import not_finite, rounded
-from jaxninja.check.diagnosis.unseen import unseen
 from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
     derived,

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
+from jaxninja.check.oracle.constants import rounded_constants
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
-from jaxninja.check.subject.rounded_constants import rounded_constants
 from jaxninja.check.subject.structure_numpy import structure_by_running
 from jaxninja.check.subject.structure_traced import (
     STOPPING,
