@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.compare import difference
-from jaxninja.check.oracle.selections import selections
+from jaxninja.check.oracle.kink_sides import selections
 from jaxninja.check.oracle.tolerances import Trial
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import truth_of
