@@ -17,7 +17,7 @@ from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import Number, Statement, say
 
 Cotangent = list[np.ndarray]
-MULTIPLES = (1.0, -1.0, 3.0, -0.3, 1e-3)  # the last one within bounds on large ones
+MULTIPLES = (1.0, -1.0, 3.0, -0.3, 1e-3)  # of a small one nothing is cut off
 
 
 class Probe:

@@ -117,8 +117,7 @@ def _of_rule(rule: Rule, args, reference) -> tuple[Subject, tuple]:
         count = len(rule.arguments)
         positions = tuple(range(count - len(rule.cases[0].static), count))
     op = primal
-    # pyrefly: ignore[missing-attribute]  what has fwd has bwd
-    if getattr(op, "fwd", None) is not rule.fwd or op.bwd is not rule.bwd:
+    if (getattr(op, "fwd", None), getattr(op, "bwd", None)) != (rule.fwd, rule.bwd):
         op = jax.custom_vjp(inspect.unwrap(primal), nondiff_argnums=positions)
         op.defvjp(rule.fwd, rule.bwd)
     subject = Subject(

@@ -24,10 +24,10 @@ def unseen(problem: Problem, evidence: Evidence) -> Problem:
 
 def _of_the_edge(problem: Problem, evidence: Evidence) -> Iterator[Sample]:
     """Others of the edge at which alone it is wrong."""
-    for seed in range(SEED, SEED + TRIES if evidence.alike else SEED):
-        try:
-            alike = evidence.alike(problem.sample, seed)  # type: ignore[misc]
-            yield replace(alike, edge=True)
-        except Exception:  # a forward that is not finite there
-            continue
+    if (alike := evidence.alike) is not None:
+        for seed in range(SEED, SEED + TRIES):
+            try:
+                yield replace(alike(problem.sample, seed), edge=True)
+            except Exception:  # a forward that is not finite there
+                continue
     yield from (s for s in evidence.samples if s is not problem.sample)
