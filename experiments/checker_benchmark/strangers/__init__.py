@@ -10,6 +10,8 @@ import importlib
 import pkgutil
 
 from experiments.checker_benchmark.strangers import (
+    fourth_unseen,
+    fourth_working,
     second_unseen,
     second_working,
     third_unseen,
@@ -26,9 +28,11 @@ HALVES = {
     "second-unseen": second_unseen,
     "third-working": third_working,
     "third-unseen": third_unseen,
+    "fourth-working": fourth_working,
+    "fourth-unseen": fourth_unseen,
 }
 
-CLOSED = "third-unseen"  # told of in totals only
+CLOSED = "fourth-unseen"  # told of in totals only
 
 
 def half(name: str) -> tuple[Stranger, ...]:

@@ -22,7 +22,7 @@ class Config:
     """The strangers through check_vjp.
 
     Attributes:
-        half: of the first, second or third gathering.
+        half: of one of the gatherings.
         seeds: how many seeds a right rule is checked with; 0 for wrong twins alone.
         names: only these cases; all by default.
         processes: how many at once.

@@ -1,0 +1,1 @@
+"""Of the fourth gathering, what is run once, at the end."""
