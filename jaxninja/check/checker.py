@@ -45,6 +45,8 @@ from jaxninja.errors import ArgumentError, ArgumentTypeError
 from jaxninja.rule import Rule
 from jaxninja.rules.both_modes import BothModes
 
+FILTERING = "jax_traceback_filtering"
+
 
 def check_vjp(
     f: Any,
@@ -152,17 +154,20 @@ def check_vjp(
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """Products in full, jit as it is meant, transfers as they come.
-
-    Promotion stays as the program at large has it: rules are to pass where it is
-    forbidden.
-    """
-    with (
-        jax.default_matmul_precision("highest"),
-        jax.disable_jit(False),
-        jax.transfer_guard("allow"),
-    ):
-        yield
+    """Products in full, jit as it is meant, transfers as they come, promotion as the
+    program at large has it: rules are to pass where it is forbidden. To filter the
+    traceback of a size that the forward refuses would take longer than to trace it."""
+    filtering = getattr(jax.config, FILTERING)
+    jax.config.update(FILTERING, "off")
+    try:
+        with (
+            jax.default_matmul_precision("highest"),
+            jax.disable_jit(False),
+            jax.transfer_guard("allow"),
+        ):
+            yield
+    finally:
+        jax.config.update(FILTERING, filtering)
 
 
 def assert_vjp(f: Any, *args: Any, **options: Any) -> None:

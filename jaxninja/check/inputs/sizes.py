@@ -72,7 +72,7 @@ def _found(search: "Search", axes: tuple[Axes, ...], wide) -> tuple[list, list]:
     if refused_by_rule(search.subject, search.arguments(search.given)):
         return [], []  # what is wrong as it was given stops the check
     axes = tuple(a for a in axes if search.size(a) > 0)
-    apart = search.apart(axes)
+    apart = search.varied(axes)
     found = [apart] if apart != search.given else []
     sizes = [n for n in dict.fromkeys(map(search.size, axes)) if n > 1]
     if len(sizes) > 1:
@@ -93,6 +93,7 @@ class Search:
         self.known: dict[Shapes, list[int] | None] = {}
         self.refusals: dict[int, str] = {}  # by the size that was changed
         self.ties: set[int] = set()  # sizes of the output that follow an argument's
+        self.asks = True  # whether the rule is asked too
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Search) and self.key == other.key
@@ -109,6 +110,17 @@ class Search:
             for shape, leaf in zip(shapes, self.leaves, strict=True)
         ]
         return jax.tree.unflatten(self.tree, leaves)
+
+    def varied(self, axes: tuple[Axes, ...]) -> Shapes:
+        """`apart`; the rule, which takes longer to trace, is asked step by step only
+        where it does not take what the forward took."""
+        self.asks = False
+        apart = self.apart(axes)
+        self.asks = True
+        if not refused_by_rule(self.subject, self.arguments(apart)):
+            return apart
+        self.ties.clear()
+        return self.apart(axes)
 
     def apart(self, axes: tuple[Axes, ...]) -> Shapes:
         """Every size another one, equal ones different where the forward allows it."""
@@ -211,6 +223,8 @@ class Search:
         """
         if not self.runs(now, shapes, loose):
             return False
+        if not self.asks:
+            return True
         refused = refused_by_rule(self.subject, self.arguments(shapes))
         if refused and told:
             where = label(now, shapes, self.names)
