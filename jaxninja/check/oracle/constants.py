@@ -5,35 +5,26 @@ the number becomes one of float64 as it is traced. But its last digits are zeros
 those of a number that is not round are once in 2^29.
 """
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
 from jax.extend.core import Literal
 
-from jaxninja.check.errors import running
 from jaxninja.check.subject.pytrees import is_float
-from jaxninja.check.subject.structure_traced import forth_and_back
+from jaxninja.check.subject.structure_traced import traced_forward, traced_rule
 from jaxninja.check.subject.subject import Subject
-from jaxninja.check.subject.traces import remembered
 from jaxninja.jaxpr import equations
 
 LAST = 8  # digits of float32 that are 0 in round numbers, as in 0.5 and 4096
 
 
-@remembered
 def rounded_constants(subject: Subject, args: tuple) -> list[float]:
     """Those of the rule and none of the forward's, and the other way round; call it
     under float64."""
-    with running(f"the rule of {subject.name}"):
-        mine, theirs = (
-            _rounded(f, args) for f in (forth_and_back(subject), subject.plain)
-        )
-    return sorted({*mine} ^ {*theirs})
+    mine, theirs = traced_rule(subject, args), traced_forward(subject, args)
+    return sorted({*_rounded(mine)} ^ {*_rounded(theirs)})
 
 
-def _rounded(f: Callable, args: tuple) -> list[float]:
-    closed = jax.make_jaxpr(f)(*args)
+def _rounded(closed) -> list[float]:
     held = [v.val for e in equations(closed.jaxpr) for v in e.invars if _is_literal(v)]
     known = [a for a in (*closed.consts, *held) if not isinstance(a, jax.core.Tracer)]
     numbers = [np.ravel(a) for a in known if is_float(a)]

@@ -171,8 +171,11 @@ def compares_inside(eqn) -> bool:
     """Whether it is a scan or a branch with comparisons in its body."""
     if eqn.primitive.name not in CONTROL:
         return False
-    inner = (e for jaxpr in jaxprs_in_params(eqn.params) for e in equations(jaxpr))
-    return any(e.primitive.name in _COMPARISONS for e in inner)
+    return any(map(_compares, jaxprs_in_params(eqn.params)))
+
+
+def _compares(jaxpr) -> bool:
+    return any(e.primitive.name in _COMPARISONS for e in equations(jaxpr))
 
 
 def tells(eqn, ins: list) -> bool:
@@ -237,7 +240,8 @@ def _rule_watch(subject: Subject) -> tuple[Callable, Callable, dict]:
     def run(args, dy):
         found: list = []
         closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
-        evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
+        if _compares(closed.jaxpr):
+            evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
         lines[signature(args)] = [line for _, line in found]
         return [value for value, _ in found]
 

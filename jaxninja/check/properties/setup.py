@@ -16,11 +16,12 @@ from jaxninja.check.subject.structure_numpy import structure_by_running
 from jaxninja.check.subject.structure_traced import (
     STOPPING,
     accepted_by_jax,
-    casts_of_forward,
-    casts_of_rule,
+    casts,
     no_gradient,
     not_differentiable,
     structure,
+    traced_forward,
+    traced_rule,
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError
@@ -194,7 +195,7 @@ def _structure_of_numpy(session: Session, setup: Setup, args) -> None:
 def _precision(session: Session, subject: Subject, args) -> float:
     """Unit round-off of the rule in float64: the forward must compute in that, and a
     rule that does not is told."""
-    down = casts_of_forward(subject, args)
+    down = casts(traced_forward(subject, args))
     if down and session.options.surrogate is None:
         text = (
             f"the plain forward casts down inside ({down[0]}), so that nothing can be "
@@ -204,7 +205,7 @@ def _precision(session: Session, subject: Subject, args) -> float:
     narrow = [
         f for f in structure(subject, args)[0] if f.code in ("E-DTYPE", "E-FWDTYPE")
     ]
-    inside = casts_of_rule(subject, args)
+    inside = casts(traced_rule(subject, args))
     constants = [f"a constant, {c:.9g}" for c in rounded_constants(subject, args)]
     if not (narrow or inside or constants):
         return unit("float64")

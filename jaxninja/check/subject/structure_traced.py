@@ -104,8 +104,7 @@ def accepted_by_jax(subject: Subject, args: tuple) -> None:
 @remembered
 def not_differentiable(subject: Subject, args: tuple) -> str | None:
     """Why JAX cannot differentiate the plain forward; None if it can."""
-    with running(f"the plain forward of {subject.name}"):
-        traced = jax.make_jaxpr(subject.plain)(*args)
+    traced = traced_forward(subject, args)
     held = {eqn.primitive.name for eqn in equations(traced.jaxpr)}
     return no_gradient(subject, args) if OPAQUE & held else None
 
@@ -253,17 +252,17 @@ def _tree(tree) -> str:
 
 
 @remembered
-def casts_of_forward(subject: Subject, args: tuple) -> list[str]:
-    """Casts of the plain forward to a narrower float; call it under float64."""
+def traced_forward(subject: Subject, args: tuple):
+    """The closed jaxpr of the plain forward."""
     with running(f"the plain forward of {subject.name}"):
-        return _casts(subject.plain, args)
+        return jax.make_jaxpr(subject.plain)(*args)
 
 
 @remembered
-def casts_of_rule(subject: Subject, args: tuple) -> list[str]:
-    """Casts of fwd and bwd to a narrower float; call it under float64."""
+def traced_rule(subject: Subject, args: tuple):
+    """The closed jaxpr of fwd and bwd, one after the other."""
     with running(f"the rule of {subject.name}"):
-        return _casts(forth_and_back(subject), args)
+        return jax.make_jaxpr(forth_and_back(subject))(*args)
 
 
 def forth_and_back(subject: Subject) -> Callable:
@@ -277,10 +276,11 @@ def forth_and_back(subject: Subject) -> Callable:
     return both
 
 
-def _casts(f: Callable, args: tuple) -> list[str]:
-    """ "float64 -> float32 at file:line" for each."""
+def casts(closed) -> list[str]:
+    """ "float64 -> float32 at file:line" for each cast to a narrower float in a jaxpr
+    that was traced under float64."""
     found = []
-    for eqn in equations(jax.make_jaxpr(f)(*args).jaxpr):
+    for eqn in equations(closed.jaxpr):
         if eqn.primitive.name != "convert_element_type":
             continue
         old, new = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
