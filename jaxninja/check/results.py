@@ -66,6 +66,7 @@ class Session:
     rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)  # in float64, right or wrong
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
+    usual: dict[str, np.ndarray] = field(default_factory=dict)  # at ordinary inputs
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
     transformations: list[str] = field(default_factory=list)
@@ -174,8 +175,9 @@ class Session:
                 )
                 self.find("E-FWD", text, setup.subject.where)
 
-    def watch(self, setup: Setup, evaluation: Evaluation) -> None:
-        """Note which comparisons, of forward and rule, were ever true, ever false."""
+    def watch(self, setup: Setup, evaluation: Evaluation, usual: bool = False) -> None:
+        """Note which comparisons, of forward and rule, were ever true, ever false; at
+        usual inputs by themselves, for far from them little but a side may be left."""
         if setup.differences:
             return
         with jax.enable_x64(True):
@@ -187,15 +189,15 @@ class Session:
                 seen += rule_predicates(setup.subject, *given)
         for i, (line, found) in enumerate(seen):
             key = f"comparison at {line}" if line else f"comparison {i} of the forward"
-            before = self.predicates.get(key, np.zeros(2, bool))
-            self.predicates[key] = before | np.asarray(found)
+            for sides in (self.predicates, self.usual)[: 1 + usual]:
+                sides[key] = sides.get(key, np.zeros(2, bool)) | np.asarray(found)
 
     def one_sided(self) -> set[str]:
-        """Lines of the comparisons that went one way at all samples so far."""
+        """Lines of the comparisons that went one way at all usual inputs so far."""
         start = "comparison at "
         return {
             key.removeprefix(start)
-            for key, seen in self.predicates.items()
+            for key, seen in self.usual.items()
             if key.startswith(start) and not seen.all()
         }
 

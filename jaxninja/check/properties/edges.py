@@ -135,7 +135,7 @@ def _says_nothing(setup: Setup, evaluation, label: str) -> str:
 
 
 def _turned(session: Session, setup: Setup, args, dy) -> None:
-    """Where a comparison of forward or backward turns that did not before.
+    """Where a comparison of forward or backward turns that did not at ordinary inputs.
 
     A rule may approximate on one side of a bound, to the digits that are used: what the
     run dtype does not tell from the truth is right there.

@@ -124,7 +124,7 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
         far = sample in dict(SCALES)
         used = as_used(session, setup, evaluation) if far else evaluation
         if judged := judge(session, setup, used):
-            session.watch(setup, evaluation) if watch else None
+            session.watch(setup, evaluation, not far) if watch else None
     return judged
 
 
