@@ -123,7 +123,7 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
             return False
         far = sample in dict(SCALES)
         used = as_used(session, setup, evaluation) if far else evaluation
-        if judged := judge(session, setup, used):
+        if judged := judge(session, setup, used, far):
             session.watch(setup, evaluation, not far) if watch else None
     return judged
 
