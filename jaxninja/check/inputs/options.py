@@ -4,6 +4,9 @@ without the arrays that may be None."""
 from functools import partial
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
 from jaxninja.check.subject.option_values import asks_for_none
@@ -95,7 +98,9 @@ def _text(subject: Subject, arrays: tuple, static: tuple) -> str | None:
     try:
         if subject.is_numpy:
             return str(plain(*arrays))
-        return str(jax.make_jaxpr(lambda *args: plain(*args))(*arrays))  # none cached
+        return _shown(
+            jax.make_jaxpr(lambda *args: plain(*args))(*arrays)
+        )  # none cached
     except Exception:
         return None
 
@@ -104,9 +109,17 @@ def _text_of_rule(subject: Subject, arrays: tuple, static: tuple) -> str | None:
     """What the rule does with these options; None where it does not run."""
     rule = forth_and_back(subject.with_static(static))
     try:
-        return str(jax.make_jaxpr(rule)(*arrays))
+        return _shown(jax.make_jaxpr(rule)(*arrays))
     except Exception:
         return None
+
+
+def _shown(closed) -> str:
+    """A program as a text, with the numbers that NumPy made before it was traced."""
+    made = [a for a in closed.consts if isinstance(a, np.ndarray | jax.Array)]
+    plain = (a for a in made if jnp.issubdtype(a.dtype, np.number))
+    known = (np.asarray(a) for a in plain if not isinstance(a, Tracer))
+    return f"{closed} {[hash(a.tobytes()) for a in known]}"
 
 
 def _with_options(draw, static: tuple, seed: int):
