@@ -22,7 +22,10 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 
 def at_special_values(
-    args: tuple, names: Sequence[str], masks_alone: bool = False
+    args: tuple,
+    names: Sequence[str],
+    masks_alone: bool = False,
+    signed: bool = False,
 ) -> Iterator[tuple[str, tuple]]:
     """(label, args) for each special value of each argument; those that end in LOPSIDED
     may be none of the function's domain.
@@ -31,6 +34,7 @@ def at_special_values(
         args: generic inputs.
         names: of all their leaves.
         masks_alone: leave numbers as they are.
+        signed: the function asks for signs, so that positive numbers may be others.
     """
     leaves, tree = jax.tree.flatten(args)
     chosen = [
@@ -39,7 +43,9 @@ def at_special_values(
         if _is_varied(leaf) and (not masks_alone or kind_of(leaf) in MASKS)
     ]
     for i in chosen[:MOST]:
-        for label, change in _changes(leaves[i]):
+        other = [("of the other sign", np.negative)] if signed else []
+        other = other if kind_of(leaves[i]) == "positive" else []
+        for label, change in (*_changes(leaves[i]), *other):
             value = np.asarray(change(leaves[i])).astype(leaves[i].dtype)
             if not np.array_equal(value, leaves[i]):
                 yield f"{names[i]} {label}", _replaced(tree, leaves, i, value)

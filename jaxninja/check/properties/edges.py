@@ -42,6 +42,7 @@ from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast
 
 SYMMETRIC = frozenset(("cholesky", "eigh"))  # what has no other matrices
+SIGNS = frozenset(("sign", "abs"))  # what asks for them
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
@@ -118,7 +119,8 @@ def _special(
 ) -> None:
     """Each argument at the values that its kind calls for."""
     named = leaf_names(setup.subject, args)
-    for label, inputs in at_special_values(args, named, masks_alone):
+    signed = bool(found & SIGNS)
+    for label, inputs in at_special_values(args, named, masks_alone, signed):
         if label.endswith(LOPSIDED) and found & SYMMETRIC:
             continue
         with unless_endless(session, label):
