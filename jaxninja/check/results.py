@@ -112,9 +112,9 @@ class Session:
             self.not_tested.append(text)
 
     def ignores(self, leaf: str) -> bool:
-        return (
-            leaf.split("[")[0] in self.options.nondiff or leaf in self.options.nondiff
-        )
+        lent = (setting.lent for setting in self.settings.values())
+        declared = (*self.options.nondiff, *lent)
+        return leaf.split("[")[0] in declared or leaf in declared
 
     def follows(self, leaf: str, what: str) -> bool:
         """Whether a leaf is wrong to first order: then no more is said of it."""
