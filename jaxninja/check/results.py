@@ -66,7 +66,7 @@ class Session:
     rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)  # in float64, right or wrong
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
-    usual: dict[str, np.ndarray] = field(default_factory=dict)  # at ordinary inputs
+    usual: dict[tuple, np.ndarray] = field(default_factory=dict)  # of (line, number)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
     transformations: list[str] = field(default_factory=list)
@@ -189,17 +189,16 @@ class Session:
                 seen += rule_predicates(setup.subject, *given)
         for i, (line, found) in enumerate(seen):
             key = f"comparison at {line}" if line else f"comparison {i} of the forward"
-            for sides in (self.predicates, self.usual)[: 1 + usual]:
-                sides[key] = sides.get(key, np.zeros(2, bool)) | np.asarray(found)
+            before = self.predicates.get(key, np.zeros(2, bool))
+            self.predicates[key] = before | np.asarray(found)
+            if usual and line:
+                own = line, [place for place, _ in seen[:i]].count(line)
+                before = self.usual.get(own, np.zeros(2, bool))
+                self.usual[own] = before | np.asarray(found)
 
     def one_sided(self) -> set[str]:
-        """Lines of the comparisons that went one way at all usual inputs so far."""
-        start = "comparison at "
-        return {
-            key.removeprefix(start)
-            for key, seen in self.usual.items()
-            if key.startswith(start) and not seen.all()
-        }
+        """Lines with comparisons that went one way at all usual inputs so far."""
+        return {line for (line, _), seen in self.usual.items() if not seen.all()}
 
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]

@@ -52,12 +52,18 @@ def turned(
     except UserCodeError:  # a loop that JAX cannot differentiate, say
         return []
     found: list[tuple[str, tuple]] = []
+
+    def sides(inputs, k: int) -> list:
+        return np.asarray(run(inputs, dy, k)[2])[k].tolist()
+
     for k, (line, exact, whole) in enumerate(places[signature(args)]):
-        if line not in lines - {known for known, _ in found}:
+        here = np.asarray(now[2])[k].tolist()
+        if line not in lines or all(here):
             continue
-        if not np.asarray(now[2])[k].all():
-            ways = _shifted if whole else partial(_ways, exact=exact, narrow=narrow)
-            found += [(line, moved) for moved in ways(run, args, dy, k)]
+        if any(sides(moved, k) != here for known, moved in found if known == line):
+            continue
+        ways = _shifted if whole else partial(_ways, exact=exact, narrow=narrow)
+        found += [(line, moved) for moved in ways(run, args, dy, k)]
     return found
 
 
