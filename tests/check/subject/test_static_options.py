@@ -235,13 +235,13 @@ def test_fractions_that_NumPy_reads_are_changed_in_and_out_of_proportion(slip):
     """Frequencies on a grid, those beyond a bound left out."""
 
     def kept(n, length, spacing):
-        return np.float32(np.fft.rfftfreq(n, spacing) < 0.6 / length)
+        return np.float32(np.fft.rfftfreq(n, spacing) < 0.5 / length)
 
     def plain(x, length, spacing):
-        return jnp.fft.rfft(x).real * kept(len(x), length, spacing)
+        return jnp.fft.rfft(x).real * kept(len(x), length, spacing) * length * spacing
 
     def bwd(length, spacing, x, dy):
-        some = kept(len(x), length, 1.0 if slip else spacing)
+        some = kept(len(x), length, 1.0 if slip else spacing) * length * spacing
         return jax.vjp(lambda x: jnp.fft.rfft(x).real, x)[1](dy * some)
 
     op = ruled(plain, lambda x, *a: (plain(x, *a), x), bwd, (1, 2))
