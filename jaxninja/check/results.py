@@ -66,6 +66,7 @@ class Session:
     rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)  # in float64, right or wrong
     predicates: dict[str, np.ndarray] = field(default_factory=dict)
+    usual: dict[tuple, np.ndarray] = field(default_factory=dict)  # of (line, number)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
     transformations: list[str] = field(default_factory=list)
@@ -111,9 +112,9 @@ class Session:
             self.not_tested.append(text)
 
     def ignores(self, leaf: str) -> bool:
-        return (
-            leaf.split("[")[0] in self.options.nondiff or leaf in self.options.nondiff
-        )
+        lent = (setting.lent for setting in self.settings.values())
+        declared = (*self.options.nondiff, *lent)
+        return leaf.split("[")[0] in declared or leaf in declared
 
     def follows(self, leaf: str, what: str) -> bool:
         """Whether a leaf is wrong to first order: then no more is said of it."""
@@ -174,8 +175,9 @@ class Session:
                 )
                 self.find("E-FWD", text, setup.subject.where)
 
-    def watch(self, setup: Setup, evaluation: Evaluation) -> None:
-        """Note which comparisons, of forward and rule, were ever true, ever false."""
+    def watch(self, setup: Setup, evaluation: Evaluation, usual: bool = False) -> None:
+        """Note which comparisons, of forward and rule, were ever true, ever false; at
+        usual inputs by themselves, for far from them little but a side may be left."""
         if setup.differences:
             return
         with jax.enable_x64(True):
@@ -189,15 +191,14 @@ class Session:
             key = f"comparison at {line}" if line else f"comparison {i} of the forward"
             before = self.predicates.get(key, np.zeros(2, bool))
             self.predicates[key] = before | np.asarray(found)
+            if usual and line:
+                own = line, [place for place, _ in seen[:i]].count(line)
+                before = self.usual.get(own, np.zeros(2, bool))
+                self.usual[own] = before | np.asarray(found)
 
     def one_sided(self) -> set[str]:
-        """Lines of the comparisons that went one way at all samples so far."""
-        start = "comparison at "
-        return {
-            key.removeprefix(start)
-            for key, seen in self.predicates.items()
-            if key.startswith(start) and not seen.all()
-        }
+        """Lines with comparisons that went one way at all usual inputs so far."""
+        return {line for (line, _), seen in self.usual.items() if not seen.all()}
 
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]

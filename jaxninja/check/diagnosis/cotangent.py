@@ -176,8 +176,13 @@ def _functions(
         ]
         one += list(_layouts(floats))
     for given, f in one:
-        yield given, lambda dy, f=f: [f(g) if _is_float(g) else g for g in dy]
+        yield given, lambda dy, f=f: [_of(f, g) if _is_float(g) else g for g in dy]
     yield from _several(probe.dy)
+
+
+def _of(f: Callable, g) -> np.ndarray:
+    """In g's own type: of complex numbers a size is real."""
+    return np.asarray(f(g), np.result_type(g))
 
 
 def _layouts(dy: Cotangent) -> Iterator[tuple[Statement, Callable]]:

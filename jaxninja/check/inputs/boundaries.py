@@ -55,7 +55,7 @@ def edges(
         dtype: whose overflow the magnitudes follow.
     """
     if found & (_KINKED | _SINGULAR):
-        yield "ties", _changed(args, ("real",), np.round)
+        yield "ties", _changed(args, ("real", "positive"), _tied)
         yield "equal entries", _changed(args, ("real", "positive"), _levelled)
     # a rule may divide by x, whatever the forward does
     yield "zeros", _changed(args, ("real",), np.zeros_like)
@@ -153,6 +153,16 @@ def same(a: tuple, b: tuple) -> bool:
     """Whether an edge changed nothing, and so need not be run."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(x is y or np.array_equal(x, y) for x, y in pairs)
+
+
+def _tied(x):
+    """Numbers at will rounded; of positive ones each second by size like the first."""
+    if kind_of(x) == "real":
+        return np.round(x)
+    flat = np.array(x).ravel()
+    order = np.argsort(flat)
+    flat[order[1::2]] = flat[order[: flat.size // 2 * 2 : 2]]
+    return flat.reshape(x.shape)
 
 
 def _levelled(x):

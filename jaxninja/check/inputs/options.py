@@ -1,15 +1,18 @@
 """The static options a rule is checked at, beside those that it was given with; and
-without the arrays that may be None."""
+without the arrays that may be None, or with one for None."""
 
 from functools import partial
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
 from jaxninja.check.subject.option_values import asks_for_none
 from jaxninja.check.subject.pytrees import float_leaves
 from jaxninja.check.subject.static_options import guesses, others
-from jaxninja.check.subject.structure_traced import forth_and_back
+from jaxninja.check.subject.structure_traced import forth_and_back, structure
 from jaxninja.check.subject.subject import Subject
 
 
@@ -42,27 +45,62 @@ def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list
 
 
 def _without(setting: Setting, subject: Subject, given: tuple) -> list[Setting]:
-    """None for each array that the forward does without, where its code asks for it."""
+    """None for each array that the forward does without, where its code asks for it;
+    and an array for each None that it takes one for."""
     if subject.is_numpy or not asks_for_none(subject.plain_function):
         return []
     found = []
     for i, name in enumerate(subject.argument_names):
-        rest = _none_at(i, given)
-        if given[i] is None or not float_leaves(rest):
+        if given[i] is None:
+            found += _with_array(setting, subject, given, i, name)
             continue
-        if _text(subject, rest, subject.static) is not None:
-            draw = partial(_drawn_without, setting.draw, i)
+        rest = _replaced(i, given, None)
+        if float_leaves(rest) and _text(subject, rest, subject.static) is not None:
+            draw = partial(_drawn_with, setting.draw, i, lambda rng: None)
             found.append(Setting(f"{name}=None", draw, option=True))
     return found
 
 
-def _none_at(i: int, args: tuple) -> tuple:
-    return (*args[:i], None, *args[i + 1 :])
+def _with_array(setting, subject: Subject, given: tuple, i: int, name: str) -> list:
+    """Positive numbers for argument i, which is None: weights say, of the first shape
+    that the forward takes, a single one before all others.
+
+    Nobody gave such an argument: its own gradient is let alone, and so is a rule that
+    has none for it.
+    """
+    before = _text(subject, given, subject.static)
+    for shape in _shapes(given):
+        values = partial(_positive, shape)
+        args = _replaced(i, given, values(np.random.default_rng(0)))
+        if _text(subject, args, subject.static) in (None, before):
+            continue
+        if refused_by_rule(subject, args) or name in structure(subject, args)[1]:
+            return []
+        draw = partial(_drawn_with, setting.draw, i, values)
+        label = f"{name} of shape {shape}"
+        return [Setting(label, draw, option=True, lent=name)]
+    return []
 
 
-def _drawn_without(draw, i: int, seed: int):
+def _shapes(given: tuple) -> list[tuple]:
+    """(), then the ends of each array's shape, the last axes first."""
+    shapes = [np.shape(a) for a in float_leaves(given)]
+    found = [(), *(s[-1:] for s in shapes), *(s[:1] for s in shapes), *shapes]
+    return list(dict.fromkeys(found))
+
+
+def _positive(shape: tuple, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0.5, 2.0, shape).astype(np.float32)
+
+
+def _replaced(i: int, args: tuple, value) -> tuple:
+    return (*args[:i], value, *args[i + 1 :])
+
+
+def _drawn_with(draw, i: int, value, seed: int):
+    """With `value(rng)` for argument i."""
     subject, arrays = draw(seed)
-    return subject, _none_at(i, arrays)
+    return subject, _replaced(i, arrays, value(np.random.default_rng([seed, 0x0A])))
 
 
 def _with_numbers(given: Setting, other: Setting, found: list) -> Setting:
@@ -95,7 +133,9 @@ def _text(subject: Subject, arrays: tuple, static: tuple) -> str | None:
     try:
         if subject.is_numpy:
             return str(plain(*arrays))
-        return str(jax.make_jaxpr(lambda *args: plain(*args))(*arrays))  # none cached
+        return _shown(
+            jax.make_jaxpr(lambda *args: plain(*args))(*arrays)
+        )  # none cached
     except Exception:
         return None
 
@@ -104,9 +144,17 @@ def _text_of_rule(subject: Subject, arrays: tuple, static: tuple) -> str | None:
     """What the rule does with these options; None where it does not run."""
     rule = forth_and_back(subject.with_static(static))
     try:
-        return str(jax.make_jaxpr(rule)(*arrays))
+        return _shown(jax.make_jaxpr(rule)(*arrays))
     except Exception:
         return None
+
+
+def _shown(closed) -> str:
+    """A program as a text, with the numbers that NumPy made before it was traced."""
+    made = [a for a in closed.consts if isinstance(a, np.ndarray | jax.Array)]
+    plain = (a for a in made if jnp.issubdtype(a.dtype, np.number))
+    known = (np.asarray(a) for a in plain if not isinstance(a, Tracer))
+    return f"{closed} {[hash(a.tobytes()) for a in known]}"
 
 
 def _with_options(draw, static: tuple, seed: int):

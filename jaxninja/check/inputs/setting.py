@@ -27,6 +27,7 @@ class Setting:
         dtypes: of the float leaves as given; empty where all are float32 or wider.
         large: it has millions of entries, and smaller settings stand for it.
         option: a static option was changed to a value that nobody asked for.
+        lent: name of an argument that is an array here and None as given.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Setting:
     option: bool = False
     large: bool = False
     dtypes: tuple[str, ...] = ()
+    lent: str = ""
 
 
 def traces(setting: Setting) -> bool:

@@ -15,23 +15,37 @@ import numpy as np
 from jaxninja.check.inputs.kinds import kind_of
 
 LOPSIDED = "not symmetric"
+MASKS = "bool", "mask"
 MOST = 6  # arguments that are put to special values by themselves
 
 Change = Callable[[np.ndarray], np.ndarray]
 
 
-def at_special_values(args: tuple, names: Sequence[str]) -> Iterator[tuple[str, tuple]]:
+def at_special_values(
+    args: tuple,
+    names: Sequence[str],
+    masks_alone: bool = False,
+    signed: bool = False,
+) -> Iterator[tuple[str, tuple]]:
     """(label, args) for each special value of each argument; those that end in LOPSIDED
     may be none of the function's domain.
 
     Args:
         args: generic inputs.
         names: of all their leaves.
+        masks_alone: leave numbers as they are.
+        signed: the function asks for signs, so that positive numbers may be others.
     """
     leaves, tree = jax.tree.flatten(args)
-    chosen = [i for i, leaf in enumerate(leaves) if _is_varied(leaf)]
+    chosen = [
+        i
+        for i, leaf in enumerate(leaves)
+        if _is_varied(leaf) and (not masks_alone or kind_of(leaf) in MASKS)
+    ]
     for i in chosen[:MOST]:
-        for label, change in _changes(leaves[i]):
+        other = [("of the other sign", np.negative)] if signed else []
+        other = other if kind_of(leaves[i]) == "positive" else []
+        for label, change in (*_changes(leaves[i]), *other):
             value = np.asarray(change(leaves[i])).astype(leaves[i].dtype)
             if not np.array_equal(value, leaves[i]):
                 yield f"{names[i]} {label}", _replaced(tree, leaves, i, value)
@@ -75,7 +89,7 @@ def _replaced(tree, leaves: list, i: int, value) -> tuple:
 
 def _changes(leaf) -> Sequence[tuple[str, Change]]:
     kind, rank = kind_of(leaf), np.ndim(leaf)
-    if kind in ("bool", "mask"):
+    if kind in MASKS:
         off = [("off in one row", _row(0)), ("on at one entry only", _first_alone)]
         return off if rank and np.isfinite(leaf).all() else []
     if kind == "probability":

@@ -31,18 +31,18 @@ KINKED = frozenset((
 RANDOM = 6
 
 
-def selections(plain, args: tuple, dy: list, distance: float) -> Iterator[list]:
-    """The gradients, all compared numbers moved up, down, and by random signs; call it
-    under float64."""
+def selections(plain, args: tuple, dy: list, distance: float) -> Iterator[tuple]:
+    """Value and gradients, all compared numbers moved up, down, and by random signs;
+    call it under float64."""
     run = _moved(plain)
     for seed, bias in ((0, 1.0), (0, -1.0), *((k, 0.0) for k in range(RANDOM))):
         key = np.array([seed, 0x5E1], np.uint32)
-        yield [np.asarray(g) for g in run(args, dy, distance, key, bias)]
+        yield jax.tree.map(np.asarray, run(args, dy, distance, key, bias))
 
 
 @lru_cache(maxsize=128)
 def _moved(plain) -> Callable:
-    """(args, dy, distance, key, bias) -> gradients; a bias of 1 moves all up."""
+    """(args, dy, distance, key, bias) -> value, gradients; a bias of 1 moves all up."""
 
     def run(args, dy, distance, key, bias):
         count = [0]
@@ -63,6 +63,6 @@ def _moved(plain) -> Callable:
             return bind(eqn, [first + change.astype(first.dtype), *ins[1:]])
 
         shifted: Any = opened(plain, step)
-        return reference_of(shifted)(args, dy)[1]
+        return reference_of(shifted)(args, dy)
 
     return compiled(run)

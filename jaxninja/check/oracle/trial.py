@@ -75,12 +75,12 @@ class Condition(NamedTuple):
 
 
 def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None:
-    """The rule in float64; None where the forward itself is not finite."""
+    """The rule in float64; None where the forward says nothing."""
     with jax.enable_x64(True):
         args = cast(setup.hold(args), "float64")
         dy = [g.astype(_wide(g)) for g in dy]
         truth, doubt = setup.truth(args, dy)
-        if not _finite(truth.y):
+        if not _finite(truth.y) and not _infinite_on_purpose(truth):
             return None
         outcome = rule_of(setup.subject, args, dy)
         truth, doubt = _at_holes(setup, args, dy, truth, doubt, outcome)
@@ -90,7 +90,8 @@ def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None
         for scale, size, unsure in zip(truth.scales, setup.ordinary, doubt, strict=True)
     ]
     trials = _trials(setup, sample, "float64", outcome, truth, tolerances)
-    forward = [proof_tolerance(np.abs(y), _top([y]), setup.coarse) for y in truth.y]
+    known = [np.where(np.isfinite(y), np.abs(y), 0) for y in truth.y]
+    forward = [proof_tolerance(y, _top([y]), setup.coarse) for y in known]
     outputs = _outputs(setup, sample, "float64", outcome, truth, forward)
     return Evaluation(trials, outputs, args, dy, outcome, truth)
 
@@ -276,6 +277,13 @@ def _finite(y: list, dtype: str = "float64") -> bool:
     largest = float(jnp.finfo(dtype).max)
     with np.errstate(over="ignore"):  # where the limit itself overflows a's dtype
         return all(bool((np.abs(a) <= largest).all()) for a in y)
+
+
+def _infinite_on_purpose(truth: Truth) -> bool:
+    """As a log-density is outside of its support: the gradients are finite, all of
+    them, which they are not where a number overflows or a logarithm is of 0."""
+    known = not any(np.isnan(a).any() for a in truth.y)
+    return known and _finite(truth.gradients)
 
 
 def _top(arrays: list) -> float:

@@ -51,27 +51,69 @@ def turned(
             now = run(args, dy, 0)
     except UserCodeError:  # a loop that JAX cannot differentiate, say
         return []
-    found: dict[str, tuple] = {}
+    found: list[tuple[str, tuple]] = []
+
+    def sides(inputs, k: int) -> list:
+        return np.asarray(run(inputs, dy, k)[2])[k].tolist()
+
     for k, (line, exact, whole) in enumerate(places[signature(args)]):
-        if line in lines - {*found} and not np.asarray(now[2])[k].all():
-            search = partial(_search, exact=exact, narrow=narrow)
-            moved = (_shifted if whole else search)(run, args, dy, k)
-            found |= {} if moved is None else {line: moved}
-    return list(found.items())
+        here = np.asarray(now[2])[k].tolist()
+        if line not in lines or all(here):
+            continue
+        if any(sides(moved, k) != here for known, moved in found if known == line):
+            continue
+        ways = _shifted if whole else partial(_ways, exact=exact, narrow=narrow)
+        found += [(line, moved) for moved in ways(run, args, dy, k)]
+    return found
 
 
-def _shifted(run, args: tuple, dy, k: int) -> tuple | None:
-    """The inputs with integers moved so far that comparison k of integers turns."""
+def _shifted(run, args: tuple, dy, k: int) -> list[tuple]:
+    """The inputs with integers moved so far that comparison k of integers turns, and
+    with all of an array, and every other one, at the integer that turned it."""
     margin, _, sides, _ = run(args, dy, k)
     before, margin = np.asarray(sides)[k], int(margin)
     leaves, tree = jax.tree.flatten(args)
     whole = [i for i, leaf in enumerate(leaves) if kind_of(leaf) == "int"]
+
+    def turns(moved) -> bool:
+        return bool((np.asarray(run(moved, dy, k)[2])[k] != before).any())
+
     for i, sign, more in itertools.product(whole, (-1, 1), (0, -1, 1)):
-        moved = leaves[i] + np.asarray(sign * margin + more, leaves[i].dtype)
-        near = tree.unflatten([*leaves[:i], moved, *leaves[i + 1 :]])
-        if (np.asarray(run(near, dy, k)[2])[k] != before).any():
-            return near
-    return None
+        leaf = np.asarray(leaves[i])
+        moved = leaf + np.asarray(sign * margin + more, leaf.dtype)
+        end = moved.max() if (moved > leaf).all() else moved.min()
+        others = np.arange(leaf.size).reshape(leaf.shape) % 2
+        values = moved, np.full_like(leaf, end), np.where(others, leaf, end)
+        near = [tree.unflatten([*leaves[:i], v, *leaves[i + 1 :]]) for v in values]
+        if turns(near[0]):
+            return [near[0], *filter(turns, near[1:])]
+    return []
+
+
+def _ways(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> list[tuple]:
+    """The inputs at which comparison k turns: by the entry that is nearest, by that of
+    the inputs with other signs, as an absolute value has two bounds, and where the
+    entries that it depends on are zero, as at the point that a guard is for."""
+    search = partial(_search, run, dy=dy, k=k, exact=exact, narrow=narrow)
+    reversed_ = with_floats(
+        args, [-a if kind_of(a) == "real" else a for a in float_leaves(args)]
+    )
+    emptied = _emptied(run, args, dy, k)
+    found = search(args), search(reversed_), emptied
+    return [moved for moved in found if moved is not None]
+
+
+def _emptied(run, args: tuple, dy, k: int) -> tuple | None:
+    """The inputs with zeros for what comparison k depends on, if it turns by that."""
+    _, slopes, sides, _ = run(args, dy, k)
+    floats = [np.asarray(a) for a in float_leaves(args)]
+    zeros = [
+        np.where(np.asarray(slope) != 0, 0, a) if kind_of(a) == "real" else a
+        for a, slope in zip(floats, slopes, strict=True)
+    ]
+    moved = with_floats(args, zeros)
+    before, after = np.asarray(sides)[k], np.asarray(run(moved, dy, k)[2])[k]
+    return moved if (before != after).any() else None
 
 
 def _search(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> tuple | None:

@@ -42,6 +42,7 @@ from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast
 
 SYMMETRIC = frozenset(("cholesky", "eigh"))  # what has no other matrices
+SIGNS = frozenset(("sign", "abs"))  # what asks for them
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
@@ -56,6 +57,8 @@ def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
         _at_all_edges(session, setup, args, dy)
     else:
         session.skip("edges and scaled inputs: declared edges=False")
+        wide = cast(args, "float64")  # a mask is within any domain
+        _special(session, setup, wide, dy, masks_alone=True)
     _turned(session, setup, args, dy)
 
 
@@ -106,10 +109,18 @@ def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
     return kept
 
 
-def _special(session: Session, setup: Setup, args, dy, found: frozenset[str]) -> None:
+def _special(
+    session: Session,
+    setup: Setup,
+    args,
+    dy,
+    found: frozenset[str] = frozenset(),
+    masks_alone: bool = False,
+) -> None:
     """Each argument at the values that its kind calls for."""
     named = leaf_names(setup.subject, args)
-    for label, inputs in at_special_values(args, named):
+    signed = bool(found & SIGNS)
+    for label, inputs in at_special_values(args, named, masks_alone, signed):
         if label.endswith(LOPSIDED) and found & SYMMETRIC:
             continue
         with unless_endless(session, label):
@@ -118,6 +129,8 @@ def _special(session: Session, setup: Setup, args, dy, found: frozenset[str]) ->
                 session.skip(f"{label}: {why}")
             elif evaluation and judge(session, setup, evaluation, True):
                 session.watch(setup, evaluation)
+    if masks_alone:
+        return
     if left := untried(args, named):
         session.skip(f"special values of {', '.join(left)} one by one")
     if kept := kept_symmetric(args, named):
@@ -135,7 +148,7 @@ def _says_nothing(setup: Setup, evaluation, label: str) -> str:
 
 
 def _turned(session: Session, setup: Setup, args, dy) -> None:
-    """Where a comparison of forward or backward turns that did not before.
+    """Where a comparison of forward or backward turns that did not at ordinary inputs.
 
     A rule may approximate on one side of a bound, to the digits that are used: what the
     run dtype does not tell from the truth is right there.

@@ -123,8 +123,8 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
             return False
         far = sample in dict(SCALES)
         used = as_used(session, setup, evaluation) if far else evaluation
-        if judged := judge(session, setup, used):
-            session.watch(setup, evaluation) if watch else None
+        if judged := judge(session, setup, used, far):
+            session.watch(setup, evaluation, not far) if watch else None
     return judged
 
 

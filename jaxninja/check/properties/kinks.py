@@ -11,6 +11,8 @@ Kinks within the function may be decided each by itself, as a rule does that tak
 relu'(0) = 0 in all entries of a product (`selections`).
 """
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 
@@ -23,6 +25,7 @@ from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
 
 NEIGHBOURS, FEW = 24, 4
 MOVABLE = ("real", "positive")
+STEEP = 1e4  # times what gradients make of the distance: more is a jump of the value
 LEAST = 1e-3  # of the largest deviation: noise is no jump
 DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties there
 FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smooth one's
@@ -107,24 +110,67 @@ def _spread(gradients: np.ndarray) -> np.ndarray:
 
 
 def _near(setup: Setup, evaluation: Evaluation, distance: float) -> list[np.ndarray]:
-    """[K, *shape] a leaf: gradients around the point, and the one at it."""
-    around = list(_neighbours(setup, evaluation, distance))
-    around.append([trial.expected for trial in evaluation.trials])
-    return [np.stack(leaf) for leaf in zip(*around, strict=True)]
+    """[K, *shape] a leaf: gradients around the point, and the one at it.
+
+    An argument whose gradient is zero wherever one looks moves nothing but jumps of the
+    value, and across these there is no other gradient of this one: it is held.
+    """
+    here = [trial.expected for trial in evaluation.trials]
+
+    def around(held: Sequence[bool] = ()) -> list[np.ndarray]:
+        near = [*_neighbours(setup, evaluation, distance, held=held), here]
+        return [np.stack(leaf) for leaf in zip(*near, strict=True)]
+
+    found = around()
+    idle = [not leaf.any() for leaf in found]
+    return around(idle) if any(idle) and not all(idle) else found
 
 
 def _selected(setup: Setup, evaluation: Evaluation, distance: float) -> list:
-    """The same, and those where each kink within the function is decided by itself."""
+    """The same, and those where each kink within the function is decided by itself, if
+    none of them is a jump of the value."""
     near = _near(setup, evaluation, distance)
     with jax.enable_x64(True):
         args, dy = cast(evaluation.args, "float64"), cast(evaluation.dy, "float64")
         chosen = list(selections(setup.subject.plain, args, dy, distance))
-    finite = [one for one in chosen if all(np.isfinite(g).all() for g in one)]
+    here = evaluation.truth.y, [trial.expected for trial in evaluation.trials]
+    finite = [
+        gradients
+        for y, gradients in chosen
+        if all(np.isfinite(g).all() for g in gradients)
+        and _continuous((y, gradients), here, args, dy, distance)
+    ]
     return [np.stack([*a, *(one[i] for one in finite)]) for i, a in enumerate(near)]
 
 
-def _neighbours(setup: Setup, evaluation, distance: float, random: int = NEIGHBOURS):
+def _continuous(near, here, args: tuple, dy: list, distance: float) -> bool:
+    """Whether the value differs by no more than gradients and distance may explain."""
+    flow = sum(
+        float(np.sum(np.abs(g * (a - b))))
+        for g, a, b in zip(dy, near[0], here[0], strict=True)
+    )
+    sizes = [
+        max(1.0, float(np.max(np.abs(a), where=np.isfinite(a), initial=0)))
+        for a in float_leaves(args)
+    ]
+    terms = [
+        float(np.nansum(np.abs(g))) * size
+        for grads in (near[1], here[1])
+        for g, size in zip(grads, sizes, strict=True)
+    ]
+    terms += [float(np.sum(np.abs(g * y))) for g, y in zip(dy, here[0], strict=True)]
+    return not flow > STEEP * distance * sum(terms)
+
+
+def _neighbours(
+    setup: Setup,
+    evaluation,
+    distance: float,
+    random: int = NEIGHBOURS,
+    held: Sequence[bool] = (),
+):
     """Gradients at neighbours: random ones, and those at which sums are extreme."""
+    held = held or [False] * len(evaluation.trials)
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in evaluation.trials]
     ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
@@ -133,8 +179,11 @@ def _neighbours(setup: Setup, evaluation, distance: float, random: int = NEIGHBO
     for way in ways:
         with jax.enable_x64(True):
             wide = cast(evaluation.args, "float64")
-            rows = zip(float_leaves(wide), way, setup.kinds, strict=True)
-            moved = [_moved(leaf, w, distance, kind) for leaf, w, kind in rows]
+            rows = zip(float_leaves(wide), way, setup.kinds, held, strict=True)
+            moved = [
+                leaf if still else _moved(leaf, w, distance, kind)
+                for leaf, w, kind, still in rows
+            ]
             args = with_floats(wide, moved)
             dy = cast(evaluation.dy, "float64")
             yield truth_of(setup.subject, args, dy).gradients

@@ -142,12 +142,25 @@ def _merged(subject: Subject, row: list[dict], runs) -> list[dict]:
 
 def _apart(subject: Subject, change: dict[int, Any], runs) -> list[dict]:
     """One alone of numbers that are equal, as given and after a change: what is kept in
-    blocks of one size may be read in blocks of another."""
+    blocks of one size may be read in blocks of another. Of fractions that a change
+    leaves in proportion the first alone and the last: a bound on their quotient is
+    crossed by one of the two."""
     numbers = {i: v for i, v in change.items() if type(v) in (int, float)}
-    alike = {i: (subject.static[i], v) for i, v in numbers.items()}
+    alike = {i: _alike(subject.static[i], v) for i, v in numbers.items()}
     several = [i for i, pair in alike.items() if list(alike.values()).count(pair) > 1]
-    alone = {i: change[i] for i in several[-1:]}
-    return [alone] if alone and runs(_changed(subject, alone)) is not None else []
+    whole = [i for i in several if type(change[i]) is int]
+    parts = [i for i in several if type(change[i]) is float]
+    alone = [
+        {i: change[i]} for i in dict.fromkeys((*whole[-1:], *parts[:1], *parts[-1:]))
+    ]
+    return [one for one in alone if runs(_changed(subject, one)) is not None]
+
+
+def _alike(given, other) -> tuple:
+    """The same for numbers that are changed alike."""
+    if type(other) is float and given:
+        return (round(other / given, 2),)
+    return given, other
 
 
 def _changed(subject: Subject, change: dict[int, Any]) -> tuple:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.inputs.boundaries import extremes
+from jaxninja.check.inputs.boundaries import edges, extremes
 from jaxninja.check.inputs.kinds import holds_tuples, like
 from tests.check.subjects import codes, ruled
 
@@ -28,6 +28,13 @@ def test_they_stay_within_the_dtype_and_the_domain(dtype):
     wide = dtype != "float16"
     assert sizes[0] > (1e20 if wide else 3e4)
     assert sizes[1] < (1e-19 if wide else 1)
+
+
+def test_positive_numbers_tie_in_pairs_and_stay_positive():
+    times = np.array([2.1, 0.4, 3.3, 1.2], np.float32)
+    ties = dict(edges((X, times), frozenset(["ge"]), "float32"))["ties"]
+    assert ties[0].tolist() == [1, -2, 2]
+    assert ties[1].tolist() == times[[0, 1, 0, 1]].tolist()
 
 
 def test_a_rule_that_overflows_is_told_and_passes():

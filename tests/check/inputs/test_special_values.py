@@ -160,3 +160,16 @@ def test_comparisons_of_the_backward_are_watched():
 
     op = ruled(plain, lambda x: (x * x, x), seen, ())
     assert check_vjp(op, X).coverage.gaps == ()
+
+
+def test_in_a_narrow_domain_masks_alone_are_varied():
+    args, names = (W, np.ones(5, bool), X), ("w", "seen", "x")
+    labels = [label for label, _ in at_special_values(args, names, masks_alone=True)]
+    assert labels == ["seen off in one row", "seen on at one entry only"]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_positive_numbers_have_the_other_sign_where_signs_are_asked_for(signed):
+    found = dict(at_special_values((W, X), ("w", "x"), signed=signed))
+    assert [la for la in found if "sign" in la] == ["w of the other sign"] * signed
+    assert not signed or (found["w of the other sign"][0] == -W).all()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
+from jaxninja.check.oracle.turning import _shifted
 from tests.check.subjects import ruled
 
 X = np.array([0.7, -1.9, 2.3, 0.4], np.float32)
@@ -60,7 +61,30 @@ def in_a_scan(factor):
     return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
 
 
-@pytest.mark.parametrize("rule", [clipped, branched, at_a_point, in_a_scan])
+def below_a_bound(factor):
+    """Beyond 1000 on the side on which no entry is near to it."""
+
+    def bwd(x, g):
+        far = jnp.where(jnp.abs(x) > 1e3, jnp.where(x < 0, factor, 1), 1.0)
+        return (far * 4 * jnp.sum(x * x) * x * g,)
+
+    return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
+
+
+def without_a_part(factor):
+    """Where some entries are zero together and the others are not."""
+
+    def bwd(x, g):
+        right = 4 * jnp.sum(x * x) * x * g
+        return (jnp.where(jnp.sum(x[:2] ** 2) > 0, right, factor * right),)
+
+    return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
+
+
+RULES = clipped, branched, at_a_point, in_a_scan, below_a_bound, without_a_part
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("factor", [1.0, 0.5])
 def test_both_sides_of_a_comparison_of_the_backward(rule, factor):
     report = check_vjp(rule(factor), X, hints=False)
@@ -84,6 +108,32 @@ def test_both_sides_of_a_comparison_of_integers(factor):
     op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
     report = check_vjp(op, X, np.int32(7), hints=False)
     assert report.ok == (factor == 1), report.table()
+
+
+def test_integers_turn_one_by_one_and_all_at_once():
+    """Labels below 0 are ignored, and none of those given is."""
+
+    def run(args, dy, k):
+        below = np.asarray(args[0]) < 0
+        return args[0].min(), None, np.array([[below.any(), (~below).any()]]), None
+
+    moved = [m for (m,) in _shifted(run, (np.array([2, 0, 3, 1]),), None, 0)]
+    assert [(m < 0).sum() for m in moved] == [1, 4, 2]
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_outside_of_a_support_the_gradient_is_zero(slip):
+    """The forward says -inf there, and none of the inputs is outside."""
+
+    def plain(x):
+        return jnp.where(jnp.abs(x) < 50, -x * x, -jnp.inf)
+
+    def bwd(x, g):
+        return (jnp.where((jnp.abs(x) < 50) | slip, -2 * x * g, 0),)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    report = check_vjp(op, X, hints=False)
+    assert report.ok is not slip, report.table()
 
 
 def test_an_approximation_beyond_a_bound_is_right():

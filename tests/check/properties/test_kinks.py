@@ -122,3 +122,28 @@ def test_kinks_within_a_function_are_decided_each_by_itself(slope, ok):
     op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
     report = check_vjp(op, *args, hints=False)
     assert report.ok == ok, report.table()
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_a_jump_of_the_value_is_no_kink(slip):
+    """Of numbers that are only compared: at a tie the pair counts by half, and neither
+    all of it nor nothing is another gradient of that."""
+
+    def shares(t):
+        return (jnp.sign(t[:, None] - t) + 1) / 2
+
+    def plain(x, t):
+        return jnp.sum(shares(t) * jnp.exp(x[:, None] - 2 * x))
+
+    def bwd(res, dy):
+        x, t = res
+        share = (t[:, None] > t).astype(x.dtype) if slip else shares(t)
+        share = jnp.where(jnp.eye(len(t), dtype=bool), 0.5, share).astype(x.dtype)
+        pairs = share * jnp.exp(x[:, None] - 2 * x)
+        return dy * (pairs.sum(1) - 2 * pairs.sum(0)), jnp.zeros_like(t)
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    times = np.array([2.1, 0.4, 3.3, 1.2], np.float32)
+    report = check_vjp(op, X.ravel()[:4], times, nondiff=("t",), hints=False)
+    assert report.ok is not slip, report.table()
+    assert not slip or "[ties]" in report.table()

@@ -209,3 +209,42 @@ def test_an_array_that_may_be_none_is_left_out(slip):
     assert "gate=None" in report.coverage.tried
     assert report.ok is not slip, report.table()
     assert not slip or report.hints[0].verified
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_an_array_is_given_for_none(slip):
+    """Its own gradient is let alone, as the rule may take it for a constant."""
+
+    def plain(x, weights=None):
+        return x**2 if weights is None else x**2 * (weights @ jnp.ones(5))
+
+    def bwd(residuals, dy):
+        x, weights = residuals
+        if weights is None or slip:
+            return 2 * dy * x, None if weights is None else 0 * weights
+        return 2 * dy * x * weights.sum(), 0 * weights
+
+    op = ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+    report = check_vjp(op, X, None, hints=False)
+    assert "weights of shape (5,)" in report.coverage.tried
+    assert report.ok is not slip, report.table()
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_fractions_that_NumPy_reads_are_changed_in_and_out_of_proportion(slip):
+    """Frequencies on a grid, those beyond a bound left out."""
+
+    def kept(n, length, spacing):
+        return np.float32(np.fft.rfftfreq(n, spacing) < 0.5 / length)
+
+    def plain(x, length, spacing):
+        return jnp.fft.rfft(x).real * kept(len(x), length, spacing) * length * spacing
+
+    def bwd(length, spacing, x, dy):
+        some = kept(len(x), length, 1.0 if slip else spacing) * length * spacing
+        return jax.vjp(lambda x: jnp.fft.rfft(x).real, x)[1](dy * some)
+
+    op = ruled(plain, lambda x, *a: (plain(x, *a), x), bwd, (1, 2))
+    report = check_vjp(op, X, 1.0, 1.0, edges=False, hints=False)
+    assert "spacing=0.7" in report.coverage.tried
+    assert report.ok is not slip, report.table()
