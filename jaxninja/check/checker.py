@@ -29,7 +29,7 @@ from jaxninja.check.properties.first_derivatives import (
     sized,
 )
 from jaxninja.check.properties.forward import forward_mode
-from jaxninja.check.properties.given_dtypes import as_given
+from jaxninja.check.properties.given_dtypes import as_given, in_bfloat16
 from jaxninja.check.properties.large_arrays import as_large_as_given
 from jaxninja.check.properties.linearity import algebra, lints, repeats, roles
 from jaxninja.check.properties.second_derivatives import second_order, suspected
@@ -270,6 +270,7 @@ def _in_depth(session: Session, setup: Setup, setting: Setting) -> None:
         _second_derivatives(session, setup, args, y)
         low_precision(session, setup, setting)
     else:
+        in_bfloat16(session, setup, args)
         session.transformations.append("jit")
         session.skip("transformations beyond jit, bfloat16: level full has them")
         if not setup.opaque and suspected(setup.subject, args):

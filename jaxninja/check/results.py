@@ -75,6 +75,7 @@ class Session:
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
+    constant: set[str] = field(default_factory=set)  # leaves, by the surrogate
     misled: bool = False  # the values of the forward tell the truth, not its gradient
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:
@@ -127,6 +128,11 @@ class Session:
 
     def declares_zero(self, leaf: str) -> bool:
         return _declares(self.options.zero, leaf)
+
+    def _is_zero(self, tally: Tally) -> bool:
+        """Declared zero by name, or by a surrogate that returns zeros at any input."""
+        by_surrogate = tally.name in self.constant and tally.always_zero
+        return by_surrogate or self.declares_zero(tally.name)
 
     def record(
         self,
@@ -231,8 +237,7 @@ class Session:
 
     def leaves(self) -> tuple[Leaf, ...]:
         found = [
-            tally.leaf(self.declares_zero(name), False)
-            for name, tally in self.tallies.items()
+            tally.leaf(self._is_zero(tally), False) for tally in self.tallies.values()
         ]
         ignored = [
             Leaf(name, (), "", "declared", note="declared nondiff: not compared")

@@ -56,6 +56,17 @@ def test_a_scale_whose_next_value_stands_in_for_its_gradient(linear):
     assert check_vjp(rule(2), *args, **declared).verdict == "fail"
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.1])
+def test_a_surrogate_that_returns_zeros_declares_them(factor):
+    op = ruled(
+        to_eight_bits, lambda x, s: (to_eight_bits(x, s), s),
+        lambda s, dy: (dy, factor * s), (),
+    )  # fmt: skip
+    declared = {"surrogate": lambda a, g: (g, jnp.zeros_like(a[1])), "hints": False}
+    report = check_vjp(op, normal(5), np.float32(0.01), edges=False, **declared)
+    assert report.ok == (factor == 0), report.table()
+
+
 @pytest.mark.parametrize(("strength", "verdict"), [(0.5, "ok"), (0.4, "fail")])
 def test_a_declared_gradient_sees_the_static_options(strength, verdict):
     """Gradient reversal, whose strength is no array."""

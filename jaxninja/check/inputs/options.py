@@ -11,14 +11,16 @@ from jax.core import Tracer
 from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
 from jaxninja.check.subject.option_values import asks_for_none
 from jaxninja.check.subject.pytrees import float_leaves
-from jaxninja.check.subject.static_options import guesses, others
+from jaxninja.check.subject.static_options import axes_elsewhere, guesses, others
 from jaxninja.check.subject.structure_traced import forth_and_back, structure
 from jaxninja.check.subject.subject import Subject
 
 
-def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list[str]]:
+def of_options(
+    setting: Setting, seen: list[tuple], shapes: list[Setting]
+) -> tuple[list[Setting], list[str]]:
     """The setting at the other values of each static option, one at a time; numbers at
-    their neighbours, which nobody asked for."""
+    their neighbours, which nobody asked for; axes at other sizes, if need be."""
     subject, given = setting.draw(0)  # with all of its integers
     settings, missing = [], []
     run = partial(_text, subject, given)
@@ -35,13 +37,36 @@ def of_options(setting: Setting, seen: list[tuple]) -> tuple[list[Setting], list
     for label, static in found:
         draw = partial(_with_options, setting.draw, static)
         settings.append(Setting(label, draw, option=True))
-    settings += _without(setting, subject, given)
+    settings += [*_along(setting, shapes), *_without(setting, subject, given)]
     if fixed:
         missing.append(
             f"other values of the static options {', '.join(fixed)}: none found that "
             "the forward takes; give inputs="
         )
     return settings, missing
+
+
+def _along(setting: Setting, shapes: list[Setting]) -> list[Setting]:
+    """Another axis at the sizes of which most are equal, where it takes these: a vector
+    along one axis of a matrix fits both of a square one."""
+    subject, given = setting.draw(0)
+    if not any(isinstance(value, int) for value in subject.static) or not shapes:
+        return []
+    square = min(shapes, key=lambda s: len({*sum(_drawn_shapes(s), ())}))
+    run = partial(_text, subject, given)
+    run_there = partial(_text, subject, square.draw(0)[1])
+    return [
+        Setting(
+            f"{label}, {square.label}",
+            partial(_with_options, square.draw, static),
+            option=True,
+        )
+        for label, static in axes_elsewhere(subject, given, run, run_there)
+    ]
+
+
+def _drawn_shapes(setting: Setting) -> list[tuple[int, ...]]:
+    return [np.shape(a) for a in jax.tree.leaves(setting.draw(0)[1])]
 
 
 def _without(setting: Setting, subject: Subject, given: tuple) -> list[Setting]:

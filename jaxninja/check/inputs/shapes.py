@@ -50,7 +50,7 @@ def settings_of(normal: Normalised, args, inputs, level: str):
     left = [setting.label for setting in found[len(shapes) :]]
     if level != "quick":
         seen = [case.static for case in f.cases[: len(shapes)]] if cases else []
-        options, refused = of_options(found[0], seen)
+        options, refused = of_options(found[0], seen, shapes[1:])
         shapes += options[: LIMITS[level]]
         left += [setting.label for setting in options[LIMITS[level] :]]
         missing += refused

@@ -22,6 +22,7 @@ from jaxninja.check.inputs.special_values import (
     kept_symmetric,
     untried,
 )
+from jaxninja.check.inputs.windows import late
 from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import Truth
 from jaxninja.check.oracle.turning import turned
@@ -87,6 +88,9 @@ def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
             if not same(inputs, given):
                 _edge(session, setup, inputs, dy, label, dtype)
         if dtype == "float64":
+            named = leaf_names(setup.subject, given)
+            for label, inputs in late(setup.subject.plain, given, named):
+                _edge(session, setup, inputs, dy, label, dtype)
             _special(session, setup, given, dy, found)
         if session.options.level == "full":
             for label, inputs in extremes(given, found, dtype):

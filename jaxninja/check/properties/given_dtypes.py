@@ -4,6 +4,9 @@ A product of bfloat16 numbers may be summed in float32 and returned in it: each 
 is judged by the dtype it is returned in. And a sum over many terms in a narrow dtype
 loses more than any one rounding; autodiff, which sums in float32, tells what it may
 lose. One sample's error may be small by luck, so that the largest of several counts.
+
+Where nothing narrow is given, a forward may be meant for it all the same: what widens
+its numbers inside and returns the dtype it was given.
 """
 
 from dataclasses import dataclass
@@ -27,12 +30,21 @@ from jaxninja.check.oracle.truth import (
     rule_of,
 )
 from jaxninja.check.results import Session
-from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
+from jaxninja.check.subject.pytrees import (
+    cast,
+    float_leaves,
+    is_float,
+    unit,
+    with_floats,
+)
 from jaxninja.check.subject.structure_traced import (
     accepted_by_jax,
     shapes_of_output,
     structure,
 )
+from jaxninja.check.subject.subject import Subject
+from jaxninja.check.subject.traces import remembered
+from jaxninja.jaxpr import equations
 
 SAMPLES = 6
 SPREAD = 8.0  # times the largest of autodiff's errors
@@ -79,6 +91,44 @@ def as_given(session: Session, setup: Setup, setting: Setting) -> None:
     for found in structure(setup.subject, args)[0]:
         text = f"in the dtypes given ({_listed(dtypes)}), {found.sentence}"
         session.find(found.code, text, found.where)
+
+
+def in_bfloat16(session: Session, setup: Setup, args: tuple) -> None:
+    """The dtypes that the rule returns in bfloat16, by tracing alone, if the forward is
+    meant for it: a sum that stays in float32 is seen in no other dtype."""
+    low = cast(args, "bfloat16")
+    if "bfloat16" in session.options.dtypes or not _widens(setup.subject, low):
+        return
+    try:
+        found = structure(setup.subject, low)[0]
+    except UserCodeError as problem:
+        session.skip(f"dtypes in bfloat16: {problem.sentence}")
+        return
+    for finding in found:
+        if finding.code in ("E-DTYPE", "E-FWDTYPE"):
+            text = f"in bfloat16, {finding.sentence}"
+            session.find(finding.code, text, finding.where)
+
+
+@remembered
+def _widens(subject: Subject, args: tuple) -> bool:
+    """Whether the plain forward goes from narrow floats to wider ones and returns
+    narrow ones."""
+    try:
+        traced = jax.make_jaxpr(subject.plain)(*args)
+    except Exception:  # another dtype than that of its tables, say
+        return False
+    if not all(is_narrow(a.dtype) for a in traced.out_avals if is_float(a)):
+        return False
+    return any(
+        {2} & {*map(_width, eqn.invars)} and {4} & {*map(_width, eqn.outvars)}
+        for eqn in equations(traced.jaxpr)
+    )
+
+
+def _width(atom) -> int:
+    """Bytes of a float; 0 for what is none."""
+    return atom.aval.dtype.itemsize if is_float(atom.aval) else 0
 
 
 def typed(args: tuple, dtypes: tuple[str, ...]) -> tuple:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.oracle.constants import rounded_constants
 from jaxninja.check.oracle.trial import Setup
+from jaxninja.check.oracle.truth import reference_of
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
 from jaxninja.check.subject.structure_numpy import structure_by_running
@@ -19,12 +20,14 @@ from jaxninja.check.subject.structure_traced import (
     casts,
     no_gradient,
     not_differentiable,
+    shapes_of_output,
     structure,
     traced_forward,
     traced_rule,
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError
+from jaxninja.jaxpr import run
 
 MISLED = "its values change at another rate than JAX's gradient of it says"
 ENTRIES = 200  # to difference one by one, which takes four forwards each
@@ -55,6 +58,7 @@ def setup_of(session: Session, setting: Setting) -> Setup:
         _structure_of_numpy(session, setup, args)
     else:
         _structure(session, setup, args)
+        session.constant |= _of_no_input(setup, args) if setup.surrogate else set()
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return setup
@@ -181,6 +185,26 @@ def _structure(session: Session, setup: Setup, args) -> None:
                 wide = cast(args, "float64")
                 session.coarse[subject] = _precision(session, subject, wide)
         setup.coarse = session.coarse[subject]
+
+
+def _of_no_input(setup: Setup, args: tuple) -> set[str]:
+    """Names of the leaves whose declared gradient is made of no input: zeros as a rule,
+    which no sample can show otherwise."""
+    declared = reference_of(setup.subject.plain, setup.surrogate)
+    y = shapes_of_output(setup.subject, args)
+    try:
+        traced = jax.make_jaxpr(lambda args, dy: declared(args, dy)[1])(args, y)
+    except Exception:  # a surrogate of NumPy
+        return set()
+    given = [True] * len(traced.jaxpr.invars)
+    moved = run(
+        traced.jaxpr,
+        [False] * len(traced.consts),
+        given,
+        lambda eqn, operands: [any(operands)] * len(eqn.outvars),
+        lambda literal: False,
+    )
+    return {n for n, m in zip(setup.leaf_names, moved, strict=True) if not m}
 
 
 def _structure_of_numpy(session: Session, setup: Setup, args) -> None:

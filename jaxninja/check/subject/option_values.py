@@ -148,9 +148,9 @@ def _names_in_calls(code: CodeType) -> list[tuple]:
 def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     rank = max((np.ndim(a) for a in jax.tree.leaves(arrays)), default=0)
     labels = _labels(arrays)
-    axes = _axes(value, rank) if -rank <= value < rank else []
+    others = axes(value, rank) if -rank <= value < rank else []
     if "ax" in name or "dim" in name:
-        return axes
+        return others
     if value < -rank or (value < 0 and value in labels):  # a label that is ignored, say
         return [*labels, value + 1]
     if value >= FEW:
@@ -160,11 +160,11 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
         fits = not counts and less > _largest(arrays)
         return [less, *more] if fits else more
     if value < 0:
-        return [*axes, value - 1]
-    return [value + 1, *axes, 2 * value]
+        return [*others, value - 1]
+    return [value + 1, *others, 2 * value]
 
 
-def _axes(value: int, rank: int) -> list[int]:
+def axes(value: int, rank: int) -> list[int]:
     """Other axes, counted from the other end; then the same one, counted so."""
     other = [i for i in range(rank) if i != value % rank]
     if value >= 0:

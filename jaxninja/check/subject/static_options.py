@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Literal
 
+import jax
+import numpy as np
+
 from jaxninja.check.subject.option_values import (
     FEW,
     after_all,
     asks_for_none,
+    axes,
     neighbours,
     strings_of,
 )
@@ -84,6 +88,34 @@ def guesses(
     apart = [c for change in merged[:1] for c in _apart(subject, change, runs)]
     changes = [*merged, *apart, *alone]
     return [(_label(subject, c), _changed(subject, c)) for c in changes], fixed
+
+
+def axes_elsewhere(
+    subject: Subject, arrays: tuple, runs: Runs, run_there: Runs
+) -> list[tuple[str, tuple]]:
+    """(label, static options) with another axis, where none makes the forward another
+    one at the sizes given: it runs along the axis that fits.
+
+    Args:
+        subject, arrays, runs: as `guesses` has them.
+        run_there: as `runs`, at other sizes.
+    """
+    found = []
+    rank = max((np.ndim(a) for a in jax.tree.leaves(arrays)), default=0)
+    for i, value in enumerate(subject.static):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not -rank <= value < rank:
+            continue
+        changes = [{i: v} for v in axes(value, rank)]
+        if not any(_another(subject, c, runs) for c in changes):
+            there = [c for c in changes if _another(subject, c, run_there)]
+            found += [(_label(subject, c), _changed(subject, c)) for c in there[:1]]
+    return found
+
+
+def _another(subject: Subject, change: dict[int, Any], runs: Runs) -> bool:
+    """Whether the forward runs with a change, and is another one."""
+    return runs(_changed(subject, change)) not in (None, runs(subject.static))
 
 
 def _neighbours(

@@ -8,6 +8,7 @@ import pytest
 from jaxninja import check_vjp
 from jaxninja.check.inputs.boundaries import edges, extremes
 from jaxninja.check.inputs.kinds import holds_tuples, like
+from jaxninja.check.inputs.windows import late
 from tests.check.subjects import codes, ruled
 
 X = np.array([0.7, -1.9, 2.3], np.float32)
@@ -166,3 +167,39 @@ def test_tuples_of_indices_stay_different(slip):
         assert holds_tuples(drawn)
         assert not np.array_equal(drawn, given)
     assert not holds_tuples(np.array([[0, 1], [1, 1], [2, 3]]))
+
+
+def window(x, start, size: int):
+    return jax.lax.dynamic_slice_in_dim(x, start, size)
+
+
+@pytest.mark.parametrize(("size", "ends"), [(1, []), (2, [4]), (5, [])])
+def test_a_window_that_starts_at_the_last_entry_is_moved_back(size, ends):
+    """One of a single entry ends there, and one of all starts at the first anyway."""
+    args, called = (np.arange(5.0), np.int32(1)), jax.jit(window, static_argnums=2)
+    for f in (window, called):
+        found = list(late(lambda x, i, f=f: f(x, i, size), args, ["x", "i"]))
+        assert [label for label, _ in found] == ["i at the last entry"] * len(ends)
+        assert [int(i) for _, (_, i) in found] == ends
+
+
+def test_a_backward_that_counts_from_a_start_too_late():
+    def bwd(args, g):
+        x, start = args
+        return jnp.zeros_like(x).at[start + jnp.arange(2)].add(g), None
+
+    def moved_back(args, g):
+        x, start = args
+        return bwd((x, jnp.minimum(start, len(x) - 2)), g)
+
+    def plain(x, start):
+        return window(x * x, start, 2)
+
+    for rule, verdict in ((moved_back, "ok"), (bwd, "fail")):
+
+        def back(args, g, rule=rule):
+            return 2 * args[0] * rule(args, g)[0], None
+
+        op = ruled(plain, lambda x, i: (plain(x, i), (x, i)), back, ())
+        report = check_vjp(op, np.arange(1, 6, dtype=np.float32), np.int32(1))
+        assert report.verdict == verdict, report.table()

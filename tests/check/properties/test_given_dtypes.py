@@ -105,6 +105,21 @@ def test_a_dtype_that_is_wrong_in_no_mixture_that_was_given():
     assert report.ok, report.table()
 
 
+@pytest.mark.parametrize("plain", [scaled, lambda x, s: x * s])
+def test_a_dtype_that_is_wrong_where_nothing_narrow_was_given(plain):
+    """A forward that widens is meant for narrow numbers; another need not be."""
+
+    def bwd(args, g):
+        x, s = args
+        return wide(g) * s, (wide(g) * wide(x)).sum().astype(s.dtype)
+
+    args = normal(8, 4), jnp.float32(0.7)
+    report = check(plain, bwd, args)
+    assert report.ok == (plain is not scaled), report.table()
+    assert report.ok or "in bfloat16, dx is float32" in report.table()
+    assert check(plain, product_in_float32, args).ok
+
+
 def test_wide_arguments_have_no_run_of_their_own():
     report = check(scaled, product_in_float32, (normal(8, 4), jnp.float32(0.7)))
     assert report.coverage.dtypes == ("float32",)

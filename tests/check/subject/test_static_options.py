@@ -110,6 +110,25 @@ def test_what_was_not_varied_is_said():
     assert "options: level quick" in " / ".join(quick.not_tested)
 
 
+def weighted_along(x, w, axis: int):
+    return jnp.moveaxis(jnp.moveaxis(x, axis, -1) * w, -1, axis)
+
+
+@pytest.mark.parametrize("heeded", [True, False])
+def test_an_axis_that_does_not_fit_is_tried_where_it_does(heeded):
+    """Of a matrix of 3 rows and 5 columns, 5 weights go along the last one alone."""
+
+    def bwd(axis, args, g):
+        axis = axis if heeded else -1
+        return jax.vjp(lambda x, w: weighted_along(x, w, axis), *args)[1](g)
+
+    op = ruled(weighted_along, lambda x, w, a: (weighted_along(x, w, a), (x, w)), bwd)
+    args = X * jnp.arange(1.0, 4.0)[:, None], jnp.arange(1.0, 1.0 + X.size)
+    report = check_vjp(op, *args, -1, edges=False, hints=False)
+    assert report.ok == heeded, report.table()
+    assert "axis=0, sizes" in " ".join(report.coverage.tried)
+
+
 @pytest.mark.parametrize("power", [1, 2])
 def test_a_listed_value_is_tried_with_another_number(power):
     """With a temperature of 1 it does not matter what it is divided by."""
