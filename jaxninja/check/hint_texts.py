@@ -46,6 +46,8 @@ TEMPLATES = {
     "up to": "up to {size}",
     "nonlinear": "d{leaf} is wrong in how it uses {cotangent}: it is {what}.",
     "other cotangent": "{leaves}: the true gradient of {given}, not of {cotangent}.",
+    "adjoint": "{leaves:is|are} made by the adjoint of the Jacobian, where JAX asks for "
+    "its transpose: the true gradient of conj({dy}), conjugated.",
     # where a value arises
     "cast": "{leaves}: {spot} is rounded to {dtype}; exact without that cast.",
     "not finite": "{leaves:is|are} not finite: {spot}, {why}.",
@@ -122,6 +124,7 @@ TEMPLATES = {
     "other order": "{one} before {other}",
     "outside root": "epsilon added to the root, not under it",
     "other direction": "{what} in the other direction",
+    "loop back": "go through the rows from the other end",
     "without own": "{what} without the entry itself",
     "summed over turns": "sum it over the turns of the loop",
     "per group": "{what} over the entries of equal {by}, not over all",

@@ -1,9 +1,11 @@
 """Edits within a loop: what changes in one turn changes in all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from jaxninja.check.diagnosis.code.program import Program
+import numpy as np
+
+from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.diagnosis.edits.values import (
@@ -46,6 +48,28 @@ def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
         if inexact:
             families = [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
             yield from in_turns(families)
+
+
+def turned(reader: Reader) -> Iterator[Edit]:
+    """A loop over the rows the other way round, from the last to the first."""
+    loops: dict[tuple, list[Step]] = {}
+    for step in reader.program.steps:
+        if step.name in ("scan_entry", "scan_stack"):
+            loops.setdefault(step.eqn.params["loop"], []).append(step)
+    for steps in loops.values():
+        entered = any(step.name == "scan_entry" for step in steps)
+        if entered and reader.concerns(steps[0].outs[0]):
+            what = say("loop back")
+            edits = [Edit(s.outs[0], _of_end(s), what, "index", 1.2) for s in steps]
+            yield replace(edits[0], others=tuple(edits[1:]))
+
+
+def _of_end(step: Step) -> Callable:
+    """The entry, or the rows, counted from the end."""
+    (x, *_), at = step.ins, step.eqn.params.get("index")
+    if at is None:
+        return lambda v: np.stack([v[s] for s in step.ins[::-1]])
+    return lambda v: v[x][len(v[x]) - 1 - at]
 
 
 def shared(program: Program, members: list[int]) -> list[int]:

@@ -30,7 +30,7 @@ class Reader:
         if slot in self.program.constants:
             value = np.asarray(self.problem.values[slot])
             number = value.ndim == 0 and value.dtype.kind in "if"
-            return f"{value:.6g}" if number else "a constant"
+            return f"{value:.6g}" if number else self._constant(slot)
         index = self.program.maker[slot]
         if self.program.steps[index].name in PASSIVE:
             return self.name(self.program.steps[index].ins[0])
@@ -41,6 +41,13 @@ class Reader:
         if place is None:
             return inner
         return f"{inner} in " + (f"`{place.text}`" if place.text else str(place))
+
+    def _constant(self, slot: int) -> str:
+        """An array that the trace holds, by the text that uses it."""
+        readers = self.program.readers.get(slot, [])
+        place = self.problem.place_of(readers[0]) if readers else None
+        text = place.text if place else ""
+        return f"the constant in `{text}`" if text else "a constant"
 
     def step_of(self, slot: int) -> int | None:
         """The step to point at: the one that makes the slot, or first reads it."""

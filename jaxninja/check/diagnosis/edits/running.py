@@ -1,4 +1,5 @@
-"""Edits along an axis: a running sum the other way, a result moved by one place."""
+"""Edits of how an operation runs: a running sum the other way, a system transposed, a
+result moved by one place along an axis."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from jaxninja.check.diagnosis.edits.single import Edit, axes_of
 from jaxninja.check.hints import say
 
 Name = Callable[[int], str]
+TRANSFORMS = {"FFT": "IFFT", "IFFT": "FFT"}
 STILL = ("broadcast_in_dim", "convert_element_type", "reshape")
 
 
@@ -77,6 +79,24 @@ def _run_back(program: Program, last) -> Iterator[Edit]:
 
             what = say("along axis", what="cumsum", axis=axis, old=axes[0])
             yield Edit(out, make, what, "sum", 1.2)
+
+
+def other_option(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """A triangular system's matrix transposed; a Fourier transform the other way."""
+    step = program.steps[index]
+    if step.name == "triangular_solve":
+        changed = {"transpose_a": not step.eqn.params["transpose_a"]}
+        what, kind = say("transpose operand", what=name(step.ins[0])), "transpose"
+    elif step.name == "fft" and step.eqn.params["fft_type"].name in TRANSFORMS:
+        there = step.eqn.params["fft_type"]
+        changed = {"fft_type": type(there)[TRANSFORMS[there.name]]}
+        what, kind = say("other direction", what="fft"), "transpose"
+    else:
+        return
+    eqn = replace_params(step.eqn, changed)
+    yield Edit(
+        step.outs[0], lambda v: run(eqn, [v[s] for s in step.ins])[0], what, kind, 1.2
+    )
 
 
 def moved_in(program: Program, index: int, name: Name) -> Iterator[Edit]:

@@ -26,7 +26,7 @@ from jaxninja.check.diagnosis.edits.brackets import (
     weighted,
 )
 from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line, of_two_uses
-from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns
+from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns, turned
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.rearranged import (
@@ -36,7 +36,7 @@ from jaxninja.check.diagnosis.edits.rearranged import (
     inverted,
     other_rows,
 )
-from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
+from jaxninja.check.diagnosis.edits.running import moved_in, other_option, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
     conjugated,
@@ -198,6 +198,7 @@ class Search(Reader):
     def structural(self, target) -> Iterator[Edit]:
         yield from drawn_anew(self, target)
         yield from inverted(self, target)
+        yield from turned(self)
         for members in self.in_time(self.groups(target)):
             yield from in_turns([list(self.of_step(index)) for index in members])
         yield from of_lines(self, target)
@@ -212,10 +213,8 @@ class Search(Reader):
         yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
         yield from per_group(self.problem, index, self.name)
-        yield from running_sums(self.program, index, self.name)
-        yield from moved_in(self.program, index, self.name)
-        yield from bracketed(self.program, index, self.name)
-        yield from factor_before(self.program, index, self.name)
+        for edits in (running_sums, other_option, moved_in, bracketed, factor_before):
+            yield from edits(self.program, index, self.name)
 
     def entries(self, target) -> Iterator[Edit]:
         """One entry of an axis where each has its own."""

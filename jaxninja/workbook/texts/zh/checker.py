@@ -37,6 +37,8 @@ HINTS = {
     "up to": "至多 {size}",
     "nonlinear": "d{leaf} 用 {cotangent} 的方式不对：它是{what}。",
     "other cotangent": "{leaves}：它是 {given} 的真实梯度，而不是 {cotangent} 的。",
+    "adjoint": "{leaves} 是雅可比矩阵的共轭转置所给出的，而 JAX 要的是转置：它是 conj({dy}) "
+    "的真实梯度再取共轭。",
     # where a value arises
     "cast": "{leaves}：{spot} 被舍入成了 {dtype}；不作这个转换就完全正确。",
     "not finite": "{leaves} 不是有限值：{spot}，{why}。",
@@ -100,6 +102,7 @@ HINTS = {
     "other order": "{one} 在 {other} 之前",
     "outside root": "epsilon 加在了根号外面，而不是里面",
     "other direction": "{what} 的方向相反",
+    "loop back": "从另一端开始遍历各行",
     "without own": "{what} 不含元素自身",
     "along axis": "{what} 沿轴 {axis}，而不是 {old}",
     "constant value": "把 {what} 当作了常数",
