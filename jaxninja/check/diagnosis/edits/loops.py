@@ -1,6 +1,6 @@
 """Edits within a loop: what changes in one turn changes in all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +18,36 @@ from jaxninja.check.hints import say
 
 def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
     """The edits of one equation, each made in every turn of its loop."""
+    for edits in _aligned(families):
+        if len({edit.what.code for edit in edits}) == 1:
+            # a carried value has its name from the second turn on
+            yield replace(edits[0], what=edits[-1].what, others=tuple(edits[1:]))
+
+
+def _aligned(families: list[list[Edit]]) -> Iterator[Sequence[Edit]]:
+    """Those that belong together: what is carried was made by no step in the first
+    turn, so that this has fewer edits."""
     if len({len(family) for family in families}) == 1:
-        for edits in zip(*families, strict=True):
-            if len({edit.what.code for edit in edits}) == 1:
-                # a carried value has its name from the second turn on
-                yield replace(edits[0], what=edits[-1].what, others=edits[1:])
+        yield from zip(*families, strict=True)
+        return
+    starts = [0] * len(families)
+    for edit in min(families, key=len):
+        pairs = zip(starts, families, strict=True)
+        at = [_next(edit, start, family) for start, family in pairs]
+        if None not in at:
+            yield [family[i] for family, i in zip(families, at, strict=True)]
+            starts = [i + 1 for i in at]
+
+
+def _next(edit: Edit, start: int, family: list[Edit]) -> int | None:
+    """Where the first of a family is that says the same, from a number on."""
+    said = edit.what.code, edit.kind, edit.cost
+    alike = (
+        i
+        for i in range(start, len(family))
+        if (family[i].what.code, family[i].kind, family[i].cost) == said
+    )
+    return next(alike, None)
 
 
 def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:

@@ -48,6 +48,7 @@ from jaxninja.check.diagnosis.edits.squares import of_a_square
 from jaxninja.check.diagnosis.edits.values import (
     counted,
     exponents,
+    in_all_uses,
     multiplied,
     newton,
     replaced,
@@ -283,6 +284,7 @@ class Search(Reader):
             yield from squared(self.problem, index, self.name)
             earlier = [s for s in every if self.before(s, out)]
             yield from replaced(self.problem, index, earlier, self.name)
+            yield from in_all_uses(self.problem, out, earlier, self.name)
             floats = [s for s in earlier if is_inexact(self.problem.values[s])]
             for edits in (factor_of_one_term, weighted):
                 yield from edits(self.program, index, floats, self.name)
