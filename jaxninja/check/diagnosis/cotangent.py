@@ -147,9 +147,7 @@ def _is_adjoint(problem, probe: Probe, reference: Reference) -> bool:
         return False
     dy = [np.conj(g) if _is_float(g) else g for g in probe.dy]
     mine, truth = probe(probe.dy), reference.gradients(problem, dy)
-    return all(
-        close(mine[k], np.conj(truth[k]), problem.floor) for k in problem.wrong
-    )
+    return all(close(mine[k], np.conj(truth[k]), problem.floor) for k in problem.wrong)
 
 
 def _functions(

@@ -20,7 +20,7 @@ from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.fresh_samples import unseen
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
-from jaxninja.check.diagnosis.descriptions import whereabouts
+from jaxninja.check.diagnosis.descriptions import given_otherwise, whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
 from jaxninja.check.diagnosis.edits.repairs import repair
 from jaxninja.check.diagnosis.forward.search import nearby
@@ -125,6 +125,7 @@ def _hints(
     twins = []
     if not simple and packed is None and not any(map(_is_clear, by_path)):
         twins = _borrowed(problem, fresh, elsewhere)
+        twins = twins or given_otherwise(problem, fresh, reference, elsewhere)
         twins = twins or ([] if by_path else _nearby(problem, fresh, elsewhere, budget))
     if twins:
         return [*twins, *edits[:1], *vague]

@@ -144,7 +144,7 @@ def _normal(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
 def _resample(session: Session, setup: Setup, seed: int, like=None) -> Sample:
     """A fresh sample; with `like`, one that has the integers of those arguments.
 
-    Where the forward is not finite there, a part of the way to it from the first inputs.
+    Where the forward is not finite there, a part of the way from the first inputs.
     """
     setting = session.settings[setup.label]
     failing = session.failing or session.rounding

@@ -52,10 +52,13 @@ HINTS = {
     "no path, two": "{leaves} 缺少两条路径，经过 {spots}：去掉两者的真实梯度与你的相同。",
     "and through": "{one}，以及经过 {other}",
     "derived": "{leaves} 是推导时改动了一处的真实梯度，改动在 {spot} 的反向传播中：{edit}。",
+    "given otherwise": "{leaves} 是以 {value} 代替 {argument} 时的真实梯度。",
     # residuals
     "residuals exchanged": "保存的值 {one} 和 {other} 对调了。",
     "residual shifted": "保存的值 {one} 沿轴 {axis} 移动了 {by}。",
     "residual transposed": "保存的值 {one} 被转置了。",
+    "residual instead": "保存的值 {one} 不是 bwd 所当作的那个值：换成前向计算中的 {other}，梯度就完全"
+    "正确。",
     # edits that mend it
     "mended": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}。",
     "mended, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处还有别的错误。",
