@@ -30,8 +30,8 @@ class Reader:
         if slot in self.problem.names:
             return self.problem.names[slot]
         if slot in self.program.constants:
-            value = np.asarray(self.problem.values[slot])
-            number = value.ndim == 0 and value.dtype.kind in "if"
+            value = self.problem.values[slot]
+            number = is_array(value) and value.ndim == 0 and value.dtype.kind in "if"
             return f"{value:.6g}" if number else self._constant(slot)
         index = self.program.maker[slot]
         if self.program.steps[index].name in PASSIVE:

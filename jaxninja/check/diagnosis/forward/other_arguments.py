@@ -13,7 +13,13 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.constants import follow, number
 from jaxninja.check.diagnosis.code.names import argument_leaves
-from jaxninja.check.diagnosis.code.problem import Problem, close, inner, is_inexact
+from jaxninja.check.diagnosis.code.problem import (
+    Problem,
+    as_leaf,
+    close,
+    inner,
+    is_inexact,
+)
 from jaxninja.check.hints import Number, Statement, say
 
 Lengths = dict[int, str]
@@ -46,7 +52,7 @@ def other_leaf(problem: Problem, fresh: Problem, gradients: Gradients) -> Given 
 
 
 def _is_bool(leaf) -> bool:
-    return bool(np.result_type(leaf) == np.bool_) if _is_plain(leaf) else False
+    return _is_plain(leaf) and as_leaf(leaf).dtype == np.bool_
 
 
 def _is_plain(leaf) -> bool:
@@ -61,7 +67,7 @@ def _same(problem: Problem, gradients: list) -> bool:
 
 def _values(name: str, leaf) -> Iterator[tuple[str, Any]]:
     """What may stand for an argument by mistake, as code and as a value."""
-    raw = _is_plain(leaf) and np.result_type(leaf) == np.uint32
+    raw = _is_plain(leaf) and as_leaf(leaf).dtype == np.uint32
     if not _is_plain(leaf) or (raw and np.shape(leaf)[-1:] == (2,)):
         for k, key in enumerate(jax.random.split(leaf) if _is_one_key(leaf) else ()):
             yield f"jax.random.split({name})[{k}]", np.asarray(key) if raw else key

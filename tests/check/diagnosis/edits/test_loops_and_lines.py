@@ -129,16 +129,26 @@ def added_bwd(res, dy):
     return lax.scan(step, dy, (wave(x, rates)[1], rates), reverse=True)
 
 
+def heights(x, rates):
+    def step(x, rate):
+        new = x + rate * jnp.sin(x)
+        return new, new * new
+
+    return lax.scan(step, x, rates)[1]
+
+
 def after_bwd(res, dy):
     """Each turn is differentiated at what it gave."""
     x, rates = res
+    last, before = wave(x, rates)
+    after = jnp.concatenate([before[1:], last[None]])
 
     def step(g, turn):
-        before, rate = turn
-        after = before + rate * jnp.sin(before)
+        dy, _, after, rate = turn
+        g = g + 2 * after * dy
         return g + rate * jnp.cos(after) * g, g * jnp.sin(after)
 
-    return lax.scan(step, dy, (wave(x, rates)[1], rates), reverse=True)
+    return lax.scan(step, jnp.zeros_like(x), (dy, before, after, rates), reverse=True)
 
 
 def levels(x, s):
@@ -171,7 +181,7 @@ def solved_bwd(res, dy):
 MISTAKES = {
     "end": (recurrence, onward_bwd, ((5, 3), (3,)), "loop back"),
     "added": (moved, added_bwd, ((4,), (3, 4)), "leave out"),
-    "after": (moved, after_bwd, ((4,), (3, 4)), "instead"),
+    "after": (heights, after_bwd, ((4,), (3, 4)), "instead"),
     "masks": (levels, levels_bwd, ((4, 3), (4, 3)), "multiply"),
     "system": (solved, solved_bwd, ((3, 3), (3, 2)), "transpose operand"),
     "decay": (recurrence, recurrence_bwd(0, 1), ((5, 3), (3,)), "multiply operand"),
