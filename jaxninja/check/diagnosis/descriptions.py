@@ -2,6 +2,7 @@
 which other argument they are right."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 
@@ -62,7 +63,7 @@ def given_otherwise(
 
 def _with_static(problem: Problem, static: tuple) -> list:
     """The true gradients with other static options."""
-    subject = problem.subject.with_static(static)
-    other = replace(problem, subject=subject)
+    subject: Any = problem.subject  # one that has static options can change them
+    other = replace(problem, subject=subject.with_static(static))
     reference = Reference(other)
     return reference.gradients(other, jax.tree.leaves(problem.sample.dy))

@@ -93,7 +93,7 @@ def _strided(steps: list[Step]) -> Iterator[Edit]:
 def of_one_line(
     reader: Reader, target: frozenset[int], every: list[int]
 ) -> Iterator[Edit]:
-    """Another value in place of one that a line uses several times, a turn each."""
+    """Another value in place of one that a line uses several times."""
     for steps in _lines(reader.program):
         for slot in _used_often(steps, reader):
             users = [step for step in steps if slot in step.ins]
@@ -109,7 +109,6 @@ def of_one_line(
                     makes = [_with(step, slot, other) for step in users]
                     what = instead(reader.name(other), reader.name(slot))
                     yield _together(users, makes, what, "residual", 2.1)
-    yield from _in_a_loop_of_python(reader, target)
 
 
 def of_two_uses(
@@ -171,7 +170,7 @@ def _used_in_turns(program: Program) -> dict[tuple[int, ...], list[list[int]]]:
     return found
 
 
-def _in_a_loop_of_python(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
+def in_a_loop_of_python(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
     """A factor, a mask or an operand that each turn lacks, which makes its own."""
     program = reader.program
     turns = [[step.outs[0] for step in steps] for steps in _expressions(program)]

@@ -1,5 +1,6 @@
 """Edits within a loop: what changes in one turn changes in all of them."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -35,21 +36,21 @@ def _aligned(families: list[list[Edit]]) -> Iterator[Sequence[Edit]]:
     starts, first = [0] * len(families), min(families, key=len)
     for edit in first if len(first) <= MOST else ():
         pairs = zip(starts, families, strict=True)
-        at = [_next(edit, start, family) for start, family in pairs]
-        if None not in at:
+        at = [i for start, family in pairs for i in _next(edit, start, family)]
+        if len(at) == len(families):
             yield [family[i] for family, i in zip(families, at, strict=True)]
             starts = [i + 1 for i in at]
 
 
-def _next(edit: Edit, start: int, family: list[Edit]) -> int | None:
-    """Where the first of a family is that says the same, from a number on."""
+def _next(edit: Edit, start: int, family: list[Edit]) -> list[int]:
+    """Where the first of a family is that says the same, from a number on, if any."""
     said = edit.what.code, edit.kind, edit.cost
     alike = (
         i
         for i in range(start, len(family))
         if (family[i].what.code, family[i].kind, family[i].cost) == said
     )
-    return next(alike, None)
+    return list(itertools.islice(alike, 1))
 
 
 def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
