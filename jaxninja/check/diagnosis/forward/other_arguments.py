@@ -39,16 +39,23 @@ class Given(NamedTuple):
 def other_leaf(problem: Problem, fresh: Problem, gradients: Gradients) -> Given | None:
     """Of arrays that have no gradient: masks, positions, lengths, random keys."""
     names = argument_leaves(problem.subject, problem.sample)
-    theirs = jax.tree.leaves(fresh.sample.args)
-    for i, leaf in enumerate(jax.tree.leaves(problem.sample.args)):
+    ours, theirs = (jax.tree.leaves(p.sample.args) for p in (problem, fresh))
+    for i, (name, leaf, other) in enumerate(zip(names, ours, theirs, strict=False)):
         if is_inexact(leaf):
             continue
-        pairs = zip(_values(names[i], leaf), _values(names[i], theirs[i]), strict=False)
+        pairs = zip(_values(name, leaf), _values(name, other), strict=False)
         for (text, value), (_, again) in pairs:
             both = ((problem, value), (fresh, again))
-            if all(_same(p, gradients(p, {i: v})) for p, v in both):
-                return Given(names[i], text, "mask" if _is_bool(leaf) else "residual")
+            if all(_holds(p, gradients, {i: v}) for p, v in both):
+                return Given(name, text, "mask" if _is_bool(leaf) else "residual")
     return None
+
+
+def _holds(problem: Problem, gradients: Gradients, given: dict[int, Any]) -> bool:
+    try:
+        return _same(problem, gradients(problem, given))
+    except Exception:  # an index out of range, say
+        return False
 
 
 def _is_bool(leaf) -> bool:
