@@ -46,6 +46,8 @@ TEMPLATES = {
     "up to": "up to {size}",
     "nonlinear": "d{leaf} is wrong in how it uses {cotangent}: it is {what}.",
     "other cotangent": "{leaves}: the true gradient of {given}, not of {cotangent}.",
+    "adjoint": "{leaves:is|are} made by the adjoint of the Jacobian, where JAX asks "
+    "for its transpose: the true gradient of conj({dy}), conjugated.",
     # where a value arises
     "cast": "{leaves}: {spot} is rounded to {dtype}; exact without that cast.",
     "not finite": "{leaves:is|are} not finite: {spot}, {why}.",
@@ -67,10 +69,14 @@ TEMPLATES = {
     "chain rule stops there.",
     "derived": "{leaves:is|are} the true gradient with one change of its derivation, "
     "in the backward of {spot}: {edit}.",
+    "given otherwise": "{leaves:is|are} the true gradient for {value} in place of "
+    "{argument}.",
     # residuals
     "residuals exchanged": "The residuals {one} and {other} are exchanged.",
     "residual shifted": "The residual {one} is shifted by {by} along axis {axis}.",
     "residual transposed": "The residual {one} is transposed.",
+    "residual instead": "The residual {one} is another value than bwd takes it for: "
+    "with {other} of the forward in its place the gradients are exact.",
     # edits that mend it
     "mended": "{leaves:is|are} exact on a fresh sample after one edit, of {subject}: "
     "{edit}.",
@@ -122,6 +128,7 @@ TEMPLATES = {
     "other order": "{one} before {other}",
     "outside root": "epsilon added to the root, not under it",
     "other direction": "{what} in the other direction",
+    "loop back": "go through the rows from the other end",
     "without own": "{what} without the entry itself",
     "summed over turns": "sum it over the turns of the loop",
     "per group": "{what} over the entries of equal {by}, not over all",

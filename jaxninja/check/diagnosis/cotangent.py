@@ -78,6 +78,9 @@ def probes(problem: Problem, reference: Reference | None) -> Found | None:
     other = None if reference is None else _another(problem, probe, reference)
     if other is not None:
         return "cotangent", other
+    if reference is not None and _is_adjoint(problem, probe, reference):
+        leaves = problem.leaf_names(problem.wrong)
+        return "conjugate", say("adjoint", leaves=leaves)
     bent = [k for k in sorted(problem.wrong) if not _homogeneous(probe, k)]
     if bent:
         return VAGUE, _bent(problem, probe, bent[0])
@@ -136,6 +139,15 @@ def _agree(problem, probe, reference, h, multiple) -> bool:
     return all(
         close(mine[k], np.asarray(truth[k]), problem.floor) for k in problem.wrong
     )
+
+
+def _is_adjoint(problem, probe: Probe, reference: Reference) -> bool:
+    """Whether J^H dy = conj(J^T conj(dy)) stands where JAX asks for J^T dy."""
+    if not any(np.iscomplexobj(g) for g in probe.dy):
+        return False
+    dy = [np.conj(g) if _is_float(g) else g for g in probe.dy]
+    mine, truth = probe(probe.dy), reference.gradients(problem, dy)
+    return all(close(mine[k], np.conj(truth[k]), problem.floor) for k in problem.wrong)
 
 
 def _functions(

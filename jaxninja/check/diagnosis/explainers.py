@@ -20,7 +20,7 @@ from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.fresh_samples import unseen
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
-from jaxninja.check.diagnosis.descriptions import whereabouts
+from jaxninja.check.diagnosis.descriptions import given_otherwise, whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
 from jaxninja.check.diagnosis.edits.repairs import repair
 from jaxninja.check.diagnosis.forward.search import nearby
@@ -56,6 +56,7 @@ from jaxninja.check.hints import Hint, Statement, say
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
 EDITS, PATHS = 5.0, 2.0  # seconds for the others, and for what the derivation lacks
+PACKED = 1.0  # for residuals that are other ones
 
 
 def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
@@ -108,7 +109,7 @@ def _hints(
         return [*(joined(problem, hint, fixes) for hint in clear), *second, *vague]
     edits = [fixed(problem, fresh, fix) for fix in distinct(fixes)]
     simple = any(fix.edit.cost < FAR for fix in fixes)
-    packed = None if edits else residual(problem, fresh)
+    packed = None if edits else residual(problem, fresh, budget.part(PACKED))
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
     by_path = cut
@@ -125,6 +126,7 @@ def _hints(
     twins = []
     if not simple and packed is None and not any(map(_is_clear, by_path)):
         twins = _borrowed(problem, fresh, elsewhere)
+        twins = twins or given_otherwise(problem, fresh, reference, elsewhere)
         twins = twins or ([] if by_path else _nearby(problem, fresh, elsewhere, budget))
     if twins:
         return [*twins, *edits[:1], *vague]

@@ -10,6 +10,7 @@ from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.code.problem import is_inexact
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
+from jaxninja.check.inputs.kinds import NEARER, nearer
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.trial import Evaluation, Setup, prove
 from jaxninja.check.oracle.truth import reference_of
@@ -141,16 +142,21 @@ def _normal(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
 
 
 def _resample(session: Session, setup: Setup, seed: int, like=None) -> Sample:
-    """A fresh sample; with `like`, one that has the integers of those arguments."""
+    """A fresh sample; with `like`, one that has the integers of those arguments.
+
+    Where the forward is not finite there, a part of the way from the first inputs.
+    """
     setting = session.settings[setup.label]
     failing = session.failing or session.rounding
-    number = session.options.seed * DRAWS + 500 + seed % 400
-    args = setting.draw(number)[1]
+    first = session.options.seed * DRAWS
+    args = setting.draw(first + 500 + seed % 400)[1]
     if like is not None:
         args = jax.tree.map(lambda a, b: b if is_inexact(b) else a, like, args)
     rng = np.random.default_rng([session.options.seed, seed, 0xF5])
     dy = [_normal(rng, g) for g in failing[0][1].dy]
-    one = prove(setup, args, dy, "fresh")
-    if one is None:
-        raise ValueError("the forward is not finite at a fresh sample")
-    return _sample(setup, one)
+    start = setting.draw(first)[1]
+    for inputs in (args, *(nearer(start, args, part) for part in NEARER)):
+        one = prove(setup, inputs, dy, "fresh")
+        if one is not None:
+            return _sample(setup, one)
+    raise ValueError("the forward is not finite at a fresh sample")

@@ -65,6 +65,11 @@ class Reference:
             self.known[key] = self.program.run([as_leaf(leaf) for leaf in leaves])
         return self.known[key]
 
+    def with_leaves(self, problem: Problem, given: dict[int, Any]) -> list:
+        """The true gradients there with other leaves of the arguments."""
+        changed = {self.program.inputs[i]: leaf for i, leaf in given.items()}
+        return self.program.with_inputs(self.values(problem), changed)
+
     def gradients(self, problem: Problem, dy: Sequence[Any]) -> list:
         """The true gradients on that sample for another cotangent."""
         slots = self.program.inputs[-len(dy) :]

@@ -15,6 +15,7 @@ from jaxninja.check.subject.pytrees import is_float
 GLIMPSE = 1 << 16  # entries that tell the kind of an array
 TUPLE = 4  # indices of a torsion
 ROUGH = 1e-4  # how far float32 examples may miss "sums to one" or "is symmetric"
+NEARER = (0.3, 0.03)  # parts of the way from the first inputs to others
 
 
 def kind_of(leaf) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.inputs.kinds import nearer, scaled
+from jaxninja.check.inputs.kinds import NEARER, nearer, scaled
 from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.slope import misleads
 from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
@@ -29,7 +29,6 @@ from jaxninja.check.subject.structure_traced import (
 
 SCALES = (("small inputs", 1e-3), ("large inputs", 30.0))
 NO_DTYPE = "Unsupported dtype", "does not accept dtype"  # of LU, say: nobody's mistake
-NEARER = (0.3, 0.03)  # parts of the way from the first inputs to others
 
 
 def generator(session: Session, *parts: int) -> np.random.Generator:

@@ -8,11 +8,19 @@ primitive has a NumPy twin here, `twin(params, *operands)`. What has none is bou
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from scipy import special
 
 from jaxninja.check.diagnosis.code.numpy_indexing import gather, scatter
-from jaxninja.jaxpr import bind
+from jaxninja.check.diagnosis.code.numpy_linear_algebra import (
+    cholesky,
+    fft,
+    lu,
+    triangular_solve,
+)
+from jaxninja.jaxpr import CALLS, bind, body
+from jaxninja.jaxpr import run as go_through
 
 INDEXING = (
     *("gather", "scatter", "scatter-add", "scatter_add", "scatter-mul", "scatter_mul"),
@@ -39,6 +47,46 @@ def _bound(eqn, operands) -> list:
             raise TypeError(f"{eqn.primitive.name} of another type than it was traced")
     outs = bind(eqn, operands)
     return [np.asarray(o) if hasattr(o, "dtype") and _plain(o) else o for o in outs]
+
+
+def _evaluated(closed, operands) -> list:
+    """The results of a jaxpr, each of its equations in NumPy."""
+
+    def step(eqn, ins):
+        return _evaluated(body(eqn), ins) if eqn.primitive in CALLS else run(eqn, ins)
+
+    return go_through(closed.jaxpr, closed.consts, operands, step, _value)
+
+
+def _cond(params, which, *operands) -> list:
+    branches = params["branches"]
+    k = min(max(int(which), 0), len(branches) - 1)
+    return _evaluated(branches[k], list(operands))
+
+
+def _platform_index(params):
+    """Which of the branches that are for some platforms is this one's."""
+    backend = jax.default_backend()
+    fits = (p is None or backend in p for p in params["platforms"])
+    return np.int32(next(k for k, fit in enumerate(fits) if fit))
+
+
+def _sort(params, *operands) -> list:
+    axis, keys = params["dimension"], operands[: params["num_keys"]]
+    order = np.lexsort(keys[::-1], axis=axis)
+    return [np.take_along_axis(np.asarray(a), order, axis) for a in operands]
+
+
+def _value(literal):
+    return np.asarray(literal.val, getattr(literal.aval, "dtype", None))
+
+
+def _linear_solve(params, *operands) -> list:
+    """What a solver with its transpose at its side makes of the right-hand side."""
+    counts, solve = params["const_lengths"], params["jaxprs"].solve
+    before, count = counts.matvec + counts.vecmat, counts.solve
+    rest = operands[before + count + counts.transpose_solve :]
+    return _evaluated(solve, [*operands[before : before + count], *rest])
 
 
 def _plain(array) -> bool:
@@ -220,4 +268,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "scan_stack": lambda p, *parts: np.stack(parts),
     "gather": gather, "scatter": scatter, "scatter-add": scatter,
     "scatter_add": scatter, "scatter-mul": scatter, "scatter_mul": scatter,
+    "triangular_solve": triangular_solve, "cholesky": cholesky, "lu": lu, "fft": fft,
+    "custom_linear_solve": _linear_solve, "cond": _cond, "sort": _sort,
+    "platform_index": _platform_index,
 }  # fmt: skip

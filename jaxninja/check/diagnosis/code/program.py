@@ -283,14 +283,15 @@ class _Builder:
         turns = range(p["length"])
         ys: list[list[int]] = [[] for _ in body.jaxpr.outvars[p["num_carry"] :]]
         for t in reversed(turns) if p["reverse"] else turns:
-            entries = [self.laid("scan_entry", [x], index=t) for x in xs]
+            at = {"index": t, "loop": origin}
+            entries = [self.laid("scan_entry", [x], **at) for x in xs]
             outs = self.inline(body, [*consts, *carry, *entries], None, origin)
             carry = outs[: p["num_carry"]]
             for column, slot in zip(ys, outs[p["num_carry"] :], strict=True):
                 column.append(slot)
         for column in ys if p["reverse"] else ():
             column.reverse()
-        return [*carry, *(self.laid("scan_stack", column) for column in ys)]
+        return [*carry, *(self.laid("scan_stack", c, loop=origin) for c in ys)]
 
     def laid(self, name: str, ins: list[int], **params) -> int:
         """The slot of a step that no equation stands for."""

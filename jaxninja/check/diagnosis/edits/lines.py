@@ -13,7 +13,7 @@ from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
 from jaxninja.check.diagnosis.edits.brackets import bracketed
-from jaxninja.check.diagnosis.edits.loops import in_turns
+from jaxninja.check.diagnosis.edits.loops import in_turns, of_same_turn, turn_by_turn
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.hints import Statement, say
@@ -131,6 +131,55 @@ def of_two_uses(
                     makes = [_with(step, slot, other) for step in pair]
                     what = instead(reader.name(other), reader.name(slot))
                     yield _together(list(pair), makes, what, "residual", 2.2)
+    yield from _two_uses_in_turns(reader, target)
+
+
+def _two_uses_in_turns(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
+    """The same in every turn of a loop: what comes out of a turn for what goes in."""
+    program, values = reader.program, reader.problem.values
+    for slots, uses in _used_in_turns(program).items():
+        if not is_inexact(values[slots[0]]) or not 1 < len(uses) <= USES:
+            continue
+        others = [
+            other
+            for other in turn_by_turn(program, len(slots))
+            if tuple(other) != slots and _same_type(values[slots[0]], values[other[0]])
+        ]
+        for pair in itertools.combinations(uses, 2):
+            steps = [program.steps[i] for members in pair for i in members]
+            outs = [step.outs[0] for step in steps]
+            reached = frozenset().union(*map(program.reaches, outs))
+            if not target <= reached or not reader.concerns(outs[0]):
+                continue
+            for other in others:
+                turns = list(zip(steps, slots * 2, [*other, *other], strict=True))
+                if all(reader.before(o, s.outs[0]) for s, _, o in turns):
+                    makes = [_with(*turn) for turn in turns]
+                    what = instead(reader.name(other[-1]), reader.name(slots[-1]))
+                    yield _together(steps, makes, what, "residual", 2.2)
+
+
+def _used_in_turns(program: Program) -> dict[tuple[int, ...], list[list[int]]]:
+    """The equations that read each value of a loop, by its slots turn by turn."""
+    found: dict[tuple[int, ...], list[list[int]]] = {}
+    for members in program.groups.values():
+        operands = zip(*(program.steps[i].ins for i in members), strict=True)
+        for slots in set(operands) if len(members) > 1 else ():
+            if len(set(slots)) > 1:
+                found.setdefault(slots, []).append(members)
+    return found
+
+
+def in_a_loop_of_python(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
+    """A factor, a mask or an operand that each turn lacks, which makes its own."""
+    program = reader.program
+    turns = [[step.outs[0] for step in steps] for steps in _expressions(program)]
+    for outs in turns:
+        reached = frozenset().union(*map(program.reaches, outs))
+        if target <= reached and reader.concerns(outs[0]):
+            alike = (t for t in turns if len(t) == len(outs) and t is not outs)
+            members = [program.maker[out] for out in outs]
+            yield from of_same_turn(reader, members, alike)
 
 
 def _lines(program: Program) -> list[list[Step]]:

@@ -1,9 +1,12 @@
 """Edits within a loop: what changes in one turn changes in all of them."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from jaxninja.check.diagnosis.code.program import Program
+import numpy as np
+
+from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.diagnosis.edits.values import (
@@ -13,23 +16,59 @@ from jaxninja.check.diagnosis.edits.values import (
 )
 from jaxninja.check.hints import say
 
+MOST = 64  # edits of a turn that are told apart by their words
+
 
 def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
     """The edits of one equation, each made in every turn of its loop."""
+    for edits in _aligned(families):
+        if len({edit.what.code for edit in edits}) == 1:
+            # a carried value has its name from the second turn on
+            yield replace(edits[0], what=edits[-1].what, others=tuple(edits[1:]))
+
+
+def _aligned(families: list[list[Edit]]) -> Iterator[Sequence[Edit]]:
+    """Those that belong together: what is carried was made by no step in the first
+    turn, so that this has fewer edits."""
     if len({len(family) for family in families}) == 1:
-        for edits in zip(*families, strict=True):
-            if len({edit.what.code for edit in edits}) == 1:
-                # a carried value has its name from the second turn on
-                yield replace(edits[0], what=edits[-1].what, others=edits[1:])
+        yield from zip(*families, strict=True)
+        return
+    starts, first = [0] * len(families), min(families, key=len)
+    for edit in first if len(first) <= MOST else ():
+        pairs = zip(starts, families, strict=True)
+        at = [i for start, family in pairs for i in _next(edit, start, family)]
+        if len(at) == len(families):
+            yield [family[i] for family, i in zip(families, at, strict=True)]
+            starts = [i + 1 for i in at]
+
+
+def _next(edit: Edit, start: int, family: list[Edit]) -> list[int]:
+    """Where the first of a family is that says the same, from a number on, if any."""
+    said = edit.what.code, edit.kind, edit.cost
+    alike = (
+        i
+        for i in range(start, len(family))
+        if (family[i].what.code, family[i].kind, family[i].cost) == said
+    )
+    return list(itertools.islice(alike, 1))
 
 
 def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
     """The step with a value of the same turn, or with one from outside of the loop."""
+    program = reader.program
+    yield from accumulated(reader, program.firsts(members))
+    families = turn_by_turn(program, len(members))
+    yield from of_same_turn(reader, members, families)
+
+
+def of_same_turn(
+    reader: Reader, members: list[int], families: Iterable[list[int]]
+) -> Iterator[Edit]:
+    """The steps, one a turn, with what a family of values has for that turn."""
     problem, program, name = reader.problem, reader.program, reader.name
     outs = program.firsts(members)
-    yield from accumulated(reader, outs)
     inexact = all(is_inexact(problem.values[out]) for out in outs)
-    for slots in turn_by_turn(program, len(members)):
+    for slots in families:
         if not all(map(reader.before, slots, outs)):
             continue
         turns = list(zip(members, outs, slots, strict=True))
@@ -44,8 +83,31 @@ def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
                 ]
             )
         if inexact:
-            families = [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
-            yield from in_turns(families)
+            yield from in_turns(
+                [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
+            )
+
+
+def turned(reader: Reader) -> Iterator[Edit]:
+    """A loop over the rows the other way round, from the last to the first."""
+    loops: dict[tuple, list[Step]] = {}
+    for step in reader.program.steps:
+        if step.name in ("scan_entry", "scan_stack"):
+            loops.setdefault(step.eqn.params["loop"], []).append(step)
+    for steps in loops.values():
+        entered = any(step.name == "scan_entry" for step in steps)
+        if entered and reader.concerns(steps[0].outs[0]):
+            what = say("loop back")
+            edits = [Edit(s.outs[0], _of_end(s), what, "index", 1.2) for s in steps]
+            yield replace(edits[0], others=tuple(edits[1:]))
+
+
+def _of_end(step: Step) -> Callable:
+    """The entry, or the rows, counted from the end."""
+    (x, *_), at = step.ins, step.eqn.params.get("index")
+    if at is None:
+        return lambda v: np.stack([v[s] for s in step.ins[::-1]])
+    return lambda v: v[x][len(v[x]) - 1 - at]
 
 
 def shared(program: Program, members: list[int]) -> list[int]:

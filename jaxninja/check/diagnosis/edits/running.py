@@ -1,7 +1,9 @@
-"""Edits along an axis: a running sum the other way, a result moved by one place."""
+"""Edits of how an operation runs: a running sum the other way, a system transposed, a
+result moved by one place along an axis."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from jaxninja.check.diagnosis.edits.single import Edit, axes_of
 from jaxninja.check.hints import say
 
 Name = Callable[[int], str]
+TRANSFORMS = {"FFT": "IFFT", "IFFT": "FFT"}
 STILL = ("broadcast_in_dim", "convert_element_type", "reshape")
 
 
@@ -77,6 +80,24 @@ def _run_back(program: Program, last) -> Iterator[Edit]:
 
             what = say("along axis", what="cumsum", axis=axis, old=axes[0])
             yield Edit(out, make, what, "sum", 1.2)
+
+
+def other_option(program: Program, index: int, name: Name) -> Iterator[Edit]:
+    """A triangular system's matrix transposed; a Fourier transform the other way."""
+    step = program.steps[index]
+    if step.name == "triangular_solve":
+        changed = {"transpose_a": not step.eqn.params["transpose_a"]}
+        what, kind = say("transpose operand", what=name(step.ins[0])), "transpose"
+    elif step.name == "fft" and step.eqn.params["fft_type"].name in TRANSFORMS:
+        back = TRANSFORMS[step.eqn.params["fft_type"].name]
+        changed = {"fft_type": SimpleNamespace(name=back)}  # NumPy's twin reads no more
+        what, kind = say("other direction", what="fft"), "transpose"
+    else:
+        return
+    eqn = replace_params(step.eqn, changed)
+    yield Edit(
+        step.outs[0], lambda v: run(eqn, [v[s] for s in step.ins])[0], what, kind, 1.2
+    )
 
 
 def moved_in(program: Program, index: int, name: Name) -> Iterator[Edit]:

@@ -214,6 +214,21 @@ def replaced(
             yield Edit(step.outs[0], make, what, "residual", 2.1)
 
 
+def in_all_uses(
+    problem: Problem, slot: int, others: Sequence[int], name: Callable[[int], str]
+) -> Iterator[Edit]:
+    """Another value in the place of one that has several uses, in all of them."""
+    assert problem.program is not None
+    if len(problem.program.readers.get(slot, ())) < 2:
+        return
+    given = problem.values[slot]
+    for other in others:
+        value = problem.values[other]
+        if np.shape(value) == np.shape(given) and _kind(value) == _kind(given):
+            what = instead(name(other), name(slot))
+            yield Edit(slot, lambda v, o=other: v[o], what, "residual", 2.1)
+
+
 def squared(problem: Problem, index: int, name) -> Iterator[Edit]:
     """The step with the square of one operand: 1 - y * y, where 1 - y was written."""
     assert problem.program is not None

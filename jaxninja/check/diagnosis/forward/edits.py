@@ -13,7 +13,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.diagnosis.edits.axes import one_for_all
-from jaxninja.check.diagnosis.edits.running import moved_in, running_sums
+from jaxninja.check.diagnosis.edits.running import moved_in, other_option, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     FUNCTIONS,
     OPERATORS,
@@ -61,7 +61,7 @@ def own_edits(program: Program, index: int, name: Name) -> Iterator[Edit]:
         return
     for generator in (
         *(_reordered, running_sums, _held, _masked, moved_in, _compared),
-        *(_operated, one_for_all),
+        *(_operated, one_for_all, other_option),
     ):
         yield from generator(program, index, name)
 

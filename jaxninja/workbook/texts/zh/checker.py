@@ -37,6 +37,8 @@ HINTS = {
     "up to": "至多 {size}",
     "nonlinear": "d{leaf} 用 {cotangent} 的方式不对：它是{what}。",
     "other cotangent": "{leaves}：它是 {given} 的真实梯度，而不是 {cotangent} 的。",
+    "adjoint": "{leaves} 是雅可比矩阵的共轭转置所给出的，而 JAX 要的是转置：它是 conj({dy}) "
+    "的真实梯度再取共轭。",
     # where a value arises
     "cast": "{leaves}：{spot} 被舍入成了 {dtype}；不作这个转换就完全正确。",
     "not finite": "{leaves} 不是有限值：{spot}，{why}。",
@@ -50,10 +52,13 @@ HINTS = {
     "no path, two": "{leaves} 缺少两条路径，经过 {spots}：去掉两者的真实梯度与你的相同。",
     "and through": "{one}，以及经过 {other}",
     "derived": "{leaves} 是推导时改动了一处的真实梯度，改动在 {spot} 的反向传播中：{edit}。",
+    "given otherwise": "{leaves} 是以 {value} 代替 {argument} 时的真实梯度。",
     # residuals
     "residuals exchanged": "保存的值 {one} 和 {other} 对调了。",
     "residual shifted": "保存的值 {one} 沿轴 {axis} 移动了 {by}。",
     "residual transposed": "保存的值 {one} 被转置了。",
+    "residual instead": "保存的值 {one} 不是 bwd 所当作的那个值：换成前向计算中的 {other}，梯度就完全"
+    "正确。",
     # edits that mend it
     "mended": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}。",
     "mended, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处还有别的错误。",
@@ -100,6 +105,7 @@ HINTS = {
     "other order": "{one} 在 {other} 之前",
     "outside root": "epsilon 加在了根号外面，而不是里面",
     "other direction": "{what} 的方向相反",
+    "loop back": "从另一端开始遍历各行",
     "without own": "{what} 不含元素自身",
     "along axis": "{what} 沿轴 {axis}，而不是 {old}",
     "constant value": "把 {what} 当作了常数",
