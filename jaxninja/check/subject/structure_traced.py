@@ -278,10 +278,12 @@ def forth_and_back(subject: Subject) -> Callable:
 
 
 def _casts(f: Callable, args: tuple) -> list[str]:
-    """ "float64 -> float32 at file:line" for each."""
+    """ "float64 -> float32 at file:line" for each: a cast, or a product that says what
+    it is summed in."""
     found = []
     for eqn in equations(jax.make_jaxpr(f)(*args).jaxpr):
-        if eqn.primitive.name != "convert_element_type":
+        product = eqn.params.get("preferred_element_type") is not None
+        if eqn.primitive.name != "convert_element_type" and not product:
             continue
         old, new = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
         narrower = jnp.issubdtype(new, jnp.floating) and new.itemsize < old.itemsize
