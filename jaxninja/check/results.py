@@ -74,6 +74,7 @@ class Session:
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
+    fades: bool = False  # the forward approximates, and no longer at large inputs
     misled: bool = False  # the values of the forward tell the truth, not its gradient
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:

@@ -228,3 +228,21 @@ def test_inputs_beyond_the_domain_of_the_forward(factor):
     level = np.array([0.9, -0.8, 0.95, -0.9, 0.7], np.float32)
     report = check_vjp(op, level, reference=reference, edges=False, hints=False)
     assert report.ok == (factor == 1), report.table()
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(4, "ok"), (32, "fail")])
+def test_what_overflows_a_little_before_its_dtype_ends(power, verdict):
+    """At 84 the product with (1 - x)^2 is done before the division."""
+
+    def plain(x):
+        return jnp.exp(x) / (1 + x * x)
+
+    def bwd(x, dy):
+        grown = (1 + x * x) ** (power // 2 - 2)
+        top, bottom = jnp.exp(x) * (1 - x) ** 2 * grown, (1 + x * x) ** 2 * grown
+        return (dy * top / bottom,)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    x = np.array([0.5, -0.7, 1.4], np.float32)
+    report = check_vjp(op, x, dtypes="bfloat16", hints=False)
+    assert report.verdict == verdict, report.table()
