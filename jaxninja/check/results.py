@@ -76,6 +76,7 @@ class Session:
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
     constant: set[str] = field(default_factory=set)  # leaves, by the surrogate
+    fades: bool = False  # the forward approximates, and no longer at large inputs
     misled: bool = False  # the values of the forward tell the truth, not its gradient
 
     def find(self, code: str, sentence: str, where: str | None = None) -> None:

@@ -123,10 +123,17 @@ def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
         drawn = np.mean(some) + spread * rng.standard_normal(shape)
         return drawn.astype(values.dtype)
     if kind == "positive":
-        return (_redrawn(values, rng, shape) * _factors(rng, shape)).astype(
-            values.dtype
-        )
+        drawn = _redrawn(values, rng, shape) * _factors(rng, shape)
+        if _are_parts(values):
+            drawn = np.where(drawn < 1, drawn, 1 / np.maximum(drawn, 1))
+        return drawn.astype(values.dtype)
     return _structured(values, kind, rng, shape)
+
+
+def _are_parts(values) -> bool:
+    """Whether all are below one: levels of quantiles, rates of success, correlations
+    mean nothing beyond."""
+    return bool((_glimpse(values) < 1).all())
 
 
 def _structured(values, kind: str, rng, shape):

@@ -37,6 +37,8 @@ from jaxninja.check.oracle.truth import (
 )
 from jaxninja.check.subject.pytrees import cast, unit
 
+NEARLY = 0.8  # of the exponents of a dtype: an intermediate may overflow before
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -125,7 +127,7 @@ def compare_rounding(
     if not _finite(truth.y, dtype):
         return None
     plain_y, rivals = rival or (truth.y, truth.gradients)
-    expected = _all_reachable(truth.gradients, rivals, dtype)
+    expected = _all_reachable(truth.gradients, rivals, outcome.gradients, dtype)
     errors = [error(r, e) for r, e in zip(rivals, expected, strict=True)]
     ordinary = setup.ordinary or _ordinary(truth, wide_dy)
     tolerances = [
@@ -143,7 +145,7 @@ def compare_rounding(
             )
         ]
     shown = truth._replace(
-        gradients=expected, y=_all_reachable(truth.y, plain_y, dtype)
+        gradients=expected, y=_all_reachable(truth.y, plain_y, outcome.y, dtype)
     )
     trials = _trials(setup, sample, dtype, outcome, shown, tolerances, sizes)
     forward = [
@@ -221,8 +223,9 @@ def is_off(trial: Trial) -> bool:
     return not difference(trial.got, trial.expected, trial.tolerance).ok
 
 
-def _all_reachable(truth: list, rivals: list, dtype: str) -> list:
-    return [_reachable(e, r, dtype) for e, r in zip(truth, rivals, strict=True)]
+def _all_reachable(truth: list, rivals: list, found: list, dtype: str) -> list:
+    rows = zip(truth, rivals, found, strict=True)
+    return [_reachable(*row, dtype) for row in rows]
 
 
 def _trials(setup, sample, dtype, outcome, truth, tolerances, sizes=None):
@@ -252,10 +255,14 @@ def _ordinary(truth: Truth, dy: list) -> list[float]:
     return [_top([s]) / max(_top(dy), 1e-300) for s in truth.scales]
 
 
-def _reachable(expected, rival, dtype: str):
-    """NaN where the dtype, or autodiff in it, does not reach the true value."""
-    lost = ~np.isfinite(_wide_array(rival))
-    lost |= np.abs(expected) > float(jnp.finfo(dtype).max) / 4
+def _reachable(expected, rival, got, dtype: str):
+    """NaN where the dtype, or autodiff in it, does not reach the true value; a little
+    below its end a factor of another order may not, either."""
+    lost, largest = ~np.isfinite(_wide_array(rival)), float(jnp.finfo(dtype).max)
+    lost |= np.abs(expected) > largest / 4
+    if np.shape(got) == np.shape(expected):
+        past = ~np.isfinite(_wide_array(got))
+        lost |= past & (np.abs(expected) > largest**NEARLY)
     return np.where(lost, np.nan, expected)
 
 

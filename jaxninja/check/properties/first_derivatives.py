@@ -12,11 +12,13 @@ from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.oracle.slope import misleads
 from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import autodiff_of
+from jaxninja.check.properties.fading import fades
 from jaxninja.check.properties.judgement import (
     NARROW,
     as_used,
     judge,
     unless_endless,
+    with_condition,
 )
 from jaxninja.check.properties.setup import MISLED, small_enough
 from jaxninja.check.results import Session
@@ -122,9 +124,21 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
             return False
         far = sample in dict(SCALES)
         used = as_used(session, setup, evaluation) if far else evaluation
+        if far and _fades(session, setup, used, dict(SCALES)[sample]):
+            return False
         if judged := judge(session, setup, used, far):
             session.watch(setup, evaluation, not far) if watch else None
     return judged
+
+
+def _fades(session: Session, setup: Setup, evaluation, factor: float) -> bool:
+    """Whether the forward itself is no longer what it approximates."""
+    if found := fades(setup, with_condition(session, setup, evaluation), factor):
+        trial = evaluation.trials[0]
+        text = f"{trial.sample} in {trial.dtype} ({setup.label}): forward and rule part"
+        session.skip(f"{text} by and by, as approximations do; {NARROW}")
+        session.fades = True
+    return found
 
 
 def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> None:
@@ -136,14 +150,16 @@ def _round(session: Session, setup: Setup, setting: Setting, dy, wide: bool) -> 
             continue
         if len({*given}) < 2:  # else nobody has all of them in one dtype
             _structure_in(session, setup, args, dtype)
-        samples = [("random inputs", args)]
+        samples = [("random inputs", 1.0)]
         if wide and session.options.edges and not setup.stops:
-            grown = jax.tree.map(lambda a: scaled(a, 10.0), args)
-            samples.append(("inputs x 10", grown))
-        for sample, inputs in samples:
+            samples.append(("inputs x 10", 10.0))
+        for sample, factor in samples:
+            inputs = jax.tree.map(lambda a, f=factor: scaled(a, f), args)
             with unless_endless(session, dtype):
                 evaluation = compare_rounding(setup, inputs, dy, sample, dtype)
-                if evaluation is not None:
+                if evaluation is not None and not _fades(
+                    session, setup, evaluation, factor
+                ):
                     judge(session, setup, evaluation)
                     session.dtypes.append(dtype)
 

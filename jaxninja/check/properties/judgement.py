@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import jax
 import numpy as np
 
 from jaxninja.check.errors import UserCodeError
@@ -25,11 +26,14 @@ from jaxninja.check.oracle.trial import (
     is_off,
     widened,
 )
+from jaxninja.check.oracle.truth import value_of
 from jaxninja.check.properties.kinks import is_subgradient
 from jaxninja.check.results import Session
+from jaxninja.check.subject.pytrees import cast, float_leaves
 
 LAG = 1e3  # how many times further a derivative is from settled than its iteration
 LATEST = 1e-3  # of the largest gradient
+ASTRAY = 1e3  # times the largest value of the example
 NARROW = "edges=False keeps to inputs like those that were given"
 
 
@@ -57,6 +61,8 @@ def judge(
     if loose is None or _misread(session, setup, loose):
         return False
     if _by_chance(session, setup, loose):
+        return False
+    if not edge and _astray(session, setup, loose):
         return False
     judged, excused = [], []
     for index, (before, trial) in enumerate(
@@ -156,6 +162,38 @@ def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     text = f"{off[0].sample} in {off[0].dtype} ({setup.label}): a rounding decides a "
     session.skip(f"{text}comparison of the rule there")
     return True
+
+
+def _astray(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether a reference has left the function: its value is far from all that it is
+    at the example, and that of the function is what fwd says.
+
+    Inputs are drawn without knowing the domain, and beyond it a last step of a solver,
+    which divides by a slope, leads anywhere.
+    """
+    subject = setup.subject
+    if subject.is_numpy or not any(map(is_off, evaluation.forward)):
+        return False
+    first = next(iter(session.settings.values()))
+    known, example = first.draw(session.options.seed * DRAWS)
+    with jax.enable_x64(True):
+        usual = value_of(known)(*cast(setup.hold(example), "float64"))
+        own = float_leaves(subject.op(*evaluation.args))
+    pairs = zip(own, evaluation.outcome.y, strict=True)
+    if not all(np.allclose(a, b, equal_nan=True) for a, b in pairs):
+        return False
+    least, here = map(_largest, (float_leaves(usual), evaluation.truth.y))
+    if not 0 < least < here / ASTRAY:
+        return False
+    sample = f"{evaluation.forward[0].sample} ({setup.label})"
+    text = f"the reference is {here / least:.0e} times as large as at the example"
+    session.skip(f"{sample}: {text}, and {subject.name} is not; {NARROW}")
+    return True
+
+
+def _largest(arrays: list) -> float:
+    finite = (np.abs(a[np.isfinite(a)]) for a in map(np.asarray, arrays))
+    return max((float(np.max(a, initial=0)) for a in finite), default=0.0)
 
 
 def as_used(session: Session, setup: Setup, evaluation: Evaluation) -> Evaluation:

@@ -278,10 +278,11 @@ def forth_and_back(subject: Subject) -> Callable:
 
 def casts(closed) -> list[str]:
     """ "float64 -> float32 at file:line" for each cast to a narrower float in a jaxpr
-    that was traced under float64."""
+    that was traced under float64, and for each product that is summed in one."""
     found = []
     for eqn in equations(closed.jaxpr):
-        if eqn.primitive.name != "convert_element_type":
+        product = eqn.params.get("preferred_element_type") is not None
+        if eqn.primitive.name != "convert_element_type" and not product:
             continue
         old, new = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
         narrower = jnp.issubdtype(new, jnp.floating) and new.itemsize < old.itemsize

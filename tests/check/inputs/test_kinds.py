@@ -27,6 +27,14 @@ def test_the_kind_of_an_array(values, kind):
     assert kind_of(values) == kind
 
 
+@pytest.mark.parametrize(("top", "within"), [(0.95, True), (1.5, False)])
+def test_levels_and_rates_stay_below_one(top, within):
+    values = np.linspace(0.05, top, 7).astype(np.float32)
+    drawn = like(values, np.random.default_rng(0), (999,))
+    assert (drawn > 0).all()
+    assert (drawn < 1).all() == within
+
+
 @pytest.mark.parametrize(
     ("values", "ordered"),
     [([0, 3, 3, 7], True), ([0, 1, 2, 3], False), ([2, 2, 2], False), ([1, 0], False)],

@@ -55,3 +55,17 @@ def test_a_loop_that_does_not_run_in_float64():
     assert "N-CAST" in codes(report)
     reference = check_vjp(rule, X, hints=False, reference=lambda x: 3 * jnp.sin(x))
     assert reference.verdict != "fail", reference.table()
+
+
+def test_products_that_are_summed_in_float32():
+    def product(a, b):
+        return jnp.matmul(a, b, preferred_element_type=jnp.float32).astype(a.dtype)
+
+    def bwd(kept, dy):
+        x, w = kept
+        return product(dy, w.T), product(x.T, dy)
+
+    rule = ruled(jnp.matmul, lambda x, w: (product(x, w), (x, w)), bwd, ())
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    report = check_vjp(rule, x, x.T, level="quick", hints=False)
+    assert report.ok, report.table()

@@ -199,3 +199,50 @@ def test_an_approximation_is_right_to_the_digits_that_are_used():
     report = check_vjp(softplus(9.0), x)
     assert report.ok, report
     assert not check_vjp(softplus(3.0), x).ok
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_inputs_beyond_the_domain_of_the_forward(factor):
+    """A root between two bounds, and a last step for its slope: no tanh is 1.2, and
+    the step divides by nearly nothing."""
+
+    def root(level):
+        low, high = jnp.full_like(level, -9), jnp.full_like(level, 9)
+
+        def halve(_, pair):
+            middle = sum(pair) / 2
+            left = jnp.tanh(middle) < level
+            return jnp.where(left, middle, pair[0]), jnp.where(left, pair[1], middle)
+
+        return sum(jax.lax.fori_loop(0, 60, halve, (low, high))) / 2
+
+    def reference(level):
+        x = jax.lax.stop_gradient(root(level))
+        slope = jax.lax.stop_gradient(jnp.cosh(x) ** -2)
+        return x - (jnp.tanh(x) - level) / slope
+
+    def bwd(x, dy):
+        return (factor * dy * jnp.cosh(x) ** 2,)
+
+    op = ruled(root, lambda level: (root(level), root(level)), bwd, ())
+    level = np.array([0.9, -0.8, 0.95, -0.9, 0.7], np.float32)
+    report = check_vjp(op, level, reference=reference, edges=False, hints=False)
+    assert report.ok == (factor == 1), report.table()
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(4, "ok"), (32, "fail")])
+def test_what_overflows_a_little_before_its_dtype_ends(power, verdict):
+    """At 84 the product with (1 - x)^2 is done before the division."""
+
+    def plain(x):
+        return jnp.exp(x) / (1 + x * x)
+
+    def bwd(x, dy):
+        grown = (1 + x * x) ** (power // 2 - 2)
+        top, bottom = jnp.exp(x) * (1 - x) ** 2 * grown, (1 + x * x) ** 2 * grown
+        return (dy * top / bottom,)
+
+    op = ruled(plain, lambda x: (plain(x), x), bwd, ())
+    x = np.array([0.5, -0.7, 1.4], np.float32)
+    report = check_vjp(op, x, dtypes="bfloat16", hints=False)
+    assert report.verdict == verdict, report.table()

@@ -1,0 +1,40 @@
+"""A forward that approximates is no truth where it has lost its digits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxninja import check_vjp
+from tests.check.subjects import ruled
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
+X = np.array([0.3, 1.1, 0.8, 0.5], np.float32)
+
+
+def bell(b):
+    """The integral of exp(-x^2) from 0 to b."""
+    x = b[:, None] / 2 * (1 + jnp.asarray(NODES, b.dtype))
+    return b / 2 * (jnp.exp(-x * x) @ jnp.asarray(WEIGHTS, b.dtype))
+
+
+def slope(b):
+    return jnp.exp(-b * b)
+
+
+def beyond(factor):
+    return lambda x: jax.nn.sigmoid(x) * jnp.where(x > 9, factor, 1)
+
+
+@pytest.mark.parametrize(
+    ("plain", "slope", "verdict"),
+    [
+        (bell, slope, "ok"),
+        (bell, lambda b: 1.01 * slope(b), "fail"),
+        (jax.nn.softplus, beyond(0.99), "fail"),  # a branch of its own, and wrong
+    ],
+)
+def test_a_quadrature_at_large_inputs(plain, slope, verdict):
+    op = ruled(plain, lambda x: (plain(x), x), lambda x, dy: (dy * slope(x),), ())
+    report = check_vjp(op, X, hints=False)
+    assert report.verdict == verdict, report.table()
