@@ -8,6 +8,7 @@ primitive has a NumPy twin here, `twin(params, *operands)`. What has none is bou
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from scipy import special
 
@@ -55,6 +56,25 @@ def _evaluated(closed, operands) -> list:
         return _evaluated(body(eqn), ins) if eqn.primitive in CALLS else run(eqn, ins)
 
     return go_through(closed.jaxpr, closed.consts, operands, step, _value)
+
+
+def _cond(params, which, *operands) -> list:
+    branches = params["branches"]
+    k = min(max(int(which), 0), len(branches) - 1)
+    return _evaluated(branches[k], list(operands))
+
+
+def _platform_index(params):
+    """Which of the branches that are for some platforms is this one's."""
+    backend = jax.default_backend()
+    fits = (p is None or backend in p for p in params["platforms"])
+    return np.int32(next(k for k, fit in enumerate(fits) if fit))
+
+
+def _sort(params, *operands) -> list:
+    axis, keys = params["dimension"], operands[: params["num_keys"]]
+    order = np.lexsort(keys[::-1], axis=axis)
+    return [np.take_along_axis(np.asarray(a), order, axis) for a in operands]
 
 
 def _value(literal):
@@ -249,5 +269,6 @@ TWINS: dict[str, Callable[..., Any]] = {
     "gather": gather, "scatter": scatter, "scatter-add": scatter,
     "scatter_add": scatter, "scatter-mul": scatter, "scatter_mul": scatter,
     "triangular_solve": triangular_solve, "cholesky": cholesky, "lu": lu, "fft": fft,
-    "custom_linear_solve": _linear_solve,
+    "custom_linear_solve": _linear_solve, "cond": _cond, "sort": _sort,
+    "platform_index": _platform_index,
 }  # fmt: skip
