@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxninja.check.hints import Number
 
-CLOSE = 1e-6  # of numbers to six digits
+CLOSE = 5e-6  # of numbers to six digits
 
 
 def sizes(arrays: Iterable[tuple[str, np.ndarray]]) -> dict[int, str]:
