@@ -13,7 +13,7 @@ from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.code.source import place
 from jaxninja.check.diagnosis.edits.brackets import bracketed
-from jaxninja.check.diagnosis.edits.loops import in_turns, turn_by_turn
+from jaxninja.check.diagnosis.edits.loops import in_turns, of_same_turn, turn_by_turn
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit, instead, structural
 from jaxninja.check.hints import Statement, say
@@ -168,6 +168,18 @@ def _used_in_turns(program: Program) -> dict[tuple[int, ...], list[list[int]]]:
             if len(set(slots)) > 1:
                 found.setdefault(slots, []).append(members)
     return found
+
+
+def in_a_loop_of_python(reader: Reader, target: frozenset[int]) -> Iterator[Edit]:
+    """A factor, a mask or an operand that each turn lacks, which makes its own."""
+    program = reader.program
+    turns = [[step.outs[0] for step in steps] for steps in _expressions(program)]
+    for outs in turns:
+        reached = frozenset().union(*map(program.reaches, outs))
+        if target <= reached and reader.concerns(outs[0]):
+            alike = (t for t in turns if len(t) == len(outs) and t is not outs)
+            members = [program.maker[out] for out in outs]
+            yield from of_same_turn(reader, members, alike)
 
 
 def _lines(program: Program) -> list[list[Step]]:

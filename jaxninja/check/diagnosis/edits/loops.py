@@ -1,6 +1,7 @@
 """Edits within a loop: what changes in one turn changes in all of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from jaxninja.check.diagnosis.edits.values import (
     replaced,
 )
 from jaxninja.check.hints import say
+
+MOST = 64  # edits of a turn that are told apart by their words
 
 
 def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
@@ -30,33 +33,42 @@ def _aligned(families: list[list[Edit]]) -> Iterator[Sequence[Edit]]:
     if len({len(family) for family in families}) == 1:
         yield from zip(*families, strict=True)
         return
-    starts = [0] * len(families)
-    for edit in min(families, key=len):
+    starts, first = [0] * len(families), min(families, key=len)
+    for edit in first if len(first) <= MOST else ():
         pairs = zip(starts, families, strict=True)
-        at = [_next(edit, start, family) for start, family in pairs]
-        if None not in at:
+        at = [i for start, family in pairs for i in _next(edit, start, family)]
+        if len(at) == len(families):
             yield [family[i] for family, i in zip(families, at, strict=True)]
             starts = [i + 1 for i in at]
 
 
-def _next(edit: Edit, start: int, family: list[Edit]) -> int | None:
-    """Where the first of a family is that says the same, from a number on."""
+def _next(edit: Edit, start: int, family: list[Edit]) -> list[int]:
+    """Where the first of a family is that says the same, from a number on, if any."""
     said = edit.what.code, edit.kind, edit.cost
     alike = (
         i
         for i in range(start, len(family))
         if (family[i].what.code, family[i].kind, family[i].cost) == said
     )
-    return next(alike, None)
+    return list(itertools.islice(alike, 1))
 
 
 def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
     """The step with a value of the same turn, or with one from outside of the loop."""
+    program = reader.program
+    yield from accumulated(reader, program.firsts(members))
+    families = turn_by_turn(program, len(members))
+    yield from of_same_turn(reader, members, families)
+
+
+def of_same_turn(
+    reader: Reader, members: list[int], families: Iterable[list[int]]
+) -> Iterator[Edit]:
+    """The steps, one a turn, with what a family of values has for that turn."""
     problem, program, name = reader.problem, reader.program, reader.name
     outs = program.firsts(members)
-    yield from accumulated(reader, outs)
     inexact = all(is_inexact(problem.values[out]) for out in outs)
-    for slots in turn_by_turn(program, len(members)):
+    for slots in families:
         if not all(map(reader.before, slots, outs)):
             continue
         turns = list(zip(members, outs, slots, strict=True))
@@ -71,8 +83,9 @@ def in_a_loop(reader: Reader, members: list[int]) -> Iterator[Edit]:
                 ]
             )
         if inexact:
-            families = [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
-            yield from in_turns(families)
+            yield from in_turns(
+                [list(multiplied(problem, o, [s], name)) for _, o, s in turns]
+            )
 
 
 def turned(reader: Reader) -> Iterator[Edit]:

@@ -1,5 +1,7 @@
 """The values of a program that an edit may change or use, and what they are called."""
 
+from functools import cached_property
+
 import numpy as np
 
 from jaxninja.check.diagnosis.code.problem import Problem
@@ -28,8 +30,8 @@ class Reader:
         if slot in self.problem.names:
             return self.problem.names[slot]
         if slot in self.program.constants:
-            value = np.asarray(self.problem.values[slot])
-            number = value.ndim == 0 and value.dtype.kind in "if"
+            value = self.problem.values[slot]
+            number = is_array(value) and value.ndim == 0 and value.dtype.kind in "if"
             return f"{value:.6g}" if number else self._constant(slot)
         index = self.program.maker[slot]
         if self.program.steps[index].name in PASSIVE:
@@ -61,6 +63,15 @@ class Reader:
             (i for i in readers if self.program.reaches(steps[i].outs[0])), None
         )
 
+    @cached_property
+    def within(self) -> frozenset[int]:
+        """The values of a loop's turns, the last one's aside: what stands for one turn
+        alone is written nowhere."""
+        steps = self.program.steps
+        turns = {i for members in self.program.groups.values() for i in members[:-1]}
+        turns |= {i for i, step in enumerate(steps) if step.name == "scan_entry"}
+        return frozenset(s for i in turns for s in steps[i].outs)
+
     def concerns(self, slot: int) -> bool:
         return self.only is None or self.program.address(slot) == self.only
 
@@ -72,6 +83,7 @@ class Reader:
             slot
             for slot in [*given, *own]
             if is_inexact(self.problem.values[slot])
+            and slot not in self.within
             and self.concerns(slot)
             and target <= self.program.reaches(slot)
         ]
@@ -79,6 +91,7 @@ class Reader:
     def available(self) -> list[int]:
         """Every array that an edit may use: inputs first, then intermediate values."""
         made = [s for step in self.program.steps for s in step.outs[:1]]
+        made = [s for s in made if s not in self.within]
         found: dict[tuple, int] = {}
         for slot in [*self.program.inputs, *made]:
             value = self.problem.values[slot]

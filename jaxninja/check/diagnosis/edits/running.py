@@ -3,6 +3,7 @@ result moved by one place along an axis."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,8 @@ def other_option(program: Program, index: int, name: Name) -> Iterator[Edit]:
         changed = {"transpose_a": not step.eqn.params["transpose_a"]}
         what, kind = say("transpose operand", what=name(step.ins[0])), "transpose"
     elif step.name == "fft" and step.eqn.params["fft_type"].name in TRANSFORMS:
-        there = step.eqn.params["fft_type"]
-        changed = {"fft_type": type(there)[TRANSFORMS[there.name]]}
+        back = TRANSFORMS[step.eqn.params["fft_type"].name]
+        changed = {"fft_type": SimpleNamespace(name=back)}  # NumPy's twin reads no more
         what, kind = say("other direction", what="fft"), "transpose"
     else:
         return

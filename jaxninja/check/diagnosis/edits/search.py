@@ -14,6 +14,7 @@ from jaxninja.check.diagnosis.code.constants import number, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
+from jaxninja.check.diagnosis.edits import lines
 from jaxninja.check.diagnosis.edits.axes import (
     one_for_all,
     other_sums,
@@ -25,7 +26,6 @@ from jaxninja.check.diagnosis.edits.brackets import (
     factor_of_one_term,
     weighted,
 )
-from jaxninja.check.diagnosis.edits.lines import of_lines, of_one_line, of_two_uses
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns, turned
 from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
@@ -101,10 +101,8 @@ class Search(Reader):
         """With `harmless` only the values on which no right gradient depends; or, if
         it is False, only those on which one does: a change there is likely to spoil it.
         """
-        if not super().concerns(slot):
-            return False
         alone = self.program.reaches(slot) <= self.problem.wrong
-        return self.harmless is None or self.harmless == alone
+        return super().concerns(slot) and self.harmless in (None, alone)
 
     def fixes(self, target: frozenset[int], reach: bool = True) -> list[Fix]:
         """The edits that make the whole target right, the least far-fetched first.
@@ -202,7 +200,7 @@ class Search(Reader):
         yield from turned(self)
         for members in self.in_time(self.groups(target)):
             yield from in_turns([list(self.of_step(index)) for index in members])
-        yield from of_lines(self, target)
+        yield from lines.of_lines(self, target)
         slots = self.slots(target, inputs=True)
         yield from conjugated(self.program, self.problem.values, slots)
 
@@ -273,6 +271,7 @@ class Search(Reader):
         """What reaches for another value: factors, operands, terms."""
         every = self.available()
         yield from other_rows(self, every)
+        yield from lines.in_a_loop_of_python(self, target)
         for slot in self.in_time(self.slots(target, inputs=True)):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
@@ -288,11 +287,11 @@ class Search(Reader):
             floats = [s for s in earlier if is_inexact(self.problem.values[s])]
             for edits in (factor_of_one_term, weighted):
                 yield from edits(self.program, index, floats, self.name)
-        yield from of_two_uses(self, target, every)
+        yield from lines.of_two_uses(self, target, every)
         for slot in self.in_time(self.slots(target)):
             yield from terms(self, slot, every, min(target))
             yield from means(self, slot, every, min(target))
-        yield from of_one_line(self, target, every)
+        yield from lines.of_one_line(self, target, every)
 
 
 def _ranked(found: list[Fix]) -> list[Fix]:

@@ -4,12 +4,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
+from jax.scipy.linalg import solve_triangular
 
 from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.explainers import diagnose
 from tests.check.diagnosis.evidence import evidence
 
 TAPS = (0.1, 0.5, 0.3)
+LEVELS = (-0.5, 0.0, 0.5)
 
 
 def recurrence(x, a):
@@ -92,7 +94,96 @@ def running_bwd(res, dy):
     return (jnp.flip(jnp.cumsum(jnp.flip(g, 1), 1), 1),)
 
 
+def onward_bwd(res, dy):
+    """The adjoint of the recurrence goes through the rows as the recurrence does."""
+    x, a = res
+    h = recurrence(x, a)
+    before = jnp.concatenate([jnp.ones_like(h[:1]), h[:-1]])
+
+    def step(carry, turn):
+        dh, da = carry
+        dh = turn[0] + a * dh
+        return (dh, da + dh * turn[1]), dh
+
+    start = (jnp.zeros_like(a), jnp.zeros_like(a))
+    (_, da), dx = lax.scan(step, start, (dy, before))
+    return dx, da
+
+
+def wave(x, rates):
+    return lax.scan(lambda x, rate: (x + rate * jnp.sin(x), x), x, rates)
+
+
+def moved(x, rates):
+    return wave(x, rates)[0]
+
+
+def added_bwd(res, dy):
+    """What is carried back is added to what came."""
+    x, rates = res
+
+    def step(g, turn):
+        before, rate = turn
+        return g + (g + rate * jnp.cos(before) * g), g * jnp.sin(before)
+
+    return lax.scan(step, dy, (wave(x, rates)[1], rates), reverse=True)
+
+
+def heights(x, rates):
+    def step(x, rate):
+        new = x + rate * jnp.sin(x)
+        return new, new * new
+
+    return lax.scan(step, x, rates)[1]
+
+
+def after_bwd(res, dy):
+    """Each turn is differentiated at what it gave."""
+    x, rates = res
+    last, before = wave(x, rates)
+    after = jnp.concatenate([before[1:], last[None]])
+
+    def step(g, turn):
+        dy, _, after, rate = turn
+        g = g + 2 * after * dy
+        return g + rate * jnp.cos(after) * g, g * jnp.sin(after)
+
+    return lax.scan(step, jnp.zeros_like(x), (dy, before, after, rates), reverse=True)
+
+
+def levels(x, s):
+    return sum(
+        jnp.where(x > c, w * x * s, 0) for c, w in zip(LEVELS, TAPS, strict=True)
+    )
+
+
+def levels_bwd(res, dy):
+    """Of the slope in x the masks are forgotten."""
+    (x, s), dx, ds = res, 0, 0
+    for c, w in zip(LEVELS, TAPS, strict=True):
+        above = x > c
+        ds = ds + jnp.where(above, w * x * dy, 0)
+        dx = dx + w * (s * dy)
+    return dx, ds
+
+
+def solved(a, b):
+    return solve_triangular(a, b, lower=True)
+
+
+def solved_bwd(res, dy):
+    a, b = res
+    db = solve_triangular(a, dy, lower=True)
+    right = solve_triangular(a, dy, lower=True, trans=1)
+    return -jnp.tril(right @ solved(a, b).T), db
+
+
 MISTAKES = {
+    "end": (recurrence, onward_bwd, ((5, 3), (3,)), "loop back"),
+    "added": (moved, added_bwd, ((4,), (3, 4)), "leave out"),
+    "after": (heights, after_bwd, ((4,), (3, 4)), "instead"),
+    "masks": (levels, levels_bwd, ((4, 3), (4, 3)), "multiply"),
+    "system": (solved, solved_bwd, ((3, 3), (3, 2)), "transpose operand"),
     "decay": (recurrence, recurrence_bwd(0, 1), ((5, 3), (3,)), "multiply operand"),
     "last turn": (
         recurrence,
