@@ -2,6 +2,7 @@
 which other argument they are right."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 
@@ -52,7 +53,8 @@ def given_otherwise(
         return []
     sized = next(iter(elsewhere.sizes), None)
     found = other_leaf(problem, fresh, reference.with_leaves)
-    found = found or other_option(problem, (fresh, sized), _with_static, lengths)
+    if found is None and not elsewhere.evidence.options:  # else only those are wrong
+        found = other_option(problem, (fresh, sized), _with_static, lengths)
     if found is None or not fresh.wrong:
         return []
     facts = {"argument": found.argument, "value": found.instead}
@@ -62,7 +64,7 @@ def given_otherwise(
 
 def _with_static(problem: Problem, static: tuple) -> list:
     """The true gradients with other static options."""
-    subject = problem.subject.with_static(static)
-    other = replace(problem, subject=subject)
+    subject: Any = problem.subject  # one that has static options can change them
+    other = replace(problem, subject=subject.with_static(static))
     reference = Reference(other)
     return reference.gradients(other, jax.tree.leaves(problem.sample.dy))

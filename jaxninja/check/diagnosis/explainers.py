@@ -56,6 +56,7 @@ from jaxninja.check.hints import Hint, Statement, say
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
 EDITS, PATHS = 5.0, 2.0  # seconds for the others, and for what the derivation lacks
+PACKED = 1.0  # for residuals that are other ones
 
 
 def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
@@ -108,7 +109,7 @@ def _hints(
         return [*(joined(problem, hint, fixes) for hint in clear), *second, *vague]
     edits = [fixed(problem, fresh, fix) for fix in distinct(fixes)]
     simple = any(fix.edit.cost < FAR for fix in fixes)
-    packed = None if edits else residual(problem, fresh)
+    packed = None if edits else residual(problem, fresh, budget.part(PACKED))
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
     by_path = cut

@@ -5,12 +5,14 @@ transposed, one that is another value of the forward's. Then no line of it is wr
 the fix is where they are packed.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.places import View, views
 from jaxninja.check.diagnosis.regions import Found
@@ -19,12 +21,13 @@ from jaxninja.check.hints import Statement, say
 Change = tuple[Statement, dict[int, Any]]  # the statement, the inputs that it changes
 
 
-def residual(problem: Problem, fresh: Problem) -> Found | None:
+def residual(problem: Problem, fresh: Problem, budget: Budget) -> Found | None:
     """A change of residuals that mends all wrong leaves."""
     if problem.program is None or not problem.wrong <= fresh.wrong:
         return None
     own = zip(_changes(problem), _changes(fresh), strict=True)
-    for (statement, given), (_, again) in (*own, *_of_forward(problem, fresh)):
+    every = itertools.chain(own, _of_forward(problem, fresh))
+    for (statement, given), (_, again) in budget.during(every, "other residuals"):
         if _mends(problem, given) and _mends(fresh, again):
             return "residual", statement
     return None

@@ -13,7 +13,13 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.constants import follow, number
 from jaxninja.check.diagnosis.code.names import argument_leaves
-from jaxninja.check.diagnosis.code.problem import Problem, close, inner, is_inexact
+from jaxninja.check.diagnosis.code.problem import (
+    Problem,
+    as_leaf,
+    close,
+    inner,
+    is_inexact,
+)
 from jaxninja.check.hints import Number, Statement, say
 
 Lengths = dict[int, str]
@@ -33,20 +39,27 @@ class Given(NamedTuple):
 def other_leaf(problem: Problem, fresh: Problem, gradients: Gradients) -> Given | None:
     """Of arrays that have no gradient: masks, positions, lengths, random keys."""
     names = argument_leaves(problem.subject, problem.sample)
-    theirs = jax.tree.leaves(fresh.sample.args)
-    for i, leaf in enumerate(jax.tree.leaves(problem.sample.args)):
+    ours, theirs = (jax.tree.leaves(p.sample.args) for p in (problem, fresh))
+    for i, (name, leaf, other) in enumerate(zip(names, ours, theirs, strict=False)):
         if is_inexact(leaf):
             continue
-        pairs = zip(_values(names[i], leaf), _values(names[i], theirs[i]), strict=False)
+        pairs = zip(_values(name, leaf), _values(name, other), strict=False)
         for (text, value), (_, again) in pairs:
             both = ((problem, value), (fresh, again))
-            if all(_same(p, gradients(p, {i: v})) for p, v in both):
-                return Given(names[i], text, "mask" if _is_bool(leaf) else "residual")
+            if all(_holds(p, gradients, {i: v}) for p, v in both):
+                return Given(name, text, "mask" if _is_bool(leaf) else "residual")
     return None
 
 
+def _holds(problem: Problem, gradients: Gradients, given: dict[int, Any]) -> bool:
+    try:
+        return _same(problem, gradients(problem, given))
+    except Exception:  # an index out of range, say
+        return False
+
+
 def _is_bool(leaf) -> bool:
-    return bool(np.result_type(leaf) == np.bool_) if _is_plain(leaf) else False
+    return _is_plain(leaf) and as_leaf(leaf).dtype == np.bool_
 
 
 def _is_plain(leaf) -> bool:
@@ -61,7 +74,7 @@ def _same(problem: Problem, gradients: list) -> bool:
 
 def _values(name: str, leaf) -> Iterator[tuple[str, Any]]:
     """What may stand for an argument by mistake, as code and as a value."""
-    raw = _is_plain(leaf) and np.result_type(leaf) == np.uint32
+    raw = _is_plain(leaf) and as_leaf(leaf).dtype == np.uint32
     if not _is_plain(leaf) or (raw and np.shape(leaf)[-1:] == (2,)):
         for k, key in enumerate(jax.random.split(leaf) if _is_one_key(leaf) else ()):
             yield f"jax.random.split({name})[{k}]", np.asarray(key) if raw else key
