@@ -53,7 +53,8 @@ def given_otherwise(
         return []
     sized = next(iter(elsewhere.sizes), None)
     found = other_leaf(problem, fresh, reference.with_leaves)
-    found = found or other_option(problem, (fresh, sized), _with_static, lengths)
+    if found is None and not elsewhere.evidence.options:  # else only those are wrong
+        found = other_option(problem, (fresh, sized), _with_static, lengths)
     if found is None or not fresh.wrong:
         return []
     facts = {"argument": found.argument, "value": found.instead}

@@ -11,6 +11,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.problem import Problem, close
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import say
+from jaxninja.check.subject.pytrees import on_device
 
 ELEMENTWISE: dict[str, Callable] = {
     "the identity": lambda y, g: g,
@@ -35,7 +36,10 @@ def borrowed(problem: Problem, leaf: int) -> Found | None:
     mine = problem.got[leaf]
     if len(cotangents) != 1 or cotangents[0].shape != mine.shape or mine.size < 2:
         return None
-    values = jax.tree.leaves(problem.subject.plain(*problem.sample.args))
+    args = problem.sample.args
+    traceable = problem.program is not None  # else it may be NumPy code
+    given = on_device(args) if traceable else args
+    values = jax.tree.leaves(problem.subject.plain(*given))
     y, name = np.asarray(values[0]), problem.sample.names[leaf]
     for function, model in _models(y, cotangents[0]):
         if close(mine, model, problem.floor) and np.isfinite(model).all():
