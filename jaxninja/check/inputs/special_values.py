@@ -102,7 +102,7 @@ def _changes(leaf) -> Sequence[tuple[str, Change]]:
         return [("with a row of the other sign", _turned_row), *identity]
     if kind == "definite":
         return identity
-    found = [
+    found: list[tuple[str, Change]] = [
         ("at 0", np.zeros_like),
         ("at 1", np.ones_like),
         ("at 0 in every other entry", _every_other),
@@ -114,7 +114,8 @@ def _changes(leaf) -> Sequence[tuple[str, Change]]:
 
 
 def _asked_for(leaf, asked: frozenset[str]) -> Sequence[tuple[str, Change]]:
-    kind, found = kind_of(leaf), []
+    kind = kind_of(leaf)
+    found: list[tuple[str, Change]] = []
     if kind == "positive" and asked & SIGNS:
         found.append(("of the other sign", np.negative))
     if kind in ("real", "positive") and asked & MISSING:
