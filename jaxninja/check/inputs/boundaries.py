@@ -41,7 +41,13 @@ _INDEXED = frozenset((
 
 
 def operations(jaxpr) -> frozenset[str]:
-    return frozenset(eqn.primitive.name for eqn in equations(jaxpr))
+    """Names of primitives; "isnan" where a number is compared with itself."""
+    return frozenset(map(_operation, equations(jaxpr)))
+
+
+def _operation(eqn) -> str:
+    itself = eqn.primitive.name == "ne" and eqn.invars[0] is eqn.invars[1]
+    return "isnan" if itself else eqn.primitive.name
 
 
 def edges(

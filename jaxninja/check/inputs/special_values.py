@@ -7,6 +7,7 @@ identity, a symmetric one to another, rows to norm 1, two arguments to each othe
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -16,6 +17,7 @@ from jaxninja.check.inputs.kinds import kind_of
 
 LOPSIDED = "not symmetric"
 MASKS = "bool", "mask"
+SIGNS, MISSING = frozenset(("sign", "abs")), frozenset(("isnan", "is_finite"))
 MOST = 6  # arguments that are put to special values by themselves
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -25,7 +27,7 @@ def at_special_values(
     args: tuple,
     names: Sequence[str],
     masks_alone: bool = False,
-    signed: bool = False,
+    asked: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[str, tuple]]:
     """(label, args) for each special value of each argument; those that end in LOPSIDED
     may be none of the function's domain.
@@ -34,7 +36,8 @@ def at_special_values(
         args: generic inputs.
         names: of all their leaves.
         masks_alone: leave numbers as they are.
-        signed: the function asks for signs, so that positive numbers may be others.
+        asked: the operations of the forward. Where it asks for signs, positive numbers
+            may have the other one; where it asks for NaN, some are missing.
     """
     leaves, tree = jax.tree.flatten(args)
     chosen = [
@@ -43,9 +46,7 @@ def at_special_values(
         if _is_varied(leaf) and (not masks_alone or kind_of(leaf) in MASKS)
     ]
     for i in chosen[:MOST]:
-        other = [("of the other sign", np.negative)] if signed else []
-        other = other if kind_of(leaves[i]) == "positive" else []
-        for label, change in (*_changes(leaves[i]), *other):
+        for label, change in (*_changes(leaves[i]), *_asked_for(leaves[i], asked)):
             value = np.asarray(change(leaves[i])).astype(leaves[i].dtype)
             if not np.array_equal(value, leaves[i]):
                 yield f"{names[i]} {label}", _replaced(tree, leaves, i, value)
@@ -101,7 +102,7 @@ def _changes(leaf) -> Sequence[tuple[str, Change]]:
         return [("with a row of the other sign", _turned_row), *identity]
     if kind == "definite":
         return identity
-    found = [
+    found: list[tuple[str, Change]] = [
         ("at 0", np.zeros_like),
         ("at 1", np.ones_like),
         ("at 0 in every other entry", _every_other),
@@ -110,6 +111,17 @@ def _changes(leaf) -> Sequence[tuple[str, Change]]:
     if kind == "real" and np.shape(leaf)[-1:] > (1,):
         found.append(("with rows of norm 1", _unit_rows))
     return [*found, *(rows if rank > 1 else []), *identity]
+
+
+def _asked_for(leaf, asked: frozenset[str]) -> Sequence[tuple[str, Change]]:
+    kind = kind_of(leaf)
+    found: list[tuple[str, Change]] = []
+    if kind == "positive" and asked & SIGNS:
+        found.append(("of the other sign", np.negative))
+    if kind in ("real", "positive") and asked & MISSING:
+        found.append(("NaN in every other entry", partial(_every_other, value=np.nan)))
+        found += [("NaN in one row", _row(np.nan))] if np.ndim(leaf) > 1 else []
+    return found
 
 
 def _is_square(leaf) -> bool:
@@ -150,9 +162,9 @@ def _first_alone(x):
     return x
 
 
-def _every_other(x):
+def _every_other(x, value=0):
     flat = np.array(x).ravel()
-    flat[::2] = 0
+    flat[::2] = value
     return flat.reshape(np.shape(x))
 
 

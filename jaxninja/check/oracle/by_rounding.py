@@ -22,6 +22,7 @@ from jaxninja.check.subject.plain_forward import evaluate
 from jaxninja.check.subject.pytrees import is_float, unit
 
 DRAWS, STEP = 12, 8.0  # of moves, and their size in roundings
+CHOOSING = frozenset(("argmin", "argmax", "sort", "top_k"))
 CLOSE = 64.0  # roundings of what is compared
 
 
@@ -74,8 +75,8 @@ def _is_wide(dtype: str) -> bool:
 
 @lru_cache(maxsize=128)
 def _margins(subject) -> Callable:
-    """Of each comparison of floats in the rule, the least relative distance of numbers
-    that are not equal."""
+    """Of each comparison of floats in the rule, and of each choice among them, the
+    least relative distance of numbers that are not equal."""
 
     def run(args, dy):
         found: list = []
@@ -94,6 +95,10 @@ def _watch(found: list):
             return outs
         if tells(eqn, ins) and is_float(ins[0]):
             found.append((_least(*map(jnp.asarray, ins)), None))
+        if eqn.primitive.name in CHOOSING and is_float(ins[0]):
+            axis = eqn.params.get("dimension", eqn.params.get("axes", (-1,))[0])
+            ranks = jnp.moveaxis(jnp.sort(jnp.asarray(ins[0]), axis), axis, 0)
+            found.append((_least(ranks[1:], ranks[:-1]), None))
         return None
 
     return step

@@ -43,7 +43,6 @@ from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 
 SYMMETRIC = frozenset(("cholesky", "eigh"))  # what has no other matrices
-SIGNS = frozenset(("sign", "abs"))  # what asks for them
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
 
 
@@ -129,8 +128,7 @@ def _special(
 ) -> None:
     """Each argument at the values that its kind calls for."""
     named = leaf_names(setup.subject, args)
-    signed = bool(found & SIGNS)
-    for label, inputs in at_special_values(args, named, masks_alone, signed):
+    for label, inputs in at_special_values(args, named, masks_alone, found):
         if label.endswith(LOPSIDED) and found & SYMMETRIC:
             continue
         with unless_endless(session, label):

@@ -170,6 +170,26 @@ def test_in_a_narrow_domain_masks_alone_are_varied():
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_positive_numbers_have_the_other_sign_where_signs_are_asked_for(signed):
-    found = dict(at_special_values((W, X), ("w", "x"), signed=signed))
+    asked = frozenset(["sign"] * signed)
+    found = dict(at_special_values((W, X), ("w", "x"), asked=asked))
     assert [la for la in found if "sign" in la] == ["w of the other sign"] * signed
     assert not signed or (found["w of the other sign"][0] == -W).all()
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_numbers_are_missing_where_the_forward_asks_whether_they_are(slip):
+    """Gaps are 0 in the sum; the wrong rule carries the cotangent into them."""
+
+    def plain(x, w):
+        return (jnp.where(jnp.isnan(x), 0, x) * w).sum(-1)
+
+    def bwd(args, g):
+        x, w = args
+        seen = ~jnp.isnan(x)
+        dx = g[:, None] * w
+        return dx if slip else dx * seen, g[:, None] * jnp.where(seen, x, 0)
+
+    op = ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+    report = check_vjp(op, X, W, hints=False)
+    assert report.ok is not slip, report.table()
+    assert not slip or "[x NaN in" in report.table()

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
+from jaxninja.check.oracle.by_rounding import _watch
+from jaxninja.check.subject.plain_forward import evaluate
 from tests.check.subjects import ruled
 
 X = np.array([0.6, 1.7, -0.4, 0.9], np.float32)
@@ -60,3 +62,15 @@ def test_a_bound_that_cannot_be_met(slip):
     total = np.float32(1.9)
     report = check_vjp(op, X, total, 1.0, reference=plain, hints=False)
     assert report.ok == (slip == 0), report.table()
+
+
+@pytest.mark.parametrize(
+    "choose", [lambda a: a.argmin(-1), jnp.sort, lambda a: jax.lax.top_k(a, 2)]
+)
+def test_a_choice_among_numbers_that_are_nearly_equal(choose):
+    """Ties of two are no chance, and a rounding between two others may be."""
+    found: list = []
+    a = np.float32([[0.5, 2, 2, 3], [1, 4, 1 + 2**-20, 9]])
+    evaluate(jax.make_jaxpr(choose)(a), [a], _watch(found))
+    least = [float(margin) for margin, _ in found]
+    assert least == [pytest.approx(2**-20, rel=1e-3)]
