@@ -64,7 +64,7 @@ def reads_beyond(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> b
         try:
             with running("the plain forward"):
                 before, now = (
-                    bool(_beyond(subject.plain)(*cast(args, "float64")))
+                    bool(_beyond(subject.plain, False)(*cast(args, "float64")))
                     for subject, args in (there, here)
                 )
         except UserCodeError:
@@ -84,7 +84,7 @@ def _odd(subject: Subject, args: tuple) -> Iterator[tuple]:
             reached = np.any(np.asarray(g) != 0, axis=others)
             if reached.any() and not reached[-1]:
                 yield leaf, axis
-    if _beyond(subject.plain)(*args):
+    if _beyond(subject.plain, True)(*args):
         yield ("beyond",)
 
 
@@ -95,9 +95,9 @@ def _gradients(plain) -> Callable:
 
 
 @lru_cache(maxsize=128)
-def _beyond(plain) -> Callable:
+def _beyond(plain, windows: bool) -> Callable:
     """Whether a lookup that gives NaN beyond the ends gives any, or an index
-    is below 0 and counts from the end."""
+    is below 0 and counts from the end; or a window, x[1] too, is moved back."""
 
     def run(*args):
         found = [jnp.zeros((), bool)]
@@ -105,6 +105,11 @@ def _beyond(plain) -> Callable:
         def step(eqn, ins):
             if counts_from_end(eqn):
                 found.append(jnp.min(ins[0], initial=0) < 0)
+            if windows and eqn.primitive.name == "dynamic_slice":
+                rows = zip(
+                    ins[1:], eqn.params["slice_sizes"], ins[0].shape, strict=True
+                )
+                found.extend(jnp.asarray(i + size > n) for i, size, n in rows)
             if eqn.primitive.name != "gather" or not is_float(ins[0]):
                 return None
             mode = jax.lax.GatherScatterMode.FILL_OR_DROP

@@ -29,6 +29,9 @@ from jaxninja.check.subject.pytrees import (
 from jaxninja.check.subject.subject import Bound, Subject
 from jaxninja.jaxpr import bind, equations
 
+# Terms beyond so many times the gradients are those of an iteration whose steps cancel,
+# twice as many a step. A rounding that is as large shows where roundings are measured.
+BELIEVED = 1e6
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 
 
@@ -59,7 +62,18 @@ class Outcome(NamedTuple):
 def truth_of(subject: Subject, args: tuple, dy: list) -> Truth:
     """The reference's gradient; call it under float64."""
     with running(f"the plain forward of {subject.name}"):
-        return Truth(*_host(_truth(subject.plain)[0](args, dy)))
+        truth = Truth(*_host(_truth(subject.plain)[0](args, dy)))
+    most = BELIEVED * max(map(_top, (*truth.gradients, *dy)))
+    return truth._replace(scales=[_at_most(most, a) for a in truth.scales])
+
+
+def _at_most(most: float, scale: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(scale), np.minimum(scale, most), scale)
+
+
+def _top(a) -> float:
+    size = np.abs(a)
+    return float(np.max(size, where=np.isfinite(size), initial=0.0))
 
 
 def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:

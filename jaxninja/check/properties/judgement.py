@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs.boundaries import same
-from jaxninja.check.inputs.kinds import integers_between
+from jaxninja.check.inputs.kinds import integers_between, kind_of
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.by_rounding import decided_by_rounding
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond
@@ -24,6 +24,7 @@ from jaxninja.check.oracle.trial import (
     Setup,
     compare_rounding,
     is_off,
+    prove,
     widened,
 )
 from jaxninja.check.oracle.truth import value_of
@@ -137,7 +138,10 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if least < given[0] or most > given[1]:
         if not reads_beyond(example, (setup.subject, evaluation.args)):
             return False
-    elif not here.guessed or reads_alike(example, here.draw(number)):
+    elif not here.guessed or (
+        reads_alike(example, here.draw(number))
+        and not _right_within(setup, evaluation, example[1])
+    ):
         return False
     sample = f"{evaluation.trials[0].sample} ({setup.label})"
     text = (
@@ -145,6 +149,26 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     )
     session.skip(f"{text}of its arguments unread, or reads beyond them; give inputs=")
     return True
+
+
+def _right_within(setup: Setup, evaluation: Evaluation, given: tuple) -> bool:
+    """Whether a rule that is off is right once no integer lies beyond a size that was
+    made smaller: an index that is compared with positions reads nothing there, and
+    looks like none."""
+    most = integers_between(given)[1]
+    pairs = zip(jax.tree.leaves(given), jax.tree.leaves(evaluation.args), strict=True)
+    axes = (axis for a, b in pairs for axis in zip(np.shape(a), np.shape(b)))  # noqa: B905
+    small = [new for old, new in axes if new <= most < old]
+    if not small:
+        return False
+
+    def inside(leaf):
+        fits = kind_of(leaf) != "int"
+        return leaf if fits else np.minimum(leaf, leaf.dtype.type(min(small) - 1))
+
+    args = jax.tree.map(inside, evaluation.args)
+    again = prove(setup, args, evaluation.dy, evaluation.trials[0].sample)
+    return again is not None and not any(map(is_off, again.trials))
 
 
 def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:

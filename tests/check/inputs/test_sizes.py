@@ -142,3 +142,23 @@ def test_equal_sizes_that_the_rule_wants_stay_equal_and_are_told():
     said = [text for text in report.not_tested if "as many keys" in text]
     assert len(said) == 1
     assert "give inputs=" in said[0]
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_integers_beyond_a_size_that_was_made_smaller(factor):
+    """They are compared with positions, and those beyond the last one reach none; what
+    the rule looks up for them there is nobody's business."""
+
+    def plain(start, index, parts):
+        here = index == jnp.arange(len(start))[:, None]
+        return start + jnp.where(here, parts * parts, 0).sum(1)
+
+    def bwd(args, g):
+        start, index, parts = args
+        alone = factor if len(start) == 1 else 1
+        return g, None, 2 * alone * parts * g[index]
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    index = np.array([2, 0, 1, 1, 2, 0])
+    report = check_vjp(op, normal(3), index, normal(6), edges=False, hints=False)
+    assert report.ok == (factor == 1), report.table()

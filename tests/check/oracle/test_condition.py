@@ -9,7 +9,7 @@ import pytest
 
 from jaxninja.check.oracle.condition import moved_by_roundings
 from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
-from jaxninja.check.oracle.truth import Truth, reference_of
+from jaxninja.check.oracle.truth import BELIEVED, Truth, reference_of, truth_of
 from jaxninja.check.subject.subject import Bound
 
 U = 1e-7
@@ -24,6 +24,22 @@ def moved(f, *args):
     setup = SimpleNamespace(subject=subject, differences=False, surrogate=None)
     here = Truth(list(map(np.asarray, y)), list(map(np.asarray, gradients)), [], [])
     return moved_by_roundings(setup, args, dy, here, U)
+
+
+def test_the_terms_of_an_iteration_whose_steps_cancel(x64):
+    """Newton's, for a root: the slope of a step is 1 - 1, of which the terms are 2."""
+
+    def root(a):
+        y = a
+        for _ in range(40):
+            y = y - (y * y - a) / (2 * y)
+        return y
+
+    a = np.array([2.0, 3.0])
+    subject = SimpleNamespace(plain=Bound(root, (), ()), name="root")
+    truth = truth_of(subject, (a,), [np.ones(2)])
+    np.testing.assert_allclose(truth.gradients[0], 0.5 / np.sqrt(a))
+    assert truth.scales[0].max() == BELIEVED
 
 
 @pytest.mark.parametrize(("c", "units"), [(200.0, 4e4), (0.0, 1.0)])
