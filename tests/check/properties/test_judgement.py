@@ -246,3 +246,19 @@ def test_what_overflows_a_little_before_its_dtype_ends(power, verdict):
     x = np.array([0.5, -0.7, 1.4], np.float32)
     report = check_vjp(op, x, dtypes="bfloat16", hints=False)
     assert report.verdict == verdict, report.table()
+
+
+@pytest.mark.parametrize(("alike", "verdict"), [(True, "ok"), (False, "fail")])
+def test_a_function_that_is_not_finite_where_its_reference_is(alike, verdict):
+    """At zeros; where only fwd is not, a gradient there makes NaN of a value."""
+
+    def divided(x):
+        return (x * x / x).sum()
+
+    def bwd(x, dy):
+        return (dy * jnp.ones_like(x),)
+
+    plain = divided if alike else jnp.sum
+    op = ruled(plain, lambda x: (divided(x), x), bwd, ())
+    report = check_vjp(op, normal(5), reference=jnp.sum, hints=False)
+    assert report.verdict == verdict, report.table()
