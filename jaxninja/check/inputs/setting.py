@@ -9,11 +9,9 @@ from jaxninja.check.errors import UserCodeError
 from jaxninja.check.subject.structure_traced import (
     STOPPING,
     accepted_by_jax,
-    forth_and_back,
     structure,
 )
 from jaxninja.check.subject.subject import Subject
-from jaxninja.jaxpr import equations
 
 DRAWS = 1000  # draws of one seed; draw k of seed s has number s * DRAWS + k
 
@@ -67,12 +65,3 @@ def refused_by_rule(subject: Subject, args: tuple) -> str | None:
     except UserCodeError as error:
         return error.sentence
     return found[0].sentence if found else None
-
-
-def program(subject: Subject, args: tuple) -> list[str] | None:
-    """The names of the rule's operations in their order; None where it does not run."""
-    try:
-        traced = jax.make_jaxpr(forth_and_back(subject))(*args)
-    except Exception:
-        return None
-    return [eqn.primitive.name for eqn in equations(traced.jaxpr)]

@@ -24,7 +24,7 @@ from jaxninja.check.inputs.axes import (
     least,
 )
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.inputs.setting import program, refused_by_rule
+from jaxninja.check.inputs.setting import refused_by_rule
 from jaxninja.check.subject.subject import Subject
 
 LARGEST = 100  # sizes beyond are not made larger
@@ -33,7 +33,6 @@ NEAR = 4  # how much larger a prime may be
 SMALL = 16  # sizes from it on are made smaller: larger ones may be heavy
 GROWTH, ENTRIES = 4, 4096  # of all arguments: how many times as many, and how many
 TRIES = 32  # of axes of one size, apart
-MORE = 2  # axes that are of size 1 besides the first
 
 
 def other_sizes(subject: Subject, arrays: tuple) -> tuple[list[Shapes], list[str]]:
@@ -81,7 +80,6 @@ def _found(search: "Search", axes: tuple[Axes, ...], wide) -> tuple[list, list]:
         found += search.renamed(axes, dict.fromkeys(sizes, level))
     if sizes:
         found += search.renamed(axes, {sizes[0]: 1})
-        found += search.of_one(apart, [a for a in axes if search.size(a) != sizes[0]])
     return list(dict.fromkeys(found)), search.gaps(axes, apart)
 
 
@@ -213,16 +211,6 @@ class Search:
         for old, new in sizes.items():
             now = changed(now, [a for a in axes if self.size(a) == old], new)
         return [now] if now != self.given and self.takes(self.given, now) else []
-
-    def of_one(self, now: Shapes, axes: list[Axes]) -> list[Shapes]:
-        """A size of 1 for one after the other of the rest, where that makes another
-        program of the rule: it squeezes such axes, say, or asks for them."""
-        found, known = [], (None, program(self.subject, self.arguments(now)))
-        for n in dict.fromkeys(at(now, a) for a in axes):
-            one = changed(now, [a for a in axes if at(now, a) == n], 1)
-            same = program(self.subject, self.arguments(one)) in known
-            found += [one] if not same and self.takes(now, one, told=False) else []
-        return found[:MORE]
 
     def takes(self, now: Shapes, shapes: Shapes, loose=False, told=True) -> bool:
         """Whether the forward runs and the rule does: sizes that nobody asked for fail
