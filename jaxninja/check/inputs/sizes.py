@@ -25,6 +25,7 @@ from jaxninja.check.inputs.axes import (
 )
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import refused_by_rule
+from jaxninja.check.subject.option_values import groups_of
 from jaxninja.check.subject.subject import Subject
 
 LARGEST = 100  # sizes beyond are not made larger
@@ -74,7 +75,7 @@ def _found(search: "Search", axes: tuple[Axes, ...], wide) -> tuple[list, list]:
     axes = tuple(a for a in axes if search.size(a) > 0)
     apart = search.varied(axes)
     found = [apart] if apart != search.given else []
-    sizes = [n for n in dict.fromkeys(map(search.size, axes)) if n > 1]
+    sizes = [n for n in search.free(axes) if n > 1]
     if len(sizes) > 1:
         level = max(sizes) if max(sizes) < SMALL else 8 + search.largest
         found += search.renamed(axes, dict.fromkeys(sizes, level))
@@ -94,6 +95,7 @@ class Search:
         self.refusals: dict[int, str] = {}  # by the size that was changed
         self.ties: set[int] = set()  # sizes of the output that follow an argument's
         self.asks = True  # whether the rule is asked too
+        self.held = set(filter(None, map(groups_of, subject.static)))
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Search) and self.key == other.key
@@ -103,6 +105,10 @@ class Search:
 
     def size(self, axes: Axes) -> int:
         return at(self.given, axes)
+
+    def free(self, axes: tuple[Axes, ...]) -> list[int]:
+        """The sizes of axes, but for those that a static option holds."""
+        return [n for n in dict.fromkeys(map(self.size, axes)) if n not in self.held]
 
     def arguments(self, shapes: Shapes) -> tuple:
         leaves = [
@@ -124,7 +130,7 @@ class Search:
 
     def apart(self, axes: tuple[Axes, ...]) -> Shapes:
         """Every size another one, equal ones different where the forward allows it."""
-        sizes = list(dict.fromkeys(map(self.size, axes)))
+        sizes = self.free(axes)
         groups = {n: [a for a in axes if self.size(a) == n] for n in sizes}
         now = self.given
         for loose in (False, True):

@@ -17,7 +17,7 @@ from jaxninja.check.inputs.kinds import kind_of
 
 LOPSIDED = "not symmetric"
 MASKS = "bool", "mask"
-SIGNS, MISSING = frozenset(("sign", "abs")), frozenset(("isnan", "is_finite"))
+SIGNS, MISSING = frozenset(("sign", "abs")), frozenset(("isnan",))
 MOST = 6  # arguments that are put to special values by themselves
 
 Change = Callable[[np.ndarray], np.ndarray]

@@ -29,6 +29,7 @@ from jaxninja.check.oracle.trial import (
 )
 from jaxninja.check.oracle.truth import value_of
 from jaxninja.check.properties.kinks import is_subgradient
+from jaxninja.check.properties.singular import solves_a_singular_system
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves
 
@@ -64,6 +65,10 @@ def judge(
     if _by_chance(session, setup, loose):
         return False
     if (_undefined if edge else _astray)(session, setup, loose):
+        return False
+    if edge and solves_a_singular_system(setup, loose):
+        sample = f"{loose.trials[0].sample} ({setup.label})"
+        session.skip(f"{sample}: a system that the rule solves is singular there")
         return False
     judged, excused = [], []
     for index, (before, trial) in enumerate(

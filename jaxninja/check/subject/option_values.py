@@ -209,9 +209,11 @@ def _floats(value: float) -> list[float]:
 def _tuples(value: tuple) -> list[tuple]:
     """Integers, or pairs of them: each one more, the first alone, the order, fewer; of
     a single one, an axis perhaps, that and its neighbour; of equal numbers each another
-    one first, for these hide an exchange."""
+    one first, for these hide an exchange; of labels the same groups in another order."""
     if not value:
         return []
+    if groups_of(value):
+        return [value[::-1], (*value[1:], value[0])]
     grown = [_grown(v) for v in value]
     if grown[0] is None or None in grown:
         return [value[::-1], value[:-1]]
@@ -222,6 +224,16 @@ def _tuples(value: tuple) -> list[tuple]:
     if len(value) > 1 or not isinstance(last, int):
         return changed
     return [(last - 1, last) if last < 0 else (last, last + 1), *changed]
+
+
+def groups_of(value) -> int:
+    """Into how many groups a static option divides what it names, (0, 0, 1) two; 0 for
+    what does nothing of the kind. With more, one would be empty."""
+    whole = isinstance(value, tuple) and all(type(label) is int for label in value)
+    if not whole:
+        return 0
+    count = len({*value})
+    return count if {*range(count)} == {*value} and 1 < count < len(value) else 0
 
 
 def _apart(value: tuple) -> tuple:

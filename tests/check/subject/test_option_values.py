@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.subject.option_values import asks_for_none, neighbours, strings_of
+from jaxninja.check.subject.option_values import (
+    _tuples,
+    asks_for_none,
+    groups_of,
+    neighbours,
+    strings_of,
+)
 from tests.check.subjects import ruled
 
 X = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
@@ -324,3 +330,11 @@ def test_the_strings_of_a_function():
     assert {"mean", "sum"} <= {*strings_of(reduced)}
     assert strings_of(len) == []
     assert "keepdims" not in strings_of(summed_or_not)
+
+
+def test_labels_keep_their_groups():
+    """With a label more, a group of its own would be asked for that no array has."""
+    assert groups_of((0, 0, 1, 2)) == 3
+    assert not any(map(groups_of, [(0, 0), (0, 1), (1, 2, 2), (0.0, 0.0, 1.0), 3]))
+    assert {groups_of(value) for value in _tuples((0, 0, 1, 2))} == {3}
+    assert (1, 2, 3) in _tuples((0, 1, 2))
