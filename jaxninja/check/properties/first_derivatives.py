@@ -176,8 +176,10 @@ def plain_takes(session: Session, setup: Setup, args, dy, dtype: str) -> bool:
 
 
 def _structure_in(session: Session, setup: Setup, args, dtype: str) -> None:
-    """As a rule may return float32 whatever it is given; that of float32 is known."""
-    if dtype == "float32" or setup.subject.is_numpy:
+    """As a rule may return float32 whatever it is given; that of float32 is known, and
+    nobody has complex numbers beside narrow ones."""
+    mixed = any(map(np.iscomplexobj, float_leaves(args)))
+    if dtype == "float32" or setup.subject.is_numpy or mixed:
         return
     low = cast(args, dtype)
     accepted_by_jax(setup.subject, low)

@@ -209,7 +209,7 @@ def _floats(value: float) -> list[float]:
 def _tuples(value: tuple) -> list[tuple]:
     """Integers, or pairs of them: each one more, the first alone, the order, fewer; of
     a single one, an axis perhaps, that and its neighbour; of equal numbers each another
-    one first, for these hide an exchange; of labels the same groups in another order."""
+    one first, for these hide an exchange; of labels the same groups otherwise."""
     if not value:
         return []
     if groups_of(value):
