@@ -22,13 +22,6 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # twentieth of the time goes into looking for them.
 gc.set_threshold(50_000, 20, 20)
 
-
-def pytest_collection_finish():
-    """What has been imported and collected by then stays: it is looked at no more."""
-    gc.collect()
-    gc.freeze()
-
-
 # Subpackages are named: the hook on "jaxninja" alone would not reach them.
 TYPED = ["jaxninja.rule", "jaxninja.rules", "jaxninja.models", "jaxninja.data.text"]
 install_import_hook(TYPED, "beartype.beartype")

@@ -77,7 +77,7 @@ PARTS: dict[str, Part] = {
         _module(
             "checker_benchmark.strangers.run",
             *(*CHECK, f"{CHECKER}/strangers"),
-            minutes=115,
+            minutes=95,
         ),
         *(f"--half {half} --records {KEPT}/{half}.jsonl" for half in HALVES),
     ),
