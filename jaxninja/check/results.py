@@ -18,6 +18,7 @@ from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import predicate_lines, rule_predicates
 from jaxninja.check.records import LINEARITY, Coverage, Finding, Leaf, Residuals
 from jaxninja.check.report import Report
+from jaxninja.check.subject.pytrees import is_wide
 from jaxninja.check.subject.subject import Subject
 
 KEPT = 10_000  # entries of the gradients of a sample that is kept
@@ -122,7 +123,7 @@ class Session:
         """Whether a leaf is wrong to first order: then no more is said of it."""
         tally = self.tallies.get(leaf)
         worst = None if tally is None else tally.worst
-        if worst is not None and worst[0].dtype in ("float64", "complex128"):
+        if worst is not None and is_wide(worst[0].dtype):
             self.skip(f"{what} of d{leaf}: it is wrong without them")
             return True
         return False

@@ -13,12 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.inputs.kinds import (
-    holds_tuples,
-    is_sorted,
-    kind_of,
-    scaled,
-)
+from jaxninja.check.inputs.kinds import holds_tuples, is_sorted, kind_of, scaled
 from jaxninja.check.subject.pytrees import float_leaves, is_float, with_floats
 from jaxninja.jaxpr import equations
 

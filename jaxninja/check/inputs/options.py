@@ -158,9 +158,8 @@ def _text(subject: Subject, arrays: tuple, static: tuple) -> str | None:
     try:
         if subject.is_numpy:
             return str(plain(*arrays))
-        return _shown(
-            jax.make_jaxpr(lambda *args: plain(*args))(*arrays)
-        )  # none cached
+        traced = jax.make_jaxpr(lambda *args: plain(*args))  # none cached
+        return _shown(traced(*arrays))
     except Exception:
         return None
 

@@ -22,7 +22,7 @@ from jaxninja.check.inputs.kinds import like
 from jaxninja.check.inputs.options import of_options
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule, traces
 from jaxninja.check.subject.adapters import Normalised
-from jaxninja.check.subject.pytrees import cast, float_leaves
+from jaxninja.check.subject.pytrees import all_names, cast, float_leaves
 from jaxninja.check.subject.subject import Subject
 from jaxninja.rule import Rule
 
@@ -151,7 +151,7 @@ def _of_arguments(normal: Normalised, args, level: str):
         return [given], ["other shapes: level quick"]
     found, missing = sizes.other_sizes(subject, arrays)
     shapes = tuple(np.shape(a) for a in jax.tree.leaves(arrays))
-    named = sizes.leaf_names(subject, arrays)
+    named = all_names(arrays, subject.argument_names)
     settings = [given]
     for other in found:
         draw = partial(_redraw, subject, arrays, other)

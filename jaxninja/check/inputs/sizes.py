@@ -26,6 +26,7 @@ from jaxninja.check.inputs.axes import (
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import refused_by_rule
 from jaxninja.check.subject.option_values import groups_of
+from jaxninja.check.subject.pytrees import all_names
 from jaxninja.check.subject.subject import Subject
 
 LARGEST = 100  # sizes beyond are not made larger
@@ -280,27 +281,22 @@ class Search:
 
     @property
     def names(self) -> list[str]:
-        return leaf_names(self.subject, self.arguments(self.given))
+        names = self.subject.argument_names
+        return all_names(self.arguments(self.given), names)
 
     def gaps(self, axes: tuple[Axes, ...], apart: Shapes) -> list[str]:
         """What stays as it was given, and what the rule refuses."""
         stay = [a for a in axes if at(apart, a) == self.size(a)]
         found = [f"{t}; give inputs= to vary sizes" for t in self.refusals.values()]
-        if stay:
-            named = ", ".join(
+        for held, why in (
+            (False, "none found that the forward takes"),
+            (True, "labels of a static option fill its groups"),
+        ):
+            left = [a for a in stay if (self.size(a) in self.held) == held]
+            named = [
                 f"{self.names[i]} axis {j} ({self.given[i][j]})"
-                for a in stay
-                for i, j in a
-            )
-            text = f"other sizes of {named}: none found that the forward takes; give "
-            found.append(text + "inputs=")
+                for i, j in sum(left, ())
+            ]
+            if named:
+                found.append(f"other sizes of {', '.join(named)}: {why}; give inputs=")
         return found
-
-
-def leaf_names(subject: Subject, arrays: tuple) -> list[str]:
-    """Of all leaves of the arguments, integers included."""
-    return [
-        name + jax.tree_util.keystr(path)
-        for name, arg in zip(subject.argument_names, arrays, strict=True)
-        for path, _ in jax.tree_util.tree_leaves_with_path(arg)
-    ]

@@ -15,11 +15,16 @@ import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.condition import error
-from jaxninja.check.oracle.truth import compares_inside, outcome, rule_of, tells
+from jaxninja.check.oracle.truth import (
+    compares_inside,
+    rule_of,
+    tells,
+    traced_gradients,
+)
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate
-from jaxninja.check.subject.pytrees import is_float, unit
+from jaxninja.check.subject.pytrees import is_float, is_wide, unit
 
 DRAWS, STEP = 12, 8.0  # of moves, and their size in roundings
 CHOOSING = frozenset(("argmin", "argmax", "sort", "top_k"))
@@ -57,20 +62,16 @@ def _moved(setup, evaluation, u: float, seed: int) -> list[np.ndarray]:
         ways = rng.uniform(-1, 1, np.shape(leaf))
         return (leaf * (1 + STEP * u * ways)).astype(leaf.dtype)
 
-    with jax.enable_x64(_is_wide(dtype)):
+    with jax.enable_x64(is_wide(dtype)):
         near = jax.tree.map(move, evaluation.args)
         return rule_of(setup.subject, near, evaluation.dy).gradients
 
 
 def _in_doubt(setup, evaluation, u: float) -> bool:
     """Whether numbers that the rule compares differ by a few roundings only."""
-    with jax.enable_x64(_is_wide(evaluation.trials[0].dtype)):
+    with jax.enable_x64(is_wide(evaluation.trials[0].dtype)):
         found = _margins(setup.subject)(evaluation.args, evaluation.dy)
     return any(float(margin) <= CLOSE * u for margin in found)
-
-
-def _is_wide(dtype: str) -> bool:
-    return dtype in ("float64", "complex128")
 
 
 @lru_cache(maxsize=128)
@@ -80,7 +81,7 @@ def _margins(subject) -> Callable:
 
     def run(args, dy):
         found: list = []
-        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
+        closed = traced_gradients(subject, args, dy)
         evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
         return [margin for margin, _ in found]
 

@@ -32,7 +32,7 @@ from jaxninja.check.oracle.truth import (
 )
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import OPENED, opened
-from jaxninja.check.subject.pytrees import is_float
+from jaxninja.check.subject.pytrees import is_float, largest
 from jaxninja.jaxpr import bind
 
 DRAWS = 4  # of the roundings
@@ -112,11 +112,11 @@ def moved_in_rule(
     for _ in range(DRAWS):
         near = _perturbed_rule(setup.subject)(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])
-    largest = max(1.0, float(np.asarray(_largest_step(setup.subject.plain)(*args))))
-    flow = max(map(_top, (*dy, *gradients)))
-    sizes = [*map(_top, y), *(max(flow, size) for size in terms)]
+    step = max(1.0, float(np.asarray(_largest_step(setup.subject.plain)(*args))))
+    flow = max(map(largest, (*dy, *gradients)))
+    sizes = [*map(largest, y), *(max(flow, size) for size in terms)]
     moved = [
-        np.minimum(m, largest * u * size) for m, size in zip(moved, sizes, strict=True)
+        np.minimum(m, step * u * size) for m, size in zip(moved, sizes, strict=True)
     ]
     return moved[: len(y)], moved[len(y) :]
 
@@ -179,11 +179,6 @@ def _largest_step(plain):
 def _largest(a):
     size = jnp.abs(a)
     return jnp.max(size, initial=0, where=size < MASKED)
-
-
-def _top(a) -> float:
-    size = np.abs(a)
-    return float(np.max(size, where=np.isfinite(size), initial=0.0))
 
 
 def error(a, b) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxninja.check.compare import Difference, difference
 from jaxninja.check.records import SHADES, Leaf
-from jaxninja.check.subject.pytrees import unit
+from jaxninja.check.subject.pytrees import is_wide, largest, unit
 
 PROOF = 1e-10  # float64: relative to the terms of the entry itself
 FLOOR = 1e-13  # and to the largest terms of the leaf, for entries that are tiny
@@ -58,7 +58,7 @@ def proof_tolerance(scale, ordinary: float, unit_off: float) -> np.ndarray:
     """
     scale = _finite_scale(scale)
     coarser = unit_off / unit("float64")
-    floor = FLOOR * coarser * max(_top(scale), ordinary)
+    floor = FLOOR * coarser * max(largest(scale), ordinary)
     relative = PROOF if coarser == 1 else TERMS * unit_off
     return relative * scale + floor
 
@@ -66,18 +66,13 @@ def proof_tolerance(scale, ordinary: float, unit_off: float) -> np.ndarray:
 def run_tolerance(scale, ordinary: float, autodiff_error, dtype) -> np.ndarray:
     """In the run dtype: autodiff's error, and a few units of the terms."""
     scale, u = _finite_scale(scale), unit(dtype)
-    terms = TERMS * u * (scale + max(_top(scale), ordinary) / 8)
-    return terms + AUTODIFF * _top(autodiff_error)
+    terms = TERMS * u * (scale + max(largest(scale), ordinary) / 8)
+    return terms + AUTODIFF * largest(autodiff_error)
 
 
 def _finite_scale(scale) -> np.ndarray:
     """0 inf among the terms says nothing; the largest known scale stands in."""
-    return np.where(np.isfinite(scale), scale, _top(scale))
-
-
-def _top(values) -> float:
-    values = np.abs(np.asarray(values))
-    return float(np.max(values, where=np.isfinite(values), initial=0.0))
+    return np.where(np.isfinite(scale), scale, largest(scale))
 
 
 @dataclass
@@ -108,7 +103,7 @@ class Tally:
             self.worst = (trial, found)
         power = has_power(trial)
         self.powered |= power
-        wide = trial.dtype in ("float64", "complex128")
+        wide = is_wide(trial.dtype)
         if found.ok and power and wide and np.isfinite(found.relative):
             self.largest = max(self.largest, found.relative)
         if trial.errors is not None:
@@ -175,7 +170,7 @@ def worse_by(trial: Trial) -> float:
 def as_zero(trial: Trial, others: list[Trial]) -> Trial:
     """Of a gradient declared zero: what is left of it where an iteration has nearly
     converged, say, is small beside the largest gradient of all arguments."""
-    floor = ZERO * max(_top(other.expected) for other in others)
+    floor = ZERO * max(largest(other.expected) for other in others)
     return replace(trial, tolerance=np.maximum(trial.tolerance, floor))
 
 

@@ -23,6 +23,7 @@ from jaxninja.check.subject.pytrees import (
     cotangent,
     float_leaves,
     is_float,
+    largest,
     signature,
     with_floats,
 )
@@ -63,17 +64,12 @@ def truth_of(subject: Subject, args: tuple, dy: list) -> Truth:
     """The reference's gradient; call it under float64."""
     with running(f"the plain forward of {subject.name}"):
         truth = Truth(*_host(_truth(subject.plain)[0](args, dy)))
-    most = BELIEVED * max(map(_top, (*truth.gradients, *dy)))
+    most = BELIEVED * max(map(largest, (*truth.gradients, *dy)))
     return truth._replace(scales=[_at_most(most, a) for a in truth.scales])
 
 
 def _at_most(most: float, scale: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scale), np.minimum(scale, most), scale)
-
-
-def _top(a) -> float:
-    size = np.abs(a)
-    return float(np.max(size, where=np.isfinite(size), initial=0.0))
 
 
 def predicate_lines(subject: Subject, args: tuple) -> list[str | None]:
@@ -253,13 +249,18 @@ def _rule_watch(subject: Subject) -> tuple[Callable, Callable, dict]:
 
     def run(args, dy):
         found: list = []
-        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
+        closed = traced_gradients(subject, args, dy)
         if _compares(closed.jaxpr):
             evaluate(closed, jax.tree.leaves((args, dy)), _watch(found))
         lines[signature(args)] = [line for _, line in found]
         return [value for value, _ in found]
 
     return run, compiled(run), lines
+
+
+def traced_gradients(subject: Subject, args, dy: list):
+    """The closed jaxpr of the rule, from (args, dy) to its gradients."""
+    return jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
 
 
 def outcome(subject: Subject, args, dy: list) -> Outcome:

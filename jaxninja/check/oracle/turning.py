@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.truth import compares_inside, outcome, tells
+from jaxninja.check.oracle.truth import compares_inside, tells, traced_gradients
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
@@ -176,7 +176,7 @@ def _margins(subject: Subject) -> tuple[Callable, dict]:
         found: list = []
         step = _watch(found)
         opened(subject.plain, step)(*args)
-        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
+        closed = traced_gradients(subject, args, dy)
         evaluate(closed, jax.tree.leaves((args, dy)), step)
         rows, places[signature(args)] = zip(*found, strict=True)
         return tuple(map(jnp.stack, zip(*rows, strict=True)))

@@ -15,7 +15,6 @@ from jaxninja.check.inputs.boundaries import (
     without_gradient,
 )
 from jaxninja.check.inputs.setting import DRAWS, Setting
-from jaxninja.check.inputs.sizes import leaf_names
 from jaxninja.check.inputs.special_values import (
     LOPSIDED,
     at_special_values,
@@ -40,7 +39,7 @@ from jaxninja.check.properties.judgement import (
 )
 from jaxninja.check.properties.kinks import jumps_where_off
 from jaxninja.check.results import Session
-from jaxninja.check.subject.pytrees import cast, float_leaves
+from jaxninja.check.subject.pytrees import all_names, cast, float_leaves, largest
 
 SYMMETRIC = frozenset(("cholesky", "eigh"))  # what has no other matrices
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
@@ -84,12 +83,12 @@ def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
         given = cast(args, dtype)
         shifted = ((label, change(given)) for label, change in shifts)
         for label, inputs in (*edges(given, found, dtype), *shifted):
-            if session.fades and _size(inputs) > _size(given):
+            if session.fades and _largest(inputs) > _largest(given):
                 session.skip(f"{label}: the forward approximates, and not so far away")
             elif not same(inputs, given):
                 _edge(session, setup, inputs, dy, label, dtype)
         if dtype == "float64":
-            named = leaf_names(setup.subject, given)
+            named = all_names(given, setup.subject.argument_names)
             for label, inputs in late(setup.subject.plain, given, named):
                 _edge(session, setup, inputs, dy, label, dtype)
             _special(session, setup, given, dy, found)
@@ -98,8 +97,8 @@ def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
                 _extreme(session, setup, inputs, dy, label, dtype)
 
 
-def _size(args: tuple) -> float:
-    return max(float(np.max(np.abs(a), initial=0)) for a in float_leaves(args))
+def _largest(args: tuple) -> float:
+    return max(map(largest, float_leaves(args)))
 
 
 def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
@@ -127,7 +126,7 @@ def _special(
     masks_alone: bool = False,
 ) -> None:
     """Each argument at the values that its kind calls for."""
-    named = leaf_names(setup.subject, args)
+    named = all_names(args, setup.subject.argument_names)
     for label, inputs in at_special_values(args, named, masks_alone, found):
         if label.endswith(LOPSIDED) and found & SYMMETRIC:
             continue

@@ -34,6 +34,7 @@ from jaxninja.check.subject.pytrees import (
     cast,
     float_leaves,
     is_float,
+    largest,
     unit,
     with_floats,
 )
@@ -41,6 +42,7 @@ from jaxninja.check.subject.structure_traced import (
     accepted_by_jax,
     shapes_of_output,
     structure,
+    traced_forward,
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.check.subject.traces import remembered
@@ -115,8 +117,8 @@ def _widens(subject: Subject, args: tuple) -> bool:
     """Whether the plain forward goes from narrow floats to wider ones and returns
     narrow ones."""
     try:
-        traced = jax.make_jaxpr(subject.plain)(*args)
-    except Exception:  # another dtype than that of its tables, say
+        traced = traced_forward(subject, args)
+    except UserCodeError:  # another dtype than that of its tables, say
         return False
     if not all(is_narrow(a.dtype) for a in traced.out_avals if is_float(a)):
         return False
@@ -153,7 +155,7 @@ def _judge(session: Session, setup: Setup, args: tuple, y: list) -> None:
         dy = [g.astype(a.dtype) for g, a in zip(cotangents.ordinary(y, rng), y)]  # noqa: B905
         seen.append(_seen(setup, args, dy))
     leaves = float_leaves(args)
-    lost = [max(_top(one.lost[i]) for one in seen) for i in range(len(leaves))]
+    lost = [max(largest(one.lost[i]) for one in seen) for i in range(len(leaves))]
     found = [_trials(setup, one, leaves, lost) for one in seen]
     chosen = [i for i, leaf in enumerate(leaves) if _is_judged(y, leaf)]
     wrong = [k for k, trials in enumerate(found) if _off(trials, chosen)]
@@ -198,9 +200,9 @@ def _trials(setup: Setup, one: Seen, leaves: list, lost: list) -> list[Trial]:
             sample,
             _wide(got),
             expected,
-            ROUNDINGS * unit(dtype) * _top(expected)
+            ROUNDINGS * unit(dtype) * largest(expected)
             + TERMS * unit("float32") * np.where(np.isfinite(scale), scale, 0)
-            + MOVED * _top(moved)
+            + MOVED * largest(moved)
             + (OF_SUMS if is_narrow(dtype) else SPREAD) * autodiffs,
             dtype,
             setup.label,
@@ -232,14 +234,9 @@ def _moved_by_residuals(setup: Setup, args: tuple, one: Seen) -> list[float]:
     residuals = jax.tree.map(move, one.outcome.residuals)
     near = backward_of(setup.subject, args)(residuals, one.dy)
     pairs = zip(near, one.outcome.gradients, strict=True)
-    return [_top(error(_wide(a), _wide(b))) for a, b in pairs]
+    return [largest(error(_wide(a), _wide(b))) for a, b in pairs]
 
 
 def _wide(array) -> np.ndarray:
     array = np.asarray(array)
     return array.astype("complex128" if np.iscomplexobj(array) else "float64")
-
-
-def _top(array) -> float:
-    values = np.abs(array)
-    return float(np.max(values, where=np.isfinite(values), initial=0.0))

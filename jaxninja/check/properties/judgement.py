@@ -31,7 +31,7 @@ from jaxninja.check.oracle.truth import value_of
 from jaxninja.check.properties.kinks import is_subgradient
 from jaxninja.check.properties.singular import solves_a_singular_system
 from jaxninja.check.results import Session
-from jaxninja.check.subject.pytrees import cast, float_leaves
+from jaxninja.check.subject.pytrees import cast, float_leaves, is_wide, largest
 
 LAG = 1e3  # how many times further a derivative is from settled than its iteration
 LATEST = 1e-3  # of the largest gradient
@@ -235,15 +235,14 @@ def _as_the_function(setup: Setup, evaluation: Evaluation) -> bool:
     which is then another program than the reference."""
     if setup.subject.is_numpy or not any(map(is_off, evaluation.forward)):
         return False
-    with jax.enable_x64(evaluation.forward[0].dtype in ("float64", "complex128")):
+    with jax.enable_x64(is_wide(evaluation.forward[0].dtype)):
         own = float_leaves(jax.jit(setup.subject.op)(*evaluation.args))
     pairs = zip(own, evaluation.outcome.y, strict=True)
     return all(np.allclose(a, b, rtol=1e-3, equal_nan=True) for a, b in pairs)
 
 
 def _largest(arrays: list) -> float:
-    finite = (np.abs(a[np.isfinite(a)]) for a in map(np.asarray, arrays))
-    return max((float(np.max(a, initial=0)) for a in finite), default=0.0)
+    return max(map(largest, arrays), default=0.0)
 
 
 def as_used(session: Session, setup: Setup, evaluation: Evaluation) -> Evaluation:

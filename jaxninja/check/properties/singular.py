@@ -13,10 +13,10 @@ import numpy as np
 
 from jaxninja.check.errors import running
 from jaxninja.check.oracle.trial import Evaluation, Setup, is_off
-from jaxninja.check.oracle.truth import outcome
+from jaxninja.check.oracle.truth import traced_gradients
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import evaluate
-from jaxninja.check.subject.pytrees import is_float
+from jaxninja.check.subject.pytrees import is_float, is_wide
 from jaxninja.check.subject.subject import Subject
 from jaxninja.jaxpr import bind
 
@@ -30,8 +30,10 @@ def solves_a_singular_system(setup: Setup, evaluation: Evaluation) -> bool:
         return False
     if any(np.isfinite(trial.got).all() for trial in off):
         return False
-    wide = off[0].dtype in ("float64", "complex128")
-    with jax.enable_x64(wide), running(f"the rule of {setup.subject.name}"):
+    with (
+        jax.enable_x64(is_wide(off[0].dtype)),
+        running(f"the rule of {setup.subject.name}"),
+    ):
         return bool(_singular(setup.subject)(evaluation.args, evaluation.dy))
 
 
@@ -47,7 +49,7 @@ def _singular(subject: Subject):
             found.append(_finite(ins) & ~_finite(outs))
             return outs
 
-        closed = jax.make_jaxpr(lambda *a: outcome(subject, *a).gradients)(args, dy)
+        closed = traced_gradients(subject, args, dy)
         evaluate(closed, jax.tree.leaves((args, dy)), step)
         return jnp.stack(found).any()
 

@@ -39,6 +39,15 @@ def names(args: tuple, argument_names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def all_names(args: tuple, argument_names: Sequence[str]) -> list[str]:
+    """Name of each leaf, integers included."""
+    return [
+        name + jax.tree_util.keystr(path)
+        for name, arg in zip(argument_names, args, strict=True)
+        for path, _ in jax.tree_util.tree_leaves_with_path(arg)
+    ]
+
+
 def cast(tree, dtype: str) -> Any:
     """Float leaves in `dtype` ("float64", ...); complex ones in the matching one."""
 
@@ -76,6 +85,17 @@ def cotangent(y, floats: Sequence) -> Any:
 def unit(dtype) -> float:
     """Unit round-off of a float dtype: 2^-53 for float64, 2^-24 for float32."""
     return float(jnp.finfo(dtype).eps) / 2
+
+
+def is_wide(dtype) -> bool:
+    """Whether it is of double precision."""
+    return str(dtype) in ("float64", "complex128")
+
+
+def largest(a) -> float:
+    """The largest finite entry by size; 0 where there is none."""
+    size = np.abs(np.asarray(a))
+    return float(np.max(size, where=np.isfinite(size), initial=0.0))
 
 
 def signature(tree) -> tuple:

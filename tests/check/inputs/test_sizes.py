@@ -151,3 +151,18 @@ def test_integers_beyond_a_size_that_was_made_smaller(factor):
     index = np.array([2, 0, 1, 1, 2, 0])
     report = check_vjp(op, normal(3), index, normal(6), edges=False, hints=False)
     assert report.ok == (factor == 1), report.table()
+
+
+def test_an_axis_that_labels_divide_stays_and_is_told():
+    def scaled(x, scales, labels):
+        return x * scales[jnp.array(labels)]
+
+    def bwd(labels, args, g):
+        return jax.vjp(lambda x, s: scaled(x, s, labels), *args)[1](g)
+
+    op = ruled(scaled, lambda x, s, labels: (scaled(x, s, labels), (x, s)), bwd, (2,))
+    args = normal(4, 3), normal(2), (0, 1, 1)
+    shapes, told = other_sizes(*subject_of(op, args))
+    assert {scales for _, scales in shapes} == {(2,)}
+    (text,) = (t for t in told if "labels of a static option" in t)
+    assert "scales axis 0 (2)" in text

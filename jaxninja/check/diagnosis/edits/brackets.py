@@ -16,6 +16,7 @@ from jaxninja.check.hints import say
 
 Name = Callable[[int], str]
 
+KEPT = ("broadcast_in_dim", "reshape", "convert_element_type")  # what lays out
 BRACKETED = {"add": np.add, "add_any": np.add, "sub": np.subtract}
 
 
@@ -117,6 +118,3 @@ def weighted(
 
         what = say("weighted", what=name(total.ins[0]), by=name(other))
         yield Edit(count.outs[0], make, what, "operand", 2.0)
-
-
-KEPT = ("broadcast_in_dim", "reshape", "convert_element_type")
