@@ -10,6 +10,8 @@ import importlib
 import pkgutil
 
 from experiments.checker_benchmark.strangers import (
+    fifth_unseen,
+    fifth_working,
     fourth_unseen,
     fourth_working,
     second_unseen,
@@ -30,9 +32,11 @@ HALVES = {
     "third-unseen": third_unseen,
     "fourth-working": fourth_working,
     "fourth-unseen": fourth_unseen,
+    "fifth-working": fifth_working,
+    "fifth-unseen": fifth_unseen,
 }
 
-CLOSED = "fourth-unseen"  # told of in totals only
+CLOSED = "fifth-unseen"  # told of in totals only
 
 
 def half(name: str) -> tuple[Stranger, ...]:

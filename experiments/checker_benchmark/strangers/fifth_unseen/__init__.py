@@ -1,0 +1,1 @@
+"""Of the fifth gathering, what is run once, at the end."""
