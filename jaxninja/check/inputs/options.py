@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import Setting, refused_by_rule, traces
 from jaxninja.check.subject.option_values import asks_for_none
 from jaxninja.check.subject.pytrees import float_leaves
@@ -183,4 +184,23 @@ def _shown(closed) -> str:
 
 def _with_options(draw, static: tuple, seed: int):
     subject, arrays = draw(seed)
-    return subject.with_static(static), arrays
+    moved = [
+        (old, new)
+        for old, new in zip(subject.static, static, strict=True)
+        if type(old) is type(new) is int and old < 0 and old != new
+    ]
+    return subject.with_static(static), _relabelled(arrays, moved)
+
+
+def _relabelled(arrays: tuple, moved: list[tuple[int, int]]) -> tuple:
+    """A label that an option sets apart, -100 say, moves with the option: it is no
+    other label's number, and of no class."""
+
+    def move(leaf):
+        if kind_of(leaf) != "int":
+            return leaf
+        for old, new in moved:
+            leaf = np.where(leaf == old, leaf.dtype.type(new), leaf)
+        return leaf
+
+    return jax.tree.map(move, arrays) if moved else arrays

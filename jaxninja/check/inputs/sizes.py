@@ -80,8 +80,8 @@ def _found(search: "Search", axes: tuple[Axes, ...], wide) -> tuple[list, list]:
     if len(sizes) > 1:
         level = max(sizes) if max(sizes) < SMALL else 8 + search.largest
         found += search.renamed(axes, dict.fromkeys(sizes, level))
-    if sizes:
-        found += search.renamed(axes, {sizes[0]: 1})
+    if alone := [n for n in sizes if not search.holds(n, axes, apart)]:
+        found += search.renamed(axes, {alone[0]: 1})
     return list(dict.fromkeys(found)), search.gaps(axes, apart)
 
 
@@ -110,6 +110,12 @@ class Search:
     def free(self, axes: tuple[Axes, ...]) -> list[int]:
         """The sizes of axes, but for those that a static option holds."""
         return [n for n in dict.fromkeys(map(self.size, axes)) if n not in self.held]
+
+    def holds(self, n: int, axes: tuple[Axes, ...], apart: Shapes) -> bool:
+        """Whether the rule is written for axes of size n and no other: a size of 1 it
+        would take all the same, and broadcast."""
+        stay = any(self.size(a) == n == at(apart, a) for a in axes)
+        return stay and n in self.refusals
 
     def arguments(self, shapes: Shapes) -> tuple:
         leaves = [

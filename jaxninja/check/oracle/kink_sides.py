@@ -4,6 +4,9 @@
 of them is right by everybody's convention; yet no w nearby makes all products negative
 at once. So the numbers that are compared are moved, each by itself, and not only the
 arguments. Where the function is smooth that changes nothing.
+
+What is the largest along an axis is at a tie the first one, or the last, by most
+conventions: so numbers that are compared along an axis also go up or down along it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,12 +25,15 @@ from jaxninja.check.subject.pytrees import is_float
 from jaxninja.jaxpr import bind
 
 # fmt: off
-KINKED = frozenset((
-    "max", "min", "gt", "ge", "lt", "le", "abs", "sign", "reduce_max",
-    "reduce_min", "argmax", "argmin", "sort", "top_k", "cummax", "cummin", "clamp",
-    "custom_jvp_call",
+ORDERED = frozenset((
+    "reduce_max", "reduce_min", "argmax", "argmin", "sort", "top_k", "cummax", "cummin",
+    "scatter-max", "scatter-min",
 ))
+KINKED = ORDERED | {
+    "max", "min", "gt", "ge", "lt", "le", "abs", "sign", "clamp", "custom_jvp_call",
+}
 # fmt: on
+SIDES = tuple((0, bias, slope) for bias in (1.0, -1.0) for slope in (0.0, 1.0, -1.0))
 RANDOM = 6
 
 
@@ -35,32 +41,38 @@ def selections(plain, args: tuple, dy: list, distance: float) -> Iterator[tuple]
     """Value and gradients, all compared numbers moved up, down, and by random signs;
     call it under float64."""
     run = _moved(plain)
-    for seed, bias in ((0, 1.0), (0, -1.0), *((k, 0.0) for k in range(RANDOM))):
+    for seed, *way in (*SIDES, *((k, 0.0, 0.0) for k in range(RANDOM))):
         key = np.array([seed, 0x5E1], np.uint32)
-        yield jax.tree.map(np.asarray, run(args, dy, distance, key, bias))
+        yield jax.tree.map(np.asarray, run(args, dy, distance, key, *way))
 
 
 @lru_cache(maxsize=128)
 def _moved(plain) -> Callable:
-    """(args, dy, distance, key, bias) -> value, gradients; a bias of 1 moves all up."""
+    """(args, dy, distance, key, bias, slope) -> value, gradients; a bias of 1 moves all
+    up, and so does a slope the later ones of what is compared along an axis."""
 
-    def run(args, dy, distance, key, bias):
+    def run(args, dy, distance, key, bias, slope):
         count = [0]
 
         def step(eqn, ins):
             name = eqn.primitive.name
             if name in CONTROL:
                 return CONTROL[name](eqn, ins, step)
-            if name not in KINKED or not is_float(jnp.asarray(ins[0])):
+            compared = 2 if name.startswith("scatter") else 0
+            if name not in KINKED or not is_float(jnp.asarray(ins[compared])):
                 return None
             count[0] += 1
-            first = jnp.asarray(ins[0])
+            given = jnp.asarray(ins[compared])
             own = jax.random.fold_in(key, count[0])
-            signs = jax.random.rademacher(own, first.shape, float)
+            signs = jax.random.rademacher(own, given.shape, float)
             ways = jnp.where(bias == 0, signs, bias)
-            largest = jnp.max(jnp.abs(first), initial=1.0, where=jnp.isfinite(first))
+            if name in ORDERED:
+                ramp = jnp.linspace(-1, 1, given.size).reshape(given.shape)
+                ways = jnp.where(slope == 0, ways, slope * ramp)
+            largest = jnp.max(jnp.abs(given), initial=1.0, where=jnp.isfinite(given))
             change = jax.lax.stop_gradient(distance * largest * ways)
-            return bind(eqn, [first + change.astype(first.dtype), *ins[1:]])
+            moved = given + change.astype(given.dtype)
+            return bind(eqn, [*ins[:compared], moved, *ins[compared + 1 :]])
 
         shifted: Any = opened(plain, step)
         return reference_of(shifted)(args, dy)

@@ -40,7 +40,7 @@ def reads_alike(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bo
         except UserCodeError:
             return True
     apart = _apart(there[1], here[1])
-    return not any(len(odd) == 1 or odd in apart for odd in now - before)
+    return not any(len(odd) == 1 or odd[:2] in apart for odd in now - before)
 
 
 def _apart(before: tuple, now: tuple) -> set[tuple]:
@@ -73,8 +73,10 @@ def reads_beyond(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> b
 
 
 def _odd(subject: Subject, args: tuple) -> Iterator[tuple]:
-    """(leaf, axis) whose last entries reach no output, though others do; and whether an
-    index lies beyond what it is an index of."""
+    """(leaf, axis) whose last entries reach no output, though others do, or how many of
+    its first ones do not: a causal mask has one row of a single entry, and an empty one
+    if there are too few columns. And whether an index lies beyond what it is an index
+    of."""
     args = cast(args, "float64")
     rng = np.random.default_rng(0x5EED)
     dy = cotangents.ordinary(shapes_of_output(subject, args), rng)
@@ -84,6 +86,8 @@ def _odd(subject: Subject, args: tuple) -> Iterator[tuple]:
             reached = np.any(np.asarray(g) != 0, axis=others)
             if reached.any() and not reached[-1]:
                 yield leaf, axis
+            if first := int(np.argmax(reached)):
+                yield leaf, axis, first
     if _beyond(subject.plain, True)(*args):
         yield ("beyond",)
 

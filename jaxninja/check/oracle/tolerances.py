@@ -21,6 +21,7 @@ TERMS = 32.0  # run dtype: units of the terms, one a rounding of a sum or produc
 WORSE = 16.0  # times autodiff's error in one trial: not wrong, but said
 ZERO = 1e-6  # of the largest gradient of all: a gradient that is declared zero
 MOVED = 8.0  # run dtype: multiple of what roundings on the way do, where measured
+OWN = 32.0  # and of what they do on a road of the rule's own, which is bounded
 PROVED = 1e4  # the same in float64, where identity is judged and no rounding
 
 

@@ -24,7 +24,9 @@ from jaxninja.check.oracle.holes import filled
 from jaxninja.check.oracle.setup import Setup
 from jaxninja.check.oracle.tolerances import (
     MOVED,
+    OWN,
     PROVED,
+    TERMS,
     Trial,
     proof_tolerance,
     run_tolerance,
@@ -177,15 +179,18 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         args, dy = cast(args, "float64"), cast(dy, "float64")
         own = moved_in_rule(setup, args, dy, unit(dtype), terms)
     y, gradients = own
-    return _all_looser(loose, found._replace(y=y, gradients=gradients), terms)
+    found = found._replace(y=y, gradients=gradients, margin=OWN)
+    return _all_looser(loose, found, terms, few=TERMS * unit(dtype))
 
 
-def _all_looser(evaluation: Evaluation, by: Condition, terms: list[float]):
+def _all_looser(
+    evaluation: Evaluation, by: Condition, terms: list[float], few: float = 0.0
+):
     rows = zip(evaluation.trials, by.gradients, by.still, terms, strict=True)
     pairs = zip(evaluation.forward, by.y, strict=True)
     return replace(
         evaluation,
-        trials=[_looser(trial, by.margin, *row) for trial, *row in rows],
+        trials=[_looser(trial, by.margin, *row, few) for trial, *row in rows],
         forward=[_looser(trial, by.margin, moved) for trial, moved in pairs],
     )
 
@@ -208,13 +213,22 @@ def condition_of(setup: Setup, args: tuple, dy: list, dtype: str) -> Condition:
     return Condition(both, moved.y, still, margin)
 
 
-def _looser(trial: Trial, margin: float, moved, still: Any = False, terms: Any = 0.0):
-    """With the condition added to the tolerance, and to what autodiff loses."""
+def _looser(
+    trial: Trial,
+    margin: float,
+    moved,
+    still: Any = False,
+    terms: Any = 0.0,
+    few: float = 0.0,
+):
+    """With the condition added to the tolerance, and to what autodiff loses; where the
+    reference is still, of ordinary terms no more than this part."""
     errors = trial.errors
     if errors is not None and (size := _size(trial.expected, terms)):
         condition = float(np.linalg.norm(moved.ravel())) / size
         errors = errors[0], max(errors[1], condition)
-    tolerance = trial.tolerance + np.where(still, 0.0, margin * _top([moved]))
+    by = margin * _top([moved])
+    tolerance = trial.tolerance + np.where(still, min(by, few * terms), by)
     return replace(trial, tolerance=tolerance, errors=errors)
 
 

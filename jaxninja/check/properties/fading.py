@@ -21,6 +21,7 @@ from jaxninja.check.oracle.trial import Evaluation, Setup, is_off, prove
 STEPS = 16  # on the way to large inputs
 BETWEEN = 1e-10, 1e-2  # of a gradient: what is neither rounding nor plainly another
 SEEN = 2  # steps between, at least
+FINER = 10  # ends of smaller steps, where one is too large
 
 
 def fades(setup: Setup, evaluation: Evaluation, factor: float) -> bool:
@@ -32,14 +33,27 @@ def fades(setup: Setup, evaluation: Evaluation, factor: float) -> bool:
     off = [i for i, trial in enumerate(_all(evaluation)) if is_off(trial)]
     if not off or factor <= 1 or setup.differences or setup.opaque:
         return False
-    path = []
-    for part in np.linspace(1, 0, STEPS, endpoint=False):
-        args = jax.tree.map(lambda a, f=factor**-part: scaled(a, f), evaluation.args)
-        near = prove(setup, args, evaluation.dy, "on the way")
-        path.append(_all(near) if near else [])
+
+    def along(parts) -> list[list[Trial]]:
+        inputs = (
+            jax.tree.map(lambda a, f=factor**-part: scaled(a, f), evaluation.args)
+            for part in parts
+        )
+        found = (prove(setup, args, evaluation.dy, "on the way") for args in inputs)
+        return [_all(near) if near else [] for near in found]
+
+    parts = np.linspace(1, 0, STEPS, endpoint=False)
+    path = along(parts)
     if not all(path) or any(is_off(path[0][i]) for i in off):
         return False
-    return all(_grows([_parted(trials[i]) for trials in path]) for i in off)
+    gaps = [[_parted(trials[i]) for trials in path] for i in off]
+    if all(map(_grows, gaps)):
+        return True
+    # a series of many terms parts within a step: that step in smaller ones
+    last = min(sum(gap <= BETWEEN[0] for gap in column) for column in gaps)
+    between = np.linspace(parts[last - 1], parts[last - 1] - 1 / STEPS, FINER)[1:-1]
+    path = along(between)
+    return all(path) and all(_grows([_parted(trials[i]) for trials in path]) for i in off)
 
 
 def _all(evaluation: Evaluation) -> list[Trial]:

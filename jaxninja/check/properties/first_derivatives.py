@@ -1,6 +1,7 @@
 """First order: gradients at varied inputs and cotangents, in all dtypes."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import numpy as np
@@ -47,16 +48,17 @@ def first_order(session: Session, setup: Setup, setting: Setting, index: int) ->
     dy = sized(session, cotangents.ordinary(y, rng))
     if index == 0:
         _by_values_if_misled(session, setup, args, dy)
-    _prove(session, setup, args, dy, "random inputs", watch=True)
+    prove_at = partial(_prove, session, setup, exact=not setting.guessed)
+    prove_at(args, dy, "random inputs", watch=True)
     for label, other in _variety(session, y, rng, everything=index == 0):
-        _prove(session, setup, args, other, label)
+        prove_at(args, other, label)
     if level != "quick":
         count = 2 if index == 0 and not setup.stops else 1
         scales = SCALES[:count] if session.options.edges else ()
         for sample, others in _inputs(setting, args, first, scales):
             dy = sized(session, cotangents.ordinary(y, rng))
             any(
-                _prove(session, setup, a, dy, s, True)
+                prove_at(a, dy, s, watch=True, exact=False)
                 for s, a in _named(sample, others)
             )
     if index < (1 if level == "quick" else 2) or level == "full":
@@ -113,8 +115,11 @@ def _named(sample: str, others: list) -> list[tuple[str, tuple]]:
     return [(sample, far), *((f"{sample}, nearer to the first", a) for a in closer)]
 
 
-def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
-    """Whether the sample could be judged."""
+def _prove(
+    session, setup, args, dy, sample: str, watch: bool = False, exact: bool = True
+) -> bool:
+    """Whether the sample could be judged; inputs that nobody gave are held to the
+    digits that are used."""
     judged = False
     with unless_endless(session, f"{sample} ({setup.label})"):
         evaluation = prove(setup, args, dy, sample)
@@ -123,7 +128,7 @@ def _prove(session, setup, args, dy, sample: str, watch: bool = False) -> bool:
             session.skip(f"{sample} ({setup.label}): {text}; {NARROW}")
             return False
         far = sample in dict(SCALES)
-        used = as_used(session, setup, evaluation) if far else evaluation
+        used = evaluation if exact else as_used(session, setup, evaluation)
         if far and _fades(session, setup, used, dict(SCALES)[sample]):
             return False
         if judged := judge(session, setup, used, far):
