@@ -76,6 +76,7 @@ class Session:
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
+    bounds: list[tuple[int, int]] = field(default_factory=list)  # that keep their order
     constant: set[str] = field(default_factory=set)  # leaves, by the surrogate
     fades: bool = False  # the forward approximates, and no longer at large inputs
     misled: bool = False  # the values of the forward tell the truth, not its gradient

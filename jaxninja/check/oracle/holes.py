@@ -2,7 +2,7 @@
 
 `jnp.where(x == 0, 1, jnp.sin(x) / x)` has a value at 0, and autodiff says NaN of its
 slope. The gradients at neighbours tell what it is, if they come together: nearer to a
-kink or a pole they do not.
+kink or a pole they do not. Where the value jumps to that of the hole there is none.
 """
 
 from collections.abc import Callable
@@ -10,24 +10,27 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.truth import Truth
 from jaxninja.check.subject.pytrees import float_leaves, with_floats
 
 NEAR, FAR = 1e-4, 1e-3  # distances, of the largest entry
 NEIGHBOURS = 6
 CLOSE = 1e-2  # of the gradient's size: how far neighbours may lie apart
 SHRINKS = 0.3  # how much less they do at a tenth of the distance
+NEARS = 0.5  # how much less far values are from that of the hole, of a root too
 
 
-def filled(gradients: list, got: list, args: tuple, truth: Callable) -> tuple:
+def filled(here: Truth, got: list, args: tuple, truth: Callable) -> tuple:
     """Gradients whose entries that are not finite are limits, where these exist, and by
     how much each entry is uncertain.
 
     Args:
-        gradients, got: of the reference and of the rule; a hole is filled where the
-            rule says something of it.
+        here: what the reference says, at `args`.
+        got: gradients of the rule; a hole is filled where it says something of it.
         args: in float64; call it under that.
-        truth: args -> gradients of the reference.
+        truth: args -> Truth.
     """
+    gradients = here.gradients
     doubts = [np.zeros(np.shape(e)) for e in gradients]
     holes = [
         ~np.isfinite(e) & np.isfinite(g) if np.shape(e) == np.shape(g) else None
@@ -36,9 +39,11 @@ def filled(gradients: list, got: list, args: tuple, truth: Callable) -> tuple:
     if not any(hole is not None and hole.any() for hole in holes):
         return gradients, doubts
     near, far = (_around(args, distance, truth) for distance in (NEAR, FAR))
+    if not all(map(_nears, here.y, near.y, far.y)):
+        return gradients, doubts
     found = []
     for i, hole in enumerate(holes):
-        middle, doubt, known = _limit(near[i], far[i])
+        middle, doubt, known = _limit(near.gradients[i], far.gradients[i])
         known = known & hole if hole is not None else np.zeros_like(known)
         found.append(np.where(known, middle, gradients[i]))
         doubts[i] = np.where(known, doubt, 0.0)
@@ -55,14 +60,27 @@ def _limit(near: np.ndarray, far: np.ndarray) -> tuple:
     return middle, wider + 1e-6 * size, known & np.isfinite(middle)
 
 
-def _around(args: tuple, distance: float, truth: Callable) -> list[np.ndarray]:
-    """[K, *shape] a leaf: gradients at random neighbours."""
+def _nears(here: np.ndarray, near: np.ndarray, far: np.ndarray) -> bool:
+    """Whether the values at neighbours come nearer to that at the hole."""
+    with np.errstate(all="ignore"):
+        gaps = (float(np.max(np.abs(a - here), initial=0.0)) for a in (near, far))
+        size = float(np.max(np.abs(here), initial=0.0))
+        close, wide = gaps
+    return close <= NEARS * wide + 1e-9 * size
+
+
+def _around(args: tuple, distance: float, truth: Callable) -> Truth:
+    """Values and gradients at random neighbours: [K, *shape] an output and a leaf."""
     rng = np.random.default_rng(0x401E)
     found = []
     for _ in range(NEIGHBOURS):
         floats = [_moved(a, distance, rng) for a in float_leaves(args)]
         found.append(truth(with_floats(args, floats)))
-    return [np.stack(leaf) for leaf in zip(*found, strict=True)]
+    y, gradients = (
+        [np.stack(leaf) for leaf in zip(*part, strict=True)]
+        for part in ([t.y for t in found], [t.gradients for t in found])
+    )
+    return Truth(y, gradients, [], [])
 
 
 def _moved(leaf, distance: float, rng):

@@ -12,11 +12,12 @@ loop over time, where each step reads another number.
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import Literal, jaxpr_as_fun, jaxprs_in_params
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs.kinds import kind_of
@@ -120,7 +121,7 @@ def _iterates(eqn) -> bool:
     """A loop over a carry alone: nothing else is fed to it but a counter, by which it
     reads nothing."""
     if eqn.primitive.name == "while":
-        inner = eqn.params["body_jaxpr"]
+        inner, consts = eqn.params["body_jaxpr"], eqn.params["body_nconsts"]
     elif eqn.primitive.name == "scan":
         consts, carry = scan_parts(eqn)
         xs = eqn.invars[consts + carry :]
@@ -129,8 +130,22 @@ def _iterates(eqn) -> bool:
         inner = eqn.params["jaxpr"]
     else:
         return False
-    names = {e.primitive.name for e in equations(closed(inner).jaxpr)}
-    return not names & {"dynamic_slice", "gather"}
+    return not _reads_by(closed(inner).jaxpr, consts)
+
+
+def _reads_by(jaxpr, consts: int) -> bool:
+    """Whether what a loop reads depends on a whole number that it carries; the pivots
+    of a matrix are none."""
+    counts = {v for v in jaxpr.invars[consts:] if not is_float(v.aval)}
+    for eqn in jaxpr.eqns:
+        if counts.isdisjoint(v for v in eqn.invars if not isinstance(v, Literal)):
+            continue
+        inner = map(equations, jaxprs_in_params(eqn.params))
+        names = {e.primitive.name for e in (eqn, *chain(*inner))}
+        if names & {"dynamic_slice", "gather"}:
+            return True
+        counts |= {v for v in eqn.outvars if not is_float(v.aval)}
+    return False
 
 
 def _changes(eqn, ins: list, outs: list) -> list:

@@ -105,10 +105,7 @@ def _at_holes(setup: Setup, args, dy, truth: Truth, doubt: list, outcome: Outcom
     if setup.differences or setup.opaque or setup.surrogate is not None:
         return truth, doubt
     gradients, unsure = filled(
-        truth.gradients,
-        outcome.gradients,
-        args,
-        lambda near: setup.truth(near, dy)[0].gradients,
+        truth, outcome.gradients, args, lambda near: setup.truth(near, dy)[0]
     )
     doubt = [a + b for a, b in zip(doubt, unsure, strict=True)]
     return truth._replace(gradients=gradients), doubt

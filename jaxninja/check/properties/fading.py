@@ -53,7 +53,9 @@ def fades(setup: Setup, evaluation: Evaluation, factor: float) -> bool:
     last = min(sum(gap <= BETWEEN[0] for gap in column) for column in gaps)
     between = np.linspace(parts[last - 1], parts[last - 1] - 1 / STEPS, FINER)[1:-1]
     path = along(between)
-    return all(path) and all(_grows([_parted(trials[i]) for trials in path]) for i in off)
+    return all(path) and all(
+        _grows([_parted(trials[i]) for trials in path]) for i in off
+    )
 
 
 def _all(evaluation: Evaluation) -> list[Trial]:

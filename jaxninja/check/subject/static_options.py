@@ -20,6 +20,7 @@ from jaxninja.check.subject.option_values import (
     after_all,
     asks_for_none,
     axes,
+    compared,
     neighbours,
     strings_of,
 )
@@ -124,7 +125,8 @@ def _neighbours(
     """The first few other values of option i with which the forward runs.
 
     Integers apart, only those that make it another one: a fraction that the backward
-    alone reads clips its gradient or scales it, on purpose.
+    alone reads clips its gradient or scales it, on purpose. Where bwd has a case for
+    some strings, only those of the rule's own code: a library knows more of them.
     """
     name, value = subject.static_names[i], subject.static[i]
 
@@ -136,12 +138,14 @@ def _neighbours(
 
     of_string = isinstance(value, str)
     strings = _strings(subject) if of_string else ()
+    cases = {*strings_of(subject.bwd_function)} if of_string else set()
+    own = not cases.isdisjoint(compared(run, value)) if cases else False
     default = _defaults(subject).get(name, inspect.Parameter.empty)
     several = value is None or (isinstance(value, int) and value < FEW)
     found, texts = [], [runs(subject.static)]
     for other in neighbours(name, value, default, arrays, run, strings):
-        if other is None:
-            continue  # it has a turn of its own
+        if other is None or (own and other not in strings):
+            continue  # None has a turn of its own
         text = run(other)
         if text is None or (not _counts(value) and text in texts):
             continue
