@@ -46,7 +46,7 @@ def fades(setup: Setup, evaluation: Evaluation, factor: float) -> bool:
     path = along(parts)
     if not all(path) or any(is_off(path[0][i]) for i in off):
         return False
-    gaps = [[_parted(trials[i]) for trials in path] for i in off]
+    gaps = _gaps(path, off)
     if all(map(_grows, gaps)):
         return True
     # a series of many terms parts within a step: that step in smaller ones
