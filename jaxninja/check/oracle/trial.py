@@ -187,7 +187,7 @@ def _all_looser(
     pairs = zip(evaluation.forward, by.y, strict=True)
     return replace(
         evaluation,
-        trials=[_looser(trial, by.margin, *row, few) for trial, *row in rows],
+        trials=[_looser(trial, by.margin, *row, few=few) for trial, *row in rows],
         forward=[_looser(trial, by.margin, moved) for trial, moved in pairs],
     )
 

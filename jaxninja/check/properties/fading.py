@@ -53,9 +53,12 @@ def fades(setup: Setup, evaluation: Evaluation, factor: float) -> bool:
     last = min(sum(gap <= BETWEEN[0] for gap in column) for column in gaps)
     between = np.linspace(parts[last - 1], parts[last - 1] - 1 / STEPS, FINER)[1:-1]
     path = along(between)
-    return all(path) and all(
-        _grows([_parted(trials[i]) for trials in path]) for i in off
-    )
+    return all(path) and all(map(_grows, _gaps(path, off)))
+
+
+def _gaps(path: list[list[Trial]], off: list[int]) -> list[list[float]]:
+    """On the way, for each trial that is off."""
+    return [[_parted(trials[i]) for trials in path] for i in off]
 
 
 def _all(evaluation: Evaluation) -> list[Trial]:
