@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.constants import MASKED
 from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import (
     Truth,
@@ -37,7 +38,6 @@ from jaxninja.jaxpr import bind
 
 DRAWS = 4  # of the roundings
 FURTHER = 1024.0  # as far, where a change has grown and a jump has not
-MASKED = 1e8  # numbers from it on hold back what is masked out
 
 
 def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:

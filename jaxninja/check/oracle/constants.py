@@ -14,6 +14,7 @@ from jaxninja.check.subject.structure_traced import traced_forward, traced_rule
 from jaxninja.check.subject.subject import Subject
 from jaxninja.jaxpr import equations
 
+MASKED = 1e8  # numbers from it on hold back what is masked out
 LAST = 8  # digits of float32 that are 0 in round numbers, as in 0.5 and 4096
 
 
@@ -32,9 +33,21 @@ def _rounded(closed) -> list[float]:
     values = values[np.isfinite(values)]
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
-    last = narrow.view(np.uint32) % 2**LAST
-    return narrow[(narrow == values) & (last != 0)].tolist()
+    return narrow[(narrow == values) & ~_is_round(narrow)].tolist()
 
 
 def _is_literal(atom) -> bool:
     return isinstance(atom, Literal)
+
+
+def _is_round(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32).view(np.uint32) % 2**LAST == 0
+
+
+def is_rounded(atom) -> bool:
+    """Whether an operand is a number in the text of a program which no dtype holds, as
+    pi; what masks, -1e30 say, is none."""
+    if not _is_literal(atom) or not is_float(atom.val):
+        return False
+    value = np.real(np.asarray(atom.val, complex))
+    return bool(np.all(np.abs(value) < MASKED)) and not _is_round(value).all()

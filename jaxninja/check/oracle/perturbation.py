@@ -1,4 +1,5 @@
-"""A program whose inputs and steps each move by one rounding, as arithmetic has it.
+"""A program whose inputs and steps each move by one rounding, as arithmetic has it, and
+so do its constants that no dtype holds.
 
 Each number x becomes x (1 + u) or x (1 - u), the sign drawn from the digits of x
 itself, so that equal numbers and those of opposite sign move alike, as they are
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.oracle.constants import is_rounded
 from jaxninja.check.subject.control_flow import CONTROL
 from jaxninja.check.subject.plain_forward import OPENED, evaluate
 from jaxninja.check.subject.pytrees import is_float
@@ -55,6 +57,10 @@ def perturbed(f: Callable, u, draw, steps: bool = True) -> Callable:
     def move(value):
         return _moved(value, u, draw) if is_float(value) else value
 
+    def given(value, atom):
+        number = is_rounded(atom)
+        return move(jnp.asarray(value, atom.aval.dtype)) if number else _rounded(value)
+
     def step(eqn, ins):
         name = eqn.primitive.name
         if eqn.primitive in OPENED:
@@ -66,7 +72,7 @@ def perturbed(f: Callable, u, draw, steps: bool = True) -> Callable:
         exact = bind(eqn, list(map(_exact, ins)))
         if name in DECIDED or not any(map(is_float, exact)):
             return exact
-        moved = bind(eqn, list(map(_rounded, ins)))
+        moved = bind(eqn, list(map(given, ins, eqn.invars)))
         moved = map(move, moved) if steps and name not in EXACT else moved
         return [
             Pair(a, b) if is_float(a) else a for a, b in zip(exact, moved, strict=True)
@@ -74,11 +80,11 @@ def perturbed(f: Callable, u, draw, steps: bool = True) -> Callable:
 
     def run(*args):
         traced, shape = jax.make_jaxpr(f, return_shape=True)(*args)
-        given = [
+        pairs = [
             Pair(a, move(jnp.asarray(a))) if is_float(a) else a
             for a in jax.tree.leaves(args)
         ]
-        outs = list(map(_rounded, evaluate(traced, given, step)))
+        outs = list(map(_rounded, evaluate(traced, pairs, step)))
         return jax.tree.unflatten(jax.tree.structure(shape), outs)
 
     return run

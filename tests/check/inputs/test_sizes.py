@@ -166,3 +166,20 @@ def test_an_axis_that_labels_divide_stays_and_is_told():
     assert {scales for _, scales in shapes} == {(2,)}
     (text,) = (t for t in told if "labels of a static option" in t)
     assert "scales axis 0 (2)" in text
+
+
+def test_what_is_written_for_three_channels_is_not_tried_with_one():
+    """The rule refuses four of them, and would broadcast a single one to three."""
+
+    def plain(alpha, colours):
+        return alpha[:, None] * colours + (1 - alpha[:, None])
+
+    def bwd(args, g):
+        alpha, colours = args
+        white = jnp.broadcast_to(jnp.ones(3, g.dtype), (len(alpha), 3))
+        return ((colours - white) * g).sum(1), alpha[:, None] * g
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    colours = normal(3, 3, seed=1)
+    report = check_vjp(op, normal(3), colours, edges=False, hints=False)
+    assert report.ok, report.table()

@@ -193,3 +193,25 @@ def test_numbers_are_missing_where_the_forward_asks_whether_they_are(slip):
     report = check_vjp(op, X, W, hints=False)
     assert report.ok is not slip, report.table()
     assert not slip or "[x NaN in" in report.table()
+
+
+@pytest.mark.parametrize("names", ["x, low, high", "x, a, b"])
+def test_bounds_keep_their_order(names):
+    """A projection on a box: which bound it is where they are out of order is anybody's
+    guess, and where no name says that they are bounds this is tried."""
+
+    def plain(x, low, high):
+        return jnp.minimum(jnp.maximum(x, low), high)
+
+    def bwd(res, g):
+        x, low, high = res
+        below, above = x < low, x > high
+        inside = ~(below | above)
+        return tuple(jnp.where(at, g, 0) for at in (inside, below, above))
+
+    scope = {"plain": plain}
+    named = eval(f"lambda {names}: plain({names})", scope)
+    op = ruled(named, lambda *a: (plain(*a), a), bwd, ())
+    x, ones = np.array([0.3, -1.7, 1.9, 0.2], np.float32), np.ones(4, np.float32)
+    report = check_vjp(op, x, -ones, 1.2 * ones, hints=False)
+    assert report.ok == ("low" in names), report.table()

@@ -43,3 +43,23 @@ def test_a_kink_has_no_limit(at_zero):
     op = ruled(plain, lambda x: (plain(x), x), bwd, ())
     report = check_vjp(op, X, hints=False)
     assert report.ok, report.table()
+
+
+def test_a_value_that_jumps_has_no_limit():
+    """A mean of powers tends to the geometric one where the power is 0, and is 1."""
+
+    def plain(x, p):
+        return (x**p).mean() ** (1 / p)
+
+    def bwd(res, dy):
+        x, p, y = res
+        z = x**p
+        dx = dy * y ** (1 - p) * x ** (p - 1) / x.size
+        over = jnp.where(p == 0, 1, p)
+        logs = jnp.log(jnp.where(x > 0, x, 1))
+        dp = (z * logs).sum() / z.sum() - jnp.log(z.mean()) / over
+        return dx, dy * y * dp / over
+
+    op = ruled(plain, lambda x, p: (plain(x, p), (x, p, plain(x, p))), bwd, ())
+    report = check_vjp(op, np.abs(X), np.float32(3.0), hints=False)
+    assert report.ok, report.table()

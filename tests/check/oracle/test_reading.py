@@ -45,6 +45,13 @@ def every_other(x, w):
     return x[: len(x) // 2 * 2 : 2] @ w
 
 
+def causal(q, k):
+    """Scores under a mask that lets the last query see all keys."""
+    s = q @ k.T
+    seen = jnp.tril(jnp.ones(s.shape, bool), len(k) - len(q))
+    return jax.nn.softmax(jnp.where(seen, s, -1e30), -1) @ k
+
+
 GIVEN = drawn(5, 7), LABELS
 PAIR = drawn(4, 2), drawn(2, 3)
 
@@ -58,6 +65,8 @@ PAIR = drawn(4, 2), drawn(2, 3)
         (first_columns, PAIR, (drawn(6, 2), drawn(2, 9)), True),
         (every_other, PAIR, (drawn(5, 2), drawn(2, 3)), True),
         (first_columns, PAIR, (drawn(4, 5), drawn(2, 3)), False),
+        (causal, (drawn(4, 2),) * 2, (drawn(5, 2), drawn(7, 2)), True),
+        (causal, (drawn(4, 2),) * 2, (drawn(7, 2), drawn(5, 2)), False),  # sees none
     ],
 )
 def test_what_is_read_at_given_sizes_is_read_at_guessed_ones(op, given, guessed, alike):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
+from jaxninja.check.oracle.settling import unrest_at
 from tests.check.subjects import ruled
 
 
@@ -28,3 +29,37 @@ def test_a_fixed_point_at_which_it_starts(factor):
     m = np.array([0.9, 1.4, 0.7, 1.9], np.float32)
     report = check_vjp(ruled(solve, fwd, bwd, ()), m, np.float32(0.9), hints=False)
     assert (report.verdict != "fail") == (factor == 1), report.table()
+
+
+def read_in_turn(w, x):
+    return jax.lax.fori_loop(0, 12, lambda i, y: y + w[i] * 0.1**i * x, x)
+
+
+def by_newton(features, labels):
+    """Weights of least logistic loss, with a ridge; each step solves a system."""
+
+    def step(_, w):
+        p = jax.nn.sigmoid(features @ w)
+        slope = features.T @ (p - labels) + w
+        curved = (features * (p * (1 - p))[:, None]).T @ features
+        return w - jnp.linalg.solve(curved + jnp.eye(len(w)), slope)
+
+    return jax.lax.fori_loop(0, 12, step, jnp.zeros(features.shape[1]))
+
+
+ROWS = np.random.default_rng(1).normal(size=(6, 3))
+HALF = np.arange(6) % 2.0
+
+
+@pytest.mark.parametrize(
+    ("plain", "args", "far", "settles"),
+    [
+        (by_newton, (ROWS, HALF), (674 * np.sign(ROWS), HALF), False),
+        (by_newton, (ROWS, HALF), (1.1 * ROWS, HALF), True),
+        (read_in_turn, (HALF.repeat(2), HALF), (HALF.repeat(2), 9 * HALF), True),
+    ],
+)
+def test_an_iteration_may_read_its_pivots_and_not_by_its_counter(
+    plain, args, far, settles
+):
+    assert (unrest_at((plain, args), (plain, far)) < np.inf) == settles

@@ -262,3 +262,41 @@ def test_a_function_that_is_not_finite_where_its_reference_is(alike, verdict):
     op = ruled(plain, lambda x: (divided(x), x), bwd, ())
     report = check_vjp(op, normal(5), reference=jnp.sum, hints=False)
     assert report.verdict == verdict, report.table()
+
+
+def turned(angle, state):
+    cos, sin = jnp.cos(angle / 2), jnp.sin(angle / 2)
+    return cos * state[0] - sin * state[1], sin * state[0] + cos * state[1]
+
+
+@pytest.mark.parametrize("leak", [0.0, 1e-6])
+def test_a_gradient_that_is_zero_has_the_roundings_of_an_ordinary_one(leak):
+    """cos(a) as an expectation after a turn by a: at a = 0 no term of the reference's
+    gradient is left, and the difference of two turned states rounds."""
+
+    def plain(a):
+        up, down = turned(a, (1.0, 0.0))
+        return up * up - down * down
+
+    def bwd(a, g):
+        up, down = turned(a, (1.0, 0.0))
+        more = turned(np.pi, (up, down))
+        return (g * (up * more[0] - down * more[1] + leak),)
+
+    op = ruled(plain, lambda a: (plain(a), a), bwd, ())
+    report = check_vjp(op, np.array([0.11, -0.07, 0.05], np.float32), hints=False)
+    assert report.ok == (not leak), report.table()
+
+
+@pytest.mark.parametrize("digits", [1e-8, 1e-5])
+def test_inputs_that_nobody_gave_are_held_to_the_digits_that_are_used(digits):
+    """A rule by a series of its own, which is exact at the inputs given and is not a
+    little further away."""
+
+    def bwd(x, g):
+        return (g * jnp.cos(x) * (1 + digits * (jnp.abs(x) > 1.05)),)
+
+    op = ruled(jnp.sin, lambda x: (jnp.sin(x), x), bwd, ())
+    x = np.array([0.9, -1.0, 0.8, 1.0, -0.7, 0.95], np.float32)
+    report = check_vjp(op, x, hints=False)
+    assert report.ok == (digits < 1e-6), report.table()

@@ -1,5 +1,6 @@
 """Another subgradient is allowed at a kink, and only where there is one."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -147,3 +148,24 @@ def test_a_jump_of_the_value_is_no_kink(slip):
     report = check_vjp(op, X.ravel()[:4], times, nondiff=("t",), hints=False)
     assert report.ok is not slip, report.table()
     assert not slip or "[ties]" in report.table()
+
+
+@pytest.mark.parametrize("slip", ["", "added"])
+def test_a_tie_along_an_axis_goes_to_the_last_one(slip):
+    """Of a running maximum each entry has the gradients up to the next record; all
+    orders of six equal numbers are more than a few neighbours show."""
+
+    def plain(x):
+        return jax.lax.cummax(x, 1)
+
+    def bwd(res, g):
+        x, y = res
+        place = jax.lax.broadcasted_iota(jnp.int32, x.shape, 1)
+        owner = jax.lax.cummax(jnp.where(x == y, place, 0), 1)
+        dx = jnp.zeros_like(g).at[jnp.arange(len(x))[:, None], owner].add(g)
+        return (dx + (jnp.where(x == y, 0.1, 0) if slip else 0) * g,)
+
+    op = ruled(plain, lambda x: (plain(x), (x, plain(x))), bwd, ())
+    x = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    report = check_vjp(op, x, hints=False)
+    assert report.ok == (not slip), report.table()

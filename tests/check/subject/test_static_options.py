@@ -267,3 +267,47 @@ def test_fractions_that_NumPy_reads_are_changed_in_and_out_of_proportion(slip):
     report = check_vjp(op, X, 1.0, 1.0, edges=False, hints=False)
     assert "spacing=0.7" in report.coverage.tried
     assert report.ok is not slip, report.table()
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_a_label_that_an_option_sets_apart_moves_with_it(slip):
+    """-100 is of no class: it stays ignored, or it is a label that does not exist."""
+
+    def plain(logits, labels, ignored):
+        return fwd(logits, labels, ignored)[0]
+
+    def fwd(logits, labels, ignored):
+        counts = labels != ignored
+        hits = jax.nn.one_hot(jnp.where(counts, labels, 0), logits.shape[1])
+        logp = jax.nn.log_softmax(logits)
+        return -jnp.where(counts, (hits * logp).sum(1), 0).sum(), (logp, hits, labels)
+
+    def bwd(ignored, res, g):
+        logp, hits, labels = res
+        counts = labels != (-100 if slip else ignored)
+        return g * jnp.where(counts[:, None], jnp.exp(logp) - hits, 0), None
+
+    logits = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    labels = jnp.array([1, 0, -100, 6, 3])
+    op = ruled(plain, fwd, bwd, (2,))
+    report = check_vjp(op, logits, labels, -100, edges=False, hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+def test_a_string_that_a_library_alone_knows_is_not_tried():
+    """jnp.pad knows more modes than the backward has cases for."""
+
+    def plain(x, mode):
+        return jnp.pad(x, (2, 2), mode=mode)
+
+    def bwd(mode, _, g):
+        left, dx, right = g[:2], g[2:-2], g[-2:]
+        if mode == "wrap":
+            return (dx.at[-2:].add(left).at[:2].add(right),)
+        return (dx.at[0].add(left.sum()).at[-1].add(right.sum()),)
+
+    op = ruled(plain, lambda x, mode: (plain(x, mode), None), bwd, (1,))
+    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
+    report = check_vjp(op, x, "edge", edges=False, hints=False)
+    assert report.ok, report.table()
+    assert "mode='wrap'" in str(report)
