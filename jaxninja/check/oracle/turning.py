@@ -73,7 +73,7 @@ def _shifted(run, args: tuple, dy, k: int) -> list[tuple]:
     margin, _, sides, _ = run(args, dy, k)
     before, margin = np.asarray(sides)[k], int(margin)
     leaves, tree = jax.tree.flatten(args)
-    whole = [i for i, leaf in enumerate(leaves) if kind_of(leaf) == "int"]
+    whole = [i for i, leaf in enumerate(leaves) if _counts(leaf)]
 
     def turns(moved) -> bool:
         return bool((np.asarray(run(moved, dy, k)[2])[k] != before).any())
@@ -88,6 +88,12 @@ def _shifted(run, args: tuple, dy, k: int) -> list[tuple]:
         if turns(near[0]):
             return [near[0], *filter(turns, near[1:])]
     return []
+
+
+def _counts(leaf) -> bool:
+    """Whether it holds integers: of answers, 0 and 1, one that is missing may be -1."""
+    kind = kind_of(leaf)
+    return kind == "int" or (kind == "mask" and not is_float(leaf))
 
 
 def _ways(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> list[tuple]:

@@ -110,15 +110,16 @@ def test_both_sides_of_a_comparison_of_integers(factor):
     assert report.ok == (factor == 1), report.table()
 
 
-def test_integers_turn_one_by_one_and_all_at_once():
+@pytest.mark.parametrize(("labels", "first"), [([2, 0, 3, 1], 1), ([1, 0, 1, 0], 2)])
+def test_integers_turn_one_by_one_and_all_at_once(labels, first):
     """Labels below 0 are ignored, and none of those given is."""
 
     def run(args, dy, k):
         below = np.asarray(args[0]) < 0
         return args[0].min(), None, np.array([[below.any(), (~below).any()]]), None
 
-    moved = [m for (m,) in _shifted(run, (np.array([2, 0, 3, 1]),), None, 0)]
-    assert [(m < 0).sum() for m in moved] == [1, 4, 2]
+    moved = [m for (m,) in _shifted(run, (np.array(labels),), None, 0)]
+    assert [(m < 0).sum() for m in moved] == [first, 4, 2]
 
 
 @pytest.mark.parametrize("slip", [False, True])
