@@ -35,6 +35,7 @@ from jaxninja.check.oracle.truth import (
     Outcome,
     Truth,
     autodiff_of,
+    gradients_as_used,
     rule_of,
 )
 from jaxninja.check.subject.pytrees import cast, unit
@@ -177,7 +178,18 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         own = moved_in_rule(setup, args, dy, unit(dtype), terms)
     y, gradients = own
     found = found._replace(y=y, gradients=gradients, margin=OWN)
-    return _all_looser(loose, found, terms, few=TERMS * unit(dtype))
+    loose = _all_looser(loose, found, terms, few=TERMS * unit(dtype))
+    if not any(map(is_off, loose.trials)):
+        return loose
+    again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
+    return replace(loose, trials=list(map(_better, loose.trials, again)))
+
+
+def _better(trial: Trial, got) -> Trial:
+    """The trial with a gradient that another program made, if that is right: where XLA
+    joins a product and a sum in one step, one of them rounds and one does not."""
+    other = replace(trial, got=_wide_array(got))
+    return other if is_off(trial) and not is_off(other) else trial
 
 
 def _all_looser(

@@ -107,6 +107,13 @@ def rule_of(subject: Subject, args: tuple, dy: list) -> Outcome:
         return Outcome(_host(out.y), _host(out.gradients), out.residuals)
 
 
+def gradients_as_used(subject: Subject, args: tuple, dy: list) -> list:
+    """The rule's gradients alone, compiled as users compile them: another program,
+    which rounds elsewhere."""
+    with running(f"the rule of {subject.name}"):
+        return _host(_gradients(subject)(args, dy))
+
+
 def value_of(subject: Subject) -> Callable:
     """The plain forward as a compiled function of its arrays."""
     run = _value(subject.plain)
@@ -241,6 +248,11 @@ def reference_of(plain: Bound, surrogate: Callable | None = None) -> Callable:
 @lru_cache(maxsize=128)
 def _rule(subject: Subject) -> Callable:
     return compiled(lambda args, dy: outcome(subject, args, dy))
+
+
+@lru_cache(maxsize=128)
+def _gradients(subject: Subject) -> Callable:
+    return compiled(lambda args, dy: outcome(subject, args, dy).gradients)
 
 
 @lru_cache(maxsize=128)
