@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
@@ -135,21 +136,43 @@ def check_vjp(
         hints,
         double="float64" in _given(args) and jnp.result_type(float) == jnp.float64,
     )
-    session = Session(options, _name(f))
     with _settings():
-        try:
-            _run(session, f, args, reference, inputs)
-            if modes is not None:
-                forward_mode(session, modes, next(iter(session.settings.values())))
-        except UserCodeError as error:
-            session.stopped_by(error)
-        except Stop:
-            pass
-        session.at = ""
+        session = _session(options, f, args, reference, inputs, modes)
+        if session.stands_at("N-CAST") and (longer := _of_64_bits(args)):
+            again = _session(options, f, longer, reference, inputs, modes)
+            session = session if again.stands_at("N-CAST") else again
         _blame_none(session)
         found = hints_for(session)
         session.locate(found)
         return session.report(found)
+
+
+def _session(options: Options, f, args, reference, inputs, modes) -> Session:
+    """All checks, as far as they come."""
+    session = Session(options, _name(f))
+    try:
+        _run(session, f, args, reference, inputs)
+        if modes is not None:
+            forward_mode(session, modes, next(iter(session.settings.values())))
+    except UserCodeError as error:
+        session.stopped_by(error)
+    except Stop:
+        pass
+    session.at = ""
+    return session
+
+
+def _of_64_bits(args: tuple) -> tuple | None:
+    """The arguments with their integers as float64 has them beside it: a start (i, 0),
+    of an int32 and a number of Python, is of one dtype in float32 only. None where
+    there are none."""
+    leaves, tree = jax.tree.flatten(args)
+    longer = [
+        np.asarray(a, np.int64) if getattr(a, "dtype", None) == np.int32 else a
+        for a in leaves
+    ]
+    changed = any(a is not b for a, b in zip(leaves, longer, strict=True))
+    return jax.tree.unflatten(tree, longer) if changed else None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.hints import Hint
+from jaxninja.check.inputs.order import Order
 from jaxninja.check.inputs.setting import Setting
 from jaxninja.check.oracle.tolerances import Tally, as_zero
 from jaxninja.check.oracle.trial import Evaluation, Setup
@@ -76,7 +77,7 @@ class Session:
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
-    bounds: list[tuple[int, int]] = field(default_factory=list)  # that keep their order
+    order: Order = field(default_factory=Order)  # that arguments keep
     constant: set[str] = field(default_factory=set)  # leaves, by the surrogate
     fades: bool = False  # the forward approximates, and no longer at large inputs
     misled: bool = False  # the values of the forward tell the truth, not its gradient
@@ -85,6 +86,10 @@ class Session:
         """Note a finding once; later ones of the same code and line add nothing."""
         sentence = f"{sentence} ({self.at})" if self.at else sentence
         self.findings.setdefault((code, where), Finding(code, sentence, where))
+
+    def stands_at(self, code: str) -> bool:
+        """Whether there is a finding of this code."""
+        return any(finding.code == code for finding in self.findings.values())
 
     def stopped_by(self, error: UserCodeError) -> None:
         """Note what was raised. In float64 alone, which the user's program does not run

@@ -38,7 +38,7 @@ def filled(here: Truth, got: list, args: tuple, truth: Callable) -> tuple:
     ]
     if not any(hole is not None and hole.any() for hole in holes):
         return gradients, doubts
-    near, far = (_around(args, distance, truth) for distance in (NEAR, FAR))
+    near, far = (around(args, distance, truth) for distance in (NEAR, FAR))
     if not all(map(_nears, here.y, near.y, far.y)):
         return gradients, doubts
     found = []
@@ -48,6 +48,14 @@ def filled(here: Truth, got: list, args: tuple, truth: Callable) -> tuple:
         found.append(np.where(known, middle, gradients[i]))
         doubts[i] = np.where(known, doubt, 0.0)
     return found, doubts
+
+
+def is_pole(here: Truth, args: tuple, truth: Callable) -> bool:
+    """Whether a value that is infinite is finite at neighbours, as a quantile is but at
+    0, and not the log-density outside of a support."""
+    near = around(args, NEAR, truth)
+    pairs = zip(here.y, near.y, strict=True)
+    return any(np.isfinite(a[:, ~np.isfinite(y)]).any() for y, a in pairs)
 
 
 def _limit(near: np.ndarray, far: np.ndarray) -> tuple:
@@ -69,7 +77,7 @@ def _nears(here: np.ndarray, near: np.ndarray, far: np.ndarray) -> bool:
     return close <= NEARS * wide + 1e-9 * size
 
 
-def _around(args: tuple, distance: float, truth: Callable) -> Truth:
+def around(args: tuple, distance: float, truth: Callable) -> Truth:
     """Values and gradients at random neighbours: [K, *shape] an output and a leaf."""
     rng = np.random.default_rng(0x401E)
     found = []

@@ -33,25 +33,31 @@ KINKED = ORDERED | {
     "max", "min", "gt", "ge", "lt", "le", "abs", "sign", "clamp", "custom_jvp_call",
 }
 # fmt: on
-SIDES = tuple((0, bias, slope) for bias in (1.0, -1.0) for slope in (0.0, 1.0, -1.0))
-RANDOM = 6
+SIGNED = "abs", "sign"  # decided apart from what is compared with a bound
+SIDES = tuple(
+    (0, bias, slope, still)
+    for bias in (1.0, -1.0)
+    for slope, still in ((0.0, False), (1.0, False), (-1.0, False), (0.0, True))
+)
+RANDOM = 8
 
 
 def selections(plain, args: tuple, dy: list, distance: float) -> Iterator[tuple]:
-    """Value and gradients, all compared numbers moved up, down, and by random signs;
-    call it under float64."""
+    """Value and gradients, all compared numbers moved up, all down, and each comparison
+    one of the ways, by random signs, or not at all; call it under float64."""
     run = _moved(plain)
-    for seed, *way in (*SIDES, *((k, 0.0, 0.0) for k in range(RANDOM))):
+    for seed, *way in (*SIDES, *((k, 0.0, 0.0, False) for k in range(RANDOM))):
         key = np.array([seed, 0x5E1], np.uint32)
         yield jax.tree.map(np.asarray, run(args, dy, distance, key, *way))
 
 
 @lru_cache(maxsize=128)
 def _moved(plain) -> Callable:
-    """(args, dy, distance, key, bias, slope) -> value, gradients; a bias of 1 moves all
-    up, and so does a slope the later ones of what is compared along an axis."""
+    """(args, dy, distance, key, bias, slope, still) -> value, gradients; a bias of 1
+    moves all up, and so does a slope the later ones of what is compared along an axis;
+    `still` leaves absolute values at 0."""
 
-    def run(args, dy, distance, key, bias, slope):
+    def run(args, dy, distance, key, bias, slope, still):
         count = [0]
 
         def step(eqn, ins):
@@ -65,7 +71,12 @@ def _moved(plain) -> Callable:
             given = jnp.asarray(ins[compared])
             own = jax.random.fold_in(key, count[0])
             signs = jax.random.rademacher(own, given.shape, float)
-            ways = jnp.where(bias == 0, signs, bias)
+            choices = jnp.stack(
+                [signs, *(s * jnp.ones_like(signs) for s in (1, -1, 0))]
+            )
+            ways = jnp.where(bias == 0, jax.random.choice(own, choices), bias)
+            if name in SIGNED:
+                ways = jnp.where(still, 0.0, ways)
             if name in ORDERED:
                 ramp = jnp.linspace(-1, 1, given.size).reshape(given.shape)
                 ways = jnp.where(slope == 0, ways, slope * ramp)

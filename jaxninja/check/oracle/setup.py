@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.inputs.bounds import in_order
 from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.inputs.order import Order, in_order
 from jaxninja.check.oracle.finite_differences import truth_by_differences
 from jaxninja.check.oracle.truth import Truth, autodiff_of, truth_of, value_of
 from jaxninja.check.subject.plain_forward import opened
@@ -33,7 +33,7 @@ class Setup:
         opaque: JAX cannot differentiate the plain forward, or what it makes of it is
             not the slope of its values.
         held: arguments that stay as they were given, by name.
-        bounds: positions of a lower and an upper bound, which keep their order.
+        order: which arguments keep what order.
     """
 
     subject: Subject
@@ -46,7 +46,7 @@ class Setup:
     leaf_names: tuple[str, ...] = ()
     opaque: bool = False
     held: dict[str, Any] = field(default_factory=dict)
-    bounds: list[tuple[int, int]] = field(default_factory=list)
+    order: Order = field(default_factory=Order)
 
     def remember(self, ordinary: list[float], args: tuple) -> None:
         """The terms and the kinds of the first input: it is an ordinary one."""
@@ -104,14 +104,14 @@ class Setup:
         return op
 
     def hold(self, args: tuple) -> tuple:
-        """The arguments, those that are held as they were given; bounds in order."""
+        """The arguments, those that are held as they were given; in order."""
         names = self.subject.argument_names
         args = tuple(
             kept if (kept := self.held.get(name)) is not None and _alike(kept, arg)
             else arg
             for name, arg in zip(names, args, strict=True)
         )  # fmt: skip
-        return in_order(args, self.bounds)
+        return in_order(args, self.order)
 
 
 def _alike(kept, arg) -> bool:

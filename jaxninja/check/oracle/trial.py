@@ -20,7 +20,7 @@ from jaxninja.check.oracle.condition import (
     moved_by_roundings,
     moved_in_rule,
 )
-from jaxninja.check.oracle.holes import filled
+from jaxninja.check.oracle.holes import filled, is_pole
 from jaxninja.check.oracle.setup import Setup
 from jaxninja.check.oracle.tolerances import (
     MOVED,
@@ -85,7 +85,10 @@ def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None
         args = cast(setup.hold(args), "float64")
         dy = [g.astype(_wide(g)) for g in dy]
         truth, doubt = setup.truth(args, dy)
-        if not _finite(truth.y) and not _infinite_on_purpose(truth):
+        if not _finite(truth.y) and (
+            not _infinite_on_purpose(truth)
+            or is_pole(truth, args, lambda near: setup.truth(near, dy)[0])
+        ):
             return None
         outcome = rule_of(setup.subject, args, dy)
         truth, doubt = _at_holes(setup, args, dy, truth, doubt, outcome)

@@ -7,7 +7,7 @@ shapes that do not fit, code that cannot be traced, casts that make float64 a na
 import jax
 import numpy as np
 
-from jaxninja.check.inputs.bounds import bounds_of
+from jaxninja.check.inputs.order import order_of
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.oracle.constants import rounded_constants
 from jaxninja.check.oracle.trial import Setup
@@ -45,7 +45,7 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     leaf_names = names(args, subject.argument_names)
     _validate(session, subject, args, leaf_names)
     if not session.settings:  # as they were given
-        session.bounds = bounds_of(subject.argument_names, args)
+        session.order = order_of(subject.argument_names, args)
     opaque = None if subject.is_numpy else not_differentiable(subject, args)
     opaque = MISLED if session.misled else opaque
     differences = subject.is_numpy and not _traceable(subject, args)
@@ -56,7 +56,7 @@ def setup_of(session: Session, setting: Setting) -> Setup:
         subject, setting.label, differences, session.options.surrogate,
         leaf_names=leaf_names,
         opaque=bool(opaque), held=_held_back(session, subject, args),
-        bounds=session.bounds,
+        order=session.order,
     )  # fmt: skip
     if subject.is_numpy:
         _structure_of_numpy(session, setup, args)
