@@ -185,10 +185,10 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     if not any(map(is_off, loose.trials)):
         return loose
     again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
-    return replace(loose, trials=list(map(_better, loose.trials, again)))
+    return replace(loose, trials=list(map(better_of, loose.trials, again)))
 
 
-def _better(trial: Trial, got) -> Trial:
+def better_of(trial: Trial, got) -> Trial:
     """The trial with a gradient that another program made, if that is right: where XLA
     joins a product and a sum in one step, one of them rounds and one does not."""
     other = replace(trial, got=_wide_array(got))

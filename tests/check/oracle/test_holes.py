@@ -1,5 +1,6 @@
 """Where the reference's gradient is not finite, though there is one."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -62,4 +63,16 @@ def test_a_value_that_jumps_has_no_limit():
 
     op = ruled(plain, lambda x, p: (plain(x, p), (x, p, plain(x, p))), bwd, ())
     report = check_vjp(op, np.abs(X), np.float32(3.0), hints=False)
+    assert report.ok, report.table()
+
+
+def test_a_quantile_has_no_slope_at_the_end_of_its_domain():
+    """Its value is infinite at 0, where autodiff says 0 of the slope."""
+    plain = jax.scipy.special.ndtri
+
+    def bwd(z, dy):
+        return (dy * jnp.sqrt(2 * jnp.pi) * jnp.exp(z * z / 2),)
+
+    op = ruled(plain, lambda p: (plain(p), plain(p)), bwd, ())
+    report = check_vjp(op, np.array([0.2, 0.7, 0.45], np.float32), hints=False)
     assert report.ok, report.table()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxninja.check.oracle.tolerances import Tally, Trial
+from jaxninja.check.oracle.trial import better_of
 from jaxninja.check.subject.pytrees import unit
 
 U = unit("float32")
@@ -33,3 +34,11 @@ def test_a_rule_that_is_far_off_where_autodiff_is_not_is_told():
     note = "right, but a residual or a sum loses digits"
     assert tally((17 * U, U), *[(U, U)] * 99).leaf(False, False).note == note
     assert tally((15 * U, U)).leaf(False, False).note == ""
+
+
+@pytest.mark.parametrize(("again", "taken"), [(1.0001, True), (1.5, False)])
+def test_a_gradient_that_another_program_makes_counts_if_it_is_right(again, taken):
+    """Where XLA joins a product and a sum, one rounds and one does not."""
+    ones = np.ones(3)
+    off = Trial("x", "", 1.2 * ones, ones, 1e-3 * ones, "float32", "N=3")
+    assert (better_of(off, again * ones) is not off) == taken
