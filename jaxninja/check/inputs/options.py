@@ -54,7 +54,7 @@ def _along(setting: Setting, shapes: list[Setting]) -> list[Setting]:
     if not any(isinstance(value, int) for value in subject.static) or not shapes:
         return []
     square = min(shapes, key=lambda s: len({*sum(_drawn_shapes(s), ())}))
-    run = partial(_text, subject, given)
+    run, rule = partial(_text, subject, given), partial(_text_of_rule, subject, given)
     run_there = partial(_text, subject, square.draw(0)[1])
     return [
         Setting(
@@ -62,7 +62,7 @@ def _along(setting: Setting, shapes: list[Setting]) -> list[Setting]:
             partial(_with_options, square.draw, static),
             option=True,
         )
-        for label, static in axes_elsewhere(subject, given, run, run_there)
+        for label, static in axes_elsewhere(subject, given, run, rule, run_there)
     ]
 
 

@@ -3,6 +3,9 @@
 `jnp.where(x == 0, 1, jnp.sin(x) / x)` has a value at 0, and autodiff says NaN of its
 slope. The gradients at neighbours tell what it is, if they come together: nearer to a
 kink or a pole they do not. Where the value jumps to that of the hole there is none.
+
+A hole may have a slope of its own as well: `jnp.where(abs(p) < 1e-6, jnp.log(x), ...)`
+says 0 of the slope by p, and an iteration that has not ended says anything.
 """
 
 from collections.abc import Callable
@@ -10,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.tolerances import Trial
 from jaxninja.check.oracle.truth import Truth
 from jaxninja.check.subject.pytrees import float_leaves, with_floats
 
@@ -17,6 +21,7 @@ NEAR, FAR = 1e-4, 1e-3  # distances, of the largest entry
 NEIGHBOURS = 6
 CLOSE = 1e-2  # of the gradient's size: how far neighbours may lie apart
 SHRINKS = 0.3  # how much less they do at a tenth of the distance
+APART = 10  # times the doubt about a limit: what is another slope
 NEARS = 0.5  # how much less far values are from that of the hole, of a root too
 
 
@@ -50,6 +55,28 @@ def filled(here: Truth, got: list, args: tuple, truth: Callable) -> tuple:
     return found, doubts
 
 
+def is_limit(
+    trial: Trial, index: int, here: Truth, args: tuple, truth: Callable, kinds: list
+) -> bool:
+    """Whether the rule's gradient is that of the neighbours wherever it is off, and the
+    reference's at this very point is not.
+
+    Args:
+        trial, index: of the gradient.
+        here, args, truth: as `filled` has them.
+        kinds: of the arguments; a positive one at 0 has neighbours on one side.
+    """
+    near, far = (around(args, distance, truth, kinds) for distance in (NEAR, FAR))
+    if not all(map(_nears, here.y, near.y, far.y)):
+        return False
+    middle, doubt, known = _limit(near.gradients[index], far.gradients[index])
+    gap = np.abs(trial.got - trial.expected)
+    off = ~(gap <= trial.tolerance)
+    close = np.abs(trial.got - middle) <= 2 * doubt
+    apart = np.abs(trial.expected - middle) > APART * doubt
+    return bool(off.any() and (known & close & apart)[off].all())
+
+
 def is_pole(here: Truth, args: tuple, truth: Callable) -> bool:
     """Whether a value that is infinite is finite at neighbours, as a quantile is but at
     0, and not the log-density outside of a support."""
@@ -77,12 +104,16 @@ def _nears(here: np.ndarray, near: np.ndarray, far: np.ndarray) -> bool:
     return close <= NEARS * wide + 1e-9 * size
 
 
-def around(args: tuple, distance: float, truth: Callable) -> Truth:
+def around(
+    args: tuple, distance: float, truth: Callable, kinds: list | None = None
+) -> Truth:
     """Values and gradients at random neighbours: [K, *shape] an output and a leaf."""
     rng = np.random.default_rng(0x401E)
-    found = []
+    found, given = [], float_leaves(args)
+    kinds = kinds or list(map(kind_of, given))
     for _ in range(NEIGHBOURS):
-        floats = [_moved(a, distance, rng) for a in float_leaves(args)]
+        rows = zip(given, kinds, strict=True)
+        floats = [_moved(a, kind, distance, rng) for a, kind in rows]
         found.append(truth(with_floats(args, floats)))
     y, gradients = (
         [np.stack(leaf) for leaf in zip(*part, strict=True)]
@@ -91,8 +122,9 @@ def around(args: tuple, distance: float, truth: Callable) -> Truth:
     return Truth(y, gradients, [], [])
 
 
-def _moved(leaf, distance: float, rng):
-    if kind_of(leaf) not in ("real", "positive") or np.iscomplexobj(leaf):
+def _moved(leaf, kind: str, distance: float, rng):
+    if kind not in ("real", "positive") or np.iscomplexobj(leaf):
         return leaf
     largest = float(np.max(np.abs(leaf), initial=0.0)) or 1.0
-    return leaf + distance * largest * rng.standard_normal(np.shape(leaf))
+    way = distance * largest * rng.standard_normal(np.shape(leaf))
+    return leaf + np.where((kind == "positive") & (leaf == 0), np.abs(way), way)

@@ -36,6 +36,9 @@ BELIEVED = 1e6
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 
 
+INDEXING = "jax/_src/numpy/indexing.py", "jax/_src/lax/slicing.py"
+
+
 class Truth(NamedTuple):
     """What the reference says at one input and one cotangent.
 
@@ -206,11 +209,14 @@ def tells(eqn, ins: list) -> bool:
 
 
 def counts_from_end(eqn) -> bool:
-    """Whether it asks if an index is below 0, as `x[i]` does."""
+    """Whether `x[i]` asks if i is below 0, and not the user's own code."""
     if eqn.primitive.name != "lt":
         return False
     index, bound = eqn.invars
-    return not is_float(index.aval) and isinstance(bound, Literal) and bound.val == 0
+    if is_float(index.aval) or not isinstance(bound, Literal) or bound.val != 0:
+        return False
+    trace = eqn.source_info.traceback
+    return not trace or any(f.file_name.endswith(INDEXING) for f in trace.frames)
 
 
 @lru_cache(maxsize=128)

@@ -28,6 +28,7 @@ from jaxninja.check.subject.pytrees import (
 from jaxninja.check.subject.subject import Subject
 from jaxninja.jaxpr import bind
 
+MOVABLE = "real", "positive"
 STEPS = 12
 BEYOND = 1e-3  # of a step more, to be past what is compared with
 NOTHING = 1e-12  # of the largest entry: what rounding leaves of an exact zero
@@ -114,7 +115,7 @@ def _emptied(run, args: tuple, dy, k: int) -> tuple | None:
     _, slopes, sides, _ = run(args, dy, k)
     floats = [np.asarray(a) for a in float_leaves(args)]
     zeros = [
-        np.where(np.asarray(slope) != 0, 0, a) if kind_of(a) == "real" else a
+        np.where(np.asarray(slope) != 0, 0, a) if kind_of(a) in MOVABLE else a
         for a, slope in zip(floats, slopes, strict=True)
     ]
     moved = with_floats(args, zeros)
@@ -125,7 +126,7 @@ def _emptied(run, args: tuple, dy, k: int) -> tuple | None:
 def _search(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> tuple | None:
     """The inputs after as many steps as turn comparison k."""
     floats = [np.asarray(a) for a in float_leaves(args)]
-    movable = [kind_of(a) in ("real", "positive") for a in floats]
+    movable = [kind_of(a) in MOVABLE for a in floats]
     sizes = [float(np.max(np.abs(a), initial=1e-300)) for a in floats]
     before = None
     for _ in range(STEPS):

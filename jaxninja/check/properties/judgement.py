@@ -16,6 +16,7 @@ from jaxninja.check.inputs.boundaries import same
 from jaxninja.check.inputs.kinds import integers_between, kind_of
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.by_rounding import decided_by_rounding
+from jaxninja.check.oracle.holes import is_limit
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond
 from jaxninja.check.oracle.settling import unrest_at
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
@@ -75,7 +76,7 @@ def judge(
         zip(evaluation.trials, loose.trials, strict=True)
     ):
         silent = is_off(before) and not is_off(trial) and not has_power(trial)
-        at_kink = is_off(trial) and _allowed(session, setup, loose, index)
+        at_kink = is_off(trial) and _allowed(session, setup, loose, index, edge)
         (excused if at_kink else judged).append(trial)
         if silent and has_power(before):
             _says_nothing(session, setup, trial)
@@ -283,13 +284,25 @@ def _open(session: Session, trial: Trial) -> bool:
     return not session.ignores(trial.name) and (tally is None or tally.worst is None)
 
 
-def _allowed(session: Session, setup: Setup, evaluation, index: int) -> bool:
+def _allowed(
+    session: Session, setup: Setup, evaluation, index: int, edge: bool
+) -> bool:
     trial = evaluation.trials[index]
     if session.options.kink == "jax" or setup.differences or setup.surrogate:
         return False
     if session.declares_zero(trial.name):  # a remainder of it is no jump
         return False
-    return _open(session, trial) and is_subgradient(setup, evaluation, index)
+    if not _open(session, trial):
+        return False
+    if is_subgradient(setup, evaluation, index):
+        return True
+    if not edge or trial.dtype != "float64":
+        return False
+    here, args, dy = evaluation.truth, evaluation.args, evaluation.dy
+    with jax.enable_x64(True):
+        return is_limit(
+            trial, index, here, args, lambda near: setup.truth(near, dy)[0], setup.kinds
+        )
 
 
 def _says_nothing(session: Session, setup: Setup, trial: Trial) -> None:

@@ -92,13 +92,14 @@ def guesses(
 
 
 def axes_elsewhere(
-    subject: Subject, arrays: tuple, runs: Runs, run_there: Runs
+    subject: Subject, arrays: tuple, runs: Runs, rule_runs: Runs, run_there: Runs
 ) -> list[tuple[str, tuple]]:
     """(label, static options) with another axis, where none makes the forward another
-    one at the sizes given: it runs along the axis that fits.
+    one at the sizes given, as it runs along the axis that fits, or none that the rule
+    takes.
 
     Args:
-        subject, arrays, runs: as `guesses` has them.
+        subject, arrays, runs, rule_runs: as `guesses` has them.
         run_there: as `runs`, at other sizes.
     """
     found = []
@@ -108,7 +109,10 @@ def axes_elsewhere(
         if not whole or not -rank <= value < rank:
             continue
         changes = [{i: v} for v in axes(value, rank)]
-        if not any(_another(subject, c, runs) for c in changes):
+        if not any(
+            _another(subject, c, runs) and rule_runs(_changed(subject, c)) is not None
+            for c in changes
+        ):
             there = [c for c in changes if _another(subject, c, run_there)]
             found += [(_label(subject, c), _changed(subject, c)) for c in there[:1]]
     return found
