@@ -126,5 +126,6 @@ def _moved(leaf, kind: str, distance: float, rng):
     if kind not in ("real", "positive") or np.iscomplexobj(leaf):
         return leaf
     largest = float(np.max(np.abs(leaf), initial=0.0)) or 1.0
-    way = distance * largest * rng.standard_normal(np.shape(leaf))
+    signs = rng.choice([-1.0, 1.0], np.shape(leaf))
+    way = distance * largest * signs * rng.uniform(0.5, 1.5, np.shape(leaf))
     return leaf + np.where((kind == "positive") & (leaf == 0), np.abs(way), way)

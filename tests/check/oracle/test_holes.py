@@ -76,3 +76,25 @@ def test_a_quantile_has_no_slope_at_the_end_of_its_domain():
     op = ruled(plain, lambda p: (plain(p), plain(p)), bwd, ())
     report = check_vjp(op, np.array([0.2, 0.7, 0.45], np.float32), hints=False)
     assert report.ok, report.table()
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.9])
+def test_a_slope_of_its_own_at_one_point(factor):
+    """Of a power's transform: next to 0 the power is none, says its program, and the
+    rule knows the slope by it."""
+
+    def plain(x, p):
+        none = jnp.abs(p) < 1e-6
+        return jnp.where(none, jnp.log(x), jnp.expm1(p * jnp.log(x)) / (p + none))
+
+    def bwd(args, dy):
+        x, p = args
+        none, log = jnp.abs(p) < 1e-6, jnp.log(x)
+        far = (log * x**p - jnp.expm1(p * log) / (p + none)) / (p + none)
+        dp = (dy * jnp.where(none, factor * log * log / 2, far)).sum()
+        return dy * x ** (p - 1), dp
+
+    op = ruled(plain, lambda x, p: (plain(x, p), (x, p)), bwd, ())
+    x = np.array([0.6, 1.7, 2.2], np.float32)
+    report = check_vjp(op, x, np.float32(0.3), hints=False)
+    assert report.ok == (factor == 1), report.table()

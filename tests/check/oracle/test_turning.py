@@ -177,3 +177,37 @@ def test_a_narrow_domain_is_not_left():
     report = check_vjp(op, np.abs(X), edges=False, hints=False)
     assert report.ok, report.table()
     assert sum("was only ever" in gap for gap in report.coverage.gaps) == 1
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_positive_numbers_are_zero_together(slip):
+    """A share of a sum of two, of which each alone may be zero."""
+
+    def plain(a, b):
+        none = a + b == 0
+        return jnp.where(none, 0, a / jnp.where(none, 1, a + b))
+
+    def bwd(args, g):
+        a, b = args
+        size = a + b + (0 if slip else 1) * (a + b == 0)
+        return g * b / size**2, -g * a / size**2
+
+    op = ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+    a = np.array([0.6, 1.7, 2.2], np.float32)
+    report = check_vjp(op, a, a[::-1], hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_a_users_own_question_whether_an_index_is_below_0(slip):
+    """Rows of no segment are dropped; `x[i]` asks that too, and counts from the end."""
+
+    def plain(x, to):
+        return jnp.zeros(4, x.dtype).at[jnp.where(to < 0, 4, to)].add(x, mode="drop")
+
+    def bwd(to, g):
+        return jnp.where(slip | (to >= 0), g[jnp.maximum(to, 0)], 0), None
+
+    op = ruled(plain, lambda x, to: (plain(x, to), to), bwd, ())
+    report = check_vjp(op, X, np.array([0, 2, 1, 3, 1, 0])[: len(X)], hints=False)
+    assert report.ok == (not slip), report.table()

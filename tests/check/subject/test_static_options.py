@@ -311,3 +311,20 @@ def test_a_string_that_a_library_alone_knows_is_not_tried():
     report = check_vjp(op, x, "edge", edges=False, hints=False)
     assert report.ok, report.table()
     assert "mode='wrap'" in str(report)
+
+
+@pytest.mark.parametrize("heeded", [True, False])
+def test_an_axis_that_the_rule_takes_at_no_sizes_given_is_tried_at_others(heeded):
+    """The cotangent of a sum over axis 0 of 4 by 5 fits no last axis of 4."""
+
+    def plain(x, axis):
+        return jnp.sqrt((x * x).sum(axis))
+
+    def bwd(axis, res, g):
+        x, y = res
+        return (x * jnp.expand_dims(g / y, axis if heeded else -1),)
+
+    op = ruled(plain, lambda x, axis: (plain(x, axis), (x, plain(x, axis))), bwd, (1,))
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    report = check_vjp(op, x, -1, edges=False, hints=False)
+    assert report.ok == heeded, report.table()
