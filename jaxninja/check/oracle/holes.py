@@ -69,7 +69,8 @@ def is_limit(
     near, far = (around(args, distance, truth, kinds) for distance in (NEAR, FAR))
     if not all(map(_nears, here.y, near.y, far.y)):
         return False
-    middle, doubt, known = _limit(near.gradients[index], far.gradients[index])
+    two = near.gradients[index], far.gradients[index]
+    middle, doubt, known = _limit(*two, close=1 / APART)
     gap = np.abs(trial.got - trial.expected)
     off = ~(gap <= trial.tolerance)
     close = np.abs(trial.got - middle) <= 2 * doubt
@@ -85,13 +86,13 @@ def is_pole(here: Truth, args: tuple, truth: Callable) -> bool:
     return any(np.isfinite(a[:, ~np.isfinite(y)]).any() for y, a in pairs)
 
 
-def _limit(near: np.ndarray, far: np.ndarray) -> tuple:
+def _limit(near: np.ndarray, far: np.ndarray, close: float = CLOSE) -> tuple:
     """Mean of the neighbours, what it may be off by, and where there is a limit."""
     with np.errstate(all="ignore"):
         middle, apart, wider = near.mean(0), np.ptp(near, 0), np.ptp(far, 0)
         size = np.max(np.abs(far), where=np.isfinite(far), initial=0.0)
         still = wider <= 1e-9 * size
-        known = (wider <= CLOSE * size) & ((apart <= SHRINKS * wider) | still)
+        known = (wider <= close * size) & ((apart <= SHRINKS * wider) | still)
     return middle, wider + 1e-6 * size, known & np.isfinite(middle)
 
 

@@ -72,6 +72,21 @@ def reads_beyond(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> b
     return now and not before
 
 
+def writes_twice(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bool:
+    """True where `x.at[i].set(y)` writes to an entry more than once, in an order that
+    JAX does not promise, and does not for the integers given."""
+    with jax.enable_x64(True):
+        try:
+            with running("the plain forward"):
+                before, now = (
+                    bool(_twice(subject.plain)(*cast(args, "float64")))
+                    for subject, args in (there, here)
+                )
+        except UserCodeError:
+            return False
+    return now and not before
+
+
 def _odd(subject: Subject, args: tuple) -> Iterator[tuple]:
     """(leaf, axis) whose last entries reach no output, though others do, or how many of
     its first ones do not: a causal mask has one row of a single entry, and an empty one
@@ -121,6 +136,26 @@ def _beyond(plain, windows: bool) -> Callable:
             filled = bind(eqn.replace(params=params), ins)[0]
             found.append(jnp.isnan(filled).any() & ~jnp.isnan(ins[0]).any())
             return bind(eqn, ins)
+
+        opened(plain, step)(*args)
+        return jnp.stack(found).any()
+
+    return compiled(run)
+
+
+@lru_cache(maxsize=128)
+def _twice(plain) -> Callable:
+    def run(*args):
+        found = [jnp.zeros((), bool)]
+
+        def step(eqn, ins):
+            if eqn.primitive.name == "scatter" and is_float(ins[0]):
+                into, index, given = ins
+                dims, mode = (eqn.params[k] for k in ("dimension_numbers", "mode"))
+                ones, none = jnp.ones(given.shape), jnp.zeros(into.shape)
+                counts = jax.lax.scatter_add(none, index, ones, dims, mode=mode)
+                found.append((counts > 1).any())
+            return None
 
         opened(plain, step)(*args)
         return jnp.stack(found).any()

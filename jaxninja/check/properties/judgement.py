@@ -17,7 +17,7 @@ from jaxninja.check.inputs.kinds import integers_between, kind_of
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.by_rounding import decided_by_rounding
 from jaxninja.check.oracle.holes import is_limit
-from jaxninja.check.oracle.reading import reads_alike, reads_beyond
+from jaxninja.check.oracle.reading import reads_alike, reads_beyond, writes_twice
 from jaxninja.check.oracle.settling import unrest_at
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import (
@@ -140,6 +140,10 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
         return False
     here, number = session.settings[setup.label], session.options.seed * DRAWS
     example = next(iter(session.settings.values())).draw(number)
+    sample = f"{evaluation.trials[0].sample} ({setup.label})"
+    if writes_twice(example, (setup.subject, evaluation.args)):
+        session.skip(f"{sample}: the forward writes to an entry twice, in no order")
+        return True
     (least, most), given = map(integers_between, (evaluation.args, example[1]))
     if least < given[0] or most > given[1]:
         if not reads_beyond(example, (setup.subject, evaluation.args)):
@@ -149,7 +153,6 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
         and not _right_within(setup, evaluation, example[1])
     ):
         return False
-    sample = f"{evaluation.trials[0].sample} ({setup.label})"
     text = (
         f"{setup.label if here.guessed else sample}: there the forward leaves a part "
     )

@@ -149,7 +149,7 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     rank = max((np.ndim(a) for a in jax.tree.leaves(arrays)), default=0)
     labels = _labels(arrays)
     others = axes(value, rank) if -rank <= value < rank else []
-    if "ax" in name or "dim" in name:
+    if is_axis(name):
         return others
     if value < -rank or (value < 0 and value in labels):  # a label that is ignored, say
         return [*labels, value + 1]
@@ -162,6 +162,10 @@ def _integers(name: str, value: int, arrays: tuple) -> list[int]:
     if value < 0:
         return [*others, value - 1]
     return [value + 1, *others, 2 * value]
+
+
+def is_axis(name: str) -> bool:
+    return "ax" in name or "dim" in name
 
 
 def axes(value: int, rank: int) -> list[int]:

@@ -21,6 +21,7 @@ from jaxninja.check.subject.option_values import (
     asks_for_none,
     axes,
     compared,
+    is_axis,
     neighbours,
     strings_of,
 )
@@ -109,10 +110,10 @@ def axes_elsewhere(
         if not whole or not -rank <= value < rank:
             continue
         changes = [{i: v} for v in axes(value, rank)]
-        if not any(
-            _another(subject, c, runs) and rule_runs(_changed(subject, c)) is not None
-            for c in changes
-        ):
+        here = [c for c in changes if _another(subject, c, runs)]
+        if is_axis(subject.static_names[i]):  # and no stride, say
+            here = [c for c in here if rule_runs(_changed(subject, c))]
+        if not here:
             there = [c for c in changes if _another(subject, c, run_there)]
             found += [(_label(subject, c), _changed(subject, c)) for c in there[:1]]
     return found
