@@ -24,7 +24,8 @@ from jaxninja.check.oracle.truth import (
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate
-from jaxninja.check.subject.pytrees import is_float, is_wide, unit
+from jaxninja.check.subject.pytrees import cast, is_float, is_wide, unit
+from jaxninja.jaxpr import bind
 
 DRAWS, STEP = 12, 8.0  # of moves, and their size in roundings
 CHOOSING = frozenset(("argmin", "argmax", "sort", "top_k"))
@@ -68,10 +69,39 @@ def _moved(setup, evaluation, u: float, seed: int) -> list[np.ndarray]:
 
 
 def _in_doubt(setup, evaluation, u: float) -> bool:
-    """Whether numbers that the rule compares differ by a few roundings only."""
-    with jax.enable_x64(is_wide(evaluation.trials[0].dtype)):
-        found = _margins(setup.subject)(evaluation.args, evaluation.dy)
-    return any(float(margin) <= CLOSE * u for margin in found)
+    """Whether numbers that the rule compares differ by a few roundings only, or a
+    comparison goes the other way in float64: with a variance that should be 0, say."""
+    args, dy = evaluation.args, evaluation.dy
+    wide = is_wide(evaluation.trials[0].dtype)
+    with jax.enable_x64(wide):
+        found = _margins(setup.subject)(args, dy)
+    close = any(float(margin) <= CLOSE * u for margin in found)
+    if wide or close:
+        return close
+    here = _sides(setup.subject)(args, dy)
+    with jax.enable_x64(True):
+        there = _sides(setup.subject)(cast(args, "float64"), cast(dy, "float64"))
+    return any(map(np.any, map(np.not_equal, here, there)))
+
+
+@lru_cache(maxsize=128)
+def _sides(subject) -> Callable:
+    """What comes of each comparison of floats in the rule, those of loops aside."""
+
+    def run(args, dy):
+        found: list = []
+
+        def step(eqn, ins):
+            if not (tells(eqn, ins) and is_float(ins[0])):
+                return None
+            found.extend(out := bind(eqn, ins))
+            return out
+
+        closed = traced_gradients(subject, args, dy)
+        evaluate(closed, jax.tree.leaves((args, dy)), step)
+        return found
+
+    return compiled(run)
 
 
 @lru_cache(maxsize=128)

@@ -59,7 +59,7 @@ def is_limit(
     trial: Trial, index: int, here: Truth, args: tuple, truth: Callable, kinds: list
 ) -> bool:
     """Whether the rule's gradient is that of the neighbours wherever it is off, and the
-    reference's at this very point is not.
+    reference's at this very point is plainly not.
 
     Args:
         trial, index: of the gradient.
@@ -75,7 +75,7 @@ def is_limit(
     off = ~(gap <= trial.tolerance)
     close = np.abs(trial.got - middle) <= 2 * doubt
     apart = np.abs(trial.expected - middle) > APART * doubt
-    return bool(off.any() and (known & close & apart)[off].all())
+    return bool((known & close)[off].all() and apart[off].any())
 
 
 def is_pole(here: Truth, args: tuple, truth: Callable) -> bool:

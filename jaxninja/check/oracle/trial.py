@@ -26,7 +26,6 @@ from jaxninja.check.oracle.tolerances import (
     MOVED,
     OWN,
     PROVED,
-    TERMS,
     Trial,
     proof_tolerance,
     run_tolerance,
@@ -181,7 +180,8 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         own = moved_in_rule(setup, args, dy, unit(dtype), terms)
     y, gradients = own
     found = found._replace(y=y, gradients=gradients, margin=OWN)
-    loose = _all_looser(loose, found, terms, few=TERMS * unit(dtype))
+    found = found._replace(still=list(map(np.zeros_like, found.still)))
+    loose = _all_looser(loose, found, terms)
     if not any(map(is_off, loose.trials)):
         return loose
     again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
@@ -195,14 +195,12 @@ def better_of(trial: Trial, got) -> Trial:
     return other if is_off(trial) and not is_off(other) else trial
 
 
-def _all_looser(
-    evaluation: Evaluation, by: Condition, terms: list[float], few: float = 0.0
-):
+def _all_looser(evaluation: Evaluation, by: Condition, terms: list[float]):
     rows = zip(evaluation.trials, by.gradients, by.still, terms, strict=True)
     pairs = zip(evaluation.forward, by.y, strict=True)
     return replace(
         evaluation,
-        trials=[_looser(trial, by.margin, *row, few=few) for trial, *row in rows],
+        trials=[_looser(trial, by.margin, *row) for trial, *row in rows],
         forward=[_looser(trial, by.margin, moved) for trial, moved in pairs],
     )
 
@@ -225,22 +223,13 @@ def condition_of(setup: Setup, args: tuple, dy: list, dtype: str) -> Condition:
     return Condition(both, moved.y, still, margin)
 
 
-def _looser(
-    trial: Trial,
-    margin: float,
-    moved,
-    still: Any = False,
-    terms: Any = 0.0,
-    few: float = 0.0,
-):
-    """With the condition added to the tolerance, and to what autodiff loses; where the
-    reference is still, of ordinary terms no more than this part."""
+def _looser(trial: Trial, margin: float, moved, still: Any = False, terms: Any = 0.0):
+    """With the condition added to the tolerance, and to what autodiff loses."""
     errors = trial.errors
     if errors is not None and (size := _size(trial.expected, terms)):
         condition = float(np.linalg.norm(moved.ravel())) / size
         errors = errors[0], max(errors[1], condition)
-    by = margin * _top([moved])
-    tolerance = trial.tolerance + np.where(still, min(by, few * terms), by)
+    tolerance = trial.tolerance + np.where(still, 0.0, margin * _top([moved]))
     return replace(trial, tolerance=tolerance, errors=errors)
 
 
