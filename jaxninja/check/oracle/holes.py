@@ -126,7 +126,9 @@ def around(
 def _moved(leaf, kind: str, distance: float, rng):
     if kind not in ("real", "positive") or np.iscomplexobj(leaf):
         return leaf
-    largest = float(np.max(np.abs(leaf), initial=0.0)) or 1.0
+    finite = np.isfinite(leaf)
+    largest = float(np.max(np.abs(leaf), where=finite, initial=0.0)) or 1.0
     signs = rng.choice([-1.0, 1.0], np.shape(leaf))
     way = distance * largest * signs * rng.uniform(0.5, 1.5, np.shape(leaf))
-    return leaf + np.where((kind == "positive") & (leaf == 0), np.abs(way), way)
+    one_sided = (kind == "positive") & (leaf == 0)
+    return leaf + np.where(finite, np.where(one_sided, np.abs(way), way), 0.0)
