@@ -5,6 +5,7 @@ it occurs; then axes of equal size are changed apart, an axis of size 1 to sever
 what the plain forward still traces at is taken. Nothing is computed.
 """
 
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations
@@ -35,6 +36,7 @@ NEAR = 4  # how much larger a prime may be
 SMALL = 16  # sizes from it on are made smaller: larger ones may be heavy
 GROWTH, ENTRIES = 4, 4096  # of all arguments: how many times as many, and how many
 TRIES = 32  # of axes of one size, apart
+LONG, STEEP = 0.1, 20.0  # seconds and growth of tracing: it lists permutations, say
 
 
 def other_sizes(subject: Subject, arrays: tuple) -> tuple[list[Shapes], list[str]]:
@@ -96,6 +98,8 @@ class Search:
         self.refusals: dict[int, str] = {}  # by the size that was changed
         self.ties: set[int] = set()  # sizes of the output that follow an argument's
         self.asks = True  # whether the rule is asked too
+        self.least = np.inf  # seconds that tracing took
+        self.most = np.inf  # entries, from which on it grows too fast
         self.held = set(filter(None, map(groups_of, subject.static)))
 
     def __eq__(self, other) -> bool:
@@ -276,13 +280,20 @@ class Search:
 
     def outputs(self, shapes: Shapes) -> list[int] | None:
         """All sizes of the output; None where the forward does not run."""
+        if shapes not in self.known and entries(shapes) > self.most:
+            return None
         if shapes not in self.known:
+            start = time.process_time()
             try:
                 y = jax.eval_shape(self.subject.plain, *self.arguments(shapes))
                 sizes = [n for leaf in jax.tree.leaves(y) for n in leaf.shape]
             except Exception:
                 sizes = None
             self.known[shapes] = sizes
+            spent = time.process_time() - start
+            self.least = min(self.least, spent)
+            if spent > LONG and spent > STEEP * self.least:
+                self.most = entries(shapes)
         return self.known[shapes]
 
     @property

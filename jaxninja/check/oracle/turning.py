@@ -105,17 +105,19 @@ def _ways(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> list[tuple
     reversed_ = with_floats(
         args, [-a if kind_of(a) == "real" else a for a in float_leaves(args)]
     )
-    emptied = _emptied(run, args, dy, k)
+    emptied = _emptied(run, args, dy, k, exact)
     found = search(args), search(reversed_), emptied
     return [moved for moved in found if moved is not None]
 
 
-def _emptied(run, args: tuple, dy, k: int) -> tuple | None:
-    """The inputs with zeros for what comparison k depends on, if it turns by that."""
+def _emptied(run, args: tuple, dy, k: int, exact: bool) -> tuple | None:
+    """The inputs with zeros for what comparison k depends on, if it turns by that; for
+    positive numbers too where it asks for equality, of a sum of them with 0 say."""
+    movable = MOVABLE if exact else MOVABLE[:1]
     _, slopes, sides, _ = run(args, dy, k)
     floats = [np.asarray(a) for a in float_leaves(args)]
     zeros = [
-        np.where(np.asarray(slope) != 0, 0, a) if kind_of(a) in MOVABLE else a
+        np.where(np.asarray(slope) != 0, 0, a) if kind_of(a) in movable else a
         for a, slope in zip(floats, slopes, strict=True)
     ]
     moved = with_floats(args, zeros)

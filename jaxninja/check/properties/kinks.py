@@ -24,7 +24,7 @@ from jaxninja.check.oracle.truth import truth_of
 from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
 
 NEIGHBOURS, FEW = 24, 4
-MOVABLE = ("real", "positive")
+MOVABLE = ("real", "positive", "probability")  # by next to nothing
 STEEP = 1e4  # times what gradients make of the distance: more is a jump of the value
 LEAST = 1e-3  # of the largest deviation: noise is no jump
 DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties there

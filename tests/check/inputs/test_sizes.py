@@ -1,6 +1,8 @@
 """Which sizes the arguments of a bare function are tried at, and what is told of those
 that stay as they are."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -183,3 +185,18 @@ def test_what_is_written_for_three_channels_is_not_tried_with_one():
     colours = normal(3, 3, seed=1)
     report = check_vjp(op, normal(3), colours, edges=False, hints=False)
     assert report.ok, report.table()
+
+
+def test_sizes_at_which_tracing_takes_ever_longer_are_not_tried():
+    """A forward that lists all orders of n rows would list 14! of them in the end."""
+    tried = []
+
+    def plain(x, y):
+        tried.append(len(x))
+        end = time.process_time() + (0.3 if len(x) > 4 else 0)
+        while time.process_time() < end:
+            pass
+        return x * y
+
+    found_for(plain, normal(4), normal(4))
+    assert max(tried) == 5
