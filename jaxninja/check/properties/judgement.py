@@ -141,10 +141,10 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     here, number = session.settings[setup.label], session.options.seed * DRAWS
     example = next(iter(session.settings.values())).draw(number)
     sample = f"{evaluation.trials[0].sample} ({setup.label})"
-    if writes_twice(example, (setup.subject, evaluation.args)):
+    (least, most), given = map(integers_between, (evaluation.args, example[1]))
+    if any(given) and writes_twice(example, (setup.subject, evaluation.args)):
         session.skip(f"{sample}: the forward writes to an entry twice, in no order")
         return True
-    (least, most), given = map(integers_between, (evaluation.args, example[1]))
     if least < given[0] or most > given[1]:
         if not reads_beyond(example, (setup.subject, evaluation.args)):
             return False

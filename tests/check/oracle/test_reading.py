@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.oracle.reading import reads_alike
+from jaxninja.check.oracle.reading import reads_alike, writes_twice
 from jaxninja.check.subject.adapters import Normalised
 from tests.check.subjects import ruled
 
@@ -81,3 +81,19 @@ def test_rows_without_a_label_fail_no_rule(axis, right):
     report = check_vjp(op, drawn(5, 7), LABELS, edges=False, hints=False)
     assert report.ok is right
     assert any("unread" in text for text in report.not_tested)
+
+
+@pytest.mark.parametrize(("moved", "twice"), [([3, 1, 5], False), ([1, 1, 5], True)])
+def test_what_is_written_twice_to_one_entry(moved, twice):
+    """JAX promises no order of `x.at[i].set(y)` at indices that are equal."""
+
+    def op(x, i):
+        return jnp.zeros(6).at[i].set(x)
+
+    rule = ruled(op, lambda x, i: (op(x, i), i), lambda i, g: (g[i], None), ())
+    there, here = (
+        Normalised(rule, None)((drawn(3), np.array(i))) for i in ([0, 3, 5], moved)
+    )
+    assert writes_twice(there, here) is twice
+    report = check_vjp(rule, drawn(3), np.array([0, 3, 5]), edges=False, hints=False)
+    assert not [leaf for leaf in report.leaves if leaf.sample.endswith("draw")]
