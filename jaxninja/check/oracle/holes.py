@@ -43,7 +43,7 @@ def filled(here: Truth, got: list, args: tuple, truth: Callable) -> tuple:
     ]
     if not any(hole is not None and hole.any() for hole in holes):
         return gradients, doubts
-    near, far = (around(args, distance, truth) for distance in (NEAR, FAR))
+    near, far = (_around(args, distance, truth) for distance in (NEAR, FAR))
     if not all(map(_nears, here.y, near.y, far.y)):
         return gradients, doubts
     found = []
@@ -66,7 +66,7 @@ def is_limit(
         here, args, truth: as `filled` has them.
         kinds: of the arguments; a positive one at 0 has neighbours on one side.
     """
-    near, far = (around(args, distance, truth, kinds) for distance in (NEAR, FAR))
+    near, far = (_around(args, distance, truth, kinds) for distance in (NEAR, FAR))
     if not all(map(_nears, here.y, near.y, far.y)):
         return False
     two = near.gradients[index], far.gradients[index]
@@ -81,7 +81,7 @@ def is_limit(
 def is_pole(here: Truth, args: tuple, truth: Callable) -> bool:
     """Whether a value that is infinite is finite at neighbours, as a quantile is but at
     0, and not the log-density outside of a support."""
-    near = around(args, NEAR, truth)
+    near = _around(args, NEAR, truth)
     pairs = zip(here.y, near.y, strict=True)
     return any(np.isfinite(a[:, ~np.isfinite(y)]).any() for y, a in pairs)
 
@@ -105,7 +105,7 @@ def _nears(here: np.ndarray, near: np.ndarray, far: np.ndarray) -> bool:
     return close <= NEARS * wide + 1e-9 * size
 
 
-def around(
+def _around(
     args: tuple, distance: float, truth: Callable, kinds: list | None = None
 ) -> Truth:
     """Values and gradients at random neighbours: [K, *shape] an output and a leaf."""

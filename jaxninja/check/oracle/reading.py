@@ -60,26 +60,22 @@ def _apart(before: tuple, now: tuple) -> set[tuple]:
 def reads_beyond(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bool:
     """True where the forward reads before the first or beyond the last entry of what
     its integers are indices of, and does not for those given."""
-    with jax.enable_x64(True):
-        try:
-            with running("the plain forward"):
-                before, now = (
-                    bool(_beyond(subject.plain, False)(*cast(args, "float64")))
-                    for subject, args in (there, here)
-                )
-        except UserCodeError:
-            return False
-    return now and not before
+    return _here_alone(lambda plain: _beyond(plain, False), there, here)
 
 
 def writes_twice(there: tuple[Subject, tuple], here: tuple[Subject, tuple]) -> bool:
     """True where `x.at[i].set(y)` writes to an entry more than once, in an order that
     JAX does not promise, and does not for the integers given."""
+    return _here_alone(_twice, there, here)
+
+
+def _here_alone(asked: Callable, there: tuple, here: tuple) -> bool:
+    """Whether `asked(plain)(*args)` is true here, and there it is not."""
     with jax.enable_x64(True):
         try:
             with running("the plain forward"):
                 before, now = (
-                    bool(_twice(subject.plain)(*cast(args, "float64")))
+                    bool(asked(subject.plain)(*cast(args, "float64")))
                     for subject, args in (there, here)
                 )
         except UserCodeError:

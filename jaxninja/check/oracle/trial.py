@@ -179,8 +179,8 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         args, dy = cast(args, "float64"), cast(dy, "float64")
         own = moved_in_rule(setup, args, dy, unit(dtype), terms)
     y, gradients = own
-    found = found._replace(y=y, gradients=gradients, margin=OWN)
-    found = found._replace(still=list(map(np.zeros_like, found.still)))
+    moving = list(map(np.zeros_like, found.still))
+    found = Condition(gradients, y, moving, OWN)
     loose = _all_looser(loose, found, terms)
     if not any(map(is_off, loose.trials)):
         return loose
