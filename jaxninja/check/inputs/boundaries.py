@@ -46,7 +46,7 @@ def _operation(eqn) -> str:
 
 
 def edges(
-    args: tuple, found: frozenset[str], dtype: str
+    args: tuple, found: frozenset[str], dtype: str, rules: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, tuple]]:
     """(label, args) for each kind of edge that the operations of the forward call for.
 
@@ -54,6 +54,8 @@ def edges(
         args: generic inputs, of `dtype` already.
         found: primitives of the forward, from `operations`.
         dtype: whose overflow the magnitudes follow.
+        rules: primitives of the rule: an exponential there that the forward does not
+            have is in a ratio, say, which is finite where its parts are not.
     """
     if found & (_KINKED | _SINGULAR):
         yield "ties", _changed(args, ("real", "positive"), _tied)
@@ -61,11 +63,12 @@ def edges(
     # a rule may divide by x, whatever the forward does
     yield "zeros", _changed(args, ("real",), np.zeros_like)
     yield "half zeros", _changed(args, ("real",), _half_zero)
-    if found & _EXPONENTIAL:
+    if (found | rules) & _EXPONENTIAL:
         overflow = float(np.log(float(jnp.finfo(dtype).max)))
+        kinds = ("real",) if found & _EXPONENTIAL else ("real", "positive")
         for part in (0.95, 1.2):
             size = part * overflow
-            yield f"entries of +-{size:.3g}", _changed(args, ("real",), _signs(size))
+            yield f"entries of +-{size:.3g}", _changed(args, kinds, _signs(size))
     for label, change in (
         ("integers all at their least", _all(np.min)),
         ("integers all at their most", _all(np.max)),

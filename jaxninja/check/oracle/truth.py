@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.core import Tracer
 from jax.extend.core import Literal, jaxprs_in_params
 
@@ -34,7 +35,7 @@ from jaxninja.jaxpr import bind, equations
 # twice as many a step. A rounding that is as large shows where roundings are measured.
 BELIEVED = 1e6
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
-
+_BOUNDS = "max", "min"
 
 INDEXING = "jax/_src/numpy/indexing.py", "jax/_src/lax/slicing.py"
 
@@ -178,13 +179,34 @@ def _watch(found: list):
             outs, inside = noted(eqn, ins, _watch, jnp.zeros(2, bool))
             found.extend((seen.any(0), line) for seen, line in inside)
             return outs
-        if not tells(eqn, ins):
+        if (asked := answer(eqn, ins)) is None:
             return None
-        (out,) = bind(eqn, ins)
-        found.append((jnp.stack([out.any(), (~out).any()]), line_of(eqn)))
-        return [out]
+        outs, true = asked
+        found.append((jnp.stack([true.any(), (~true).any()]), line_of(eqn)))
+        return outs
 
     return step
+
+
+def answer(eqn, ins: list) -> tuple[list, Array] | None:
+    """The outputs of an equation that has two sides, and on which it is, entry by entry;
+    None of all others. A maximum or minimum with one number has them as a comparison
+    does: whether a bound is reached."""
+    if tells(eqn, ins):
+        outs = bind(eqn, ins)
+        return outs, outs[0]
+    if eqn.primitive.name in _BOUNDS and is_float(eqn.outvars[0].aval):
+        a, b = ins
+        if _bounds(a, b) or _bounds(b, a):
+            return bind(eqn, ins), jnp.asarray(a > b)
+    return None
+
+
+def _bounds(number, other) -> bool:
+    """Whether it is one finite number, known or for a whole array."""
+    if np.ndim(number):
+        return False
+    return bool(np.ndim(other) if isinstance(number, Tracer) else np.isfinite(number))
 
 
 def compares_inside(eqn) -> bool:
@@ -195,7 +217,7 @@ def compares_inside(eqn) -> bool:
 
 
 def _compares(jaxpr) -> bool:
-    return any(e.primitive.name in _COMPARISONS for e in equations(jaxpr))
+    return any(e.primitive.name in _COMPARISONS + _BOUNDS for e in equations(jaxpr))
 
 
 def tells(eqn, ins: list) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.truth import compares_inside, tells, traced_gradients
+from jaxninja.check.oracle.truth import answer, compares_inside, traced_gradients
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened
@@ -26,7 +26,6 @@ from jaxninja.check.subject.pytrees import (
     with_floats,
 )
 from jaxninja.check.subject.subject import Subject
-from jaxninja.jaxpr import bind
 
 MOVABLE = "real", "positive"
 STEPS = 12
@@ -208,13 +207,13 @@ def _watch(found: list):
             outs, inside = noted(eqn, ins, _watch, NOWHERE)
             found.extend((_nearest_of(*rows), place) for rows, place in inside)
             return outs
-        if not tells(eqn, ins):
+        if (asked := answer(eqn, ins)) is None:
             return None
-        (out,) = bind(eqn, ins)
-        sides = jnp.stack([out.any(), (~out).any()])
+        outs, true = asked
+        sides = jnp.stack([true.any(), (~true).any()])
         place = line_of(eqn), eqn.primitive.name in ("eq", "ne"), not is_float(ins[0])
         found.append(((*_nearest(*ins), sides), place))
-        return [out]
+        return outs
 
     return step
 

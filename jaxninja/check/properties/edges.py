@@ -40,6 +40,7 @@ from jaxninja.check.properties.judgement import (
 from jaxninja.check.properties.kinks import jumps_where_off
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import all_names, cast, float_leaves, largest
+from jaxninja.check.subject.structure_traced import traced_rule
 
 SYMMETRIC = frozenset(("cholesky", "eigh"))  # what has no other matrices
 HIDDEN = 1e6  # overflows any exponential, and is less than masks of -1e9 hold back
@@ -66,6 +67,7 @@ def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
         wide = cast(args, "float64")
         found = operations(jax.make_jaxpr(setup.subject.plain)(*wide).jaxpr)
         truth = setup.truth(wide, cast(dy, "float64"))[0]
+        rules = operations(traced_rule(setup.subject, wide).jaxpr)
     for value in (-np.inf, HIDDEN):
         hidden = without_gradient(args, truth.gradients, value)
         label = f"{value:g} where dx is 0"
@@ -82,7 +84,7 @@ def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
     for dtype in ("float64", *taken):
         given = cast(args, dtype)
         shifted = ((label, change(given)) for label, change in shifts)
-        for label, inputs in (*edges(given, found, dtype), *shifted):
+        for label, inputs in (*edges(given, found, dtype, rules), *shifted):
             if session.fades and _largest(inputs) > _largest(given):
                 session.skip(f"{label}: the forward approximates, and not so far away")
             elif not same(inputs, given):

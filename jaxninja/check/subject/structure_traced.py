@@ -21,7 +21,7 @@ from jaxninja.check.subject.pytrees import (
     with_floats,
 )
 from jaxninja.check.subject.subject import Subject, accepts
-from jaxninja.check.subject.traces import remembered
+from jaxninja.check.subject.traces import remembered, remembered_by_rank
 from jaxninja.errors import ArgumentTypeError
 from jaxninja.jaxpr import equations
 
@@ -86,7 +86,7 @@ def of_signatures(subject: Subject, args: tuple) -> list[Finding]:
     return []
 
 
-@remembered
+@remembered_by_rank
 def accepted_by_jax(subject: Subject, args: tuple) -> None:
     """Trace the rule as `jax.grad` does: residuals must be arrays, and more."""
 
