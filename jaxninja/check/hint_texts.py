@@ -18,6 +18,8 @@ TEMPLATES = {
     "output.",
     "ratio by size": "d{leaf} is the true gradient times {factor} here, and times "
     "{other} at other sizes.",
+    "ratio by option": "d{leaf} is the true gradient times {factor} here, and times "
+    "{other} with {options}.",
     "conjugate": "d{leaf} is the complex conjugate of the true gradient.",
     "transpose": "d{leaf} is transposed.",
     "transpose by": "d{leaf} is transposed by {axes}.",
@@ -37,6 +39,8 @@ TEMPLATES = {
     "only with": "{leaves:is|are} wrong with {options} only: as given it is right"
     "{unheeded}.",
     "only at": "{leaves:is|are} right at ordinary inputs and wrong at edges: {kinds}.",
+    "there": "{first} There {then}",
+    "with options": "with {options}: {then}",
     "unheeded": ", and bwd does with {option} what it does as given",
     # how the cotangent is used
     "ignored": "d{leaf} does not depend on {cotangent}: it is ignored.",
@@ -82,6 +86,8 @@ TEMPLATES = {
     "{edit}.",
     "mended, not at": "{leaves:is|are} exact on a fresh sample after one edit, of "
     "{subject}: {edit}; at {edges} something else is wrong as well.",
+    "mended, not with": "{leaves:is|are} exact on a fresh sample after one edit, of "
+    "{subject}: {edit}; not so with {options}.",
     "mended, too": "Another edit after which {leaves:is|are} exact too.",
     "mended by two": "{leaves}: exact on a fresh sample after two edits: {first}; and "
     "{second}.",
@@ -92,7 +98,7 @@ TEMPLATES = {
     "exchange with": "exchange it with {other}",
     "inverse order": "argsort of it, the inverse order",
     "factor of one": "multiply {what} alone by {factor}",
-    "factor of both": "multiply both by {factor}",
+    "factor of both": "multiply {one} and {other} alike by {factor}",
     "factor of other": "multiply {what} by {factor} in its place",
     "factor of term": "multiply {what} by {by}, not by {old}",
     "weighted": "the sum of {what} times {by}, not the mean",

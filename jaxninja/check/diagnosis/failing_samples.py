@@ -46,6 +46,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             *_only_with(session),
             misled=session.misled,
             alike=lambda sample, seed: _resample(session, setup, seed, sample.args),
+            settings=lambda: _at_settings(session, setup),
         )
 
     try:
@@ -88,7 +89,18 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
         setting = session.settings.get(other.label)
         sized = setting is not None and not setting.option
         if other is not setup and sized and other.label not in found and _finite(one):
-            found[other.label] = (other.subject, _sample(other, one))
+            sample = replace(_sample(other, one), label=other.label)
+            found[other.label] = (other.subject, sample)
+    return tuple(found.values())
+
+
+def _at_settings(session: Session, setup: Setup) -> tuple:
+    """(subject, sample) of each other setting that was checked, right or wrong."""
+    found: dict[str, tuple] = {}
+    for other, one, judged, _ in session.checked:
+        if other is not setup and other.label not in found and _finite(one):
+            sample = replace(_sample(other, one), label=other.label, judged=judged)
+            found[other.label] = (other.subject, sample)
     return tuple(found.values())
 
 

@@ -5,26 +5,73 @@ the failing sample and, fact for fact, on a fresh one is true.
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.constants import number, sizes
+from jaxninja.check.diagnosis.code.constants import number, numbers_of, sizes
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
 from jaxninja.check.diagnosis.regions import Found, few_elements, region
-from jaxninja.check.hints import say
+from jaxninja.check.hints import Statement, say
 
 
-def relation(problem: Problem, fresh: Problem, leaf: int) -> Found | None:
-    """The first relation that both samples agree on."""
+def relation(
+    problem: Problem, fresh: Problem, leaf: int, samples: Sequence[Problem] = ()
+) -> Found | None:
+    """The first relation that both samples agree on; of entries, all the others too."""
     for test in TESTS:
+        place = region(problem, fresh, samples, leaf) if test is factor else None
+        if place is not None and leaf in fresh.wrong:
+            return place
         if test is few_elements and fresh.sample.edge:
             continue  # of the same integers, which are what makes these entries wrong
         found = test(problem, leaf)
         if found is not None and leaf in fresh.wrong and found == test(fresh, leaf):
             return found
     return None
+
+
+def general(
+    problem: Problem, elsewhere: Elsewhere, leaf: int, found: Found | None
+) -> Found | None:
+    """A relation as it is at all sizes and options; None where another holds at some
+    sizes. With another option something else may be wrong."""
+    if found is None or not found[1].numbers():
+        return found
+    kind, statement = found
+    places = [("", other) for other in elsewhere.sizes]
+    places += [(p.sample.label, p) for p in elsewhere.other_options]
+    for option, other in places:
+        if leaf not in other.wrong:
+            continue
+        there = relation(other, other, leaf)
+        if there is None or there[0] not in (kind, "sign"):
+            if option:
+                continue
+            return None
+        ours, theirs = lengths(problem), lengths(other)
+        if option:
+            ours |= numbers_of(problem.subject)
+            theirs |= numbers_of(other.subject)
+        both = merged(statement, there[1], ours, theirs)
+        if both is None:
+            return _by_setting(statement, there[1], option)
+        statement = both
+    return kind, statement
+
+
+def _by_setting(one: Statement, other: Statement, option: str) -> Found | None:
+    """Of a factor that is another elsewhere, and no simple function of sizes."""
+    if {one.code, other.code} != {"ratio"}:
+        return None
+    here, there = (replace(s["factor"], name=None) for s in (one, other))
+    facts = {"leaf": one["leaf"], "factor": here, "other": there}
+    if option:
+        return "ratio", say("ratio by option", **facts, options=option)
+    return "ratio", say("ratio by size", **facts)
 
 
 STRAIGHT = "surrogate"
@@ -241,7 +288,6 @@ TESTS: tuple[Callable[[Problem, int], Found | None], ...] = (
     spread,
     offset,
     few_elements,
-    region,
     factor,
     rounded,
 )

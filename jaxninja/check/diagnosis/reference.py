@@ -26,7 +26,8 @@ from jaxninja.check.diagnosis.code.problem import (
 )
 from jaxninja.check.diagnosis.code.program import Program, traced
 from jaxninja.check.diagnosis.code.source import calls, place
-from jaxninja.check.diagnosis.edits.search import Fix, Search
+from jaxninja.check.diagnosis.edits.search import Search
+from jaxninja.check.diagnosis.edits.single import Fix
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import Place, say
 

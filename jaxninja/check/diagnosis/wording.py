@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
-from jaxninja.check.diagnosis.edits.search import Fix
+from jaxninja.check.diagnosis.edits.single import Fix
 from jaxninja.check.diagnosis.forward.search import Twin
 from jaxninja.check.hints import Hint, Statement, listed, say
 
@@ -29,7 +29,7 @@ def made_at(problem: Problem, leaf: int) -> str | None:
 def joined(problem: Problem, hint: Hint, fixes: list[Fix]) -> Hint:
     """The hint with the line and the edit of the fix of its leaf."""
     leaf = problem.sample.names.index(hint.leaf)
-    fix = next((m for m in fixes if leaf in m.leaves), None)
+    fix = next((m for m in fixes if leaf in m.leaves and not m.options), None)
     if fix is None:
         return hint
     where = str(fix.where) if fix.where else hint.where
@@ -64,6 +64,9 @@ def fixed(problem: Problem, fresh: Problem, fix: Fix) -> Hint:
     if fix.edges:
         edges = listed(list(fix.edges))
         statement = say("mended, not at", leaves=leaves, **edit, edges=edges)
+    if fix.options:
+        options = listed(list(fix.options))
+        statement = say("mended, not with", leaves=leaves, **edit, options=options)
     proved = fix.leaves <= fresh.wrong  # else the edit was not put to the test there
     return Hint(statement, fix.edit.kind, proved, leaves[0], where, fix.change)
 

@@ -6,6 +6,7 @@ import pytest
 
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.places import where_wrong
+from jaxninja.check.diagnosis.regions import region
 from tests.check.diagnosis.evidence import evidence
 
 
@@ -77,3 +78,23 @@ def test_says_where(said, x64):
 )
 def test_says_nothing_where_no_words_hold(wrong, x64):
     assert places(wrong) is None
+
+
+def test_a_bound_that_no_ordinary_input_is_at_is_left_out(x64):
+    def bwd(x, dy):
+        return (jnp.where(x < 0, 2 * dy, dy),)
+
+    found = evidence(lambda x: x * 1.0, lambda x: (x * 1.0, x), bwd, [(5,)])
+    (problem,) = problems(found)
+    _, said = region(problem, problem.on(found.resample(5)), (), 0)
+    assert said["holds"] == "x < 0"
+
+
+def test_the_diagonal_is_named(x64):
+    def bwd(res, dy):
+        return (dy + jnp.diag(jnp.diag(dy)),)
+
+    found = evidence(lambda a: a * 1.0, lambda a: (a * 1.0, None), bwd, [(3, 3)])
+    (problem,) = problems(found)
+    _, said = region(problem, problem.on(found.resample(5)), (), 0)
+    assert said["holds"] == "column == row"
