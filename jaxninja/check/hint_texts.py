@@ -54,7 +54,8 @@ TEMPLATES = {
     "for its transpose: the true gradient of conj({dy}), conjugated.",
     # where a value arises
     "cast": "{leaves}: {spot} is rounded to {dtype}; exact without that cast.",
-    "not finite": "{leaves:is|are} not finite: {spot}, {why}.",
+    "not finite": "{leaves:is|are} not finite{at}: {spot}, {why}.",
+    "of inputs": " [{label}]",
     # what was left out of the derivation
     "no path": "{leaves:lacks|lack} the path through {spot}: the true gradient without "
     "it equals yours.",

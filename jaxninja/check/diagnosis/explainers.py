@@ -37,7 +37,7 @@ from jaxninja.check.diagnosis.reference import (
     without_both,
 )
 from jaxninja.check.diagnosis.residuals import residual
-from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.diagnosis.rounding import is_lost, not_finite, rounded
 from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
     derived,
@@ -269,12 +269,16 @@ def blowup(evidence: Evidence) -> Hint | None:
     """Where a gradient that is not finite arises, if the backward can be traced."""
     with jax.enable_x64(True), np.errstate(all="ignore"):
         for problem in problems(evidence):
-            found = not_finite(problem)
-            lost = [k for k, g in enumerate(problem.got) if not np.isfinite(g).all()]
-            if found is not None and lost:
+            pairs = enumerate(zip(problem.got, problem.expected, strict=True))
+            lost = frozenset(k for k, (mine, truth) in pairs if is_lost(mine, truth))
+            found = not_finite(problem, lost)
+            if found is not None:
                 place = problem.place_of(found[0])
                 leaves, spot = problem.leaf_names(lost), place or "one value"
-                said = say("not finite", leaves=leaves, spot=spot, why=found[1])
-                hint = hint_of(problem, lost[0], "nan", said)
+                label = problem.sample.label
+                at = say("of inputs", label=label) if problem.sample.edge else ""
+                facts = {"leaves": leaves, "at": at, "spot": spot, "why": found[1]}
+                said = say("not finite", **facts)
+                hint = hint_of(problem, min(lost), "nan", said)
                 return replace(hint, where=str(place) if place else hint.where)
     return None

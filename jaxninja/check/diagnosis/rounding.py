@@ -30,15 +30,22 @@ def rounded(problem: Problem, fresh: Problem) -> tuple[int, str] | None:
     return None
 
 
-def not_finite(problem: Problem) -> tuple[int, str] | None:
-    """(step, why) of the first value that is not finite though its operands are."""
+def is_lost(value, expected) -> bool:
+    """Whether some entry is not finite where the true one is."""
+    return bool((~np.isfinite(value) & np.isfinite(expected)).any())
+
+
+def not_finite(problem: Problem, lost: frozenset[int]) -> tuple[int, str] | None:
+    """(step, why) of the first value that is not finite though its operands are, of
+    those that these leaves are made of."""
     if problem.program is None:
         return None
     for sound in (_number, _finite):  # NaN first: a mask of -inf is meant
         for i, step in enumerate(problem.program.steps):
             ins = [problem.values[s] for s in step.ins]
             outs = [problem.values[s] for s in step.outs]
-            if all(map(sound, ins)) and not all(map(sound, outs)):
+            met = lost & frozenset().union(*map(problem.program.reaches, step.outs))
+            if met and all(map(sound, ins)) and not all(map(sound, outs)):
                 return i, _WHY.get(step.name, f"{step.name} gives it")
     return None
 

@@ -68,7 +68,8 @@ powers.defvjp(lambda x, n: (powers.fun(x, n), x), three_by_heart)
 def test_an_edit_that_spoils_the_rule_as_given_is_none():
     (hint,) = check_vjp(powers, jnp.linspace(0.3, 1.2, 5), 3).hints
     assert hint.statement["options"] == "n=2"
-    assert hint.statement["unheeded"] and hint.change is None
+    assert hint.statement["unheeded"]
+    assert hint.change is None
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))

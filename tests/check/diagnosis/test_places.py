@@ -84,7 +84,7 @@ def test_a_bound_that_no_ordinary_input_is_at_is_left_out(x64):
     def bwd(x, dy):
         return (jnp.where(x < 0, 2 * dy, dy),)
 
-    found = evidence(lambda x: x * 1.0, lambda x: (x * 1.0, x), bwd, [(5,)])
+    found = evidence(lambda x: x * 1.0, lambda x: (x * 1.0, x), bwd, [(12,)])
     (problem,) = problems(found)
     _, said = region(problem, problem.on(found.resample(5)), (), 0)
     assert said["holds"] == "x < 0"

@@ -256,7 +256,8 @@ class Search(Reader):
         every = self.available()
         yield from other_rows(self, every)
         yield from lines.in_a_loop_of_python(self, target)
-        for slot in self.in_time(self.slots(target, inputs=True)):
+        slots = (s for s in self.slots(target, inputs=True) if not self.compared(s))
+        for slot in self.in_time(slots):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
         for members in self.in_time(self.groups(target)):

@@ -43,7 +43,8 @@ HINTS = {
     "的真实梯度再取共轭。",
     # where a value arises
     "cast": "{leaves}：{spot} 被舍入成了 {dtype}；不作这个转换就完全正确。",
-    "not finite": "{leaves} 不是有限值：{spot}，{why}。",
+    "not finite": "{leaves} 不是有限值{at}：{spot}，{why}。",
+    "of inputs": "［{label}］",
     # what was left out of the derivation
     "no path": "{leaves} 缺少经过 {spot} 的路径：去掉它的真实梯度与你的相同。",
     "no term": "{leaves} 缺少 {spot} 的导数中的一项：去掉它的真实梯度与你的相同。",
