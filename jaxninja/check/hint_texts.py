@@ -86,7 +86,7 @@ TEMPLATES = {
     "mended": "{leaves:is|are} exact on a fresh sample after one edit, of {subject}: "
     "{edit}.",
     "mended, not at": "{leaves:is|are} exact on a fresh sample after one edit, of "
-    "{subject}: {edit}; at {edges} something else is wrong as well.",
+    "{subject}: {edit}; at {edges} it still is not the gradient that JAX gives.",
     "mended, not with": "{leaves:is|are} exact on a fresh sample after one edit, of "
     "{subject}: {edit}; not so with {options}.",
     "mended, too": "Another edit after which {leaves:is|are} exact too.",

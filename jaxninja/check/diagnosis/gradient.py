@@ -14,7 +14,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.constants import number, numbers_of, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
-from jaxninja.check.diagnosis.regions import Found, few_elements, region
+from jaxninja.check.diagnosis.regions import Found, few_elements, only_there, region
 from jaxninja.check.hints import Statement, say
 
 
@@ -29,7 +29,9 @@ def relation(
         if test is few_elements and fresh.sample.edge:
             continue  # of the same integers, which are what makes these entries wrong
         found = test(problem, leaf)
-        if found is not None and leaf in fresh.wrong and found == test(fresh, leaf):
+        if found is None or leaf not in fresh.wrong or found != test(fresh, leaf):
+            continue
+        if test is not few_elements or only_there(problem, samples, leaf):
             return found
     return None
 

@@ -36,13 +36,30 @@ def few_elements(problem: Problem, leaf: int) -> Found | None:
         index = [int(i) for i in np.argwhere(wrong)[0]]
         return "index", say("entry", **facts, index=str(index))
     for axis in range(wrong.ndim):
-        rest = tuple(i for i in range(wrong.ndim) if i != axis)
-        lines = np.flatnonzero(wrong.any(rest))
+        lines = np.flatnonzero(wrong.any(_but(axis, wrong.ndim)))
         if len(lines) == 1 and wrong.shape[axis] > 2:
             last = " (the last)" if lines[0] == wrong.shape[axis] - 1 else ""
             at = {"index": int(lines[0]), "axis": axis, "last": last}
             return "index", say("line", **facts, **at)
     return None
+
+
+def only_there(problem: Problem, samples: Sequence[Problem], leaf: int) -> bool:
+    """Whether no ordinary input makes other entries or rows wrong: of a sorted array
+    the third is elsewhere every time."""
+    there = wrong_entries(problem, leaf)
+    if there.sum() > 1:  # a row: wherever in it
+        rows = [
+            there.any(_but(axis, there.ndim), keepdims=True)
+            for axis in range(there.ndim)
+        ]
+        there = np.broadcast_to(min(rows, key=np.mean), there.shape)
+    usual = (p for p in samples if not p.sample.edge)
+    return all((wrong_entries(p, leaf) <= there).all() for p in usual)
+
+
+def _but(axis: int, count: int) -> tuple[int, ...]:
+    return tuple(i for i in range(count) if i != axis)
 
 
 def region(

@@ -6,7 +6,7 @@ import pytest
 
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.places import where_wrong
-from jaxninja.check.diagnosis.regions import region
+from jaxninja.check.diagnosis.regions import only_there, region
 from tests.check.diagnosis.evidence import evidence
 
 
@@ -98,3 +98,14 @@ def test_the_diagonal_is_named(x64):
     (problem,) = problems(found)
     _, said = region(problem, problem.on(found.resample(5)), (), 0)
     assert said["holds"] == "column == row"
+
+
+def test_an_entry_that_is_another_each_time_has_no_index(x64):
+    def first_by_size(x, dy):
+        return (jnp.where(x == x.max(), 2 * dy, dy),)
+
+    found = evidence(lambda x: x * 1.0, lambda x: (x * 1.0, x), first_by_size, [(5,)])
+    (problem,) = problems(found)
+    others = [problem.on(found.resample(seed)) for seed in range(6)]
+    assert not only_there(problem, others, 0)
+    assert only_there(problem, [problem], 0)

@@ -64,7 +64,7 @@ HINTS = {
     "正确。",
     # edits that mend it
     "mended": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}。",
-    "mended, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处还有别的错误。",
+    "mended, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处仍不是 JAX 给出的梯度。",
     "mended, not with": "{leaves} 在新样本上经一处改动后完全正确，改动在 {subject}：{edit}；"
     "在 {options} 时则不然。",
     "mended, too": "另一种改动也能使 {leaves} 完全正确。",
