@@ -25,6 +25,8 @@ TEMPLATES = {
     "transpose by": "d{leaf} is transposed by {axes}.",
     "shift": "d{leaf} is the true one shifted by {by} along axis {axis}.",
     "reverse": "d{leaf} is the true one reversed along axis {axis}.",
+    "dealt": "d{leaf} has the entries of the true one in another order along axis "
+    "{axis}: {step} apart side by side.",
     "spread": "d{leaf} has the {what} over axis {axis} of the true one in each entry.",
     "offset": "d{leaf} is the true gradient plus {term}.",
     "precision": "d{leaf} is right to {dtype} precision only: something is rounded on "

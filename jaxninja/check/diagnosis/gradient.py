@@ -14,7 +14,14 @@ import numpy as np
 from jaxninja.check.diagnosis.code.constants import number, numbers_of, sizes
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
-from jaxninja.check.diagnosis.regions import Found, few_elements, only_there, region
+from jaxninja.check.diagnosis.regions import (
+    Found,
+    dealt,
+    few_elements,
+    only_there,
+    region,
+)
+from jaxninja.check.diagnosis.rounding import narrow
 from jaxninja.check.hints import Statement, say
 
 
@@ -213,22 +220,6 @@ def offset(problem: Problem, leaf: int) -> Found | None:
     return "affine", say("offset", leaf=_name(problem, leaf), term=f"{c:.6g}")
 
 
-def rounded(problem: Problem, leaf: int) -> Found | None:
-    """Right to the precision of a narrower type only."""
-    mine, truth = problem.got[leaf], problem.expected[leaf]
-    scale = float(np.abs(truth).max(initial=0)) or 1.0
-    error = float(np.abs(mine - truth).max(initial=0)) / scale
-    entries = np.mean(np.abs(mine - truth) > 1e-10 * scale)
-    for kind, unit in (
-        ("float32", 2.0**-24),
-        ("float16", 2.0**-11),
-        ("bfloat16", 2.0**-8),
-    ):
-        if unit / 64 < error <= 3 * unit and entries > 0.3:
-            return "precision", say("precision", leaf=_name(problem, leaf), dtype=kind)
-    return None
-
-
 POWERS: dict[str, Callable] = {
     "{}": lambda t: t,
     "1/{}": lambda t: 1 / t,
@@ -287,9 +278,10 @@ TESTS: tuple[Callable[[Problem, int], Found | None], ...] = (
     conjugated,
     transposed,
     shifted,
+    dealt,
     spread,
     offset,
     few_elements,
     factor,
-    rounded,
+    narrow,
 )

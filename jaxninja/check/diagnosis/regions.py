@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.problem import EXACT, Problem, as_leaf
+from jaxninja.check.diagnosis.code.problem import EXACT, Problem, as_leaf, close
 from jaxninja.check.hints import Statement, say
 
 Found = tuple[str, Statement]  # kind of bug, what is wrong
@@ -41,6 +41,20 @@ def few_elements(problem: Problem, leaf: int) -> Found | None:
             last = " (the last)" if lines[0] == wrong.shape[axis] - 1 else ""
             at = {"index": int(lines[0]), "axis": axis, "last": last}
             return "index", say("line", **facts, **at)
+    return None
+
+
+def dealt(problem: Problem, leaf: int) -> Found | None:
+    """The entries of an axis in another order: in turns for one half after the other,
+    as a transposition between two reshapes makes it."""
+    mine, truth = problem.got[leaf], problem.expected[leaf]
+    for axis, n in enumerate(truth.shape):
+        for count in range(2, n // 2 + 1 if mine.shape == truth.shape else 0):
+            if n % count == 0:
+                order = np.arange(n).reshape(count, -1).T.ravel()
+                if close(mine, np.take(truth, order, axis), problem.floor):
+                    facts = {"leaf": problem.sample.names[leaf], "axis": axis}
+                    return "index", say("dealt", **facts, step=n // count)
     return None
 
 

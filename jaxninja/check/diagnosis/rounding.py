@@ -3,6 +3,8 @@
 import numpy as np
 
 from jaxninja.check.diagnosis.code.problem import Problem
+from jaxninja.check.diagnosis.regions import Found
+from jaxninja.check.hints import say
 
 _WHY = {
     "div": "the denominator is 0 there",
@@ -27,6 +29,23 @@ def rounded(problem: Problem, fresh: Problem) -> tuple[int, str] | None:
         for some in chosen:
             if _exact_without(problem, some) and _exact_without(fresh, some):
                 return some[0], str(_step(problem, some[0]).eqn.params["new_dtype"])
+    return None
+
+
+def narrow(problem: Problem, leaf: int) -> Found | None:
+    """Right to the precision of a narrower type only."""
+    mine, truth = problem.got[leaf], problem.expected[leaf]
+    scale = float(np.abs(truth).max(initial=0)) or 1.0
+    error = float(np.abs(mine - truth).max(initial=0)) / scale
+    entries = np.mean(np.abs(mine - truth) > 1e-10 * scale)
+    for kind, unit in (
+        ("float32", 2.0**-24),
+        ("float16", 2.0**-11),
+        ("bfloat16", 2.0**-8),
+    ):
+        if unit / 64 < error <= 3 * unit and entries > 0.3:
+            name = problem.sample.names[leaf]
+            return "precision", say("precision", leaf=name, dtype=kind)
     return None
 
 

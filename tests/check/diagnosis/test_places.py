@@ -6,7 +6,8 @@ import pytest
 
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.places import where_wrong
-from jaxninja.check.diagnosis.regions import only_there, region
+from jaxninja.check.diagnosis.regions import dealt, only_there, region
+from jaxninja.check.hints import say
 from tests.check.diagnosis.evidence import evidence
 
 
@@ -109,3 +110,15 @@ def test_an_entry_that_is_another_each_time_has_no_index(x64):
     others = [problem.on(found.resample(seed)) for seed in range(6)]
     assert not only_there(problem, others, 0)
     assert only_there(problem, [problem], 0)
+
+
+def test_entries_in_turns_for_halves_are_told(x64):
+    def plain(x):
+        return x[:, ::2] * x[:, 1::2]
+
+    def bwd(x, dy):
+        return (jnp.concatenate([dy * x[:, 1::2], dy * x[:, ::2]], 1),)
+
+    found = evidence(plain, lambda x: (plain(x), x), bwd, [(3, 6)])
+    (problem,) = problems(found)
+    assert dealt(problem, 0) == ("index", say("dealt", leaf="x", axis=1, step=2))

@@ -20,6 +20,7 @@ from jaxninja.check.diagnosis.edits.axes import (
     other_sums,
     over_other_axes,
     per_group,
+    regrouped,
 )
 from jaxninja.check.diagnosis.edits.brackets import (
     bracketed,
@@ -195,6 +196,7 @@ class Search(Reader):
         yield from of_a_square(self.program, index)
         yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
+        yield from regrouped(self.program, index)
         yield from per_group(self.problem, index, self.name)
         for edits in (running_sums, other_option, moved_in, bracketed, factor_before):
             yield from edits(self.program, index, self.name)

@@ -18,6 +18,7 @@ HINTS = {
     "transpose by": "d{leaf} 被按 {axes} 转置了。",
     "shift": "d{leaf} 是真实梯度沿轴 {axis} 移动 {by} 的结果。",
     "reverse": "d{leaf} 是真实梯度沿轴 {axis} 颠倒的结果。",
+    "dealt": "d{leaf} 沿轴 {axis} 的元素是真实梯度的元素换了次序：相隔 {step} 的排在一起。",
     "spread": "d{leaf} 的每个元素都是真实梯度沿轴 {axis} 的 {what}。",
     "offset": "d{leaf} 等于真实梯度加上 {term}。",
     "precision": "d{leaf} 只在 {dtype} 的精度内正确：中途有舍入。",
