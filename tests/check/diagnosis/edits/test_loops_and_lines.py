@@ -250,3 +250,17 @@ def test_the_numbers_of_all_turns_of_a_line_are_listed():
 
     both = list(in_turns([[edit(0, 2)], [edit(1, 1)], [edit(2, 1)]]))
     assert [e.what["what"] for e in both] == ["/ 2 and / 1"]
+
+
+def test_the_rest_of_a_count_is_named(x64):
+    def plain(x, n, k):
+        return x * k + x**2 * (n - k)
+
+    def bwd(res, dy):
+        x, n, k = res
+        return dy * (k + 2 * x * k), None, None
+
+    found = evidence(plain, lambda *a: (plain(*a), a), bwd, [(7,), 7, 7])
+    first, *_ = diagnose(found)
+    assert first.verified
+    assert first.change["edit"] == say("instead", new="n - k", old="k")
