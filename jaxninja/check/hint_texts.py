@@ -61,6 +61,7 @@ TEMPLATES = {
     # what was left out of the derivation
     "no path": "{leaves:lacks|lack} the path through {spot}: the true gradient without "
     "it equals yours.",
+    "subtracted": "what is subtracted in {spot}",
     "no term": "{leaves:lacks|lack} a term of the derivative of {spot}: the true "
     "gradient without it equals yours.",
     "path, negated": "{leaves:has|have} the path through {spot} with the wrong sign: "

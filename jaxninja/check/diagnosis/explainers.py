@@ -30,16 +30,15 @@ from jaxninja.check.diagnosis.linearity import nonlinear_step
 from jaxninja.check.diagnosis.options import only_with, told_with
 from jaxninja.check.diagnosis.reference import (
     Reference,
-    changed,
     derivation,
     paths,
     two_cut,
-    without_both,
 )
 from jaxninja.check.diagnosis.residuals import residual
 from jaxninja.check.diagnosis.rounding import is_lost, not_finite, rounded
 from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
+    changed,
     derived,
     distinct,
     fixed,
@@ -49,6 +48,7 @@ from jaxninja.check.diagnosis.wording import (
     others,
     twice,
     twin,
+    without_both,
 )
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.hints import Hint, say

@@ -228,6 +228,8 @@ def _skipped(program, index, name) -> Iterator[Edit]:
                 ins = [values[s] for s in step.ins]
                 if np.shape(values[inner]) == np.shape(ins[k]):
                     raise ValueError("the same as leaving out the step before")
+                if _is_mask(ins[k]) and not _is_mask(values[inner]):
+                    raise ValueError("a number for a mask")
                 ins[k] = values[inner]
                 return run(step.eqn, ins)[0]
 
@@ -236,6 +238,10 @@ def _skipped(program, index, name) -> Iterator[Edit]:
             kind = kind or KINDS.get(before.name, "residual")
             unnamed = " in `" in name(inner)  # what no line of the text holds
             yield Edit(out, make, what, kind, 1.65 if unnamed else 1.5)
+
+
+def _is_mask(value) -> bool:
+    return getattr(value, "dtype", None) == np.bool_
 
 
 def instead(new: str | Number | Statement, old: str) -> Statement:
