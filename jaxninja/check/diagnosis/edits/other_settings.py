@@ -54,7 +54,10 @@ def at_settings(
     failing = []
     for problem in search.elsewhere.settings:
         of_size = problem.subject.static == search.problem.subject.static
-        known = of_size and bool(problem.wrong or edit.what.numbers())
+        given = (
+            search.elsewhere.evidence.options
+        )  # others, with which alone it is wrong
+        known = of_size and bool(problem.wrong or edit.what.numbers() or not given)
         if known or not alike(search.problem, problem):
             continue
         general = _at(search, edit, target, problem)
