@@ -257,7 +257,7 @@ def test_the_rest_of_a_count_is_named(x64):
         return x * k + x**2 * (n - k)
 
     def bwd(res, dy):
-        x, _, k = res
+        x, n, k = res  # noqa: RUF059  (the name is told)
         return dy * (k + 2 * x * k), None, None
 
     found = evidence(plain, lambda *a: (plain(*a), a), bwd, [(7,), 7, 7])
