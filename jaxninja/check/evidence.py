@@ -79,6 +79,8 @@ class Evidence:
         declared: the gradients that were declared in place of the forward's.
         options: "axis=0": the options, or sizes, with which alone it is wrong.
         as_given: the rule with the options that it was given with, if those are others.
+        settings: (subject, sample) at each other setting, its options' label on the
+            sample: at other options, and at sizes where it is right.
         misled: JAX's gradient of the plain forward is not the slope of its values.
     """
 
@@ -93,3 +95,4 @@ class Evidence:
     as_given: Explained | None = None
     misled: bool = False
     alike: Callable[[Sample, int], Sample] | None = None
+    settings: Callable[[], tuple[tuple[Explained, Sample], ...]] = tuple

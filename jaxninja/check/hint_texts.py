@@ -18,11 +18,15 @@ TEMPLATES = {
     "output.",
     "ratio by size": "d{leaf} is the true gradient times {factor} here, and times "
     "{other} at other sizes.",
+    "ratio by option": "d{leaf} is the true gradient times {factor} here, and times "
+    "{other} with {options}.",
     "conjugate": "d{leaf} is the complex conjugate of the true gradient.",
     "transpose": "d{leaf} is transposed.",
     "transpose by": "d{leaf} is transposed by {axes}.",
     "shift": "d{leaf} is the true one shifted by {by} along axis {axis}.",
     "reverse": "d{leaf} is the true one reversed along axis {axis}.",
+    "dealt": "d{leaf} has the entries of the true one in another order along axis "
+    "{axis}: {step} apart side by side.",
     "spread": "d{leaf} has the {what} over axis {axis} of the true one in each entry.",
     "offset": "d{leaf} is the true gradient plus {term}.",
     "precision": "d{leaf} is right to {dtype} precision only: something is rounded on "
@@ -37,6 +41,8 @@ TEMPLATES = {
     "only with": "{leaves:is|are} wrong with {options} only: as given it is right"
     "{unheeded}.",
     "only at": "{leaves:is|are} right at ordinary inputs and wrong at edges: {kinds}.",
+    "there": "{first} There {then}",
+    "with options": "with {options}: {then}",
     "unheeded": ", and bwd does with {option} what it does as given",
     # how the cotangent is used
     "ignored": "d{leaf} does not depend on {cotangent}: it is ignored.",
@@ -50,10 +56,12 @@ TEMPLATES = {
     "for its transpose: the true gradient of conj({dy}), conjugated.",
     # where a value arises
     "cast": "{leaves}: {spot} is rounded to {dtype}; exact without that cast.",
-    "not finite": "{leaves:is|are} not finite: {spot}, {why}.",
+    "not finite": "{leaves:is|are} not finite{at}: {spot}, {why}.",
+    "of inputs": " [{label}]",
     # what was left out of the derivation
     "no path": "{leaves:lacks|lack} the path through {spot}: the true gradient without "
     "it equals yours.",
+    "subtracted": "what is subtracted in {spot}",
     "no term": "{leaves:lacks|lack} a term of the derivative of {spot}: the true "
     "gradient without it equals yours.",
     "path, negated": "{leaves:has|have} the path through {spot} with the wrong sign: "
@@ -81,7 +89,9 @@ TEMPLATES = {
     "mended": "{leaves:is|are} exact on a fresh sample after one edit, of {subject}: "
     "{edit}.",
     "mended, not at": "{leaves:is|are} exact on a fresh sample after one edit, of "
-    "{subject}: {edit}; at {edges} something else is wrong as well.",
+    "{subject}: {edit}; at {edges} it still is not the gradient that JAX gives.",
+    "mended, not with": "{leaves:is|are} exact on a fresh sample after one edit, of "
+    "{subject}: {edit}; not so with {options}.",
     "mended, too": "Another edit after which {leaves:is|are} exact too.",
     "mended by two": "{leaves}: exact on a fresh sample after two edits: {first}; and "
     "{second}.",
@@ -92,7 +102,7 @@ TEMPLATES = {
     "exchange with": "exchange it with {other}",
     "inverse order": "argsort of it, the inverse order",
     "factor of one": "multiply {what} alone by {factor}",
-    "factor of both": "multiply both by {factor}",
+    "factor of both": "multiply {one} and {other} alike by {factor}",
     "factor of other": "multiply {what} by {factor} in its place",
     "factor of term": "multiply {what} by {by}, not by {old}",
     "weighted": "the sum of {what} times {by}, not the mean",

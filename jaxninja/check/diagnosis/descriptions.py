@@ -11,7 +11,7 @@ from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.forward.other_arguments import other_leaf, other_option
 from jaxninja.check.diagnosis.gradient import lengths
 from jaxninja.check.diagnosis.jacobian import at_zero
-from jaxninja.check.diagnosis.options import only_at, only_with
+from jaxninja.check.diagnosis.options import only_at
 from jaxninja.check.diagnosis.places import where_wrong
 from jaxninja.check.diagnosis.reference import Reference
 from jaxninja.check.diagnosis.wording import hint_of
@@ -20,9 +20,8 @@ from jaxninja.check.hints import Hint, say
 
 def whereabouts(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
     """The plainest of these descriptions, for when nothing says why."""
-    option = only_with(problem, fresh, elsewhere.evidence)
-    if option is not None:
-        return [option]
+    if elsewhere.evidence.options and problem.wrong <= fresh.wrong:
+        return []  # which options these are is said by all means
     zero = at_zero(elsewhere.evidence.samples)
     if zero is not None:
         leaf, argument = zero

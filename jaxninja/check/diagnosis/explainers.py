@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.chain_ends import stops_early
-from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.fresh_samples import unseen
 from jaxninja.check.diagnosis.code.problem import Problem, problems
 from jaxninja.check.diagnosis.cotangent import VAGUE, probes
@@ -24,22 +24,21 @@ from jaxninja.check.diagnosis.descriptions import given_otherwise, whereabouts
 from jaxninja.check.diagnosis.edits.double import pairs
 from jaxninja.check.diagnosis.edits.repairs import repair
 from jaxninja.check.diagnosis.forward.search import nearby
-from jaxninja.check.diagnosis.gradient import STRAIGHT, lengths, relation, surrogate
+from jaxninja.check.diagnosis.gradient import STRAIGHT, general, relation, surrogate
 from jaxninja.check.diagnosis.jacobian import diagonal
 from jaxninja.check.diagnosis.linearity import nonlinear_step
+from jaxninja.check.diagnosis.options import only_with, told_with
 from jaxninja.check.diagnosis.reference import (
     Reference,
-    changed,
     derivation,
     paths,
     two_cut,
-    without_both,
 )
-from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.diagnosis.residuals import residual
-from jaxninja.check.diagnosis.rounding import not_finite, rounded
+from jaxninja.check.diagnosis.rounding import is_lost, not_finite, rounded
 from jaxninja.check.diagnosis.usual_functions import borrowed
 from jaxninja.check.diagnosis.wording import (
+    changed,
     derived,
     distinct,
     fixed,
@@ -49,9 +48,10 @@ from jaxninja.check.diagnosis.wording import (
     others,
     twice,
     twin,
+    without_both,
 )
 from jaxninja.check.evidence import Evidence
-from jaxninja.check.hints import Hint, Statement, say
+from jaxninja.check.hints import Hint, say
 
 FAR = 2.05  # cost of an edit of the backward, from which it is far-fetched
 SHORT = 0.5  # seconds for the edit of a bug that has a name already
@@ -74,7 +74,9 @@ def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
         for problem in problems(evidence):
             if problem.wrong:
                 elsewhere = Elsewhere(evidence, problem)
-                return _hints(problem, unseen(problem, evidence), elsewhere, budget)
+                fresh = unseen(problem, evidence)
+                found = _hints(problem, fresh, elsewhere, budget)
+                return told_with(only_with(problem, fresh, evidence), found)
     return []
 
 
@@ -97,8 +99,11 @@ def _hints(
     names = _named(problem, fresh, reference, elsewhere)
     clear = [hint for hint in names if hint.kind != VAGUE]
     vague = [replace(h, kind="cotangent") for h in names if h.kind == VAGUE]
-    cut = [] if clear else _cut(problem, fresh, reference, budget.part(PATHS))
-    if not clear and not any(h.kind in ("term", "path") for h in cut):
+    cut = []
+    if all(hint.statement.code == "where" for hint in clear):
+        cut = _cut(problem, fresh, reference, budget.part(PATHS))
+        clear = [] if _is_path(cut) else clear  # why says more than where
+    if not clear and not _is_path(cut):
         cut = _ended(problem, fresh, reference) or cut
     fixes = []
     if problem.program is not None and not any(h.kind == STRAIGHT for h in clear):
@@ -108,7 +113,7 @@ def _hints(
         second = others(problem, fresh, fixes)
         return [*(joined(problem, hint, fixes) for hint in clear), *second, *vague]
     edits = [fixed(problem, fresh, fix) for fix in distinct(fixes)]
-    simple = any(fix.edit.cost < FAR for fix in fixes)
+    simple = any(fix.edit.cost < FAR and not fix.options for fix in fixes)
     packed = None if edits else residual(problem, fresh, budget.part(PACKED))
     if packed is not None:
         edits = [hint_of(problem, min(problem.wrong), *packed)]
@@ -132,7 +137,8 @@ def _hints(
         return [*twins, *edits[:1], *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
         by_path = [] if simple else [hint for hint in by_path if hint.kind != "path"]
-    if not edits and not by_path and problem.program is not None:
+    given = elsewhere.evidence.options  # with which alone it is wrong: a mend is plain
+    if not (edits or by_path or given or problem.program is None):
         edits = [
             twice(problem, fresh, *both)
             for both in [pairs(problem, fresh, budget, elsewhere)]
@@ -147,6 +153,10 @@ def _hints(
 def _is_clear(hint: Hint) -> bool:
     """Whether another function with the same gradient would say less."""
     return hint.kind == "path" or hint.statement.code == "stops early"
+
+
+def _is_path(hints: list[Hint]) -> bool:
+    return any(hint.kind in ("term", "path") for hint in hints)
 
 
 def _borrowed(problem: Problem, fresh: Problem, elsewhere: Elsewhere) -> list[Hint]:
@@ -230,37 +240,12 @@ def _named(problem, fresh, reference, elsewhere) -> list[Hint]:
     hints = [] if found is None else [found]
     for leaf in sorted(problem.wrong):
         relative = surrogate(problem, [fresh, *elsewhere.samples], leaf)
-        relative = relative or relation(problem, fresh, leaf)
-        relative = _general(problem, elsewhere, leaf, relative)
+        relative = relative or relation(problem, fresh, leaf, elsewhere.samples)
+        relative = general(problem, elsewhere, leaf, relative)
         if relative is not None:
             kind, statement = relative
             hints.append(hint_of(problem, leaf, kind, statement))
     return hints
-
-
-def _general(problem: Problem, elsewhere: Elsewhere, leaf: int, found):
-    """A relation as it is at all sizes; None where another holds there."""
-    if found is None or not found[1].numbers():
-        return found
-    kind, statement = found
-    for other in elsewhere.sizes:
-        if leaf in other.wrong:
-            there = relation(other, other, leaf)
-            if there is None or there[0] not in (kind, "sign"):
-                return None
-            both = merged(statement, there[1], lengths(problem), lengths(other))
-            if both is None:
-                return _by_size(statement, there[1])
-            statement = both
-    return kind, statement
-
-
-def _by_size(one: Statement, other: Statement) -> Found | None:
-    """Of a factor that is another at other sizes, and no simple function of them."""
-    if {one.code, other.code} != {"ratio"}:
-        return None
-    here, there = (replace(s["factor"], name=None) for s in (one, other))
-    return "ratio", say("ratio by size", leaf=one["leaf"], factor=here, other=there)
 
 
 def _cotangent(problem, fresh, reference) -> Hint | None:
@@ -284,12 +269,16 @@ def blowup(evidence: Evidence) -> Hint | None:
     """Where a gradient that is not finite arises, if the backward can be traced."""
     with jax.enable_x64(True), np.errstate(all="ignore"):
         for problem in problems(evidence):
-            found = not_finite(problem)
-            lost = [k for k, g in enumerate(problem.got) if not np.isfinite(g).all()]
-            if found is not None and lost:
+            pairs = enumerate(zip(problem.got, problem.expected, strict=True))
+            lost = frozenset(k for k, (mine, truth) in pairs if is_lost(mine, truth))
+            found = not_finite(problem, lost)
+            if found is not None:
                 place = problem.place_of(found[0])
                 leaves, spot = problem.leaf_names(lost), place or "one value"
-                said = say("not finite", leaves=leaves, spot=spot, why=found[1])
-                hint = hint_of(problem, lost[0], "nan", said)
+                label = problem.sample.label
+                at = say("of inputs", label=label) if problem.sample.edge else ""
+                facts = {"leaves": leaves, "at": at, "spot": spot, "why": found[1]}
+                said = say("not finite", **facts)
+                hint = hint_of(problem, min(lost), "nan", said)
                 return replace(hint, where=str(place) if place else hint.where)
     return None

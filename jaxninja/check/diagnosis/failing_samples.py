@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxninja.check.budget import SECONDS, Budget
 from jaxninja.check.diagnosis.code.problem import is_inexact
+from jaxninja.check.diagnosis.rounding import is_lost
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.kinds import NEARER, nearer
@@ -29,7 +30,8 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
     ours = [one for other, one in failing if other is setup]
     sizes = _at_sizes(session, setup)
     finite = [_sample(setup, one) for one in ours if _finite(one)]
-    lost = [_sample(setup, one) for one in ours if not _finite(one)]
+    lost = [_lost(session, setup, one) for one in ours if not _finite(one)]
+    lost = [s for s in lost if any(map(is_lost, s.got, s.expected))]
     if finite and not session.failing:  # rounding alone: the casts show in float64
         finite = [_resample(session, setup, seed) for seed in range(2)]
 
@@ -46,6 +48,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
             *_only_with(session),
             misled=session.misled,
             alike=lambda sample, seed: _resample(session, setup, seed, sample.args),
+            settings=lambda: _at_settings(session, setup),
         )
 
     try:
@@ -88,7 +91,18 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
         setting = session.settings.get(other.label)
         sized = setting is not None and not setting.option
         if other is not setup and sized and other.label not in found and _finite(one):
-            found[other.label] = (other.subject, _sample(other, one))
+            sample = replace(_sample(other, one), label=other.label)
+            found[other.label] = (other.subject, sample)
+    return tuple(found.values())
+
+
+def _at_settings(session: Session, setup: Setup) -> tuple:
+    """(subject, sample) of each other setting that was checked, right or wrong."""
+    found: dict[str, tuple] = {}
+    for other, one, judged, _ in session.checked:
+        if other is not setup and other.label not in found and _finite(one):
+            sample = replace(_sample(other, one), label=other.label, judged=judged)
+            found[other.label] = (other.subject, sample)
     return tuple(found.values())
 
 
@@ -129,6 +143,13 @@ def _of(setup: Setup, one: Evaluation, dy) -> Sample:
         tuple(np.asarray(t.expected) for t in one.trials),
         setup.leaf_names,
     )
+
+
+def _lost(session: Session, setup: Setup, one: Evaluation) -> Sample:
+    """A sample that is not finite, and what kind of inputs it is of."""
+    edge = any(c.edge for c in session.checked if c.evaluation is one)
+    label = one.trials[0].sample
+    return replace(_sample(setup, one), edge=edge, label=label)
 
 
 def _finite(one: Evaluation) -> bool:

@@ -5,26 +5,82 @@ the failing sample and, fact for fact, on a fresh one is true.
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.constants import number, sizes
+from jaxninja.check.diagnosis.code.constants import number, numbers_of, sizes
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, merged
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
-from jaxninja.check.diagnosis.regions import Found, few_elements, region
-from jaxninja.check.hints import say
+from jaxninja.check.diagnosis.regions import (
+    Found,
+    dealt,
+    few_elements,
+    only_there,
+    region,
+)
+from jaxninja.check.diagnosis.rounding import narrow
+from jaxninja.check.hints import Statement, say
 
 
-def relation(problem: Problem, fresh: Problem, leaf: int) -> Found | None:
-    """The first relation that both samples agree on."""
+def relation(
+    problem: Problem, fresh: Problem, leaf: int, samples: Sequence[Problem] = ()
+) -> Found | None:
+    """The first relation that both samples agree on; of entries, all the others too."""
     for test in TESTS:
+        place = region(problem, fresh, samples, leaf) if test is factor else None
+        if place is not None and leaf in fresh.wrong:
+            return place
         if test is few_elements and fresh.sample.edge:
             continue  # of the same integers, which are what makes these entries wrong
         found = test(problem, leaf)
-        if found is not None and leaf in fresh.wrong and found == test(fresh, leaf):
+        if found is None or leaf not in fresh.wrong or found != test(fresh, leaf):
+            continue
+        if test is not few_elements or only_there(problem, samples, leaf):
             return found
     return None
+
+
+def general(
+    problem: Problem, elsewhere: Elsewhere, leaf: int, found: Found | None
+) -> Found | None:
+    """A relation as it is at all sizes and options; None where another holds at some
+    sizes. With another option something else may be wrong."""
+    if found is None or not found[1].numbers():
+        return found
+    kind, statement = found
+    places = [("", other) for other in elsewhere.sizes]
+    places += [(p.sample.label, p) for p in elsewhere.other_options]
+    for option, other in places:
+        if leaf not in other.wrong:
+            continue
+        there = relation(other, other, leaf)
+        if there is None or there[0] not in (kind, "sign"):
+            if option:
+                continue
+            return None
+        ours, theirs = lengths(problem), lengths(other)
+        if option:
+            ours |= numbers_of(problem.subject)
+            theirs |= numbers_of(other.subject)
+        both = merged(statement, there[1], ours, theirs)
+        if both is None:
+            return _by_setting(statement, there[1], option)
+        statement = both
+    return kind, statement
+
+
+def _by_setting(one: Statement, other: Statement, option: str) -> Found | None:
+    """Of a factor that is another elsewhere, and no simple function of sizes."""
+    if {one.code, other.code} != {"ratio"}:
+        return None
+    here, there = (replace(s["factor"], name=None) for s in (one, other))
+    facts = {"leaf": one["leaf"], "factor": here, "other": there}
+    if option:
+        return "ratio", say("ratio by option", **facts, options=option)
+    return "ratio", say("ratio by size", **facts)
 
 
 STRAIGHT = "surrogate"
@@ -164,22 +220,6 @@ def offset(problem: Problem, leaf: int) -> Found | None:
     return "affine", say("offset", leaf=_name(problem, leaf), term=f"{c:.6g}")
 
 
-def rounded(problem: Problem, leaf: int) -> Found | None:
-    """Right to the precision of a narrower type only."""
-    mine, truth = problem.got[leaf], problem.expected[leaf]
-    scale = float(np.abs(truth).max(initial=0)) or 1.0
-    error = float(np.abs(mine - truth).max(initial=0)) / scale
-    entries = np.mean(np.abs(mine - truth) > 1e-10 * scale)
-    for kind, unit in (
-        ("float32", 2.0**-24),
-        ("float16", 2.0**-11),
-        ("bfloat16", 2.0**-8),
-    ):
-        if unit / 64 < error <= 3 * unit and entries > 0.3:
-            return "precision", say("precision", leaf=_name(problem, leaf), dtype=kind)
-    return None
-
-
 POWERS: dict[str, Callable] = {
     "{}": lambda t: t,
     "1/{}": lambda t: 1 / t,
@@ -238,10 +278,10 @@ TESTS: tuple[Callable[[Problem, int], Found | None], ...] = (
     conjugated,
     transposed,
     shifted,
+    dealt,
     spread,
     offset,
     few_elements,
-    region,
     factor,
-    rounded,
+    narrow,
 )

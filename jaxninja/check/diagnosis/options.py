@@ -1,5 +1,7 @@
 """A gradient that is wrong with some options or sizes only, or at some edges only."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
@@ -19,6 +21,26 @@ def only_with(problem: Problem, fresh: Problem, evidence: Evidence) -> Hint | No
     leaves, options = problem.leaf_names(problem.wrong), listed([*evidence.options])
     said = say("only with", leaves=leaves, options=options, unheeded=rest)
     return hint_of(problem, min(problem.wrong), "option", said)
+
+
+def told_with(option: Hint | None, found: list[Hint]) -> list[Hint]:
+    """What was found, if it was with these options only: said of them, and first that
+    it is so. Of an option that bwd does not heed no more is to be said than what mends
+    it."""
+    if option is None:
+        return found
+    if option.statement["unheeded"]:
+        found = [hint for hint in found if hint.statement.code.startswith("mended")]
+        return [option, *found]
+    options, (first, *rest) = option.statement["options"], found or [option]
+    if first is not option and first.verified:
+        said = say("there", first=option.statement, then=first.statement)
+        head = [replace(first, statement=said)]
+    else:
+        head, rest = [option], found
+    said = [say("with options", options=options, then=h.statement) for h in rest]
+    pairs = zip(rest, said, strict=True)
+    return head + [replace(hint, statement=statement) for hint, statement in pairs]
 
 
 def only_at(problem: Problem, elsewhere: Elsewhere) -> Hint | None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxninja.check.diagnosis.code.names import argument_leaves, named
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf
 from jaxninja.check.diagnosis.forward.slopes import Forward
-from jaxninja.check.diagnosis.regions import Found, wrong_entries
+from jaxninja.check.diagnosis.regions import Found, opposite, wrong_entries
 from jaxninja.check.hints import say
 
 Said = dict[str, tuple[str, np.ndarray]]  # text -> kind of bug, where it holds
@@ -120,24 +120,6 @@ def said_of(view: View, leaf: int) -> Said:
             quoted = text in theirs
             found[f"not ({text})" if quoted else opposite(text)] = kind, ~holds
     return found
-
-
-OPPOSITES = (
-    (" is ", " is not "),
-    (" are ", " are not "),
-    (" > ", " <= "),
-    (" == ", " != "),
-    (" occurs ", " does not occur "),
-    (" differs ", " does not differ "),
-    (" points ", " does not point "),
-)
-
-
-def opposite(text: str) -> str:
-    """What holds where a text of ours does not; a text of the user's is quoted."""
-    pairs = ((a, b) for a, b in OPPOSITES if text.count(a) == 1)
-    one, other = next(pairs, ("", ""))
-    return text.replace(one, other) if one else f"not ({text})"
 
 
 def _all(view: View, shape) -> Iterator[tuple[str, str, np.ndarray]]:

@@ -15,7 +15,6 @@ import jax
 import numpy as np
 
 from jaxninja.check.budget import Budget
-from jaxninja.check.diagnosis.code.constants import number
 from jaxninja.check.diagnosis.code.names import argument_leaves, cotangent_leaves, named
 from jaxninja.check.diagnosis.code.problem import (
     Problem,
@@ -26,9 +25,11 @@ from jaxninja.check.diagnosis.code.problem import (
 )
 from jaxninja.check.diagnosis.code.program import Program, traced
 from jaxninja.check.diagnosis.code.source import calls, place
-from jaxninja.check.diagnosis.edits.search import Fix, Search
-from jaxninja.check.diagnosis.regions import Found
-from jaxninja.check.hints import Place, say
+from jaxninja.check.diagnosis.edits.search import Search
+from jaxninja.check.diagnosis.edits.single import Fix
+from jaxninja.check.hints import Place
+
+LAID_OUT = ("reduce_sum", "reshape", "squeeze", "broadcast_in_dim")
 
 
 class Reference:
@@ -82,7 +83,8 @@ class Path:
     """A cotangent of the reference that the user multiplies by `factor`.
 
     `inner` if it is a term within the derivative of one operation, as tanh's is made
-    of two by JAX: the user need not know of it.
+    of two by JAX: the user need not know of it. `minus` if it is that of what the line
+    subtracts, and not of the whole difference.
     """
 
     slot: int
@@ -90,6 +92,7 @@ class Path:
     where: Place | None
     leaves: frozenset[int]
     inner: bool = False
+    minus: bool = False
 
 
 def paths(
@@ -105,7 +108,8 @@ def paths(
         if None not in factors and _equal(*factors):  # type: ignore[arg-type]
             where = place(program.steps[program.maker[slot]].traceback)
             inner = _is_inner(program, slot)
-            found.append(Path(slot, factors[0] or 0.0, where, problem.wrong, inner))
+            made = (slot, factors[0] or 0.0, where, problem.wrong)
+            found.append(Path(*made, inner, _is_subtracted(program, slot)))
     if not found:
         found = list(_in_every_turn(on, program, budget))
     return sorted(found, key=lambda p: (not _is_term(program, p.slot), p.inner))
@@ -224,6 +228,14 @@ def _is_inner(program: Program, slot: int) -> bool:
     return len(places) == 1 and None not in places
 
 
+def _is_subtracted(program: Program, slot: int) -> bool:
+    """Whether it is what a difference sends back to what it subtracts."""
+    step = program.steps[program.maker[slot]]
+    while step.name in LAID_OUT and step.ins[0] in program.maker:
+        step = program.steps[program.maker[step.ins[0]]]
+    return step.name == "neg"
+
+
 def _factor(problem: Problem, program: Program, values, slot: int) -> float | None:
     """The multiple of the cotangent that gives the user's gradients, if one does."""
     cut = program.rerun(values, slot, np.zeros_like(values[slot]))
@@ -261,29 +273,3 @@ def derivation(
 
     search = Search(mirrored(problem), mirrored(fresh), budget)
     return search.fixes(search.problem.wrong, reach=False)
-
-
-def without_both(one: Path, two: Path, leaves: tuple[str, ...]) -> Found:
-    """Two paths left out."""
-    first, second = _spot(one), _spot(two)
-    both = first if first == second else say("and through", one=first, other=second)
-    return "term", say("no path, two", leaves=leaves, spots=both)
-
-
-def _spot(path: Path) -> Place | str:
-    return path.where or "a line that is not known"
-
-
-def changed(path: Path, leaves: tuple[str, ...]) -> Found:
-    """A path left out, taken twice, or otherwise multiplied."""
-    facts, factor = {"leaves": leaves, "spot": _spot(path)}, number(path.factor, {})
-    if abs(path.factor) < 1e-7:
-        inner = path.inner
-        return ("path", say("no term", **facts)) if inner else (
-            "term", say("no path", **facts)
-        )  # fmt: skip
-    if factor.name == "-1":
-        return "sign", say("path, negated", **facts)
-    if factor.name == "2":
-        return "ratio", say("path twice", **facts)
-    return "ratio", say("path times", **facts, factor=factor)

@@ -3,6 +3,8 @@
 import numpy as np
 
 from jaxninja.check.diagnosis.code.problem import Problem
+from jaxninja.check.diagnosis.regions import Found
+from jaxninja.check.hints import say
 
 _WHY = {
     "div": "the denominator is 0 there",
@@ -30,15 +32,39 @@ def rounded(problem: Problem, fresh: Problem) -> tuple[int, str] | None:
     return None
 
 
-def not_finite(problem: Problem) -> tuple[int, str] | None:
-    """(step, why) of the first value that is not finite though its operands are."""
+def narrow(problem: Problem, leaf: int) -> Found | None:
+    """Right to the precision of a narrower type only."""
+    mine, truth = problem.got[leaf], problem.expected[leaf]
+    scale = float(np.abs(truth).max(initial=0)) or 1.0
+    error = float(np.abs(mine - truth).max(initial=0)) / scale
+    entries = np.mean(np.abs(mine - truth) > 1e-10 * scale)
+    for kind, unit in (
+        ("float32", 2.0**-24),
+        ("float16", 2.0**-11),
+        ("bfloat16", 2.0**-8),
+    ):
+        if unit / 64 < error <= 3 * unit and entries > 0.3:
+            name = problem.sample.names[leaf]
+            return "precision", say("precision", leaf=name, dtype=kind)
+    return None
+
+
+def is_lost(value, expected) -> bool:
+    """Whether some entry is not finite where the true one is."""
+    return bool((~np.isfinite(value) & np.isfinite(expected)).any())
+
+
+def not_finite(problem: Problem, lost: frozenset[int]) -> tuple[int, str] | None:
+    """(step, why) of the first value that is not finite though its operands are, of
+    those that these leaves are made of."""
     if problem.program is None:
         return None
     for sound in (_number, _finite):  # NaN first: a mask of -inf is meant
         for i, step in enumerate(problem.program.steps):
             ins = [problem.values[s] for s in step.ins]
             outs = [problem.values[s] for s in step.outs]
-            if all(map(sound, ins)) and not all(map(sound, outs)):
+            met = lost & frozenset().union(*map(problem.program.reaches, step.outs))
+            if met and all(map(sound, ins)) and not all(map(sound, outs)):
                 return i, _WHY.get(step.name, f"{step.name} gives it")
     return None
 

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+from jaxninja.check.diagnosis.code.constants import number
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.source import return_place
-from jaxninja.check.diagnosis.edits.search import Fix
+from jaxninja.check.diagnosis.edits.single import Fix
 from jaxninja.check.diagnosis.forward.search import Twin
-from jaxninja.check.hints import Hint, Statement, listed, say
+from jaxninja.check.diagnosis.reference import Path
+from jaxninja.check.diagnosis.regions import Found
+from jaxninja.check.hints import Hint, Place, Statement, listed, say
 
 
 def hint_of(
@@ -29,7 +32,7 @@ def made_at(problem: Problem, leaf: int) -> str | None:
 def joined(problem: Problem, hint: Hint, fixes: list[Fix]) -> Hint:
     """The hint with the line and the edit of the fix of its leaf."""
     leaf = problem.sample.names.index(hint.leaf)
-    fix = next((m for m in fixes if leaf in m.leaves), None)
+    fix = next((m for m in fixes if leaf in m.leaves and not m.options), None)
     if fix is None:
         return hint
     where = str(fix.where) if fix.where else hint.where
@@ -64,6 +67,9 @@ def fixed(problem: Problem, fresh: Problem, fix: Fix) -> Hint:
     if fix.edges:
         edges = listed(list(fix.edges))
         statement = say("mended, not at", leaves=leaves, **edit, edges=edges)
+    if fix.options:
+        options = listed(list(fix.options))
+        statement = say("mended, not with", leaves=leaves, **edit, options=options)
     proved = fix.leaves <= fresh.wrong  # else the edit was not put to the test there
     return Hint(statement, fix.edit.kind, proved, leaves[0], where, fix.change)
 
@@ -97,3 +103,31 @@ def of_cast(problem: Problem, step: int, dtype: str) -> Hint:
     statement = say("cast", leaves=leaves, spot=spot, dtype=dtype)
     made = hint_of(problem, min(problem.wrong), "precision", statement)
     return replace(made, where=str(place) if place else made.where)
+
+
+def without_both(one: Path, two: Path, leaves: tuple[str, ...]) -> Found:
+    """Two paths left out."""
+    first, second = _spot(one), _spot(two)
+    both = first if first == second else say("and through", one=first, other=second)
+    return "term", say("no path, two", leaves=leaves, spots=both)
+
+
+def _spot(path: Path) -> Place | str:
+    return path.where or "a line that is not known"
+
+
+def changed(path: Path, leaves: tuple[str, ...]) -> Found:
+    """A path left out, taken twice, or otherwise multiplied."""
+    spot = _spot(path)
+    spot = say("subtracted", spot=spot) if path.minus and not path.inner else spot
+    facts, factor = {"leaves": leaves, "spot": spot}, number(path.factor, {})
+    if abs(path.factor) < 1e-7:
+        inner = path.inner
+        return ("path", say("no term", **facts)) if inner else (
+            "term", say("no path", **facts)
+        )  # fmt: skip
+    if factor.name == "-1":
+        return "sign", say("path, negated", **facts)
+    if factor.name == "2":
+        return "ratio", say("path twice", **facts)
+    return "ratio", say("path times", **facts, factor=factor)

@@ -266,7 +266,7 @@ MISTAKES = (
         "other cotangent",
         "first entry",
     ),
-    Mistake(relu, relu_fwd, relu_unmasked, ((4, 3),), "mask", "where", "x > 0"),
+    Mistake(relu, relu_fwd, relu_unmasked, ((4, 3),), "mask", "where", "x < 0"),
     Mistake(
         embedding,
         embedding_fwd,

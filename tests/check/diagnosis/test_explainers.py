@@ -301,3 +301,15 @@ def test_the_line_at_which_linearity_ends(x64, change, code, fact):
     table = inspect.getsourcelines(test_the_line_at_which_linearity_ends)[1]
     assert file == "test_explainers.py"  # at the mistake, or in the table's `change`
     assert table < int(line) <= marked_line(sine_bwd) + 1  # or where it is used
+
+
+def test_of_a_difference_what_is_subtracted_is_told_apart(x64):
+    def plain(x):
+        return jnp.exp(x) * (2 * x + 1 - x)
+
+    def bwd(x, dy):
+        return (dy * jnp.exp(x) * (2 * x + 1 - x) + 2 * dy * jnp.exp(x),)
+
+    first, *_ = diagnose(evidence(plain, lambda x: (plain(x), x), bwd, [(5,)]))
+    assert first.statement.code == "no path"
+    assert first.statement["spot"].code == "subtracted"

@@ -24,3 +24,20 @@ def test_a_forward_of_a_narrow_domain_has_a_fresh_sample():
     (hint, *_) = report.hints
     assert hint.verified
     assert "- in place of +" in str(hint)
+
+
+@jax.custom_vjp
+def log_mean(x):
+    return jnp.log1p(jnp.square(x).mean()) * jnp.cbrt(x).sum()
+
+
+def log_mean_bwd(x, dy):
+    return (dy * x / jnp.abs(x),)
+
+
+log_mean.defvjp(lambda x: (log_mean.fun(x), x), log_mean_bwd)
+
+
+def test_what_is_lost_where_the_truth_is_too_is_no_mistake():
+    report = check_vjp(log_mean, jnp.linspace(0.1, 0.9, 6))
+    assert "not finite" not in str(report.hints)

@@ -51,3 +51,59 @@ def test_the_sizes_with_which_alone_it_is_wrong_are_named(x64):
     hint = only_with(problem, problem.on(found.resample(5)), found)
     assert hint.verified
     assert hint.statement["options"] == "sizes 1->3"
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def powers(x, n):
+    return sum(x**k for k in range(1, n + 1))
+
+
+def three_by_heart(n, x, dy):
+    return (dy * (1 + 2 * x + 3 * x * x),)
+
+
+powers.defvjp(lambda x, n: (powers.fun(x, n), x), three_by_heart)
+
+
+def test_an_edit_that_spoils_the_rule_as_given_is_none():
+    (hint,) = check_vjp(powers, jnp.linspace(0.3, 1.2, 5), 3).hints
+    assert hint.statement["options"] == "n=2"
+    assert hint.statement["unheeded"]
+    assert hint.change is None
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def mean_power(x, k):
+    return jnp.cumsum(x, 1) ** 2 / k
+
+
+def not_divided(k, x, dy):
+    part = 2 * dy * jnp.cumsum(x, 1)
+    return (jnp.flip(jnp.cumsum(jnp.flip(part, 1), 1), 1),)
+
+
+mean_power.defvjp(lambda x, k: (mean_power.fun(x, k), x), not_divided)
+
+
+def test_a_number_that_follows_an_option_is_named_by_it():
+    x = jax.random.normal(jax.random.key(3), (3, 4))
+    first, *_ = check_vjp(mean_power, x, 4).hints
+    assert first.statement["factor"].name == "k"
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def delayed(x, k):
+    return 2 * jnp.concatenate([jnp.zeros(k), x[: x.size - k]]) ** 2
+
+
+def in_time(k, x, dy):
+    return (4 * dy * x,)
+
+
+delayed.defvjp(lambda x, k: (delayed.fun(x, k), jnp.roll(x, k)), in_time)
+
+
+def test_an_edit_that_does_not_hold_with_another_option_says_so():
+    first, *_ = check_vjp(delayed, jnp.linspace(0.3, 1.2, 6), 1).hints
+    assert first.statement["options"] == "k=2"
+    assert first.statement["edit"].code == "move in"

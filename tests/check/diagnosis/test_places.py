@@ -6,6 +6,8 @@ import pytest
 
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.places import where_wrong
+from jaxninja.check.diagnosis.regions import dealt, only_there, region
+from jaxninja.check.hints import say
 from tests.check.diagnosis.evidence import evidence
 
 
@@ -77,3 +79,46 @@ def test_says_where(said, x64):
 )
 def test_says_nothing_where_no_words_hold(wrong, x64):
     assert places(wrong) is None
+
+
+def test_a_bound_that_no_ordinary_input_is_at_is_left_out(x64):
+    def bwd(x, dy):
+        return (jnp.where(x < 0, 2 * dy, dy),)
+
+    found = evidence(lambda x: x * 1.0, lambda x: (x * 1.0, x), bwd, [(12,)])
+    (problem,) = problems(found)
+    _, said = region(problem, problem.on(found.resample(5)), (), 0)
+    assert said["holds"] == "x < 0"
+
+
+def test_the_diagonal_is_named(x64):
+    def bwd(res, dy):
+        return (dy + jnp.diag(jnp.diag(dy)),)
+
+    found = evidence(lambda a: a * 1.0, lambda a: (a * 1.0, None), bwd, [(3, 3)])
+    (problem,) = problems(found)
+    _, said = region(problem, problem.on(found.resample(5)), (), 0)
+    assert said["holds"] == "column == row"
+
+
+def test_an_entry_that_is_another_each_time_has_no_index(x64):
+    def first_by_size(x, dy):
+        return (jnp.where(x == x.max(), 2 * dy, dy),)
+
+    found = evidence(lambda x: x * 1.0, lambda x: (x * 1.0, x), first_by_size, [(5,)])
+    (problem,) = problems(found)
+    others = [problem.on(found.resample(seed)) for seed in range(6)]
+    assert not only_there(problem, others, 0)
+    assert only_there(problem, [problem], 0)
+
+
+def test_entries_in_turns_for_halves_are_told(x64):
+    def plain(x):
+        return x[:, ::2] * x[:, 1::2]
+
+    def bwd(x, dy):
+        return (jnp.concatenate([dy * x[:, 1::2], dy * x[:, ::2]], 1),)
+
+    found = evidence(plain, lambda x: (plain(x), x), bwd, [(3, 6)])
+    (problem,) = problems(found)
+    assert dealt(problem, 0) == ("index", say("dealt", leaf="x", axis=1, step=2))

@@ -21,6 +21,13 @@ def sizes(arrays: Iterable[tuple[str, np.ndarray]]) -> dict[int, str]:
     return {n: name for n, name in found.items() if n > 1}
 
 
+def numbers_of(subject) -> dict[int, str]:
+    """The static options that are positive numbers, by name."""
+    names = getattr(subject, "static_names", ())
+    given = zip(subject.static, names, strict=False)
+    return {v: name for v, name in given if type(v) in (int, float) and v > 0}
+
+
 def constant_name(value: float, lengths: dict[int, str]) -> str | None:
     """What a constant is, if it is one of the usual ones."""
     return next(constant_names(value, lengths), None)
@@ -43,9 +50,10 @@ def _positive(value: float, lengths: dict[int, str]) -> Iterator[str]:
                 table |= {f"{count}/{name}": m / n, f"{name}/{count}": n / m}
     table |= {"3": 3.0, "1/3": 1 / 3, "4": 4.0, "1/4": 0.25, "3/2": 1.5, "2/3": 2 / 3}
     for n, name in lengths.items():
-        table[f"n/(n-1), n = {name}"] = n / (n - 1)
+        if n != 1:  # an option
+            table[f"n/(n-1), n = {name}"] = n / (n - 1)
+            table[f"1/({name} - 1)"] = 1 / (n - 1)
         table[f"(n-1)/n, n = {name}"] = (n - 1) / n
-        table[f"1/({name} - 1)"] = 1 / (n - 1)
         table[f"({name} - 1)"] = n - 1
         table[f"sqrt({name})"] = n**0.5
         table[f"1/sqrt({name})"] = n**-0.5

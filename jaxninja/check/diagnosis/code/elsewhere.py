@@ -18,6 +18,7 @@ from jaxninja.check.hints import Number, Statement
 
 Lengths = dict[int, str]
 SIZES = 2  # other sizes to look at
+SETTINGS = 6  # others
 QUOTED = ("what", "new", "old", "by")  # facts that quote the text, numbers included
 NUMBER = re.compile(r"(?<!\w)\d+\.?\d*(e[+-]?\d+)?")
 
@@ -45,6 +46,31 @@ class Elsewhere:
         unit = self.evidence.unit
         found = [problem_of(*pair, unit) for pair in self.evidence.sizes[:SIZES]]
         return [p for p in found if p.wrong & self.problem.wrong]
+
+    @cached_property
+    def settings(self) -> list[Problem]:
+        """One sample of each other setting, right or wrong: other options first."""
+        return [
+            problem_of(p.subject, p.sample, self.evidence.unit) for p in self.untraced
+        ]
+
+    @cached_property
+    def untraced(self) -> list[Problem]:
+        """The samples of these settings, without a program of the backward there."""
+        known = {sample.label for _, sample in self.evidence.sizes[:SIZES]}
+        static, unit = self.problem.subject.static, self.evidence.unit
+        found = [
+            Problem(subject, sample, unit=unit)
+            for subject, sample in self.evidence.settings()
+            if sample.label not in known
+        ]
+        return sorted(found, key=lambda p: p.subject.static == static)[:SETTINGS]
+
+    @cached_property
+    def other_options(self) -> list[Problem]:
+        """Those of these samples, untraced, that are with other options."""
+        static = self.problem.subject.static
+        return [p for p in self.untraced if p.subject.static != static]
 
     def fails(self, target: frozenset[int], rerun) -> list[str] | None:
         """Labels of the edges where a mend does not hold; None if it fails elsewhere.

@@ -196,3 +196,36 @@ def _with_operand(step, slot: int, x: int, f: Callable, axes) -> Callable:
         return run(step.eqn, [total if s == slot else values[s] for s in step.ins])[0]
 
     return make
+
+
+def regrouped(program: Program, index: int) -> Iterator[Edit]:
+    """Axes merged, or split, in the other order: heads and groups exchanged."""
+    step = program.steps[index]
+    if step.name != "reshape":
+        return
+    (out,), x = step.outs, step.ins[0]
+    old, new = step.eqn.invars[0].aval.shape, step.eqn.outvars[0].aval.shape
+    what = say("regrouped")
+    for axis in range(min(len(old), len(new)) + 1):
+        if len(old) == len(new) + 1 and merges(old, new, axis):
+
+            def merged(v, axis=axis):
+                return np.swapaxes(v[x], axis, axis + 1).reshape(new)
+
+            yield Edit(out, merged, what, "index", 1.2)
+        if len(new) == len(old) + 1 and merges(new, old, axis):
+            turned = list(new)
+            turned[axis : axis + 2] = turned[axis : axis + 2][::-1]
+
+            def split(v, axis=axis, turned=tuple(turned)):
+                return np.swapaxes(np.reshape(v[x], turned), axis, axis + 1)
+
+            yield Edit(out, split, what, "index", 1.2)
+
+
+def merges(long: tuple, short: tuple, axis: int) -> bool:
+    """Whether two axes that lie side by side are one in the shorter shape."""
+    if axis + 1 >= len(long) or 1 in long[axis : axis + 2]:
+        return False
+    merged = long[axis] * long[axis + 1]
+    return (*long[:axis], merged, *long[axis + 2 :]) == short

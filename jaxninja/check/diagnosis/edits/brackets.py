@@ -61,7 +61,8 @@ def _gathered(outer, k, part, factor, rest, name: Name) -> Iterator[Edit]:
     def moved(v):
         return both(v, v[part], v[factor] * v[rest])
 
-    what = say("factor of both", factor=name(factor))
+    facts = {"factor": name(factor), "one": name(part), "other": name(rest)}
+    what = say("factor of both", **facts)
     yield Edit(outer.outs[0], around, what, "factor", 1.7)
     what = say("factor of other", factor=name(factor), what=name(rest))
     yield Edit(outer.outs[0], moved, what, "factor", 1.8)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jaxninja.check.budget import Budget
-from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere, alike
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.code.program import Program, Seen
-from jaxninja.check.diagnosis.edits.search import Fix, Search
-from jaxninja.check.diagnosis.edits.single import Edit
+from jaxninja.check.diagnosis.edits.search import Search
+from jaxninja.check.diagnosis.edits.single import Edit, Fix
 
 PATIENCE = 1.5  # seconds for all pairs
 
@@ -95,7 +95,20 @@ def _holds(rest: Search, first: Edit, second: Edit, elsewhere: Elsewhere) -> boo
     def rerun(problem: Problem) -> list:
         return rest.after(edited(problem, first), second)
 
-    return elsewhere.fails(elsewhere.problem.wrong, rerun) == []
+    here = elsewhere.problem
+    if elsewhere.fails(here.wrong, rerun) != []:
+        return False
+    others = (p for p in elsewhere.settings if p.subject.static != here.subject.static)
+    return all(_right(p, rerun) for p in others if alike(here, p))
+
+
+def _right(problem: Problem, rerun) -> bool:
+    """Whether all is right with other options; a mend of one alone is chance."""
+    try:
+        results = rerun(problem)
+    except Exception:  # of other shapes
+        return False
+    return all(problem.right(k, result) for k, result in enumerate(results))
 
 
 def _sound(left: Problem, problem: Problem) -> bool:

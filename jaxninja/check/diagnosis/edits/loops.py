@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from jaxninja.check.diagnosis.code.elsewhere import wording
 from jaxninja.check.diagnosis.code.program import Program, Step
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.single import Edit
@@ -14,8 +16,9 @@ from jaxninja.check.diagnosis.edits.values import (
     operand_multiplied,
     replaced,
 )
-from jaxninja.check.hints import say
+from jaxninja.check.hints import Statement, listed, say
 
+LISTED = 4  # numbers of turns
 MOST = 64  # edits of a turn that are told apart by their words
 
 
@@ -23,8 +26,23 @@ def in_turns(families: list[list[Edit]]) -> Iterator[Edit]:
     """The edits of one equation, each made in every turn of its loop."""
     for edits in _aligned(families):
         if len({edit.what.code for edit in edits}) == 1:
-            # a carried value has its name from the second turn on
-            yield replace(edits[0], what=edits[-1].what, others=tuple(edits[1:]))
+            yield replace(edits[0], what=_said(edits), others=tuple(edits[1:]))
+
+
+def _said(edits: Sequence[Edit]) -> Statement:
+    """What they say of the last turn: a carried value has its name from the second one
+    on. Numbers that differ by the turn, of a loop of Python's, are all listed."""
+    last, first = edits[-1].what, edits[0].what
+    if first == last or len({wording(edit.what) for edit in edits}) > 1:
+        return last
+    return say(last.code, **{n: _all_of(n, edits) for n, _ in last.facts})
+
+
+def _all_of(name: str, edits: Sequence[Edit]) -> Any:
+    """A fact of all turns: "/ 2 and / 1"."""
+    told = list(dict.fromkeys(edit.what[name] for edit in edits))
+    texts = [fact for fact in told if isinstance(fact, str)]
+    return listed(texts) if 1 < len(texts) == len(told) <= LISTED else told[-1]
 
 
 def _aligned(families: list[list[Edit]]) -> Iterator[Sequence[Edit]]:

@@ -8,6 +8,7 @@ from jaxninja.check.diagnosis.code.problem import Problem
 
 UNWRITTEN = ("stop_gradient", "optimization_barrier")  # by the user, as a rule
 PASSIVE = ("copy", "copy_p", "broadcast_in_dim", "reshape", "convert_element_type")
+SIDES = ("gt", "ge", "lt", "le", "eq", "ne")
 PASSIVE += (*UNWRITTEN, "scan_entry")
 
 
@@ -87,6 +88,16 @@ class Reader:
             and self.concerns(slot)
             and target <= self.program.reaches(slot)
         ]
+
+    def compared(self, slot: int) -> bool:
+        """Whether nothing is done with a value but to compare it: a factor of it, that
+        some side changes with, is chance."""
+        readers = self.program.readers.get(slot, ())
+        steps = [self.program.steps[i] for i in readers]
+        return bool(steps) and all(
+            self.compared(step.outs[0]) if step.name in PASSIVE else step.name in SIDES
+            for step in steps
+        )
 
     def available(self) -> list[int]:
         """Every array that an edit may use: inputs first, then intermediate values."""

@@ -3,7 +3,8 @@
 from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.problem import Problem
-from jaxninja.check.diagnosis.edits.search import Fix, Search
+from jaxninja.check.diagnosis.edits.search import Search
+from jaxninja.check.diagnosis.edits.single import Fix
 
 
 def repair(

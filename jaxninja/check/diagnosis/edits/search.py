@@ -5,7 +5,7 @@ another, is tried again on a sample it was not found on, and only then believed.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from jaxninja.check.diagnosis.edits.axes import (
     other_sums,
     over_other_axes,
     per_group,
+    regrouped,
 )
 from jaxninja.check.diagnosis.edits.brackets import (
     bracketed,
@@ -27,7 +28,7 @@ from jaxninja.check.diagnosis.edits.brackets import (
     weighted,
 )
 from jaxninja.check.diagnosis.edits.loops import in_a_loop, in_turns, turned
-from jaxninja.check.diagnosis.edits.other_sizes import at_sizes
+from jaxninja.check.diagnosis.edits.other_settings import at_settings
 from jaxninja.check.diagnosis.edits.reader import Reader, is_inexact
 from jaxninja.check.diagnosis.edits.rearranged import (
     drawn_anew,
@@ -39,6 +40,7 @@ from jaxninja.check.diagnosis.edits.rearranged import (
 from jaxninja.check.diagnosis.edits.running import moved_in, other_option, running_sums
 from jaxninja.check.diagnosis.edits.single import (
     Edit,
+    Fix,
     conjugated,
     instead,
     structural,
@@ -56,24 +58,6 @@ from jaxninja.check.diagnosis.edits.values import (
     squared,
     transposed,
 )
-from jaxninja.check.hints import Place, Statement, say
-
-
-@dataclass(frozen=True)
-class Fix:
-    """An edit, the wrong leaves that it makes right, and where it stands."""
-
-    edit: Edit
-    leaves: frozenset[int]
-    where: Place | None
-    subject: str  # the piece of the user's text that changes
-    edges: tuple[str, ...] = ()  # where it does not hold
-
-    @property
-    def change(self) -> Statement:
-        """The edit and its place, as a statement."""
-        at = say("at line", place=str(self.where)) if self.where else None
-        return say("edit", at=at, subject=self.subject, edit=self.edit.what)
 
 
 class Search(Reader):
@@ -114,7 +98,7 @@ class Search(Reader):
             for edit in self.in_time(phase(target)):
                 fix = self.judged(edit, target)
                 found += [fix] if fix is not None else []
-            if found:
+            if any(not fix.options for fix in found):
                 break
         return _ranked(found)
 
@@ -137,13 +121,14 @@ class Search(Reader):
                 return None
         if self.elsewhere is None:
             return self.fix(edit, target)
-        general = at_sizes(self, edit, target)
+        general = at_settings(self, edit, target)
         if general is None:
             return None
         edges = self.elsewhere.fails(target, lambda p: self.after(p, edit))
         if edges is None:
             return None
-        return replace(self.fix(general, target), edges=tuple(dict.fromkeys(edges)))
+        fix, options = self.fix(general[0], target), general[1]
+        return replace(fix, edges=tuple(dict.fromkeys(edges)), options=options)
 
     def beside(self, problem: Problem, only: tuple) -> "Search":
         """The search for an edit of one slot, on a sample of other sizes."""
@@ -211,6 +196,7 @@ class Search(Reader):
         yield from of_a_square(self.program, index)
         yield from other_sums(self.program, index)
         yield from over_other_axes(self.program, index)
+        yield from regrouped(self.program, index)
         yield from per_group(self.problem, index, self.name)
         for edits in (running_sums, other_option, moved_in, bracketed, factor_before):
             yield from edits(self.program, index, self.name)
@@ -272,7 +258,8 @@ class Search(Reader):
         every = self.available()
         yield from other_rows(self, every)
         yield from lines.in_a_loop_of_python(self, target)
-        for slot in self.in_time(self.slots(target, inputs=True)):
+        slots = (s for s in self.slots(target, inputs=True) if not self.compared(s))
+        for slot in self.in_time(slots):
             earlier = [s for s in every if self.before(s, slot)]
             yield from multiplied(self.problem, slot, earlier, self.name)
         for members in self.in_time(self.groups(target)):
@@ -295,5 +282,7 @@ class Search(Reader):
 
 
 def _ranked(found: list[Fix]) -> list[Fix]:
-    """The least far-fetched first; of equals the one next to the result."""
+    """The least far-fetched first; of equals the one next to the result. What holds
+    with all options is told alone."""
+    found = [fix for fix in found if not fix.options] or found
     return sorted(reversed(found), key=lambda fix: fix.edit.cost)

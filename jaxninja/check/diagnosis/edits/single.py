@@ -15,7 +15,7 @@ from jax import lax
 from jaxninja.check.diagnosis.code.names import enclosed
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.program import Makes, Program, Step
-from jaxninja.check.hints import Number, Statement, say
+from jaxninja.check.hints import Number, Place, Statement, say
 
 Values = Sequence[Any]
 
@@ -43,6 +43,24 @@ class Edit:
     @property
     def makes(self) -> Makes:
         return {edit.slot: edit.make for edit in (self, *self.others)}
+
+
+@dataclass(frozen=True)
+class Fix:
+    """An edit, the wrong leaves that it makes right, and where it stands."""
+
+    edit: Edit
+    leaves: frozenset[int]
+    where: Place | None
+    subject: str  # the piece of the user's text that changes
+    edges: tuple[str, ...] = ()  # where it does not hold
+    options: tuple[str, ...] = ()  # with which it does not
+
+    @property
+    def change(self) -> Statement:
+        """The edit and its place, as a statement."""
+        at = say("at line", place=str(self.where)) if self.where else None
+        return say("edit", at=at, subject=self.subject, edit=self.edit.what)
 
 
 def axes_of(step: Step, but: Sequence[str]) -> Iterator[tuple[int, int, int]]:
@@ -210,6 +228,8 @@ def _skipped(program, index, name) -> Iterator[Edit]:
                 ins = [values[s] for s in step.ins]
                 if np.shape(values[inner]) == np.shape(ins[k]):
                     raise ValueError("the same as leaving out the step before")
+                if _is_mask(ins[k]) and not _is_mask(values[inner]):
+                    raise ValueError("a number for a mask")
                 ins[k] = values[inner]
                 return run(step.eqn, ins)[0]
 
@@ -218,6 +238,10 @@ def _skipped(program, index, name) -> Iterator[Edit]:
             kind = kind or KINDS.get(before.name, "residual")
             unnamed = " in `" in name(inner)  # what no line of the text holds
             yield Edit(out, make, what, kind, 1.65 if unnamed else 1.5)
+
+
+def _is_mask(value) -> bool:
+    return getattr(value, "dtype", None) == np.bool_
 
 
 def instead(new: str | Number | Statement, old: str) -> Statement:

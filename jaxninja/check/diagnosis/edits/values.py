@@ -5,6 +5,7 @@ it is solved for from one trial; whether it is right, the next trial tells.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -192,7 +193,8 @@ def _kind(value) -> str:
 def replaced(
     problem: Problem, index: int, others: Sequence[int], name: Callable[[int], str]
 ) -> Iterator[Edit]:
-    """The step with one operand exchanged for another value of the same shape."""
+    """The step with one operand exchanged for another value of the same shape; of
+    counts also for what the other one has more, n - k for k."""
     assert problem.program is not None
     step = problem.program.steps[index]
     if len(step.outs) != 1:
@@ -205,13 +207,18 @@ def replaced(
             if not same or other in step.ins[k : k + 1]:
                 continue
 
-            def make(values, k=k, other=other):
+            def make(values, k=k, other=other, less=False):
                 ins = [values[s] for s in step.ins]
-                ins[k] = values[other]
+                ins[k] = values[other] - ins[k] if less else values[other]
                 return run(step.eqn, ins)[0]
 
             what = instead(name(other), name(slot))
             yield Edit(step.outs[0], make, what, "residual", 2.1)
+            if _kind(given) == "i":
+                rest = instead(f"{name(other)} - {name(slot)}", name(slot))
+                yield Edit(
+                    step.outs[0], partial(make, less=True), rest, "residual", 2.2
+                )
 
 
 def in_all_uses(

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.program import Makes, Program
 from jaxninja.check.diagnosis.code.source import place
-from jaxninja.check.diagnosis.edits.axes import over_other_axes
+from jaxninja.check.diagnosis.edits.axes import merges, over_other_axes, regrouped
 from jaxninja.check.diagnosis.edits.single import Edit
-from jaxninja.check.diagnosis.forward.edits import Nearby
+from jaxninja.check.diagnosis.forward.edits import Nearby, of_edit
 from jaxninja.check.hints import say
 
 
@@ -31,7 +31,9 @@ def other_layouts(program: Program) -> Iterator[Nearby]:
             yield Nearby({**one, **other}, what, "index", 1.0, slots[0], (key,))
     for index, step in enumerate(program.steps):
         if step.name == "reshape" and step.origin:
-            yield from _regrouped(program, index)
+            edits = regrouped(program, index)
+            for number, edit in enumerate(edits):
+                yield of_edit(edit, (step.origin, "regrouped", number))
 
 
 def _cut(program: Program, index: int) -> Makes:
@@ -98,41 +100,10 @@ def _in_turns(program: Program, index: int) -> Makes:
         return {}
     axis = stack.eqn.params["axis"]
     old, new = stack.eqn.outvars[0].aval.shape, step.eqn.outvars[0].aval.shape
-    if not _merges(old, new, axis - 1):
+    if not merges(old, new, axis - 1):
         return {}
     parts = stack.ins
     return {step.outs[0]: lambda v: np.concatenate([v[s] for s in parts], axis - 1)}
-
-
-def _regrouped(program: Program, index: int) -> Iterator[Nearby]:
-    """Axes merged, or split, in the other order: heads and groups exchanged."""
-    step = program.steps[index]
-    (out,), x = step.outs, step.ins[0]
-    old, new = step.eqn.invars[0].aval.shape, step.eqn.outvars[0].aval.shape
-    key = (step.origin, "regrouped")
-    what = say("regrouped")
-    for axis in range(min(len(old), len(new)) + 1):
-        if len(old) == len(new) + 1 and _merges(old, new, axis):
-
-            def merged(v, axis=axis):
-                return np.swapaxes(v[x], axis, axis + 1).reshape(new)
-
-            yield Nearby({out: merged}, what, "index", 1.2, out, (*key, axis))
-        if len(new) == len(old) + 1 and _merges(new, old, axis):
-            turned = list(new)
-            turned[axis : axis + 2] = turned[axis : axis + 2][::-1]
-
-            def split(v, axis=axis, turned=tuple(turned)):
-                return np.swapaxes(np.reshape(v[x], turned), axis, axis + 1)
-
-            yield Nearby({out: split}, what, "index", 1.2, out, (*key, axis))
-
-
-def _merges(long: tuple, short: tuple, axis: int) -> bool:
-    if axis + 1 >= len(long) or 1 in long[axis : axis + 2]:
-        return False
-    merged = long[axis] * long[axis + 1]
-    return (*long[:axis], merged, *long[axis + 2 :]) == short
 
 
 def other_axes(program: Program) -> Iterator[Nearby]:

@@ -18,6 +18,7 @@ HINTS = {
     "transpose by": "d{leaf} 被按 {axes} 转置了。",
     "shift": "d{leaf} 是真实梯度沿轴 {axis} 移动 {by} 的结果。",
     "reverse": "d{leaf} 是真实梯度沿轴 {axis} 颠倒的结果。",
+    "dealt": "d{leaf} 沿轴 {axis} 的元素是真实梯度的元素换了次序：相隔 {step} 的排在一起。",
     "spread": "d{leaf} 的每个元素都是真实梯度沿轴 {axis} 的 {what}。",
     "offset": "d{leaf} 等于真实梯度加上 {term}。",
     "precision": "d{leaf} 只在 {dtype} 的精度内正确：中途有舍入。",
@@ -29,6 +30,8 @@ HINTS = {
     "edge": "d{leaf} 只在 {argument} 为 0 处是错的。",
     "only with": "{leaves} 只在 {options} 时是错的：按所给的选项是对的{unheeded}。",
     "only at": "{leaves} 在普通输入处是对的，只在特殊输入处是错的：{kinds}。",
+    "there": "{first}在那里，{then}",
+    "with options": "在 {options} 时：{then}",
     "unheeded": "，而且反向传播不理会 {option}，与按所给的选项时相同",
     # how the cotangent is used
     "ignored": "d{leaf} 不依赖于 {cotangent}：它被忽略了。",
@@ -41,9 +44,11 @@ HINTS = {
     "的真实梯度再取共轭。",
     # where a value arises
     "cast": "{leaves}：{spot} 被舍入成了 {dtype}；不作这个转换就完全正确。",
-    "not finite": "{leaves} 不是有限值：{spot}，{why}。",
+    "not finite": "{leaves} 不是有限值{at}：{spot}，{why}。",
+    "of inputs": "［{label}］",
     # what was left out of the derivation
     "no path": "{leaves} 缺少经过 {spot} 的路径：去掉它的真实梯度与你的相同。",
+    "subtracted": "{spot} 中减去的那一项",
     "no term": "{leaves} 缺少 {spot} 的导数中的一项：去掉它的真实梯度与你的相同。",
     "path, negated": "{leaves} 中经过 {spot} 的路径符号反了：这样改动的真实梯度与你的相同。",
     "path twice": "{leaves} 中经过 {spot} 的路径算了两次：这样改动的真实梯度与你的相同。",
@@ -61,7 +66,9 @@ HINTS = {
     "正确。",
     # edits that mend it
     "mended": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}。",
-    "mended, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处还有别的错误。",
+    "mended, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处仍不是 JAX 给出的梯度。",
+    "mended, not with": "{leaves} 在新样本上经一处改动后完全正确，改动在 {subject}：{edit}；"
+    "在 {options} 时则不然。",
     "mended, too": "另一种改动也能使 {leaves} 完全正确。",
     "mended by two": "{leaves}：改动两处，在新的样本上就完全正确：{first}；以及 {second}。",
     "both": "{first}；{second}",
@@ -76,7 +83,7 @@ HINTS = {
     "exchange with": "与 {other} 对调",
     "inverse order": "取它的 argsort，即逆序",
     "factor of one": "只把 {what} 乘以 {factor}",
-    "factor of both": "两者都乘以 {factor}",
+    "factor of both": "把 {one} 和 {other} 都乘以 {factor}",
     "factor of other": "改为把 {what} 乘以 {factor}",
     "factor of term": "把 {what} 乘以 {by}，而不是 {old}",
     "weighted": "{what} 乘以 {by} 之和，而不是均值",
@@ -116,6 +123,7 @@ HINTS = {
     "regrouped": "合成一个轴的两个轴顺序反了",
     "borrowed": "d{leaf} 是 {function} 的梯度，好像输出是由 {function} 得来的。",
     "ratio by size": "d{leaf} 在这里等于真实梯度乘以 {factor}，在别的尺寸下乘以 {other}。",
+    "ratio by option": "d{leaf} 在这里等于真实梯度乘以 {factor}，在 {options} 时乘以 {other}。",
     "multiply operand": "把 {what} 乘以 {by}",
     "summed over turns": "沿循环的各轮求和",
     "per group": "{what} 只在 {by} 相同的元素之间，而不是全部",

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
+from jaxninja.check.diagnosis.code.program import trace
+from jaxninja.check.diagnosis.edits.axes import regrouped
 from jaxninja.check.hints import say
 from tests.check.subjects import ruled
 
@@ -103,3 +105,10 @@ def test_a_matrix_that_is_not_transposed_before_it_is_inverted():
     edits = [(change["subject"], change["edit"]) for change in changes]
     assert ("2 * A", say("transpose operand", what="it")) in edits, report.table()
     assert "stop_gradient" not in report.explain()
+
+
+def test_an_axis_is_split_the_other_way():
+    program, _ = trace(lambda x: x.reshape(2, 3), jnp.arange(6.0))
+    (edit,) = regrouped(program, 0)
+    made = edit.make(program.run([np.arange(6.0)]))
+    assert np.array_equal(made, np.arange(6.0).reshape(3, 2).T)

@@ -7,7 +7,10 @@ from jax import lax
 from jax.scipy.linalg import solve_triangular
 
 from jaxninja.check.budget import Budget
+from jaxninja.check.diagnosis.edits.loops import in_turns
+from jaxninja.check.diagnosis.edits.single import Edit
 from jaxninja.check.diagnosis.explainers import diagnose
+from jaxninja.check.hints import say
 from tests.check.diagnosis.evidence import evidence
 
 TAPS = (0.1, 0.5, 0.3)
@@ -238,3 +241,26 @@ def test_what_none_of_these_mends_is_not_said_to_be(case, x64):
 
 def true_bwd(plain):
     return lambda res, dy: jax.vjp(plain, *res)[1](dy)
+
+
+def test_the_numbers_of_all_turns_of_a_line_are_listed():
+    def edit(slot, number):
+        what = say("leave out", what=f"/ {number}")
+        return Edit(slot, lambda v: v[slot], what, "ratio", 1.6)
+
+    both = list(in_turns([[edit(0, 2)], [edit(1, 1)], [edit(2, 1)]]))
+    assert [e.what["what"] for e in both] == ["/ 2 and / 1"]
+
+
+def test_the_rest_of_a_count_is_named(x64):
+    def plain(x, n, k):
+        return x * k + x**2 * (n - k)
+
+    def bwd(res, dy):
+        x, n, k = res  # noqa: RUF059  (the name is told)
+        return dy * (k + 2 * x * k), None, None
+
+    found = evidence(plain, lambda *a: (plain(*a), a), bwd, [(7,), 7, 7])
+    first, *_ = diagnose(found)
+    assert first.verified
+    assert first.change["edit"] == say("instead", new="n - k", old="k")
