@@ -1,0 +1,1 @@
+"""Of the sixth gathering, what is run once, at the end."""
