@@ -16,6 +16,8 @@ from experiments.checker_benchmark.strangers import (
     fourth_working,
     second_unseen,
     second_working,
+    sixth_unseen,
+    sixth_working,
     third_unseen,
     third_working,
     unseen,
@@ -34,9 +36,11 @@ HALVES = {
     "fourth-unseen": fourth_unseen,
     "fifth-working": fifth_working,
     "fifth-unseen": fifth_unseen,
+    "sixth-working": sixth_working,
+    "sixth-unseen": sixth_unseen,
 }
 
-CLOSED = "fifth-unseen"  # told of in totals only
+CLOSED = "sixth-unseen"  # told of in totals only
 
 
 def half(name: str) -> tuple[Stranger, ...]:
