@@ -24,6 +24,7 @@ from jaxninja.check.inputs.axes import (
     label,
     least,
 )
+from jaxninja.check.inputs.columns import named
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import refused_by_rule
 from jaxninja.check.subject.option_values import groups_of
@@ -285,8 +286,13 @@ class Search:
         if shapes not in self.known:
             start = time.process_time()
             try:
-                y = jax.eval_shape(self.subject.plain, *self.arguments(shapes))
+                arguments = self.arguments(shapes)
+                traced, y = jax.make_jaxpr(self.subject.plain, return_shape=True)(
+                    *arguments
+                )
                 sizes = [n for leaf in jax.tree.leaves(y) for n in leaf.shape]
+                if self.overlooks(shapes, traced.jaxpr):
+                    sizes = None
             except Exception:
                 sizes = None
             self.known[shapes] = sizes
@@ -295,6 +301,15 @@ class Search:
             if spent > LONG and spent > STEEP * self.least:
                 self.most = entries(shapes)
         return self.known[shapes]
+
+    def overlooks(self, shapes: Shapes, jaxpr) -> bool:
+        """Whether entries are left that the forward does not look at, where it named
+        all of them as they were given."""
+        return any(
+            shapes[i][j] != self.given[i][j] == count
+            for i, axes in enumerate(named(jaxpr))
+            for j, count in axes.items()
+        )
 
     @property
     def names(self) -> list[str]:

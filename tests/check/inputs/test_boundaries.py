@@ -38,6 +38,18 @@ def test_positive_numbers_tie_in_pairs_and_stay_positive():
     assert ties[1].tolist() == times[[0, 1, 0, 1]].tolist()
 
 
+def test_an_exponential_of_the_rule_alone_asks_for_large_numbers():
+    """A ratio of Bessel functions, say, for the scaled ones that the forward has."""
+    args = X, np.array([0.5, 2.0], np.float32)
+    exp = frozenset(["exp"])
+    for rules, kinds in ((frozenset(), []), (exp, [True, True])):
+        found = dict(edges(args, frozenset(), "float32", rules))
+        large = found.get("entries of +-84.3", [])
+        assert [bool((abs(a) > 80).all()) for a in large] == kinds
+    of_both = dict(edges(args, exp, "float32", exp))["entries of +-84.3"]
+    assert of_both[1] is args[1]
+
+
 def test_a_rule_that_overflows_is_told_and_passes():
     def bwd(x, dy):
         cube = jnp.where(x == 0, 1, x * x * x)  # 1e60 is more than float32 holds

@@ -187,6 +187,19 @@ def test_what_is_written_for_three_channels_is_not_tried_with_one():
     assert report.ok, report.table()
 
 
+@pytest.mark.parametrize("corners", [[0, 1, 2], [0, 2]])
+def test_columns_that_the_forward_names_one_by_one_are_all_there_are(corners):
+    """Of five columns it would look at the same three."""
+
+    def plain(v, faces):
+        return sum(v[faces[:, j]] for j in corners)
+
+    faces = np.array([[0, 1, 2], [1, 2, 3], [3, 4, 0], [4, 2, 1]])
+    shapes, _ = found_for(plain, normal(5, 2), faces)
+    assert shapes
+    assert all(of_faces[1] == 3 for _, of_faces in shapes) == (len(corners) == 3)
+
+
 def test_sizes_at_which_tracing_takes_ever_longer_are_not_tried():
     """A forward that lists all orders of n rows would list 14! of them in the end."""
     tried = []

@@ -81,7 +81,23 @@ def without_a_part(factor):
     return ruled(quartered, lambda x: (quartered(x), x), bwd, ())
 
 
-RULES = clipped, branched, at_a_point, in_a_scan, below_a_bound, without_a_part
+def held_at_a_bound(factor):
+    """The forward goes no further than a bound that no ordinary input reaches."""
+
+    def plain(x):
+        return jnp.minimum(jnp.sum(x * x), 1e4)
+
+    def bwd(x, g):
+        held = jnp.sum(x * x) > 1e4 if factor == 1 else False
+        return (jnp.where(held, 0, 2 * x * g),)
+
+    return ruled(plain, lambda x: (plain(x), x), bwd, ())
+
+
+RULES = (
+    *(clipped, branched, at_a_point, in_a_scan, below_a_bound, without_a_part),
+    held_at_a_bound,
+)
 
 
 @pytest.mark.parametrize("rule", RULES)
