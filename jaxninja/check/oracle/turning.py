@@ -98,15 +98,35 @@ def _counts(leaf) -> bool:
 
 def _ways(run, args: tuple, dy, k: int, exact: bool, narrow: bool) -> list[tuple]:
     """The inputs at which comparison k turns: by the entry that is nearest, by that of
-    the inputs with other signs, as an absolute value has two bounds, and where the
-    entries that it depends on are zero, as at the point that a guard is for."""
+    the inputs with other signs, as an absolute value has two bounds, twice as far as
+    each, for at the bound itself both sides may be equal, and where the entries that it
+    depends on are zero, as at the point that a guard is for."""
     search = partial(_search, run, dy=dy, k=k, exact=exact, narrow=narrow)
     reversed_ = with_floats(
         args, [-a if kind_of(a) == "real" else a for a in float_leaves(args)]
     )
     emptied = _emptied(run, args, dy, k, exact)
-    found = search(args), search(reversed_), emptied
-    return [moved for moved in found if moved is not None]
+    found = [search(args), search(reversed_)]
+    if not exact:
+        pairs = zip((args, reversed_), tuple(found), strict=True)
+        found += [_beyond(run, a, moved, dy, k, narrow) for a, moved in pairs if moved]
+    return [moved for moved in (*found, emptied) if moved is not None]
+
+
+def _beyond(run, args: tuple, moved: tuple, dy, k: int, narrow: bool) -> tuple | None:
+    """The inputs moved twice as far, if they are past the bound there too."""
+    before, after = float_leaves(args), float_leaves(moved)
+    with np.errstate(all="ignore"):
+        floats = [
+            np.where(np.isfinite(a), 2 * np.asarray(b) - a, a)
+            for a, b in zip(before, after, strict=True)
+        ]
+    sizes = [float(np.max(np.abs(a), initial=1e-300)) for a in before]
+    if not all(map(_stays, floats, before, sizes, [narrow] * len(floats))):
+        return None
+    far = with_floats(moved, floats)
+    sides = [np.asarray(run(inputs, dy, k)[2])[k] for inputs in (moved, far)]
+    return far if (sides[0] == sides[1]).all() else None
 
 
 def _emptied(run, args: tuple, dy, k: int, exact: bool) -> tuple | None:
