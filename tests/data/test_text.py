@@ -130,6 +130,7 @@ def test_examples_are_the_lectures_windows():
     assert x.dtype == y.dtype == np.int32
 
 
+@pytest.mark.more
 @settings(deadline=None, max_examples=50)
 @given(st.lists(ITEM, min_size=1, max_size=5), st.integers(1, 4))
 def test_examples_against_the_lectures_loop(items, context):

@@ -11,7 +11,7 @@ import pytest
 from jaxninja import check_vjp
 from jaxninja.rules import RULES
 
-FULL = {"linear", "batchnorm", "softmax", "embedding", "fixed_point", "dropout"}
+FULL = {"batchnorm", "embedding", "fixed_point", "dropout"}  # of each kind one
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)

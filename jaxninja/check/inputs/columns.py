@@ -1,7 +1,7 @@
 """Columns that a forward names one by one, as the corners of a triangle are.
 
-`faces[:, 0]`, `faces[:, 1]`, `faces[:, 2]` are all there is of an array of three columns,
-and of one of five the forward runs as well: it does not look at the rest.
+`faces[:, 0]`, `faces[:, 1]`, `faces[:, 2]` are all there is of an array of three
+columns, and of one of five the forward runs as well: it does not look at the rest.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ import numpy as np
 
 
 def named(jaxpr: Any) -> list[dict[int, int]]:
-    """For each input of a jaxpr: axis -> how many entries along it are read, of axes that
-    are read one entry at a time and in no other way."""
+    """For each input of a jaxpr: axis -> how many entries along it are read, of axes
+    that are read one entry at a time and in no other way."""
     return [_named(jaxpr, v) for v in jaxpr.invars]
 
 

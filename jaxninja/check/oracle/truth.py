@@ -189,9 +189,9 @@ def _watch(found: list):
 
 
 def answer(eqn, ins: list) -> tuple[list, Array] | None:
-    """The outputs of an equation that has two sides, and on which it is, entry by entry;
-    None of all others. A maximum or minimum with one number has them as a comparison
-    does: whether a bound is reached."""
+    """The outputs of an equation that has two sides, and on which it is, entry by
+    entry; None of all others. A maximum or minimum with one number has them as a
+    comparison does: whether a bound is reached."""
     if tells(eqn, ins):
         outs = bind(eqn, ins)
         return outs, outs[0]

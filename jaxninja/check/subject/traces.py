@@ -41,7 +41,7 @@ class _Ranks:
 
 
 def remembered_by_rank(look: Callable[[Subject, tuple], Any]) -> Callable:
-    """`look(subject, args)` on which sizes have no bearing: only ranks and dtypes do."""
+    """`look(subject, args)`, on which ranks and dtypes bear and sizes do not."""
 
     @lru_cache(maxsize=256)
     def known(subject: Subject, floats, tree, kinds: _Ranks):

@@ -38,7 +38,10 @@ def recomputed(residuals, dy, factor=1.0):
     return ds @ k, ds.T @ q, p.T @ dy
 
 
-@pytest.mark.parametrize(("factor", "level"), [(1.0, "standard"), (1.00001, "quick")])
+@pytest.mark.parametrize(
+    ("factor", "level"),
+    [(1.0, "standard"), pytest.param(1.00001, "quick", marks=pytest.mark.more)],
+)
 def test_scores_that_are_computed_anew(factor, level):
     def bwd(residuals, dy):
         return recomputed(residuals, dy, factor)

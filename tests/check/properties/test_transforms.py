@@ -46,6 +46,7 @@ def test_wrong_second_derivative():
         assert check_vjp(rule, ROW, higher_order=False).ok
 
 
+@pytest.mark.more
 def test_a_step_in_the_backward_of_a_kinked_forward_raises_no_suspicion():
     """A comparison is no number that a derivative could follow."""
 
@@ -83,6 +84,7 @@ def test_fwd_that_calls_the_rule_itself():
     assert "W-FWDSELF" in codes(check_vjp(op, ROW))
 
 
+@pytest.mark.more  # texts
 def test_full_says_what_it_has_seen():
     report = check_vjp(ruled(), X, GAIN, level="full")
     assert report.ok, report.table()

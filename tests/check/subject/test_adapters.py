@@ -72,6 +72,7 @@ def test_a_function_that_calls_rules():
         assert report.where.startswith("test_adapters.py")
 
 
+@pytest.mark.more
 def test_a_function_that_calls_a_wrong_rule():
     wrong = ruled(bwd=lambda eps, res, dy: (norm_bwd(eps, res, dy)[0] / 2, dy.sum(0)))
     report = check_vjp(lambda x: jnp.sin(wrong(x, GAIN, 1e-3)), X)

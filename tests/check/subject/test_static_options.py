@@ -162,7 +162,7 @@ def test_more_options_than_a_level_takes_are_named():
     assert "level standard takes: way=Many.M7; way=Many.M8" in said
 
 
-@pytest.mark.parametrize("xp", [np, jnp])
+@pytest.mark.parametrize("xp", [pytest.param(np, marks=pytest.mark.more), jnp])
 @pytest.mark.parametrize("extra", [(), (None,)])
 def test_options_of_a_pair_are_static(xp, extra):
     """They have no gradient: bwd may return None for them, or leave them out."""

@@ -117,6 +117,7 @@ def test_svg_says_what_the_graph_says():
     )
 
 
+@pytest.mark.more
 def test_no_box_lies_on_another_and_all_are_on_the_page(traced):
     every = drawn(*traced)
     assert len(every.placed) > 40

@@ -58,6 +58,7 @@ def test_the_factor_that_is_left_out_is_a_sum():
     assert left_out == ["leave out * (1 + x * x)", "leave out * dy"]
 
 
+@pytest.mark.more
 def test_a_square_left_out_of_the_derivative_of_tanh():
     """JAX computes dy (1 - y) (1 + y); that sum is none of the user's paths."""
 
