@@ -297,12 +297,12 @@ def run(code):
     assert done.returncode == 0, done.stderr
 
 
-CHEAP = "jaxninja.rules", "jaxninja.models.ninja", "jaxninja.engine"
+PARTS = "jaxninja.rules", "jaxninja.models.ninja", "jaxninja.engine"
 
 
 @pytest.mark.parametrize(
     "module",
-    ["jaxninja", *(pytest.param(name, marks=pytest.mark.more) for name in CHEAP)],
+    ["jaxninja", *(pytest.param(name, marks=pytest.mark.more) for name in PARTS)],
 )
 def test_importing_is_cheap_and_touches_no_device(module):
     run(CHEAP.format(module=module))

@@ -14,12 +14,14 @@ once, forward, and kept so: [blocks, 3, B, H, t, D], each block in one piece.
 """
 
 import math
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxninja.models.by_hand.parts.products import product
-from jaxninja.rules.blocking import positions
+from jaxninja.rules.blocking import in_parallel, positions
 
 
 def attention(qkv, B, H, dtype):
@@ -27,6 +29,12 @@ def attention(qkv, B, H, dtype):
     after the other."""
     T = len(qkv) // B
     qkv = in_blocks(qkv, B, 3, H)
+    o, lse = by_heads(partial(row_by_row, dtype=dtype), qkv)
+    return qkv, in_rows(o[:, None], T), lse
+
+
+def row_by_row(qkv, dtype):
+    """o [blocks, B, H, t, D] and lse."""
     *_, size, D = qkv.shape
 
     def row(i):
@@ -46,17 +54,23 @@ def attention(qkv, B, H, dtype):
         m, total, weighted = lax.fori_loop(0, i + 1, column, start)
         return weighted / total, m + jnp.log(total)
 
-    o, lse = lax.map(row, jnp.arange(len(qkv)))
-    return qkv, in_rows(o[:, None], T), lse
+    return lax.map(row, jnp.arange(len(qkv)))
 
 
 def attention_backward(qkv, o, lse, do, dtype):
-    """dqkv [N, 3 C] of qkv in blocks, one column of blocks [s, t] after the other."""
-    count, _, B, H, size, D = qkv.shape
+    """dqkv [N, 3 C] of qkv in blocks."""
+    _, _, B, H, _, D = qkv.shape
     T = len(do) // B
     do_o = (do * o).reshape(B * T, H, D).sum(-1)
     do, do_o = (in_blocks(a, B, 1, H)[:, 0] for a in (do, do_o))
-    lse, do_o = lse.mT, do_o.mT  # [blocks, B, H, 1, t]
+    dqkv = by_heads(partial(column_by_column, dtype=dtype), qkv, lse.mT, do, do_o.mT)
+    return in_rows(dqkv, T)
+
+
+def column_by_column(qkv, lse, do, do_o, dtype):
+    """dqkv in blocks, one column of blocks [s, t] after the other; lse and do_o are
+    [blocks, B, H, 1, t]."""
+    count, *_, size, D = qkv.shape
 
     def column(j, state):
         dqT, qkv = state
@@ -80,7 +94,19 @@ def attention_backward(qkv, o, lse, do, dtype):
         return dqT, qkv.at[j].set(done)
 
     start = jnp.zeros_like(qkv[:, 0].mT), qkv
-    return in_rows(lax.fori_loop(0, count, column, start)[1], T)
+    return lax.fori_loop(0, count, column, start)[1]
+
+
+def by_heads(blocks, *arrays):
+    """`blocks` of half of the heads, their axis -3, and of the others. Such a loop
+    takes one small product after the other, which keeps one core of a CPU busy: two
+    that do not wait for each other keep two."""
+    H = arrays[0].shape[-3]
+    if H == 1 or in_parallel():
+        return blocks(*arrays)
+    halves = zip(*(jnp.split(a, [H // 2], -3) for a in arrays), strict=True)
+    first, second = (blocks(*half) for half in halves)
+    return jax.tree.map(lambda *a: jnp.concatenate(a, -3), first, second)
 
 
 def in_blocks(a, B, parts, H):
