@@ -276,6 +276,8 @@ def test_the_halves_of_the_strangers_have_a_row_each():
     half = "50.0 % of 2"
     assert made[2].split(" | ")[1:3] == [half, half]
     assert made[2].endswith(" | 0.0 % of 1" * 3 + " |")
+    earlier = headlines.strangers(printed[:-2])  # before the last half was gathered
+    assert earlier.splitlines() == made[:-1]
 
 
 def test_a_headline_is_dated_where_that_is_asked_for(tmp_path):
