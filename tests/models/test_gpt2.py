@@ -151,6 +151,28 @@ def test_bfloat16_is_of_the_products_alone():
     assert max(apart(grads, truth).values()) < 0.1
 
 
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_attention_of_any_number_of_heads(heads, monkeypatch, x64):
+    """They are divided among two loops: one cannot be, three are not halves."""
+    small_blocks(monkeypatch)
+    D = 2
+    qkv, do = (
+        jnp.array(np.random.default_rng(k).normal(size=(B * T, n * heads * D)))
+        for k, n in enumerate((3, 1))
+    )
+
+    def plain(qkv):
+        q, k, v = qkv.reshape(B, T, 3, heads, D).transpose(2, 0, 3, 1, 4)
+        z = jnp.where(np.tri(T, dtype=bool), q @ k.mT / D**0.5, -jnp.inf)
+        return (jax.nn.softmax(z) @ v).swapaxes(1, 2).reshape(B * T, heads * D)
+
+    blocks, o, lse = causal_attention.attention(qkv, B, heads, "float32")
+    dqkv = causal_attention.attention_backward(blocks, o, lse, do, "float32")
+    truth, pull = jax.vjp(plain, qkv)
+    np.testing.assert_allclose(o, truth, atol=1e-12)
+    np.testing.assert_allclose(dqkv, pull(do)[0], atol=1e-12)
+
+
 @pytest.mark.parametrize("parallel", [False, True])
 def test_a_product_in_bfloat16_rounds_its_factors_and_not_its_sums(
     parallel, monkeypatch

@@ -181,25 +181,32 @@ def _watch(found: list):
             return outs
         if (asked := answer(eqn, ins)) is None:
             return None
-        outs, true = asked
-        found.append((jnp.stack([true.any(), (~true).any()]), line_of(eqn)))
+        outs, sides = asked
+        found.append((sides, line_of(eqn)))
         return outs
 
     return step
 
 
 def answer(eqn, ins: list) -> tuple[list, Array] | None:
-    """The outputs of an equation that has two sides, and on which it is, entry by
-    entry; None of all others. A maximum or minimum with one number has them as a
-    comparison does: whether a bound is reached."""
+    """The outputs of an equation that has two sides, and whether it was ever on the
+    one, ever on the other; None of all others. A maximum or minimum with one number
+    has them as a comparison does: whether a bound is reached."""
     if tells(eqn, ins):
         outs = bind(eqn, ins)
-        return outs, outs[0]
-    if eqn.primitive.name in _BOUNDS and is_float(eqn.outvars[0].aval):
-        a, b = ins
-        if _bounds(a, b) or _bounds(b, a):
-            return bind(eqn, ins), jnp.asarray(a > b)
-    return None
+        (true,) = outs
+    elif _has_bound(eqn, ins):
+        outs, true = bind(eqn, ins), jnp.asarray(ins[0] > ins[1])
+    else:
+        return None
+    return outs, jnp.stack([true.any(), (~true).any()])
+
+
+def _has_bound(eqn, ins: list) -> bool:
+    if eqn.primitive.name not in _BOUNDS or not is_float(eqn.outvars[0].aval):
+        return False
+    a, b = ins
+    return _bounds(a, b) or _bounds(b, a)
 
 
 def _bounds(number, other) -> bool:

@@ -122,7 +122,7 @@ def _beyond(run, args: tuple, moved: tuple, dy, k: int, narrow: bool) -> tuple |
             for a, b in zip(before, after, strict=True)
         ]
     sizes = [float(np.max(np.abs(a), initial=1e-300)) for a in before]
-    if not all(map(_stays, floats, before, sizes, [narrow] * len(floats))):
+    if not all(map(partial(_stays, narrow=narrow), floats, before, sizes)):
         return None
     far = with_floats(moved, floats)
     sides = [np.asarray(run(inputs, dy, k)[2])[k] for inputs in (moved, far)]
@@ -229,8 +229,7 @@ def _watch(found: list):
             return outs
         if (asked := answer(eqn, ins)) is None:
             return None
-        outs, true = asked
-        sides = jnp.stack([true.any(), (~true).any()])
+        outs, sides = asked
         place = line_of(eqn), eqn.primitive.name in ("eq", "ne"), not is_float(ins[0])
         found.append(((*_nearest(*ins), sides), place))
         return outs

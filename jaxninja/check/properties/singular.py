@@ -21,7 +21,7 @@ from jaxninja.check.subject.pytrees import is_float, is_wide
 from jaxninja.check.subject.subject import Subject
 from jaxninja.jaxpr import bind
 
-NEARLY = 64  # roundings of the largest entry: a pivot that is none
+PIVOT = 64  # roundings of the largest entry: one that is as good as zero
 _SOLVES = frozenset(("custom_linear_solve", "triangular_solve", "lu", "cholesky"))
 
 
@@ -68,7 +68,7 @@ def _grown(ins: list, outs: list):
     floats = [jnp.abs(a) for a in ins if is_float(a)]
     if len(floats) < 2:
         return jnp.zeros((), bool)
-    limit = 1 / (NEARLY * jnp.finfo(floats[-1].dtype).eps)
+    limit = 1 / (PIVOT * jnp.finfo(floats[-1].dtype).eps)
     solution = jnp.max(jnp.abs(outs[0]), initial=0)
     a, b = (jnp.max(size, initial=0) for size in (floats[0], floats[-1]))
     return jnp.isfinite(solution) & (a * solution > limit * b)

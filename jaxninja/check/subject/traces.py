@@ -16,46 +16,36 @@ import numpy as np
 from jaxninja.check.subject.subject import Subject
 
 
+@dataclass(frozen=True)
+class _Shapes:
+    """Shapes and dtypes of arrays, equal to others whose `kinds` are."""
+
+    kinds: tuple
+    shapes: tuple = field(compare=False)
+
+
 def remembered(look: Callable[[Subject, tuple], Any]) -> Callable:
     """`look(subject, args)`, which depends on the shapes and dtypes of args alone."""
-
-    @lru_cache(maxsize=256)
-    def known(subject: Subject, floats, tree, shapes: tuple):
-        return look(subject, jax.tree.unflatten(tree, shapes))
-
-    @wraps(look)
-    def run(subject: Subject, args: tuple):
-        leaves, tree = jax.tree.flatten(args)
-        shapes = tuple(map(_shape, leaves))
-        return known(subject, jnp.result_type(float), tree, shapes)
-
-    return run
-
-
-@dataclass(frozen=True)
-class _Ranks:
-    """Shapes and dtypes, of which those of equal ranks are equal."""
-
-    ranks: tuple
-    shapes: tuple = field(compare=False)
+    return _remembered(look, lambda a: (a.shape, a.dtype))
 
 
 def remembered_by_rank(look: Callable[[Subject, tuple], Any]) -> Callable:
     """`look(subject, args)`, on which ranks and dtypes bear and sizes do not."""
+    return _remembered(look, lambda a: (len(a.shape), a.dtype))
 
+
+def _remembered(look: Callable[[Subject, tuple], Any], kind: Callable) -> Callable:
     @lru_cache(maxsize=256)
-    def known(subject: Subject, floats, tree, kinds: _Ranks):
-        return look(subject, jax.tree.unflatten(tree, kinds.shapes))
+    def known(subject: Subject, floats, tree, found: _Shapes):
+        return look(subject, jax.tree.unflatten(tree, found.shapes))
 
     @wraps(look)
     def run(subject: Subject, args: tuple):
         leaves, tree = jax.tree.flatten(args)
-        shapes = tuple(map(_shape, leaves))
-        kinds = _Ranks(tuple((len(a.shape), a.dtype) for a in shapes), shapes)
-        return known(subject, jnp.result_type(float), tree, kinds)
+        shapes = tuple(
+            jax.ShapeDtypeStruct(np.shape(a), jax.dtypes.result_type(a)) for a in leaves
+        )
+        found = _Shapes(tuple(map(kind, shapes)), shapes)
+        return known(subject, jnp.result_type(float), tree, found)
 
     return run
-
-
-def _shape(leaf) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.result_type(leaf))

@@ -52,16 +52,14 @@ def at_settings(
             return None
         edit = general
     failing = []
+    given = search.elsewhere.evidence.options  # others, with which alone it is wrong
     for problem in search.elsewhere.settings:
         of_size = problem.subject.static == search.problem.subject.static
-        given = (
-            search.elsewhere.evidence.options
-        )  # others, with which alone it is wrong
         known = of_size and bool(problem.wrong or edit.what.numbers() or not given)
         if known or not alike(search.problem, problem):
             continue
         general = _at(search, edit, target, problem)
-        if general is None and (of_size or search.elsewhere.evidence.options):
+        if general is None and (of_size or given):
             return None
         failing += [problem.sample.label] if general is None else []
         edit = general or edit
