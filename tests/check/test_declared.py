@@ -79,6 +79,25 @@ def test_a_declared_gradient_sees_the_static_options(strength, verdict):
     assert report.verdict == verdict, report.table()
 
 
+@pytest.mark.parametrize(("times", "verdict"), [(1, "ok"), (2, "fail")])
+def test_sizes_that_the_surrogate_does_not_take_are_left_out(times, verdict):
+    """jnp.gradient refuses an axis of one entry, the rule's differences do not."""
+
+    def slope(x):
+        ends = jnp.pad(x, 1, mode="edge")
+        width = jnp.full(len(x), 2).at[jnp.array([0, -1])].set(1)
+        return (ends[2:] - ends[:-2]) / width
+
+    op = ruled(
+        lambda x: jnp.round(x), lambda x: (jnp.round(x), x),
+        lambda x, dy: (times * dy * slope(x),), (),
+    )  # fmt: skip
+    declared = {"surrogate": lambda a, g: (g * jnp.gradient(a[0]),), "hints": False}
+    report = check_vjp(op, normal(5), **declared)
+    assert report.verdict == verdict, report.table()
+    assert "sizes 5->1: the surrogate raised ValueError" in report.table()
+
+
 def test_a_law_that_the_declared_gradient_keeps_is_asked_of_the_rule():
     op = ruled(jnp.sign, lambda x: (jnp.sign(x), x), lambda x, dy: (dy + x,), ())
     report = check_vjp(op, normal(3), surrogate=lambda a, g: (g,), hints=False)

@@ -39,7 +39,7 @@ from jaxninja.check.oracle.truth import (
 )
 from jaxninja.check.subject.pytrees import cast, unit
 
-NEARLY = 0.5  # of the exponents of a dtype: a factor may overflow before
+NEARLY = 0.5  # of the exponents of a dtype: from here on a factor may overflow
 
 
 @dataclass(frozen=True)
@@ -241,8 +241,9 @@ def is_off(trial: Trial) -> bool:
 
 
 def _all_reachable(truth: list, rivals: list, found: list, dtype: str) -> list:
+    far = _top([np.nan_to_num(t, posinf=0.0, neginf=0.0) for t in truth])
     rows = zip(truth, rivals, found, strict=True)
-    return [_reachable(*row, dtype) for row in rows]
+    return [_reachable(*row, far, dtype) for row in rows]
 
 
 def _trials(setup, sample, dtype, outcome, truth, tolerances, sizes=None):
@@ -272,14 +273,14 @@ def _ordinary(truth: Truth, dy: list) -> list[float]:
     return [_top([s]) / max(_top(dy), 1e-300) for s in truth.scales]
 
 
-def _reachable(expected, rival, got, dtype: str):
-    """NaN where the dtype, or autodiff in it, does not reach the true value; a little
-    below its end a factor of another order may not, either."""
+def _reachable(expected, rival, got, far: float, dtype: str):
+    """NaN where the dtype, or autodiff in it, does not reach the true value; where the
+    largest of all of them is within sight of its end, a factor of another order, or a
+    sum in which such terms cancel, may not, either."""
     lost, largest = ~np.isfinite(_wide_array(rival)), float(jnp.finfo(dtype).max)
     lost |= np.abs(expected) > largest / 4
     if np.shape(got) == np.shape(expected):
-        past = ~np.isfinite(_wide_array(got))
-        lost |= past & (np.abs(expected) > largest**NEARLY)
+        lost |= ~np.isfinite(_wide_array(got)) & (far > largest**NEARLY)
     return np.where(lost, np.nan, expected)
 
 

@@ -77,12 +77,31 @@ def unfit(session: Session, setting: Setting) -> str | None:
         return refused
     if subject.is_numpy:
         return None
+    if session.options.surrogate and (refused := _undeclared(session, subject, args)):
+        return refused
     if not not_differentiable(subject, args):
         return no_gradient(subject, args) if setting.option else None
     count = sum(map(np.size, float_leaves(args)))
     if count > ENTRIES and session.options.surrogate is None:
         return f"{count} entries are too many for finite differences"
     return None
+
+
+def _undeclared(session: Session, subject: Subject, args: tuple) -> str | None:
+    """Why there is no declared gradient at sizes that the forward takes, if so."""
+    try:
+        _traced_surrogate(subject, args, session.options.surrogate)
+    except jax.errors.JAXTypeError:  # a surrogate of NumPy: it is run
+        return None
+    except Exception as error:
+        return f"the surrogate raised {type(error).__name__}: {error}"
+    return None
+
+
+def _traced_surrogate(subject: Subject, args: tuple, surrogate):
+    declared = reference_of(subject.plain, surrogate)
+    y = shapes_of_output(subject, args)
+    return jax.make_jaxpr(lambda args, dy: declared(args, dy)[1])(args, y)
 
 
 def within_reach(session: Session, settings: list[Setting]) -> list[Setting]:
@@ -194,10 +213,8 @@ def _structure(session: Session, setup: Setup, args) -> None:
 def _of_no_input(setup: Setup, args: tuple) -> set[str]:
     """Names of the leaves whose declared gradient is made of no input: zeros as a rule,
     which no sample can show otherwise."""
-    declared = reference_of(setup.subject.plain, setup.surrogate)
-    y = shapes_of_output(setup.subject, args)
     try:
-        traced = jax.make_jaxpr(lambda args, dy: declared(args, dy)[1])(args, y)
+        traced = _traced_surrogate(setup.subject, args, setup.surrogate)
     except Exception:  # a surrogate of NumPy
         return set()
     given = [True] * len(traced.jaxpr.invars)

@@ -47,8 +47,21 @@ def by_newton(features, labels):
     return jax.lax.fori_loop(0, 12, step, jnp.zeros(features.shape[1]))
 
 
+def by_implicit_steps(x, stiffness):
+    """Each step of time is a fixed point; the steps themselves do not settle."""
+
+    def step(x, _):
+        def better(_, new):
+            return x - 0.1 * stiffness * jnp.sin((x + new) / 2)
+
+        return jax.lax.fori_loop(0, 25, better, x), None
+
+    return jax.lax.scan(step, x, length=6)[0]
+
+
 ROWS = np.random.default_rng(1).normal(size=(6, 3))
 HALF = np.arange(6) % 2.0
+ONE = np.float64(1)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +69,8 @@ HALF = np.arange(6) % 2.0
     [
         (by_newton, (ROWS, HALF), (674 * np.sign(ROWS), HALF), False),
         (by_newton, (ROWS, HALF), (1.1 * ROWS, HALF), True),
+        (by_implicit_steps, (HALF, 3 * ONE), (HALF, 90 * ONE), False),
+        (by_implicit_steps, (HALF, 3 * ONE), (HALF, 3.3 * ONE), True),
         (read_in_turn, (HALF.repeat(2), HALF), (HALF.repeat(2), 9 * HALF), True),
     ],
 )

@@ -303,3 +303,25 @@ def test_inputs_that_nobody_gave_are_held_to_the_digits_that_are_used(digits):
     x = np.array([0.9, -1.0, 0.8, 1.0, -0.7, 0.95], np.float32)
     report = check_vjp(op, x, hints=False)
     assert report.ok == (digits < 1e-6), report.table()
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(-1, "ok"), (1, "fail")])
+def test_terms_that_cancel_may_overflow_beside_a_gradient_that_nearly_does(
+    sign, verdict
+):
+    """At entries of 84 the amplitude is 4e36: dx is a difference of two infinities."""
+
+    def kernel(log_size, x):
+        return jnp.exp(log_size).sum() * jnp.exp(-((x[:, None] - x) ** 2) / 2)
+
+    def plain(log_size, x):
+        return kernel(log_size, x).sum()
+
+    def bwd(res, dy):
+        k = dy * kernel(*res)
+        shares = jnp.exp(res[0]) / jnp.exp(res[0]).sum()
+        return shares * k.sum(), sign * 2 * (k.sum(1) * res[1] - k @ res[1])
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, normal(3), normal(5), hints=False)
+    assert report.verdict == verdict, report.table()
