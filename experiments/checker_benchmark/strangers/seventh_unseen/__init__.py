@@ -1,0 +1,1 @@
+"""Of the seventh gathering, what is run once, at the end."""
