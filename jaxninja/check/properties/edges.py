@@ -1,6 +1,8 @@
 """Gradients at the edges of a function: ties, zeros, overflow, repeated indices, the
 special values of each argument, and where a comparison turns."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 
@@ -14,6 +16,7 @@ from jaxninja.check.inputs.boundaries import (
     same,
     without_gradient,
 )
+from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.inputs.special_values import (
     LOPSIDED,
@@ -142,6 +145,8 @@ def _special(
             evaluation = prove(setup, inputs, dy, label)
             if evaluation and (why := _says_nothing(setup, evaluation, label)):
                 session.skip(f"{label}: {why}")
+            elif evaluation and _ends(args, inputs) and _is_none_there(evaluation):
+                _warn(session, setup, evaluation.trials, f"float64, {label},")
             elif evaluation and judge(session, setup, evaluation, True):
                 session.watch(setup, evaluation)
     if masks_alone:
@@ -160,6 +165,28 @@ def _says_nothing(setup: Setup, evaluation, label: str) -> str:
     if label.endswith(LOPSIDED) and any(map(is_off, evaluation.forward)):
         return "the rule has another value there, and may be for symmetric ones only"
     return ""
+
+
+def _ends(args, inputs) -> bool:
+    """Whether a single number that is positive as given, a scale say, is 0: where its
+    domain ends."""
+    pairs = zip(float_leaves(args), float_leaves(inputs), strict=True)
+    changed = [(old, new) for old, new in pairs if not same((old,), (new,))]
+    return all(
+        np.size(old) == 1 and kind_of(old) == "positive" and not np.any(new)
+        for old, new in changed
+    )
+
+
+def _is_none_there(evaluation) -> bool:
+    """Whether all that is wrong with the gradients is that some are not finite."""
+    rest = [
+        replace(t, got=np.where(np.isfinite(t.got), t.got, t.expected))
+        for t in evaluation.trials
+        if np.shape(t.got) == np.shape(t.expected)
+    ]
+    off = any(map(is_off, evaluation.trials))
+    return off and len(rest) == len(evaluation.trials) and not any(map(is_off, rest))
 
 
 def _turned(session: Session, setup: Setup, args, dy) -> None:
@@ -209,11 +236,16 @@ def _extreme(session: Session, setup: Setup, inputs, dy, label: str, dtype: str)
         evaluation = compare_rounding(setup, inputs, dy, label, dtype)
     if evaluation is None:
         return
-    lost = list(filter(is_off, with_condition(session, setup, evaluation).trials))
+    trials = with_condition(session, setup, evaluation).trials
+    _warn(session, setup, trials, f"{dtype} at {label}")
+
+
+def _warn(session: Session, setup: Setup, trials: list, where: str) -> None:
+    lost = list(filter(is_off, trials))
     if lost and not all(session.ignores(t.name) for t in lost):
         found = ", ".join(f"d{t.name}: {_told(t)}" for t in lost)
-        text = f"in {dtype} at {label} an intermediate of the rule overflows, vanishes "
-        session.find("W-RANGE", f"{text}or cancels ({found})", setup.subject.where)
+        text = f"in {where} an intermediate of the rule overflows, vanishes or cancels"
+        session.find("W-RANGE", f"{text} ({found})", setup.subject.where)
 
 
 def _told(trial) -> str:

@@ -64,6 +64,29 @@ def test_a_rule_that_overflows_is_told_and_passes():
     assert "W-RANGE" not in codes(check_vjp(right, X, level="full"))
 
 
+@pytest.mark.parametrize(
+    ("factor", "size", "verdict"), [(2, (), "ok"), (2.1, (), "fail"), (2, (3,), "fail")]
+)
+def test_a_division_by_a_scale_is_told_and_one_by_many_numbers_fails(
+    factor, size, verdict
+):
+    """dscale = 2 y / scale is none at 0, where it is 0. Of many one is 0 at times."""
+
+    def plain(x, scale):
+        return scale * scale * x
+
+    def bwd(res, dy):
+        scale, y = res
+        dscale = factor * y / scale * dy
+        dscale = dscale if size else dscale.sum()
+        return scale * scale * dy, dscale
+
+    op = ruled(plain, lambda x, s: (plain(x, s), (s, plain(x, s))), bwd, ())
+    report = check_vjp(op, X, np.full(size, 0.7, np.float32), hints=False)
+    assert report.verdict == verdict, report.table()
+    assert ("W-RANGE: in float64, scale at 0" in report.table()) == (size == ())
+
+
 def square_of_sum(x, c):
     """x * x, as a difference of numbers of size c * c."""
     return (x + c) ** 2 - c * c - 2 * c * x
