@@ -42,23 +42,23 @@ def fades(setup: Setup, evaluation: Evaluation, factor: float) -> bool:
         found = (prove(setup, args, evaluation.dy, "on the way") for args in inputs)
         return [_all(near) if near else [] for near in found]
 
+    def within_a_step(i: int) -> bool:
+        """A series of many terms parts in one: that step in smaller ones."""
+        last = sum(gap <= BETWEEN[0] for gap in _gaps(path, i))
+        between = np.linspace(parts[last - 1], parts[last - 1] - 1 / STEPS, FINER)
+        nearer = along(between[1:-1])
+        return all(nearer) and _grows(_gaps(nearer, i))
+
     parts = np.linspace(1, 0, STEPS, endpoint=False)
     path = along(parts)
     if not all(path) or any(is_off(path[0][i]) for i in off):
         return False
-    gaps = _gaps(path, off)
-    if all(map(_grows, gaps)):
-        return True
-    # a series of many terms parts within a step: that step in smaller ones
-    last = min(sum(gap <= BETWEEN[0] for gap in column) for column in gaps)
-    between = np.linspace(parts[last - 1], parts[last - 1] - 1 / STEPS, FINER)[1:-1]
-    path = along(between)
-    return all(path) and all(map(_grows, _gaps(path, off)))
+    return all(_grows(_gaps(path, i)) or within_a_step(i) for i in off)
 
 
-def _gaps(path: list[list[Trial]], off: list[int]) -> list[list[float]]:
-    """On the way, for each trial that is off."""
-    return [[_parted(trials[i]) for trials in path] for i in off]
+def _gaps(path: list[list[Trial]], i: int) -> list[float]:
+    """On the way, of one trial."""
+    return [_parted(trials[i]) for trials in path]
 
 
 def _all(evaluation: Evaluation) -> list[Trial]:
@@ -73,9 +73,10 @@ def _parted(trial: Trial) -> float:
 
 
 def _grows(parted: list[float]) -> bool:
-    """Whether it does so through all magnitudes, and never shrinks on the way."""
+    """Whether it does so through all magnitudes, and hardly shrinks on the way: what
+    is left of a quadrature has a sign that turns."""
     least, most = BETWEEN
     end = next((i for i, gap in enumerate(parted) if gap > most), len(parted))
     between = [gap for gap in parted[:end] if gap > least]
-    steady = all(b > a for a, b in itertools.pairwise(between))
+    steady = all(2 * b > a for a, b in itertools.pairwise(between))
     return steady and len(between) >= SEEN

@@ -37,6 +37,25 @@ def slope(b):
     return jnp.exp(-b * b)
 
 
+def between(low, high):
+    """The integral of exp(-x^2) from low to high, each pair of another width."""
+    half = (high - low)[:, None] / 2
+    x = (high + low)[:, None] / 2 + half * jnp.asarray(NODES, low.dtype)
+    return half[:, 0] * (jnp.exp(-x * x) @ jnp.asarray(WEIGHTS, low.dtype))
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1, "ok"), (1.01, "fail")])
+def test_two_gradients_that_part_at_other_steps_of_the_way(factor, verdict):
+    op = ruled(
+        between, lambda *a: (between(*a), a),
+        lambda res, dy: (-dy * slope(res[0]), factor * dy * slope(res[1])), (),
+    )  # fmt: skip
+    low = np.array([-0.9, 0.1, -0.4], np.float32)
+    high = np.array([0.7, 1.6, 2.4], np.float32)
+    report = check_vjp(op, low, high, hints=False)
+    assert report.verdict == verdict, report.table()
+
+
 def beyond(factor):
     return lambda x: jax.nn.sigmoid(x) * jnp.where(x > 9, factor, 1)
 
