@@ -6,6 +6,7 @@ usual first values (0 and 1), a row to zeros, shares to one choice, a matrix to 
 identity, a symmetric one to another, rows to norm 1, two arguments to each other.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -18,6 +19,10 @@ from jaxninja.check.inputs.kinds import kind_of
 LOPSIDED = "not symmetric"
 MASKS = "bool", "mask"
 SIGNS, MISSING = frozenset(("sign", "abs")), frozenset(("isnan",))
+SCALES = (
+    *("scale", "sigma", "std", "stddev", "stdev", "temperature", "bandwidth"),
+    *("lengthscale", "width"),
+)
 MOST = 6  # arguments that are put to special values by themselves
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -46,7 +51,8 @@ def at_special_values(
         if _is_varied(leaf) and (not masks_alone or kind_of(leaf) in MASKS)
     ]
     for i in chosen[:MOST]:
-        for label, change in (*_changes(leaves[i]), *_asked_for(leaves[i], asked)):
+        signs = frozenset() if is_scale(names[i], leaves[i]) else asked
+        for label, change in (*_changes(leaves[i]), *_asked_for(leaves[i], signs)):
             value = np.asarray(change(leaves[i])).astype(leaves[i].dtype)
             if not np.array_equal(value, leaves[i]):
                 yield f"{names[i]} {label}", _replaced(tree, leaves, i, value)
@@ -56,6 +62,14 @@ def at_special_values(
             value = leaves[i].astype(leaves[j].dtype)
             label = f"{names[j]} equal to {names[i]}"
             yield label, _replaced(tree, leaves, j, value)
+
+
+def is_scale(name: str, leaf) -> bool:
+    """Whether its domain ends at 0: positive, and named so. What is 1 throughout is a
+    gain that a layer begins with, and may become anything."""
+    words = re.findall("[a-z]+", name.lower())
+    named = bool(words) and words[-1] in SCALES
+    return named and kind_of(leaf) == "positive" and not np.all(leaf == 1)
 
 
 def kept_symmetric(args: tuple, names: Sequence[str]) -> list[str]:

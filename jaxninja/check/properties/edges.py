@@ -21,6 +21,7 @@ from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.inputs.special_values import (
     LOPSIDED,
     at_special_values,
+    is_scale,
     kept_symmetric,
     untried,
 )
@@ -145,7 +146,9 @@ def _special(
             evaluation = prove(setup, inputs, dy, label)
             if evaluation and (why := _says_nothing(setup, evaluation, label)):
                 session.skip(f"{label}: {why}")
-            elif evaluation and _ends(args, inputs) and _is_none_there(evaluation):
+            elif (
+                evaluation and _ends(args, inputs, named) and _is_none_there(evaluation)
+            ):
                 _warn(session, setup, evaluation.trials, f"float64, {label},")
             elif evaluation and judge(session, setup, evaluation, True):
                 session.watch(setup, evaluation)
@@ -167,14 +170,16 @@ def _says_nothing(setup: Setup, evaluation, label: str) -> str:
     return ""
 
 
-def _ends(args, inputs) -> bool:
-    """Whether a single number that is positive as given, a scale say, is 0: where its
-    domain ends."""
-    pairs = zip(float_leaves(args), float_leaves(inputs), strict=True)
-    changed = [(old, new) for old, new in pairs if not same((old,), (new,))]
+def _ends(args, inputs, named) -> bool:
+    """Whether a scale, or a single number that is positive as given, is 0 and no less:
+    where its domain ends."""
+    rows = zip(named, jax.tree.leaves(args), jax.tree.leaves(inputs), strict=True)
     return all(
-        np.size(old) == 1 and kind_of(old) == "positive" and not np.any(new)
-        for old, new in changed
+        kind_of(old) == "positive"
+        and (np.size(old) == 1 or is_scale(name, old))
+        and np.min(new) == 0
+        for name, old, new in rows
+        if not same((old,), (new,))
     )
 
 
