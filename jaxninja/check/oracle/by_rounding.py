@@ -13,23 +13,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.compare import wide
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.condition import error
+from jaxninja.check.oracle.trial import is_off
 from jaxninja.check.oracle.truth import (
     compares_inside,
     rule_of,
     tells,
     traced_gradients,
+    value_of,
 )
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate
-from jaxninja.check.subject.pytrees import cast, is_float, is_wide, unit
+from jaxninja.check.subject.pytrees import (
+    cast,
+    float_leaves,
+    is_float,
+    is_wide,
+    largest,
+    unit,
+)
 from jaxninja.jaxpr import bind
 
 DRAWS, STEP = 12, 8.0  # of moves, and their size in roundings
 CHOOSING = frozenset(("argmin", "argmax", "sort", "top_k"))
 CLOSE = 64.0  # roundings of what is compared
+LEAP, FURTHER = 1e-3, 64.0  # of values and inputs; as far, where it is as large
 
 
 def decided_by_rounding(setup, evaluation) -> bool:
@@ -47,6 +58,38 @@ def decided_by_rounding(setup, evaluation) -> bool:
     return jumps and _in_doubt(setup, evaluation, u)
 
 
+def value_decided_by_rounding(setup, evaluation) -> bool:
+    """Whether fwd says another value than the plain forward, which jumps by about as
+    much at inputs a few roundings away, in the direction of a vector that vanishes say;
+    or whether it jumps at all where the rule's gradients are not finite."""
+    off = [i for i, trial in enumerate(evaluation.forward) if is_off(trial)]
+    lost = [t for t in evaluation.trials if is_off(t) and not np.isfinite(t.got).all()]
+    if setup.subject.is_numpy or not (off or lost):
+        return False
+    near, far = (_values(setup, evaluation, times) for times in (1, FURTHER))
+    leaps = [_spread(z) < 4 * _spread(y) for y, z in zip(near, far, strict=True)]
+    if off:
+        return all(leaps[i] and _jumps(evaluation.forward[i], near[i]) for i in off)
+    # a length that is 0, and a rounding nearby, does not leap
+    size = max(map(largest, float_leaves(evaluation.args)), default=0.0)
+    large = [_spread(y) > LEAP * max(size, largest(y[0])) for y in near]
+    return any(a and b for a, b in zip(leaps, large, strict=True))
+
+
+def _values(setup, evaluation, times: float) -> list[np.ndarray]:
+    """Of each output: what it is, and what it is at inputs some roundings away."""
+    dtype, value = evaluation.forward[0].dtype, value_of(setup.subject)
+    with jax.enable_x64(is_wide(dtype)):
+        moves = (_nearby(evaluation, times * unit(dtype), k) for k in range(DRAWS))
+        found = [float_leaves(value(*args)) for args in (evaluation.args, *moves)]
+    return [wide(np.stack(ys)) for ys in zip(*found, strict=True)]
+
+
+def _spread(near: np.ndarray) -> float:
+    with np.errstate(invalid="ignore"):  # infinite less infinite is no jump
+        return float(np.max(np.abs(near - near[:1]), initial=0.0))
+
+
 def _jumps(trial, near: np.ndarray) -> bool:
     gap = error(trial.got, trial.expected)
     spread = np.abs(near - near[:1]).max(0)
@@ -55,7 +98,13 @@ def _jumps(trial, near: np.ndarray) -> bool:
 
 def _moved(setup, evaluation, u: float, seed: int) -> list[np.ndarray]:
     """The rule's gradients at inputs a few roundings away."""
-    dtype, rng = evaluation.trials[0].dtype, np.random.default_rng([seed, 0xB17])
+    with jax.enable_x64(is_wide(evaluation.trials[0].dtype)):
+        near = _nearby(evaluation, u, seed)
+        return rule_of(setup.subject, near, evaluation.dy).gradients
+
+
+def _nearby(evaluation, u: float, seed: int) -> tuple:
+    rng = np.random.default_rng([seed, 0xB17])
 
     def move(leaf):
         if kind_of(leaf) not in ("real", "positive"):
@@ -63,9 +112,7 @@ def _moved(setup, evaluation, u: float, seed: int) -> list[np.ndarray]:
         ways = rng.uniform(-1, 1, np.shape(leaf))
         return (leaf * (1 + STEP * u * ways)).astype(leaf.dtype)
 
-    with jax.enable_x64(is_wide(dtype)):
-        near = jax.tree.map(move, evaluation.args)
-        return rule_of(setup.subject, near, evaluation.dy).gradients
+    return jax.tree.map(move, evaluation.args)
 
 
 def _in_doubt(setup, evaluation, u: float) -> bool:

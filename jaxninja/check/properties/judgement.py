@@ -15,7 +15,10 @@ from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs.boundaries import same
 from jaxninja.check.inputs.kinds import integers_between, kind_of
 from jaxninja.check.inputs.setting import DRAWS
-from jaxninja.check.oracle.by_rounding import decided_by_rounding
+from jaxninja.check.oracle.by_rounding import (
+    decided_by_rounding,
+    value_decided_by_rounding,
+)
 from jaxninja.check.oracle.holes import is_limit
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond, writes_twice
 from jaxninja.check.oracle.settling import unrest_at
@@ -181,19 +184,23 @@ def _right_within(setup: Setup, evaluation: Evaluation, given: tuple) -> bool:
 
 
 def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
-    """Whether a last bit decides what the rule says there, where nobody asked: at any
-    inputs but those that were given."""
-    if setup.differences or not any(map(is_off, evaluation.trials)):
+    """Whether a last bit decides what the rule says there, or what the forward does,
+    where nobody asked: at any inputs but those that were given."""
+    trials = *evaluation.trials, *evaluation.forward
+    if setup.differences or not any(map(is_off, trials)):
         return False
     label, first = next(iter(session.settings.items()))
     given = setup.hold(first.draw(session.options.seed * DRAWS)[1])
     if setup.label == label and same(given, evaluation.args):
         return False
+    where = f"{trials[0].sample} in {trials[0].dtype} ({setup.label})"
+    if value_decided_by_rounding(setup, evaluation):
+        session.skip(f"{where}: a rounding decides what the forward is there")
+        return True
     off = [t for t in evaluation.trials if _open(session, t) and is_off(t)]
     if not off or not decided_by_rounding(setup, evaluation):
         return False
-    text = f"{off[0].sample} in {off[0].dtype} ({setup.label}): a rounding decides a "
-    session.skip(f"{text}comparison of the rule there")
+    session.skip(f"{where}: a rounding decides a comparison of the rule there")
     return True
 
 

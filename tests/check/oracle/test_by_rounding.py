@@ -1,13 +1,17 @@
 """What a last bit decides at inputs that nobody gave is no mistake of the rule."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.oracle.by_rounding import _watch
+from jaxninja.check.oracle.by_rounding import _watch, value_decided_by_rounding
+from jaxninja.check.oracle.tolerances import Trial
 from jaxninja.check.subject.plain_forward import evaluate
+from jaxninja.check.subject.subject import Bound
 from tests.check.subjects import ruled
 
 X = np.array([0.6, 1.7, -0.4, 0.9], np.float32)
@@ -74,3 +78,44 @@ def test_a_choice_among_numbers_that_are_nearly_equal(choose):
     evaluate(jax.make_jaxpr(choose)(a), [a], _watch(found))
     least = [float(margin) for margin, _ in found]
     assert least == [pytest.approx(2**-20, rel=1e-3)]
+
+
+def towards(a, b):
+    """Where from the first axis a + b points to, on one side of it."""
+    along = a + b
+    cosine = along[0] / jnp.sqrt((along * along).sum())
+    return jnp.where(cosine > 0, 1 + cosine, 1)
+
+
+def length(a, b):
+    return jnp.sqrt(((a + b) ** 2).sum())
+
+
+HERE = np.array([0.3, -1.1, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("plain", "b", "fwd", "gradient", "chance"),
+    [
+        (towards, -HERE, 1.7, 0.0, True),  # a + b is a rounding, or nothing
+        (towards, -HERE, 1.0, np.nan, True),
+        (towards, HERE, 1.7, 0.0, False),
+        (towards, HERE, towards(HERE, HERE), np.nan, False),
+        (length, -HERE, 0.0, np.nan, False),  # is 0 there, whatever is rounded
+    ],
+)
+def test_a_rounding_decides_the_value_where_it_jumps(
+    plain, b, fwd, gradient, chance, x64
+):
+    args, y = (HERE, b), np.asarray(plain(HERE, b))
+
+    def trial(got, expected):
+        got, expected = np.asarray(got), np.asarray(expected)
+        return Trial("x", "equal entries", got, expected, 1e-9, "float64", "as given")
+
+    subject = SimpleNamespace(plain=Bound(plain, (), ()), name="plain", is_numpy=False)
+    evaluation = SimpleNamespace(
+        args=args, forward=[trial(fwd, y)], trials=[trial(gradient, 0.0)]
+    )
+    setup = SimpleNamespace(subject=subject)
+    assert value_decided_by_rounding(setup, evaluation) == chance
