@@ -10,7 +10,8 @@ import pytest
 
 
 def browser():
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+    names = "chromium", "chromium-browser", "google-chrome", "chrome"
+    for name in (*names, "chromium-headless-shell"):
         if shutil.which(name):
             return shutil.which(name)
     pytest.skip("no Chromium on this machine: the page was not opened in a browser")

@@ -51,7 +51,7 @@ def at_special_values(
         if _is_varied(leaf) and (not masks_alone or kind_of(leaf) in MASKS)
     ]
     for i in chosen[:MOST]:
-        signs = frozenset() if is_scale(names[i], leaves[i]) else asked
+        signs = frozenset() if _is_scale(names[i], leaves[i]) else asked
         for label, change in (*_changes(leaves[i]), *_asked_for(leaves[i], signs)):
             value = np.asarray(change(leaves[i])).astype(leaves[i].dtype)
             if not np.array_equal(value, leaves[i]):
@@ -64,12 +64,10 @@ def at_special_values(
             yield label, _replaced(tree, leaves, j, value)
 
 
-def is_scale(name: str, leaf) -> bool:
-    """Whether its domain ends at 0: positive, and named so. What is 1 throughout is a
-    gain that a layer begins with, and may become anything."""
+def _is_scale(name: str, leaf) -> bool:
+    """Whether it is positive, and named so that it has no other sign."""
     words = re.findall("[a-z]+", name.lower())
-    named = bool(words) and words[-1] in SCALES
-    return named and kind_of(leaf) == "positive" and not np.all(leaf == 1)
+    return kind_of(leaf) == "positive" and bool(words) and words[-1] in SCALES
 
 
 def kept_symmetric(args: tuple, names: Sequence[str]) -> list[str]:

@@ -21,7 +21,6 @@ from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.inputs.special_values import (
     LOPSIDED,
     at_special_values,
-    is_scale,
     kept_symmetric,
     untried,
 )
@@ -146,9 +145,7 @@ def _special(
             evaluation = prove(setup, inputs, dy, label)
             if evaluation and (why := _says_nothing(setup, evaluation, label)):
                 session.skip(f"{label}: {why}")
-            elif (
-                evaluation and _ends(args, inputs, named) and _is_none_there(evaluation)
-            ):
+            elif evaluation and _ends(args, inputs) and _is_none_there(evaluation):
                 _warn(session, setup, evaluation.trials, f"float64, {label},")
             elif evaluation and judge(session, setup, evaluation, True):
                 session.watch(setup, evaluation)
@@ -170,15 +167,14 @@ def _says_nothing(setup: Setup, evaluation, label: str) -> str:
     return ""
 
 
-def _ends(args, inputs, named) -> bool:
-    """Whether a scale, or a single number that is positive as given, is 0 and no less:
-    where its domain ends."""
-    rows = zip(named, jax.tree.leaves(args), jax.tree.leaves(inputs), strict=True)
+def _ends(args, inputs) -> bool:
+    """Whether what is positive as given, a scale or a concentration, is 0 and no less:
+    where its domain ends. What is 1 throughout is a gain that a layer begins with, and
+    may become anything."""
+    pairs = zip(jax.tree.leaves(args), jax.tree.leaves(inputs), strict=True)
     return all(
-        kind_of(old) == "positive"
-        and (np.size(old) == 1 or is_scale(name, old))
-        and np.min(new) == 0
-        for name, old, new in rows
+        kind_of(old) == "positive" and not np.all(old == 1) and np.min(new) == 0
+        for old, new in pairs
         if not same((old,), (new,))
     )
 
