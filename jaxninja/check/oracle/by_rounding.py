@@ -3,7 +3,8 @@
 Where a constraint cannot be met, a projection stops at a corner: whether an entry is
 at its bound or a last bit inside is chance, and a right rule that sees it inside says
 another gradient there than the reference, which does not. A rounding away it is right.
-Numbers that are equal exactly, ties, are no chance.
+Numbers that are equal exactly, ties, are no chance. Nor is a forward one thing or
+another where it goes by the direction of a vector that is nothing but roundings.
 """
 
 from collections.abc import Callable
