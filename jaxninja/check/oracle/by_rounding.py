@@ -120,11 +120,11 @@ def _in_doubt(setup, evaluation, u: float) -> bool:
     """Whether numbers that the rule compares differ by a few roundings only, or a
     comparison goes the other way in float64: with a variance that should be 0, say."""
     args, dy = evaluation.args, evaluation.dy
-    wide = is_wide(evaluation.trials[0].dtype)
-    with jax.enable_x64(wide):
+    in_float64 = is_wide(evaluation.trials[0].dtype)
+    with jax.enable_x64(in_float64):
         found = _margins(setup.subject)(args, dy)
     close = any(float(margin) <= CLOSE * u for margin in found)
-    if wide or close:
+    if in_float64 or close:
         return close
     here = _sides(setup.subject)(args, dy)
     with jax.enable_x64(True):

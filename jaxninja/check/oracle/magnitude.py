@@ -10,12 +10,12 @@ the linear jaxpr of the reference's VJP once more, on absolute values.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
+from jaxninja.check.subject.control_flow import scan
 from jaxninja.check.subject.plain_forward import OPENED, evaluate
 from jaxninja.check.subject.pytrees import is_float
-from jaxninja.jaxpr import bind, closed, scan_parts
+from jaxninja.jaxpr import bind
 
 # Sums and products, and what only moves entries: |f(a, b)| <= f(|a|, |b|).
 # fmt: off
@@ -45,27 +45,12 @@ def magnitudes(closed, args) -> list:
 def _step(eqn, ins):
     if eqn.primitive in OPENED:
         return None
-    ins = [_sized(a) for a in ins]
     if eqn.primitive.name == "scan":
-        return _through_scan(eqn, ins)
+        return scan(eqn, ins, _step, _sized)
+    ins = [_sized(a) for a in ins]
     values = bind(eqn, [a.value for a in ins])
     sizes = _sizes(eqn, ins, values)
     return [Sized(v, s) for v, s in zip(values, sizes, strict=True)]
-
-
-def _through_scan(eqn, ins: list[Sized]) -> list[Sized]:
-    """Values and sizes together, step by step."""
-    p, (consts, carry) = eqn.params, scan_parts(eqn)
-    fixed, start, xs = ins[:consts], ins[consts:][:carry], ins[consts + carry :]
-    inner = closed(p["jaxpr"])
-
-    def body(state, x):
-        outs = list(map(_sized, evaluate(inner, [*fixed, *state, *x], _step)))
-        return outs[:carry], outs[carry:]
-
-    forward = {"length": p["length"], "reverse": p["reverse"]}
-    last, ys = jax.lax.scan(body, start, xs, **forward)
-    return [*last, *ys]
 
 
 def _sizes(eqn, ins, values):

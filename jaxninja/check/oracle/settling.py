@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,8 @@ from jax.extend.core import Literal, jaxpr_as_fun, jaxprs_in_params
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.subject.compilation import compiled
-from jaxninja.check.subject.plain_forward import evaluate, opened, user_frame
+from jaxninja.check.subject.control_flow import noted
+from jaxninja.check.subject.plain_forward import opened, user_frame
 from jaxninja.check.subject.pytrees import cast, is_float
 from jaxninja.jaxpr import CALLS, bind, closed, equations, scan_parts
 
@@ -79,34 +79,35 @@ def _unrest(plain) -> Callable:
     by how much one more step changes it."""
 
     def run(*args):
-        return _watched(lambda step: opened(plain, step)(*args))[1]
+        found: list = []
+        written: dict[tuple, list] = defaultdict(list)
+        opened(plain, _watch(found, written))(*args)
+        loops = (outs for done in written.values() for outs in _repeated(done))
+        rows = [*(row for row, _ in found), *map(_nearing, loops)]
+        return jnp.stack(rows) if rows else jnp.zeros((0, 2))
 
     return compiled(run)
 
 
-def _watched(run: Callable[[Callable], Any]) -> tuple[Any, jax.Array]:
-    """What `run(step)` returns, and [K, 2] of what iterates in it."""
-    found: list = []
-    written: dict[tuple, list] = defaultdict(list)
+def _watch(found: list, written: dict | None = None) -> Callable:
+    """A step that notes what iterates, and what each line writes out."""
+    lines = defaultdict(list) if written is None else written
 
     def step(eqn, ins):
         if eqn.primitive in CALLS:
             return None
         if _iterates_within(eqn):
-            outs, rows = _in_each_step(eqn, ins)
-            found.extend(rows)
+            outs, inside = noted(eqn, ins, _watch, None)
+            found.extend((_worst(rows), None) for rows, _ in inside)
         else:
             outs = bind(eqn, ins)
         if _iterates(eqn):
-            found.extend(_changes(eqn, ins, outs))
+            found.extend((row, None) for row in _changes(eqn, ins, outs))
         elif outs and is_float(outs[0]) and (line := user_frame(eqn)):
-            written[line].append((_form(eqn), outs[0]))
+            lines[line].append((_form(eqn), outs[0]))
         return outs
 
-    result = run(step)
-    loops = (outs for done in written.values() for outs in _repeated(done))
-    found += map(_nearing, loops)
-    return result, jnp.stack(found) if found else jnp.zeros((0, 2))
+    return step
 
 
 def _iterates_within(eqn) -> bool:
@@ -116,20 +117,9 @@ def _iterates_within(eqn) -> bool:
     return any(map(_iterates, equations(closed(eqn.params["jaxpr"]).jaxpr)))
 
 
-def _in_each_step(eqn, ins: list) -> tuple[list, jax.Array]:
-    """The results of such a loop, and [K, 2] as its worst step has it."""
-    p, (consts, carry) = eqn.params, scan_parts(eqn)
-    fixed, start, xs = ins[:consts], ins[consts:][:carry], ins[consts + carry :]
-    inner = closed(p["jaxpr"])
-
-    def body(state, x):
-        outs, rows = _watched(lambda step: evaluate(inner, [*fixed, *state, *x], step))
-        return outs[:carry], (outs[carry:], rows)
-
-    forward = {"length": p["length"], "reverse": p["reverse"]}
-    last, (ys, rows) = jax.lax.scan(body, start, xs, **forward)
-    nearing, change = rows[..., 0].min(0), rows[..., 1].max(0)
-    return [*last, *ys], jnp.stack([nearing, change], -1)
+def _worst(rows):
+    """Of the steps of such a loop, [T, 2]."""
+    return jnp.stack([rows[:, 0].min(), rows[:, 1].max()])
 
 
 def _form(eqn) -> tuple:
