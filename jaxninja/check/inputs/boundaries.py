@@ -125,22 +125,6 @@ def _floats(args: tuple) -> list[np.ndarray]:
     return [a[np.isfinite(a)] for a in finite]
 
 
-def without_gradient(args: tuple, gradients: list[np.ndarray], value: float) -> tuple:
-    """Entries with a gradient of exactly zero set to `value`: masked out, they count
-    for nothing, whatever they hold."""
-    rest = iter(gradients)
-
-    def convert(leaf):
-        if not is_float(leaf):
-            return leaf
-        unused = np.asarray(next(rest)) == 0
-        if kind_of(leaf) != "real" or not unused.any() or unused.all():
-            return leaf
-        return np.where(unused, np.asarray(value, leaf.dtype), leaf)
-
-    return jax.tree.map(convert, args)
-
-
 def _changed(args: tuple, kinds: tuple[str, ...], change: Callable) -> tuple:
     def convert(leaf):
         if kind_of(leaf) not in kinds or not np.size(leaf):

@@ -72,24 +72,32 @@ def _drawn_shapes(setting: Setting) -> list[tuple[int, ...]]:
 
 def _without(setting: Setting, subject: Subject, given: tuple) -> list[Setting]:
     """None for each array that the forward does without, where its code asks for it;
-    and an array for each None that it takes one for."""
+    and an array for each None that it takes one for. In a container, if the rule has
+    an answer of that structure."""
     if subject.is_numpy or not asks_for_none(subject.plain_function):
         return []
     found = []
-    for i, name in enumerate(subject.argument_names):
-        if given[i] is None:
+    places, _ = jax.tree_util.tree_flatten_with_path(given, is_leaf=_is_none)
+    for i, (path, leaf) in enumerate(places):
+        name = subject.argument_names[path[0].idx] + jax.tree_util.keystr(path[1:])
+        if leaf is None:
             found += _with_array(setting, subject, given, i, name)
             continue
         rest = _replaced(i, given, None)
-        if float_leaves(rest) and _text(subject, rest, subject.static) is not None:
+        runs = float_leaves(rest) and _text(subject, rest, subject.static) is not None
+        if runs and (len(path) == 1 or _is_answered(subject, rest)):
             draw = partial(_drawn_with, setting.draw, i, lambda rng: None)
             found.append(Setting(f"{name}=None", draw, option=True))
     return found
 
 
+def _is_answered(subject: Subject, args: tuple) -> bool:
+    return not refused_by_rule(subject, args) and not structure(subject, args)[0]
+
+
 def _with_array(setting, subject: Subject, given: tuple, i: int, name: str) -> list:
-    """Positive numbers for argument i, which is None: weights say, of the first shape
-    that the forward takes, a single one before all others.
+    """Positive numbers for leaf i, which is None: weights say, of the first shape that
+    forward and rule take, a single one before all others.
 
     Nobody gave such an argument: its own gradient is let alone, and so is a rule that
     has none for it.
@@ -100,7 +108,12 @@ def _with_array(setting, subject: Subject, given: tuple, i: int, name: str) -> l
         args = _replaced(i, given, values(np.random.default_rng(0)))
         if _text(subject, args, subject.static) in (None, before):
             continue
-        if refused_by_rule(subject, args) or name in structure(subject, args)[1]:
+        if refused_by_rule(subject, args):
+            continue
+        findings, missing = structure(subject, args)
+        if findings:
+            continue
+        if name in missing:
             return []
         draw = partial(_drawn_with, setting.draw, i, values)
         label = f"{name} of shape {shape}"
@@ -120,11 +133,17 @@ def _positive(shape: tuple, rng: np.random.Generator) -> np.ndarray:
 
 
 def _replaced(i: int, args: tuple, value) -> tuple:
-    return (*args[:i], value, *args[i + 1 :])
+    """With `value` for leaf i, of which None is one."""
+    leaves, tree = jax.tree.flatten(args, is_leaf=_is_none)
+    return jax.tree.unflatten(tree, [*leaves[:i], value, *leaves[i + 1 :]])
+
+
+def _is_none(leaf) -> bool:
+    return leaf is None
 
 
 def _drawn_with(draw, i: int, value, seed: int):
-    """With `value(rng)` for argument i."""
+    """With `value(rng)` for leaf i."""
     subject, arrays = draw(seed)
     return subject, _replaced(i, arrays, value(np.random.default_rng([seed, 0x0A])))
 

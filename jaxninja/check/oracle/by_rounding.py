@@ -8,7 +8,8 @@ another where it goes by the direction of a vector that is nothing but roundings
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -48,9 +49,11 @@ def decided_by_rounding(setup, evaluation) -> bool:
     """Whether the rule, off at a sample, jumps there by about as much as it is off when
     its inputs move by roundings, and has a comparison that these turn."""
     trials = evaluation.trials
-    if setup.subject.is_numpy or not all(np.isfinite(t.got).all() for t in trials):
+    if setup.subject.is_numpy:
         return False
     u = unit(trials[0].dtype)
+    if not all(np.isfinite(t.got).all() for t in trials):
+        return _is_finite_nearby(setup, evaluation, u)
     near = zip(*(_moved(setup, evaluation, u, k) for k in range(DRAWS)), strict=True)
     jumps = all(
         _jumps(trial, np.stack([trial.got, *moved]))
@@ -59,12 +62,32 @@ def decided_by_rounding(setup, evaluation) -> bool:
     return jumps and _in_doubt(setup, evaluation, u)
 
 
+def _is_finite_nearby(setup, evaluation, u: float) -> bool:
+    """Whether a rule that is not finite is right where all inputs are larger by the
+    same few roundings. What vanishes since numbers are equal does so there too; not so
+    what a last bit makes vanish, as the sum of two unit vectors."""
+    trials, dtype = evaluation.trials, evaluation.trials[0].dtype
+    for k in range(1, DRAWS + 1):
+        with jax.enable_x64(is_wide(dtype)):
+            near = jax.tree.map(partial(_grown, part=k * u), evaluation.args)
+            near = cast(near, dtype)
+            found = rule_of(setup.subject, near, evaluation.dy).gradients
+        pairs = zip(trials, map(wide, found), strict=True)
+        if not any(is_off(replace(trial, got=got)) for trial, got in pairs):
+            return True
+    return False
+
+
+def _grown(leaf, part: float):
+    return leaf * (1 + part) if kind_of(leaf) in ("real", "positive") else leaf
+
+
 def value_decided_by_rounding(setup, evaluation) -> bool:
     """Whether fwd says another value than the plain forward, which jumps by about as
     much at inputs a few roundings away, in the direction of a vector that vanishes say;
-    or whether it jumps at all where the rule's gradients are not finite."""
+    or whether it jumps at all where gradients are not finite."""
     off = [i for i, trial in enumerate(evaluation.forward) if is_off(trial)]
-    lost = [t for t in evaluation.trials if is_off(t) and not np.isfinite(t.got).all()]
+    lost = [t for t in evaluation.trials if is_off(t) and not _is_known(t)]
     if setup.subject.is_numpy or not (off or lost):
         return False
     near, far = (_values(setup, evaluation, times) for times in (1, FURTHER))
@@ -77,11 +100,17 @@ def value_decided_by_rounding(setup, evaluation) -> bool:
     return any(a and b for a, b in zip(leaps, large, strict=True))
 
 
+def _is_known(trial) -> bool:
+    return bool(np.isfinite(trial.got).all() and np.isfinite(trial.expected).all())
+
+
 def _values(setup, evaluation, times: float) -> list[np.ndarray]:
     """Of each output: what it is, and what it is at inputs some roundings away."""
     dtype, value = evaluation.forward[0].dtype, value_of(setup.subject)
+    hole = not all(np.isfinite(t.expected).all() for t in evaluation.trials)
     with jax.enable_x64(is_wide(dtype)):
-        moves = (_nearby(evaluation, times * unit(dtype), k) for k in range(DRAWS))
+        u = times * unit(dtype)
+        moves = (_nearby(evaluation, u, k, hole) for k in range(DRAWS))
         found = [float_leaves(value(*args)) for args in (evaluation.args, *moves)]
     return [wide(np.stack(ys)) for ys in zip(*found, strict=True)]
 
@@ -104,14 +133,17 @@ def _moved(setup, evaluation, u: float, seed: int) -> list[np.ndarray]:
         return rule_of(setup.subject, near, evaluation.dy).gradients
 
 
-def _nearby(evaluation, u: float, seed: int) -> tuple:
+def _nearby(evaluation, u: float, seed: int, zeros: bool = False) -> tuple:
+    """Inputs a few roundings away; zeros too, where these may be what has no slope."""
     rng = np.random.default_rng([seed, 0xB17])
 
     def move(leaf):
         if kind_of(leaf) not in ("real", "positive"):
             return leaf
-        ways = rng.uniform(-1, 1, np.shape(leaf))
-        return (leaf * (1 + STEP * u * ways)).astype(leaf.dtype)
+        ways = STEP * u * rng.uniform(-1, 1, np.shape(leaf))
+        fixed = largest(leaf) * ways if zeros else 0.0
+        moved = np.where(leaf == 0, fixed, leaf * (1 + ways))
+        return moved.astype(leaf.dtype)
 
     return jax.tree.map(move, evaluation.args)
 

@@ -25,6 +25,7 @@ from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.constants import MASKED
 from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import (
+    Outcome,
     Truth,
     backward_of,
     outcome,
@@ -81,20 +82,34 @@ def _moved_nearby(setup, args, dy, truth: Truth, u: float) -> list[np.ndarray]:
     return moved
 
 
-def moved_by_residuals(setup, args, dy, u: float) -> list[np.ndarray]:
-    """Largest change of the rule's own gradients when its residuals move by `u`."""
+def moved_by_residuals(setup, args, dy, u: float, moved_y: list) -> list[np.ndarray]:
+    """Largest change of the rule's own gradients when its residuals move by `u`, and
+    those that are its value by as much as that may be off."""
     rng = np.random.default_rng(0x5EED)
     here = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(g)) for g in here.gradients]
     for _ in range(0 if setup.subject.is_numpy else DRAWS):
         run = _perturbed_backward(setup.subject)
-        near = run(args, here.residuals, dy, u, draw_of_signs(rng))
+        kept = _value_moved(here, moved_y, rng)
+        near = run(args, kept, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, here.gradients)
     return moved
 
 
+def _value_moved(here: Outcome, moved_y: list, rng):
+    """The residuals; what is a copy of the value in them is moved as the value is."""
+
+    def move(leaf):
+        for y, change in zip(here.y, moved_y, strict=True):
+            if np.shape(y) == np.shape(leaf) and np.array_equal(y, leaf):
+                return leaf + rng.choice([-1.0, 1.0], np.shape(y)) * change
+        return leaf
+
+    return jax.tree.map(move, here.residuals)
+
+
 def moved_in_rule(
-    setup, args, dy, u: float, terms: list[float]
+    setup, args, dy, u: float, most: float, terms: list[float], absorbed: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Largest change of the rule's own value and gradients when its inputs and steps
     move by `u`.
@@ -104,20 +119,21 @@ def moved_in_rule(
     fault.
 
     Args:
+        most: the part of a gradient's size that it may lose.
         terms: of each gradient, the size that it has at ordinary inputs.
+        absorbed: the value is so large that what is added to it may be lost; numbers
+            that are equal only since it was lost do not move alike.
     """
     rng = np.random.default_rng(0x5EED)
     y, gradients, _ = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(a)) for a in (*y, *gradients)]
     for _ in range(DRAWS):
-        near = _perturbed_rule(setup.subject)(args, dy, u, draw_of_signs(rng))
+        run = _perturbed_rule(setup.subject, not absorbed)
+        near = run(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])
-    step = max(1.0, float(np.asarray(_largest_step(setup.subject.plain)(*args))))
     flow = max(map(largest, (*dy, *gradients)))
     sizes = [*map(largest, y), *(max(flow, size) for size in terms)]
-    moved = [
-        np.minimum(m, step * u * size) for m, size in zip(moved, sizes, strict=True)
-    ]
+    moved = [np.minimum(m, most * size) for m, size in zip(moved, sizes, strict=True)]
     return moved[: len(y)], moved[len(y) :]
 
 
@@ -148,18 +164,24 @@ def _perturbed_backward(subject):
 
 
 @lru_cache(maxsize=128)
-def _perturbed_rule(subject):
+def _perturbed_rule(subject, alike: bool):
     def rule(args, dy):
         found = outcome(subject, args, dy)
         return [*found.y, *found.gradients]
 
-    return compiled(lambda args, dy, u, draw: perturbed(rule, u, draw)(args, dy))
+    def run(args, dy, u, draw):
+        return perturbed(rule, u, draw, alike=alike)(args, dy)
+
+    return compiled(run)
+
+
+def largest_step(setup, args) -> float:
+    """The largest number that the plain forward forms on its way, but for masks."""
+    return float(np.asarray(_largest_step(setup.subject.plain)(*args)))
 
 
 @lru_cache(maxsize=128)
 def _largest_step(plain):
-    """The largest number that the plain forward forms on its way, but for masks."""
-
     def run(*args):
         found = [jnp.zeros(())]
 

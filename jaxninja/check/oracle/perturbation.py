@@ -11,6 +11,7 @@ does not move. How a gradient jumps where a decision changes is a question of ki
 of roundings.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from jaxninja.check.subject.pytrees import is_float
 from jaxninja.jaxpr import CALLS, bind, body
 
 DECIDED = frozenset(("floor", "ceil", "round", "sign", "sort", "top_k"))
+SUMS = frozenset(("dot_general", "reduce_sum", "conv_general_dilated"))
 EXACT = frozenset((  # what moves, chooses or negates, and rounds nothing
     *("broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "rev"),
     *("slice", "dynamic_slice", "concatenate", "pad", "gather", "copy", "select_n"),
@@ -33,6 +35,9 @@ EXACT = frozenset((  # what moves, chooses or negates, and rounds nothing
     *("scatter", "dynamic_update_slice", "cummax", "cummin", "split", "conj", "name"),
     *("reduce_precision", "complex", "pvary"),
 ))  # fmt: skip
+
+
+SHIFT = 0x9E3779B97F4A7C15  # of the signs, from step to step
 
 
 class Pair(NamedTuple):
@@ -47,15 +52,20 @@ def draw_of_signs(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 2**64, 2, np.uint64) | np.array([1, 0], np.uint64)
 
 
-def perturbed(f: Callable, u, draw, steps: bool = True) -> Callable:
+def perturbed(f: Callable, u, draw, steps: bool = True, alike: bool = True) -> Callable:
     """`f`, its arguments and each of its `steps` moved by `u`, the signs by `draw`.
 
     Bodies of scans and branches move at each of their steps. A while loop is one step:
-    moved within, it might never end.
+    moved within, it might never end. Unless equal numbers move `alike`, each step has
+    signs of its own.
     """
+    counted = itertools.count(1)
 
     def move(value):
-        return _moved(value, u, draw) if is_float(value) else value
+        if not is_float(value):
+            return value
+        shift = 0 if alike else next(counted) * SHIFT % 2**64
+        return _moved(value, u, draw + np.uint64(shift) * np.array([0, 1], np.uint64))
 
     def given(value, atom):
         number = is_rounded(atom)
@@ -72,8 +82,13 @@ def perturbed(f: Callable, u, draw, steps: bool = True) -> Callable:
         exact = bind(eqn, list(map(_exact, ins)))
         if name in DECIDED or not any(map(is_float, exact)):
             return exact
-        moved = bind(eqn, list(map(given, ins, eqn.invars)))
-        moved = map(move, moved) if steps and name not in EXACT else moved
+        operands = list(map(given, ins, eqn.invars))
+        moved = bind(eqn, operands)
+        if steps and name in SUMS:  # 0 too is rounded, where it is what terms leave
+            (terms,) = bind(eqn, list(map(jnp.abs, operands)))
+            moved = [moved[0] + (move(terms) - terms)]
+        elif steps and name not in EXACT:
+            moved = map(move, moved)
         return [
             Pair(a, b) if is_float(a) else a for a, b in zip(exact, moved, strict=True)
         ]

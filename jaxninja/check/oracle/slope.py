@@ -3,23 +3,36 @@
 A bisection only compares what depends on its arguments: JAX's derivative of it is that
 of its start, whatever the root does. Then the values have to tell, by differences. A
 derivative that is another on purpose, by `stop_gradient` or a rule of its own, stands.
+It is another too where it overflows on its way and the value does not.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.oracle.truth import Truth, value_of
-from jaxninja.check.subject.pytrees import float_leaves, with_floats
+from jaxninja.check.oracle.trial import Evaluation, Setup
+from jaxninja.check.oracle.truth import Truth, reference_of, value_of
+from jaxninja.check.subject.compilation import compiled
+from jaxninja.check.subject.plain_forward import OPENED, evaluate, opened
+from jaxninja.check.subject.pytrees import float_leaves, is_float, is_wide, with_floats
 from jaxninja.check.subject.subject import Subject
-from jaxninja.jaxpr import equations
+from jaxninja.jaxpr import bind, equations
 
 ON_PURPOSE = frozenset(("stop_gradient", "custom_jvp_call", "custom_vjp_call"))
 COMPARED = frozenset(("gt", "ge", "lt", "le", "sign", "cond"))  # in an iteration
 LOOPS = frozenset(("scan", "while"))
 WRITTEN_OUT = 8  # comparisons, of a loop of Python's
-STEPS = 1e-3, 3e-4  # of the differences, relative to the arguments
+# Of the differences, relative to the arguments: where the function bends the first are
+# too large, where an iteration stops early the last are too small.
+STEPS = (1e-3, 3e-4), (1e-4, 3e-5), (1e-5, 3e-6)
 CLEAR, SAME = 1e-2, 1e-3  # of the slope: what gradients miss, and differences agree to
 DIRECTIONS = 2
+SEEN = 1e-12  # of the values: what a slope must change them by at such a step
+
+PRODUCTS = frozenset(("mul", "integer_pow", "square", "pow"))
 
 
 def misleads(subject: Subject, args: tuple, dy: list, truth: Truth) -> bool:
@@ -33,7 +46,10 @@ def misleads(subject: Subject, args: tuple, dy: list, truth: Truth) -> bool:
     if any(complexes) or not _may_mislead(subject, args):
         return False
     value, rng = value_of(subject), np.random.default_rng(0x510BE)
-    return all(_differs(value, args, dy, truth, rng) for _ in range(DIRECTIONS))
+    return any(
+        all(_differs(value, args, dy, truth, i, rng) for _ in range(DIRECTIONS))
+        for i in range(len(truth.gradients))
+    )
 
 
 def _may_mislead(subject: Subject, args: tuple) -> bool:
@@ -44,25 +60,94 @@ def _may_mislead(subject: Subject, args: tuple) -> bool:
     return iterates and ON_PURPOSE.isdisjoint(names)
 
 
-def _differs(value, args: tuple, dy: list, truth: Truth, rng) -> bool:
-    floats = float_leaves(args)
-    along = [np.asarray(a) * rng.uniform(0.5, 1, np.shape(a)) for a in floats]
-    told = _sum(truth.gradients, along)
+def _differs(value, args: tuple, dy: list, truth: Truth, index: int, rng) -> bool:
+    """Whether this one leaf says so: what others say may be much larger."""
+    floats = [np.asarray(a) for a in float_leaves(args)]
+    leaf = floats[index]
+    along = leaf * rng.uniform(0.5, 1, leaf.shape) * rng.choice([-1, 1], leaf.shape)
+    told = float(np.sum(truth.gradients[index] * along))
 
-    def at(h: float) -> float:
-        moved = [a + h * v for a, v in zip(floats, along, strict=True)]
-        return _sum(dy, float_leaves(value(*with_floats(args, moved))))
+    def values(h: float) -> list:
+        moved = [*floats[:index], leaf + h * along, *floats[index + 1 :]]
+        return float_leaves(value(*with_floats(args, moved)))
 
-    here = at(0.0)
-    (ahead, behind), (one, other) = (
-        ((at(h) - here) / h, (here - at(-h)) / h) for h in STEPS
+    usual = values(0.0)
+    here, rounding = _sum(dy, usual), SEEN * _sum(map(np.abs, dy), map(np.abs, usual))
+
+    def slopes(h: float) -> tuple[float, float]:
+        return (_sum(dy, values(h)) - here) / h, (here - _sum(dy, values(-h))) / h
+
+    return any(
+        _is_another(told, slopes(far), slopes(near), rounding / near)
+        for far, near in STEPS
     )
-    wide, near = (ahead + behind) / 2, (one + other) / 2
-    size = max(abs(told), abs(near))
-    smooth = abs(wide - near) <= SAME * size and abs(one - other) <= CLEAR * size
-    return bool(np.isfinite(size) and smooth and abs(told - near) > CLEAR * size)
 
 
-def _sum(one: list, other: list) -> float:
+def _is_another(told: float, far: tuple, near: tuple, rounding: float) -> bool:
+    """Whether slopes to both sides at two distances agree, on another than is told."""
+    wide, close = sum(far) / 2, sum(near) / 2
+    size = max(abs(told), abs(close))
+    if size < rounding:
+        return False
+    smooth = abs(wide - close) <= SAME * size
+    smooth &= abs(near[0] - near[1]) <= CLEAR * size
+    return bool(np.isfinite(size) and smooth and abs(told - close) > CLEAR * size)
+
+
+def _sum(one: Iterable, other: Iterable) -> float:
     pairs = zip(one, other, strict=True)
     return float(sum(np.sum(np.asarray(a) * np.asarray(b)) for a, b in pairs))
+
+
+def gradient_overflows(setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether a product leaves the range of its dtype in the reference with its
+    gradient, and none does in the reference alone.
+
+    JAX's derivative of a / b has a factor b^-2. Of numbers beyond 1e154 that is 0 in
+    float64, and a gradient finite and wrong, where a rule with (a / b) / b is right.
+    """
+    if setup.subject.is_numpy or setup.differences or setup.surrogate is not None:
+        return False
+    with jax.enable_x64(is_wide(evaluation.trials[0].dtype)):
+        inner, outer = _overflows(setup.subject.plain)(evaluation.args, evaluation.dy)
+    return bool(outer and not inner)
+
+
+@lru_cache(maxsize=128)
+def _overflows(plain):
+    gradient = reference_of(plain)
+
+    def run(args, dy):
+        forward = jax.make_jaxpr(opened(plain))(*args)
+        backward = jax.make_jaxpr(gradient)(args, dy)
+        return (
+            _any_lost(forward, jax.tree.leaves(args)),
+            _any_lost(backward, jax.tree.leaves((args, dy))),
+        )
+
+    return compiled(run)
+
+
+def _any_lost(closed, leaves: list):
+    found = [jnp.zeros((), bool)]
+
+    def step(eqn, ins):
+        if eqn.primitive in OPENED or eqn.primitive.name not in PRODUCTS:
+            return None
+        outs = bind(eqn, ins)
+        if is_float(outs[0]):
+            found.append(_lost(ins, outs[0]))
+        return outs
+
+    evaluate(closed, leaves, step)
+    return jnp.stack(found).any()
+
+
+def _lost(ins: list, out):
+    """Whether a power or product of numbers, none of them 0, is infinite, or a power of
+    one that is larger than 1 is 0."""
+    usual = jnp.ones((), bool)
+    for a in ins:
+        usual = usual & jnp.isfinite(a) & (a != 0)
+    vanished = (out == 0) & (len(ins) == 1) & (jnp.abs(ins[0]) > 1)
+    return (usual & (jnp.isinf(out) | vanished)).any()

@@ -16,6 +16,7 @@ from jaxninja.check.compare import difference
 from jaxninja.check.oracle.condition import (
     MASKED,
     error,
+    largest_step,
     moved_by_residuals,
     moved_by_roundings,
     moved_in_rule,
@@ -166,20 +167,24 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     """The same trials, their tolerances widened by the condition at this sample.
 
     It is measured where it may matter: where the rule is outside of what roundings of
-    the last sums would explain. In the run dtype the rule may take another road, of
-    another condition, if it still is.
+    the last sums would explain. The rule may take another road, of another condition,
+    if it still is; in float64 where that may explain it.
     """
     dtype = (*evaluation.trials, *evaluation.forward)[0].dtype
     args, dy = evaluation.args, evaluation.dy
     terms = [size * _top(dy) for size in setup.ordinary]
     found = condition_of(setup, args, dy, dtype)
     loose = _all_looser(evaluation, found, terms)
-    known = setup.differences or setup.subject.is_numpy or dtype == "float64"
+    known = setup.differences or setup.subject.is_numpy
     if known or not any(map(is_off, (*loose.trials, *loose.forward))):
         return loose
     with jax.enable_x64(True):
         args, dy = cast(args, "float64"), cast(dy, "float64")
-        own = moved_in_rule(setup, args, dy, unit(dtype), terms)
+        step = max(1.0, largest_step(setup, args), _top(evaluation.truth.y))
+        most, absorbed = step * unit(dtype), _top(evaluation.truth.y) * unit(dtype) > 1
+        if dtype == "float64" and not _is_near(loose, OWN * most, terms):
+            return loose
+        own = moved_in_rule(setup, args, dy, unit(dtype), most, terms, absorbed)
     y, gradients = own
     moving = list(map(np.zeros_like, found.still))
     found = Condition(gradients, y, moving, OWN)
@@ -188,6 +193,16 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         return loose
     again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
     return replace(loose, trials=list(map(better_of, loose.trials, again)))
+
+
+def _is_near(evaluation: Evaluation, part: float, terms: list[float]) -> bool:
+    """Whether what is off is off by no more than this part of what flows there."""
+    flow = _top([*evaluation.dy, *evaluation.outcome.gradients])
+    off = [t for t in evaluation.trials if is_off(t)]
+    off = [t for t in off if np.shape(t.got) == np.shape(t.expected)]
+    gaps = [np.abs(t.got - t.expected) for t in off]
+    with np.errstate(invalid="ignore"):
+        return bool(off) and _top(gaps) <= part * max(flow, *terms)
 
 
 def better_of(trial: Trial, got) -> Trial:
@@ -217,7 +232,7 @@ def condition_of(setup: Setup, args: tuple, dy: list, dtype: str) -> Condition:
         args, dy = cast(args, "float64"), cast(dy, "float64")
         truth = setup.truth(args, dy)[0]
         moved = moved_by_roundings(setup, args, dy, truth, u)
-        lost = moved_by_residuals(setup, args, dy, u)
+        lost = moved_by_residuals(setup, args, dy, u, moved.y)
     both = [np.maximum(*pair) for pair in zip(moved.gradients, lost, strict=True)]
     rows = zip(truth.scales, moved.gradients, strict=True)
     masked = _top(truth.y) >= MASKED  # nothing is left to say anything of

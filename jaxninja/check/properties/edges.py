@@ -14,8 +14,8 @@ from jaxninja.check.inputs.boundaries import (
     offsets,
     operations,
     same,
-    without_gradient,
 )
+from jaxninja.check.inputs.hidden import masked_out, without_gradient
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import DRAWS, Setting
 from jaxninja.check.inputs.special_values import (
@@ -68,16 +68,16 @@ def at_edges(session: Session, setup: Setup, setting: Setting) -> None:
 def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
     with jax.enable_x64(True):
         wide = cast(args, "float64")
-        found = operations(jax.make_jaxpr(setup.subject.plain)(*wide).jaxpr)
+        traced = jax.make_jaxpr(setup.subject.plain)(*wide)
+        found = operations(traced.jaxpr)
         truth = setup.truth(wide, cast(dy, "float64"))[0]
         rules = _of_the_rule(setup, wide)
-    for value in (-np.inf, HIDDEN):
-        hidden = without_gradient(args, truth.gradients, value)
-        label = f"{value:g} where dx is 0"
-        if same(hidden, args):
-            continue
-        if value > 0 or _counts_nothing(setup, hidden, dy, truth):
-            _edge(session, setup, hidden, dy, label, "float64")
+    hidden = masked_out(args, truth.gradients, traced)
+    if not same(hidden, args) and _counts_nothing(setup, hidden, dy, truth):
+        _edge(session, setup, hidden, dy, "-inf where dx is 0", "float64")
+    hidden = without_gradient(args, truth.gradients, HIDDEN)
+    if not same(hidden, args):
+        _edge(session, setup, hidden, dy, f"{HIDDEN:g} where dx is 0", "float64")
     taken = [
         dtype
         for dtype in session.options.dtypes

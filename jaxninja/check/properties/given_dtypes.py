@@ -53,6 +53,7 @@ SPREAD = 8.0  # times the largest of autodiff's errors
 OF_SUMS = 4.0  # so many in a narrow dtype, in which its sums err themselves
 ROUNDINGS = 4.0  # of a gradient itself
 LONG = 256  # terms of a sum, from which on a narrow dtype must not add them up
+REDUCTIONS = "jax/_src/numpy/reductions.py"  # it adds narrow floats up in float32
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def in_bfloat16(session: Session, setup: Setup, args: tuple) -> None:
 
 @remembered
 def _widens(subject: Subject, args: tuple) -> bool:
-    """Whether the plain forward goes from narrow floats to wider ones and returns
-    narrow ones."""
+    """Whether the plain forward goes from narrow floats to wider ones, by its own word
+    and not by that of a sum of JAX's, and returns narrow ones."""
     try:
         traced = traced_forward(subject, args)
     except UserCodeError:  # another dtype than that of its tables, say
@@ -125,7 +126,13 @@ def _widens(subject: Subject, args: tuple) -> bool:
     return any(
         {2} & {*map(_width, eqn.invars)} and {4} & {*map(_width, eqn.outvars)}
         for eqn in equations(traced.jaxpr)
+        if not _is_in_a_sum(eqn)
     )
+
+
+def _is_in_a_sum(eqn) -> bool:
+    trace = eqn.source_info.traceback
+    return bool(trace) and any(f.file_name.endswith(REDUCTIONS) for f in trace.frames)
 
 
 def _width(atom) -> int:

@@ -22,6 +22,7 @@ from jaxninja.check.oracle.by_rounding import (
 from jaxninja.check.oracle.holes import is_limit
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond, writes_twice
 from jaxninja.check.oracle.settling import unrest_at
+from jaxninja.check.oracle.slope import gradient_overflows
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import (
     Evaluation,
@@ -40,6 +41,7 @@ from jaxninja.check.subject.pytrees import cast, float_leaves, is_wide, largest
 LAG = 1e3  # how many times further a derivative is from settled than its iteration
 LATEST = 1e-3  # of the largest gradient
 ASTRAY = 1e3  # times the largest value of the example
+FAR = 20  # times the largest argument of the example
 NARROW = "edges=False keeps to inputs like those that were given"
 
 
@@ -70,7 +72,8 @@ def judge(
         return False
     if (_undefined if edge else _astray)(session, setup, loose):
         return False
-    if edge and solves_a_singular_system(setup, loose):
+    tried = edge or session.settings[setup.label].guessed
+    if tried and solves_a_singular_system(setup, loose):
         sample = f"{loose.trials[0].sample} ({setup.label})"
         session.skip(f"{sample}: a system that the rule solves is singular there")
         return False
@@ -184,16 +187,19 @@ def _right_within(setup: Setup, evaluation: Evaluation, given: tuple) -> bool:
 
 
 def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
-    """Whether a last bit decides what the rule says there, or what the forward does,
-    where nobody asked: at any inputs but those that were given."""
+    """Whether the reference's gradient overflows there; or a last bit decides what the
+    rule says or the forward does, at any inputs but those that were given."""
     trials = *evaluation.trials, *evaluation.forward
     if setup.differences or not any(map(is_off, trials)):
         return False
+    where = f"{trials[0].sample} in {trials[0].dtype} ({setup.label})"
+    if gradient_overflows(setup, evaluation):
+        session.skip(f"{where}: JAX's gradient of the reference overflows on its way")
+        return True
     label, first = next(iter(session.settings.items()))
     given = setup.hold(first.draw(session.options.seed * DRAWS)[1])
     if setup.label == label and same(given, evaluation.args):
         return False
-    where = f"{trials[0].sample} in {trials[0].dtype} ({setup.label})"
     if value_decided_by_rounding(setup, evaluation):
         session.skip(f"{where}: a rounding decides what the forward is there")
         return True
@@ -228,17 +234,27 @@ def _astray(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
 
 def _undefined(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     """Whether the function itself is not finite at an edge where a reference is: the
-    iteration divides by a norm of zero, say. What overflows is another matter."""
+    iteration divides by a norm of zero, say. What overflows is another matter. Or
+    whether value and gradient are infinite far away, where a probability rounds to 1;
+    nearer, outside of a support, a gradient is asked for."""
     finite = all(np.isfinite(a).all() for a in evaluation.outcome.y)
-    if finite or not _as_the_function(setup, evaluation):
+    if finite:
         return False
     example = session.settings[setup.label].draw(session.options.seed * DRAWS)[1]
     here, given = map(_largest, map(float_leaves, (evaluation.args, example)))
-    if here > given:
-        return False
     text = f"{evaluation.forward[0].sample} ({setup.label}): {setup.subject.name}"
+    lost = [t for t in evaluation.trials if not np.isfinite(t.got).all()]
+    if here > FAR * given and lost and not all(map(_finite, evaluation.truth.y)):
+        session.skip(f"{text} is infinite so far away")
+        return True
+    if here > given or not _as_the_function(setup, evaluation):
+        return False
     session.skip(f"{text} itself is not finite there, and the reference is")
     return True
+
+
+def _finite(a) -> bool:
+    return bool(np.isfinite(a).all())
 
 
 def _as_the_function(setup: Setup, evaluation: Evaluation) -> bool:

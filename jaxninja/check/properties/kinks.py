@@ -11,6 +11,7 @@ Kinks within the function may be decided each by itself, as a rule does that tak
 relu'(0) = 0 in all entries of a product (`selections`).
 """
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -118,12 +119,20 @@ def _near(setup: Setup, evaluation: Evaluation, distance: float) -> list[np.ndar
     here = [trial.expected for trial in evaluation.trials]
 
     def around(held: Sequence[bool] = ()) -> list[np.ndarray]:
-        near = [*_neighbours(setup, evaluation, distance, held=held), here]
+        near = _neighbours(setup, evaluation, distance, held=held)
+        near = [*(grads for grads in near if _as_finite(grads, here)), here]
         return [np.stack(leaf) for leaf in zip(*near, strict=True)]
 
     found = around()
     idle = [not leaf.any() for leaf in found]
     return around(idle) if any(idle) and not all(idle) else found
+
+
+def _as_finite(gradients: list, here: list) -> bool:
+    """JAX's gradient of a minimum divides by how many are equal to it, by none of them
+    in a program that rounds what is compared twice."""
+    pairs = zip(gradients, here, strict=True)
+    return all(np.isfinite(g).all() or not np.isfinite(h).all() for g, h in pairs)
 
 
 def _selected(setup: Setup, evaluation: Evaluation, distance: float) -> list:
@@ -169,12 +178,14 @@ def _neighbours(
     random: int = NEIGHBOURS,
     held: Sequence[bool] = (),
 ):
-    """Gradients at neighbours: random ones, and those at which sums are extreme."""
+    """Gradients at neighbours: random ones, those at which sums are extreme, and those
+    where ties are broken by the index."""
     held = held or [False] * len(evaluation.trials)
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in evaluation.trials]
     ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
     ways += [[s * np.sign(np.real(g)) for g in got] for s in (1, -1)]
+    ways += [[s * _in_order(g.shape) for g in got] for s in (1, -1)]
     ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(random)]
     for way in ways:
         with jax.enable_x64(True):
@@ -187,6 +198,12 @@ def _neighbours(
             args = with_floats(wide, moved)
             dy = cast(evaluation.dy, "float64")
             yield truth_of(setup.subject, args, dy).gradients
+
+
+def _in_order(shape: tuple) -> np.ndarray:
+    """Ways that rank ties by their index, as a stable sort does."""
+    count = max(math.prod(shape), 1)
+    return (np.arange(count).reshape(shape) + 1) / count
 
 
 def _moved(leaf, way, distance: float, kind: str):

@@ -1,4 +1,5 @@
-"""Where the rule solves a system of equations that is singular, at an edge.
+"""Where the rule solves a system of equations that is singular, at an edge, or at sizes
+that were guessed: more equations than unknowns.
 
 The solution of a least squares fit is no function of two equal columns. An iteration
 of the reference stops somewhere all the same, and has a gradient there; a rule by the

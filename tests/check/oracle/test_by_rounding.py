@@ -119,3 +119,53 @@ def test_a_rounding_decides_the_value_where_it_jumps(
     )
     setup = SimpleNamespace(subject=subject)
     assert value_decided_by_rounding(setup, evaluation) == chance
+
+
+def direction(v):
+    return v / jnp.sqrt((v * v).sum())
+
+
+def highlight(normal, light, view):
+    """How much of the light a mirror sends to the viewer, who may see its back."""
+    glance = normal @ direction(direction(light) + direction(view))
+    return jnp.where((normal @ light > 0) & (glance > 0), glance, 0) ** 3
+
+
+def turned(v, du):
+    u = direction(v)
+    return (du - (u @ du) * u) / jnp.sqrt((v * v).sum())
+
+
+def highlight_bwd(residuals, dy):
+    normal, light, view = residuals
+    middle = direction(light) + direction(view)
+    glance = normal @ direction(middle)
+    dglance = jnp.where((normal @ light > 0) & (glance > 0), 3 * dy * glance**2, 0)
+    dmiddle = turned(middle, dglance * normal)  # not finite where the middle is 0
+    return dglance * direction(middle), turned(light, dmiddle), turned(view, dmiddle)
+
+
+@pytest.mark.parametrize("seed", [5, 8])  # of what used to fail
+def test_what_vanishes_by_a_last_bit_alone_is_no_mistake(seed):
+    rng = np.random.default_rng(seed)
+    given = rng.normal(size=(3, 3)).astype(np.float32)
+    rule = ruled(highlight, lambda *a: (highlight(*a), a), highlight_bwd, ())
+    report = check_vjp(rule, *given, seed=seed, hints=False)
+    assert report.ok, report.table()
+
+
+def test_what_is_equal_vanishes_however_all_of_it_grows():
+    def distance(a, b):
+        square = ((a - b) ** 2).sum()
+        apart = square > 0
+        return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1)), 0)
+
+    def bwd(residuals, dy):
+        d = residuals[0] - residuals[1]
+        da = dy * d / jnp.sqrt((d * d).sum())
+        return da, -da
+
+    report = check_vjp(
+        ruled(distance, lambda a, b: (distance(a, b), (a, b)), bwd, ()), X, X
+    )
+    assert not report.ok

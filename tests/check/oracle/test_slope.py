@@ -92,3 +92,35 @@ def test_nothing_is_named_by_a_derivative_that_is_none():
     report = check_vjp(wrong, *FEW)
     assert not report.ok
     assert all(hint.statement.code != "diagonal" for hint in report.hints)
+
+
+def test_what_the_largest_argument_says_hides_no_other():
+    """Of the sum of all slopes, JAX's gradient of the bisection is off by 0.04 %."""
+
+    def below(y, h, t):
+        return y + h * jnp.tanh(y) - t
+
+    def solve(h, t):
+        def halve(_, ends):
+            low, high = ends
+            middle = (low + high) / 2
+            right = below(middle, h, t) > 0
+            return jnp.where(right, low, middle), jnp.where(right, middle, high)
+
+        reach = jnp.abs(t) + h
+        low, high = jax.lax.fori_loop(0, 60, halve, (-reach, reach))
+        return (low + high) / 2
+
+    def slope(y, h, dy):
+        u = dy / (1 + h / jnp.cosh(y) ** 2)
+        return -u * jnp.tanh(y), u
+
+    def fwd(h, t):
+        return (y := solve(h, t)), (y, h)
+
+    def rule(res, dy):
+        return slope(*res, dy)
+
+    h, t = np.float32([1.9, 1.3, 0.6]), np.float32([-1600.0, 2.4, 1500.0])
+    report = check_vjp(ruled(solve, fwd, rule, ()), h, t)
+    assert report.ok, report.table()

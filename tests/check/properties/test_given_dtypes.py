@@ -105,9 +105,14 @@ def test_a_dtype_that_is_wrong_in_no_mixture_that_was_given():
     assert report.ok, report.table()
 
 
-@pytest.mark.parametrize("plain", [scaled, lambda x, s: x * s])
+def scaled_and_summed(x, s):
+    return x * s + 0 * x.mean()
+
+
+@pytest.mark.parametrize("plain", [scaled, lambda x, s: x * s, scaled_and_summed])
 def test_a_dtype_that_is_wrong_where_nothing_narrow_was_given(plain):
-    """A forward that widens is meant for narrow numbers; another need not be."""
+    """A forward that widens is meant for narrow numbers; another need not be, even if
+    JAX's sums do."""
 
     def bwd(args, g):
         x, s = args

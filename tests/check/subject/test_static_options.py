@@ -250,6 +250,32 @@ def test_an_array_is_given_for_none(slip):
 
 
 @pytest.mark.parametrize("slip", [False, True])
+@pytest.mark.parametrize("high", [None, 0.4])
+def test_a_bound_in_a_container_may_be_none(high, slip):
+    def above(x, bounds):
+        absent = bounds["high"] is None
+        return jnp.zeros(x.shape, bool) if absent else x > bounds["high"]
+
+    def plain(x, bounds):
+        bound = 0 if bounds["high"] is None else bounds["high"]
+        return jnp.where(above(x, bounds), bound, x)
+
+    def bwd(residuals, dy):
+        x, bounds = residuals
+        over, none = above(x, bounds), bounds["high"] is None
+        dhigh = None if none else jnp.where(over, dy, 0).sum(0)
+        other = slip and none != (high is None)
+        return (2 * dy if other else jnp.where(over, 0, dy)), {"high": dhigh}
+
+    bounds = {"high": None if high is None else np.full(5, high, np.float32)}
+    op = ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+    report = check_vjp(op, np.stack([X, -X]), bounds, hints=False)
+    tried = "bounds['high'] of shape (5,)" if high is None else "bounds['high']=None"
+    assert tried in report.coverage.tried
+    assert report.ok is not slip, report.table()
+
+
+@pytest.mark.parametrize("slip", [False, True])
 def test_fractions_that_NumPy_reads_are_changed_in_and_out_of_proportion(slip):
     """Frequencies on a grid, those beyond a bound left out."""
 

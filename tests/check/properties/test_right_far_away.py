@@ -1,0 +1,182 @@
+"""Right rules at inputs where the reference itself, or its gradient, is no measure."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.special import logsumexp, ndtri
+
+from jaxninja import check_vjp
+from tests.check.subjects import ruled
+
+
+def normal(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+def held(plain, bwd, args, seed=0):
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    return check_vjp(op, *args, seed=seed, hints=False)
+
+
+@pytest.mark.parametrize(("slip", "seed"), [(0, 0), (0, 1), (1, 0)])
+def test_a_quantile_of_a_probability_that_rounds_to_1(slip, seed):
+    """Far away it is infinite; nearer the rule inherits what its value is off by."""
+
+    def plain(z):
+        return ndtri(jax.nn.sigmoid(z))
+
+    def bwd(res, g):
+        z, y = res
+        log = jax.nn.log_sigmoid(z) + (1 + slip) * jax.nn.log_sigmoid(-z)
+        return (g * jnp.exp(log + 0.5 * y * y) * np.sqrt(2 * np.pi),)
+
+    op = ruled(plain, lambda z: ((y := plain(z)), (z, y)), bwd, ())
+    report = check_vjp(op, *normal(seed, 6), seed=seed, hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_what_is_added_to_a_number_beyond_its_digits(slip):
+    """Probabilities from saved scores: at 1e292 a log(4) is lost, and they sum to 4."""
+
+    def plain(mu, w):
+        return logsumexp(w - jnp.exp(mu)[:, None], -1)
+
+    def bwd(args, g):
+        mu, w = args
+        scores = w - jnp.exp(mu)[:, None]
+        d = g[:, None] * jnp.exp(scores - plain(mu, w)[:, None])
+        return -d.sum(1) * jnp.exp(mu), d.sum(0) * (1 + slip * (w > 1))
+
+    report = held(plain, bwd, normal(0, 5, 4))
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_more_equations_than_unknowns_at_sizes_that_were_guessed(slip):
+    """The nearest point that solves a y = b, by a factor that ends at a rounding."""
+
+    def plain(x, a, b):
+        return x - a.T @ jnp.linalg.solve(a @ a.T, a @ x - b)
+
+    def solved(a, b):
+        factor = jnp.linalg.cholesky(a @ a.T)
+        return jax.scipy.linalg.cho_solve((factor, True), b)
+
+    def fwd(x, a, b):
+        nu = solved(a, a @ x - b)
+        return (y := x - a.T @ nu), (a, nu, y)
+
+    def bwd(res, g):
+        a, nu, y = res
+        w = solved(a, a @ g)
+        p = g - a.T @ w
+        return p, -jnp.outer(nu, p) - (1 - slip) * jnp.outer(w, y), w
+
+    args = normal(2, 5, (2, 5), 2)
+    report = check_vjp(ruled(plain, fwd, bwd, ()), *args, seed=2, hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_ranks_break_ties_by_the_index(slip):
+    def plain(x):
+        return jnp.abs(x[:, None] - x).sum() / 2
+
+    def bwd(args, g):
+        (x,) = args
+        rank = jnp.argsort(jnp.argsort(x))
+        return (g * (2 * rank - (len(x) - 1) + slip).astype(x.dtype),)
+
+    assert held(plain, bwd, normal(0, 40)).ok == (not slip)
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_jaxs_derivative_of_a_ratio_overflows(slip):
+    def plain(x):
+        e = jnp.expm1(x)
+        return 2 * e / (e + 2.5)
+
+    def bwd(args, g):
+        (x,) = args
+        q = 1 / (jnp.expm1(x) + 2.5)
+        return (g * (5 + slip) * (jnp.exp(x) * q) * q,)
+
+    x = np.float32([36.5, 410.0, 2.0, 80.0])
+    assert held(plain, bwd, (x,)).ok == (not slip)
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_a_row_that_no_index_asks_for_is_not_infinite(slip):
+    """All rows of a table are normalised at once, asked for or not."""
+
+    def plain(table, ids):
+        rows = table[ids]
+        n = jnp.sqrt((rows * rows).sum(-1, keepdims=True))
+        return rows * jnp.where(n > 1, 1 / jnp.where(n > 1, n, 1), 1)
+
+    def bwd(args, g):
+        table, ids = args
+        rows = jnp.zeros_like(table).at[ids].add(g)
+        n = jnp.sqrt((table * table).sum(-1, keepdims=True))
+        u = table / (n := jnp.where(n > 1, n, 1))
+        along = (1 - slip) * (u * rows).sum(-1, keepdims=True)
+        return jnp.where(n > 1, (rows - u * along) / n, rows), None
+
+    (table,) = normal(0, (5, 3))
+    ids = np.array([0, 2, 2, 4], np.int32)
+    assert held(plain, bwd, (table, ids)).ok == (not slip)
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_the_difference_of_two_gradients_that_are_equal(slip):
+    """The gradient of a gate as q dq - k dk: at a single step nothing but rounding."""
+
+    def plain(q, k, gate):
+        def step(state, now):
+            q, k, l = now
+            state = jnp.exp(l) * state + k
+            return state, q @ state
+
+        return jax.lax.scan(step, jnp.zeros(q.shape[1], q.dtype), (q, k, gate))[1]
+
+    def bwd(args, g):
+        q, k, gate = args
+        t = jnp.arange(len(q))
+        c = jnp.cumsum(gate.at[0].set(0), 0)
+        past = (t[:, None] >= t)[..., None]
+        decay = jnp.exp(jnp.where(past, c[:, None] - c, -jnp.inf))
+        dq = g[:, None] * jnp.einsum("sd,tsd->td", k, decay)
+        dk = jnp.einsum("t,td,tsd->sd", g, q, decay)
+        dc = q * dq - (1 + slip) * k * dk
+        return dq, dk, jnp.flip(jnp.cumsum(jnp.flip(dc, 0), 0), 0)
+
+    q, k, gate = normal(0, (5, 3), (5, 3), (5, 3))
+    assert held(plain, bwd, (q, k, -np.abs(gate))).ok == (not slip)
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_jaxs_gradient_of_a_minimum_that_equals_none_of_its_numbers(slip):
+    """Compiled, `f + c d` is rounded once where it is compared and twice where not."""
+
+    def sums(f, c):
+        i = jnp.arange(len(f))
+        d = (i[:, None] - i).astype(f.dtype) ** 2
+        return f + c * d, d
+
+    def plain(f, c):
+        return jnp.min(sums(f, c)[0], 1)
+
+    def bwd(args, g):
+        s, d = sums(*args)
+        k = jnp.argmin(s, 1)
+        df = jnp.zeros_like(args[0]).at[k].add(g * (1 + slip * (k == 3)))
+        return df, (g * jnp.take_along_axis(d, k[:, None], 1)[:, 0]).sum()
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    f = 5 * normal(3, 20)[0]
+    dtypes = ("bfloat16",)
+    report = check_vjp(op, f, np.float32(0.4), seed=3, dtypes=dtypes, hints=False)
+    assert report.ok == (not slip), report.table()
