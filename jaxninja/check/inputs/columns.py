@@ -11,19 +11,21 @@ import numpy as np
 
 def named(jaxpr: Any) -> list[dict[int, int]]:
     """For each input of a jaxpr: axis -> how many entries along it are read, of axes
-    that are read one entry at a time and in no other way."""
+    that are read one entry at a time. What is read as a whole as well, a sum of the
+    squares of two volatilities, counts if several entries have names."""
     return [_named(jaxpr, v) for v in jaxpr.invars]
 
 
 def _named(jaxpr, variable) -> dict[int, int]:
     uses = [e for e in jaxpr.eqns if any(v is variable for v in e.invars)]
-    if any(v is variable for v in jaxpr.outvars):
-        return {}
-    if not uses or any(e.primitive.name != "slice" for e in uses):
+    slices = [e for e in uses if e.primitive.name == "slice"]
+    if not slices or any(v is variable for v in jaxpr.outvars):
         return {}
     starts, ends = (
-        np.array([e.params[name] for e in uses])
+        np.array([e.params[name] for e in slices])
         for name in ("start_indices", "limit_indices")
     )
     single = (ends - starts == 1).all(0)
-    return {j: len(set(starts[:, j])) for j in np.flatnonzero(single).tolist()}
+    counts = {j: len(set(starts[:, j])) for j in np.flatnonzero(single).tolist()}
+    least = 1 if len(slices) == len(uses) else 2
+    return {j: count for j, count in counts.items() if count >= least}

@@ -8,6 +8,7 @@ It is another too where it overflows on its way and the value does not.
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +32,8 @@ STEPS = (1e-3, 3e-4), (1e-4, 3e-5), (1e-5, 3e-6)
 CLEAR, SAME = 1e-2, 1e-3  # of the slope: what gradients miss, and differences agree to
 DIRECTIONS = 2
 SEEN = 1e-12  # of the values: what a slope must change them by at such a step
-
-PRODUCTS = frozenset(("mul", "integer_pow", "square", "pow"))
+PRODUCTS = frozenset(("mul", "div", "integer_pow", "square", "pow"))
+NEAR = 16  # times larger, and a number is infinite
 
 
 def misleads(subject: Subject, args: tuple, dy: list, truth: Truth) -> bool:
@@ -99,48 +100,64 @@ def _sum(one: Iterable, other: Iterable) -> float:
     return float(sum(np.sum(np.asarray(a) * np.asarray(b)) for a, b in pairs))
 
 
-def gradient_overflows(setup: Setup, evaluation: Evaluation) -> bool:
-    """Whether a product leaves the range of its dtype in the reference with its
-    gradient, and none does in the reference alone.
+class Range(NamedTuple):
+    """How far the products in the reference with its gradient go.
 
-    JAX's derivative of a / b has a factor b^-2. Of numbers beyond 1e154 that is 0 in
-    float64, and a gradient finite and wrong, where a rule with (a / b) / b is right.
+    Attributes:
+        overflows: more of them leave the range of the dtype than in the reference
+            alone. JAX's derivative of a / b has a factor b^-2: of numbers beyond 1e154
+            that is 0 in float64, and a gradient finite and wrong, where a rule with
+            (a / b) / b is right.
+        ends: one comes near the end of the range, where a rule in another order may be
+            beyond it.
     """
+
+    overflows: bool
+    ends: bool
+
+
+def range_of_gradient(setup: Setup, evaluation: Evaluation) -> Range:
     if setup.subject.is_numpy or setup.differences or setup.surrogate is not None:
-        return False
-    with jax.enable_x64(is_wide(evaluation.trials[0].dtype)):
-        inner, outer = _overflows(setup.subject.plain)(evaluation.args, evaluation.dy)
-    return bool(outer and not inner)
+        return Range(False, False)
+    dtype = evaluation.trials[0].dtype
+    with jax.enable_x64(is_wide(dtype)):
+        run = _products(setup.subject.plain)
+        found = run(evaluation.args, evaluation.dy)
+        (inner, _), (outer, most) = jax.tree.map(np.asarray, found)
+    return Range(bool(outer > inner), bool(most > float(jnp.finfo(dtype).max) / NEAR))
 
 
 @lru_cache(maxsize=128)
-def _overflows(plain):
+def _products(plain):
     gradient = reference_of(plain)
 
     def run(args, dy):
         forward = jax.make_jaxpr(opened(plain))(*args)
         backward = jax.make_jaxpr(gradient)(args, dy)
         return (
-            _any_lost(forward, jax.tree.leaves(args)),
-            _any_lost(backward, jax.tree.leaves((args, dy))),
+            _watched(forward, jax.tree.leaves(args)),
+            _watched(backward, jax.tree.leaves((args, dy))),
         )
 
     return compiled(run)
 
 
-def _any_lost(closed, leaves: list):
-    found = [jnp.zeros((), bool)]
+def _watched(closed, leaves: list) -> tuple:
+    """How many products are lost, and the largest of the others."""
+    lost, largest = [jnp.zeros((), bool)], [jnp.zeros(())]
 
     def step(eqn, ins):
         if eqn.primitive in OPENED or eqn.primitive.name not in PRODUCTS:
             return None
         outs = bind(eqn, ins)
         if is_float(outs[0]):
-            found.append(_lost(ins, outs[0]))
+            lost.append(_lost(ins, outs[0]))
+            size = jnp.abs(outs[0]).astype(largest[0].dtype)
+            largest.append(jnp.max(size, initial=0, where=jnp.isfinite(size)))
         return outs
 
     evaluate(closed, leaves, step)
-    return jnp.stack(found).any()
+    return jnp.stack(lost).sum(), jnp.stack(largest).max()
 
 
 def _lost(ins: list, out):

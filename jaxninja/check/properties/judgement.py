@@ -22,7 +22,7 @@ from jaxninja.check.oracle.by_rounding import (
 from jaxninja.check.oracle.holes import is_limit
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond, writes_twice
 from jaxninja.check.oracle.settling import unrest_at
-from jaxninja.check.oracle.slope import gradient_overflows
+from jaxninja.check.oracle.slope import range_of_gradient
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import (
     Evaluation,
@@ -193,13 +193,17 @@ def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if setup.differences or not any(map(is_off, trials)):
         return False
     where = f"{trials[0].sample} in {trials[0].dtype} ({setup.label})"
-    if gradient_overflows(setup, evaluation):
+    reach = range_of_gradient(setup, evaluation)
+    if reach.overflows:
         session.skip(f"{where}: JAX's gradient of the reference overflows on its way")
         return True
     label, first = next(iter(session.settings.items()))
     given = setup.hold(first.draw(session.options.seed * DRAWS)[1])
     if setup.label == label and same(given, evaluation.args):
         return False
+    if reach.ends and not all(_finite(t.got) for t in evaluation.trials):
+        session.skip(f"{where}: the reference's gradient is next to overflowing, too")
+        return True
     if value_decided_by_rounding(setup, evaluation):
         session.skip(f"{where}: a rounding decides what the forward is there")
         return True

@@ -200,6 +200,16 @@ def test_columns_that_the_forward_names_one_by_one_are_all_there_are(corners):
     assert all(of_faces[1] == 3 for _, of_faces in shapes) == (len(corners) == 3)
 
 
+@pytest.mark.parametrize("product", [lambda v: v[0] * v[1], lambda v: v[1:] @ v[:-1]])
+def test_two_entries_with_names_are_all_there_are_though_a_sum_reads_the_whole(product):
+    def plain(x, v):
+        return x * ((v * v).sum() - product(v))
+
+    shapes, _ = found_for(plain, normal(4), normal(2))
+    assert shapes
+    assert all(of_v == (2,) for _, of_v in shapes) == (product(np.ones(3)) == 1)
+
+
 def test_sizes_at_which_tracing_takes_ever_longer_are_not_tried():
     """A forward that lists all orders of n rows would list 14! of them in the end."""
     tried = []

@@ -12,7 +12,7 @@ from tests.check.subjects import ruled
 
 def normal(seed, *shapes):
     rng = np.random.default_rng(seed)
-    return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    return [np.float32(rng.normal(size=shape)) for shape in shapes]
 
 
 def held(plain, bwd, args, seed=0):
@@ -180,3 +180,22 @@ def test_jaxs_gradient_of_a_minimum_that_equals_none_of_its_numbers(slip):
     dtypes = ("bfloat16",)
     report = check_vjp(op, f, np.float32(0.4), seed=3, dtypes=dtypes, hints=False)
     assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_numbers_next_to_the_end_of_the_range(slip):
+    """A shape over a rate of 1e-37 overflows, or is summed first and nearly does."""
+
+    def plain(raw_shape, raw_rate):
+        a, b = jax.nn.softplus(raw_shape), jax.nn.softplus(raw_rate)
+        return a * jnp.log(b) - b
+
+    def bwd(args, g):
+        raw_shape, raw_rate = args
+        a, b = jax.nn.softplus(raw_shape), jax.nn.softplus(raw_rate)
+        da = g * jnp.log(b) * jax.nn.sigmoid(raw_shape)
+        sigmoid = jax.nn.sigmoid(raw_rate)
+        return da, (g * (a / b - 1 + slip)).sum() * sigmoid
+
+    found = [held(plain, bwd, normal(seed, 6, ()), seed).ok for seed in range(4)]
+    assert all(found) == (not slip)

@@ -1,0 +1,1 @@
+"""Of the eighth gathering, what is run once, at the end."""
