@@ -13,7 +13,8 @@ from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.subject.pytrees import is_float
 from jaxninja.jaxpr import opened, run
 
-_READS = frozenset(("gather", "dynamic_slice"))
+# What is read by an index, or summed with others, is no score of its own any more.
+_READS = frozenset(("gather", "dynamic_slice", "dot_general", "conv_general_dilated"))
 NOTHING: frozenset[int] = frozenset()
 
 

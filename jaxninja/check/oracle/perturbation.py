@@ -85,7 +85,7 @@ def perturbed(f: Callable, u, draw, steps: bool = True, alike: bool = True) -> C
         operands = list(map(given, ins, eqn.invars))
         moved = bind(eqn, operands)
         if steps and name in SUMS:  # 0 too is rounded, where it is what terms leave
-            (terms,) = bind(eqn, list(map(jnp.abs, operands)))
+            (terms,) = bind(eqn, [jnp.abs(jnp.asarray(a)) for a in operands])
             moved = [moved[0] + (move(terms) - terms)]
         elif steps and name not in EXACT:
             moved = map(move, moved)

@@ -108,8 +108,8 @@ class Range(NamedTuple):
             alone. JAX's derivative of a / b has a factor b^-2: of numbers beyond 1e154
             that is 0 in float64, and a gradient finite and wrong, where a rule with
             (a / b) / b is right.
-        ends: one comes near the end of the range, where a rule in another order may be
-            beyond it.
+        ends: one comes near the end of the range, or leaves it, where a rule in another
+            order may be beyond it.
     """
 
     overflows: bool
@@ -124,7 +124,8 @@ def range_of_gradient(setup: Setup, evaluation: Evaluation) -> Range:
         run = _products(setup.subject.plain)
         found = run(evaluation.args, evaluation.dy)
         (inner, _), (outer, most) = jax.tree.map(np.asarray, found)
-    return Range(bool(outer > inner), bool(most > float(jnp.finfo(dtype).max) / NEAR))
+    ends = outer > 0 or most > float(jnp.finfo(dtype).max) / NEAR
+    return Range(bool(outer > inner), bool(ends))
 
 
 @lru_cache(maxsize=128)

@@ -202,7 +202,7 @@ def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if setup.label == label and same(given, evaluation.args):
         return False
     if reach.ends and not all(_finite(t.got) for t in evaluation.trials):
-        session.skip(f"{where}: the reference's gradient is next to overflowing, too")
+        session.skip(f"{where}: products of the reference are at the end of the range")
         return True
     if value_decided_by_rounding(setup, evaluation):
         session.skip(f"{where}: a rounding decides what the forward is there")
