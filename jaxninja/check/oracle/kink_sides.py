@@ -35,9 +35,9 @@ KINKED = ORDERED | {
 # fmt: on
 SIGNED = "abs", "sign"  # decided apart from what is compared with a bound
 SIDES = tuple(
-    (0, bias, slope, still)
+    (0, bias, slope, signed)
     for bias in (1.0, -1.0)
-    for slope, still in ((0.0, False), (1.0, False), (-1.0, False), (0.0, True))
+    for slope, signed in ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.0), (0.0, -1.0))
 )
 RANDOM = 8
 
@@ -46,18 +46,18 @@ def selections(plain, args: tuple, dy: list, distance: float) -> Iterator[tuple]
     """Value and gradients, all compared numbers moved up, all down, and each comparison
     one of the ways, by random signs, or not at all; call it under float64."""
     run = _moved(plain)
-    for seed, *way in (*SIDES, *((k, 0.0, 0.0, False) for k in range(RANDOM))):
+    for seed, *way in (*SIDES, *((k, 0.0, 0.0, 1.0) for k in range(RANDOM))):
         key = np.array([seed, 0x5E1], np.uint32)
         yield jax.tree.map(np.asarray, run(args, dy, distance, key, *way))
 
 
 @lru_cache(maxsize=128)
 def _moved(plain) -> Callable:
-    """(args, dy, distance, key, bias, slope, still) -> value, gradients; a bias of 1
+    """(args, dy, distance, key, bias, slope, signed) -> value, gradients; a bias of 1
     moves all up, and so does a slope the later ones of what is compared along an axis;
-    `still` leaves absolute values at 0."""
+    `signed` times as far what has an absolute value: 0 leaves it at 0."""
 
-    def run(args, dy, distance, key, bias, slope, still):
+    def run(args, dy, distance, key, bias, slope, signed):
         count = [0]
 
         def step(eqn, ins):
@@ -76,7 +76,7 @@ def _moved(plain) -> Callable:
             )
             ways = jnp.where(bias == 0, jax.random.choice(own, choices), bias)
             if name in SIGNED:
-                ways = jnp.where(still, 0.0, ways)
+                ways = signed * ways / 2  # what is then compared moves by more
             if name in ORDERED:
                 ramp = jnp.linspace(-1, 1, given.size).reshape(given.shape)
                 ways = jnp.where(slope == 0, ways, slope * ramp)

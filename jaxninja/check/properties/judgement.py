@@ -14,6 +14,7 @@ import numpy as np
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs.boundaries import same
 from jaxninja.check.inputs.kinds import integers_between, kind_of
+from jaxninja.check.inputs.order import Order
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.by_rounding import (
     decided_by_rounding,
@@ -152,7 +153,8 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
         session.skip(f"{sample}: the forward writes to an entry twice, in no order")
         return True
     if least < given[0] or most > given[1]:
-        if not reads_beyond(example, (setup.subject, evaluation.args)):
+        beyond = reads_beyond(example, (setup.subject, evaluation.args))
+        if not beyond and not _right_within(setup, evaluation, example[1]):
             return False
     elif not here.guessed or (
         reads_alike(example, here.draw(number))
@@ -167,13 +169,13 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
 
 
 def _right_within(setup: Setup, evaluation: Evaluation, given: tuple) -> bool:
-    """Whether a rule that is off is right once no integer lies beyond a size that was
-    made smaller: an index that is compared with positions reads nothing there, and
-    looks like none."""
-    most = integers_between(given)[1]
+    """Whether a rule that is off is right once no integer lies beyond a size that all
+    were below as given: an index that is compared with positions reads nothing there,
+    and looks like none; and labels that happen to ascend look like bounds."""
+    most, here = (integers_between(args)[1] for args in (given, evaluation.args))
     pairs = zip(jax.tree.leaves(given), jax.tree.leaves(evaluation.args), strict=True)
     axes = (axis for a, b in pairs for axis in zip(np.shape(a), np.shape(b)))  # noqa: B905
-    small = [new for old, new in axes if new <= most < old]
+    small = [new for old, new in axes if most < old and new <= here]
     if not small:
         return False
 
@@ -182,7 +184,8 @@ def _right_within(setup: Setup, evaluation: Evaluation, given: tuple) -> bool:
         return leaf if fits else np.minimum(leaf, leaf.dtype.type(min(small) - 1))
 
     args = jax.tree.map(inside, evaluation.args)
-    again = prove(setup, args, evaluation.dy, evaluation.trials[0].sample)
+    loose = replace(setup, order=Order())  # which would put them where they were
+    again = prove(loose, args, evaluation.dy, evaluation.trials[0].sample)
     return again is not None and not any(map(is_off, again.trials))
 
 

@@ -97,3 +97,24 @@ def test_what_is_written_twice_to_one_entry(moved, twice):
     assert writes_twice(there, here) is twice
     report = check_vjp(rule, drawn(3), np.array([0, 3, 5]), edges=False, hints=False)
     assert not [leaf for leaf in report.leaves if leaf.sample.endswith("draw")]
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_labels_that_ascend_to_the_number_of_rows_by_chance(slip):
+    """They look like bounds of segments of the rows, and are none: 7 is no class."""
+
+    def aim(logits, labels):
+        return jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+
+    def plain(logits, labels):
+        return -(aim(logits, labels) * jax.nn.log_softmax(logits)).sum(-1)
+
+    def bwd(args, g):
+        logits, labels = args
+        p = jax.nn.softmax(logits) * (1 + slip * (jnp.arange(len(logits)) > 3)[:, None])
+        return g[:, None] * (p - aim(logits, labels)), None
+
+    op = ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+    logits = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    report = check_vjp(op, logits, np.int32([0, 0, 2, 4]), hints=False)
+    assert report.ok == (not slip), report.table()

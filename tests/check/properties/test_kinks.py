@@ -169,3 +169,32 @@ def test_a_tie_along_an_axis_goes_to_the_last_one(slip):
     x = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
     report = check_vjp(op, x, hints=False)
     assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_hat_at_its_top_and_at_its_foot(seed, slip):
+    """Each kink by itself: no slope at the top, none at the feet of its neighbours."""
+
+    def away(x):
+        return 2 * (jnp.where(jnp.abs(x) < 2, x, 2 * jnp.sign(x)) + 2)[:, None] - PLACES
+
+    def plain(x, weights):
+        size = jnp.abs(away(x))
+        return weights @ jnp.where(size < 1, 1 - size, 0)
+
+    def bwd(args, g):
+        x, weights = args
+        d = away(x)
+        slope = jnp.where(jnp.abs(d) < 1, -2 * jnp.sign(d) + slip, 0)
+        dx = jnp.where(jnp.abs(x) < 2, weights * (slope @ g), 0)
+        return dx, jnp.where(jnp.abs(d) < 1, 1 - jnp.abs(d), 0) @ g
+
+    x, weights = np.random.default_rng(seed).normal(size=(2, 12))
+    op = ruled(plain, lambda *args: (plain(*args), args), bwd, ())
+    given = np.float32(1.5 * x), np.float32(np.abs(weights))
+    report = check_vjp(op, *given, seed=seed, hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+PLACES = np.arange(9)
