@@ -37,7 +37,13 @@ def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
     trial = evaluation.trials[index]
     if not np.isfinite(trial.got).all() or trial.got.shape != trial.expected.shape:
         return False
-    distance = DISTANCE if trial.dtype == "float64" else ROUGH
+    distances = (DISTANCE,) if trial.dtype == "float64" else (DISTANCE, ROUGH)
+    return any(_is_near(setup, evaluation, index, distance) for distance in distances)
+
+
+def _is_near(setup: Setup, evaluation: Evaluation, index: int, distance: float) -> bool:
+    """Whether it is among the gradients at this distance."""
+    trial = evaluation.trials[index]
     if not _jumps_anywhere(setup, evaluation, index, distance):
         return False
     around = _selected(setup, evaluation, distance)
