@@ -23,7 +23,7 @@ from jaxninja.check.oracle.by_rounding import (
 from jaxninja.check.oracle.holes import is_limit
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond, writes_twice
 from jaxninja.check.oracle.settling import unrest_at
-from jaxninja.check.oracle.slope import range_of_gradient
+from jaxninja.check.oracle.slope import Range, range_of_gradient
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import (
     Evaluation,
@@ -196,7 +196,8 @@ def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if setup.differences or not any(map(is_off, trials)):
         return False
     where = f"{trials[0].sample} in {trials[0].dtype} ({setup.label})"
-    reach = range_of_gradient(setup, evaluation)
+    off = [t for t in evaluation.trials if _open(session, t) and is_off(t)]
+    reach = range_of_gradient(setup, evaluation) if off else Range(False, False)
     if reach.overflows:
         session.skip(f"{where}: JAX's gradient of the reference overflows on its way")
         return True
@@ -210,7 +211,6 @@ def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if value_decided_by_rounding(setup, evaluation):
         session.skip(f"{where}: a rounding decides what the forward is there")
         return True
-    off = [t for t in evaluation.trials if _open(session, t) and is_off(t)]
     if not off or not decided_by_rounding(setup, evaluation):
         return False
     session.skip(f"{where}: a rounding decides a comparison of the rule there")
