@@ -124,7 +124,7 @@ def main() -> None:
     records = run(config)
     text = report(config, records)
     print(text)
-    if config.markdown:
+    if config.markdown and config.markdown.name:  # "" is the folder itself
         config.markdown.write_text(text)
         plot(records, config.markdown.with_suffix(".png"))
     if config.json:
