@@ -40,7 +40,7 @@ from jaxninja.check.oracle.truth import (
 )
 from jaxninja.check.subject.pytrees import cast, float_leaves, largest, unit
 
-FAR = 20.0  # arguments beyond make numbers that may hide others
+USUAL = 20.0  # arguments beyond make numbers that may hide others
 SLIGHT = 1e-6  # of what flows: what numbers of usual size may lose in float64
 NEARLY = 0.5  # of the exponents of a dtype: from here on a factor may overflow
 
@@ -180,8 +180,8 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     known = setup.differences or setup.subject.is_numpy
     if known or not any(map(is_off, (*loose.trials, *loose.forward))):
         return loose
-    usual = max(map(largest, float_leaves(args)), default=0.0) < FAR
-    if dtype == "float64" and usual and not _is_near(loose, SLIGHT, terms):
+    small = dtype == "float64" and is_of_usual_size(args)
+    if small and not _is_near(loose, SLIGHT, terms):
         return loose
     with jax.enable_x64(True):
         args, dy = cast(args, "float64"), cast(dy, "float64")
@@ -198,6 +198,11 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         return loose
     again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
     return replace(loose, trials=list(map(better_of, loose.trials, again)))
+
+
+def is_of_usual_size(args: tuple) -> bool:
+    """Whether what is made of them is rarely near the end of a range."""
+    return max(map(largest, float_leaves(args)), default=0.0) < USUAL
 
 
 def _is_near(evaluation: Evaluation, part: float, terms: list[float]) -> bool:

@@ -199,3 +199,24 @@ def test_numbers_next_to_the_end_of_the_range(slip):
 
     found = [held(plain, bwd, normal(seed, 6, ()), seed).ok for seed in range(4)]
     assert all(found) == (not slip)
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_an_overflow_of_the_rules_own_is_found(slip):
+    """The reference stays within the range, and 0 times infinite is none of its."""
+
+    def bounded(x):
+        return jnp.minimum(x, 20)
+
+    def plain(x):
+        return jnp.where(x > 20, x, jnp.tanh(x * jnp.exp(bounded(x))))
+
+    def bwd(args, g):
+        (x,) = args
+        z = x if slip else bounded(x)
+        slope = (1 - jnp.tanh(z * jnp.exp(z)) ** 2) * (1 + z) * jnp.exp(z)
+        if slip:
+            return (g * ((x > 20) + (x <= 20) * slope * jnp.exp(z) / jnp.exp(z)),)
+        return (g * jnp.where(x > 20, 1, slope),)
+
+    assert held(plain, bwd, normal(0, 6)).ok == (not slip)
