@@ -149,3 +149,25 @@ def test_bounds_of_a_clip_stay_as_they_are_given(level):
     report = check_vjp(clipped(), *args, **declared)
     assert report.ok, report.table()
     assert check_vjp(clipped(1.01), *args, **declared).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "said"),
+    [
+        (lambda x, gain, dy: (dy, dy), "missing 1 required .* all arguments .x, gain."),
+        (lambda args, dy: dy, "an array, expected a tuple .* of x, gain"),
+        (lambda args, dy: (dy, dy[0], dy), "3 gradients, expected"),
+        (lambda args, dy: (dy[:2], dy[0]), r"shape \(2,\) for x, .* shape \(3,\)"),
+        (lambda args, dy: (dy, {"gain": dy[0]}), r"a dict for gain, .* shape \(\)"),
+        (lambda args, dy: (dy.astype(int), dy[0]), "int32 for x, expected a gradient"),
+    ],
+)
+def test_a_surrogate_that_gives_no_gradients_is_an_error_of_the_call(surrogate, said):
+    def scaled(x, gain):
+        return gain * jnp.round(x)
+
+    op = ruled(
+        scaled, lambda *a: (scaled(*a), a), lambda r, g: (r[1] * g, 0 * r[1]), ()
+    )
+    with pytest.raises((TypeError, ValueError), match=said):
+        check_vjp(op, normal(3), np.float32(2), surrogate=surrogate)

@@ -38,6 +38,20 @@ def test_a_forward_that_jax_cannot_differentiate_is_differenced(factor, verdict)
     assert any("reference=" in text for text in report.not_tested)
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "ok"), (1.1, "fail")])
+def test_a_window_whose_first_value_is_traced_is_differenced(factor, verdict):
+    """JAX differentiates it as it stands, and not once it is compiled."""
+
+    def sums(x):
+        zero = jnp.zeros((), x.dtype)
+        return jax.lax.reduce_window(x, zero, jax.lax.add, (3,), (1,), ((1, 1),))
+
+    op = ruled(sums, lambda x: (sums(x), None), lambda _, g: (factor * sums(g),), ())
+    report = check_vjp(op, normal(6), hints=False)
+    assert report.verdict == verdict, report.table()
+    assert any("reference=" in text for text in report.not_tested)
+
+
 def test_too_many_entries_to_difference_are_not_tested():
     sqrt = newton()
     op = ruled(sqrt, lambda a: (sqrt(a),) * 2, lambda y, g: (g / (2 * y),), ())

@@ -11,7 +11,7 @@ from jaxninja.check.inputs.order import order_of
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
 from jaxninja.check.oracle.constants import rounded_constants
 from jaxninja.check.oracle.trial import Setup
-from jaxninja.check.oracle.truth import reference_of
+from jaxninja.check.properties.declared import accept, of_no_input, undeclared
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import cast, float_leaves, names, unit
 from jaxninja.check.subject.structure_numpy import structure_by_running
@@ -21,14 +21,12 @@ from jaxninja.check.subject.structure_traced import (
     casts,
     no_gradient,
     not_differentiable,
-    shapes_of_output,
     structure,
     traced_forward,
     traced_rule,
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError
-from jaxninja.jaxpr import run
 
 MISLED = "its values change at another rate than JAX's gradient of it says"
 ENTRIES = 200  # to difference one by one, which takes four forwards each
@@ -46,6 +44,8 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     _validate(session, subject, args, leaf_names)
     if not session.settings:  # as they were given
         session.order = order_of(subject.argument_names, args)
+        if session.options.surrogate and not subject.is_numpy:
+            accept(subject, args, session.options.surrogate)
     opaque = None if subject.is_numpy else not_differentiable(subject, args)
     opaque = MISLED if session.misled else opaque
     differences = subject.is_numpy and not _traceable(subject, args)
@@ -62,7 +62,7 @@ def setup_of(session: Session, setting: Setting) -> Setup:
         _structure_of_numpy(session, setup, args)
     else:
         _structure(session, setup, args)
-        session.constant |= _of_no_input(setup, args) if setup.surrogate else set()
+        session.constant |= of_no_input(setup, args) if setup.surrogate else set()
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return setup
@@ -77,31 +77,15 @@ def unfit(session: Session, setting: Setting) -> str | None:
         return refused
     if subject.is_numpy:
         return None
-    if session.options.surrogate and (refused := _undeclared(session, subject, args)):
+    surrogate = session.options.surrogate
+    if surrogate and (refused := undeclared(subject, args, surrogate)):
         return refused
     if not not_differentiable(subject, args):
         return no_gradient(subject, args) if setting.option else None
     count = sum(map(np.size, float_leaves(args)))
-    if count > ENTRIES and session.options.surrogate is None:
+    if count > ENTRIES and surrogate is None:
         return f"{count} entries are too many for finite differences"
     return None
-
-
-def _undeclared(session: Session, subject: Subject, args: tuple) -> str | None:
-    """Why there is no declared gradient at sizes that the forward takes, if so."""
-    try:
-        _traced_surrogate(subject, args, session.options.surrogate)
-    except jax.errors.JAXTypeError:  # a surrogate of NumPy: it is run
-        return None
-    except Exception as error:
-        return f"the surrogate raised {type(error).__name__}: {error}"
-    return None
-
-
-def _traced_surrogate(subject: Subject, args: tuple, surrogate):
-    declared = reference_of(subject.plain, surrogate)
-    y = shapes_of_output(subject, args)
-    return jax.make_jaxpr(lambda args, dy: declared(args, dy)[1])(args, y)
 
 
 def within_reach(session: Session, settings: list[Setting]) -> list[Setting]:
@@ -208,24 +192,6 @@ def _structure(session: Session, setup: Setup, args) -> None:
                 wide = cast(args, "float64")
                 session.coarse[subject] = _precision(session, subject, wide)
         setup.coarse = session.coarse[subject]
-
-
-def _of_no_input(setup: Setup, args: tuple) -> set[str]:
-    """Names of the leaves whose declared gradient is made of no input: zeros as a rule,
-    which no sample can show otherwise."""
-    try:
-        traced = _traced_surrogate(setup.subject, args, setup.surrogate)
-    except Exception:  # a surrogate of NumPy
-        return set()
-    given = [True] * len(traced.jaxpr.invars)
-    moved = run(
-        traced.jaxpr,
-        [False] * len(traced.consts),
-        given,
-        lambda eqn, operands: [any(operands)] * len(eqn.outvars),
-        lambda literal: False,
-    )
-    return {n for n, m in zip(setup.leaf_names, moved, strict=True) if not m}
 
 
 def _structure_of_numpy(session: Session, setup: Setup, args) -> None:

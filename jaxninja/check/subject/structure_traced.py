@@ -32,7 +32,7 @@ STOPPING = (
 
 OPAQUE = frozenset(  # what JAX differentiates sometimes or never
     ("while", "pallas_call", "pure_callback", "io_callback", "ffi_call", "custom_call")
-)
+) | {"reduce_window"}  # whose first value is traced
 
 
 @remembered
