@@ -1,0 +1,1 @@
+"""Of the ninth gathering, what is run once, at the end."""
