@@ -12,10 +12,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal, jaxprs_in_params
 
 from jaxninja.check.inputs.kinds import holds_tuples, is_sorted, kind_of, scaled
 from jaxninja.check.subject.pytrees import float_leaves, is_float, with_floats
-from jaxninja.jaxpr import equations
+from jaxninja.jaxpr import JITTED, RULES, equations
 
 # fmt: off
 _KINKED = frozenset((
@@ -29,6 +30,7 @@ _SINGULAR = frozenset((
 _EXPONENTIAL = frozenset((
     "exp", "exp2", "expm1", "logistic", "tanh", "sinh", "cosh", "erf", "log1p",
 ))
+COPIES = frozenset(("convert_element_type", "broadcast_in_dim", "reshape"))
 _INDEXED = frozenset((
     "gather", "scatter", "scatter-add", "dynamic_slice",
 ))
@@ -36,13 +38,31 @@ _INDEXED = frozenset((
 
 
 def operations(jaxpr) -> frozenset[str]:
-    """Names of primitives; "isnan" where a number is compared with itself."""
-    return frozenset(map(_operation, equations(jaxpr)))
+    """Names of primitives; "isnan" where an argument is compared with itself. A number
+    on the way is within `logaddexp` and `searchsorted`, and that asks for nothing."""
+    compared = (e for e in equations(jaxpr) if not _with_itself(e))
+    asks = {"isnan"} if _asks_for_missing(jaxpr, set(jaxpr.invars)) else set()
+    return frozenset(e.primitive.name for e in compared) | asks
 
 
-def _operation(eqn) -> str:
-    itself = eqn.primitive.name == "ne" and eqn.invars[0] is eqn.invars[1]
-    return "isnan" if itself else eqn.primitive.name
+def _with_itself(eqn) -> bool:
+    return eqn.primitive.name == "ne" and eqn.invars[0] is eqn.invars[1]
+
+
+def _asks_for_missing(jaxpr, arguments: set) -> bool:
+    """Whether it compares one of these of its variables, or a copy, with itself."""
+    for eqn in jaxpr.eqns:
+        given = [type(v) is not Literal and v in arguments for v in eqn.invars]
+        if _with_itself(eqn) and given[0]:
+            return True
+        if eqn.primitive.name in COPIES and given[0]:
+            arguments = arguments | set(eqn.outvars)
+        if eqn.primitive in JITTED | RULES and any(given):
+            for inner in jaxprs_in_params(eqn.params):
+                pairs = zip(inner.invars, given, strict=False)
+                if _asks_for_missing(inner, {v for v, g in pairs if g}):
+                    return True
+    return False
 
 
 def edges(
@@ -85,23 +105,42 @@ def edges(
 
 
 def offsets(args: tuple, names: tuple[str, ...]) -> list[tuple[str, Callable]]:
-    """(label, change of args) for 1e3 added to all real arrays, then to each alone.
+    """(label, change of args) for 1e3 added to all real arrays, then to each alone;
+    less where entries are below 1, as those of weights are.
 
     It is an edge only where nothing else changes by it, as scores of a softmax: else
     it is a large input to a function that was not asked about it.
     """
-    reals = [i for i, a in enumerate(float_leaves(args)) if kind_of(a) == "real"]
-    alone = [[i] for i in reals] if len(reals) > 1 else []
+    powers = {
+        i: _power(a) for i, a in enumerate(float_leaves(args)) if kind_of(a) == "real"
+    }
+    alone = [{i: power} for i, power in powers.items()] if len(powers) > 1 else []
     return [
-        (f"{', '.join(names[i] for i in chosen)} + 1e3", partial(_offset, chosen))
-        for chosen in (reals, *alone)
+        (_offset_of(names, chosen), partial(_offset, chosen))
+        for chosen in (powers, *alone)
         if chosen
     ]
 
 
-def _offset(chosen: list[int], args: tuple) -> tuple:
+def _power(leaf) -> int:
+    """3, or as much less as the size of its entries is below 1."""
+    size = float(np.sqrt(np.mean(np.square(np.abs(leaf), dtype=float))))
+    return 3 + min(0, int(np.ceil(np.log10(size)))) if size else 3
+
+
+def _offset_of(names: tuple[str, ...], chosen: dict[int, int]) -> str:
+    """ "x, y + 1e3", or "x, y + 1e3, w + 1e2"."""
+    parts = []
+    for power in sorted(set(chosen.values()), reverse=True):
+        alike = (names[i] for i in chosen if chosen[i] == power)
+        parts.append(f"{', '.join(alike)} + 1e{power}")
+    return ", ".join(parts)
+
+
+def _offset(chosen: dict[int, int], args: tuple) -> tuple:
     leaves = enumerate(float_leaves(args))
-    return with_floats(args, [a + a.dtype.type(1e3 * (i in chosen)) for i, a in leaves])
+    by = {i: 10.0**power for i, power in chosen.items()}
+    return with_floats(args, [a + a.dtype.type(by.get(i, 0)) for i, a in leaves])
 
 
 def extremes(

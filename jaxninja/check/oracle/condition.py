@@ -100,6 +100,8 @@ def _value_moved(here: Outcome, moved_y: list, rng):
     """The residuals; what is a copy of the value in them is moved as the value is."""
 
     def move(leaf):
+        if not is_float(jnp.asarray(leaf)):  # an index may equal the value by chance
+            return leaf
         for y, change in zip(here.y, moved_y, strict=True):
             if np.shape(y) == np.shape(leaf) and np.array_equal(y, leaf):
                 return leaf + rng.choice([-1.0, 1.0], np.shape(y)) * change
@@ -109,7 +111,14 @@ def _value_moved(here: Outcome, moved_y: list, rng):
 
 
 def moved_in_rule(
-    setup, args, dy, u: float, most: float, terms: list[float], absorbed: bool
+    setup,
+    args,
+    dy,
+    u: float,
+    most: float,
+    terms: list[float],
+    steps: float,
+    absorbed: bool,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Largest change of the rule's own value and gradients when its inputs and steps
     move by `u`.
@@ -121,6 +130,7 @@ def moved_in_rule(
     Args:
         most: the part of a gradient's size that it may lose.
         terms: of each gradient, the size that it has at ordinary inputs.
+        steps: the largest number that the reference forms on its way to the value.
         absorbed: the value is so large that what is added to it may be lost; numbers
             that are equal only since it was lost do not move alike.
     """
@@ -132,8 +142,9 @@ def moved_in_rule(
         near = run(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])
     flow = max(map(largest, (*dy, *gradients)))
-    sizes = [*map(largest, y), *(max(flow, size) for size in terms)]
-    moved = [np.minimum(m, most * size) for m, size in zip(moved, sizes, strict=True)]
+    bounds = [max(most * largest(a), u * steps) for a in y]
+    bounds += [most * max(flow, size) for size in terms]
+    moved = [np.minimum(m, bound) for m, bound in zip(moved, bounds, strict=True)]
     return moved[: len(y)], moved[len(y) :]
 
 

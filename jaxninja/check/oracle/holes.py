@@ -93,7 +93,19 @@ def _limit(near: np.ndarray, far: np.ndarray, close: float = CLOSE) -> tuple:
         size = np.max(np.abs(far), where=np.isfinite(far), initial=0.0)
         still = wider <= 1e-9 * size
         known = (wider <= close * size) & ((apart <= SHRINKS * wider) | still)
-    return middle, wider + 1e-6 * size, known & np.isfinite(middle)
+        drift = np.abs(far.mean(0) - middle)  # of a root, which comes from one side
+    return middle, np.maximum(wider, drift) + 1e-6 * size, known & np.isfinite(middle)
+
+
+def is_isolated(here: Truth, args: tuple, truth: Callable) -> bool:
+    """Whether a value is not the limit that those of its neighbours have: IEEE's 1^inf
+    is 1, say, and the mean of the power p, (mean of x^p)^(1/p), then 1 at p = 0."""
+    near, far = (_around(args, distance, truth) for distance in (NEAR, FAR))
+    for y, close, wide in zip(here.y, near.y, far.y, strict=True):
+        middle, doubt, known = _limit(close, wide)
+        if (known & (np.abs(y - middle) > APART * doubt)).any():
+            return True
+    return False
 
 
 def _nears(here: np.ndarray, near: np.ndarray, far: np.ndarray) -> bool:

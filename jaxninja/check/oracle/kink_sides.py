@@ -6,7 +6,9 @@ at once. So the numbers that are compared are moved, each by itself, and not onl
 arguments. Where the function is smooth that changes nothing.
 
 What is the largest along an axis is at a tie the first one, or the last, by most
-conventions: so numbers that are compared along an axis also go up or down along it.
+conventions: so numbers that are compared along an axis also go up or down along it. In
+a chain of such choices, the smallest of the largest, each is of ties as they are: there
+the values of a choice stay, and what makes the first the largest makes it the smallest.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,11 +35,16 @@ KINKED = ORDERED | {
     "max", "min", "gt", "ge", "lt", "le", "abs", "sign", "clamp", "custom_jvp_call",
 }
 # fmt: on
+SMALLEST = frozenset(("reduce_min", "argmin", "cummin", "scatter-min"))
 SIGNED = "abs", "sign"  # decided apart from what is compared with a bound
 SIDES = tuple(
-    (0, bias, slope, signed)
+    (0, bias, slope, signed, chain)
+    for chain, ways in (
+        (0.0, ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.0), (0.0, -1.0))),
+        (1.0, ((1.0, 1.0), (-1.0, 1.0))),
+    )
     for bias in (1.0, -1.0)
-    for slope, signed in ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.0), (0.0, -1.0))
+    for slope, signed in ways
 )
 RANDOM = 8
 
@@ -46,18 +53,19 @@ def selections(plain, args: tuple, dy: list, distance: float) -> Iterator[tuple]
     """Value and gradients, all compared numbers moved up, all down, and each comparison
     one of the ways, by random signs, or not at all; call it under float64."""
     run = _moved(plain)
-    for seed, *way in (*SIDES, *((k, 0.0, 0.0, 1.0) for k in range(RANDOM))):
+    for seed, *way in (*SIDES, *((k, 0.0, 0.0, 1.0, 0.0) for k in range(RANDOM))):
         key = np.array([seed, 0x5E1], np.uint32)
         yield jax.tree.map(np.asarray, run(args, dy, distance, key, *way))
 
 
 @lru_cache(maxsize=128)
 def _moved(plain) -> Callable:
-    """(args, dy, distance, key, bias, slope, signed) -> value, gradients; a bias of 1
-    moves all up, and so does a slope the later ones of what is compared along an axis;
-    `signed` times as far what has an absolute value: 0 leaves it at 0."""
+    """(args, dy, distance, key, bias, slope, signed, chain) -> value, gradients; a bias
+    of 1 moves all up, and so does a slope the later ones of what is compared along an
+    axis; `signed` times as far what has an absolute value: 0 leaves it at 0; a chain of
+    1 leaves what is chosen along an axis at its value."""
 
-    def run(args, dy, distance, key, bias, slope, signed):
+    def run(args, dy, distance, key, bias, slope, signed, chain):
         count = [0]
 
         def step(eqn, ins):
@@ -79,13 +87,24 @@ def _moved(plain) -> Callable:
                 ways = signed * ways / 2  # what is then compared moves by more
             if name in ORDERED:
                 ramp = jnp.linspace(-1, 1, given.size).reshape(given.shape)
+                ramp *= 1 - 2 * chain * (name in SMALLEST)
                 ways = jnp.where(slope == 0, ways, slope * ramp)
             largest = jnp.max(jnp.abs(given), initial=1.0, where=jnp.isfinite(given))
             change = jax.lax.stop_gradient(distance * largest * ways)
             moved = given + change.astype(given.dtype)
-            return bind(eqn, [*ins[:compared], moved, *ins[compared + 1 :]])
+            outs = bind(eqn, [*ins[:compared], moved, *ins[compared + 1 :]])
+            return _back(outs, bind(eqn, ins), chain) if name in ORDERED else outs
 
         shifted: Any = opened(plain, step)
         return reference_of(shifted)(args, dy)
 
     return compiled(run)
+
+
+def _back(outs: list, exact: list, part) -> list:
+    """What was chosen among moved numbers, this part of the way back to its value."""
+    pairs = zip(outs, exact, strict=True)
+    return [
+        a + jax.lax.stop_gradient(part * (b - a)) if is_float(jnp.asarray(a)) else a
+        for a, b in pairs
+    ]

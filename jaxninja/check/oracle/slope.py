@@ -109,6 +109,8 @@ class Range(NamedTuple):
     """How far the products in the reference with its gradient go.
 
     Attributes:
+        loses: one of them leaves the range of the dtype in the reference itself, of
+            which (1 + x^n)^(-1 / n) makes 0.
         overflows: more of them leave the range of the dtype than in the reference
             alone. JAX's derivative of a / b has a factor b^-2: of numbers beyond 1e154
             that is 0 in float64, and a gradient finite and wrong, where a rule with
@@ -117,22 +119,23 @@ class Range(NamedTuple):
             order may be beyond it.
     """
 
+    loses: bool
     overflows: bool
     ends: bool
 
 
-def range_of_gradient(setup: Setup, evaluation: Evaluation) -> Range:
+def range_of_products(setup: Setup, evaluation: Evaluation) -> Range:
     """Of a sample in the dtype of its trials; arguments of usual size go nowhere."""
     known = setup.differences or setup.surrogate is not None
     if setup.subject.is_numpy or known or is_of_usual_size(evaluation.args):
-        return Range(False, False)
+        return Range(False, False, False)
     dtype = evaluation.trials[0].dtype
     with jax.enable_x64(is_wide(dtype)):
         run = _products(setup.subject.plain)
         found = run(evaluation.args, evaluation.dy)
         (inner, _), (outer, most) = jax.tree.map(np.asarray, found)
     ends = outer > 0 or most > float(jnp.finfo(dtype).max) / NEAR
-    return Range(bool(outer > inner), bool(ends))
+    return Range(bool(inner > 0), bool(outer > inner), bool(ends))
 
 
 @lru_cache(maxsize=128)

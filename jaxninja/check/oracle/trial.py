@@ -185,11 +185,12 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         return loose
     with jax.enable_x64(True):
         args, dy = cast(args, "float64"), cast(dy, "float64")
-        step = max(1.0, largest_step(setup, args), _top(evaluation.truth.y))
-        most, absorbed = step * unit(dtype), _top(evaluation.truth.y) * unit(dtype) > 1
+        u, value = unit(dtype), _top(evaluation.truth.y)
+        steps = largest_step(setup, args)
+        most = max(1.0, steps, value) * u
         if dtype == "float64" and not _is_near(loose, OWN * most, terms):
             return loose
-        own = moved_in_rule(setup, args, dy, unit(dtype), most, terms, absorbed)
+        own = moved_in_rule(setup, args, dy, u, most, terms, steps, value * u > 1)
     y, gradients = own
     moving = list(map(np.zeros_like, found.still))
     found = Condition(gradients, y, moving, OWN)
@@ -208,11 +209,15 @@ def is_of_usual_size(args: tuple) -> bool:
 def _is_near(evaluation: Evaluation, part: float, terms: list[float]) -> bool:
     """Whether what is off is off by no more than this part of what flows there."""
     flow = _top([*evaluation.dy, *evaluation.outcome.gradients])
-    off = [t for t in evaluation.trials if is_off(t)]
-    off = [t for t in off if np.shape(t.got) == np.shape(t.expected)]
-    gaps = [np.abs(t.got - t.expected) for t in off]
-    with np.errstate(invalid="ignore"):
+
+    def near(trials: list[Trial]) -> bool:
+        off = [t for t in trials if is_off(t)]
+        off = [t for t in off if np.shape(t.got) == np.shape(t.expected)]
+        gaps = [np.abs(t.got - t.expected) for t in off]
         return bool(off) and _top(gaps) <= part * max(flow, *terms)
+
+    with np.errstate(invalid="ignore"):
+        return near(evaluation.trials) or near(evaluation.forward)
 
 
 def better_of(trial: Trial, got) -> Trial:

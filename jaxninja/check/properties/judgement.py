@@ -20,10 +20,10 @@ from jaxninja.check.oracle.by_rounding import (
     decided_by_rounding,
     value_decided_by_rounding,
 )
-from jaxninja.check.oracle.holes import is_limit
+from jaxninja.check.oracle.holes import is_isolated, is_limit
 from jaxninja.check.oracle.reading import reads_alike, reads_beyond, writes_twice
 from jaxninja.check.oracle.settling import unrest_at
-from jaxninja.check.oracle.slope import Range, range_of_gradient
+from jaxninja.check.oracle.slope import range_of_products
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
 from jaxninja.check.oracle.trial import (
     Evaluation,
@@ -110,7 +110,7 @@ def _as_settled(session: Session, setup: Setup, evaluation: Evaluation):
     where it ends too early to say anything, and not where the user said that it works.
     """
     trials = (*evaluation.trials, *evaluation.forward)
-    if setup.subject.is_numpy or not any(map(is_off, trials)):
+    if setup.subject.is_numpy or not _is_off(evaluation):
         return evaluation
     first = next(iter(session.settings.values()))
     subject, example = first.draw(session.options.seed * DRAWS)
@@ -143,7 +143,7 @@ def _looser(setup: Setup, evaluation: Evaluation, unrest: float) -> Evaluation:
 def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     """Whether these sizes were guessed, or these integers, and the forward is not
     written for them."""
-    if setup.differences or not any(map(is_off, evaluation.trials)):
+    if setup.differences or not _is_off(evaluation):
         return False
     here, number = session.settings[setup.label], session.options.seed * DRAWS
     example = next(iter(session.settings.values())).draw(number)
@@ -186,20 +186,27 @@ def _right_within(setup: Setup, evaluation: Evaluation, given: tuple) -> bool:
     args = jax.tree.map(inside, evaluation.args)
     loose = replace(setup, order=Order())  # which would put them where they were
     again = prove(loose, args, evaluation.dy, evaluation.trials[0].sample)
-    return again is not None and not any(map(is_off, again.trials))
+    return again is not None and not _is_off(again)
+
+
+def _is_off(evaluation: Evaluation) -> bool:
+    return any(map(is_off, (*evaluation.trials, *evaluation.forward)))
 
 
 def _by_chance(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     """Whether the reference's gradient overflows there; or a last bit decides what the
     rule says or the forward does, at any inputs but those that were given."""
     trials = *evaluation.trials, *evaluation.forward
-    if setup.differences or not any(map(is_off, trials)):
+    if setup.differences or not _is_off(evaluation):
         return False
     where = f"{trials[0].sample} in {trials[0].dtype} ({setup.label})"
     off = [t for t in evaluation.trials if _open(session, t) and is_off(t)]
-    reach = range_of_gradient(setup, evaluation) if off else Range(False, False)
-    if reach.overflows:
+    reach = range_of_products(setup, evaluation)
+    if off and reach.overflows:
         session.skip(f"{where}: JAX's gradient of the reference overflows on its way")
+        return True
+    if not off and reach.loses:
+        session.skip(f"{where}: the reference itself overflows on its way")
         return True
     label, first = next(iter(session.settings.items()))
     given = setup.hold(first.draw(session.options.seed * DRAWS)[1])
@@ -244,8 +251,7 @@ def _undefined(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     iteration divides by a norm of zero, say. What overflows is another matter. Or
     whether value and gradient are infinite far away, where a probability rounds to 1;
     nearer, outside of a support, a gradient is asked for."""
-    finite = all(np.isfinite(a).all() for a in evaluation.outcome.y)
-    if finite:
+    if all(map(_finite, evaluation.outcome.y)):
         return False
     example = session.settings[setup.label].draw(session.options.seed * DRAWS)[1]
     here, given = map(_largest, map(float_leaves, (evaluation.args, example)))
@@ -254,10 +260,23 @@ def _undefined(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     if here > FAR * given and lost and not all(map(_finite, evaluation.truth.y)):
         session.skip(f"{text} is infinite so far away")
         return True
+    if _jumps(setup, evaluation):
+        session.skip(f"{text} is not finite there, and the reference jumps")
+        return True
     if here > given or not _as_the_function(setup, evaluation):
         return False
     session.skip(f"{text} itself is not finite there, and the reference is")
     return True
+
+
+def _jumps(setup: Setup, evaluation: Evaluation) -> bool:
+    """Whether the forward's value at this very point is another than all around it."""
+    here, args, dy = evaluation.truth, evaluation.args, evaluation.dy
+    if not all(map(_finite, here.y)):
+        return False
+    with jax.enable_x64(True):
+        args, dy = cast(args, "float64"), cast(dy, "float64")
+        return is_isolated(here, args, lambda near: setup.truth(near, dy)[0])
 
 
 def _finite(a) -> bool:
