@@ -104,9 +104,9 @@ def edges(
         yield label, _changed(args, ("bool", "mask"), _all_masks(value))
 
 
-def offsets(args: tuple, names: tuple[str, ...]) -> list[tuple[str, Callable]]:
-    """(label, change of args) for 1e3 added to all real arrays, then to each alone;
-    less where entries are below 1, as those of weights are.
+def offsets(args: tuple) -> list[dict[int, int]]:
+    """Powers of ten to be added to all real arrays, then to each alone: 1e3, less where
+    entries are below 1, as those of weights are.
 
     It is an edge only where nothing else changes by it, as scores of a softmax: else
     it is a large input to a function that was not asked about it.
@@ -115,11 +115,7 @@ def offsets(args: tuple, names: tuple[str, ...]) -> list[tuple[str, Callable]]:
         i: _power(a) for i, a in enumerate(float_leaves(args)) if kind_of(a) == "real"
     }
     alone = [{i: power} for i, power in powers.items()] if len(powers) > 1 else []
-    return [
-        (_offset_of(names, chosen), partial(_offset, chosen))
-        for chosen in (powers, *alone)
-        if chosen
-    ]
+    return list(filter(None, (powers, *alone)))
 
 
 def _power(leaf) -> int:
@@ -128,19 +124,20 @@ def _power(leaf) -> int:
     return 3 + min(0, int(np.ceil(np.log10(size)))) if size else 3
 
 
-def _offset_of(names: tuple[str, ...], chosen: dict[int, int]) -> str:
-    """ "x, y + 1e3", or "x, y + 1e3, w + 1e2"."""
+def shifted(
+    args: tuple, names: tuple[str, ...], powers: dict[int, int]
+) -> tuple[str, tuple]:
+    """("x, y + 1e3, w + 1e2", args); less in 16 bits, which would keep nothing else."""
+    leaves = float_leaves(args)
+    by = {i: p - 2 * (leaves[i].dtype.itemsize == 2) for i, p in powers.items()}
     parts = []
-    for power in sorted(set(chosen.values()), reverse=True):
-        alike = (names[i] for i in chosen if chosen[i] == power)
+    for power in sorted(set(by.values()), reverse=True):
+        alike = (names[i] for i in by if by[i] == power)
         parts.append(f"{', '.join(alike)} + 1e{power}")
-    return ", ".join(parts)
-
-
-def _offset(chosen: dict[int, int], args: tuple) -> tuple:
-    leaves = enumerate(float_leaves(args))
-    by = {i: 10.0**power for i, power in chosen.items()}
-    return with_floats(args, [a + a.dtype.type(by.get(i, 0)) for i, a in leaves])
+    moved = [
+        a + a.dtype.type(10.0 ** by[i] if i in by else 0) for i, a in enumerate(leaves)
+    ]
+    return ", ".join(parts), with_floats(args, moved)
 
 
 def extremes(

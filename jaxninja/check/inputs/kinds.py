@@ -19,7 +19,7 @@ NEARER = (0.3, 0.03)  # parts of the way from the first inputs to others
 
 
 def kind_of(leaf) -> str:
-    """ "key", "bool", "int", "mask", "probability", "definite", "triangular",
+    """ "key", "bool", "int", "mask", "choice", "probability", "definite", "triangular",
     "positive" or "real".
     """
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -29,7 +29,8 @@ def kind_of(leaf) -> str:
     if not is_float(leaf):
         if leaf.dtype == bool:
             return "bool"
-        return "mask" if _is_mask(_glimpse(leaf)) else "int"
+        values = _glimpse(leaf)
+        return _choice_or_mask(values) if _is_mask(values) else "int"
     if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         return "real"
     return _kind_of_floats(np.asarray(_glimpse(leaf), np.float64))
@@ -59,7 +60,7 @@ def _kind_of_floats(values: np.ndarray) -> str:
     if not values.size or not np.isfinite(values).all():
         return "mask"  # holds -inf or the like on purpose
     if _is_mask(values):
-        return "mask"
+        return _choice_or_mask(values)
     if not values.any():
         return "real"  # zeros alone tell of no other
     if _is_square(values):
@@ -77,6 +78,15 @@ def _kind_of_floats(values: np.ndarray) -> str:
 def _is_mask(values: np.ndarray) -> bool:
     """Zeros and ones, both of them."""
     return values.size > 1 and bool(np.isin(values, (0, 1)).all() and np.ptp(values))
+
+
+def _choice_or_mask(values: np.ndarray) -> str:
+    """One 1 in each of several rows says which of several things a row is; there are
+    none in the identity, weights at their first value perhaps."""
+    large = values.ndim > 1 and min(values.shape[-2:]) > 2
+    chosen = large and bool((values.sum(-1) == 1).all())
+    identity = chosen and bool((np.diff(values.argmax(-1)) == 1).all())
+    return "choice" if chosen and not identity else "mask"
 
 
 def _is_square(values: np.ndarray) -> bool:
@@ -139,6 +149,9 @@ def _are_parts(values) -> bool:
 def _structured(values, kind: str, rng, shape):
     if kind == "triangular" and shape == values.shape:
         return (values * _factors(rng, shape)).astype(values.dtype)
+    if kind == "choice":
+        chosen = rng.integers(0, shape[-1], shape[:-1])
+        return np.eye(shape[-1])[chosen].astype(values.dtype)
     if kind == "probability":
         drawn = _factors(rng, shape, 1.0)
         return (drawn / drawn.sum(-1, keepdims=True)).astype(values.dtype)
@@ -160,18 +173,20 @@ def holds_tuples(values) -> bool:
 
 
 def is_sorted(values) -> bool:
-    """Whether its integers are offsets or segments, which have no meaning in another
-    order; 0, 1, 2 may be labels, or the order itself."""
-    if np.ndim(values) != 1 or np.size(values) < 3:
+    """Whether its integers are offsets or segments, a row of them perhaps, which have
+    no meaning in another order; 0, 1, 2 may be labels, or the order itself."""
+    if not np.ndim(values) or np.shape(values)[-1] < 3 or not np.size(values):
         return False
-    steps = np.diff(np.asarray(values))
+    steps = np.diff(_glimpse(values))
     return bool((steps >= 0).all() and steps.any() and not (steps == 1).all())
 
 
 def _redrawn_tuples(values: np.ndarray, rng, shape):
     known = np.unique(_glimpse(values))
     order = rng.random((math.prod(shape[:-1]), known.size)).argsort(-1)
-    return known[order[:, : shape[-1]]].reshape(shape).astype(values.dtype)
+    drawn = known[order[:, : shape[-1]]].reshape(shape).astype(values.dtype)
+    spans = (np.diff(_glimpse(values)) > 0).all()
+    return np.sort(drawn) if spans else drawn
 
 
 def _redrawn(values: np.ndarray, rng, shape):

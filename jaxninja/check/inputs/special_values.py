@@ -107,6 +107,8 @@ def _changes(leaf) -> Sequence[tuple[str, Change]]:
         return off if rank and np.isfinite(leaf).all() else []
     if kind == "probability":
         return [("all on one choice", _one_choice)]
+    if kind == "choice":
+        return [("all of the first kind", _all_first)]
     identity = [("at the identity", _identity)] if _is_square(leaf) else []
     if kind == "definite" and not _is_definite(leaf):
         return [(LOPSIDED, _lopsided), *identity]
@@ -182,6 +184,10 @@ def _every_other(x, value=0):
 
 def _one_choice(x):
     return np.eye(x.shape[-1])[np.argmax(x, -1)]
+
+
+def _all_first(x):
+    return np.broadcast_to(np.eye(x.shape[-1])[0], x.shape)
 
 
 def _lopsided(x):

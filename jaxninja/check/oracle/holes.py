@@ -21,6 +21,7 @@ NEAR, FAR = 1e-4, 1e-3  # distances, of the largest entry
 NEIGHBOURS = 6
 CLOSE = 1e-2  # of the gradient's size: how far neighbours may lie apart
 SHRINKS = 0.3  # how much less they do at a tenth of the distance
+CLEAR = 3  # times the doubt about a limit: what is another value
 APART = 10  # times the doubt about a limit: what is another slope
 NEARS = 0.5  # how much less far values are from that of the hole, of a root too
 
@@ -103,7 +104,7 @@ def is_isolated(here: Truth, args: tuple, truth: Callable) -> bool:
     near, far = (_around(args, distance, truth) for distance in (NEAR, FAR))
     for y, close, wide in zip(here.y, near.y, far.y, strict=True):
         middle, doubt, known = _limit(close, wide)
-        if (known & (np.abs(y - middle) > APART * doubt)).any():
+        if (known & (np.abs(y - middle) > CLEAR * doubt)).any():
             return True
     return False
 

@@ -14,6 +14,7 @@ from jaxninja.check.inputs.boundaries import (
     offsets,
     operations,
     same,
+    shifted,
 )
 from jaxninja.check.inputs.hidden import masked_out, without_gradient
 from jaxninja.check.inputs.kinds import kind_of
@@ -86,8 +87,8 @@ def _at_all_edges(session: Session, setup: Setup, args, dy) -> None:
     shifts = _without_effect(setup, wide, dy, truth)
     for dtype in ("float64", *taken):
         given = cast(args, dtype)
-        shifted = ((label, change(given)) for label, change in shifts)
-        for label, inputs in (*edges(given, found, dtype, rules), *shifted):
+        far = (shifted(given, setup.leaf_names, powers) for powers in shifts)
+        for label, inputs in (*edges(given, found, dtype, rules), *far):
             if session.fades and _largest(inputs) > _largest(given):
                 session.skip(f"{label}: the forward approximates, and not so far away")
             elif not same(inputs, given):
@@ -117,14 +118,15 @@ def _without_effect(setup: Setup, wide: tuple, dy: list, truth: Truth) -> list:
     sizes = [float(np.max(np.abs(g), initial=0.0)) for g in truth.gradients]
     kept = []
     with jax.enable_x64(True):
-        for label, change in offsets(wide, setup.leaf_names):
-            near = setup.truth(change(wide), cast(dy, "float64"))[0].gradients
+        for powers in offsets(wide):
+            _, moved = shifted(wide, setup.leaf_names, powers)
+            near = setup.truth(moved, cast(dy, "float64"))[0].gradients
             gaps = map(np.subtract, near, truth.gradients)
             if all(
                 np.abs(gap).max(initial=0.0) <= 1e-6 * size
                 for gap, size in zip(gaps, sizes, strict=True)
             ):
-                kept.append((label, change))
+                kept.append(powers)
     return kept
 
 

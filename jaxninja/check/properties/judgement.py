@@ -149,17 +149,16 @@ def _misread(session: Session, setup: Setup, evaluation: Evaluation) -> bool:
     example = next(iter(session.settings.values())).draw(number)
     sample = f"{evaluation.trials[0].sample} ({setup.label})"
     (least, most), given = map(integers_between, (evaluation.args, example[1]))
-    if any(given) and writes_twice(example, (setup.subject, evaluation.args)):
+    at = setup.subject, evaluation.args
+    if any(given) and writes_twice(example, at):
         session.skip(f"{sample}: the forward writes to an entry twice, in no order")
         return True
-    if least < given[0] or most > given[1]:
-        beyond = reads_beyond(example, (setup.subject, evaluation.args))
-        if not beyond and not _right_within(setup, evaluation, example[1]):
+    odd = (any(given) or here.option) and reads_beyond(example, at)
+    if not odd and not (least < given[0] or most > given[1]):
+        if not here.guessed:
             return False
-    elif not here.guessed or (
-        reads_alike(example, here.draw(number))
-        and not _right_within(setup, evaluation, example[1])
-    ):
+        odd = not reads_alike(example, here.draw(number))
+    if not odd and not _right_within(setup, evaluation, example[1]):
         return False
     text = (
         f"{setup.label if here.guessed else sample}: there the forward leaves a part "

@@ -27,6 +27,7 @@ from jaxninja.check.subject.structure_traced import (
 )
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError
+from jaxninja.jaxpr import called_name, equations
 
 MISLED = "its values change at another rate than JAX's gradient of it says"
 ENTRIES = 200  # to difference one by one, which takes four forwards each
@@ -43,7 +44,8 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     leaf_names = names(args, subject.argument_names)
     _validate(session, subject, args, leaf_names)
     if not session.settings:  # as they were given
-        session.order = order_of(subject.argument_names, args)
+        names_of_all = subject.argument_names
+        session.order = order_of(names_of_all, args, _searches(subject, args))
         if session.options.surrogate and not subject.is_numpy:
             accept(subject, args, session.options.surrogate)
     opaque = None if subject.is_numpy else not_differentiable(subject, args)
@@ -66,6 +68,14 @@ def setup_of(session: Session, setting: Setting) -> Setup:
     if any(f.code in STOPPING for f in session.findings.values()):
         raise Stop
     return setup
+
+
+def _searches(subject: Subject, args: tuple) -> bool:
+    """Whether the forward looks for places among numbers that rise."""
+    if subject.is_numpy:
+        return False
+    found = equations(traced_forward(subject, args).jaxpr)
+    return any(called_name(eqn) == "searchsorted" for eqn in found)
 
 
 def unfit(session: Session, setting: Setting) -> str | None:

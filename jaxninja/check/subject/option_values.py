@@ -216,7 +216,7 @@ def _tuples(value: tuple) -> list[tuple]:
     one first, for these hide an exchange; of labels the same groups otherwise."""
     if not value:
         return []
-    if groups_of(value):
+    if groups_of(value) or _permutes(value):
         return [value[::-1], (*value[1:], value[0])]
     grown = [_grown(v) for v in value]
     if grown[0] is None or None in grown:
@@ -238,6 +238,12 @@ def groups_of(value) -> int:
         return 0
     count = len({*value})
     return count if {*range(count)} == {*value} and 1 < count < len(value) else 0
+
+
+def _permutes(value: tuple) -> bool:
+    """(2, 0, 1) names each of three places once, and no others are there."""
+    mixed = len(value) > 2 and all(type(v) is int for v in value)
+    return mixed and sorted(value) == [*range(len(value))]
 
 
 def _apart(value: tuple) -> tuple:

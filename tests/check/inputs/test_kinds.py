@@ -1,5 +1,6 @@
 """What an array holds is told by its entries, as far as they tell it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ A = np.array([[2.0, 0.5], [0.5, 1.0]])
         (A, "definite"),
         (np.triu(A), "triangular"),
         (np.eye(2), "mask"),
+        (np.eye(4)[[2, 0, 1, 1, 3]], "choice"),
+        (np.eye(4), "mask"),  # weights perhaps
+        (np.eye(4, dtype=np.int32)[[2, 0, 1]], "choice"),
         (np.zeros((2, 2)), "real"),  # symmetric as well, but so are unset weights
         (A / A.sum(-1, keepdims=True), "probability"),
         (A[0], "positive"),
@@ -37,7 +41,11 @@ def test_levels_and_rates_stay_below_one(top, within):
 
 @pytest.mark.parametrize(
     ("values", "ordered"),
-    [([0, 3, 3, 7], True), ([0, 1, 2, 3], False), ([2, 2, 2], False), ([1, 0], False)],
+    [
+        *(([0, 3, 3, 7], True), ([[0, 0, 1], [1, 2, 2]], True)),
+        *(([0, 1, 2, 3], False), ([2, 2, 2], False), ([1, 0], False)),
+        ([[0, 0, 1], [2, 1, 2]], False),
+    ],
 )
 def test_what_is_sorted_stays_so(values, ordered):
     values = np.array(values)
@@ -45,6 +53,24 @@ def test_what_is_sorted_stays_so(values, ordered):
     rng = np.random.default_rng(0)
     drawn = [like(values, rng) for _ in range(20)]
     assert not ordered or all((np.diff(i) >= 0).all() for i in drawn)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_targets_that_are_one_of_several_stay_so(factor):
+    """softmax - target is the gradient for rows that add up to 1: no others come."""
+
+    def plain(z, target):
+        return -(target * jax.nn.log_softmax(z)).sum(-1)
+
+    def bwd(res, g):
+        z, target = res
+        return factor * g[:, None] * (jax.nn.softmax(z) - target), None
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    z = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    target = np.eye(4, dtype=np.float32)[[2, 0, 3, 3, 1]]
+    report = check_vjp(op, z, target, nondiff="target", hints=False)
+    assert report.ok == (factor == 1), report.table()
 
 
 @pytest.mark.parametrize("factor", [1, 2])

@@ -218,3 +218,50 @@ def test_a_kink_beside_which_a_gradient_is_steep(slip):
     b[2] = a[2]
     report = check_vjp(op, a, b, hints=False)
     assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_the_first_of_the_largest_and_then_of_the_smallest(slip):
+    """A closing: at ties both choices are the first, though one is of a maximum."""
+
+    def windows(n, k):
+        return jnp.arange(n - k + 1)[:, None] + jnp.arange(k)
+
+    def plain(x, w):
+        wide = (x[windows(len(x), len(w))] + w).max(1)
+        return (wide[windows(len(wide), len(w))] - w).min(1)
+
+    def fwd(x, w):
+        first = x[windows(len(x), len(w))] + w
+        wide = first.max(1)
+        second = wide[windows(len(wide), len(w))] - w
+        return second.min(1), (first.argmax(1), second.argmin(1), x, w)
+
+    def bwd(res, g):
+        a, b, x, w = res
+        dwide = jnp.zeros(len(a), g.dtype).at[jnp.arange(len(b)) + b].add(g)
+        dw = jnp.zeros_like(w).at[b].add(-g).at[a].add(dwide * (1 - slip * (a > 0)))
+        return jnp.zeros_like(x).at[jnp.arange(len(a)) + a].add(dwide), dw
+
+    rng = np.random.default_rng(0)
+    args = [np.float32(rng.normal(size=n)) for n in (9, 3)]
+    report = check_vjp(ruled(plain, fwd, bwd, ()), *args, hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_an_index_among_the_residuals_may_equal_the_value(slip):
+    """At zeros both are 0, and an index is not moved by a rounding."""
+
+    def plain(x):
+        return x.max(1)
+
+    def fwd(x):
+        return plain(x), (x.argmax(1), x)
+
+    def bwd(res, g):
+        k, x = res
+        return (jnp.zeros_like(x).at[jnp.arange(len(x)), k + slip].add(g),)
+
+    report = check_vjp(ruled(plain, fwd, bwd, ()), X, hints=False)
+    assert report.verdict == ("fail" if slip else "ok"), report.table()

@@ -220,3 +220,120 @@ def test_an_overflow_of_the_rules_own_is_found(slip):
         return (g * jnp.where(x > 20, 1, slope),)
 
     assert held(plain, bwd, normal(0, 6)).ok == (not slip)
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_a_forward_that_overflows_within_and_comes_back_finite(slip):
+    """(x^2)^n is infinite at 674, the mean by powers then 0; by logs it is right."""
+
+    def plain(x, n):
+        return (1 + x**n) ** (-1 / n)
+
+    def fwd(x, n):
+        power = n * jnp.log(x)
+        return jnp.exp(-jax.nn.softplus(power) / n), (x, n, power)
+
+    def bwd(res, g):
+        x, n, power = res
+        y, s = jnp.exp(-jax.nn.softplus(power) / n), jax.nn.sigmoid(power)
+        down = jnp.where(s > 0, s * jnp.where(s > 0, power, 0.0), 0.0)
+        at = jnp.where(x == 0, 1.0, x)
+        dn = (jax.nn.softplus(power) - (1 + slip) * down) / n**2
+        return jnp.where(x == 0, 0.0, -g * y * s / at), jnp.sum(g * y * dn)
+
+    x = np.float32(np.random.default_rng(0).uniform(0.2, 5, 7))
+    report = check_vjp(ruled(plain, fwd, bwd, ()), x, np.float32(1.6), hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_a_value_that_stands_alone_among_its_neighbours(slip):
+    """The power mean at p = 0: by IEEE 1^inf = 1, and around it the geometric mean."""
+
+    def plain(x, p):
+        return jnp.mean(x**p) ** (1 / p)
+
+    def fwd(x, p):
+        powers = p * jnp.log(x)
+        y = jnp.exp((jax.nn.logsumexp(powers) - np.log(len(x))) / p)
+        return y, (x, p, powers, y)
+
+    def bwd(res, g):
+        x, p, powers, y = res
+        part, mean = jax.nn.softmax(powers), jnp.log(y) * p
+        flow = jnp.where(part > 0, part * jnp.where(part > 0, powers, 0), 0).sum()
+        at = jnp.where(x == 0, 1.0, x)
+        return g * y * part / at, (1 + slip) * g * y * (flow - mean) / p**2
+
+    x = np.float32(np.random.default_rng(1).uniform(0.2, 3, 6))
+    report = check_vjp(ruled(plain, fwd, bwd, ()), x, np.float32(4), hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_one_rounding_of_a_half_is_much_of_a_small_value(slip):
+    """min(x, 1 - x) as 1/2 - |x - 1/2|: at 1e-15 these differ as 1/2 is rounded."""
+
+    def plain(x, mu):
+        return mu * jnp.minimum(x, 1 - x)
+
+    def fwd(x, mu):
+        return mu * (0.5 - jnp.abs(x - 0.5)), (x, mu)
+
+    def bwd(res, g):
+        x, mu = res
+        dmu = jnp.sum(g * (0.5 - (1 - slip / 4) * jnp.abs(x - 0.5)))
+        return g * mu * jnp.sign(0.5 - x), dmu
+
+    x = np.float32(np.random.default_rng(0).uniform(size=7))
+    op = ruled(plain, fwd, bwd, ())
+    report = check_vjp(op, x * np.float32(1e-3), np.float32(1.7), hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_logaddexp_looks_for_nan_and_nobody_asked(slip):
+    def plain(a, b):
+        both = jnp.logaddexp(a, b)
+        return jnp.where(jnp.isfinite(both), both, 0).sum()
+
+    def fwd(a, b):
+        top = jnp.maximum(a, b)
+        some = top > -jnp.inf
+        top = jnp.where(some, top, 0)
+        total = jnp.exp(a - top) + jnp.exp(b - top)
+        both = jnp.where(some, top + jnp.log(jnp.where(some, total, 1)), 0)
+        return both.sum(), (a, b, both)
+
+    def bwd(res, g):
+        a, b, both = res
+        return g * jnp.exp(a - both), (1 + slip) * g * jnp.exp(b - both)
+
+    args = normal(0, (4, 3), (4, 3))
+    report = check_vjp(ruled(plain, fwd, bwd, ()), *args, hints=False)
+    assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_gradient_that_comes_to_its_limit_as_a_root_does(slip, seed):
+    """At y = 0 autodiff has none of x, and the mean of neighbours is a rough one."""
+
+    def mixed(x, y, z):
+        return jnp.sqrt(x * y) + jnp.sqrt(y * z) + jnp.sqrt(z * x)
+
+    def plain(x, y, z):
+        m = mixed(x, y, z)
+        return ((x + m) * (y + m) * (z + m)) ** (-1 / 6)
+
+    def bwd(res, g):
+        a, b, c = map(jnp.sqrt, res)
+        p, q, r = a + b, b + c, c + a
+        k = -g * (p * q * r) ** (-1 / 3) / 6
+        dx, dz = k * (1 / p + 1 / r) / a, k * (1 / q + 1 / r) / c
+        return (1 + slip) * dx, k * (1 / p + 1 / q) / b, dz
+
+    rng = np.random.default_rng(seed)
+    args = [np.float32(rng.uniform(0.1, 3, 6)) for _ in range(3)]
+    report = held(plain, bwd, args, seed)
+    assert report.ok == (not slip), report.table()
