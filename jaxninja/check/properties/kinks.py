@@ -185,15 +185,14 @@ def _neighbours(
     held: Sequence[bool] = (),
 ):
     """Gradients at neighbours: random ones, those at which sums are extreme, and those
-    where ties are broken by the index."""
+    where ties are broken by the index. Each has one on the other side."""
     held = held or [False] * len(evaluation.trials)
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in evaluation.trials]
-    ways = [[s * np.ones_like(g) for g in got] for s in (1, -1)]
-    ways += [[s * np.sign(np.real(g)) for g in got] for s in (1, -1)]
-    ways += [[s * _in_order(g.shape) for g in got] for s in (1, -1)]
-    ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(random)]
-    for way in ways:
+    ways = [[np.ones_like(g) for g in got], [np.sign(np.real(g)) for g in got]]
+    ways += [[_in_order(g.shape) for g in got]]
+    ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(random // 2)]
+    for way in (w for one in ways for w in (one, [-part for part in one])):
         with jax.enable_x64(True):
             wide = cast(evaluation.args, "float64")
             rows = zip(float_leaves(wide), way, setup.kinds, held, strict=True)

@@ -1,11 +1,14 @@
 """Another subgradient is allowed at a kink, and only where there is one."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxninja import check_vjp
+from jaxninja.check.properties import kinks
 from tests.check.subjects import codes, filter_case, ruled
 
 X = np.array([[0.7, -1.9, 2.3], [0.2, 1.1, -0.4]], np.float32)
@@ -265,3 +268,22 @@ def test_an_index_among_the_residuals_may_equal_the_value(slip):
 
     report = check_vjp(ruled(plain, fwd, bwd, ()), X, hints=False)
     assert report.verdict == ("fail" if slip else "ok"), report.table()
+
+
+def test_each_neighbour_has_one_on_the_other_side(monkeypatch):
+    """Of four at random all may be on the same side of a kink."""
+    found = []
+
+    def at(subject, args, dy):
+        found.append(args)
+        return SimpleNamespace(gradients=[])
+
+    monkeypatch.setattr(kinks, "truth_of", at)
+    trials = [SimpleNamespace(got=0 * X), SimpleNamespace(got=X)]
+    evaluation = SimpleNamespace(trials=trials, args=(X, -X), dy=[X])
+    setup = SimpleNamespace(subject=None, kinds=["real", "real"])
+    list(kinks._neighbours(setup, evaluation, 0.1, random=4))
+    for given, moved in zip((X, -X), zip(*found, strict=True), strict=True):
+        pairs = zip(moved[::2], moved[1::2], strict=True)
+        assert all(np.allclose(a + b, 2 * given) for a, b in pairs)
+        assert any((a != given).any() for a in moved[6:])
