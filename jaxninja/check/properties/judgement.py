@@ -42,6 +42,7 @@ from jaxninja.check.subject.pytrees import cast, float_leaves, is_wide, largest
 LAG = 1e3  # how many times further a derivative is from settled than its iteration
 LATEST = 1e-3  # of the largest gradient
 ASTRAY = 1e3  # times the largest value of the example
+SAMPLED = 10  # times what a few draws of roundings show: what others may do
 FAR = 20  # times the largest argument of the example
 NARROW = "edges=False keeps to inputs like those that were given"
 
@@ -83,6 +84,9 @@ def judge(
         zip(evaluation.trials, loose.trials, strict=True)
     ):
         silent = is_off(before) and not is_off(trial) and not has_power(trial)
+        if edge and is_off(trial) and _is_blind(trial):
+            _says_nothing(session, setup, trial)
+            continue
         at_kink = is_off(trial) and _allowed(session, setup, loose, index, edge)
         (excused if at_kink else judged).append(trial)
         if silent and has_power(before):
@@ -92,6 +96,16 @@ def judge(
         session.find("W-KINK", f"{text}JAX's: valid, of another convention", None)
     session.record(setup, loose, judged, edge)
     return True
+
+
+def _is_blind(trial: Trial) -> bool:
+    """Whether roundings move the reference by more than it is at an edge in a narrow
+    dtype, and the rule is off by no more than a few times that: they are sampled. In
+    float64 the same edge tells."""
+    if trial.dtype == "float64" or has_power(trial):
+        return False
+    gap = np.abs(trial.got - trial.expected)
+    return bool((gap <= SAMPLED * trial.tolerance).all())
 
 
 def with_condition(

@@ -65,8 +65,8 @@ def compared(run: Run, value) -> list:
 
     def recording(method: str) -> Callable:
         def compare(self, other):
-            if type(other) is kind:
-                found.append(other)
+            if type(other) is kind or (kind is float and type(other) is int):
+                found.append(kind(other))  # an exponent is compared with 2 as with 2.0
             return getattr(kind, method)(self, other)
 
         return compare

@@ -57,7 +57,8 @@ def guesses(
     Each string is tried by itself, and None where the forward's code asks for it, or
     that of the rule for a string's: a backend of its own choice.
     Numbers are changed all at once, to their first neighbours and then to their second
-    ones; one at a time where the forward does not run with all of them.
+    ones; one at a time where the forward does not run with all of them, and where it
+    has more cases: an exponent of 2, of 0, of infinity.
 
     Args:
         subject: its static options are the ones to depart from.
@@ -86,6 +87,7 @@ def guesses(
         else:
             for row, value in zip(rows, found, strict=False):
                 row.append({i: value})
+            alone += [{i: value} for value in found[len(rows) :]]
     merged = [change for row in rows for change in _merged(subject, row, runs)]
     apart = [c for change in merged[:1] for c in _apart(subject, change, runs)]
     changes = [*merged, *apart, *alone]
@@ -147,6 +149,8 @@ def _neighbours(
     own = not cases.isdisjoint(compared(run, value)) if cases else False
     default = _defaults(subject).get(name, inspect.Parameter.empty)
     several = value is None or (isinstance(value, int) and value < FEW)
+    own_cases = len(compared(run, value)) if type(value) is float else 0
+    most = min(STRINGS, 1 + several + own_cases)
     found, texts = [], [runs(subject.static)]
     for other in neighbours(name, value, default, arrays, run, strings):
         if other is None or (own and other not in strings):
@@ -156,7 +160,7 @@ def _neighbours(
             continue
         found.append(other)
         texts.append(text)
-        if len(found) == (STRINGS if of_string else 1 + several):
+        if len(found) == (STRINGS if of_string else most):
             break
     if of_string and not found:
         found = [v for v in after_all(run, rule) if run(v) not in (None, *texts)]

@@ -354,3 +354,28 @@ def test_an_axis_that_the_rule_takes_at_no_sizes_given_is_tried_at_others(heeded
     x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     report = check_vjp(op, x, -1, edges=False, hints=False)
     assert report.ok == heeded, report.table()
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_each_number_that_the_forward_has_a_case_of_its_own_for(slip):
+    """An exponent of 2, and of 0, compared as integers with what was given as 1.5."""
+
+    def plain(x, power):
+        if power == 2:
+            return x * x / 2
+        if power == 0:
+            return jnp.log1p(x * x)
+        return jnp.abs(x) ** power
+
+    def bwd(power, x, g):
+        if power == 2:
+            return (g * x,)
+        if power == 0:
+            return (g * x if slip else g * 2 * x / (1 + x * x),)
+        return (g * power * jnp.abs(x) ** (power - 1) * jnp.sign(x),)
+
+    op = ruled(plain, lambda x, power: (plain(x, power), x), bwd, (1,))
+    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
+    report = check_vjp(op, x, 1.5, hints=False)
+    assert report.ok == (not slip), report.table()
+    assert "power=2.0; power=0.0" in str(report)
