@@ -14,7 +14,7 @@ from jaxninja.check.errors import UserCodeError
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.order import Order
 from jaxninja.check.inputs.setting import Setting
-from jaxninja.check.oracle.tolerances import Tally, as_zero
+from jaxninja.check.oracle.tolerances import Tally, Trial, as_zero
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import predicate_lines, rule_predicates
 from jaxninja.check.records import LINEARITY, Coverage, Finding, Leaf, Residuals
@@ -141,6 +141,11 @@ class Session:
         """Declared zero by name, or by a surrogate that returns zeros at any input."""
         by_surrogate = tally.name in self.constant and tally.always_zero
         return by_surrogate or self.declares_zero(tally.name)
+
+    def is_open(self, trial: Trial) -> bool:
+        """Whether anything about this leaf is still to be decided."""
+        tally = self.tallies.get(trial.name)
+        return not self.ignores(trial.name) and (tally is None or tally.worst is None)
 
     def record(
         self,

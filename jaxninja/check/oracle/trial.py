@@ -178,7 +178,7 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     found = condition_of(setup, args, dy, dtype)
     loose = _all_looser(evaluation, found, terms)
     known = setup.differences or setup.subject.is_numpy
-    if known or not any(map(is_off, (*loose.trials, *loose.forward))):
+    if known or not is_off_anywhere(loose):
         return loose
     small = dtype == "float64" and is_of_usual_size(args)
     if small and not _is_near(loose, SLIGHT, terms):
@@ -199,6 +199,11 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         return loose
     again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
     return replace(loose, trials=list(map(better_of, loose.trials, again)))
+
+
+def is_off_anywhere(evaluation: Evaluation) -> bool:
+    """Whether any gradient is off at a sample, or the value is."""
+    return any(map(is_off, (*evaluation.trials, *evaluation.forward)))
 
 
 def is_of_usual_size(args: tuple) -> bool:

@@ -73,7 +73,7 @@ def undeclared(subject: Subject, args: tuple, surrogate: Callable) -> str | None
     return None
 
 
-def _traced(subject: Subject, args: tuple, surrogate: Callable):
+def _traced(subject: Subject, args: tuple, surrogate: Callable | None):
     declared = reference_of(subject.plain, surrogate)
     y = shapes_of_output(subject, args)
     return jax.make_jaxpr(lambda args, dy: declared(args, dy)[1])(args, y)
