@@ -89,6 +89,7 @@ def _is_below(low, high) -> bool:
 
 
 def _rises(leaf) -> bool:
+    if not is_float(leaf) or np.ndim(leaf) != 1 or len(leaf) < 2:
+        return False
     values = np.asarray(leaf)
-    rises = is_float(leaf) and values.ndim == 1 and len(values) > 1
-    return rises and not np.iscomplexobj(values) and bool((np.diff(values) > 0).all())
+    return not np.iscomplexobj(values) and bool((np.diff(values) > 0).all())

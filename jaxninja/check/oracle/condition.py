@@ -111,14 +111,7 @@ def _value_moved(here: Outcome, moved_y: list, rng):
 
 
 def moved_in_rule(
-    setup,
-    args,
-    dy,
-    u: float,
-    most: float,
-    terms: list[float],
-    steps: float,
-    absorbed: bool,
+    setup, args, dy, u: float, most: float, terms: list[float], absorbed: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Largest change of the rule's own value and gradients when its inputs and steps
     move by `u`.
@@ -130,7 +123,6 @@ def moved_in_rule(
     Args:
         most: the part of a gradient's size that it may lose.
         terms: of each gradient, the size that it has at ordinary inputs.
-        steps: the largest number that the reference forms on its way to the value.
         absorbed: the value is so large that what is added to it may be lost; numbers
             that are equal only since it was lost do not move alike.
     """
@@ -142,9 +134,8 @@ def moved_in_rule(
         near = run(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])
     flow = max(map(largest, (*dy, *gradients)))
-    bounds = [max(most * largest(a), u * steps) for a in y]
-    bounds += [most * max(flow, size) for size in terms]
-    moved = [np.minimum(m, bound) for m, bound in zip(moved, bounds, strict=True)]
+    sizes = [*map(largest, y), *(max(flow, size) for size in terms)]
+    moved = [np.minimum(m, most * size) for m, size in zip(moved, sizes, strict=True)]
     return moved[: len(y)], moved[len(y) :]
 
 

@@ -178,6 +178,8 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
     found = condition_of(setup, args, dy, dtype)
     loose = _all_looser(evaluation, found, terms)
     known = setup.differences or setup.subject.is_numpy
+    if not known and any(map(is_off, loose.forward)):
+        loose = _as_formed(setup, loose)
     if known or not is_off_anywhere(loose):
         return loose
     small = dtype == "float64" and is_of_usual_size(args)
@@ -185,12 +187,11 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         return loose
     with jax.enable_x64(True):
         args, dy = cast(args, "float64"), cast(dy, "float64")
-        u, value = unit(dtype), _top(evaluation.truth.y)
-        steps = largest_step(setup, args)
-        most = max(1.0, steps, value) * u
+        step = max(1.0, largest_step(setup, args), _top(evaluation.truth.y))
+        most, absorbed = step * unit(dtype), _top(evaluation.truth.y) * unit(dtype) > 1
         if dtype == "float64" and not _is_near(loose, OWN * most, terms):
             return loose
-        own = moved_in_rule(setup, args, dy, u, most, terms, steps, value * u > 1)
+        own = moved_in_rule(setup, args, dy, unit(dtype), most, terms, absorbed)
     y, gradients = own
     moving = list(map(np.zeros_like, found.still))
     found = Condition(gradients, y, moving, OWN)
@@ -199,6 +200,18 @@ def widened(setup: Setup, evaluation: Evaluation) -> Evaluation:
         return loose
     again = gradients_as_used(setup.subject, evaluation.args, evaluation.dy)
     return replace(loose, trials=list(map(better_of, loose.trials, again)))
+
+
+def _as_formed(setup: Setup, evaluation: Evaluation) -> Evaluation:
+    """The value need be right within a rounding of the largest number that the plain
+    forward forms on its way to it: 1 - x is good to no more of a small x."""
+    with jax.enable_x64(True):
+        steps = largest_step(setup, cast(evaluation.args, "float64"))
+    least = steps * unit(evaluation.forward[0].dtype)
+    looser = [
+        replace(t, tolerance=np.maximum(t.tolerance, least)) for t in evaluation.forward
+    ]
+    return replace(evaluation, forward=looser)
 
 
 def is_off_anywhere(evaluation: Evaluation) -> bool:
@@ -214,15 +227,11 @@ def is_of_usual_size(args: tuple) -> bool:
 def _is_near(evaluation: Evaluation, part: float, terms: list[float]) -> bool:
     """Whether what is off is off by no more than this part of what flows there."""
     flow = _top([*evaluation.dy, *evaluation.outcome.gradients])
-
-    def near(trials: list[Trial]) -> bool:
-        off = [t for t in trials if is_off(t)]
-        off = [t for t in off if np.shape(t.got) == np.shape(t.expected)]
-        gaps = [np.abs(t.got - t.expected) for t in off]
-        return bool(off) and _top(gaps) <= part * max(flow, *terms)
-
+    off = [t for t in evaluation.trials if is_off(t)]
+    off = [t for t in off if np.shape(t.got) == np.shape(t.expected)]
+    gaps = [np.abs(t.got - t.expected) for t in off]
     with np.errstate(invalid="ignore"):
-        return near(evaluation.trials) or near(evaluation.forward)
+        return bool(off) and _top(gaps) <= part * max(flow, *terms)
 
 
 def better_of(trial: Trial, got) -> Trial:

@@ -243,7 +243,8 @@ def groups_of(value) -> int:
 def _permutes(value: tuple) -> bool:
     """(2, 0, 1) names each of three places once, and no others are there."""
     mixed = len(value) > 2 and all(type(v) is int for v in value)
-    return mixed and sorted(value) == [*range(len(value))]
+    places = [*range(len(value))]
+    return mixed and sorted(value) == places != [*value]
 
 
 def _apart(value: tuple) -> tuple:
