@@ -37,11 +37,14 @@ from jaxninja.check.subject.plain_forward import OPENED, opened
 from jaxninja.check.subject.pytrees import is_float, largest
 from jaxninja.jaxpr import bind
 
-DRAWS = 4  # of the roundings
+DRAWS = 4  # of the roundings; four of a single number may all be small by chance
+MORE = 24  # where a verdict hangs on them
 FURTHER = 1024.0  # as far, where a change has grown and a jump has not
 
 
-def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:
+def moved_by_roundings(
+    setup, args, dy, truth: Truth, u: float, draws: int = DRAWS
+) -> Truth:
     """Largest change of value and gradient when inputs and steps move by `u`.
 
     Where the truth is by differences, it is the rule itself that tells, whose gradient
@@ -52,7 +55,7 @@ def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:
     gradients = [np.zeros(e.shape) for e in truth.gradients]
     y = [np.zeros(a.shape) for a in truth.y]
     here = rule_of(setup.subject, args, dy) if setup.differences else truth
-    for _ in range(DRAWS):
+    for _ in range(draws):
         if setup.differences:
             near = rule_of(setup.subject, _rounded(args, u, rng), dy)
             near = near.y, near.gradients
@@ -61,16 +64,18 @@ def moved_by_roundings(setup, args, dy, truth: Truth, u: float) -> Truth:
         y = _larger(y, near[0], here.y)
         gradients = _larger(gradients, near[1], here.gradients)
     if not setup.differences:
-        nearby = _moved_nearby(setup, args, dy, truth, u)
+        nearby = _moved_nearby(setup, args, dy, truth, u, draws)
         gradients = [np.maximum(*pair) for pair in zip(gradients, nearby, strict=True)]
     return Truth(y, gradients, [], [])
 
 
-def _moved_nearby(setup, args, dy, truth: Truth, u: float) -> list[np.ndarray]:
+def _moved_nearby(
+    setup, args, dy, truth: Truth, u: float, draws: int
+) -> list[np.ndarray]:
     """Largest change of the reference's gradients at inputs a rounding away."""
     moved = [np.zeros(e.shape) for e in truth.gradients]
     run = _reference(setup.subject.plain, setup.surrogate)
-    for seed in range(DRAWS):
+    for seed in range(draws):
         near, far = (
             run(_rounded(args, size, np.random.default_rng(seed)), dy)[1]
             for size in (u, FURTHER * u)
@@ -82,13 +87,15 @@ def _moved_nearby(setup, args, dy, truth: Truth, u: float) -> list[np.ndarray]:
     return moved
 
 
-def moved_by_residuals(setup, args, dy, u: float, moved_y: list) -> list[np.ndarray]:
+def moved_by_residuals(
+    setup, args, dy, u: float, moved_y: list, draws: int = DRAWS
+) -> list[np.ndarray]:
     """Largest change of the rule's own gradients when its residuals move by `u`, and
     those that are its value by as much as that may be off."""
     rng = np.random.default_rng(0x5EED)
     here = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(g)) for g in here.gradients]
-    for _ in range(0 if setup.subject.is_numpy else DRAWS):
+    for _ in range(0 if setup.subject.is_numpy else draws):
         run = _perturbed_backward(setup.subject)
         kept = _value_moved(here, moved_y, rng)
         near = run(args, kept, dy, u, draw_of_signs(rng))
@@ -111,7 +118,14 @@ def _value_moved(here: Outcome, moved_y: list, rng):
 
 
 def moved_in_rule(
-    setup, args, dy, u: float, most: float, terms: list[float], absorbed: bool
+    setup,
+    args,
+    dy,
+    u: float,
+    most: float,
+    terms: list[float],
+    absorbed: bool,
+    draws: int = DRAWS,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Largest change of the rule's own value and gradients when its inputs and steps
     move by `u`.
@@ -129,7 +143,7 @@ def moved_in_rule(
     rng = np.random.default_rng(0x5EED)
     y, gradients, _ = rule_of(setup.subject, args, dy)
     moved = [np.zeros(np.shape(a)) for a in (*y, *gradients)]
-    for _ in range(DRAWS):
+    for _ in range(draws):
         run = _perturbed_rule(setup.subject, not absorbed)
         near = run(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])

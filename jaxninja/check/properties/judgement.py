@@ -37,7 +37,7 @@ from jaxninja.check.results import Session
 
 LAG = 1e3  # how many times further a derivative is from settled than its iteration
 LATEST = 1e-3  # of the largest gradient
-SAMPLED = 10  # times what a few draws of roundings show: what others may do
+SAMPLED = 30  # times what a few draws of roundings show: what others may do
 
 
 @contextmanager
