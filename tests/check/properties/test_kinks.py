@@ -287,3 +287,23 @@ def test_each_neighbour_has_one_on_the_other_side(monkeypatch):
         pairs = zip(moved[::2], moved[1::2], strict=True)
         assert all(np.allclose(a + b, 2 * given) for a, b in pairs)
         assert any((a != given).any() for a in moved[6:])
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_a_count_of_one_is_a_kink_of_the_mask(slip):
+    """max(sum(mask), 1) where one entry alone is on: either side is right."""
+
+    def plain(x, mask):
+        return jnp.sum(mask * x) / jnp.maximum(jnp.sum(mask), 1.0)
+
+    def bwd(res, g):
+        x, mask = res
+        count = jnp.sum(mask)
+        over = jnp.where(count > 1, plain(x, mask), 0) * (1 + slip)
+        return g * mask / jnp.maximum(count, 1), g * (x - over) / jnp.maximum(count, 1)
+
+    x = np.random.default_rng(0).normal(size=7).astype(np.float32)
+    mask = np.array([1, 0, 1, 1, 0, 0, 1], np.float32)
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, x, mask, hints=False)
+    assert report.ok == (not slip), report.table()
