@@ -95,8 +95,9 @@ def _permutes(values: np.ndarray) -> bool:
 
 def _inverses(names, args, whole) -> Iterator[Mend]:
     """The second of two permutations of which each is the other's inverse."""
+    several = (i for i, v in whole.items() if v.ndim and v.shape[-1] > 2)
     mixed = [
-        i for i, v in whole.items() if v.ndim and _permutes(v) and np.diff(v).min() < 0
+        i for i in several if _permutes(whole[i]) and (np.diff(whole[i]) < 0).any()
     ]
     for i in mixed:
         for j in mixed:
