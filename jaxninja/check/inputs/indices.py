@@ -128,12 +128,14 @@ def _before_children(i: int, root: int, args: list):
 
 
 def _lengths(names, args, whole) -> Iterator[Mend]:
-    """Named so, and adding up to the number of rows of another argument."""
+    """Named so, and adding up to the number of rows of the first array of numbers: of
+    those of a batch that is padded some do by chance, to a number of channels."""
     for i, values in whole.items():
         if values.ndim != 1 or values.size < 2 or values.min() < 0:
             continue
         rows = _rows(args, i, int(values.sum()))
-        if rows is not None and _named(names[i], LENGTHS):
+        first = rows is not None and rows == _first_floats(args)
+        if first and _named(names[i], LENGTHS):
             yield i, partial(_adding_up, i, rows)
 
 

@@ -62,6 +62,12 @@ RISING = np.array([0.0, 0.7, 1.5, 3.0], np.float32)
             (DATA, (1, 1, 3)),
         ),
         (
+            ("padded", "scale", "lengths"),
+            (np.ones((2, 4, 5)), DATA, np.array([2, 3])),
+            (np.ones((2, 4, 5)), DATA, np.array([0, 2])),
+            (np.ones((2, 4, 5)), DATA, (0, 2)),
+        ),
+        (
             ("data", "labels"),  # three that add up by chance
             (DATA, np.array([2, 0, 3])),
             (DATA, np.array([1, 1, 1])),
