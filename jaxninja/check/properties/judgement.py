@@ -192,7 +192,8 @@ def _allowed(
         return False
     if not session.is_open(trial):
         return False
-    if is_subgradient(setup, evaluation, index):
+    ignored = [t.name for t in evaluation.trials if session.ignores(t.name)]
+    if is_subgradient(setup, evaluation, index, ignored):
         return True
     if not edge or trial.dtype != "float64":
         return False

@@ -32,16 +32,24 @@ DISTANCE, ROUGH = 1e-10, 1e-6  # rough in low precision: what rounds alike ties 
 FARTHER, GROWTH = 10, 4  # a range that grows so much ten times as far is a smooth one's
 
 
-def is_subgradient(setup: Setup, evaluation: Evaluation, index: int) -> bool:
-    """Whether leaf `index` is wrong by JAX's convention and right by another one."""
+def is_subgradient(
+    setup: Setup, evaluation: Evaluation, index: int, ignored: Sequence[str] = ()
+) -> bool:
+    """Whether leaf `index` is wrong by JAX's convention and right by another one.
+
+    Args:
+        ignored: names of the leaves whose gradients are not asked for.
+    """
     trial = evaluation.trials[index]
     if not np.isfinite(trial.got).all() or trial.got.shape != trial.expected.shape:
         return False
     distances = (DISTANCE,) if trial.dtype == "float64" else (DISTANCE, ROUGH)
-    return any(_is_near(setup, evaluation, index, distance) for distance in distances)
+    return any(_is_near(setup, evaluation, index, d, ignored) for d in distances)
 
 
-def _is_near(setup: Setup, evaluation: Evaluation, index: int, distance: float) -> bool:
+def _is_near(
+    setup: Setup, evaluation: Evaluation, index: int, distance: float, ignored
+) -> bool:
     """Whether it is among the gradients at this distance."""
     trial = evaluation.trials[index]
     if not _jumps_anywhere(setup, evaluation, index, distance):
@@ -59,7 +67,8 @@ def _is_near(setup: Setup, evaluation: Evaluation, index: int, distance: float) 
     inside = inside and all(
         _within(trial.got + other.got, near + theirs, slack)
         for other, theirs in zip(evaluation.trials, around, strict=True)
-        if other is not trial and _alike(trial, other) and _is_off(other)
+        if other is not trial and other.name not in ignored
+        if _alike(trial, other) and _is_off(other)
     )
     return inside and _jumps(
         trial, near, _selected(setup, evaluation, FARTHER * distance)[index]

@@ -307,3 +307,22 @@ def test_a_count_of_one_is_a_kink_of_the_mask(slip):
     op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
     report = check_vjp(op, x, mask, hints=False)
     assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_what_a_kink_shares_with_an_argument_that_nobody_asks_for(slip):
+    """max(a x, b x) at x = 0, of one shape with a mask that has no gradient here."""
+
+    def plain(x, slope, mask):
+        return jnp.maximum(slope * x, 0.1 * x) * mask
+
+    def bwd(res, g):
+        x, slope, mask = res
+        first = jnp.where(x >= 0, slope > 0.1, slope < 0.1)
+        d = jnp.where(first, slope, 0.1) * (1 + slip * (x == 0))
+        return g * d * mask, g * jnp.where(first, x, 0) * mask, None
+
+    args = X[:1], np.array([[2.0, -1.5, 0.7]], np.float32), np.ones((1, 3), np.float32)
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    report = check_vjp(op, *args, nondiff="mask", hints=False)
+    assert report.ok == (not slip), report.table()
