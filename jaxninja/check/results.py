@@ -142,6 +142,10 @@ class Session:
         by_surrogate = tally.name in self.constant and tally.always_zero
         return by_surrogate or self.declares_zero(tally.name)
 
+    def ignored(self, evaluation: Evaluation) -> list[str]:
+        """Names of the leaves whose gradients nobody asks for."""
+        return [t.name for t in evaluation.trials if self.ignores(t.name)]
+
     def is_open(self, trial: Trial) -> bool:
         """Whether anything about this leaf is still to be decided."""
         tally = self.tallies.get(trial.name)

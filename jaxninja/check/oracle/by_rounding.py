@@ -3,7 +3,8 @@
 Where a constraint cannot be met, a projection stops at a corner: whether an entry is
 at its bound or a last bit inside is chance, and a right rule that sees it inside says
 another gradient there than the reference, which does not. A rounding away it is right.
-Numbers that are equal exactly, ties, are no chance. Nor is a forward one thing or
+Numbers that are equal exactly, ties, are no chance, unless they are probabilities that
+are 0 far away, whose order is lost. Nor is a forward one thing or
 another where it goes by the direction of a vector that is nothing but roundings.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 from jaxninja.check.compare import wide
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.oracle.condition import error
-from jaxninja.check.oracle.trial import is_off
+from jaxninja.check.oracle.trial import is_of_usual_size, is_off
 from jaxninja.check.oracle.truth import (
     compares_inside,
     rule_of,
@@ -28,7 +29,7 @@ from jaxninja.check.oracle.truth import (
 )
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
-from jaxninja.check.subject.plain_forward import evaluate
+from jaxninja.check.subject.plain_forward import evaluate, opened
 from jaxninja.check.subject.pytrees import (
     cast,
     float_leaves,
@@ -100,6 +101,22 @@ def value_decided_by_rounding(setup, evaluation) -> bool:
     return any(a and b for a, b in zip(leaps, large, strict=True))
 
 
+@lru_cache(maxsize=128)
+def _choosing_the_last(plain) -> Callable:
+    """The plain forward, with the last of the largest where it takes the first."""
+
+    def step(eqn, ins):
+        name = eqn.primitive.name
+        if name not in ("argmax", "argmin", "top_k") or not is_float(ins[0]):
+            return None
+        axis = eqn.params["axes"][0] if "axes" in eqn.params else -1
+        outs = bind(eqn, [jnp.flip(ins[0], axis)])
+        last = jnp.asarray(np.shape(ins[0])[axis] - 1, outs[-1].dtype)
+        return [*outs[:-1], last - outs[-1]]
+
+    return compiled(opened(plain, step))
+
+
 def _is_known(trial) -> bool:
     return bool(np.isfinite(trial.got).all() and np.isfinite(trial.expected).all())
 
@@ -112,6 +129,9 @@ def _values(setup, evaluation, times: float) -> list[np.ndarray]:
         u = times * unit(dtype)
         moves = (_nearby(evaluation, u, k, hole) for k in range(DRAWS))
         found = [float_leaves(value(*args)) for args in (evaluation.args, *moves)]
+        if not is_of_usual_size(evaluation.args):
+            last = _choosing_the_last(setup.subject.plain)
+            found.append(float_leaves(last(*evaluation.args)))
     return [wide(np.stack(ys)) for ys in zip(*found, strict=True)]
 
 

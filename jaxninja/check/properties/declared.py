@@ -29,7 +29,7 @@ def accept(subject: Subject, args: tuple, surrogate: Callable) -> None:
         return
     except Exception as error:
         said = f"raised {type(error).__name__}: {error}"
-        told = f"args is the tuple of all arguments ({', '.join(names)}), dy is like y"
+        told = "args is the tuple of all arguments, static options too, dy is like y"
         raise ArgumentTypeError(f"{CALLED} {said}; {told}") from error
     expected = f"expected a tuple with the gradients of {', '.join(names)}"
     if not isinstance(given, tuple | list):

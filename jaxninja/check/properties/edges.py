@@ -145,7 +145,7 @@ def _special(
             continue
         with unless_endless(session, label):
             evaluation = prove(setup, inputs, dy, label)
-            if evaluation and (why := _says_nothing(setup, evaluation, label)):
+            if evaluation and (why := _says_nothing(session, setup, evaluation, label)):
                 session.skip(f"{label}: {why}")
             elif evaluation and _ends(args, inputs) and _is_none_there(evaluation):
                 _warn(session, setup, evaluation.trials, f"float64, {label},")
@@ -160,9 +160,9 @@ def _special(
         session.skip(f"{', '.join(kept)}: {text}")
 
 
-def _says_nothing(setup: Setup, evaluation, label: str) -> str:
+def _says_nothing(session: Session, setup: Setup, evaluation, label: str) -> str:
     """Why a rule that is off there is not wrong for it."""
-    if jumps_where_off(setup, evaluation):
+    if jumps_where_off(setup, evaluation, session.ignored(evaluation)):
         return "the gradient jumps there in many entries"
     if label.endswith(LOPSIDED) and any(map(is_off, evaluation.forward)):
         return "the rule has another value there, and may be for symmetric ones only"
@@ -217,7 +217,7 @@ def _turned(session: Session, setup: Setup, args, dy) -> None:
 
 
 def _jumps(session: Session, setup: Setup, evaluation) -> bool:
-    if found := jumps_where_off(setup, evaluation):
+    if found := jumps_where_off(setup, evaluation, session.ignored(evaluation)):
         session.skip(f"{evaluation.trials[0].sample}: the gradient jumps there")
     return found
 

@@ -186,16 +186,15 @@ def _allowed(
     session: Session, setup: Setup, evaluation, index: int, edge: bool
 ) -> bool:
     trial = evaluation.trials[index]
-    if session.options.kink == "jax" or setup.differences or setup.surrogate:
+    if session.options.kink == "jax" or setup.differences:
         return False
     if session.declares_zero(trial.name):  # a remainder of it is no jump
         return False
     if not session.is_open(trial):
         return False
-    ignored = [t.name for t in evaluation.trials if session.ignores(t.name)]
-    if is_subgradient(setup, evaluation, index, ignored):
+    if is_subgradient(setup, evaluation, index, session.ignored(evaluation)):
         return True
-    if not edge or trial.dtype != "float64":
+    if not edge or trial.dtype != "float64" or setup.surrogate:
         return False
     here, args, dy = evaluation.truth, evaluation.args, evaluation.dy
     with jax.enable_x64(True):

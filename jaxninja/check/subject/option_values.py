@@ -43,7 +43,7 @@ def neighbours(name: str, value, default, arrays: tuple, run: Run, strings) -> I
     elif isinstance(value, str):
         guesses += [*compared(run, value), *strings]
     elif isinstance(value, int):
-        guesses += [*compared(run, value), *_integers(name, value, arrays)]
+        guesses += [*compared(run, value), *_integers(name, value, arrays, run)]
     elif isinstance(value, float):
         guesses += [*compared(run, value), *_floats(value)]
     elif isinstance(value, tuple):
@@ -145,12 +145,14 @@ def _names_in_calls(code: CodeType) -> list[tuple]:
     return named + [one.argval for one, then in pairs if then.opname == "CALL_KW"]
 
 
-def _integers(name: str, value: int, arrays: tuple) -> list[int]:
+def _integers(name: str, value: int, arrays: tuple, run: Run) -> list[int]:
     rank = max((np.ndim(a) for a in jax.tree.leaves(arrays)), default=0)
     labels = _labels(arrays)
     others = axes(value, rank) if -rank <= value < rank else []
     if is_axis(name):
         return others
+    if value >= 0 and others and run(others[-1]) != run(value):
+        others = []  # no axis, which the same one counted from the end would be
     if value < -rank or (value < 0 and value in labels):  # a label that is ignored, say
         return [*labels, value + 1]
     if value >= FEW:

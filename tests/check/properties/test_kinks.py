@@ -270,18 +270,17 @@ def test_an_index_among_the_residuals_may_equal_the_value(slip):
     assert report.verdict == ("fail" if slip else "ok"), report.table()
 
 
-def test_each_neighbour_has_one_on_the_other_side(monkeypatch):
+def test_each_neighbour_has_one_on_the_other_side():
     """Of four at random all may be on the same side of a kink."""
     found = []
 
-    def at(subject, args, dy):
+    def truth(args, dy):
         found.append(args)
-        return SimpleNamespace(gradients=[])
+        return SimpleNamespace(gradients=[]), []
 
-    monkeypatch.setattr(kinks, "truth_of", at)
     trials = [SimpleNamespace(got=0 * X), SimpleNamespace(got=X)]
     evaluation = SimpleNamespace(trials=trials, args=(X, -X), dy=[X])
-    setup = SimpleNamespace(subject=None, kinds=["real", "real"])
+    setup = SimpleNamespace(truth=truth, kinds=["real", "real"])
     list(kinks._neighbours(setup, evaluation, 0.1, random=4))
     for given, moved in zip((X, -X), zip(*found, strict=True), strict=True):
         pairs = zip(moved[::2], moved[1::2], strict=True)

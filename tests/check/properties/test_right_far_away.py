@@ -337,3 +337,34 @@ def test_a_gradient_that_comes_to_its_limit_as_a_root_does(slip, seed):
     args = [np.float32(rng.uniform(0.1, 3, 6)) for _ in range(3)]
     report = held(plain, bwd, args, seed)
     assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_the_order_of_probabilities_that_are_0_is_lost(slip):
+    """The two largest by their scores, or by a softmax that is 0 for all but one."""
+
+    def balance(z, of):
+        p = jax.nn.softmax(z)
+        chosen = jax.nn.one_hot(
+            jax.lax.top_k(of(z, p), 2)[1], z.shape[1], dtype=p.dtype
+        )
+        share = chosen.sum(1).mean(0)
+        return (share * p.mean(0)).sum(), p, share
+
+    def plain(x, w):
+        return balance(x @ w, lambda z, p: p)[0]
+
+    def fwd(x, w):
+        y, p, share = balance(x @ w, lambda z, p: -z if slip else z)
+        return y, (x, w, p, share)
+
+    def bwd(res, g):
+        x, w, p, share = res
+        d = g / len(p) * share
+        dz = p * (d - (p * d).sum(-1, keepdims=True))
+        return dz @ w.T, x.T @ dz
+
+    report = check_vjp(
+        ruled(plain, fwd, bwd, ()), *normal(0, (5, 3), (3, 4)), hints=False
+    )
+    assert report.ok == (not slip), report.table()
