@@ -202,13 +202,15 @@ def _neighbours(
     random: int = NEIGHBOURS,
     held: Sequence[bool] = (),
 ):
-    """Gradients at neighbours: random ones, those at which sums are extreme, and those
-    where ties are broken by the index. Each has one on the other side."""
+    """Gradients at neighbours: random ones, those at which sums are extreme, those where
+    ties are broken by the index, and those nearer to 0, within a clip to both sides.
+    Each has one on the other side."""
     held = held or [False] * len(evaluation.trials)
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in evaluation.trials]
     ways = [[np.ones_like(g) for g in got], [np.sign(np.real(g)) for g in got]]
     ways += [[_in_order(g.shape) for g in got]]
+    ways += [[np.sign(np.real(leaf)) for leaf in float_leaves(evaluation.args)]]
     ways += [[rng.standard_normal(g.shape) for g in got] for _ in range(random // 2)]
     for way in (w for one in ways for w in (one, [-part for part in one])):
         with jax.enable_x64(True):
