@@ -202,9 +202,9 @@ def _neighbours(
     random: int = NEIGHBOURS,
     held: Sequence[bool] = (),
 ):
-    """Gradients at neighbours: random ones, those at which sums are extreme, those where
-    ties are broken by the index, and those nearer to 0, within a clip to both sides.
-    Each has one on the other side."""
+    """Gradients at neighbours: random ones, those at which sums are extreme, those that
+    break ties by the index, and those nearer to 0, within a clip to both sides. Each
+    has one on the other side."""
     held = held or [False] * len(evaluation.trials)
     rng = np.random.default_rng(0xC1A2)
     got = [trial.got for trial in evaluation.trials]

@@ -270,22 +270,22 @@ def test_a_guess_at_which_the_rule_does_not_run_is_told():
 
 
 def test_a_guess_that_jax_cannot_differentiate_is_told():
-    """`conv_general_dilated` runs at a stride of -2."""
+    """`conv_general_dilated` runs at a stride of -2, if that is asked as an axis is."""
 
-    def plain(x, w, stride: int):
+    def plain(x, w, dim: int):
         axes = ("NWC", "WIO", "NWC")
         return jax.lax.conv_general_dilated(
-            x, w, (stride,), "VALID", dimension_numbers=axes
+            x, w, (dim,), "VALID", dimension_numbers=axes
         )
 
-    def bwd(stride, args, g):
-        return jax.vjp(lambda *a: plain(*a, stride), *args)[1](g)
+    def bwd(dim, args, g):
+        return jax.vjp(lambda *a: plain(*a, dim), *args)[1](g)
 
     op = ruled(plain, lambda *a: (plain(*a), a[:2]), bwd, (2,))
     args = X[None], X[:2, :, None], 2
     report = check_vjp(op, *args, edges=False, hints=False)
     assert report.ok, report.table()
-    assert any("stride=-2: " in text for text in report.not_tested)
+    assert any("dim=-2: " in text for text in report.not_tested)
 
 
 def test_an_option_without_neighbours_is_told():
@@ -338,3 +338,26 @@ def test_labels_keep_their_groups():
     assert not any(map(groups_of, [(0, 0), (0, 1), (1, 2, 2), (0.0, 0.0, 1.0), 3]))
     assert {groups_of(value) for value in _tuples((0, 0, 1, 2))} == {3}
     assert (1, 2, 3) in _tuples((0, 1, 2))
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_a_window_is_no_axis_and_has_no_other_end(slip):
+    """A window of -2 leaves nothing, and a mean of nothing means nothing."""
+
+    def weights(x, w):
+        place = jnp.arange(len(x))
+        return (jnp.abs(place[:, None] - place) <= w).astype(x.dtype)
+
+    def plain(x, w: int):
+        near = weights(x, w)
+        return near @ x / near.sum(1)
+
+    def bwd(w, x, g):
+        near = weights(x, w)
+        return ((g / (near.sum(1) + slip * (w > 1))) @ near,)
+
+    op = ruled(plain, lambda x, w: (plain(x, w), x), bwd, (1,))
+    report = check_vjp(op, X[0], 1, hints=False)
+    assert report.ok == (not slip), report.table()
+    assert "w=2" in str(report)
+    assert "w=-" not in str(report)
