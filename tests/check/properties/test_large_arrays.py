@@ -7,6 +7,7 @@ import numpy as np
 from jaxninja import check_vjp
 from jaxninja.check.inputs.kinds import GLIMPSE, kind_of, like
 from jaxninja.check.inputs.shapes import MILLIONS
+from jaxninja.check.properties import large_arrays
 from tests.check.subjects import ruled
 
 X = np.random.default_rng(5).normal(size=MILLIONS).astype(np.float32)
@@ -61,6 +62,32 @@ def test_sizes_that_the_rule_fixes_are_proved_as_given():
     assert report.ok, report.table()
     (leaf,) = report.leaves
     assert leaf.shape == X.shape
+
+
+def sorted_rule(slip):
+    """It needs memory that XLA cannot do without."""
+
+    def plain(x):
+        return jnp.sort(x, axis=0)
+
+    def bwd(order, g):
+        back = jnp.argsort(order, axis=0)
+        return (jnp.take_along_axis(g, back, 0) * (1 + slip * (len(g) > 300)),)
+
+    return ruled(plain, lambda x: (plain(x), jnp.argsort(x, axis=0)), bwd, ())
+
+
+def test_what_takes_much_memory_is_cut(monkeypatch):
+    args = X.reshape(-1, 64)
+    rows = len(args)
+    said = check_vjp(sorted_rule(0), args, hints=False).not_tested
+    assert any("as given, the rule is held" in text for text in said)
+    monkeypatch.setattr(large_arrays, "ROOM", 0)
+    report = check_vjp(sorted_rule(0), args, hints=False)
+    assert report.ok, report.table()
+    (text,) = (t for t in report.not_tested if "times the memory" in t)
+    assert f"once at {rows}->" in text
+    assert check_vjp(sorted_rule(0.01), args, hints=False).verdict == "fail"
 
 
 def test_the_kind_of_a_large_array_is_told_by_a_part_of_it():
