@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from jaxninja.check.errors import running
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.oracle.truth import gradient_leaves, reference_of
 from jaxninja.check.subject.pytrees import float_leaves
@@ -23,8 +24,10 @@ def accept(subject: Subject, args: tuple, surrogate: Callable) -> None:
     def call(args, dy):
         return surrogate(tuple(subject.plain.merged(args)), dy)
 
+    with running(f"the plain forward of {subject.name}"):
+        y = jax.eval_shape(subject.plain, *args)
     try:
-        given = jax.eval_shape(call, args, jax.eval_shape(subject.plain, *args))
+        given = jax.eval_shape(call, args, y)
     except jax.errors.JAXTypeError:  # of NumPy: it is run, or told for what it is
         return
     except Exception as error:
