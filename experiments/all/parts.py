@@ -108,6 +108,9 @@ PARTS: dict[str, Part] = {
     "checker-times": _module(
         "checker_benchmark.times --half all", *CHECK, minutes=9, timed=True
     ),
+    "checker-large": _module(
+        "checker_benchmark.large", *CHECK, timed=True, prefix=ONE_CORE
+    ),
     "workbook": Part(
         (f"{ONE_CORE}python experiments/workbook_speed.py",),
         ("jaxninja/workbook", "experiments/workbook_speed.py"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.checker_benchmark import bank, times
+from experiments.checker_benchmark import bank, large, times
 from jaxninja.check import check_vjp
 from jaxninja.rules import RULES
 
@@ -36,3 +36,11 @@ def test_names_are_those_of_rules():
     assert set(times.chosen(times.Config(names=("mse",)))) == {"mse"}
     with pytest.raises(SystemExit, match=r"\['tang'\] unknown"):
         times.chosen(times.Config(names=("tang",)))
+
+
+@pytest.mark.parametrize("name", ["swish", "layernorm"])
+def test_large_arrays_are_right_and_their_memory_is_counted(name):
+    row = large.measured(name, 300_000)
+    given, verdict, seconds, size, _ = (cell.strip() for cell in row.split("|")[1:-1])
+    assert (given, verdict, size) == (name, "ok", "1")
+    assert float(seconds) < 600
