@@ -151,11 +151,14 @@ def test_bfloat16_is_of_the_products_alone():
     assert max(apart(grads, truth).values()) < 0.1
 
 
-@pytest.mark.parametrize("heads", [1, 2, 3])
-def test_attention_of_any_number_of_heads(heads, monkeypatch, x64):
-    """They are divided among two loops: one cannot be, three are not halves."""
-    small_blocks(monkeypatch)
-    D = 2
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("size", [3, T])
+def test_attention_one_head_after_the_other_or_all_at_once(
+    parallel, size, monkeypatch, x64
+):
+    monkeypatch.setattr(causal_attention, "positions", lambda T: size)
+    monkeypatch.setattr(causal_attention, "in_parallel", lambda: parallel)
+    D, heads = 2, 4
     qkv, do = (
         jnp.array(np.random.default_rng(k).normal(size=(B * T, n * heads * D)))
         for k, n in enumerate((3, 1))
@@ -167,7 +170,7 @@ def test_attention_of_any_number_of_heads(heads, monkeypatch, x64):
         return (jax.nn.softmax(z) @ v).swapaxes(1, 2).reshape(B * T, heads * D)
 
     blocks, o, lse = causal_attention.attention(qkv, B, heads, "float32")
-    dqkv = causal_attention.attention_backward(blocks, o, lse, do, "float32")
+    dqkv = causal_attention.attention_backward(blocks, o, lse, do, B, "float32")
     truth, pull = jax.vjp(plain, qkv)
     np.testing.assert_allclose(o, truth, atol=1e-12)
     np.testing.assert_allclose(dqkv, pull(do)[0], atol=1e-12)

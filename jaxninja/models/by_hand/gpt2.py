@@ -69,7 +69,7 @@ def value_and_grad(
     down = partial(layer_backward, B=B, model=model)
     dx, dlayers = lax.scan(down, dx, (layers, kept), reverse=True)
     dx = dx.reshape(B, T, C)
-    dwpe = jnp.zeros_like(wpe).at[:T].set(dx.sum(0))
+    dwpe = jnp.pad(dx.sum(0), [(0, len(wpe) - T), (0, 0)])
     dwte = dwte.at[ids].add(dx)  # the second use of wte; a token read twice adds twice
 
     grads = {"wte": dwte, "wpe": dwpe, **dlayers, "gainf": dgainf, "biasf": dbiasf}
@@ -113,7 +113,7 @@ def layer_backward(dy, layer, B, model):
 
     dWo, dbo = over_rows(o, dx2, model.dtype), dx2.sum(0)
     do = product(dx2, w["Wo"].T, model.dtype)
-    dqkv = attention_backward(qkv, o, lse, do, model.dtype)
+    dqkv = attention_backward(qkv, o, lse, do, B, model.dtype)
     xhat, rstd = normalise(x, model.eps)
     a = w["gain1"] * xhat + w["bias1"]
     dWqkv, dbqkv = over_rows(a, dqkv, model.dtype), dqkv.sum(0)
@@ -143,7 +143,7 @@ def head(y, wte, labels, model):
         loss, dwte = sums
         y, labels = block
         row, at = jnp.arange(len(y)), jnp.maximum(labels, 0)
-        weight = (labels >= 0).astype(y.dtype) / counted
+        weight = (labels >= 0)[:, None].astype(y.dtype) / counted
         logits = product(y, wte.T, model.dtype)  # [B size, V]
         if model.rows > model.vocabulary:
             token = jnp.arange(model.rows) < model.vocabulary
@@ -151,9 +151,9 @@ def head(y, wte, labels, model):
         top = logits.max(1, keepdims=True)
         e = jnp.exp(logits - top)
         total = e.sum(1, keepdims=True)
-        rows = jnp.log(total[:, 0]) + top[:, 0] - logits[row, at]
-        dlogits = e * (weight[:, None] / total)
-        dlogits = dlogits.at[row, at].add(-weight)
+        rows = jnp.log(total) + top - logits[row, at][:, None]
+        is_label = jnp.arange(model.rows) == labels[:, None]
+        dlogits = (weight / total) * e - jnp.where(is_label, weight, 0)
         dwte = dwte + over_rows(dlogits, y, model.dtype)
         return (loss + (weight * rows).sum(), dwte), product(dlogits, wte, model.dtype)
 

@@ -1,10 +1,13 @@
-"""The gradient of a batch in parts: memory for one of them, and the same sum."""
+"""The gradient of a batch in parts: one after the other, which takes memory for one, or
+each on a device of its own. The sum is the same up to rounding."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from jaxninja.data.text import IGNORED
 
@@ -42,6 +45,32 @@ def in_parts(value_and_grad: Callable[..., Any], parts: int) -> Callable[..., An
         return jax.lax.scan(add, zeros, divided)[0]
 
     return whole
+
+
+def among_devices(value_and_grad: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """The same loss and gradients, of a batch whose rows the devices of `mesh` share.
+
+    Each device takes its rows by itself, and the gradients are added up once, at the
+    end. XLA would add up that of an output layer at each block of its rows, and would
+    not divide a loop over heads.
+
+    Args:
+        value_and_grad: as for `in_parts`.
+        mesh: its devices, along "data", divide N.
+    """
+
+    def part(params, ids, labels):
+        counted = (labels != IGNORED).sum()
+        share = counted / jnp.maximum(jax.lax.psum(counted, "data"), 1)
+        found = value_and_grad(params, ids, labels)
+        return jax.lax.psum(
+            jax.tree.map(lambda g: share.astype(g.dtype) * g, found), "data"
+        )
+
+    rows = P("data")
+    return jax.shard_map(
+        part, mesh=mesh, in_specs=(P(), rows, rows), out_specs=P(), check_vma=False
+    )
 
 
 def _divided(a: jax.Array, parts: int) -> jax.Array:

@@ -16,7 +16,7 @@ from jaxninja.training.config import TrainConfig
 from jaxninja.training.kernel import launch
 from jaxninja.training.machine.devices import default_device
 from jaxninja.training.optimizers import optimizer, schedule
-from jaxninja.training.steps.accumulation import in_parts
+from jaxninja.training.steps.accumulation import among_devices, in_parts
 from jaxninja.training.steps.intervals import longest_chunk
 from jaxninja.training.steps.state import State
 
@@ -59,11 +59,19 @@ def take_steps(
     if config.engine == "kernel":
         return _in_one_kernel(config)
     gradients, lay_out, lay_back = layout or routes.layout(config.route, model)
-    value_and_grad = in_parts(gradients, config.accumulate)
     longest = longest_chunk(config)
     ahead = min(AHEAD, longest)
+    rows = config.batch_size // config.accumulate
+
+    def shared(state):
+        """Each device takes its rows by itself, if there are as many for each and no
+        statistics of the whole batch. Else XLA divides what it can."""
+        if mesh is None or state.statistics or rows % mesh.size:
+            return gradients
+        return among_devices(gradients, mesh)
 
     def advance(state, data, start, n, seed=None, lr=None):
+        value_and_grad = in_parts(shared(state), config.accumulate)
         one_step = _one_step(config, model, value_and_grad, optimizer(config, lr))
 
         def some(block, carry):

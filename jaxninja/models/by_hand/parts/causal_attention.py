@@ -9,8 +9,12 @@
 The derivation heads rules/sequence/attention.py. Given lse, a block of p is made again.
 In the backward pass blocks are held as [s, t]: then no product sums over the rows of a
 matrix, which is slow on a CPU; dq is added up transposed for it. The barrier keeps XLA
-from folding the transpose of the keys into the products. q, k and v are cut into blocks
-once, forward, and kept so: [blocks, 3, B, H, t, D], each block in one piece.
+from folding the transpose of the keys into the products.
+
+q, k and v are cut into blocks once, forward, and kept so: [blocks, 3, t, D], first the
+`count` of one head of one sequence, then those of the next. A CPU takes them in this
+order: small steps stay in cache, and XLA would divide larger ones among cores at more
+cost than gain.
 """
 
 import math
@@ -25,16 +29,16 @@ from jaxninja.rules.blocking import in_parallel, positions
 
 
 def attention(qkv, B, H, dtype):
-    """qkv [N, 3 C] in blocks, o [N, C], and lse [blocks, B, H, t, 1], one row of blocks
-    after the other."""
+    """qkv [N, 3 C] in blocks, o [N, C], and lse [blocks, 1, t]."""
     T = len(qkv) // B
     qkv = in_blocks(qkv, B, 3, H)
-    o, lse = by_heads(partial(row_by_row, dtype=dtype), qkv)
-    return qkv, in_rows(o[:, None], T), lse
+    forward = partial(row_by_row, count=len(qkv) // (B * H), dtype=dtype)
+    o, lse = of_heads(forward, B * H, qkv)
+    return qkv, in_rows(o[:, None], B, T), lse
 
 
-def row_by_row(qkv, dtype):
-    """o [blocks, B, H, t, D] and lse."""
+def row_by_row(qkv, count, dtype):
+    """o [blocks, t, D] and lse, one row of blocks after the other."""
     *_, size, D = qkv.shape
 
     def row(i):
@@ -42,7 +46,7 @@ def row_by_row(qkv, dtype):
 
         def column(j, state):
             m, total, weighted = state
-            z = product(q_t, qkv[j, 1], dtype, -1)  # [B, H, t, s]
+            z = product(q_t, qkv[j, 1], dtype, -1)  # [t, s]
             z = jnp.where(seen(i, j, size), z, -jnp.inf)
             top = jnp.maximum(m, z.max(-1, keepdims=True))
             p, shrink = jnp.exp(z - top), jnp.exp(m - top)
@@ -51,26 +55,26 @@ def row_by_row(qkv, dtype):
 
         none = jnp.zeros_like(q_t[..., :1])
         start = none - jnp.inf, none, jnp.zeros_like(q_t)
-        m, total, weighted = lax.fori_loop(0, i + 1, column, start)
-        return weighted / total, m + jnp.log(total)
+        m, total, weighted = lax.fori_loop(i - i % count, i + 1, column, start)
+        return weighted / total, (m + jnp.log(total)).mT
 
     return lax.map(row, jnp.arange(len(qkv)))
 
 
-def attention_backward(qkv, o, lse, do, dtype):
+def attention_backward(qkv, o, lse, do, B, dtype):
     """dqkv [N, 3 C] of qkv in blocks."""
-    _, _, B, H, _, D = qkv.shape
-    T = len(do) // B
-    do_o = (do * o).reshape(B * T, H, D).sum(-1)
-    do, do_o = (in_blocks(a, B, 1, H)[:, 0] for a in (do, do_o))
-    dqkv = by_heads(partial(column_by_column, dtype=dtype), qkv, lse.mT, do, do_o.mT)
-    return in_rows(dqkv, T)
+    T, H = len(do) // B, do.shape[1] // qkv.shape[-1]
+    do_o = (do * o).reshape(B * T, H, -1).sum(-1)
+    do, do_o = in_blocks(do, B, 1, H)[:, 0], in_blocks(do_o, B, 1, H)[..., 0]
+    back = partial(column_by_column, count=len(qkv) // (B * H), dtype=dtype)
+    return in_rows(of_heads(back, B * H, qkv, lse, do, do_o), B, T)
 
 
-def column_by_column(qkv, lse, do, do_o, dtype):
+def column_by_column(qkv, lse, do, do_o, count, dtype):
     """dqkv in blocks, one column of blocks [s, t] after the other; lse and do_o are
-    [blocks, B, H, 1, t]."""
-    count, *_, size, D = qkv.shape
+    [blocks, 1, t]."""
+    *_, size, D = qkv.shape
+    put = partial(lax.dynamic_update_index_in_dim, axis=0)
 
     def column(j, state):
         dqT, qkv = state
@@ -80,49 +84,49 @@ def column_by_column(qkv, lse, do, do_o, dtype):
         def row(i, state):
             dqT, dk_s, dv_s = state
             q_t, do_t = qkv[i, 0], do[i]
-            z = product(k_s, q_t, dtype, -1)  # [B, H, s, t]
+            z = product(k_s, q_t, dtype, -1)  # [s, t]
             z = jnp.where(seen(i, j, size).T, z, -jnp.inf)
             p = jnp.exp(z - lse[i])
             dz = p * (product(v_s, do_t, dtype, -1) - do_o[i])
-            dqT = dqT.at[i].add(product(kT_s, dz, dtype))
+            dqT = put(dqT, dqT[i] + product(kT_s, dz, dtype), i)
             return dqT, dk_s + product(dz, q_t, dtype), dv_s + product(p, do_t, dtype)
 
         start = dqT, jnp.zeros_like(k_s), jnp.zeros_like(v_s)
-        dqT, dk_s, dv_s = lax.fori_loop(j, count, row, start)
+        dqT, dk_s, dv_s = lax.fori_loop(j, j - j % count + count, row, start)
         # no later column reads these q, k and v: their gradients take their place
         done = jnp.stack([dqT[j].mT, dk_s / math.sqrt(D), dv_s])
-        return dqT, qkv.at[j].set(done)
+        return dqT, put(qkv, done, j)
 
     start = jnp.zeros_like(qkv[:, 0].mT), qkv
-    return lax.fori_loop(0, count, column, start)[1]
+    return lax.fori_loop(0, len(qkv), column, start)[1]
 
 
-def by_heads(blocks, *arrays):
-    """`blocks` of half of the heads, their axis -3, and of the others. Such a loop
-    takes one small product after the other, which keeps one core of a CPU busy: two
-    that do not wait for each other keep two."""
-    H = arrays[0].shape[-3]
-    if H == 1 or in_parallel():
-        return blocks(*arrays)
-    halves = zip(*(jnp.split(a, [H // 2], -3) for a in arrays), strict=True)
-    first, second = (blocks(*half) for half in halves)
-    return jax.tree.map(lambda *a: jnp.concatenate(a, -3), first, second)
+def of_heads(f, heads, *arrays):
+    """f of the blocks of all heads: all heads at once on a GPU, and where a head is one
+    block, so that no loop is left."""
+    if in_parallel() or len(arrays[0]) == heads:
+        arrays = [a.reshape(heads, -1, *a.shape[1:]) for a in arrays]
+        found = jax.vmap(f)(*arrays)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
+    return f(*arrays)
 
 
 def in_blocks(a, B, parts, H):
-    """[N, parts H D] -> [blocks, parts, B, H, t, D], the last one filled up with zeros:
+    """[N, parts H D] -> [blocks, parts, t, D], the last of a head filled up with zeros:
     such keys come after all queries, and such queries have a cotangent of 0."""
-    a = a.reshape(B, len(a) // B, parts, H, -1)
-    size = positions(a.shape[1])
-    a = jnp.pad(a, [(0, 0), (0, -a.shape[1] % size), (0, 0), (0, 0), (0, 0)])
-    return a.reshape(B, -1, size, *a.shape[2:]).transpose(1, 3, 0, 4, 2, 5)
+    T = len(a) // B
+    size = positions(T)
+    a = a.reshape(B, T, parts, H, -1)
+    a = jnp.pad(a, [(0, 0), (0, -T % size), (0, 0), (0, 0), (0, 0)])
+    a = a.reshape(B, -1, size, parts, H, a.shape[-1]).transpose(0, 4, 1, 3, 2, 5)
+    return a.reshape(-1, *a.shape[3:])
 
 
-def in_rows(a, T):
-    """[blocks, parts, B, H, t, D] -> [N, parts H D]."""
-    a = a.transpose(2, 0, 4, 1, 3, 5)
-    B, width = len(a), math.prod(a.shape[3:])
-    return a.reshape(B, -1, width)[:, :T].reshape(B * T, width)
+def in_rows(a, B, T):
+    """[blocks, parts, t, D] -> [N, parts H D]."""
+    _, parts, size, D = a.shape
+    a = a.reshape(B, -1, -(-T // size), parts, size, D).transpose(0, 2, 4, 3, 1, 5)
+    return a.reshape(B, a.shape[1] * size, -1)[:, :T].reshape(B * T, -1)
 
 
 def seen(i, j, size):
