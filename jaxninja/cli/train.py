@@ -52,7 +52,8 @@ class Train:
     """Run folder to continue from its last checkpoint, exactly. Its own options hold;
     only steps, device, intervals, check-grads and samples may be given anew."""
     distributed: bool = False
-    """Divide each batch among all devices of all processes that start this command."""
+    """Divide each batch among all devices of all processes that start this command, or
+    of one process (JAX_NUM_CPU_DEVICES=2 makes two of a CPU)."""
     heartbeat: int = HEARTBEAT
     """Seconds without a sign of life after which a process is given up, and the run
     ends."""

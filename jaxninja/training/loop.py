@@ -170,7 +170,8 @@ def _header(
         yield "clean val  is empty: every item of val occurs in train as well"
     yield f"run        {run.path}" + (f", from step {run.step:,}" if resumed else "")
     if mesh is not None:
-        yield f"devices    {mesh.size} in {jax.process_count()} processes"
+        processes = jax.process_count()
+        yield f"devices    {mesh.size} in {processes} process" + "es" * (processes > 1)
         yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
 
 
@@ -182,7 +183,10 @@ def _pace(run: Run, device: Device, mesh: Mesh | None) -> rate.Pace | None:
     machine = rate.measured(device.platform, config.dtype)
     # pyrefly: ignore[unsupported-operation]  who says what a step costs has one
     tokens = config.batch_size * config.context
-    return rate.Pace(tokens, flops, machine * (1 if mesh is None else mesh.size))
+    devices = 1 if mesh is None else mesh.size
+    if device.platform == "cpu":  # the devices of a process are its cores
+        devices = jax.process_count()
+    return rate.Pace(tokens, flops, machine * devices)
 
 
 def _loop(

@@ -1,8 +1,10 @@
 """Training over several devices and hosts, on JAX's own engine (XLA's SPMD).
 
-The same program runs in every process. The parameters are on all devices, the examples
-of a batch are divided among them, and XLA adds up the gradients. batchnorm's statistics
-are means over an array that happens to be divided: they are those of the whole batch.
+The same program runs in every process. The parameters are on all devices, and the
+examples of a batch are divided among them. Each device takes the gradients of its rows,
+and they are added up once (steps/accumulation.py); of a network with batchnorm XLA
+divides the program instead: its statistics are means over an array that happens to be
+divided, those of the whole batch.
 """
 
 import os
@@ -34,7 +36,8 @@ def initialize(heartbeat: int = HEARTBEAT) -> None:
     """Join the other processes; on Slurm and Kubernetes JAX knows who they are.
 
     Elsewhere JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and
-    JAX_PROCESS_ID say it.
+    JAX_PROCESS_ID say it. A process of which nothing is said, and which has several
+    devices, is alone.
 
     Raises:
         ConfigError: only some of these are set, or JAX cannot tell.
@@ -54,9 +57,12 @@ def initialize(heartbeat: int = HEARTBEAT) -> None:
     try:
         jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat, **explicit)
     except ValueError as error:
+        if missing and jax.local_device_count() > 1:
+            return
         raise ConfigError(
             f"JAX does not know the processes of this run ({error}); start it under "
-            f"Slurm or Kubernetes, or set {', '.join(names)}"
+            f"Slurm or Kubernetes, or set {', '.join(names)}; a process by itself "
+            "needs several devices (JAX_NUM_CPU_DEVICES=2 makes two of a CPU)"
         ) from None
 
 

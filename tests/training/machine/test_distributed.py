@@ -158,6 +158,24 @@ def test_two_processes_write_one_run_that_equals_one_process(small):
     assert [m["step"] for m in both.metrics] == [m["step"] for m in one.metrics]
 
 
+def test_a_process_by_itself_divides_a_batch_among_its_devices(small):
+    options = [f"--{k.replace('_', '-')}={v}" for k, v in small.items()]
+    command = [sys.executable, "-m", "jaxninja", "train", "--distributed", *options]
+    two, one = (
+        subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"JAX_NUM_CPU_DEVICES": count},
+        )
+        for count in "21"
+    )
+    assert two.returncode == 0, two.stderr
+    assert "2 in 1 process\n" in two.stdout
+    assert one.returncode != 0
+    assert "a process by itself needs several devices" in one.stderr
+
+
 def wait_for_a_checkpoint(path, processes):
     while (
         run_folder.latest_checkpoint(path) is None
