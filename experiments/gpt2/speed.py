@@ -70,7 +70,7 @@ def in_torch(params, ids, labels, model):
 STEPS, LR, DECAY = 4, 1e-4, 0.01
 
 
-def jax_steps(params, ids, labels, model):
+def jax_steps(params, ids, labels, losses):
     """Name -> call that takes STEPS steps in one program and keeps what it has got."""
     matrices = {name: name in gpt2.MATRICES for name in params}
     update = optax.adamw(LR, weight_decay=DECAY, mask=matrices)
@@ -91,8 +91,7 @@ def jax_steps(params, ids, labels, model):
 
         return call
 
-    losses = in_jax(model, plain.FORMS[:1])
-    return {f"{name}": taken(loss) for name, loss in losses.items()}
+    return {name: taken(loss) for name, loss in losses.items()}
 
 
 def torch_steps(params, ids, labels, model):
@@ -116,6 +115,21 @@ def torch_steps(params, ids, labels, model):
     return {f"PyTorch, {n}": taken(loss) for n, loss in losses.items()}
 
 
+def options(description, batch):
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    sizes = {"width": 256, "layers": 4, "heads": 4, "tokens": 1024}
+    for name, size in (sizes | {"vocabulary": 2048, "batch": batch}).items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    return parser
+
+
+def model_and_arrays(given):
+    """The model of these options, and (params, ids, labels)."""
+    model = Gpt2(given.vocabulary, given.tokens, given.layers, given.heads, given.width)
+    return model, example(model, given.batch, given.tokens)
+
+
 def example(model, batch, tokens):
     keys = jax.random.split(jax.random.key(0), 3)
     ids, labels = (
@@ -132,15 +146,10 @@ HEAD = (
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    sizes = {"width": 256, "layers": 4, "heads": 4, "tokens": 1024}
-    for name, size in (sizes | {"vocabulary": 2048, "batch": 1}).items():
-        parser.add_argument(f"--{name}", type=int, default=size)
+    parser = options(__doc__, batch=1)
     parser.add_argument("--forms", nargs="*", default=plain.FORMS)
     given = parser.parse_args()
-    model = Gpt2(given.vocabulary, given.tokens, given.layers, given.heads, given.width)
-    arrays = example(model, given.batch, given.tokens)
+    model, arrays = model_and_arrays(given)
     calls, notes = {}, {}
     for name, f in in_jax(model, given.forms).items():
         start = time.process_time()
@@ -158,7 +167,7 @@ def main():
     for name, value in least.items():
         times = f"{1e3 * value:.0f} | {value / base:.3f}"
         print(f"| {name} | {times} | {notes.get(name, ' | ')} |", flush=True)
-    steps = jax_steps(*arrays, model)
+    steps = jax_steps(*arrays, in_jax(model, plain.FORMS[:1]))
     if torch is not None:
         steps |= torch_steps(*arrays, model)
     table_of_steps(seconds(steps, given.rounds))

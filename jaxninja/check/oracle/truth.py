@@ -16,7 +16,7 @@ from jax.core import Tracer
 from jax.extend.core import Literal, jaxprs_in_params
 
 from jaxninja.check.errors import CLOSES_OVER, UserCodeError, running
-from jaxninja.check.oracle.magnitude import magnitudes
+from jaxninja.check.oracle.roundings.magnitude import magnitudes
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import CONTROL, noted
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxninja.check.inputs.kinds import scaled
-from jaxninja.check.oracle.condition import error
+from jaxninja.check.oracle.roundings.condition import error
 from jaxninja.check.oracle.tolerances import Trial
 from jaxninja.check.oracle.trial import Evaluation, Setup, is_off, prove
 

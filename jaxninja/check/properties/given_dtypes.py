@@ -19,7 +19,7 @@ from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.setting import DRAWS, Setting
-from jaxninja.check.oracle.condition import error, moved_by_roundings
+from jaxninja.check.oracle.roundings.condition import error, moved_by_roundings
 from jaxninja.check.oracle.tolerances import MOVED, TERMS, Trial
 from jaxninja.check.oracle.trial import Evaluation, Setup
 from jaxninja.check.oracle.truth import (

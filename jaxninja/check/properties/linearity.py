@@ -20,8 +20,9 @@ import numpy as np
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs import cotangents
+from jaxninja.check.oracle.roundings.widening import condition_of
 from jaxninja.check.oracle.tolerances import has_power, proof_tolerance
-from jaxninja.check.oracle.trial import Setup, condition_of, is_off
+from jaxninja.check.oracle.trial import Setup, is_off
 from jaxninja.check.oracle.truth import autodiff_of, rule_of
 from jaxninja.check.results import Checked, Session
 from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxninja.check.inputs.order import order_of
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule
-from jaxninja.check.oracle.constants import rounded_constants
+from jaxninja.check.oracle.roundings.constants import rounded_constants
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.declared import accept, of_no_input, undeclared
 from jaxninja.check.results import Session

@@ -17,8 +17,9 @@ from jaxninja.check.compare import difference
 from jaxninja.check.errors import explained
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.setting import DRAWS, Setting
+from jaxninja.check.oracle.roundings.widening import condition_of
 from jaxninja.check.oracle.tolerances import proof_tolerance
-from jaxninja.check.oracle.trial import Setup, condition_of
+from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.oracle.truth import Truth, rule_of
 from jaxninja.check.properties.first_derivatives import outputs
 from jaxninja.check.results import Session

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from jaxninja.check.oracle.roundings.widening import better_of
 from jaxninja.check.oracle.tolerances import Tally, Trial
-from jaxninja.check.oracle.trial import better_of
 from jaxninja.check.subject.pytrees import unit
 
 U = unit("float32")

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxninja.check.oracle.constants import is_rounded
+from jaxninja.check.oracle.roundings.constants import is_rounded
 from jaxninja.check.subject.control_flow import CONTROL
 from jaxninja.check.subject.plain_forward import OPENED, evaluate
 from jaxninja.check.subject.pytrees import is_float

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.constants import MASKED
-from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
+from jaxninja.check.oracle.roundings.constants import MASKED
+from jaxninja.check.oracle.roundings.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import (
     Outcome,
     Truth,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.oracle.magnitude import magnitudes
+from jaxninja.check.oracle.roundings.magnitude import magnitudes
 from tests.check.subjects import ruled
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.check.oracle.condition import moved_by_roundings
-from jaxninja.check.oracle.perturbation import draw_of_signs, perturbed
+from jaxninja.check.oracle.roundings.condition import moved_by_roundings
+from jaxninja.check.oracle.roundings.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import BELIEVED, Truth, reference_of, truth_of
 from jaxninja.check.subject.subject import Bound
 
