@@ -8,6 +8,7 @@ benchmarks read the same cases from it.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -115,19 +116,32 @@ def along_last(v: jax.Array, x: jax.Array) -> jax.Array:
     return v.reshape((1,) * (x.ndim - 1) + v.shape)
 
 
+def wide_type(x: jax.Array) -> jnp.dtype:
+    """float32, or the type of x where that is wider: of sums over many entries."""
+    return max(x.dtype, jnp.dtype("float32"), key=lambda dtype: dtype.itemsize)
+
+
+def wide(x: jax.Array) -> jax.Array:
+    """x in float32 or wider. float16 ends at 65,504: squares and counts go beyond."""
+    return x.astype(wide_type(x))
+
+
 def expect_floats(op: str, **arrays: Any) -> None:
-    """The door of a rule for types: each array named is of a floating-point type."""
+    """The door of a rule for types: the arrays named are of one floating-point type."""
+    first = next(iter(arrays))
+    same = jnp.result_type(arrays[first])
     for name, array in arrays.items():
         dtype = jnp.result_type(array)
         floating = jnp.issubdtype(dtype, jnp.floating)
         expect(op, name, f"of type {dtype}", "a floating-point type", floating)
+        expect(op, name, f"of type {dtype}", f"{same}, as {first} is", dtype == same)
 
 
 def expect_axis(op: str, x: Any, axis: Any) -> None:
     """The door of a rule that works along one axis of x, which must not be empty."""
     shape = jnp.shape(x)
     ndim = len(shape)
-    fits = isinstance(axis, int) and -ndim <= axis < ndim
+    fits = isinstance(axis, Integral) and axis in range(-ndim, ndim)
     allowed = f"an integer from {-ndim} to {ndim - 1}, as x is {shape}"
     expect(op, "axis", repr(axis), allowed if ndim else "an x with axes", fits)
     filled = shape[axis] > 0

@@ -51,11 +51,6 @@ def in_pieces_backwards(over_piece, carry, xs, starts, size):
     return carry, _flat(ys) if last is None else _append(_flat(ys), last)
 
 
-def wide(x):
-    """The type of sums over x: float32 at least."""
-    return max(x.dtype, jnp.dtype("float32"), key=lambda dtype: dtype.itemsize)
-
-
 def varying(start, *arrays):
     """`start`, typed as varying over devices where an array is: shard_map asks it of
     what a loop begins with. Nothing is computed."""

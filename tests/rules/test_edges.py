@@ -35,10 +35,57 @@ def test_an_id_outside_reads_nan_and_sends_no_gradient(bad):
     np.testing.assert_array_equal(dC, jnp.zeros_like(C).at[1].set(1))
 
 
-@pytest.mark.parametrize("bad", [-28, 27, 1000])
+@pytest.mark.parametrize("bad", [-28, -1, 27, 1000])
 def test_a_label_outside_makes_the_loss_nan(bad):
+    """It pulls no class up, not the last one either."""
     logits = jax.random.normal(jax.random.key(0), (3, 27))
-    assert jnp.isnan(manual.cross_entropy(logits, jnp.array([0, bad, 1])))
+    labels = jnp.array([0, bad, 1])
+    assert jnp.isnan(manual.cross_entropy(logits, labels))
+    assert (jax.grad(manual.cross_entropy)(logits, labels)[1] > 0).all()
+
+
+def test_a_byte_is_a_class_and_none_to_ignore():
+    """-100 as a byte would be 156."""
+    x, labels = jnp.ones((1, 2)), jnp.array([156], "uint8")
+    losses = (
+        manual.cross_entropy(jnp.zeros((1, 200)), labels),
+        manual.linear_cross_entropy(x, jnp.zeros((2, 200)), None, labels),
+    )
+    np.testing.assert_allclose(losses, np.log(200), rtol=1e-6)
+
+
+LONG = 70_000  # entries: more than float16's largest number
+
+
+@pytest.mark.parametrize("name", [
+    "huber", "binary_cross_entropy", "hinge", "kl_divergence", "cross_entropy",
+    "cosine_similarity", "batchnorm",
+])  # fmt: skip
+def test_float16_has_as_many_entries_as_it_likes(name):
+    """Counts and sums of squares beyond 65,504, as float32 has them to a rounding."""
+    x, y = 300 * jax.random.normal(jax.random.key(0), (2, LONG, 2), "float16")
+    rule = getattr(manual, name)
+    small, sign = x / 300, jnp.sign(y)
+    given = {
+        "kl_divergence": (jax.nn.log_softmax(small), jax.nn.log_softmax(y / 300)),
+        "cross_entropy": (small, jnp.zeros(LONG, int)),
+        "binary_cross_entropy": (small, (sign + 1) / 2),
+        "hinge": (small, sign),
+        "huber": (x, y),
+        "cosine_similarity": (x, y),
+        "batchnorm": (x, jnp.ones(2, "float16"), jnp.ones(2, "float16")),
+    }[name]
+    dy = jax.random.normal(jax.random.key(1), jnp.shape(rule(*given))) * 1024
+
+    def both(arrays):
+        y, pull = jax.vjp(lambda x: rule(x, *arrays[1:]), arrays[0])
+        return y, pull(dy.astype(y.dtype))
+
+    narrow = jax.tree.map(np.float32, both(given))
+    as_float = lambda a: a.astype("float32") if a.dtype == "float16" else a  # noqa: E731
+    wide = both(tuple(map(as_float, given)))
+    for a, b in zip(jax.tree.leaves(narrow), jax.tree.leaves(wide), strict=True):
+        np.testing.assert_allclose(a, b, rtol=3e-3, atol=2e-3 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("offset", [-1e4, 1e4])
@@ -154,14 +201,23 @@ BAD = """
             lambda: m.linear(f((3, 4)), f((2, 5)), f(5)),
         "linear: b is of shape (4,), expected [5], as W is (2, 5)":
             lambda: m.linear(f((3, 2)), f((2, 5)), f(4)),
-        "batchnorm: x is of shape (3,), expected [..., D] with D > 0":
+        "batchnorm: x is of shape (3,), expected [..., D] with 2 or more axes, not "
+        "empty":
             lambda: m.batchnorm(f(3), f(3), f(3)),
         "batchnorm: gamma is of shape (4,), expected [2], as x is (3, 2)":
             lambda: m.batchnorm(f((3, 2)), f(4), f(2)),
         "batchnorm: x is of shape (1, 2), expected a batch of more than ddof = 1":
             lambda: m.batchnorm(f((1, 2)), f(2), f(2)),
-        "batchnorm: x is of shape (0, 2), expected a batch of more than ddof = 0":
-            lambda: m.batchnorm(f((0, 2)), f(2), f(2), 1e-5, 0),
+        "batchnorm: x is of shape (0, 2), expected [..., D] with 2 or more axes, not "
+        "empty": lambda: m.batchnorm(f((0, 2)), f(2), f(2), 1e-5, 0),
+        "batchnorm: eps is -1, expected a number from 0 on":
+            lambda: m.batchnorm(f((3, 2)), f(2), f(2), -1),
+        "linear: W is of type float16, expected float32, as x is":
+            lambda: m.linear(f((3, 2)), f((2, 5), "float16"), f(5)),
+        "gelu: approximate is 'none', expected True or False":
+            lambda: m.gelu(f(3), "none"),
+        "hinge: y is of type bool, expected floats or signed integers":
+            lambda: m.hinge(f(3), f(3, bool)),
         "cross_entropy: logits is of shape (0, 5), expected [N, V], not empty":
             lambda: m.cross_entropy(f((0, 5)), i[:0]),
         "cross_entropy: labels is of shape (3,), expected [2], as logits is (2, 5)":

@@ -181,6 +181,31 @@ def test_types_are_kept_under_strict_promotion(rule, case, dtype):
     chex.assert_trees_all_equal_shapes_and_dtypes(jax.tree.leaves(back), given)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_a_mixture_of_types_is_refused_or_each_keeps_its_own(rule):
+    case = rule.cases[0]
+    arrays = shapes(rule, case, "float32")
+    for i in (i for i, a in enumerate(arrays) if isinstance(a, jax.ShapeDtypeStruct)):
+        if not is_float(arrays[i]):
+            continue
+        mixed = list(arrays)
+        mixed[i] = jax.ShapeDtypeStruct(arrays[i].shape, "bfloat16")
+
+        def back(*arrays):
+            y, residuals = rule.fwd(*rule.arranged(arrays, case.static))
+            return rule.bwd(*case.static, residuals, normal_like(y, 2))
+
+        try:
+            found = jax.eval_shape(back, *mixed)
+        except ValueError as error:
+            if not str(error).startswith(f"{rule.name}: "):
+                raise
+            continue
+        chex.assert_trees_all_equal_shapes_and_dtypes(
+            jax.tree.leaves(found), [*floats(mixed)]
+        )
+
+
 def floats(tree):
     return (a for a in jax.tree.leaves(tree) if is_float(a))
 

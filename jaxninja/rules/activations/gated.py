@@ -37,9 +37,6 @@ def door(op, gate, up):
     shape = jnp.shape(gate)
     given, same = f"of shape {jnp.shape(up)}", jnp.shape(up) == shape
     expect(op, "up", given, f"{shape}, as gate is", same)
-    dtype = jnp.result_type(gate)
-    same = jnp.result_type(up) == dtype
-    expect(op, "up", f"of type {jnp.result_type(up)}", f"{dtype}, as gate is", same)
 
 
 def backward(value_and_slope, res, dy):

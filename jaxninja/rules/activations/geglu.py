@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule
 from jaxninja.rules.activations import gated
-from jaxninja.rules.activations.gelu import value, value_and_slope
+from jaxninja.rules.activations.gelu import check_form, value, value_and_slope
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -38,7 +38,8 @@ def geglu(
         [*shape].
 
     Raises:
-        ValueError: shapes or types differ, or are not floating-point.
+        ValueError: shapes or types differ, or are not floating-point, or approximate is
+            no bool.
 
     Source: Shazeer 2020, GLU variants improve transformer, arXiv:2002.05202.
     """
@@ -47,6 +48,7 @@ def geglu(
 
 def geglu_fwd(gate, up, approximate):
     gated.door("geglu", gate, up)
+    check_form("geglu", approximate)
     return value(gate, approximate) * up, gated.Residuals(gate, up)
 
 

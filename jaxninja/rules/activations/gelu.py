@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect_floats
+from jaxninja.rule import Case, Rule, expect, expect_floats
 
 K, C = math.sqrt(2 / math.pi), 0.044715
 
@@ -41,7 +41,7 @@ def gelu(
     """Gaussian error linear unit: y = x P(X <= x) for X standard normal; smooth.
 
     Args:
-        x: [*shape].
+        x: [*shape]; at -inf y is NaN.
         approximate: the tanh form, with P = (1 + tanh(k (x + c x^3))) / 2, which is
             within 5e-4 of the erf form.
 
@@ -49,7 +49,7 @@ def gelu(
         [*shape], -0.17 or more.
 
     Raises:
-        ValueError: x is not of a floating-point type.
+        ValueError: x is not of a floating-point type, or approximate no bool.
 
     Source: Hendrycks, Gimpel 2016, arXiv:1606.08415.
     """
@@ -58,6 +58,7 @@ def gelu(
 
 def gelu_fwd(x, approximate):
     expect_floats("gelu", x=x)
+    check_form("gelu", approximate)
     return value(x, approximate), Residuals(x)
 
 
@@ -74,6 +75,12 @@ def gelu_jvp(approximate, primals, tangents):
     (x,), (dx,) = primals, tangents
     y, slope = value_and_slope(x, approximate)
     return y, slope * dx
+
+
+def check_form(op, approximate):
+    """PyTorch's names of the two forms, 'none' and 'tanh', are both true."""
+    fits = isinstance(approximate, bool)
+    expect(op, "approximate", repr(approximate), "True or False", fits)
 
 
 def value(x, approximate):

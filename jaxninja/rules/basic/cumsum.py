@@ -14,13 +14,13 @@ all of x alike, one at the first entry only the first.
 """
 
 from functools import partial
+from numbers import Integral
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, expect_floats
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -61,10 +61,10 @@ def cumsum_jvp(axis, primals, tangents):
 
 
 def _door(x, axis):
-    real = jnp.issubdtype(x.dtype, jnp.floating)
-    expect("cumsum", "x", f"of type {x.dtype}", "floats", real)
+    expect_floats("cumsum", x=x)
     expected = f"an axis of x, which has shape {x.shape}"
-    expect("cumsum", "axis", axis, expected, -x.ndim <= axis < x.ndim)
+    fits = isinstance(axis, Integral) and -x.ndim <= axis < x.ndim
+    expect("cumsum", "axis", repr(axis), expected, fits)
 
 
 def example(key, N, D):

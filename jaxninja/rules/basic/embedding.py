@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -35,7 +35,7 @@ class Residuals(NamedTuple):
 
 @jax.custom_vjp
 def embedding(
-    C: Float[Array, "V D"], ids: Int[Array, "*batch"]
+    C: Float[Array, "V D"], ids: Integer[Array, "*batch"]
 ) -> Float[Array, "*batch D"]:
     """Look up rows of a table: emb = C[ids].
 
@@ -56,6 +56,7 @@ def embedding(
 
 
 def embedding_fwd(C, ids):
+    C = jnp.asarray(C)  # NumPy's arrays have no `at`
     _door(C, ids)
     emb = C.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
     return emb, Residuals(ids, jnp.empty((C.shape[0], 0), C.dtype))
@@ -80,6 +81,7 @@ def embedding_jvp(primals, tangents):
 
 def _door(C, ids):
     expect("embedding", "C", f"of shape {C.shape}", "[V, D]", C.ndim == 2)
+    expect_floats("embedding", C=C)
     integer = jnp.issubdtype(ids.dtype, jnp.integer)
     expect("embedding", "ids", f"of type {ids.dtype}", "integers", integer)
 

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last, expect
+from jaxninja.rule import Case, Rule, along_last, expect, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -47,7 +47,8 @@ def linear(
         [*batch, K].
 
     Raises:
-        ValueError: the shapes do not fit together.
+        ValueError: the shapes do not fit together, or the arrays are not of one
+            floating-point type.
 
     Source: textbook; backward as in Rumelhart, Hinton, Williams 1986, Nature 323.
     """
@@ -78,6 +79,7 @@ def linear_jvp(primals, tangents):
 
 
 def _door(x, W, b):
+    expect_floats("linear", x=x, W=W, b=b)
     expect("linear", "W", f"of shape {W.shape}", "[D, K]", W.ndim == 2)
     D, K = W.shape
     fits = x.ndim >= 1 and x.shape[-1] == D

@@ -20,6 +20,7 @@ Check: k = E is softmax; k = 1 gives y = 1 and no gradient at all. sum_e dz = 0.
 """
 
 from functools import partial
+from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -87,12 +88,13 @@ def _on(logits, k):
 
 
 def _door(logits, k):
-    real = jnp.issubdtype(logits.dtype, jnp.floating)
-    expect("top_k_gate", "logits", f"of type {logits.dtype}", "floats", real)
+    expect_floats("top_k_gate", logits=logits)
     given = f"of shape {logits.shape}"
     expect("top_k_gate", "logits", given, "[..., E] with E > 0", logits.ndim > 0)
     E = logits.shape[-1]
-    expect("top_k_gate", "k", k, f"1 to {E}, as logits is {logits.shape}", 1 <= k <= E)
+    expected = f"an integer from 1 to {E}, as logits is {logits.shape}"
+    fits = isinstance(k, Integral) and k in range(1, E + 1)
+    expect("top_k_gate", "k", repr(k), expected, fits)
 
 
 def example(key, N, E):

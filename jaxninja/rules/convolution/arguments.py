@@ -1,8 +1,6 @@
 """What convolutions and pooling ask of their arguments."""
 
-import jax.numpy as jnp
-
-from jaxninja.rule import expect
+from jaxninja.rule import expect, expect_floats
 from jaxninja.rules.convolution.products import Window
 
 
@@ -42,7 +40,7 @@ def pool(op, x, size, stride) -> tuple[tuple[int, int], tuple[int, int]]:
     """Size and stride of each axis, once all fits together; ValueError if not."""
     given = f"of shape {x.shape}"
     expect(op, "x", given, "[N, H, W, C], not empty", x.ndim == 4 and x.size > 0)
-    _floating(op, "x", x)
+    expect_floats(op, x=x)
     size = _numbers(op, "size", size, 2, 1)
     stride = size if stride is None else _numbers(op, "stride", stride, 2, 1)
     _long_enough(op, x, size, (0, 0))
@@ -51,11 +49,8 @@ def pool(op, x, size, stride) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _shapes(op, x, w, b):
-    for name, array in {"x": x, "w": w, "b": b}.items():
-        if array is not None:
-            _floating(op, name, array)
-            given, same = f"of type {array.dtype}", array.dtype == x.dtype
-            expect(op, name, given, f"{x.dtype}, as x is", same)
+    arrays = {"x": x, "w": w} if b is None else {"x": x, "w": w, "b": b}
+    expect_floats(op, **arrays)
     lengths, kernel = ("T", "K") if op.endswith("1d") else ("H, W", "K, L")
     dims = 2 + len(lengths.split(","))
     fits = x.ndim == dims and x.size > 0
@@ -65,12 +60,6 @@ def _shapes(op, x, w, b):
     if b is not None:
         given, O = f"of shape {b.shape}", w.shape[-1]
         expect(op, "b", given, f"[{O}], as w is {w.shape}", b.shape == (O,))
-
-
-def _floating(op, name, array):
-    floating = jnp.issubdtype(array.dtype, jnp.floating)
-    given = f"of type {array.dtype}"
-    expect(op, name, given, "floating-point numbers", floating)
 
 
 def _numbers(op, name, value, axes, least) -> tuple[int, ...]:

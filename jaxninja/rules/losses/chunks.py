@@ -7,7 +7,8 @@ exists as a whole. A last chunk that would reach beyond V starts earlier instead
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.rules.loops import varying, wide
+from jaxninja.rule import wide_type
+from jaxninja.rules.loops import varying
 
 
 def size(x, W, chunk):
@@ -27,7 +28,7 @@ def columns(total, start, size):
 
 def product(a, b):
     """a @ b in the type of a, summed in float32 or better."""
-    return jnp.matmul(a, b.astype(a.dtype), preferred_element_type=wide(a))
+    return jnp.matmul(a, b.astype(a.dtype), preferred_element_type=wide_type(a))
 
 
 def add_columns(total, part, start):
@@ -38,4 +39,4 @@ def add_columns(total, part, start):
 
 def row(x, value, *made_of):
     """[N], one number per row of x, varying as x and the arrays of `made_of` do."""
-    return varying(jnp.full(len(x), value, wide(x)), x, *made_of)
+    return varying(jnp.full(len(x), value, wide_type(x)), x, *made_of)

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
-from jaxninja.rules.losses.doors import floats, pair_of_floats
+from jaxninja.rule import Case, Rule, expect, expect_floats
+from jaxninja.rules.losses.doors import pair_of_floats
 
 
 class Residuals(NamedTuple):
@@ -49,7 +49,8 @@ def contrastive(
         Scalar, in nats: log N where nothing is told apart.
 
     Raises:
-        ValueError: shapes do not fit, there is no pair, or an array is not of floats.
+        ValueError: shapes do not fit, there is no pair, an array is not of floats, or a
+            and b are of two types.
 
     Source: Radford et al. 2021, arXiv:2103.00020; Zhang et al. 2020, arXiv:2010.00747.
     """
@@ -57,10 +58,10 @@ def contrastive(
 
 
 def contrastive_fwd(a, b, temperature):
-    temperature = jnp.asarray(temperature, a.dtype)
+    temperature = jnp.asarray(temperature)
     _door(a, b, temperature)
     N = len(a)
-    S = a @ b.T / temperature
+    S = a @ b.T / temperature.astype(a.dtype)
     log_P, log_Q = jax.nn.log_softmax(S, 1), jax.nn.log_softmax(S, 0)
     loss = -(jnp.trace(log_P) + jnp.trace(log_Q)) / (2 * N)
     pull = (jnp.exp(log_P) + jnp.exp(log_Q) - 2 * jnp.eye(N, dtype=S.dtype)) / (2 * N)
@@ -70,9 +71,10 @@ def contrastive_fwd(a, b, temperature):
 def contrastive_bwd(res, dloss):
     """Returns da [N, D], db [N, D] and dtemperature, a scalar."""
     a, b, temperature, pull = res
-    dS = pull * (dloss / temperature)
+    tau = temperature.astype(a.dtype)
+    dS = pull * (dloss / tau)
     da = dS @ b
-    return da, dS.T @ a, -(a * da).sum() / temperature
+    return da, dS.T @ a, (-(a * da).sum() / tau).astype(temperature.dtype)
 
 
 contrastive.defvjp(contrastive_fwd, contrastive_bwd)
@@ -81,15 +83,17 @@ contrastive.defvjp(contrastive_fwd, contrastive_bwd)
 def contrastive_jvp(primals, tangents):
     loss, (a, b, temperature, pull) = contrastive_fwd(*primals)
     da, db, dtau = tangents
-    S = a @ b.T / temperature
-    dS = (da @ b.T + a @ db.T - S * dtau) / temperature
+    tau, dtau = temperature.astype(a.dtype), dtau.astype(a.dtype)
+    S = a @ b.T / tau
+    dS = (da @ b.T + a @ db.T - S * dtau) / tau
     return loss, (pull * dS).sum()
 
 
 def plain(a, b, temperature):
     """Two cross entropies, as in CLIP's paper: what `jax.vjp` has to judge by."""
-    temperature = jnp.asarray(temperature, a.dtype)
+    temperature = jnp.asarray(temperature)
     _door(a, b, temperature)
+    temperature = temperature.astype(a.dtype)
     S = a @ b.T / temperature
     rows, columns = jax.nn.log_softmax(S, 1), jax.nn.log_softmax(S, 0)
     return -(jnp.trace(rows) + jnp.trace(columns)) / (2 * len(a))
@@ -99,7 +103,7 @@ def _door(a, b, temperature):
     fits = a.ndim == 2
     expect("contrastive", "a", f"of shape {a.shape}", "[N, D]", fits)
     pair_of_floats("contrastive", a=a, b=b)
-    floats("contrastive", temperature=temperature)
+    expect_floats("contrastive", temperature=temperature)
     given = f"of shape {temperature.shape}"
     expect("contrastive", "temperature", given, "a scalar", temperature.shape == ())
 

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, wide
 from jaxninja.rules.losses.doors import pair_of_floats
 
 
@@ -64,18 +64,18 @@ def cosine_similarity(
 
 def cosine_similarity_fwd(a, b, eps):
     _door(a, b, eps)
-    u, v = (x / _length(x, eps)[0] for x in (a, b))
-    return (u * v).sum(-1), Residuals(a, b)
+    u, v = (wide(x) / _length(x, eps)[0] for x in (a, b))
+    return (u * v).sum(-1).astype(a.dtype), Residuals(a, b)
 
 
 def cosine_similarity_bwd(eps, res, ds):
     """Returns da and db, [*batch, D] each."""
     (length_a, long_a), (length_b, long_b) = (_length(x, eps) for x in res)
-    u, v = res.a / length_a, res.b / length_b
-    s, ds = (u * v).sum(-1, keepdims=True), ds[..., None]
+    u, v = wide(res.a) / length_a, wide(res.b) / length_b
+    s, ds = (u * v).sum(-1, keepdims=True), wide(ds)[..., None]
     da = (v - jnp.where(long_a, s, 0) * u) * (ds / length_a)
     db = (u - jnp.where(long_b, s, 0) * v) * (ds / length_b)
-    return da, db
+    return da.astype(res.a.dtype), db.astype(res.b.dtype)
 
 
 cosine_similarity.defvjp(cosine_similarity_fwd, cosine_similarity_bwd)
@@ -83,19 +83,20 @@ cosine_similarity.defvjp(cosine_similarity_fwd, cosine_similarity_bwd)
 
 def cosine_similarity_jvp(eps, primals, tangents):
     def unit(x, dx):
-        length, long = _length(x, eps)
-        u = x / length
+        (length, long), dx = _length(x, eps), wide(dx)
+        u = wide(x) / length
         along = jnp.where(long, (u * dx).sum(-1, keepdims=True), 0)
         return u, (dx - u * along) / length
 
     (u, du), (v, dv) = map(unit, primals, tangents)
-    return (u * v).sum(-1), (du * v + u * dv).sum(-1)
+    s, ds, dtype = (u * v).sum(-1), (du * v + u * dv).sum(-1), primals[0].dtype
+    return s.astype(dtype), ds.astype(dtype)
 
 
 def _length(x, eps):
     """max(|x|, eps) [*batch, 1], and where |x| is above eps. No root of 0 is taken:
     its slope is infinite."""
-    square = (x * x).sum(-1, keepdims=True)
+    square = (wide(x) ** 2).sum(-1, keepdims=True)
     long = square > eps**2
     return jnp.where(long, jnp.sqrt(jnp.where(long, square, 1)), eps), long
 

@@ -30,9 +30,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, wide
 from jaxninja.rules.losses import doors
 
 
@@ -54,7 +54,7 @@ class Options(NamedTuple):
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def cross_entropy(
     logits: Float[Array, "N V"],
-    labels: Int[Array, "N"],
+    labels: Integer[Array, "N"],
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -66,7 +66,8 @@ def cross_entropy(
         logits: [N, V], of any size: the row's maximum is subtracted first, so 1e4 or a
             common offset neither overflows nor loses digits. -inf is a masked class.
         labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
-        ignore_index: label of rows that count nowhere: loss 0 and no gradient.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient, where
+            the logits are finite.
         reduction: `mean` over the rows that count (0 if there is none), or `none`.
         label_smoothing: s in [0, 1): share of the target that is spread evenly.
         z_loss: k, the weight of lse^2.
@@ -88,6 +89,7 @@ def cross_entropy(
 def cross_entropy_fwd(logits, labels, *static):
     options = Options(*static)
     _door(logits, labels, options)
+    labels = doors.signed(labels)
     m = jax.lax.stop_gradient(logits.max(-1, keepdims=True))
     shifted = logits - m
     counts = jnp.exp(shifted)
@@ -104,13 +106,13 @@ def cross_entropy_bwd(ignore_index, reduction, label_smoothing, z_loss, res, dlo
     """Returns dlogits [N, V], and None for the integer labels."""
     p, labels, lse = res
     N, V = p.shape
-    w = dloss * _weights(labels, ignore_index, reduction, p.dtype)
+    w = dloss * _weights(labels, ignore_index, reduction, dloss)
     pull = w if lse is None else w * (1 + 2 * z_loss * lse)
     dlogits = p * pull[:, None]  # N V numbers, and the label's share is at N of them
     if label_smoothing:
         dlogits -= (label_smoothing / V * w)[:, None]
-    at_label = dlogits.at[jnp.arange(N), labels]
-    return at_label.add(-(1 - label_smoothing) * w, mode="drop"), None
+    at_label, pull = dlogits.at[jnp.arange(N), labels], (1 - label_smoothing) * w
+    return at_label.add(-pull, mode="drop", wrap_negative_indices=False), None
 
 
 cross_entropy.defvjp(cross_entropy_fwd, cross_entropy_bwd)
@@ -139,27 +141,34 @@ def _target(z, labels, options):
 
 
 def _reduced(rows, labels, options):
-    rows = jnp.where(labels == options.ignore_index, 0, rows)
+    rows = jnp.where(labels != options.ignore_index, rows, 0)
     if options.reduction == "none":
         return rows
-    return rows.sum() / _count(labels, options.ignore_index, rows.dtype)
+    total = wide(rows).sum()
+    return (total / _count(labels, options.ignore_index, total)).astype(rows.dtype)
 
 
-def _weights(labels, ignore_index, reduction, dtype):
+def _weights(labels, ignore_index, reduction, dloss):
     """d(loss) / d(loss of row n): 1 or 0, over the rows that count for the mean."""
-    counts = (labels != ignore_index).astype(dtype)
-    mean = reduction == "mean"
-    return counts / _count(labels, ignore_index, dtype) if mean else counts
+    counts = labels != ignore_index
+    if reduction == "none":
+        return counts.astype(dloss.dtype)
+    each = 1 / _count(labels, ignore_index, wide(dloss))
+    return jnp.where(counts, each, 0).astype(dloss.dtype)
 
 
-def _count(labels, ignore_index, dtype):
-    """Rows that count, 1 at least; whole numbers above 256 are not bfloat16's."""
-    return jnp.maximum((labels != ignore_index).sum(), 1).astype(dtype)
+def _count(labels, ignore_index, like):
+    """Rows that count, 1 at least, in the type of `like`: in float32 or wider, since
+    whole numbers above 256 are not bfloat16's."""
+    counted = (labels != ignore_index).sum()
+    return jnp.maximum(counted, 1).astype(like.dtype)
 
 
 def _pick(logits, labels):
-    index = labels[:, None]
-    return jnp.take_along_axis(logits, index, -1, mode="fill", fill_value=jnp.nan)
+    """The label's entry of each row, [N, 1]; NaN for a label that is no class."""
+    at_label = logits.at[jnp.arange(len(labels)), labels]
+    picked = at_label.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    return picked[:, None]
 
 
 def _door(logits, labels, options):

@@ -1,21 +1,15 @@
 """What the losses ask of their arguments, in one place."""
 
+import jax
 import jax.numpy as jnp
 
-from jaxninja.rule import expect
-
-
-def floats(op: str, **arrays) -> None:
-    """Refuse an array that is not of real floats."""
-    for name, array in arrays.items():
-        real = jnp.issubdtype(array.dtype, jnp.floating)
-        expect(op, name, f"of type {array.dtype}", "floats", real)
+from jaxninja.rule import expect, expect_floats
 
 
 def pair_of_floats(op: str, **arrays) -> None:
-    """Two arrays of floats, of one shape that is not empty."""
+    """Two arrays of one floating-point type, and of one shape that is not empty."""
     pair(op, **arrays)
-    floats(op, **arrays)
+    expect_floats(op, **arrays)
 
 
 def pair(op: str, **arrays) -> None:
@@ -33,6 +27,12 @@ def classes(op: str, labels, rows: int, given: str) -> None:
     expect(op, "labels", f"of shape {labels.shape}", f"[{rows}], as {given}", fits)
     integer = jnp.issubdtype(labels.dtype, jnp.integer)
     expect(op, "labels", f"of type {labels.dtype}", "integers", integer)
+
+
+def signed(labels) -> jax.Array:
+    """Labels in int32 or wider: as a byte, -100 would be class 156."""
+    wide = max(jnp.dtype("int32"), labels.dtype, key=lambda dtype: dtype.itemsize)
+    return labels.astype(wide)
 
 
 def options(op: str, reduction, label_smoothing, z_loss) -> None:

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from jaxninja.rule import Case, Rule
-from jaxninja.rules.losses.doors import floats, pair
+from jaxninja.rule import Case, Rule, expect, expect_floats, wide
+from jaxninja.rules.losses.doors import pair
 
 
 class Residuals(NamedTuple):
@@ -46,8 +46,8 @@ def hinge(scores: Float[Array, "*shape"], y: Num[Array, "*shape"]) -> Float[Arra
         Scalar, 0 or more.
 
     Raises:
-        ValueError: the shapes differ, there is no entry (a mean of 0 / 0), or scores
-            are not floats.
+        ValueError: the shapes differ, there is no entry (a mean of 0 / 0), or the types
+            do not fit.
 
     Source: Cortes, Vapnik 1995, Support-Vector Networks; micrograd's moons.
     """
@@ -56,7 +56,10 @@ def hinge(scores: Float[Array, "*shape"], y: Num[Array, "*shape"]) -> Float[Arra
 
 def hinge_fwd(scores, y):
     pair("hinge", scores=scores, y=y)
-    floats("hinge", scores=scores)
+    expect_floats("hinge", scores=scores)
+    kinds = jnp.floating, jnp.signedinteger
+    signed = any(jnp.issubdtype(y.dtype, kind) for kind in kinds)
+    expect("hinge", "y", f"of type {y.dtype}", "floats or signed integers", signed)
     m = 1 - y.astype(scores.dtype) * scores
     return jnp.where(m > 0, m, 0).mean(), Residuals(scores, y)
 
@@ -65,7 +68,8 @@ def hinge_bwd(res, dloss):
     """Returns dscores [*shape], and dy [*shape] or, of integers, None."""
     scores, y = res
     sign = y.astype(scores.dtype)
-    pull = jnp.where(sign * scores < 1, -dloss / scores.size, 0)
+    each = (wide(dloss) / scores.size).astype(dloss.dtype)
+    pull = jnp.where(sign * scores < 1, -each, 0)
     is_float = jnp.issubdtype(y.dtype, jnp.floating)
     return pull * sign, (pull * scores).astype(y.dtype) if is_float else None
 

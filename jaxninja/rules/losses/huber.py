@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, wide
 from jaxninja.rules.losses.doors import pair_of_floats
 
 
@@ -70,7 +70,8 @@ def huber_fwd(x, y, delta):
 
 def huber_bwd(delta, res, dloss):
     """Returns dx and dy, [*shape] each."""
-    dx = _slope_times(dloss / res.r.size, res.r, delta)
+    each = (wide(dloss) / res.r.size).astype(dloss.dtype)
+    dx = _slope_times(each, res.r, delta)
     return dx, -dx
 
 

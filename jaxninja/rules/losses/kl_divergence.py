@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, wide
 from jaxninja.rules.losses.doors import pair_of_floats
 
 
@@ -59,13 +59,14 @@ def kl_divergence(
 def kl_divergence_fwd(log_p, log_q):
     _door(log_p, log_q)
     p, ratio = _terms(log_p, log_q)
-    return (p * ratio).sum() / _rows(log_p), Residuals(log_p, log_q)
+    return (p * ratio).sum(-1).mean(), Residuals(log_p, log_q)
 
 
 def kl_divergence_bwd(res, dloss):
     """Returns dlog_p and dlog_q, [*batch, V] each."""
     p, ratio = _terms(*res)
-    pull = p * (dloss / _rows(p))
+    each = wide(dloss) / (p.size // p.shape[-1])
+    pull = p * each.astype(p.dtype)
     return pull * ratio + pull, -pull
 
 
@@ -76,17 +77,13 @@ def kl_divergence_jvp(primals, tangents):
     loss, res = kl_divergence_fwd(*primals)
     dlog_p, dlog_q = tangents
     p, ratio = _terms(*res)
-    return loss, (p * (ratio * dlog_p + dlog_p - dlog_q)).sum() / _rows(p)
+    return loss, (p * (ratio * dlog_p + dlog_p - dlog_q)).sum(-1).mean()
 
 
 def _terms(log_p, log_q):
     """p, and log p - log q: 0 where p is."""
     p = jnp.exp(log_p)
     return p, jnp.where(p > 0, log_p, 0) - jnp.where(p > 0, log_q, 0)
-
-
-def _rows(array):
-    return array.size // array.shape[-1]
 
 
 def _door(log_p, log_q):

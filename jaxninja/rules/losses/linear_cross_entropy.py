@@ -30,10 +30,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, along_last, expect
-from jaxninja.rules.loops import varying, wide
+from jaxninja.rule import Case, Rule, along_last, expect, expect_floats, wide_type
+from jaxninja.rules.loops import varying
 from jaxninja.rules.losses import chunks, doors
 
 
@@ -62,7 +62,7 @@ def linear_cross_entropy(
     x: Float[Array, "N D"],
     W: Float[Array, "D V"],
     b: Float[Array, "V"] | None,
-    labels: Int[Array, "N"],
+    labels: Integer[Array, "N"],
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -101,12 +101,12 @@ def linear_cross_entropy(
 def linear_cross_entropy_fwd(x, W, b, labels, *static):
     options = Options(*static)
     _door(x, W, b, labels, options)
-    return _forward(x, W, b, labels, options)
+    return _forward(x, W, b, doors.signed(labels), options)
 
 
 @partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
 def _forward(x, W, b, labels, options):
-    lowest, made_of = jnp.finfo(wide(x)).min, (x, W, b, labels)
+    lowest, made_of = jnp.finfo(wide_type(x)).min, (x, W, b, labels)
     start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
 
     def over_chunk(c, state):
@@ -192,6 +192,7 @@ def dense(x, W, b, labels, *static):
     """The plain form, with all the logits: what `jax.grad` differentiates to judge."""
     options = Options(*static)
     _door(x, W, b, labels, options)
+    labels = doors.signed(labels)
     z = _logits(x, W, b, options)
     m = lax.stop_gradient(z.max(1))
     shifted = z - m[:, None]
@@ -265,8 +266,11 @@ def _door(x, W, b, labels, options):
     N, D = x.shape
     fits = W.ndim == 2 and len(W) == D and W.size > 0
     shape("W", W, f"[{D}, V], as x is {x.shape}", fits)
+    expect_floats("linear_cross_entropy", x=x)
+    expect_floats("linear_cross_entropy", W=W)
     if b is not None:
         shape("b", b, f"[{W.shape[1]}], as W is {W.shape}", b.shape == W.shape[1:])
+        expect_floats("linear_cross_entropy", b=b)
     doors.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
     _, reduction, s, cap, k, chunk = options
     doors.options("linear_cross_entropy", reduction, s, k)

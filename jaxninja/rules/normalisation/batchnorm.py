@@ -30,7 +30,8 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last, expect
+from jaxninja.rule import Case, Rule, expect, wide
+from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 
 
 class Residuals(NamedTuple):
@@ -53,15 +54,16 @@ def batchnorm(
         x: [*batch, D]; mean and var [D] are over all n rows, all axes but the last.
         gamma: [D] gain.
         beta: [D] bias.
-        eps: added to the variance; a constant column then gives y = beta.
+        eps: added to the variance, 0 or more; if above, a constant column gives beta.
         ddof: the variance is divided by n - ddof: 0 as in the paper, 1 (Bessel's
             correction) as in the lecture.
 
     Returns:
-        [*batch, D].
+        [*batch, D] in the type of x; computed in float32 or better.
 
     Raises:
-        ValueError: the shapes do not fit, or n <= ddof (a variance of 0 / 0).
+        ValueError: shapes or types do not fit, eps is below 0, or n <= ddof (a variance
+            of 0 / 0).
 
     Source: Ioffe, Szegedy 2015, arXiv:1502.03167; ddof = 1 as in Karpathy's makemore.
     """
@@ -69,21 +71,23 @@ def batchnorm(
 
 
 def batchnorm_fwd(x, gamma, beta, eps, ddof):
-    _door(x, gamma, beta, ddof)
-    gamma, beta = along_last(gamma, x), along_last(beta, x)
-    mean, var = moments(x, _batch(x), ddof)
+    _door(x, gamma, beta, eps, ddof)
+    mean, var = moments(wide(x), _batch(x), ddof)
     rstd = jax.lax.rsqrt(var + eps)
-    xhat = (x - mean) * rstd
-    return gamma * xhat + beta, Residuals(xhat, rstd, gamma)
+    xhat = (wide(x) - mean) * rstd
+    y = like(x, gamma) * xhat + like(x, beta)
+    return y.astype(x.dtype), Residuals(xhat.astype(x.dtype), rstd, gamma)
 
 
 def batchnorm_bwd(eps, ddof, res, dy):
     """Returns dx [*batch, D], dgamma [D], dbeta [D]."""
-    xhat, rstd, gamma = res
-    dgamma = (xhat * dy).sum(_batch(dy))
-    dbeta = dy.sum(_batch(dy))  # under `jit` XLA merges both with the sums of the next
-    dx = gamma * jacobian_product(xhat, rstd, dy, _batch(dy), ddof)
-    return dx, dgamma, dbeta
+    batch, gamma = _batch(dy), res.gamma
+    xhat, dy = wide(res.xhat), wide(dy)
+    dgamma = (xhat * dy).sum(batch)
+    dbeta = dy.sum(batch)  # under `jit` XLA merges both with the sums of the next
+    dx = like(dy, gamma) * jacobian_product(xhat, res.rstd, dy, batch, ddof)
+    dx = dx.astype(res.xhat.dtype)
+    return dx, dgamma.astype(gamma.dtype), dbeta.astype(gamma.dtype)
 
 
 batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
@@ -92,10 +96,11 @@ batchnorm.defvjp(batchnorm_fwd, batchnorm_bwd)
 def batchnorm_jvp(eps, ddof, primals, tangents):
     """Returns y and its move dy [*batch, D] for moves of x, gamma and beta."""
     (x, gamma, beta), (dx, dgamma, dbeta) = primals, tangents
-    dgamma, dbeta = along_last(dgamma, dx), along_last(dbeta, dx)
-    y, (xhat, rstd, gamma) = batchnorm_fwd(x, gamma, beta, eps, ddof)
+    y, (xhat, rstd, _) = batchnorm_fwd(x, gamma, beta, eps, ddof)
+    xhat, dx = wide(xhat), wide(dx)
     dxhat = jacobian_product(xhat, rstd, dx, _batch(y), ddof)
-    return y, gamma * dxhat + dgamma * xhat + dbeta
+    dy = like(dx, gamma) * dxhat + like(dx, dgamma) * xhat + like(dx, dbeta)
+    return y, dy.astype(y.dtype)
 
 
 def jacobian_product(xhat, rstd, dx, axes, ddof=0):
@@ -124,7 +129,7 @@ def batch_statistics(
     They feed the running statistics. batchnorm computes the same two numbers from the
     same x, and under `jit` XLA merges the two computations.
     """
-    mean, var = moments(x, _batch(x), ddof)
+    mean, var = moments(wide(x), _batch(x), ddof)
     return mean.ravel(), var.ravel()
 
 
@@ -136,21 +141,10 @@ def _count(x, axes):
     return math.prod(x.shape[axis] for axis in axes)
 
 
-def _door(x, gamma, beta, ddof):
-    given = f"of shape {x.shape}"
-    expect(
-        "batchnorm", "x", given, "[..., D] with D > 0", x.ndim > 1 and x.shape[-1] > 0
-    )
-    D = x.shape[-1]
-    for name, value in (("gamma", gamma), ("beta", beta)):
-        fits = value.shape == (D,)
-        expect(
-            "batchnorm",
-            name,
-            f"of shape {value.shape}",
-            f"[{D}], as x is {x.shape}",
-            fits,
-        )
+def _door(x, gamma, beta, eps, ddof):
+    check_input("batchnorm", x, {"gamma": gamma, "beta": beta}, axes=2)
+    check_number("batchnorm", "eps", eps, 0)
+    D, given = x.shape[-1], f"of shape {x.shape}"
     enough = x.size // D > ddof
     expect("batchnorm", "x", given, f"a batch of more than ddof = {ddof}", enough)
 

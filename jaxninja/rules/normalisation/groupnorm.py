@@ -24,9 +24,9 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, wide
 from jaxninja.rules import blocking
-from jaxninja.rules.normalisation.arguments import check_input, check_number, wide
+from jaxninja.rules.normalisation.arguments import check_input, check_number
 from jaxninja.rules.normalisation.batchnorm import jacobian_product, moments
 from jaxninja.rules.normalisation.rows import over_rows
 
@@ -56,7 +56,7 @@ def groupnorm(
         gamma: [C] gain.
         beta: [C] bias.
         groups: how many; divides C.
-        eps: added to the variance, 0 or more; a constant group then gives y = beta.
+        eps: added to the variance, 0 or more; if above, a constant group gives beta.
 
     Returns:
         [B, ..., C] in the type of x; computed in float32 or better. Smooth for eps > 0.

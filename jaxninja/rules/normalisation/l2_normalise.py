@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect
-from jaxninja.rules.normalisation.arguments import check_number, wide
+from jaxninja.rule import Case, Rule, expect, wide
+from jaxninja.rules.normalisation.arguments import check_number
 
 
 class Residuals(NamedTuple):

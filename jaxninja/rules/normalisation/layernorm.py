@@ -29,9 +29,9 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last
+from jaxninja.rule import Case, Rule, wide
 from jaxninja.rules import blocking
-from jaxninja.rules.normalisation.arguments import check_input, check_number, wide
+from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 from jaxninja.rules.normalisation.batchnorm import jacobian_product, moments
 from jaxninja.rules.normalisation.rows import over_rows
 
@@ -56,7 +56,7 @@ def layernorm(
         x: [*batch, D]; mean and var [*batch] are over the last axis, var divided by D.
         gamma: [D] gain.
         beta: [D] bias.
-        eps: added to the variance, 0 or more; a constant row then gives y = beta.
+        eps: added to the variance, 0 or more; if above, a constant row gives y = beta.
 
     Returns:
         [*batch, D] in the type of x; computed in float32 or better. Smooth for eps > 0.
@@ -113,11 +113,6 @@ def layernorm_jvp(eps, primals, tangents):
     dxhat = jacobian_product(xhat, rstd, wide(dx), (-1,))
     dy = like(x, gamma) * dxhat + like(x, dgamma) * xhat + like(x, dbeta)
     return y, dy.astype(y.dtype)
-
-
-def like(x, weight):
-    """A weight [D] with the axes of x, in the type that moments have."""
-    return along_last(wide(weight).astype(wide(x).dtype), x)
 
 
 def example(key, N, D):

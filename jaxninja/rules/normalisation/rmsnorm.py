@@ -24,10 +24,9 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, wide
 from jaxninja.rules import blocking
-from jaxninja.rules.normalisation.arguments import check_input, check_number, wide
-from jaxninja.rules.normalisation.layernorm import like
+from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 from jaxninja.rules.normalisation.rows import over_rows
 
 

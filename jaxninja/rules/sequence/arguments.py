@@ -1,8 +1,6 @@
 """What rnn, gru and lstm ask of their arguments."""
 
-import jax.numpy as jnp
-
-from jaxninja.rule import expect
+from jaxninja.rule import expect, expect_floats
 from jaxninja.rules.sequence.recurrence import Cell, Weights
 
 
@@ -27,15 +25,6 @@ def door(op: str, cell: Cell, x, states: dict, weights: Weights, chunk) -> None:
     batch = *x.shape[1:-1], H
     for name, state in states.items():
         shape(name, state, f"{[*batch]}, {known}", state.shape == batch)
-    _types(op, {"x": x, **states, "Wx": Wx, "Wh": Wh, **biases})
+    expect_floats(op, x=x, **states, Wx=Wx, Wh=Wh, **biases)  # a state keeps its type
     whole = chunk is None or (isinstance(chunk, int) and chunk >= 1)
     expect(op, "chunk", repr(chunk), "None, or an integer of 1 or more", whole)
-
-
-def _types(op, arrays):
-    for name, array in arrays.items():
-        given, x = f"of type {array.dtype}", arrays["x"]
-        floating = jnp.issubdtype(array.dtype, jnp.floating)
-        expect(op, name, given, "floating-point numbers", floating)
-        same = array.dtype == x.dtype
-        expect(op, name, given, f"{x.dtype}, as x is: a state keeps its type", same)

@@ -32,9 +32,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, wide, wide_type
 from jaxninja.rules.sequence.blocks import cut
-from jaxninja.rules.sequence.definition import Options, check_arguments, defined, wide
+from jaxninja.rules.sequence.definition import Options, check_arguments, defined
 
 
 class Residuals(NamedTuple):
@@ -110,8 +110,8 @@ def attention_jvp(causal, window, scale, softcap, primals, tangents):
 @partial(jax.jit, static_argnums=(4, 5))  # else each call outside jit compiles its loop
 def forward(q, k, v, bias, options, grid):
     """y [B, T, H, E] and Residuals, along one row of blocks after the other."""
-    zeros, E = partial(jnp.zeros_like, q, dtype=wide(q)), v.shape[-1]
-    least = float(jnp.finfo(wide(q)).min)  # not -inf: -inf - -inf would be NaN
+    zeros, E = partial(jnp.zeros_like, q, dtype=wide_type(q)), v.shape[-1]
+    least = float(jnp.finfo(wide_type(q)).min)  # not -inf: -inf - -inf would be NaN
     m, total, weighted = (zeros(shape=grid.block_of(n)) for n in (1, 1, E))
     nothing = m + least, total, weighted
 
@@ -160,7 +160,7 @@ def backward(res, dy, options, grid):
     def here(state, place):
         of_queries = q, dy, y, m, log_sum
         qT, dyT, yT, *of_t = (grid.query_columns(a, place) for a in of_queries)
-        dy_y = dyT.astype(wide(q)) * yT.astype(wide(q))
+        dy_y = wide(dyT) * wide(yT)
         of_t.append(dy_y.sum(2, keepdims=True))
         q_rows, dy_rows = grid.query_rows(q, place), grid.query_rows(dy, place)
         k_rows, v_rows = grid.key_rows(k, place), grid.key_rows(v, place)
@@ -203,7 +203,7 @@ def move(res, tangents, options, grid):
         of_t = [grid.query_columns(a, place) for a in (q, dq, m, log_sum)]
         k_rows, dk_rows = grid.key_rows(k, place), grid.key_rows(dk, place)
         vT, dvT = grid.key_columns(v, place), grid.key_columns(dv, place)
-        yT = grid.query_columns(y, place).astype(wide(y))
+        yT = grid.query_columns(y, place).astype(wide_type(y))
 
         def step(state, at):
             mean_dz, dyT = state
@@ -246,14 +246,14 @@ def product(a, b):
     """a @ b in the narrower type of the two, summed in float32 or better."""
     narrow = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
     a, b = a.astype(narrow), b.astype(narrow)
-    return jnp.matmul(a, b, preferred_element_type=wide(a))
+    return jnp.matmul(a, b, preferred_element_type=wide_type(a))
 
 
 def zero_sum(x):
     """Zeros to add up a gradient of x; None where there is none."""
     if x is None or not jnp.issubdtype(x.dtype, jnp.floating):
         return None
-    return jnp.zeros_like(x, dtype=wide(x))
+    return jnp.zeros_like(x, dtype=wide_type(x))
 
 
 def plain(q, k, v, *static):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxninja.rule import expect
+from jaxninja.rule import expect, expect_floats, wide_type
 
 
 class Options(NamedTuple):
@@ -25,7 +25,7 @@ def defined(q, k, v, bias, options):
     """y [B, T, H, E] by way of the scores z [B, K, H / K, T, S]."""
     (B, T, H, D), (S, K) = q.shape, k.shape[1:3]
     q = q.reshape(B, T, K, H // K, D)
-    z = jnp.einsum("btkgd,bskd->bkgts", q, k, preferred_element_type=wide(q))
+    z = jnp.einsum("btkgd,bskd->bkgts", q, k, preferred_element_type=wide_type(q))
     z *= 1 / math.sqrt(D) if options.scale is None else options.scale
     if options.softcap is not None:
         z = options.softcap * jnp.tanh(z / options.softcap)
@@ -38,7 +38,7 @@ def defined(q, k, v, bias, options):
         z = z if is_mask else z + bias.astype(z.dtype)
     some = seen.any(-1, keepdims=True)  # a softmax over nothing would be 0 / 0
     p = jax.nn.softmax(jnp.where(seen | ~some, z, -jnp.inf)).astype(v.dtype)
-    y = jnp.einsum("bkgts,bske->bkgte", p, v, preferred_element_type=wide(q))
+    y = jnp.einsum("bkgts,bske->bkgte", p, v, preferred_element_type=wide_type(q))
     y = jnp.where(some, y, 0).transpose(0, 3, 1, 2, 4)
     return y.reshape(B, T, H, -1).astype(q.dtype)
 
@@ -52,11 +52,6 @@ def _by_distance(T, S, options):
     if options.window is not None:
         seen &= abs(distance) < options.window
     return seen
-
-
-def wide(x):
-    """The type of sums over x: float32 at least."""
-    return max(x.dtype, jnp.dtype("float32"), key=lambda dtype: dtype.itemsize)
 
 
 def check_arguments(op, q, k, v, options):
@@ -77,11 +72,7 @@ def check_arguments(op, q, k, v, options):
     shape("k", k, f"a number of heads that divides {H}, as q is {q.shape}", divides)
     fits = v.ndim == 4 and v.size > 0 and v.shape[:3] == (B, S, K)
     shape("v", v, f"[{B}, {S}, {K}, E], as k is {k.shape}", fits)
-    given = f"of type {q.dtype}"
-    expect(op, "q", given, "a float type", jnp.issubdtype(q.dtype, jnp.floating))
-    for name, array in (("k", k), ("v", v)):
-        given, same = f"of type {array.dtype}", array.dtype == q.dtype
-        expect(op, name, given, f"{q.dtype}, as q", same)
+    expect_floats(op, q=q, k=k, v=v)
     causal, window, scale, cap = options
     option("causal", causal, "True or False", isinstance(causal, bool))
     whole = window is None or (isinstance(window, int) and window >= 1)

@@ -33,9 +33,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.rule import along_last
+from jaxninja.rule import along_last, wide_type
 from jaxninja.rules import blocking
-from jaxninja.rules.loops import in_pieces, in_pieces_backwards, varying, wide
+from jaxninja.rules.loops import in_pieces, in_pieces_backwards, varying
 
 
 class Cell(NamedTuple):
@@ -171,17 +171,17 @@ def _outer(a, b):
     """sum over all rows n of a[n].T b[n]."""
     rows = tuple(range(a.ndim - 1))
     sides = (rows, rows), ((), ())
-    return lax.dot_general(a, b, sides, preferred_element_type=wide(a))
+    return lax.dot_general(a, b, sides, preferred_element_type=wide_type(a))
 
 
 def _sum(a):
-    return a.sum(tuple(range(a.ndim - 1)), dtype=wide(a))
+    return a.sum(tuple(range(a.ndim - 1)), dtype=wide_type(a))
 
 
 def _zeros(weights, *made_of):
     Wx, Wh = weights.Wx, weights.Wh
     shapes = Weights(Wx.shape, Wh.shape, Wx.shape[1:], Wx.shape[1:])
-    return Weights(*(varying(jnp.zeros(s, wide(Wx)), *made_of) for s in shapes))
+    return Weights(*(varying(jnp.zeros(s, wide_type(Wx)), *made_of) for s in shapes))
 
 
 def _narrow(sums, x):

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, expect_floats, wide
 
 
 class Residuals(NamedTuple):
@@ -108,7 +108,7 @@ def _turned(x, cos, sin, interleaved):
 def _angles(x, positions, base):
     """[1 or B, T, 1, D/2]"""
     at = positions if positions.ndim == 2 else positions[None]
-    frequencies = _frequencies(_wide(x[..., : x.shape[-1] // 2]), base)
+    frequencies = _frequencies(wide(x[..., : x.shape[-1] // 2]), base)
     return at[:, :, None, None].astype(frequencies.dtype) * frequencies[None]
 
 
@@ -120,7 +120,7 @@ def _frequencies(half, base):
 
 def _pairs(x, interleaved):
     """x1 and x2 [B, T, H, D/2], in float32 or better."""
-    x = _wide(x)
+    x = wide(x)
     if interleaved:
         return x[..., ::2], x[..., 1::2]
     return x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]
@@ -130,10 +130,6 @@ def _joined(x1, x2, interleaved):
     if interleaved:
         return jnp.stack([x1, x2], -1).reshape(*x1.shape[:-1], -1)
     return jnp.concatenate([x1, x2], -1)
-
-
-def _wide(x):
-    return x.astype(max(x.dtype, jnp.dtype("float32"), key=lambda d: d.itemsize))
 
 
 def _is_float(x):
@@ -148,7 +144,7 @@ def _door(x, positions, base, interleaved):
     check("x", given, "[B, T, H, D]", x.ndim == 4)
     B, T, _, D = x.shape
     check("x", given, "an even number D of features, above 0", D > 0 and D % 2 == 0)
-    check("x", f"of type {x.dtype}", "a float type", _is_float(x))
+    expect_floats("rope", x=x)
     given, fits = f"of shape {positions.shape}", positions.shape in ((T,), (B, T))
     check("positions", given, f"[{T}] or [{B}, {T}], as x is {x.shape}", fits)
     number = _is_float(positions) or jnp.issubdtype(positions.dtype, jnp.integer)

@@ -31,7 +31,7 @@ from jaxninja.rules.solvers.symmetric import factor, right_side, solve, square
 
 
 class Residuals(NamedTuple):
-    L: jax.Array  # [n, n] in place of A, so that nothing is factored twice
+    L: jax.Array  # [n, n], in float32 at least: nothing is factored twice
     x: jax.Array  # [n] or [n, k], the output: held anyway; b is not kept
 
 
@@ -50,7 +50,8 @@ def cholesky_solve(
         float16 it is computed in float32.
 
     Raises:
-        ValueError: A is not square, b does not fit, or an array is not of floats.
+        ValueError: A is not square, b does not fit, or they are not of one
+            floating-point type.
 
     Source: Giles 2008, Collected Matrix Derivative Results.
     """
@@ -61,7 +62,7 @@ def cholesky_solve_fwd(A, b):
     square("cholesky_solve", A)
     right_side("cholesky_solve", A, b)
     L = factor(A)
-    x = solve(L, b)
+    x = solve(L, b).astype(b.dtype)
     return x, Residuals(L, x)
 
 
@@ -69,8 +70,8 @@ def cholesky_solve_bwd(res, dx):
     """Returns dA [n, n], symmetric, and db of the shape of b."""
     L, x = res
     w = solve(L, dx)
-    outer = _columns(w) @ _columns(x).T
-    return -(outer + outer.T) / 2, w
+    outer = _columns(w) @ _columns(x.astype(w.dtype)).T
+    return (-(outer + outer.T) / 2).astype(dx.dtype), w.astype(dx.dtype)
 
 
 cholesky_solve.defvjp(cholesky_solve_fwd, cholesky_solve_bwd)
@@ -79,14 +80,14 @@ cholesky_solve.defvjp(cholesky_solve_fwd, cholesky_solve_bwd)
 def cholesky_solve_jvp(primals, tangents):
     x, (L, _) = cholesky_solve_fwd(*primals)
     dA, db = tangents
-    return x, solve(L, db - (dA + dA.T) / 2 @ x)
+    return x, solve(L, db - (dA + dA.T) / 2 @ x).astype(x.dtype)
 
 
 def plain(A, b):
     """The factor by JAX and two triangular solves, left to `jax.vjp`."""
     square("cholesky_solve", A)
     right_side("cholesky_solve", A, b)
-    return solve(factor(A), b)
+    return solve(factor(A), b).astype(b.dtype)
 
 
 def _columns(x):

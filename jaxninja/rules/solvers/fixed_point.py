@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, expect_floats
 
 
 class Residuals(NamedTuple):
@@ -114,29 +114,36 @@ def _solve(F, b, iterations):
 
 
 def _settle(step, x, iterations):
-    """Apply `step` until x moves by rounding only; NaN if that takes too long."""
+    """Apply `step` until x moves by rounding only; NaN if that takes too long.
+
+    What goes to 0 always moves by more than its own roundings: at the end those of the
+    largest that it has been are enough.
+    """
 
     def moves(carry):
-        _, moved, i = carry
-        return moved & (i < iterations)
+        x, move, _, i = carry
+        return _is_above(move, _largest(x)) & (i < iterations)
 
     def once(carry):
-        x, _, i = carry
+        x, _, most, i = carry
         new = step(x)
-        return new, _moved(x, new), i + 1
+        most = jax.tree.map(jnp.maximum, most, _largest(new))
+        return new, _largest(_add(new, x, -1)), most, i + 1
 
-    x, moved, _ = lax.while_loop(moves, once, once((x, None, 0)))
-    return jax.tree.map(lambda a: jnp.where(moved, jnp.nan, a), x)
+    x, move, most, _ = lax.while_loop(moves, once, once((x, None, _largest(x), 0)))
+    moved = _is_above(move, most)
+    return jax.tree.map(lambda a: jnp.where(moved | jnp.isinf(a), jnp.nan, a), x)
 
 
-def _moved(old, new):
-    """Whether an array moved by more than a few roundings of its largest entry."""
+def _largest(x):
+    """The largest entry of each array by size."""
+    return jax.tree.map(lambda a: jnp.max(abs(a), initial=0), x)
 
-    def far(a, b):
-        scale = jnp.finfo(a.dtype).eps * jnp.max(abs(b), initial=0)
-        return jnp.max(abs(a - b), initial=0) > 4 * scale
 
-    return jnp.array(jax.tree.leaves(jax.tree.map(far, old, new))).any()
+def _is_above(move, sizes):
+    """Whether an array moves by more than a few roundings of such a size."""
+    above = jax.tree.map(lambda m, s: m > 4 * jnp.finfo(s.dtype).eps * s, move, sizes)
+    return jnp.array(jax.tree.leaves(above)).any()
 
 
 def _add(a, b, sign=1):
@@ -146,8 +153,7 @@ def _add(a, b, sign=1):
 def _door(f, x0, theta, iterations):
     expect("fixed_point", "iterations", iterations, "1 or more", iterations >= 1)
     for leaf in jax.tree.leaves(x0):
-        real = jnp.issubdtype(leaf.dtype, jnp.floating)
-        expect("fixed_point", "x0", f"of type {leaf.dtype}", "floats", real)
+        expect_floats("fixed_point", x0=leaf)
     shape = partial(jax.tree.map, lambda a: f"{a.dtype}{list(a.shape)}")
     given, expected = shape(jax.eval_shape(f, x0, theta)), shape(x0)
     expect(

@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule
+from jaxninja.rule import Case, Rule, wide
 from jaxninja.rules.solvers.symmetric import factor, solve, square
 
 
 class Residuals(NamedTuple):
-    L: jax.Array  # [n, n] in place of A; A^-1 is made in the backward pass only
+    L: jax.Array  # [n, n] for A, in float32 at least; A^-1 is made on the way back
 
 
 @jax.custom_vjp
@@ -52,12 +52,14 @@ def logdet(A: Float[Array, "n n"]) -> Float[Array, ""]:
 def logdet_fwd(A):
     square("logdet", A)
     L = factor(A)
-    return 2 * jnp.log(jnp.diagonal(L)).sum(), Residuals(L)
+    y = 2 * jnp.log(jnp.diagonal(L)).sum()
+    return y.astype(A.dtype), Residuals(L)
 
 
 def logdet_bwd(res, dy):
     """Returns dA [n, n], symmetric, in a one-tuple."""
-    return (solve(res.L, jnp.eye(len(res.L), dtype=res.L.dtype)) * dy,)
+    inverse = solve(res.L, jnp.eye(len(res.L)))
+    return ((inverse * wide(dy)).astype(dy.dtype),)
 
 
 logdet.defvjp(logdet_fwd, logdet_bwd)
@@ -66,7 +68,7 @@ logdet.defvjp(logdet_fwd, logdet_bwd)
 def logdet_jvp(primals, tangents):
     y, (L,) = logdet_fwd(*primals)
     (dA,) = tangents
-    return y, jnp.trace(solve(L, (dA + dA.T) / 2))
+    return y, jnp.trace(solve(L, (dA + dA.T) / 2)).astype(y.dtype)
 
 
 def example(key, n):

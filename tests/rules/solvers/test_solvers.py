@@ -44,6 +44,24 @@ def test_an_iteration_that_does_not_settle_is_nan():
     assert jnp.isnan(fixed_point(affine, jnp.array(1.0), (0.99, 1.0), 5))
 
 
+@pytest.mark.parametrize("slope", [0.5, 0.99])
+def test_an_iteration_may_end_at_zero(slope):
+    """Where each step moves by a part of what is left, never by a rounding of it."""
+    x = fixed_point(affine, jnp.array(1.0), (slope, 0.0), 5000)
+    assert abs(x) < 1e-4
+
+
+def test_what_overflows_has_not_settled():
+    assert jnp.isnan(fixed_point(affine, jnp.array(1.0), (1.5, 1.0), 5000))
+
+
+def test_a_narrow_matrix_is_factored_in_float32():
+    M = jax.random.normal(jax.random.key(0), (6, 6))
+    A, b = (M @ M.T + jnp.eye(6)).astype("bfloat16"), jnp.ones(6, "bfloat16")
+    x = jnp.linalg.solve(A.astype("float32"), b.astype("float32"))
+    np.testing.assert_array_equal(manual.cholesky_solve(A, b), x.astype("bfloat16"))
+
+
 def test_a_matrix_that_is_not_positive_definite_gives_nan():
     A = jnp.array([[1.0, 2.0], [2.0, 1.0]])
     assert jnp.isnan(manual.logdet(A))
