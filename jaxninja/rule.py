@@ -116,14 +116,14 @@ def along_last(v: jax.Array, x: jax.Array) -> jax.Array:
     return v.reshape((1,) * (x.ndim - 1) + v.shape)
 
 
-def wide_type(x: jax.Array) -> jnp.dtype:
+def wide_type(x: Any) -> jnp.dtype:
     """float32, or the type of x where that is wider: of sums over many entries."""
     return max(x.dtype, jnp.dtype("float32"), key=lambda dtype: dtype.itemsize)
 
 
-def wide(x: jax.Array) -> jax.Array:
+def wide(x: Any) -> jax.Array:
     """x in float32 or wider. float16 ends at 65,504: squares and counts go beyond."""
-    return x.astype(wide_type(x))
+    return jnp.asarray(x, wide_type(x))
 
 
 def expect_floats(op: str, **arrays: Any) -> None:

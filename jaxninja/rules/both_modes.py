@@ -34,11 +34,11 @@ class BothModes:
         given = bound.args
         places = getattr(self.rule.op, "nondiff_argnums", ())
         static = tuple(given[i] for i in places)
-        primals = [a for i, a in enumerate(given) if i not in places]
-        absent = {i for i, a in enumerate(primals) if a is None}
-        functions = _of_present(self.rule, len(primals), absent)
-        arrays = [a for a in primals if a is not None]
+        primals = tuple(a for i, a in enumerate(given) if i not in places)
+        leaves, structure = jax.tree.flatten(primals)  # None has no leaf
+        arrays = [a if hasattr(a, "dtype") else jnp.asarray(a) for a in leaves]
         avals = tuple(map(jax.typeof, arrays))
+        functions = _of_leaves(self.rule, structure)
         return self._primitive(avals, static, *functions)(*arrays)
 
     def __repr__(self) -> str:
@@ -101,26 +101,19 @@ def _base() -> Any:
     )
 
 
-def _of_present(rule: Rule, count: int, absent: set[int]) -> tuple[Callable, ...]:
-    """fwd, bwd and jvp of the `count` arguments that are not `absent` (None).
+def _of_leaves(rule: Rule, structure: Any) -> tuple[Callable, ...]:
+    """fwd, bwd and jvp of the leaves of the arguments, which have this structure.
 
     fwd takes the static options last; the others, as those of a rule do, first.
     """
-    present = [i for i in range(count) if i not in absent]
-
-    def filled(arrays):
-        every = [None] * count
-        for i, array in zip(present, arrays, strict=True):
-            every[i] = array
-        return tuple(every)
+    count, filled = structure.num_leaves, structure.unflatten
 
     def fwd(*args):
-        arrays, static = args[: len(present)], args[len(present) :]
+        arrays, static = args[:count], args[count:]
         return rule.fwd(*rule.arranged(filled(arrays), static))
 
     def bwd(*args):
-        found = rule.bwd(*args)
-        return tuple(found[i] for i in present)
+        return tuple(structure.flatten_up_to(rule.bwd(*args)))
 
     def jvp(*args):
         *static, primals, tangents = args
@@ -135,7 +128,7 @@ def _primitive_class(name: str) -> type:
 
     def tangent(move, primal):
         """Zeros that JAX has not made yet are made; an integer does not move."""
-        if not jnp.issubdtype(primal.dtype, jnp.inexact):
+        if not jnp.issubdtype(jnp.result_type(primal), jnp.inexact):
             return None
         return jnp.zeros_like(primal) if isinstance(move, hijax.Zero) else move
 

@@ -32,7 +32,7 @@ def classes(op: str, labels, rows: int, given: str) -> None:
 def signed(labels) -> jax.Array:
     """Labels in int32 or wider: as a byte, -100 would be class 156."""
     wide = max(jnp.dtype("int32"), labels.dtype, key=lambda dtype: dtype.itemsize)
-    return labels.astype(wide)
+    return jnp.asarray(labels, wide)
 
 
 def options(op: str, reduction, label_smoothing, z_loss) -> None:

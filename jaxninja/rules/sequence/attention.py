@@ -14,8 +14,9 @@ Transpose, with dy a cotangent now: v[s] and z[t, s] receive what stands beside 
     dv[s] = sum_t p dy[t]               dz[t, s] = p (dy[t] . v[s] - dy[t] . y[t])
     dq[t] = sum_s w k[s]                dk[s] = sum_t w q[t]
 
-with w = scale dz, times the slope 1 - (z / cap)^2 of a cap. Each is a sum over t or s,
-and given lse any block of p is made again: so the T x S numbers are never held, a walk
+with w = scale dz, times the slope 1 - (z / cap)^2 of a cap; where several heads of q
+share one of k and v, dk and dv are sums over these too. Each is a sum over t or s, and
+given lse any block of p is made again: so the T x S numbers are never held, a walk
 over blocks adds them up (blocks.py). lse needs a whole row: the forward pass carries
 m = max z so far, and sums that shrink by e^(m - new m). Blocks are held as [s, t]: then
 no product of the backward pass sums over the rows of a matrix, which is slow on a CPU,

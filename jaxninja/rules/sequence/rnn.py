@@ -8,7 +8,8 @@ tanh' = 1 - tanh^2, and the tanh is h[t] itself:
 
     dh[t] = (1 - h[t]^2) (dp + du)
 
-Transpose. A factor stays what it is, and a sum sends to both sides the same:
+Transpose; each name is now the cotangent. A factor stays what it is, and a sum sends to
+both sides the same:
 
     dp = du = (1 - h[t]^2) dh[t]
 

@@ -44,14 +44,14 @@ def fixed_point(
 
     Args:
         f: `f(x, theta)`, smooth, of the structure, shapes and types of x; repeated, it
-            must converge (a contraction near the solution does). What it closes over
-            receives no gradient: hand it over in theta.
+            must converge (a contraction near the solution does). Hand over in
+            theta what is to receive a gradient: JAX refuses one of what f closes over.
         x0: pytree of float arrays, where to begin; its gradient is 0.
         theta: pytree of float arrays, the parameters of f.
         iterations: at most; it stops once x moves by rounding only.
 
     Returns:
-        x, as x0; NaN if it has not settled by then.
+        x, as x0; NaN if it has not settled by then, or has overflowed.
 
     Raises:
         ValueError: f gives another structure, shape or type than x0, x0 is not of
