@@ -19,7 +19,7 @@ from jaxninja.rules.blocking import platform
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
-from jaxninja.training.sweeps import members, trainer
+from jaxninja.training.sweeps import members, plan, trainer
 from jaxninja.training.sweeps.program import _compiled, group_size
 from jaxninja.training.sweeps.trainer import resumed, summary, sweep
 
@@ -195,6 +195,27 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
     assert resumed(stop.value.path, progress=Progress()) == rows
     with pytest.raises(ConfigError, match=r"plan\.json"):
         resumed(mine["path"])
+
+
+def test_a_sweep_that_goes_on_keeps_its_options(small, monkeypatch):
+    """Those given anew are refused, but for the memory; as they were they may stand."""
+    root = plan.new_folder(small, range(2), [0.1, 0.2])
+    for option, value, told in (
+        ("--steps", ["40"], "steps is 40, but 30 in the run"),
+        ("--hidden", ["77"], "hidden is 77, but 16 in the run"),
+        ("--seeds", ["3"], "seeds is 3, but 2 in the run"),
+        ("--lr", ["0.5"], r"lr is \(0.5,\), but \(0.1, 0.2\) in the run"),
+    ):
+        with pytest.raises(ConfigError, match=f"{told}.* may change memory_mb alone"):
+            main(["--resume", str(root), option, *value])
+    row = {"seed": 0, "lr": 0.1, "path": str(root / "a"), "failed_at": 1}
+    gone_on = []
+    monkeypatch.setattr(
+        "jaxninja.cli.sweep.resumed", lambda *given: gone_on.append(given) or [row]
+    )
+    same = ["--steps", "30", "--seeds", "2", "--lr", "0.1", "0.2"]
+    assert main([f"--resume={root}", "--memory-mb", "5", *same]) == 0
+    assert gone_on[0][:2] == (str(root), 5 * 2**20)
 
 
 def test_two_devices_from_the_command_line(small, four, tmp_path):
