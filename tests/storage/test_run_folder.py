@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +30,11 @@ def test_processes_that_race_get_different_names(tmp_path):
 
 
 def test_a_given_name_that_exists_is_refused(tmp_path):
-    run_folder.create(tmp_path, "mine", "x")
-    with pytest.raises(FolderError, match="mine exists already"):
-        run_folder.create(tmp_path, "mine", "x")
+    for name in ("mine", "my own"):
+        path = run_folder.create(tmp_path, name, "x", {"config.json": "{}"})
+        with pytest.raises(FolderError, match=f"{name} exists already") as error:
+            run_folder.create(tmp_path, name, "x")
+        assert f"--resume {shlex.quote(str(path))}, or" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a"])
