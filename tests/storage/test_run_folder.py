@@ -222,6 +222,12 @@ def test_steps_are_ordered_as_numbers_and_strangers_ignored(tmp_path):
     assert (tmp_path / "checkpoints" / "step-old.safetensors").exists()
 
 
+def test_checkpoints_of_later_steps_are_dropped(tmp_path):
+    checkpoints(tmp_path, 1, 2, 3)
+    run_folder.drop_after(tmp_path, 2)
+    assert [p.read_text() for p in run_folder.checkpoints(tmp_path)] == ["1", "2"]
+
+
 @pytest.mark.parametrize("count", [0, -1])
 def test_at_least_one_checkpoint_is_kept(tmp_path, count):
     checkpoints(tmp_path, 1, 2)

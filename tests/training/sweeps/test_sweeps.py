@@ -1,11 +1,13 @@
 """Sweeps: a member is the same training alone, and hurts no other."""
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -16,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 import jaxninja
 from jaxninja.cli.sweep import main
 from jaxninja.rules.blocking import platform
+from jaxninja.storage import run_folder
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
@@ -95,7 +98,8 @@ def test_one_that_diverges_hurts_no_other(small, four):
 
 
 def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
-    """The last group, of one, is as wide as the first."""
+    """The last group, of one, is as wide as the first; a member of two has half of the
+    seconds, by a clock that counts the chunks."""
     calls, shapes = [], set()
     train, put = members.train, members.put
 
@@ -107,6 +111,8 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
         trainer, "train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
     monkeypatch.setattr(members, "put", noting)
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr(members, "time", clock)
     before = _compiled.cache_info().misses
     several = sweep(small, range(3), [0.1], memory=300_000)
     assert calls == [2, 1]
@@ -114,6 +120,8 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     assert shapes == {2}
     for a, b in zip(four[:3], several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+    seconds = [jaxninja.load(row["path"]).result["seconds"] for row in several]
+    assert seconds == [seconds[2] / 2, seconds[2] / 2, seconds[2]]
     assert group_size(small, small.network(11), 1, 2) == 2  # at least one for a device
 
 
@@ -172,6 +180,16 @@ class StopAt(Progress):
     def update(self, step, loss, rate):
         if step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_group_has_the_members_that_are_at_one_step(small):
+    """Whatever their order; a member without a checkpoint is at step 0."""
+    a, b, c = plan.members(small, range(3), [0.1])
+    checkpoint = run_folder.checkpoint_path(plan.path(b), 15)
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert [*plan.groups([a, b, c], 2)] == [(0, [a, c]), (15, [b])]
+    assert [*plan.groups([b, a, c], 1)] == [(0, [a]), (0, [c]), (15, [b])]
 
 
 @pytest.mark.bits
