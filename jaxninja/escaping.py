@@ -1,6 +1,8 @@
 """Text that comes from a user, made fit for a terminal, a page or a picture."""
 
 import re
+import shlex
+from pathlib import Path
 
 
 def printable(text: str) -> str:
@@ -16,6 +18,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same of a text of several lines, which stay lines whatever they end in."""
     return "\n".join(printable(line) for line in re.split("\r\n|\r|\n", text))
+
+
+def resume_option(path: Path) -> str:
+    """The option with which a command goes on in this folder, as a shell reads it."""
+    return f"--resume {shlex.quote(str(path))}"
 
 
 def _escaped(character: str) -> str:

@@ -32,8 +32,8 @@ ROOMS = {
     "engine": "errors escaping jaxpr",
     "intermediates": "errors jaxpr",
     "lookup": "errors",
-    "data": "errors",
-    "storage": "errors",
+    "storage": "errors escaping",
+    "data": "errors storage",
     "plots": "escaping",
     "models": "errors rules jaxpr",
     # the checker: what it finds, what it checks on which inputs, what is true
@@ -58,10 +58,10 @@ ROOMS = {
     # training
     "training.options": "errors models",
     "training.config": "errors models training.options",
-    "training.machine": "errors models training.config",
+    "training.machine": "errors escaping models training.config",
     "training.kernel": "errors models training.config",
-    "training": "errors jaxpr intermediates data storage plots models training.options"
-    " training.config training.machine training.kernel",
+    "training": "errors escaping jaxpr intermediates data storage plots models"
+    " training.options training.config training.machine training.kernel",
     "report": "escaping intermediates data storage plots models training.options"
     " training.config training.machine training",
     # the workbook: from the learner's text to a verdict

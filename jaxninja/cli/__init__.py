@@ -63,7 +63,7 @@ def _command(args: list[str]) -> int:
         return _fail(f"no command {args[0]!r}, expected {', '.join(COMMANDS)}{hint}")
     try:
         run = _loaded(args[0], bool(HELP & set(args)))
-    except environment.EnvironmentError as error:
+    except environment.VariableError as error:
         return _fail(str(error))
     return _guarded(run, args[1:])
 

@@ -1,10 +1,9 @@
 """`jaxninja certify`: a table of what is proved of every rule."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from jaxninja.cli.process.lines import show
 from jaxninja.mutation import certificate
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES
+from jaxninja.storage import atomic
 from jaxninja.training.config import ConfigError
 from jaxninja.training.machine.devices import need_device
 
@@ -46,25 +46,27 @@ class Certify:
     """Where to write a table of a few rules, with a link to that of --markdown."""
     changed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Check only rules whose source is not the one certified in the file of --json; the
-    others keep their rows. The file is written after each rule, so that a run which was
-    stopped goes on."""
+    others keep their rows, unless level, seed, mutants or environment are not the
+    file's. It is written after each rule, so that a run which was stopped goes on."""
 
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Certify, prog="jaxninja certify", args=args)
     expect_seed(options.seed)
     rules = _chosen(options.names)
-    rows = _known(options)
+    file = _certificate(options)
     if options.level == "full":
         ask_for_devices(DEVICES)
     need_device()
+    made = certificate.conditions(options.level, options.seed, options.mutants)
+    rows = _kept(file, made) if file else {}
     for rule in rules:
         before = rows.get(rule.name)
         if before is None or before.hash != certificate.source_hash(rule):
             rows[rule.name] = row = _certified(rule, options)
             show(f"{certificate.text([row])}\n")
-            _write(_in_order(rows), options)
-    _write(_in_order(rows), options)
+            _write(_in_order(rows), made, options)
+    _write(_in_order(rows), made, options)
     verdicts = [rows[rule.name].verdict for rule in rules]
     return next((EXIT[v] for v in ("fail", "not tested") if v in verdicts), 0)
 
@@ -80,18 +82,22 @@ def _in_order(rows: dict[str, certificate.Row]) -> list[certificate.Row]:
     return [rows[rule.name] for rule in RULES if rule.name in rows]
 
 
-def _write(rows: list[certificate.Row], options: Certify) -> None:
+def _write(rows: list[certificate.Row], made: dict[str, Any], options: Certify) -> None:
     if options.json:
-        made = certificate.as_dict(rows, options.level, options.seed)
-        options.json.write_text(json.dumps(made, indent=1) + "\n")
+        atomic.write_text(options.json, certificate.to_json(rows, made))
     if options.markdown:
         folder = _from(options.markdown, RULES_FOLDER)
-        table = certificate.markdown(rows, folder, options.level)
-        certificate.put_into(options.markdown, table)
+        table = certificate.markdown(rows, folder, made)
+        _put_into(options.markdown, table)
     if options.short and options.markdown:
         folder = _from(options.short, RULES_FOLDER)
         whole = _from(options.short, options.markdown)
-        certificate.put_into(options.short, certificate.short(rows, folder, whole))
+        _put_into(options.short, certificate.short(rows, folder, whole))
+
+
+def _put_into(file: Path, table: str) -> None:
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    atomic.write_text(file, certificate.put_into(before, table))
 
 
 def _from(file: Path, target: Path) -> str:
@@ -99,20 +105,27 @@ def _from(file: Path, target: Path) -> str:
     return Path(os.path.relpath(target.resolve(), file.resolve().parent)).as_posix()
 
 
-def _known(options: Certify) -> dict[str, certificate.Row]:
-    """The rows that need not be made anew, by name."""
+def _certificate(options: Certify) -> Path | None:
+    """The file whose rows need not be made anew, if there is one."""
     if options.short and not options.markdown:
         raise ConfigError("--short links to the table of --markdown: give that too")
-    if not options.changed:
-        return {}
-    if options.json is None:
+    if options.changed and options.json is None:
         raise ConfigError("--changed needs --json, the certificate to compare with")
-    if not options.json.exists():
-        return {}
+    there = options.changed and options.json is not None and options.json.exists()
+    return options.json if there else None
+
+
+def _kept(file: Path, made: dict[str, Any]) -> dict[str, certificate.Row]:
+    """The rows of a file by name; of other conditions than those of now, none."""
     try:
-        return {row.name: row for row in certificate.read(options.json)}
+        before, rows = certificate.read(file)
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{options.json} is no certificate: {error}") from None
+        raise ConfigError(f"{file} is no certificate: {error}") from None
+    other = [name for name in made if made[name] != before.get(name)]
+    if other:
+        show(f"{file} was made with other {', '.join(other)}: no row of it is kept\n")
+        return {}
+    return {row.name: row for row in rows}
 
 
 def _chosen(names: tuple[str, ...]) -> list:

@@ -27,6 +27,9 @@ SEEDS = 2**31  # an integer of 32 bits, as in training
 # what a script can tell apart; 2 is a wrong command line
 EXIT = {"ok": 0, "fail": 1, "not tested": 3}
 
+# options that say something of one function
+ONE = ("reference", "surrogate", "zero", "nondiff", "linear", "edges")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -73,6 +76,7 @@ class Check:
 def main(args: list[str]) -> int:
     options = tyro.cli(Check, prog="jaxninja check", args=args)
     expect_seed(options.seed)
+    _expect_effect(options)
     if options.mutate:
         return _mutate(options)
     if options.level == "full":
@@ -102,13 +106,26 @@ def expect_seed(seed: int) -> None:
         raise ConfigError(f"seed is {seed}, expected 0 to {SEEDS - 1:,}")
 
 
+def _expect_effect(options: Check) -> None:
+    """Refuse options that would change nothing."""
+    plain = Check()
+    given = [k for k, v in vars(options).items() if v != getattr(plain, k)]
+    of_ours = options.name in {rule.name for rule in RULES}
+    for way, taken, idle in (
+        ("--mutate", options.mutate, (*ONE, "all", "json", "level", "seed")),
+        ("a check without --mutate", not options.mutate, ("tests", "mutants")),
+        ("--all", options.all, (*ONE, "args")),
+        ("a rule of the catalogue", of_ours, ("args",)),
+    ):
+        names = " and ".join(f"--{name}" for name in given if name in idle)
+        if taken and names:
+            raise ConfigError(f"{way} does not go with {names}: leave {names} out")
+
+
 def _mutate(options: Check) -> int:
     """The user's tests against mutants of the user's backward pass."""
     if options.name is None or ":" not in options.name:
         raise ConfigError("--mutate takes one MODULE:FUNCTION of your own")
-    for given, option in ((options.all, "--all"), (options.json, "--json")):
-        if given:
-            raise ConfigError(f"--mutate does not go with {option}: leave {option} out")
     place, arguments = options.name, options.args or ""
     try:
         subject, args = pytest_runs.subject_at(place, arguments)[1:]
@@ -148,10 +165,6 @@ def _declared(options: Check) -> dict[str, Any]:
     for name in ("reference", "surrogate"):
         place = getattr(options, name)
         found[name] = lookup.find(place, f"--{name}") if place else None
-    plain = {"zero": (), "nondiff": (), "linear": True, "edges": True}
-    if options.all and (given := [k for k, v in found.items() if v != plain.get(k)]):
-        names = " and ".join(f"--{name}" for name in given)
-        raise ConfigError(f"{names} says something of one function: leave --all out")
     return found
 
 

@@ -13,30 +13,37 @@ import tyro
 from jaxninja.cli.process import streams
 from jaxninja.cli.process.choices import CHOICES
 from jaxninja.cli.process.lines import show, width
-from jaxninja.cli.train import recipe
+from jaxninja.cli.train import early, recipe
+from jaxninja.storage.checkpoint import CheckpointError, check_config
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import compile_cache
 from jaxninja.training.progress import Bar, Lines
+from jaxninja.training.sweeps import plan
 from jaxninja.training.sweeps.trainer import resumed, summary, sweep
 
 TABLE = 78  # columns that the table of the losses needs
+RESUMABLE = {"memory_mb", "resume"}  # what `--resume` may change, and itself
 OWN = {"seed", "lr", "resume", "check_grads", "samples"}  # not options of a sweep
 
 
-def _options(defaults: TrainConfig) -> type:
+def _defaults(args: list[str]) -> dict[str, Any]:
+    """What holds for options that are not given: the sweep's own, or the model's."""
+    path = early(args, "--resume")
+    if path is None:
+        config, seeds, rates = recipe(args), range(8), None
+    else:
+        config, seeds, rates = plan.read(Path(path))
+    own = {"seeds": len(seeds), "lr": tuple(rates or [config.lr])}
+    shared = {k: v for k, v in vars(config).items() if k not in OWN}
+    return {**own, "memory_mb": 1024, "resume": path, **shared}
+
+
+def _options(defaults: dict[str, Any]) -> type:
     """The options of a sweep, and after them those of TrainConfig that a sweep has."""
-    own: list[Any] = [
-        ("seeds", int, 8),
-        ("lr", tuple[float, ...], (defaults.lr,)),
-        ("memory_mb", int, 1024),
-        ("resume", str | None, None),
-    ]
-    shared = [
-        (f.name, f.type, getattr(defaults, f.name))
-        for f in dataclasses.fields(TrainConfig)
-        if f.name not in OWN
-    ]
-    fields = [(n, t, dataclasses.field(default=d)) for n, t, d in (*own, *shared)]
+    kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrainConfig)}
+    kinds |= {"seeds": int, "lr": tuple[float, ...]}
+    kinds |= {"memory_mb": int, "resume": str | None}
+    fields = [(k, kinds[k], dataclasses.field(default=v)) for k, v in defaults.items()]
     made = dataclasses.make_dataclass("Sweep", fields, frozen=True)
     described = (TrainConfig.__doc__ or "").split("Attributes:")[1]
     made.__doc__ = f"""Train a network for each of many seeds and learning rates.
@@ -46,15 +53,19 @@ def _options(defaults: TrainConfig) -> type:
         lr: learning rates, one or more of them.
         memory_mb: for the members that train at the same time; the rest
             wait.
-        resume: folder of a sweep to go on with; its own options hold.{described}
+        resume: folder of a sweep to go on with; its own options hold, and only
+            memory-mb may be given anew.{described}
     """
     return made
 
 
 def main(args: list[str]) -> int:
-    made = _options(recipe(args))
+    defaults = _defaults(args)
+    made = _options(defaults)
     options: Any = tyro.cli(made, prog="jaxninja sweep", args=args, registry=CHOICES)
     given = dataclasses.asdict(options)
+    if given["resume"] is not None:
+        _expect_unchanged(defaults, given)
     own = ("seeds", "lr", "memory_mb", "resume")
     seeds, rates, memory, resume = (given.pop(name) for name in own)
     for name, value in (("seeds", seeds), ("memory_mb", memory)):
@@ -71,6 +82,16 @@ def main(args: list[str]) -> int:
             rows = resumed(resume, memory * 2**20, progress)
         _tell(rows)
     return 0
+
+
+def _expect_unchanged(saved: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse options that a sweep which goes on would not heed."""
+    try:
+        check_config(saved, given, RESUMABLE)
+    except CheckpointError as error:
+        raise ConfigError(
+            f"{error}; a resumed sweep may change memory_mb alone"
+        ) from None
 
 
 def _tell(rows: list[dict[str, Any]]) -> None:

@@ -108,7 +108,7 @@ def _keep(folder: Path, corpus: Corpus) -> None:
 
 
 def _kept(folder: Path, name: str, files: str | Path | None, sha256: str) -> Corpus:
-    facts = json.loads((folder / "facts.json").read_text())
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     train, val = (token_files.read(folder / f"{part}.bin") for part in ("train", "val"))
     if (len(train), len(val)) != (facts["train"], facts["val"]):
         raise DataError(f"{folder} was altered")

@@ -2,13 +2,12 @@
 
 import hashlib
 import http.client
-import os
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from jaxninja.data.text import DataError
+from jaxninja.storage.atomic import write_atomic
 
 URL = "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"
 SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
@@ -70,7 +69,8 @@ def write_whole(path: Path, content: bytes) -> None:
         DataError: the disk refuses.
     """
     try:
-        _write(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, lambda file: file.write(content))
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from None
 
@@ -87,19 +87,6 @@ def _fetch(url: str, path: Path, instead: str) -> bytes:
             f"{url} cannot be fetched ({reason}). Without a network, train on other "
             f"data ({instead}), or put that file at {path}"
         ) from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """To a temporary name, then renamed: no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _sha256(content: bytes) -> str:

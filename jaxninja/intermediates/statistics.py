@@ -174,20 +174,6 @@ def batchnorm_gap(running: tuple, calibrated: tuple, eps: float = 1e-5) -> Stats
     return {"mean": jnp.sqrt((off**2).mean()), "std": jnp.sqrt((ratio**2).mean())}
 
 
-def block_means(losses: Float[Array, "steps"], block: int = 1_000) -> Array:
-    """Means of consecutive blocks; the last one may be shorter.
-
-    Raises:
-        ValueError: block is below 1.
-    """
-    if block < 1:
-        raise ArgumentError(f"block is {block}, expected 1 or more steps")
-    whole = len(losses) - len(losses) % block
-    means = losses[:whole].reshape(-1, block).mean(1)
-    rest = losses[whole:]
-    return jnp.append(means, rest.mean()) if len(rest) else means
-
-
 def watch(
     f: Callable[..., Any],
     kinds: Mapping[str, str | None] | None = None,

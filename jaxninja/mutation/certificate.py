@@ -1,7 +1,8 @@
 """A certificate of the rules: what was proved of each, with what, at which source.
 
-The figures are those of one run on one machine. What identifies a rule is its name and
-the hash of its source: a rule that was edited is a rule without a certificate.
+The figures are those of one machine, and all rows of a file are made under the same
+conditions, which head it. What identifies a rule is its name and the hash of its
+source: a rule that was edited is a rule without a certificate.
 """
 
 import hashlib
@@ -121,19 +122,28 @@ def _file(rule: Rule) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a certificate that was written as JSON."""
-    found = json.loads(path.read_text())["rules"]
-    several = ("transformations", "not_tested", "survivors")
-    # pyrefly: ignore[bad-argument-type]  JSON, which has its types
-    return [Row(**{**row, **{k: tuple(row[k]) for k in several}}) for row in found]
-
-
-def as_dict(rows: list[Row], level: str, seed: int) -> dict[str, Any]:
-    """For JSON: the rows, and what they were measured with."""
+def conditions(level: str, seed: int, count: int) -> dict[str, Any]:
+    """What rows that are made here and now depend on, beside their sources."""
     about = {**environment(), "devices": jax.device_count()}
-    rules = [asdict(row) for row in rows]
-    return {"level": level, "seed": seed, "environment": about, "rules": rules}
+    return {"level": level, "seed": seed, "mutants": count, "environment": about}
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Conditions and rows of a certificate that was written as JSON."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    several = ("transformations", "not_tested", "survivors")
+    rows = [
+        # pyrefly: ignore[bad-argument-type]  JSON, which has its types
+        Row(**{**row, **{k: tuple(row[k]) for k in several}})
+        for row in found.pop("rules")
+    ]
+    # older files do not say: the most that a rule has
+    return {"mutants": max((row.mutants for row in rows), default=0), **found}, rows
+
+
+def to_json(rows: list[Row], made: dict[str, Any]) -> str:
+    """The rows below the conditions under which all of them were made."""
+    return json.dumps({**made, "rules": [asdict(row) for row in rows]}, indent=1) + "\n"
 
 
 def text(rows: list[Row]) -> str:
@@ -141,7 +151,7 @@ def text(rows: list[Row]) -> str:
     return "\n\n".join("\n".join(_lines(row)) for row in rows)
 
 
-def markdown(rows: list[Row], folder: str, level: str) -> str:
+def markdown(rows: list[Row], folder: str, made: dict[str, Any]) -> str:
     """A table; rules link to their files in `folder`."""
     head = (
         "rule", "keeps for its backward pass", "residual bytes", "autodiff's",
@@ -149,10 +159,10 @@ def markdown(rows: list[Row], folder: str, level: str) -> str:
     )  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {' | '.join(_cells(row, folder))} |" for row in rows]
-    versions = environment()
+    about = made["environment"]
     note = (
-        f"Level {level}, JAX {versions['jax']}, Python {versions['python']}, "
-        f"{jax.device_count()} {versions['backend']} devices. Bytes at each rule's "
+        f"Level {made['level']}, JAX {about['jax']}, Python {about['python']}, "
+        f"{about['devices']} {about['backend']} devices. Bytes at each rule's "
         "`bench` size; float32 and bfloat16: error over autodiff's in the same dtype, "
         "both the root mean square of all samples, edges among them; of the worst "
         "gradient."
@@ -175,14 +185,13 @@ def short(rows: list[Row], folder: str, whole: str) -> str:
     return "\n".join([*lines, "", note])
 
 
-def put_into(path: Path, table: str) -> None:
-    """Write the table, between the marks of an existing file or as the whole file."""
+def put_into(text: str, table: str) -> str:
+    """The text with the table between its marks; without marks the table alone."""
     block = f"{BEGIN}\n{table}\n{END}\n"
-    before = path.read_text() if path.exists() else ""
-    if BEGIN in before and END in before:
-        start, rest = before.split(BEGIN, 1)
-        block = start + block + rest.split(END, 1)[1].removeprefix("\n")
-    path.write_text(block)
+    if BEGIN not in text or END not in text:
+        return block
+    start, rest = text.split(BEGIN, 1)
+    return start + block + rest.split(END, 1)[1].removeprefix("\n")
 
 
 def _wrong(rule: Rule, count: int) -> list[tuple[str, Rule]]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxninja.data.text import DataError, Vocabulary
 from jaxninja.data.tokenizers import Tokenizer
+from jaxninja.escaping import resume_option
 from jaxninja.models import network
 from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.storage.records import RecordError, read, read_lines
@@ -158,7 +159,7 @@ def _missing(found: Gathered) -> list[str]:
         missing.append(
             f"the run has not ended: step {reached:,} of {steps:,} is the last in its "
             "metrics. It may be under way; if not, continue it with: "
-            f"jaxninja train --resume {found.path}"
+            f"jaxninja train {resume_option(found.path)}"
         )
     if not found.diagnostics:
         missing.append(

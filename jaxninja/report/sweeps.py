@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxninja.escaping import resume_option
 from jaxninja.report.parts import Table, count, loss
 from jaxninja.training.config import ConfigError
 from jaxninja.training.sweeps import plan
@@ -24,7 +25,7 @@ def members(path: Path) -> list[Path]:
     if not begun:
         raise ConfigError(
             f"{path} is a sweep of which no member has begun; train it with: "
-            f"jaxninja sweep --resume {path}"
+            f"jaxninja sweep {resume_option(path)}"
         )
     return begun
 

@@ -7,7 +7,7 @@ tensor and of the metadata. No pickle is involved.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def load_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         CheckpointError: the file is missing, cut short or altered.
     """
-    header, tensors = _read(path, lambda file: file.keys())
+    header, tensors = _read(path)
     metadata, sums = _verified(path, header)
     for name in sorted(sums.keys() | tensors.keys()):
         if name not in tensors or _sha256(tensors[name]) != sums.get(name):
@@ -104,22 +104,12 @@ def load_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return tensors, metadata
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata alone; the tensors are neither read nor verified.
-
-    Raises:
-        CheckpointError: the file is missing or cut short, or its header altered.
-    """
-    header, _ = _read(path, lambda _: ())
-    return _verified(path, header)[0]
-
-
-def _read(path: Path, choose: Callable) -> tuple[Mapping[str, str], dict]:
-    """The header, and the tensors whose names `choose` picks from the open file."""
+def _read(path: Path) -> tuple[Mapping[str, str], dict]:
+    """The header, and the tensors by name."""
     try:
         with safe_open(path, "numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in choose(file)}
-            return file.metadata() or {}, tensors
+            names, header = file.keys(), file.metadata() or {}
+            return header, {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError, ValueError) as error:
         if not path.exists():
             raise CheckpointError(f"{path} does not exist") from None

@@ -29,7 +29,7 @@ class RecordError(FolderError):
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """A JSON file as a dataclass or a TypedDict.
+    """A JSON file as a dataclass, a TypedDict, or a list of the latter.
 
     Raises:
         RecordError: it cannot be read, is not JSON, or a value is of another type.
@@ -130,6 +130,7 @@ def _at(value: Any, kind: Any, where: str) -> tuple[Any, Any]:
             value, kind = _UNKNOWN, (*typing.get_args(kind), None)[1]
         elif step.isdigit():
             value = _UNKNOWN if value is _UNKNOWN else value[int(step)]
+            kind = next(iter(typing.get_args(kind)), None)
         else:
             value = _UNKNOWN if value is _UNKNOWN else value[step]
             kind = typing.get_type_hints(kind).get(step) if kind else None

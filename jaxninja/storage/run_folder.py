@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
+from jaxninja.escaping import resume_option
 from jaxninja.storage import records
 from jaxninja.storage.atomic import (
     FolderError,
@@ -75,7 +76,7 @@ def _plain(name: str) -> bool:
 
 
 def _taken(path: Path) -> str:
-    resume = f"continue that run with --resume {path}, "
+    resume = f"continue that run with {resume_option(path)}, "
     ours = resume if (path / "config.json").exists() else ""
     return f"{path} exists already; pass another --name, {ours}or delete it"
 

@@ -65,7 +65,9 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise WeightsFileError(f"{file} is no safetensors file: {error}") from None
     beside = file.parent / CONFIG
     try:
-        config = json.loads(beside.read_text()) if beside.exists() else {}
+        config = (
+            json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+        )
     except (OSError, ValueError) as error:
         raise WeightsFileError(f"{beside} cannot be read: {error}") from None
     if not isinstance(config, dict):

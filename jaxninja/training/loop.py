@@ -1,6 +1,7 @@
 """A training run from its header to its samples, in a folder that survives a crash."""
 
 import dataclasses
+import shlex
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from jax.sharding import Mesh
 from jaxninja.data.datasets import Dataset
 from jaxninja.data.running_text import RunningText
 from jaxninja.errors import TrainError
+from jaxninja.escaping import resume_option
 from jaxninja.models.by_hand import user_file
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import gradient_check, steps
@@ -172,7 +174,8 @@ def _header(
     if mesh is not None:
         processes = jax.process_count()
         yield f"devices    {mesh.size} in {processes} process" + "es" * (processes > 1)
-        yield f"{distributed.RESUME}jaxninja train --distributed --resume {run.path}"
+        resume = resume_option(run.path)
+        yield f"{distributed.RESUME}jaxninja train --distributed {resume}"
 
 
 def _pace(run: Run, device: Device, mesh: Mesh | None) -> rate.Pace | None:
@@ -264,6 +267,6 @@ def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str
         f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
         f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
         f"{_learners(run.config.route, run.model)}"
-        f"to see what grew, go on with --resume {run.path} --diagnose 1 and look at "
-        f"`jaxninja report {run.path}`"
+        f"to see what grew, go on with {resume_option(run.path)} "
+        f"--diagnose 1 and look at `jaxninja report {shlex.quote(str(run.path))}`"
     )

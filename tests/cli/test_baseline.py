@@ -30,6 +30,8 @@ def test_each_order_has_a_row_and_each_part_a_column(words, capsys, tmp_path):
         assert f"{loss:.4f}" in shown
     by_order = {row["order"]: row["train_loss"] for row in rows if "+" in row["name"]}
     assert by_order[1] > by_order[2]
+    assert cli.main(["baseline", *wanted, "--split", "makemore"]) == 0
+    assert json.loads(out.read_text()) != rows
 
 
 @pytest.mark.parametrize(

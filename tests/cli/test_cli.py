@@ -17,18 +17,9 @@ import pytest
 import jaxninja
 from jaxninja import cli
 from jaxninja.rules import RULES
+from tests.cli.command import run
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(capsys, *args):
-    """(exit code, stdout, stderr) of a command run in this process."""
-    try:
-        code = cli.main([str(a) for a in args])
-    except SystemExit as stop:  # from tyro: -h and wrong options
-        code = stop.code
-    out = capsys.readouterr()
-    return code or 0, out.out, out.err
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +66,9 @@ def test_eval_reports_what_training_found(trained, capsys):
         assert f"{result[part + '_loss']:.4f}" in out
     running = run(capsys, "eval", path, "--bn", "running")[1]
     assert "batchnorm running" in running
-    assert running != out
+    for name, loss in jaxninja.load(path).losses("running").items():
+        assert loss != pytest.approx(result[name], abs=1e-4)
+        assert f"{loss:.4f}" in running
 
 
 def test_sample_invents_items(trained, capsys):
@@ -86,6 +79,22 @@ def test_sample_invents_items(trained, capsys):
     assert len(items) == 6
     assert all(item.startswith("an") for item in items[:5])
     assert re.fullmatch(r"\d of 5 .*", items[5])
+
+
+def test_sample_takes_its_options(trained, capsys):
+    path, _ = trained
+    options = ("--bn", "running", "--top-p", 0.9, "--length", 9)
+    out = run(capsys, "sample", path, "-n", 200, *options)[1]
+    items = jaxninja.load(path).sample(200, bn="running", top_p=0.9, length=9)
+    assert out.splitlines()[:200] == items
+
+
+@pytest.mark.parametrize("command", ["eval", "export", "sample"])
+def test_the_checkpoint_is_the_one_asked_for(command, trained, capsys):
+    path, _ = trained
+    (path / "checkpoints" / "best.safetensors").unlink(missing_ok=True)
+    code, _, err = run(capsys, command, path, "--at", "best")
+    assert (code, "has no best checkpoint" in err) == (2, True), err
 
 
 def test_resume_takes_the_runs_own_options(trained, capsys):
@@ -123,195 +132,6 @@ def test_show_network_prints_the_whole_backward_pass(capsys):
     assert code == 0
     assert "dhprebn = bngain * bnvar_inv * dbnraw" in out
     assert run(capsys, "show", "autodiff")[0] == 0
-
-
-MY_RULE = """
-import jax, jax.numpy as jnp
-
-def halves(x):
-    return x / 2
-
-@jax.custom_vjp
-def right(x):
-    return halves(x)
-
-right.defvjp(lambda x: (halves(x), None), lambda _, dy: (dy / 2,))
-
-@jax.custom_vjp
-def wrong(x):
-    return halves(x)
-
-wrong.defvjp(lambda x: (halves(x), None), lambda _, dy: (dy / 4,))
-
-def arguments():
-    return (jnp.linspace(-1.3, 2.2, 12).reshape(3, 4),)
-
-def raises(x):
-    raise RuntimeError("lost")
-
-def leaves(x):
-    raise SystemExit(3)
-"""
-
-
-def test_check_has_an_exit_code_for_each_verdict(capsys, tmp_path, monkeypatch):
-    (tmp_path / "my_rules.py").write_text(MY_RULE)
-    monkeypatch.chdir(tmp_path)
-    options = ("--args", "my_rules:arguments", "--level", "quick")
-    code, out, _ = run(capsys, "check", "my_rules:right", *options)
-    assert (code, "OK" in out) == (0, True), out
-    code, out, _ = run(capsys, "check", "my_rules:wrong", *options)
-    assert (code, "FAIL" in out) == (1, True), out
-    code, out, _ = run(capsys, "check", "my_rules:wrong", *options, "--json")
-    assert json.loads(out)[0]["verdict"] == "fail"
-    code, out, _ = run(capsys, "check", "my_rules:raises", *options)
-    assert (code, "RuntimeError at my_rules.py:23: lost" in out) == (2, True), out
-    code, _, err = run(capsys, "check", "my_rules:leaves", *options)
-    assert (code, "SystemExit at my_rules.py:26: 3" in err) == (2, True), err
-    code, out, _ = run(capsys, "check", "my_rules:halves", *options)
-    assert (code, "N-NORULE: no gradient to check" in out) == (3, True), out
-    code, out, _ = run(capsys, "check", "tanh", "--level", "quick")
-    assert code == 0
-
-
-DECLARED = """
-import jax
-import jax.numpy as jnp
-
-@jax.custom_vjp
-def rounded(x, w):
-    return jnp.round(x) + 0 * w
-
-def bwd(w, dy):
-    return dy, jnp.zeros_like(w)
-
-rounded.defvjp(lambda x, w: (rounded.fun(x, w), w), bwd)
-
-@jax.custom_vjp
-def clipped(x):
-    return 2 * x
-
-clipped.defvjp(lambda x: (2 * x, None), lambda _, dy: (2 * jnp.clip(dy, -1, 1),))
-
-def straight(args, dy):
-    return dy, jnp.zeros_like(args[1])
-
-def linear(x, w):
-    return x + 0 * w
-
-def one():
-    return jnp.linspace(-1.3, 2.2, 12).reshape(3, 4),
-
-def two():
-    return 2 * one()
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "code"),
-    [
-        ("rounded", (), 1),
-        ("rounded", ("--zero", "w", "--surrogate", "declared:straight"), 0),
-        ("rounded", ("--nondiff", "w", "--surrogate", "declared:straight"), 0),
-        ("rounded", ("--zero", "w", "--reference", "declared:linear"), 1),
-        ("clipped", ("--linear", "no", "--edges", "no"), 0),
-        ("clipped", (), 1),
-        ("rounded", ("--zero", "v"), 2),
-        ("rounded", ("--surrogate", "declared:straigt"), 2),
-        ("rounded", ("--surrogate", "declared:__name__"), 2),
-    ],
-)
-def test_check_takes_what_is_declared(
-    name, options, code, capsys, tmp_path, monkeypatch
-):
-    (tmp_path / "declared.py").write_text(DECLARED)
-    monkeypatch.chdir(tmp_path)
-    arguments = "one" if name == "clipped" else "two"
-    options = (f"declared:{name}", "--args", f"declared:{arguments}", *options)
-    found, out, err = run(capsys, "check", *options, "--level", "quick")
-    assert found == code, out + err
-
-
-def test_what_is_declared_is_said_of_one_function(capsys):
-    code, _, err = run(capsys, "check", "--all", "--zero", "x", "--edges", "no")
-    assert code == 2
-    assert "--zero and --edges" in err
-
-
-@pytest.mark.parametrize(
-    ("args", "text"),
-    [
-        ((), "--all"),
-        (("tanh", "--all"), "--all"),
-        (("tahn",), "no rule 'tahn'"),
-        (("none:f",), "'none:f': there is no module 'none'"),
-        (("tanh", "--seed", "9" * 30), f"seed is {'9' * 30}, expected 0 to"),
-        (("tanh", "--seed", "-1"), "seed is -1, expected 0 to"),
-        (("jaxninja:f",), "has no attribute 'f'"),
-        (("jaxninja.rules:manual",), "jaxninja: "),
-    ],
-)
-def test_check_refuses_what_makes_no_sense(args, text, capsys):
-    code, _, err = run(capsys, "check", *args)
-    assert code == 2
-    assert text in err
-
-
-ARGUMENTS = """
-import jax.numpy as jnp
-
-table = jnp.ones((2, 3))
-
-def raising():
-    raise RuntimeError("no data here")
-
-def one_array():
-    return table
-"""
-
-
-@pytest.mark.parametrize("mutate", [(), ("--mutate",)], ids=["check", "mutate"])
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("table", "my_args:table"),
-        ("raising", "raised RuntimeError at my_args.py:7: no data here"),
-        ("missing", "has no attribute 'missing'"),
-    ],
-)
-def test_check_refuses_bad_arguments(name, text, mutate, capsys, tmp_path, monkeypatch):
-    (tmp_path / "my_rules.py").write_text(MY_RULE)
-    (tmp_path / "my_args.py").write_text(ARGUMENTS)
-    monkeypatch.chdir(tmp_path)
-    options = ("--args", f"my_args:{name}", *mutate)
-    code, _, err = run(capsys, "check", "my_rules:right", *options)
-    assert code == 2
-    assert text in err
-
-
-def test_one_array_is_one_argument(capsys, tmp_path, monkeypatch):
-    (tmp_path / "my_rules.py").write_text(MY_RULE)
-    (tmp_path / "my_args.py").write_text(ARGUMENTS)
-    monkeypatch.chdir(tmp_path)
-    options = ("--args", "my_args:one_array", "--level", "quick")
-    code, out, err = run(capsys, "check", "my_rules:right", *options)
-    assert (code, "OK" in out) == (0, True), out + err
-
-
-@pytest.mark.parametrize("option", ["--json", "--all"])
-def test_mutate_names_the_option_that_it_does_not_take(option, capsys):
-    code, _, err = run(capsys, "check", "my_rules:right", "--mutate", option)
-    assert code == 2
-    assert f"--mutate does not go with {option}" in err
-
-
-def test_mutate_needs_a_rule(capsys, tmp_path, monkeypatch):
-    (tmp_path / "my_rules.py").write_text(MY_RULE)
-    monkeypatch.chdir(tmp_path)
-    options = ("--args", "my_rules:arguments", "--mutate")
-    code, _, err = run(capsys, "check", "my_rules:halves", *options)
-    assert code == 2
-    assert "halves calls no custom_vjp function" in err
 
 
 def test_doctor_prints_what_matters(capsys):

@@ -152,6 +152,12 @@ def test_windows_predict_each_token_once(count):
     assert ids[labels >= 0].tolist() == list(range(count - 1))
 
 
+def test_a_few_windows_are_evenly_spread():
+    ids, labels = corpus.windows(np.arange(101, dtype=np.uint16), 4, most=12)
+    assert ids[:, 0].tolist() == [0, 32, 64]
+    assert (labels == ids + 1).all()
+
+
 def test_tiny_shakespeare_is_found_in_the_cache(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "tinyshakespeare.txt").write_text(TEXT)

@@ -88,6 +88,18 @@ def test_a_cached_file_needs_no_network(tmp_path, monkeypatch):
     assert datasets.load_items("makemore")[:2] == ["name0", "name1"]
 
 
+def test_a_disk_that_is_full_leaves_what_was_there(server, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "full")
+
+    path = fetch(server, tmp_path, "/names.txt")
+    path.write_bytes(b"altered")
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(DataError, match="cannot be written: full"):
+        fetch(server, tmp_path, "/names.txt")
+    assert [file.read_bytes() for file in path.parent.iterdir()] == [b"altered"]
+
+
 def test_a_cache_that_cannot_be_written_is_one_line(server, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot be written"):

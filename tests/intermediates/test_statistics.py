@@ -126,14 +126,6 @@ def test_batchnorm_gap():
     assert float(got["std"]) == pytest.approx(0.5)
 
 
-def test_block_means():
-    losses = jnp.arange(10.0)
-    np.testing.assert_allclose(statistics.block_means(losses, 4), [1.5, 5.5, 8.5])
-    np.testing.assert_allclose(statistics.block_means(losses, 5), [2, 7])
-    with pytest.raises(ValueError, match="block is 0"):
-        statistics.block_means(losses, 0)
-
-
 def loss(W, x):
     h = checkpoint_name(jnp.tanh(checkpoint_name(x @ W, "pre")), "h")
     return (h**2).mean()

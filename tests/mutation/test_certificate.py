@@ -5,9 +5,12 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from jaxninja.cli import main
 from jaxninja.mutation import certificate
 from jaxninja.rules import RULES
+from jaxninja.storage import atomic
 
 
 def test_a_certificate_of_one_rule(tmp_path, capsys):
@@ -59,7 +62,21 @@ def test_a_hash_is_of_the_files_that_a_rule_shares_too():
     assert "relu" not in found
 
 
-def test_only_what_changed_is_certified_anew(tmp_path, capsys):
+@pytest.fixture
+def uncomputed(monkeypatch):
+    """Rows that nobody checked; and the names of the rules they are asked for."""
+    asked = []
+
+    def row(rule, *_):
+        asked.append(rule.name)
+        of = certificate._file(rule), certificate.source_hash(rule)
+        return certificate.Row(rule.name, *of, "ok", {}, (), (), "", 1, 1, 2, 2, ())
+
+    monkeypatch.setattr(certificate, "certify", row)
+    return asked
+
+
+def test_only_what_changed_is_certified_anew(uncomputed, tmp_path, capsys):
     path, table, readme = (tmp_path / name for name in ("c.json", "C.md", "R.md"))
     args = [
         "certify",
@@ -84,3 +101,61 @@ def test_only_what_changed_is_certified_anew(tmp_path, capsys):
     assert "C.md" in readme.read_text()
     path.write_text("{}")
     assert main([*args, "--changed"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "kept"),
+    [
+        ({}, {}, True),
+        ({}, {"mutants": None}, True),  # an older file: its rows have 2
+        ({"level": "standard"}, {}, False),
+        ({"seed": 1}, {}, False),
+        ({"mutants": 3}, {}, False),
+        ({}, {"environment": {"jax": "0.0.1"}}, False),
+    ],
+)
+def test_rows_are_kept_under_the_same_conditions_alone(
+    asked, header, kept, uncomputed, tmp_path, capsys
+):
+    path = tmp_path / "c.json"
+
+    def certify(*names, level="quick", seed=0, mutants=2):
+        options = ["--json", path, "--level", level, "--seed", seed]
+        words = ["certify", "--mutants", mutants, *options, "--names", *names]
+        assert main([*map(str, words), "--changed"]) == 0
+        return certificate.conditions(level, seed, mutants)
+
+    made = certify("relu", "tanh") | header
+    rows = json.loads(path.read_text())["rules"]
+    written = {k: v for k, v in made.items() if v is not None} | {"rules": rows}
+    path.write_text(json.dumps(written))
+    del uncomputed[:]
+    now = certify("relu", **asked)
+    assert uncomputed == ([] if kept else ["relu"])
+    found, rows = certificate.read(path)
+    assert found == now
+    assert [row.name for row in rows] == (["tanh", "relu"] if kept else ["relu"])
+    assert ("no row of it is kept" in capsys.readouterr().out) == (not kept)
+
+
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_disk_that_is_full_costs_no_certificate(
+    option, uncomputed, tmp_path, capsys, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(28, "full")
+
+    path = tmp_path / "c"
+    path.write_text("before")
+    monkeypatch.setattr(atomic.os, "fsync", refuse)
+    assert main(["certify", "--names", "relu", option, str(path)]) == 2
+    assert "full" in capsys.readouterr().err
+    assert path.read_text() == "before"
+
+
+def test_the_committed_certificate_is_read():
+    root = Path(certificate.__file__).parents[2]
+    made, rows = certificate.read(root / "experiments" / "certificate.json")
+    assert (made["level"], made["seed"]) == ("full", 0)
+    assert made["mutants"] == max(row.mutants for row in rows)
+    assert len(rows) == len(RULES)

@@ -52,12 +52,15 @@ def test_several_runs_differ_without_colour_and_a_run_has_one_look():
 
 def test_runs_of_very_different_loss_are_told_apart():
     near = metrics(3.0, 2.4, 2.2, 2.1), metrics(3.0, 2.5, 2.3, 2.2)
-    runs = dict(zip("ab", near, strict=True)) | {"far": metrics(3000, 90, 60, 40)}
+    runs = dict(zip("ab", near, strict=True)) | {
+        "far": metrics(3000, 90, 60, 40),
+        "less far": metrics(3000, 90, 9, 8),
+    }
     assert plots.losses_of_runs(runs).axes[0].get_yscale() == "log"
     low, high = plots.losses_of_runs(runs, close=True).axes[0].get_ylim()
     assert low == 2.1
     assert 2.3 < high < 5
-    del runs["far"]
+    del runs["far"], runs["less far"]
     assert band(losses(runs)) is None
     assert plots.losses_of_runs(runs).axes[0].get_yscale() == "linear"
 

@@ -300,6 +300,9 @@ def test_a_sweep_stands_for_its_members(runs, tmp_path, monkeypatch, capsys):
     rows = [{"path": str(root / n), "seed": s, "lr": lr} for n, s, lr in given]
     ends = [*losses, {"failed_at": 7}]
     rows = [row | end for row, end in zip(rows, ends, strict=True)]
+    (root / "sweep.json").write_text(json.dumps(rows)[:-5])
+    assert main(["report", str(root)]) == 2
+    assert re.search(r"sweep\.json is .* cut short", capsys.readouterr().err)
     (root / "sweep.json").write_text(json.dumps(rows))
     monkeypatch.setattr(sweeps, "CLOSELY", 1)
     assert main(["report", str(root)]) == 0

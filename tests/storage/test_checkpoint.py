@@ -217,14 +217,10 @@ def test_no_leaf_takes_the_place_of_another(tmp_path, clashing):
         checkpoint.save(tmp_path / "c", clashing, {})
 
 
-def test_metadata_are_read_without_the_tensors(saved):
-    content = bytearray(saved.read_bytes())
-    content[-1] ^= 1  # in a tensor: only who reads the tensors can notice
-    saved.write_bytes(content)
-    assert checkpoint.read_metadata(saved) == METADATA
-    saved.write_bytes(content.replace(b"Jos", b"Jus", 1))
+def test_metadata_that_were_altered_are_noticed(saved):
+    saved.write_bytes(saved.read_bytes().replace(b"Jos", b"Jus", 1))
     with pytest.raises(CheckpointError, match="header was altered"):
-        checkpoint.read_metadata(saved)
+        checkpoint.load_tensors(saved)
 
 
 @pytest.mark.parametrize("new", ['"I32","shape":[3,4]', '"F32","shape":[4,3]'])
@@ -266,7 +262,7 @@ def test_a_disk_that_is_really_full(tmp_path):
         checkpoint.save(path, {"a": np.ones(4000, "f4")}, {"step": 1})
         with pytest.raises(CheckpointError, match="No space left on device"):
             checkpoint.save(path, {"a": np.zeros(40000, "f4")}, {"step": 2})
-        assert checkpoint.read_metadata(path) == {"step": 1}
+        assert checkpoint.load_tensors(path)[1] == {"step": 1}
         assert list(tmp_path.iterdir()) == [path]
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)

@@ -72,6 +72,8 @@ def test_deep_places_are_named():
     record = dict.fromkeys(("step", "loss", "grad_norm", "clipped"), 1)
     record |= {"activations": {"h": 3}}
     assert "activations[...] is int, expected object" in said(record, Diagnosis)
+    lines = [METRIC, METRIC | {"lr": "x"}]
+    assert "FILE: [1].lr is 'x', expected float" in said(lines, list[Metric])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 10**5, '{"a": NaN}', "\0", "nonsense"])

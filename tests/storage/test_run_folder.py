@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +30,11 @@ def test_processes_that_race_get_different_names(tmp_path):
 
 
 def test_a_given_name_that_exists_is_refused(tmp_path):
-    run_folder.create(tmp_path, "mine", "x")
-    with pytest.raises(FolderError, match="mine exists already"):
-        run_folder.create(tmp_path, "mine", "x")
+    for name in ("mine", "my own"):
+        path = run_folder.create(tmp_path, name, "x", {"config.json": "{}"})
+        with pytest.raises(FolderError, match=f"{name} exists already") as error:
+            run_folder.create(tmp_path, name, "x")
+        assert f"--resume {shlex.quote(str(path))}, or" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a"])
@@ -217,6 +220,12 @@ def test_steps_are_ordered_as_numbers_and_strangers_ignored(tmp_path):
     latest = run_folder.latest_checkpoint(tmp_path)
     assert latest == run_folder.checkpoint_path(tmp_path, 100_000_000)
     assert (tmp_path / "checkpoints" / "step-old.safetensors").exists()
+
+
+def test_checkpoints_of_later_steps_are_dropped(tmp_path):
+    checkpoints(tmp_path, 1, 2, 3)
+    run_folder.drop_after(tmp_path, 2)
+    assert [p.read_text() for p in run_folder.checkpoints(tmp_path)] == ["1", "2"]
 
 
 @pytest.mark.parametrize("count", [0, -1])

@@ -1,5 +1,9 @@
 """Weights in the form that others read."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -17,6 +21,17 @@ def test_what_is_written_is_read(tmp_path):
         assert tensors.keys() == TENSORS.keys()
         for name, tensor in TENSORS.items():  # one of them is not C-contiguous
             np.testing.assert_array_equal(tensors[name], tensor)
+
+
+READ = "import sys; from jaxninja.storage import weights as w; w.load(sys.argv[1])"
+
+
+def test_a_configuration_is_utf8_whatever_the_locale(tmp_path):
+    weights.save(tmp_path, TENSORS, {})
+    (tmp_path / "config.json").write_text('{"name": "José"}', encoding="utf-8")
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", READ, str(tmp_path)]
+    subprocess.run(command, check=True, env=os.environ | ascii_alone)
 
 
 def test_a_file_without_a_configuration_is_read(tmp_path):

@@ -64,7 +64,8 @@ def lines(run):
 
 
 def test_a_run_leaves_everything_in_its_folder(small):
-    run = jaxninja.train(small, progress=QUIET)
+    config = dataclasses.replace(small, lr=0.123)
+    run = jaxninja.train(config, progress=QUIET)
     assert run.path.name == "items-network-1"
     result = json.loads((run.path / "result.json").read_text())
     assert result.keys() >= {"train_loss", "val_loss", "clean_val_loss", "test_loss"}
@@ -72,7 +73,7 @@ def test_a_run_leaves_everything_in_its_folder(small):
     assert result["train_loss"] < 2.0 < np.log(len(run.vocabulary)) < 2.6
     assert [m["step"] for m in lines(run)] == [20, 30, 40, 60, 80, 90, 100, 120]
     assert [m["val_loss"] is None for m in lines(run)] == [1, 0, 1, 0, 1, 0, 1, 0]
-    assert [m["lr"] for m in lines(run)] == [0.1] * 6 + [0.01] * 2
+    assert [m["lr"] for m in lines(run)] == [0.123] * 6 + [0.0123] * 2
     assert len((run.path / "samples.txt").read_text().splitlines()) == 3
     assert (run.path / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert (

@@ -11,8 +11,9 @@ import pytest
 
 import jaxninja
 from jaxninja.models import network, routes
+from jaxninja.models.ninja import Ninja
 from jaxninja.storage import run_folder
-from jaxninja.training import steps
+from jaxninja.training import monitor, steps
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.monitor import observe
@@ -137,6 +138,18 @@ def test_a_network_without_batchnorm_has_no_gap(small):
     assert line["batchnorm"] == {}
     assert line["activations"]["h1"]["dead"] < 0.5
     json.dumps(line, allow_nan=False)
+
+
+def test_a_unit_is_dead_if_it_is_so_in_each_block(monkeypatch):
+    """Blocks of 4,096: in one unit 0 is dead, in the other both are."""
+    flags = {0: [True, False], 1: [True, True]}
+    monkeypatch.setattr(
+        monitor,
+        "_dead_of_block",
+        lambda params, x, y, model: {"h": np.array(flags[int(x[0, 0])])},
+    )
+    x = np.repeat([0, 1], 4_096)[:, None] * np.ones((1, 3), np.int32)
+    assert monitor.dead_over_set({}, x, x[:, 0], Ninja(9)) == {"h": (1, 2)}
 
 
 def test_a_line_that_was_cut_short_is_left_out(run):

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxninja.models import ninja
+from jaxninja.models import gpt2, ninja
 from jaxninja.models.ninja import Ninja
 from jaxninja.training.sampling.choice import Choice, SampleError, check_seed, chosen
 from jaxninja.training.sampling.items import sample
+from jaxninja.training.sampling.texts import write
 
 MODEL = Ninja(vocabulary=9, hidden=13)
 STATS = {"mean": jnp.zeros(13), "var": jnp.ones(13)}
@@ -108,6 +109,25 @@ def test_logits_that_are_not_finite_are_refused(value):
     params["b2"] = params["b2"].at[3].set(value)
     with pytest.raises(SampleError, match="logits are not finite"):
         sample(jax.random.key(0), params, STATS, MODEL, count=2, limit=3)
+
+
+def test_of_a_prompt_longer_than_the_context_the_last_is_read():
+    sizes = {"vocabulary": 11, "context": 6, "layers": 1, "embedding": 8}
+    model = gpt2.named("gpt2-tiny", **sizes, multiple=4)
+    random = np.random.default_rng(0)
+    params = {
+        name: jnp.array(mean + random.normal(size=shape), jnp.float32)
+        for name, (shape, _, mean) in gpt2.table(model).items()
+    }
+
+    def after(*prompt):
+        key = jax.random.key(0)
+        [text] = write(key, params, model, how=Choice(0), prompt=prompt, length=8)
+        return text[len(prompt) :]
+
+    last = 1, 2, 3, 4, 5, 6
+    assert after(7, 8, *last) == after(9, 0, *last) == after(*last)
+    assert after(7, 8, *last) != after(7, 8, *last[:4], 9, 10)
 
 
 @pytest.mark.parametrize("seed", [2**31, 2**32, -(2**31) - 1, 2**70])

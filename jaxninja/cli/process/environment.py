@@ -25,7 +25,7 @@ _PARSE = "from jaxlib import _jax; _jax.get_tfrt_cpu_client(asynchronous=False)"
 _FATAL = re.compile(r"^F\d+ .*?\] (.*)", re.MULTILINE)
 
 
-class EnvironmentError(UserError):
+class VariableError(UserError):
     """A variable of the environment with a value that makes no sense."""
 
 
@@ -42,7 +42,7 @@ def prepare(tolerant: bool) -> list[str]:
         A line for each variable that was taken out.
 
     Raises:
-        EnvironmentError: there is one, and it may not be taken out.
+        VariableError: there is one, and it may not be taken out.
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever a shell has set
     _set_width()
@@ -50,7 +50,7 @@ def prepare(tolerant: bool) -> list[str]:
     for name, why in _refused():
         line = f"{name} is {os.environ[name]!r}, which {why}"
         if not tolerant:
-            raise EnvironmentError(f"{line}; correct it, or unset {name}")
+            raise VariableError(f"{line}; correct it, or unset {name}")
         left_out[name] = os.environ.pop(name)
         lines.append(f"{line}; left out")
     _allow_transfers()

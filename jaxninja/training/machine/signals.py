@@ -9,6 +9,8 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
+from jaxninja.escaping import resume_option
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or the like, after saving.
@@ -25,7 +27,7 @@ class Interrupted(KeyboardInterrupt):
     ) -> None:
         super().__init__(f"stopped at step {step}, saved in {path}")
         self.path, self.step, self.signum = path, step, signum
-        self.again = f"jaxninja {command} --resume {path}"
+        self.again = f"jaxninja {command} {resume_option(path)}"
 
 
 @contextmanager

@@ -2,32 +2,51 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from jaxninja.storage import atomic, run_folder
+from jaxninja.storage import atomic, records, run_folder
 from jaxninja.training.config import ConfigError, TrainConfig
 
 PLAN, ROWS = "plan.json", "sweep.json"  # what is to do, and what is done
 MEMBERS = 10_000  # a folder each
 
 
+class Plan(TypedDict):
+    """plan.json: the configuration of all members, and what they differ in."""
+
+    config: dict[str, Any]
+    seeds: list[int]
+    rates: list[float]
+
+
+class Row(TypedDict):
+    """A member in sweep.json: its losses, or the step it failed at."""
+
+    seed: int
+    lr: float
+    path: str
+    failed_at: NotRequired[int]
+    train_loss: NotRequired[float]
+    val_loss: NotRequired[float]
+
+
 def read(root: Path) -> tuple[TrainConfig, list[int], list[float]]:
     """Configuration, seeds and learning rates of a sweep.
 
     Raises:
-        ConfigError: there is no sweep in this folder.
+        ConfigError: there is no sweep in this folder, or one of another version.
+        RecordError: its plan was cut short or altered.
     """
+    if not (root / PLAN).exists():
+        raise ConfigError(f"{root} is no sweep: it has no {PLAN}")
+    plan = records.read(root / PLAN, Plan)
     try:
-        given = json.loads((root / PLAN).read_text(encoding="utf-8"))
-        config = TrainConfig.from_dict(given["config"])
-        return config, given["seeds"], given["rates"]
-    except FileNotFoundError:
-        raise ConfigError(f"{root} is no sweep: it has no {PLAN}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{root / PLAN} was altered: {error}") from None
+        config = TrainConfig.from_dict(plan["config"])
+    except ConfigError as error:
+        raise ConfigError(f"{root / PLAN}: config: {error}") from None
+    return config, plan["seeds"], plan["rates"]
 
 
 def new_folder(config: TrainConfig, seeds, rates) -> Path:
@@ -41,9 +60,13 @@ def new_folder(config: TrainConfig, seeds, rates) -> Path:
 
 
 def rows(root: Path) -> list[dict[str, Any]]:
-    """Of the members that have ended, in a sweep to go on with."""
+    """Of the members that have ended, in a sweep to go on with.
+
+    Raises:
+        RecordError: the file was cut short or altered.
+    """
     file = root / ROWS
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    return [*map(dict, records.read(file, list[Row]))] if file.exists() else []
 
 
 def groups(

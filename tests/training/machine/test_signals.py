@@ -1,11 +1,13 @@
 """Signals: which are noted, which are left alone, and that all is as it was after."""
 
 import os
+import shlex
 import signal
+from pathlib import Path
 
 import pytest
 
-from jaxninja.training.machine.signals import caught_signals
+from jaxninja.training.machine.signals import Interrupted, caught_signals
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +36,9 @@ def test_what_is_ignored_stays_ignored():
         os.kill(os.getpid(), signal.SIGHUP)
     assert caught == []
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_the_command_that_goes_on_is_one_that_a_shell_reads():
+    stop = Interrupted(Path("my runs/it's"), 3, signal.SIGINT, "sweep")
+    words = shlex.split(stop.again)
+    assert words == ["jaxninja", "sweep", "--resume", "my runs/it's"]

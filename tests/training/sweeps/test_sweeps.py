@@ -1,11 +1,13 @@
 """Sweeps: a member is the same training alone, and hurts no other."""
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -16,10 +18,11 @@ from jax.sharding import PartitionSpec as P
 import jaxninja
 from jaxninja.cli.sweep import main
 from jaxninja.rules.blocking import platform
+from jaxninja.storage import run_folder
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
-from jaxninja.training.sweeps import members, trainer
+from jaxninja.training.sweeps import members, plan, trainer
 from jaxninja.training.sweeps.program import _compiled, group_size
 from jaxninja.training.sweeps.trainer import resumed, summary, sweep
 
@@ -95,7 +98,8 @@ def test_one_that_diverges_hurts_no_other(small, four):
 
 
 def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
-    """The last group, of one, is as wide as the first."""
+    """The last group, of one, is as wide as the first; a member of two has half of the
+    seconds, by a clock that counts the chunks."""
     calls, shapes = [], set()
     train, put = members.train, members.put
 
@@ -107,6 +111,8 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
         trainer, "train", lambda c, *rest: calls.append(len(c)) or train(c, *rest)
     )
     monkeypatch.setattr(members, "put", noting)
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr(members, "time", clock)
     before = _compiled.cache_info().misses
     several = sweep(small, range(3), [0.1], memory=300_000)
     assert calls == [2, 1]
@@ -114,6 +120,8 @@ def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):
     assert shapes == {2}
     for a, b in zip(four[:3], several, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+    seconds = [jaxninja.load(row["path"]).result["seconds"] for row in several]
+    assert seconds == [seconds[2] / 2, seconds[2] / 2, seconds[2]]
     assert group_size(small, small.network(11), 1, 2) == 2  # at least one for a device
 
 
@@ -174,6 +182,16 @@ class StopAt(Progress):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def test_a_group_has_the_members_that_are_at_one_step(small):
+    """Whatever their order; a member without a checkpoint is at step 0."""
+    a, b, c = plan.members(small, range(3), [0.1])
+    checkpoint = run_folder.checkpoint_path(plan.path(b), 15)
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert [*plan.groups([a, b, c], 2)] == [(0, [a, c]), (15, [b])]
+    assert [*plan.groups([b, a, c], 1)] == [(0, [a]), (0, [c]), (15, [b])]
+
+
 @pytest.mark.bits
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
     rates = [0.1, 0.1000000001]  # which print alike
@@ -195,6 +213,27 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(small):
     assert resumed(stop.value.path, progress=Progress()) == rows
     with pytest.raises(ConfigError, match=r"plan\.json"):
         resumed(mine["path"])
+
+
+def test_a_sweep_that_goes_on_keeps_its_options(small, monkeypatch):
+    """Those given anew are refused, but for the memory; as they were they may stand."""
+    root = plan.new_folder(small, range(2), [0.1, 0.2])
+    for option, value, told in (
+        ("--steps", ["40"], "steps is 40, but 30 in the run"),
+        ("--hidden", ["77"], "hidden is 77, but 16 in the run"),
+        ("--seeds", ["3"], "seeds is 3, but 2 in the run"),
+        ("--lr", ["0.5"], r"lr is \(0.5,\), but \(0.1, 0.2\) in the run"),
+    ):
+        with pytest.raises(ConfigError, match=f"{told}.* may change memory_mb alone"):
+            main(["--resume", str(root), option, *value])
+    row = {"seed": 0, "lr": 0.1, "path": str(root / "a"), "failed_at": 1}
+    gone_on = []
+    monkeypatch.setattr(
+        "jaxninja.cli.sweep.resumed", lambda *given: gone_on.append(given) or [row]
+    )
+    same = ["--steps", "30", "--seeds", "2", "--lr", "0.1", "0.2"]
+    assert main([f"--resume={root}", "--memory-mb", "5", *same]) == 0
+    assert gone_on[0][:2] == (str(root), 5 * 2**20)
 
 
 def test_two_devices_from_the_command_line(small, four, tmp_path):
