@@ -5,7 +5,7 @@ the gradient of the loss with respect to <name>, and has its shape. A layer:
 
     a   = gain1 xhat + bias1        xhat = (x - mean) rstd, along the row
     qkv = a @ Wqkv + bqkv           [N, 3 C]
-    o   = attention(qkv)            [N, C], and lse = log sum_s e^score of token and head
+    o   = attention(qkv)            [N, C], and lse = log sum_s e^score (token, head)
     x2  = x + o @ Wo + bo
     a2  = gain2 xhat2 + bias2
     f   = a2 @ Wfc + bfc            [N, 4 C]
