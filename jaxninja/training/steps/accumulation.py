@@ -52,7 +52,8 @@ def among_devices(value_and_grad: Callable[..., Any], mesh: Mesh) -> Callable[..
 
     Each device takes its rows by itself, and the gradients are added up once, at the
     end. XLA would add up that of an output layer at each block of its rows, and would
-    not divide a loop over heads.
+    not divide a loop over heads. Unchecked by `check_vma`, since within a device the
+    gradient is that of its rows alone, and the one sum over devices stands below.
 
     Args:
         value_and_grad: as for `in_parts`.
