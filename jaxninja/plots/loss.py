@@ -21,6 +21,7 @@ def loss_curve(
     result: Mapping[str, Any] | None,
     title: str,
     path: Path,
+    normalised: bool = True,
 ) -> None:
     """Training and validation loss against the step, as a PNG.
 
@@ -31,6 +32,8 @@ def loss_curve(
             levels; None leaves them out.
         title: above the axes.
         path: of the PNG, replaced if it exists.
+        normalised: over the batch: val is by running statistics, and at the end by
+            calibrated ones.
     """
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -47,14 +50,16 @@ def loss_curve(
         lw=1,
         ls="--",
     )
-    names = ["train, mean of an interval", "val, running statistics"]
+    names = ["train, mean of an interval"]
+    names += ["val, running statistics" if normalised else "val"]
     if result is not None:
         for name, ls in (("train", "-"), ("val", ":")):
             level = result[f"{name}_loss"]
             if level is None:
                 continue
             axes.axhline(level, color="black", lw=0.8, ls=ls)
-            names.append(f"{name} at the end, calibrated: {level:.4f}")
+            how = ", calibrated" if normalised else ""
+            names.append(f"{name} at the end{how}: {level:.4f}")
     axes.legend(names, frameon=False, fontsize=9)
     axes.set(xlabel="step", ylabel="cross entropy (nats)", title=literal(title))
     _mark_drops(axes, metrics)
@@ -63,9 +68,12 @@ def loss_curve(
 
 
 def _mark_drops(axes, metrics) -> None:
-    """A vertical line where the learning rate changes."""
-    for before, after in itertools.pairwise(metrics):
-        if before["lr"] != after["lr"]:
+    """A vertical line where the learning rate changes, from one that holds to another:
+    a cosine has none."""
+    rates = [m["lr"] for m in metrics]
+    steady = [True, *(a == b for a, b in itertools.pairwise(rates)), True]
+    for place, (before, after) in enumerate(itertools.pairwise(metrics), 1):
+        if not steady[place] and steady[place - 1] and steady[place + 1]:
             axes.axvline(before["step"], color="gray", lw=0.8, ls="--")
             label = f" lr {after['lr']:g}"
             height = axes.get_ylim()[1]

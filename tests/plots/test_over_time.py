@@ -1,9 +1,12 @@
 """Losses, ratios and norms against the step: gaps where nothing is finite."""
 
+from unittest.mock import patch
+
 import numpy as np
 
 from jaxninja import plots
-from jaxninja.plots.loss import band, losses
+from jaxninja.plots import loss
+from jaxninja.plots.loss import band, loss_curve, losses
 from jaxninja.plots.over_time import median_update
 from tests.plots.records import line, names
 
@@ -29,6 +32,31 @@ def metrics(*losses):
         {"step": 10 * n, "train_loss": loss, "val_loss": loss if n % 2 else None}
         for n, loss in enumerate(losses, 1)
     ]
+
+
+def test_a_rate_that_holds_is_marked_where_it_drops_and_a_cosine_is_not(tmp_path):
+    def texts(rates, **how):
+        lines = [
+            m | {"lr": lr}
+            for m, lr in zip(metrics(3.0, 2.5, 2.0, 1.5), rates, strict=True)
+        ]
+        with patch.object(loss, "save") as save:
+            loss_curve(
+                lines, {"train_loss": 1.0, "val_loss": None}, "", tmp_path, **how
+            )
+        axes = save.call_args.args[0].axes[0]
+        legend = [text.get_text() for text in axes.get_legend().get_texts()]
+        return [text.get_text() for text in axes.texts], legend
+
+    marks, legend = texts((0.1, 0.1, 0.01, 0.01))
+    assert marks == [" lr 0.01"]
+    assert legend[1:] == [
+        "val, running statistics",
+        "train at the end, calibrated: 1.0000",
+    ]
+    marks, legend = texts((0.1, 0.08, 0.04, 0.01), normalised=False)
+    assert marks == []
+    assert legend[1:] == ["val", "train at the end: 1.0000"]
 
 
 def test_losses_of_a_run_have_train_and_val_and_begin_where_they_do():

@@ -5,7 +5,10 @@ made, and names no option. The estimate is of the large arrays alone, so that no
 refused that would fit.
 """
 
+import itertools
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +69,22 @@ def _of_text(config: TrainConfig, vocabulary: int, copies: int) -> dict[str, int
     }
 
 
-def _ways(config: TrainConfig) -> str:
-    """What takes less and trains the same."""
-    ways = []
+def _way(config: TrainConfig, size: Callable[[TrainConfig], int], limit: int) -> str:
+    """What takes the least and trains the same, if anything does."""
+    changes: dict[str, Any] = {}
     if config.residuals not in (None, "1C") and config.route == "network":
-        ways.append("--residuals 1C")
+        changes["residuals"] = "1C"
     normalised = config.ddof is not None and config.batchnorm != "none"
     if not normalised and config.accumulate < config.batch_size:
-        ways.append(f"--accumulate {config.batch_size}")
-    return f"; {' and '.join(ways)} would take less" if ways else ""
+        changes["accumulate"] = config.batch_size
+    names = itertools.chain(*(itertools.combinations(changes, n) for n in range(3)))
+    ways = [{name: changes[name] for name in some} for some in names]
+    sizes = [size(replace(config, **way)) for way in ways]
+    least = min(sizes)
+    way = ways[sizes.index(least)]
+    options = " and ".join(f"--{name} {value}" for name, value in way.items())
+    still = "still " if least > limit else ""
+    return f"; with {options} it would be {still}{_gigabytes(least)}" if way else ""
 
 
 def _sizes(config: TrainConfig, V: int) -> tuple[int, int, int]:
@@ -117,8 +127,11 @@ def expect_to_fit(
     Raises:
         ConfigError: says which options decide the largest part.
     """
-    parts = estimate(config, vocabulary, examples)
-    total = sum(parts.values())
+
+    def size(config):
+        return sum(estimate(config, vocabulary, examples).values())
+
+    parts, total = estimate(config, vocabulary, examples), size(config)
     if limit is None or total <= limit:
         return
     names = max(parts, key=parts.__getitem__).split(", ")
@@ -126,7 +139,7 @@ def expect_to_fit(
     raise ConfigError(
         f"{largest} is {getattr(config, largest):,}, but training would take at least "
         f"{_gigabytes(total)} of memory, and there are {_gigabytes(limit)}"
-        f"{_ways(config)}"
+        f"{_way(config, size, limit)}"
     )
 
 

@@ -66,6 +66,6 @@ def in_words(line: Mapping[str, Any]) -> str:
     tokens, flops = digits(line["tokens_per_second"]), line["flops_per_second"] / 1e9
     share = line["share_of_machine"]
     return (
-        f"pace       {tokens} tokens/s, {digits(flops)} GFLOP/s, {share:.0%} of the "
-        "machine's rate in products"
+        f"pace       step {line['step']}: {tokens} tokens/s, {digits(flops)} GFLOP/s, "
+        f"{share:.0%} of the machine's rate in products"
     )

@@ -33,6 +33,7 @@ class Record:
         self._lr = schedule(run.config)
         self._start = (run.step, self.seconds)
         self.pace: Pace | None = None  # of a model that says what a step costs
+        self._said: int | None = None  # the last step of which the pace was told
         self._diagnosed: int | None = None  # the last step in diagnostics.jsonl
         self._before: tuple[State, int] | None = None  # where the last chunk began
 
@@ -46,8 +47,8 @@ class Record:
         """Take over the state after a chunk, and write whatever is due there.
 
         Returns:
-            Lines for a person: the pace since the last line of metrics.jsonl, if there
-            is a new one and the model says what a step costs.
+            Lines for a person, about twenty for a run: the pace since the last line of
+            metrics.jsonl, if there is a new one and the model says what a step costs.
         """
         run, config = self.run, self.run.config
         if chunk.before is not None:
@@ -65,7 +66,14 @@ class Record:
             self.save()
         if improved and config.keep_best:
             run_folder.mark_best(run.path, run.step)
-        return [in_words(line) for line in run.metrics[lines:] if self.pace]
+        return self._pace_in_words() if len(run.metrics) > lines else []
+
+    def _pace_in_words(self) -> list[str]:
+        step, often = self.run.step, self.run.config.steps // 20
+        if self.pace is None or step < (self._said or -often) + often:
+            return []
+        self._said = step
+        return [in_words(self.run.metrics[-1])]
 
     def diagnose(self, feed: Feed) -> None:
         """A line of diagnostics.jsonl, if one is due at this step and not there yet."""
@@ -142,7 +150,8 @@ class Record:
 
         run, config = self.run, self.run.config
         title = ", ".join([*config.trained, f"route {Path(config.route).stem}"])
-        plots.loss_curve(run.metrics, run.result, title, path)
+        normalised = config.ddof is not None and config.batchnorm != "none"
+        plots.loss_curve(run.metrics, run.result, title, path, normalised)
 
     def write_result(self) -> None:
         """result.json: the losses, with batchnorm calibrated, and the speed.

@@ -1,5 +1,6 @@
 """A training run as an object: its parameters, its metrics, its samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -162,7 +163,8 @@ class Run:
 
         By default batchnorm is calibrated, or takes the running statistics where the
         data of the run are gone. A text goes on from its prompt, by default the end of
-        a line, for `length` tokens, by default the configuration's.
+        a line (the first token, where no token is one), for `length` tokens, by default
+        the configuration's.
 
         Raises:
             SampleError: an argument that makes no sense, or logits that are not finite.
@@ -172,7 +174,7 @@ class Run:
         key = jax.random.fold_in(jax.random.key(seed), 2)
         how = Choice(temperature, top_k, top_p)
         if self.config.reads_text:
-            text = self.vocabulary.encode(prompt or BEGINNING)
+            text = self.vocabulary.encode(prompt) if prompt else self._beginning()
             limit = self.config.length if length is None else length
             # pyrefly: ignore[bad-argument-type]  of running text it has one
             drawn = write(key, self.params, self.model, count, how, [*text], limit)
@@ -184,6 +186,13 @@ class Run:
         given = (self.params, self.statistics(bn), self.model)
         drawn = sample(key, *given, count, how, start, length + len(start))
         return [self.vocabulary.decode(ids) for ids in drawn]
+
+    def _beginning(self) -> Sequence[int]:
+        """The end of a line, or the first token where none stands for it."""
+        try:
+            return [*self.vocabulary.encode(BEGINNING)]
+        except DataError:
+            return [0]
 
     def new(self, items: list[str]) -> int:
         """How many of these items do not occur in the data, in any of its parts."""

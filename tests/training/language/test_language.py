@@ -10,6 +10,7 @@ import pytest
 
 import jaxninja
 from jaxninja.cli.export import main as export
+from jaxninja.data.tokenizers import Characters
 from jaxninja.models import network
 from jaxninja.report import gather, page
 from jaxninja.storage import run_folder, weights
@@ -88,6 +89,15 @@ def test_a_run_leaves_what_every_run_does(run, heard):
     sizes = f"{cut:,} / {len(TEXT) - cut:,} tokens of train / val"
     assert f"{sizes}, of {len(set(TEXT))} by char" in said
     assert said.count("tokens/s") == len(run.metrics) == 4
+
+
+def test_a_text_without_a_line_end_begins_with_its_first_token(run):
+    symbols = run.vocabulary.symbols
+    other = dataclasses.replace(run, vocabulary=Characters(symbols[1:] + "~"))
+    assert "\n" in symbols
+    (text,) = other.sample(1, length=3)
+    assert len(text) == 4
+    assert text[0] == symbols[1]
 
 
 def test_a_text_has_a_page_that_claims_no_batchnorm(run):
@@ -222,6 +232,7 @@ def test_the_recipe_follows_from_what_is_given():
         ({"model": "gpt2-tiny"}, "model is .* --model gpt2 --size gpt2-tiny$"),
         ({"residuals": "2C"}, "residuals is '2C', expected one of 10C, 5C, 1C"),
         ({"accumulate": 3}, "accumulate is 3, .* batch_size.* 4"),
+        ({"accumulate": 0}, "accumulate is 0, expected 1 "),
         ({"cosine": 2}, "cosine is 2, .* 2 .*warmup"),
         ({"split": "lecture"}, "split is 'lecture', .* gpt2"),
         ({"heads": 3}, "heads is 3, .* embedding.* 8"),
