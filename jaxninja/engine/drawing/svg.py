@@ -53,7 +53,7 @@ def to_svg(
     units, _, note = picture_of(graph, fold)
     texts = _Texts(graph, grads)
     drawn = place(units, texts.size, page)
-    parts = [_arrow(*arrow) for arrow in drawn.arrows]
+    parts = [_arrow(start, end) for start, end, _ in drawn.arrows]
     parts += [part for p in drawn.placed for part in texts.draw(p)]
     height = drawn.height + (LINE if note else 0)
     if note:
@@ -122,7 +122,7 @@ def _file(where: str) -> str:
     return re.sub(r"\S*[/\\]", "", where)
 
 
-def _arrow(start: Placed, end: Placed, node: int) -> str:
+def _arrow(start: Placed, end: Placed) -> str:
     x, y = start.x + start.width, start.y + start.height / 2
     u, v = end.x, end.y + end.height / 2
     bend = (u - x) / 2

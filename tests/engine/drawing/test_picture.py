@@ -1,5 +1,6 @@
 """Drawings: what they say, and that nothing lies on top of anything else."""
 
+import re
 import time
 import xml.etree.ElementTree as ET
 from itertools import combinations
@@ -81,6 +82,13 @@ def test_text_of_numbers_arrays_and_calls():
         assert part in text, part
     assert f"float32[3, 4]  mean {X.mean():.3g}, std {X.std():.3g}" in text
     assert " of 8 true" in text
+
+
+def test_complex_values_are_shown_whole():
+    graph = trace(lambda x: jnp.abs(jnp.stack([x * 1j, x])).sum(), 2.0)
+    text = graph.to_text(backward(graph))
+    assert re.search(r"\* 1j +complex64\[\] +0\.0000\+2\.0000j +0\.0000-1", text), text
+    assert "mean 1+1j, std 1.41" in text
 
 
 def test_text_shows_the_body_of_a_scan_and_the_branches_of_a_cond():
