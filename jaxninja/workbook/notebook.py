@@ -53,14 +53,20 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
     return replace(report, new=tuple(_progress.record(report)))
 
 
-def hint(place: str) -> str:
+class Lines(str):
+    """A text that a cell shows as `print` does, line by line."""
+
+    __repr__ = str.__str__
+
+
+def hint(place: str) -> Lines:
     """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
     with speaking(_progress.language):
         number, name = templates.find(place)
-        return templates.ladder(number, name, _progress.next_rung(number, name))
+        return Lines(templates.ladder(number, name, _progress.next_rung(number, name)))
 
 
-def why(place: str) -> str:
+def why(place: str) -> Lines:
     """Why the gradient N.NAME is what it is, once it was right in this session.
 
     Raises:
@@ -72,7 +78,7 @@ def why(place: str) -> str:
             how = templates.how_to_ask(number, name, in_notebook=True)
             facts = dict(place=f"{number}.{name}", how=how)
             raise ArgumentError(sentence("not right yet", **facts))
-        return "\n".join(templates.explanation(number, name))
+        return Lines("\n".join(templates.explanation(number, name)))
 
 
 def speak(language: str) -> None:

@@ -112,6 +112,7 @@ def test_hints_climb_and_say_what_is_next():
     assert first.endswith("again for more: rule")
     assert second.startswith(first.removesuffix("again for more: rule"))
     assert "rule " in second
+    assert repr(second) == str(second)  # what a cell shows of its last line
 
 
 def backward(logits, Yb, n):
@@ -125,7 +126,7 @@ def test_what_is_right_for_the_first_time_is_explained(worker, monkeypatch):
     with pytest.raises(ValueError, match=r"2.logits is not right yet: `workbook.hint"):
         workbook.why("2.logits")
     first, again = (workbook.check(2, backward) for _ in range(2))
-    assert "Each row sums to zero" in " ".join(workbook.why("2.logits").split())
+    assert "Each row sums to zero" in " ".join(repr(workbook.why("2.logits")).split())
     assert first.ok
     assert "Right for the first time" in first._repr_html_()
     assert "Each row sums to zero" in " ".join(first.table().split())
