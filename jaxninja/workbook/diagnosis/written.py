@@ -17,16 +17,22 @@ def ineffective(learner: Source) -> list[Hint]:
     return [*leftovers.dropped(nodes)]
 
 
-def why_it_raised(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
-    """Names that are not there, PyTorch's own, changes in place; the first of them."""
+def why_it_raised(
+    exercise: Exercise, name: str, piece: Piece, failure: str
+) -> list[Hint]:
+    """Names that are not there, changes in place, PyTorch's own; of the first, all that
+    stand in its line.
+
+    NumPy's arrays do change in place: only what was raised, `failure`, tells.
+    """
     statements = piece.source.piece(f"d{name}", exercise.gradients)
     nodes = [s.node for s in statements]
     found = [
         *_undefined(exercise, name, piece),
+        *(leftovers.in_place(nodes) if "immutable" in failure else ()),
         *leftovers.foreign(nodes),
-        *leftovers.in_place(nodes),
     ]
-    return found[:1]
+    return [hint for hint in found if hint.line == found[0].line]
 
 
 def _undefined(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
