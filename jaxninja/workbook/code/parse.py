@@ -149,6 +149,7 @@ def read(text: str, filename: str) -> Source:
     names = variables(tree)
     nodes = [node for node in function.body if not does_nothing(node)]
     prints = [node for node in nodes if is_print(node, names)]
+    _refuse_early_return(function)
     for node in nodes:
         _refuse_return(node)
     return Source(
@@ -208,6 +209,12 @@ def check_parameters(source: Source, known: Sequence[str]) -> None:
                 sentence("no such array", function=FUNCTION, name=name, hint=hint),
                 source.function.lineno,
             )
+
+
+def _refuse_early_return(function: ast.FunctionDef) -> None:
+    for node in function.body[:-1]:
+        if isinstance(node, ast.Return):
+            raise SourceError(sentence("return early"), node.lineno)
 
 
 def _refuse_return(node: ast.stmt) -> None:
