@@ -85,16 +85,16 @@ class Source:
         """
         known = [*gradients]
         given = known[: known.index(variable)] if variable in known else known
-        return _making(self.statements, {variable}, len(self.statements), given)
+        return making(self.statements, {variable}, len(self.statements), given)
 
     def leading_to(self, one: Statement, gradients: Sequence[str]) -> list[Statement]:
         """A print or an assert, after what makes the helpers that it reads."""
         place = sum(s.is_above(one) for s in self.statements)
         wanted = one.reads | one.late
-        return [*_making(self.statements, wanted, place, gradients), one]
+        return [*making(self.statements, wanted, place, gradients), one]
 
 
-def _making(
+def making(
     statements: Sequence[Statement],
     wanted: Collection[str],
     place: int,

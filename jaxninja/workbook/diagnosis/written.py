@@ -8,6 +8,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import leftovers
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint
+from jaxninja.workbook.report import CELL
 from jaxninja.workbook.texts.languages import meant, sentence
 
 
@@ -55,5 +56,6 @@ def _told(exercise: Exercise, given: str, line: int, source: Source, known) -> H
     own = f"d{given}" if f"d{given}" in known else None
     own = given[1:] if given[:1] == "d" and given[1:] in known else own
     text = sentence("or meant", name=own) if own else meant(given, known)
-    code = "not a parameter" if given in exercise.known else "undefined"
+    undefined = "not in the cell" if source.filename == CELL else "undefined"
+    code = "not a parameter" if given in exercise.known else undefined
     return Hint(code, {"given": given, "meant": text}, line)
