@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from jaxninja.engine.computation import Computation
-from jaxninja.engine.drawing.layout import Cell, Layout, Placed, place
+from jaxninja.engine.drawing.layout import Cell, Placed, place
 from jaxninja.engine.drawing.picture import picture_of
 from jaxninja.engine.drawing.words import label, measure, title
 from jaxninja.escaping import printable
@@ -55,10 +55,11 @@ def to_svg(
     drawn = place(units, texts.size, page)
     parts = [_arrow(start, end) for start, end, _ in drawn.arrows]
     parts += [part for p in drawn.placed for part in texts.draw(p)]
+    width = max(drawn.width, len(note) * LETTER + 2 * PAD)
     height = drawn.height + (LINE if note else 0)
     if note:
         parts.append(_text(PAD, height - PAD, note, "note"))
-    return _page(drawn, height, parts)
+    return _page(width, height, parts)
 
 
 class _Texts:
@@ -143,8 +144,8 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
     return f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}">{escape(text)}</text>'
 
 
-def _page(drawn: Layout, height: float, parts: list[str]) -> str:
-    size = f'width="{drawn.width:.0f}" height="{height:.0f}"'
-    box = f'viewBox="0 0 {drawn.width:.0f} {height:.0f}"'
+def _page(width: float, height: float, parts: list[str]) -> str:
+    size = f'width="{width:.0f}" height="{height:.0f}"'
+    box = f'viewBox="0 0 {width:.0f} {height:.0f}"'
     head = f'<svg class="graph" xmlns="http://www.w3.org/2000/svg" {size} {box}>'
     return "\n".join([head, STYLE, *parts, "</svg>"])

@@ -14,7 +14,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxninja.engine import backward, trace
 from jaxninja.engine.drawing.layout import Cell, place
 from jaxninja.engine.drawing.picture import LIMIT, picture_of
-from jaxninja.engine.drawing.svg import PAGE, _Texts
+from jaxninja.engine.drawing.svg import LETTER, PAGE, _Texts
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -179,6 +179,13 @@ def test_a_large_graph_is_folded_with_a_note_or_drawn_whole():
     assert small.count("<rect") < 3 * LIMIT < 1401 < whole.count("<rect")
     assert "folded" not in ET.fromstring(whole).findall(f"{SVG}text")[-1].text
     assert seconds < 60  # about 1.5; a limit that a busy machine keeps, too
+
+
+def test_a_page_is_as_wide_as_its_note():
+    root = ET.fromstring(trace(lambda x, axis: x, 2.0, 3).to_svg())
+    note = [t.text for t in root.iter(f"{SVG}text")][-1]
+    assert note.startswith("no gradient for axis = 3")
+    assert float(root.get("width")) > LETTER * len(note)
 
 
 def test_a_notebook_shows_gradients_where_there_are_any():
