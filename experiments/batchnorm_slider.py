@@ -60,8 +60,9 @@ plt.show()
 
 # %% [markdown]
 # An outlier takes all of the variance to itself: the others are squeezed together, and
-# it lands at (n - 1) / sqrt(n), whatever its distance. The outputs have mean 0 and
-# variance 1 at every position of the slider:
+# the farther out it is, the nearer it lands to (n - 1) / sqrt(n): a limit that no
+# output of a batch passes. The outputs have mean 0 and variance 1 at every position of
+# the slider:
 
 # %%
 for x0 in (-30, -10, 2, 10, 30, 1e6):

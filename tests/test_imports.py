@@ -76,7 +76,8 @@ ROOMS = {
     "workbook.process": "workbook.texts workbook workbook.grading",
     "workbook.learner": "workbook.texts workbook workbook.code",
     "workbook.pytorch": "errors workbook.texts workbook workbook.code",
-    "workbook.notebook": "errors workbook.texts workbook workbook.process",
+    "workbook.notebook": "errors workbook.texts workbook.code workbook"
+    " workbook.process",
     "workbook.__init__": "workbook.notebook",
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"

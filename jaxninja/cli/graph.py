@@ -9,6 +9,7 @@ import tyro
 from jaxninja import lookup
 from jaxninja.engine import Graph, backward, trace
 from jaxninja.engine.errors import NoRule
+from jaxninja.errors import UserError
 from jaxninja.training.config import ConfigError
 from jaxninja.training.machine.devices import need_device
 
@@ -65,6 +66,8 @@ def _arguments(place: str | None) -> tuple:
 def _traced(function: Any, arguments: tuple, place: str) -> Graph:
     try:
         return trace(function, *arguments)
+    except UserError:  # it says where, and what to do
+        raise
     except (Exception, SystemExit) as error:
         raise _raised(place, error) from error
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxninja.engine.core import Rules, evaluate, walk
 from jaxninja.engine.cotangents import is_differentiable, weight_of_scalar, weights
+from jaxninja.engine.errors import tracing
 from jaxninja.engine.gradients import Gradients
 from jaxninja.engine.graph import Graph
 from jaxninja.engine.primitives.table import PRIMITIVES
@@ -23,13 +24,18 @@ def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph
     """The graph of f(*args), with the value of every node.
 
     Args:
-        f: any function that `jax.jit` takes.
+        f: any function that `jax.jit` takes: in place of `if` on an argument it has
+            jnp.where or jax.lax.cond, in place of math and NumPy jnp.
         args: pytrees. Arrays and floats are arguments of the graph, named as in f's
-            signature; what is neither (an int, a string, a config) stays as it is.
+            signature; what is neither (an int, a string, a config) stays as it is, and
+            has no gradient: pass 2.0 for 2.
         rules: the table of primitive VJPs that `backward` will use.
 
     Returns:
         A `Graph`. It is a pytree: `jax.jit(lambda x: trace(f, x))` works too.
+
+    Raises:
+        TypeError: f needs the numbers of its arguments, which a trace has not.
     """
     leaves, in_tree = jax.tree.flatten(args)
     places = [i for i, leaf in enumerate(leaves) if _is_argument(leaf)]
@@ -42,10 +48,12 @@ def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph
         return f(*jax.tree.unflatten(in_tree, filled))
 
     active = [is_differentiable(a) for a in arrays]
-    graph = _trace(flat, arrays, active, rules)
+    graph = _trace(_called(f), flat, arrays, active, rules)
     names = dict(zip(graph.tape.arguments, _names(f, args, places), strict=True))
     names |= graph.tape.names
-    tape = replace(graph.tape, names=names, in_tree=(in_tree, places))
+    ints = [i for i, leaf in enumerate(leaves) if type(leaf) is int]
+    fixed = {k: leaves[i] for k, i in zip(_names(f, args, ints), ints, strict=True)}
+    tape = replace(graph.tape, names=names, in_tree=(in_tree, places), fixed=fixed)
     return replace(graph, tape=tape)
 
 
@@ -71,7 +79,10 @@ def value_and_grad(
     *,
     rules: Rules = PRIMITIVES,
 ) -> Callable[..., tuple[Any, Any]]:
-    """A drop-in for `jax.value_and_grad`, by this engine.
+    """A drop-in for `jax.value_and_grad`, by this engine, for what `jax.jit` takes.
+
+    It traces f before there are numbers: an `if` on an argument, float(x) and math.sin
+    are refused, where `jax.value_and_grad` without jit takes them.
 
     Where f has a kink or a tie the gradient is that of `jax.grad`: relu'(0) = 0,
     |.|'(0) = 1, and a maximum shared by k entries gives 1/k to each.
@@ -89,7 +100,8 @@ def value_and_grad(
 
     Raises:
         TypeError: an argument to differentiate is not floating; f's value is no real
-            scalar. NoRule: a primitive in the way of the gradient has no rule.
+            scalar; f needs its numbers. NoRule: a primitive in the way of the gradient
+            has no rule.
     """
     several = not isinstance(argnums, int)
     wanted = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
@@ -108,12 +120,11 @@ def value_and_grad(
                 _pair(f(*filled, **kwargs)) if has_aux else (f(*filled, **kwargs), ())
             )
 
-        graph = _trace(flat, arrays, [True] * len(arrays), rules)
+        graph = _trace(_called(f), flat, arrays, [True] * len(arrays), rules)
         value, aux = graph.output
-        ones = [weight_of_scalar(value, _called(f))] + [None] * (
-            len(graph.tape.outputs) - 1
-        )
-        grads = walk(graph, ones)
+        instead = "return the rest as aux (has_aux=True)"
+        one = weight_of_scalar(value, _called(f), instead)
+        grads = walk(graph, [one] + [None] * (len(graph.tape.outputs) - 1))
         tree_of_grads = jax.tree.unflatten(
             tree, [grads[i] for i in graph.tape.arguments]
         )
@@ -123,8 +134,9 @@ def value_and_grad(
     return valued
 
 
-def _trace(flat, arrays, active, rules) -> Graph:
-    closed, out = jax.make_jaxpr(flat, return_shape=True)(*arrays)
+def _trace(name: str, flat, arrays, active, rules) -> Graph:
+    with tracing(name):
+        closed, out = jax.make_jaxpr(flat, return_shape=True)(*arrays)
     ran = evaluate(*opened(closed), arrays, active, rules)
     tape = replace(ran.tape, out_tree=jax.tree.structure(out))
     return Graph(ran.values, ran.saved, tape)

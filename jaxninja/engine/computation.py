@@ -77,6 +77,9 @@ class Tape:
     rules: Mapping[Any, Any]
     in_tree: Any = None  # how f takes its arguments and returns its outputs
     out_tree: Any = None
+    fixed: Mapping[str, int] = field(
+        default_factory=dict
+    )  # ints that f was called with
 
 
 @jax.tree_util.register_dataclass

@@ -10,7 +10,8 @@ from jaxninja.errors import ArgumentError, ArgumentTypeError
 def weights(graph: Computation, cotangent) -> list:
     """One cotangent for each output; None for an integer output."""
     if cotangent is None:
-        return [weight_of_scalar(graph.output, "the function")]
+        instead = "give its weights as the cotangent"
+        return [weight_of_scalar(graph.output, "the function", instead)]
     given, tree = jax.tree.flatten(cotangent)
     if tree != graph.tape.out_tree:
         raise ArgumentError(
@@ -32,16 +33,19 @@ def _fitting(cotangent, y):
     return array
 
 
-def weight_of_scalar(value, name: str):
-    """The weight 1, of the one real scalar that a function returned."""
+def weight_of_scalar(value, name: str, instead: str):
+    """The weight 1, of the one real scalar that a function returned.
+
+    `instead` is what else can be done with what is none.
+    """
     scalar = isinstance(value, jax.Array) and value.shape == ()
-    if not (scalar and jnp.issubdtype(value.dtype, jnp.floating)):
-        given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
-        raise ArgumentTypeError(
-            f"{name} returned {given}, and a gradient needs a real scalar: "
-            "reduce it, or return the rest as aux (has_aux=True)"
-        )
-    return jnp.ones_like(value)
+    if scalar and jnp.issubdtype(value.dtype, jnp.floating):
+        return jnp.ones_like(value)
+    given = jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", value)
+    why = f"a gradient needs a real scalar: reduce it, or {instead}"
+    if scalar and not is_differentiable(value):
+        why = f"{value.dtype} has no gradient: pass floats, 2.0 for 2, and return one"
+    raise ArgumentTypeError(f"{name} returned {given}, and {why}")
 
 
 def is_differentiable(x) -> bool:

@@ -1,9 +1,58 @@
-"""What can go wrong in a walk, said so that it can be mended."""
+"""What can go wrong in a trace and in a walk, said so that it can be mended."""
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
 
 from jaxninja.engine.computation import Step
-from jaxninja.errors import ArgumentTypeError
+from jaxninja.errors import ArgumentTypeError, is_users
+
+NEEDS_NUMBERS = {  # what was raised, the first that fits: what was done, what to do
+    jax.errors.TracerBoolConversionError: (
+        "asks whether a traced value is true, as `if` does",
+        "use jnp.where or jax.lax.cond",
+    ),
+    jax.errors.TracerArrayConversionError: (
+        "gives a traced value to NumPy, as np.sin does",
+        "use jnp, as in jnp.sin",
+    ),
+    (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerIntegerConversionError,
+    ): (
+        "makes a Python number of a traced value, as float(x) and math.sin do",
+        "use jnp, as in jnp.sin",
+    ),
+}
+
+
+@contextmanager
+def tracing(name: str) -> Iterator[None]:
+    """Tell of a function that needs numbers while there are none: where, and of what
+    to do."""
+    try:
+        yield
+    except Exception as error:
+        fits = (k for k in NEEDS_NUMBERS if isinstance(error, k))
+        if (kind := next(fits, None)) is None:
+            raise
+        did, instead = NEEDS_NUMBERS[kind]
+        raise ArgumentTypeError(
+            f"{_users_line(error) or name} {did}; the engine traces a function as "
+            f"jax.jit does, before there are numbers: {instead}"
+        ) from error
+
+
+def _users_line(error: Exception) -> str:
+    """ "f at file.py:3": the innermost frame that is not of the engine or a library."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if is_users(frame.filename) and Path(__file__).parent not in file.parents:
+            return f"{frame.name} at {file.name}:{frame.lineno}"
+    return ""
 
 
 class NoRule(NotImplementedError):

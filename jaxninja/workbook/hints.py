@@ -110,6 +110,8 @@ TEMPLATES = {
     "not a parameter": "{given} is no parameter of backward: add it there{meant}",
     "below": "{given} is made in line {below} only, below this line",
     "undefined": "{given} is not defined{meant}",
+    "not in the cell": "{given} is not defined: backward sees its own cell, jax, jnp "
+    "and np{meant}",
     "dropped": "line {line}: the result of .at[...].{method}(...) is dropped, and "
     "arrays of JAX do not change: write {root} = {root}.at[...].{method}(...)",
     "in place": "line {line}: arrays of JAX do not change in place: write {root} = "

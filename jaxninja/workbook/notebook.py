@@ -1,12 +1,11 @@
 """The workbook in a notebook: functions are checked where they are defined.
 
 Their source goes to the worker process, as files do on the command line. A function can
-lean on jax, jnp and np and on nothing else of the notebook.
+lean on jax, jnp and np and on what its own cell makes, and on nothing else of the
+notebook.
 """
 
 import atexit
-import inspect
-import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jaxninja.errors import ArgumentError
 from jaxninja.workbook import templates
+from jaxninja.workbook.code.cell import as_file, as_in_cell, lines_of
 from jaxninja.workbook.exercises import EXERCISES, listed
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
@@ -34,7 +34,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
 
     Args:
         number: of the exercise.
-        function: `backward`, of the exercise's parameters.
+        function: `backward`, of the exercise's parameters; helpers in its cell.
         everything: go on after the first wrong gradient.
 
     Returns:
@@ -47,20 +47,25 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
         if number not in EXERCISES:
             facts = dict(number=number, listed=listed())
             raise ArgumentError(sentence("no exercise", **facts))
-        text, first = _source(function)
-        padding = "\n" * (first - 1)  # so that line numbers are those of the cell
-        report = _worker().check(number, padding + text, CELL, everything)
+        text = as_in_cell(_lines(function))
+        report = _worker().check(number, text, CELL, everything)
     return replace(report, new=tuple(_progress.record(report)))
 
 
-def hint(place: str) -> str:
+class Lines(str):
+    """A text that a cell shows as `print` does, line by line."""
+
+    __repr__ = str.__str__
+
+
+def hint(place: str) -> Lines:
     """One more hint on N.NAME each time: shape, rule, formula, one line, solution."""
     with speaking(_progress.language):
         number, name = templates.find(place)
-        return templates.ladder(number, name, _progress.next_rung(number, name))
+        return Lines(templates.ladder(number, name, _progress.next_rung(number, name)))
 
 
-def why(place: str) -> str:
+def why(place: str) -> Lines:
     """Why the gradient N.NAME is what it is, once it was right in this session.
 
     Raises:
@@ -72,7 +77,7 @@ def why(place: str) -> str:
             how = templates.how_to_ask(number, name, in_notebook=True)
             facts = dict(place=f"{number}.{name}", how=how)
             raise ArgumentError(sentence("not right yet", **facts))
-        return "\n".join(templates.explanation(number, name))
+        return Lines("\n".join(templates.explanation(number, name)))
 
 
 def speak(language: str) -> None:
@@ -87,7 +92,7 @@ def speak(language: str) -> None:
 def save(function: Callable, path: str | Path) -> str:
     """Write a function to a file, as `jaxninja.train` wants it for its route."""
     with speaking(_progress.language):
-        text = _source(function)[0]
+        text = as_file(_lines(function))
     Path(path).write_text(f"{IMPORTS}\n\n{text}", encoding="utf-8")
     return str(path)
 
@@ -97,7 +102,7 @@ def cost(number: int, function: Callable) -> "Cost":
     from jaxninja.workbook.costs import cost
 
     with speaking(_progress.language):
-        return cost(number, IMPORTS + _source(function)[0])
+        return cost(number, IMPORTS + as_file(_lines(function)))
 
 
 def lecture_sample() -> "Sample":
@@ -111,15 +116,14 @@ def lecture_sample() -> "Sample":
     return samples.home(EXERCISES[1].network)
 
 
-def _source(function: Callable) -> tuple[str, int]:
-    """The function's text, and the line of its cell that it begins in."""
+def _lines(function: Callable) -> dict[int, str]:
+    """As `code.cell.lines_of`."""
     if getattr(function, "__name__", "") == "<lambda>":
         raise ArgumentError(sentence("lambda"))
     try:
-        lines, first = inspect.getsourcelines(function)
+        return lines_of(function)
     except (OSError, TypeError):
         raise ArgumentError(sentence("no source", function=repr(function))) from None
-    return textwrap.dedent("".join(lines)), first
 
 
 @cache

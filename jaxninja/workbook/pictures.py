@@ -72,6 +72,7 @@ def matrix(jacobian: Mapping[str, Any]) -> Iterator[str]:
     wrong = wrong_pairs(jacobian)
     if not wrong.any():
         return
+    digits = _digits(jacobian, wrong)
     name, source = jacobian["name"], jacobian["source"]
     facts = dict(source=source, name=name, wrong=wrong.sum(), size=wrong.size)
     yield sentence("jacobian", **facts)
@@ -81,8 +82,16 @@ def matrix(jacobian: Mapping[str, Any]) -> Iterator[str]:
         for row, marks in zip(numbers, wrong & (whose == "yours"), strict=True):
             pairs = zip(row, marks, strict=True)
             yield "".join(
-                f"{value:7.3f}{'*' if mark else ' '}" for value, mark in pairs
+                f"{value:{digits + 4}.{digits}f}{'*' if mark else ' '}"
+                for value, mark in pairs
             )
+
+
+def _digits(jacobian: Mapping[str, Any], wrong: np.ndarray) -> int:
+    """After the point: three, or as many as tell every wrong number from the true."""
+    mine, truth = (np.asarray(jacobian[k])[wrong] for k in ("mine", "truth"))
+    differ = (k for k in range(3, 16) if (mine.round(k) != truth.round(k)).all())
+    return next(differ, 16)
 
 
 def page(

@@ -247,6 +247,8 @@ def test_graph_shows_values_and_gradients_and_draws(capsys, tmp_path, monkeypatc
         "def wrong():\n    return [2.0]\n"
         "def twice(a, b):\n    import numpy as np\n    return a * np.ones(2)\n"
         "def raises(a, b):\n    raise ValueError('lost')\nnumber = 3\n"
+        "def branches(a, b):\n    return a if a > b else b\n"
+        "def ints():\n    return 2, -3\n"
     )
     monkeypatch.chdir(tmp_path)
     drawing = tmp_path / "f.svg"
@@ -258,12 +260,19 @@ def test_graph_shows_values_and_gradients_and_draws(capsys, tmp_path, monkeypatc
     code, out, _ = run(capsys, "graph", "mine:twice", "--args", "mine:pair")
     assert code == 0
     assert "no gradients: the function returned float32[2]" in out
+    code, out, _ = run(capsys, "graph", "mine:f", "--args", "mine:ints")
+    assert code == 0
+    assert "no gradient for a = 2, b = -3: an int is a constant" in out
     for arguments, message in (
         (("mine:f",), "missing 2 required positional arguments"),
         (("mine:f", "--args", "mine:wrong"), "returned a list"),
         (("mine:g",), "mine has no attribute 'g'"),
         (("mine:raises", "--args", "mine:pair"), "ValueError at mine.py:11: lost"),
         (("mine:number",), "mine:number"),
+        (
+            ("mine:branches", "--args", "mine:pair"),
+            "jaxninja: branches at mine.py:14 asks",
+        ),
         (("f",), "expected MODULE:NAME"),
     ):
         code, _, err = run(capsys, "graph", *arguments)

@@ -1,5 +1,6 @@
 """The graph and the walk: what the lecture says of them, and JAX's constructs."""
 
+import math
 import operator
 from functools import partial
 
@@ -413,6 +414,48 @@ def test_the_table_is_a_value_and_cannot_be_changed():
         operator.setitem(PRIMITIVES, primitives.tanh_p, None)
 
 
+def branches(x):
+    if x > 0:
+        return x
+    return -x
+
+
+JNP = "before there are numbers: use jnp, as in jnp.sin$"
+NUMBERS = {
+    "if": (branches, r"^branches at test_engine.py:\d+ asks .*: use jnp.where or jax."),
+    "float": (lambda x: float(x) * x, f"^<lambda> at test_engine.py:.*float.x.*{JNP}"),
+    "math": (math.sin, f"^sin makes a Python number .*{JNP}"),
+    "range": (lambda x: sum(range(jnp.int32(x))) * x, f"makes a Python number .*{JNP}"),
+    "NumPy": (lambda x: np.sin(x), f"gives a traced value to NumPy, as np.sin .*{JNP}"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_a_function_that_needs_numbers_is_told_where(kind):
+    f, text = NUMBERS[kind]
+    for ask in (trace, lambda f, x: value_and_grad(f)(x)):
+        with pytest.raises(TypeError, match=text):
+            ask(f, 2.0)
+
+
+def test_an_error_of_the_function_is_its_own():
+    with pytest.raises(ZeroDivisionError):
+        trace(lambda x: x * (1 // 0), 2.0)
+
+
+def test_ints_are_told_to_have_no_gradient():
+    graph = trace(lambda a, b: a * b, 2, 3.0)
+    assert "no gradient for a = 2: an int is a constant" in graph.to_text()
+    assert "no gradient for a = 2: " in graph.to_svg()
+    assert "no gradient" not in trace(lambda a, on: a * on, 2.0, True).to_text()
+    with pytest.raises(
+        TypeError, match=r"returned int32\[\], .* pass floats, 2.0 for 2"
+    ):
+        backward(trace(lambda a: a * a, 2))
+    with pytest.raises(TypeError, match=r"reduce it, or give its weights as the cotan"):
+        backward(trace(lambda x: x, X))
+
+
 def test_bad_arguments():
     def refuse(text, f, *args, **options):
         with pytest.raises(TypeError, match=text):
@@ -422,6 +465,6 @@ def test_bad_arguments():
     refuse("holds str, expected floating", lambda s: 1.0, "a")
     refuse("argnums is 2, but 1 arguments", jnp.sum, X, argnums=2)
     refuse(r"sin returned float32\[3, 4\], and a gradient needs", jnp.sin, X)
-    refuse(r"returned int32\[\]", jnp.argmax, X)
+    refuse(r"returned int32\[\], and int32 has no gradient", jnp.argmax, X)
     refuse(r"returned \('float32", lambda x: (x.sum(), x), X)
     refuse("must return .value, aux., not a", jnp.sum, X, has_aux=True)

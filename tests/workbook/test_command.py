@@ -222,6 +222,23 @@ def test_keys_do_what_the_help_says(folder, capsys, monkeypatch):
     assert list(typed) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("def backward(:", "mend first what the check says"), (TWO, "nothing to hint at")],
+)
+def test_the_next_exercise_comes_after_one_that_is_done(
+    text, told, folder, capsys, monkeypatch
+):
+    put(folder, 2, text)
+    typed = iter("hq")
+    monkeypatch.setattr(keys, "single", lambda: contextlib.nullcontext(True))
+    monkeypatch.setattr(keys, "pressed", lambda seconds, listening: next(typed))
+    assert main(["exercise", "watch", "2"]) == 0
+    out = capsys.readouterr().out
+    assert told in out
+    assert ("press n for the next" in out) == (text == TWO)
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_a_screen_has_room_for_each_line(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))

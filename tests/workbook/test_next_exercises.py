@@ -37,6 +37,16 @@ def test_softmaxs_jacobian_is_drawn_and_its_wrong_pairs_are_marked(wrong):
     assert Report.from_json(wrong.to_json()).jacobian == wrong.jacobian
 
 
+def test_numbers_that_differ_look_different():
+    mine, truth = [[0.02213, 0.5]], [[0.02214, 0.5]]
+    jacobian = {"name": "x", "source": "y", "mine": mine, "truth": truth}
+    text = "\n".join(pictures.matrix(jacobian))
+    assert "0.02213*" in text
+    assert "0.02214 " in text
+    jacobian["mine"] = [[np.nan, 0.5]]
+    assert "nan*  0.500" in "\n".join(pictures.matrix(jacobian))
+
+
 def test_a_right_jacobian_is_drawn_without_a_word():
     text = answered(7, scores="dscores = None")
     report = check(7, text, "exercise7.py", explain=False)

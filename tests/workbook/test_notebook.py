@@ -1,5 +1,6 @@
 """The notebook is made of the solutions, and runs: with gaps, and with them filled."""
 
+import linecache
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from jaxninja import workbook
 from jaxninja.workbook import notebook, pages
 from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.grading.exercise import check
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.templates import template
 
@@ -112,11 +114,74 @@ def test_hints_climb_and_say_what_is_next():
     assert first.endswith("again for more: rule")
     assert second.startswith(first.removesuffix("again for more: rule"))
     assert "rule " in second
+    assert repr(second) == str(second)  # what a cell shows of its last line
 
 
 def backward(logits, Yb, n):
     dlogits = (jax.nn.softmax(logits, 1) - jax.nn.one_hot(Yb, logits.shape[1])) / n
     return dlogits
+
+
+CELL = """\
+import jax.numpy as jnp
+from jax.nn import softmax
+from jaxninja import workbook
+
+unused = undefined if False else 1
+
+
+def divided(x, by):
+    return x / by
+
+
+{above}def backward(logits, Yb, n):
+    dlogits = softmax(logits, 1) - one_hot(Yb, logits)
+    dlogits = divided(dlogits, n)
+    return dlogits
+
+
+class Hot:
+    def __call__(self, Yb, x):
+        return 1.0 * (jnp.arange(x.shape[1]) == Yb[:, None])
+
+
+one_hot = Hot()
+"""
+
+
+def cell(text, name="a cell"):
+    """The names that a cell makes; its text is kept, as a notebook does."""
+    lines = text.splitlines(keepends=True)
+    linecache.cache[name] = (len(text), None, lines, name)
+    scope = {}
+    exec(compile(text, name, "exec"), scope)
+    return scope
+
+
+@pytest.mark.parametrize("above", ["", "@jax.jit\n"])
+def test_a_function_has_what_its_cell_makes(worker, monkeypatch, above, tmp_path):
+    monkeypatch.setattr(notebook, "_worker", lambda: worker)
+    text = CELL.format(above=above)
+    text = f"import jax\n{text}" if above else text
+    backward = cell(text)["backward"]
+    assert workbook.check(2, backward).ok
+    saved = Path(workbook.save(backward, tmp_path / "exercise2.py")).read_text()
+    assert check(2, saved, "exercise2.py", explain=False).ok
+    assert "unused" not in saved
+    assert "jaxninja" not in saved
+    assert "return x / by\n\n\n" in saved
+    wrong = cell(text.replace("return x / by", "return x"))["backward"]
+    report = workbook.check(2, wrong)
+    line = text.splitlines()[report.line - 1].strip()
+    assert line == "dlogits = divided(dlogits, n)"
+
+
+def test_what_another_cell_makes_is_not_there(worker, monkeypatch):
+    monkeypatch.setattr(notebook, "_worker", lambda: worker)
+    backward = cell("def backward(logits, Yb, n):\n    dlogits = step(logits)\n")
+    (hint,) = workbook.check(2, backward["backward"]).hints
+    told = "step is not defined: backward sees its own cell, jax, jnp and np"
+    assert str(hint).startswith(told)
 
 
 def test_what_is_right_for_the_first_time_is_explained(worker, monkeypatch):
@@ -125,7 +190,7 @@ def test_what_is_right_for_the_first_time_is_explained(worker, monkeypatch):
     with pytest.raises(ValueError, match=r"2.logits is not right yet: `workbook.hint"):
         workbook.why("2.logits")
     first, again = (workbook.check(2, backward) for _ in range(2))
-    assert "Each row sums to zero" in " ".join(workbook.why("2.logits").split())
+    assert "Each row sums to zero" in " ".join(repr(workbook.why("2.logits")).split())
     assert first.ok
     assert "Right for the first time" in first._repr_html_()
     assert "Each row sums to zero" in " ".join(first.table().split())

@@ -72,14 +72,14 @@ def _until(tokens: list[Token], closing: str) -> tuple[list[Node], list[Token]]:
             return items, tokens[1:]
         if head in OPEN.values():
             break
-        node, tokens = _node(tokens, items)
+        node, tokens = _node(tokens)
         items.append(node)
     if closing:
         raise NotMathematics(f"expected {closing!r}")
     return items, tokens
 
 
-def _node(tokens: list[Token], before: list[Node]) -> tuple[Node, list[Token]]:
+def _node(tokens: list[Token]) -> tuple[Node, list[Token]]:
     """One node with its indices and powers; a bracket after a space is no index."""
     node, tokens = _atom(tokens)
     if isinstance(node, Token) and node.kind in ("space", "sign", "file"):

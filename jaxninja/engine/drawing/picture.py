@@ -36,7 +36,7 @@ class Unit(NamedTuple):
 class Picture(NamedTuple):
     units: list[Unit]  # in the order of computation, the sources first
     numbers: Set[int]  # the nodes that have no box
-    note: str  # what is not shown one by one; empty for nothing
+    note: str  # what is not shown, or not one by one; empty for nothing
 
 
 def picture_of(graph: Computation, fold: bool | None = None) -> Picture:
@@ -77,6 +77,9 @@ def _note(graph: Computation, groups: list[Group]) -> str:
     count, all_folded = sum(map(len, groups)), sum(map(len, folded))
     left_out = len(graph.tape.steps) - count
     notes = []
+    if graph.tape.fixed:
+        fixed = ", ".join(f"{name} = {x}" for name, x in graph.tape.fixed.items())
+        notes.append(f"no gradient for {fixed}: an int is a constant, a float has one")
     if folded:
         into = f"{all_folded} operations are folded into {len(folded)}"
         notes.append(f"{into}; fold=False shows all")

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from jaxninja.engine.computation import Computation
-from jaxninja.engine.drawing.layout import Cell, Layout, Placed, place
+from jaxninja.engine.drawing.layout import Cell, Placed, place
 from jaxninja.engine.drawing.picture import picture_of
 from jaxninja.engine.drawing.words import label, measure, title
 from jaxninja.escaping import printable
@@ -53,12 +53,13 @@ def to_svg(
     units, _, note = picture_of(graph, fold)
     texts = _Texts(graph, grads)
     drawn = place(units, texts.size, page)
-    parts = [_arrow(*arrow) for arrow in drawn.arrows]
+    parts = [_arrow(start, end) for start, end, _ in drawn.arrows]
     parts += [part for p in drawn.placed for part in texts.draw(p)]
+    width = max(drawn.width, len(note) * LETTER + 2 * PAD)
     height = drawn.height + (LINE if note else 0)
     if note:
         parts.append(_text(PAD, height - PAD, note, "note"))
-    return _page(drawn, height, parts)
+    return _page(width, height, parts)
 
 
 class _Texts:
@@ -122,7 +123,7 @@ def _file(where: str) -> str:
     return re.sub(r"\S*[/\\]", "", where)
 
 
-def _arrow(start: Placed, end: Placed, node: int) -> str:
+def _arrow(start: Placed, end: Placed) -> str:
     x, y = start.x + start.width, start.y + start.height / 2
     u, v = end.x, end.y + end.height / 2
     bend = (u - x) / 2
@@ -143,8 +144,8 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
     return f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}">{escape(text)}</text>'
 
 
-def _page(drawn: Layout, height: float, parts: list[str]) -> str:
-    size = f'width="{drawn.width:.0f}" height="{height:.0f}"'
-    box = f'viewBox="0 0 {drawn.width:.0f} {height:.0f}"'
+def _page(width: float, height: float, parts: list[str]) -> str:
+    size = f'width="{width:.0f}" height="{height:.0f}"'
+    box = f'viewBox="0 0 {width:.0f} {height:.0f}"'
     head = f'<svg class="graph" xmlns="http://www.w3.org/2000/svg" {size} {box}>'
     return "\n".join([head, STYLE, *parts, "</svg>"])

@@ -81,7 +81,8 @@ def measure(x) -> str:
         if array.dtype == bool:
             return f"{array.sum()} of {array.size} true"
         return f"{array.min()} to {array.max()}"
-    array = array.astype(np.float64)
+    is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
+    array = array.astype(np.complex128 if is_complex else np.float64)
     if x.size == 1:
         return f"{array.item():.4f}"
     with np.errstate(all="ignore"):  # infinities are shown as what they give

@@ -85,16 +85,16 @@ class Source:
         """
         known = [*gradients]
         given = known[: known.index(variable)] if variable in known else known
-        return _making(self.statements, {variable}, len(self.statements), given)
+        return making(self.statements, {variable}, len(self.statements), given)
 
     def leading_to(self, one: Statement, gradients: Sequence[str]) -> list[Statement]:
         """A print or an assert, after what makes the helpers that it reads."""
         place = sum(s.is_above(one) for s in self.statements)
         wanted = one.reads | one.late
-        return [*_making(self.statements, wanted, place, gradients), one]
+        return [*making(self.statements, wanted, place, gradients), one]
 
 
-def _making(
+def making(
     statements: Sequence[Statement],
     wanted: Collection[str],
     place: int,
@@ -149,6 +149,7 @@ def read(text: str, filename: str) -> Source:
     names = variables(tree)
     nodes = [node for node in function.body if not does_nothing(node)]
     prints = [node for node in nodes if is_print(node, names)]
+    _refuse_early_return(function)
     for node in nodes:
         _refuse_return(node)
     return Source(
@@ -208,6 +209,12 @@ def check_parameters(source: Source, known: Sequence[str]) -> None:
                 sentence("no such array", function=FUNCTION, name=name, hint=hint),
                 source.function.lineno,
             )
+
+
+def _refuse_early_return(function: ast.FunctionDef) -> None:
+    for node in function.body[:-1]:
+        if isinstance(node, ast.Return):
+            raise SourceError(sentence("return early"), node.lineno)
 
 
 def _refuse_return(node: ast.stmt) -> None:

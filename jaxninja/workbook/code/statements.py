@@ -149,7 +149,7 @@ def _parameters(args: ast.arguments) -> set[str]:
 
 def _bound(node: ast.AST) -> set[str]:
     """The names that it binds somewhere; a function's own are its."""
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {a.asname or a.name.split(".")[0] for a in node.names}

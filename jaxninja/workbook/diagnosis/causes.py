@@ -42,7 +42,7 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
     if found := _of_sizes(exercise, name, learner, judged):
         return [found]
     if judged.result is None:
-        return written.why_it_raised(exercise, name, piece)
+        return written.why_it_raised(exercise, name, piece, judged.failure)
     if found := _narrow(judged.result):
         return [found]
     pairs = _computed(exercise, name, piece)

@@ -40,7 +40,8 @@ def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
             return None
         tried = (network.pair, network.tied)
         if all(_right(exercise, name, learner, lines, chosen, s) for s in tried):
-            which = "; ".join(_told(network, *pair) for pair in chosen.items())
+            told = [_told(network, *pair) for pair in chosen.items()]
+            which = sentence("semicolon").join(told)
             return say("sizes", name=name, whose=phrase(network.whose), which=which)
     return None
 

@@ -8,6 +8,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import leftovers
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint
+from jaxninja.workbook.report import CELL
 from jaxninja.workbook.texts.languages import meant, sentence
 
 
@@ -17,16 +18,22 @@ def ineffective(learner: Source) -> list[Hint]:
     return [*leftovers.dropped(nodes)]
 
 
-def why_it_raised(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
-    """Names that are not there, PyTorch's own, changes in place; the first of them."""
+def why_it_raised(
+    exercise: Exercise, name: str, piece: Piece, failure: str
+) -> list[Hint]:
+    """Names that are not there, changes in place, PyTorch's own; of the first, all that
+    stand in its line.
+
+    NumPy's arrays do change in place: only what was raised, `failure`, tells.
+    """
     statements = piece.source.piece(f"d{name}", exercise.gradients)
     nodes = [s.node for s in statements]
     found = [
         *_undefined(exercise, name, piece),
+        *(leftovers.in_place(nodes) if "immutable" in failure else ()),
         *leftovers.foreign(nodes),
-        *leftovers.in_place(nodes),
     ]
-    return found[:1]
+    return [hint for hint in found if hint.line == found[0].line]
 
 
 def _undefined(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
@@ -49,5 +56,6 @@ def _told(exercise: Exercise, given: str, line: int, source: Source, known) -> H
     own = f"d{given}" if f"d{given}" in known else None
     own = given[1:] if given[:1] == "d" and given[1:] in known else own
     text = sentence("or meant", name=own) if own else meant(given, known)
-    code = "not a parameter" if given in exercise.known else "undefined"
+    undefined = "not in the cell" if source.filename == CELL else "undefined"
+    code = "not a parameter" if given in exercise.known else undefined
     return Hint(code, {"given": given, "meant": text}, line)

@@ -30,6 +30,7 @@ from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.raised import did
 from jaxninja.workbook.report import GAP, SHAPE, WRONG, Report, Row
 from jaxninja.workbook.texts.languages import phrase, sentence, speaking
+from jaxninja.workbook.texts.wrapping import unspaced
 
 THE_FILE = "the file"
 Tell = Callable[[str, int], None]
@@ -89,7 +90,7 @@ def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
         return error.sentence, error.line
     line = line_in(filename, error.__cause__ or error)
     if isinstance(error, UserCodeError):
-        return f"{phrase(error.what)} {did(error)}".strip(), line
+        return unspaced(f"{phrase(error.what)} {did(error)}".strip()), line
     return sentence("exits", kind=type(error).__name__), line
 
 

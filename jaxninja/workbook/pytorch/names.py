@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
 from jaxninja.workbook.pytorch.ranks import is_range
 from jaxninja.workbook.solutions.lecture import NETWORK
@@ -119,11 +120,13 @@ def _arrays(
 ) -> dict[str, str]:
     """Arrays of the forward pass under other names, by what they are made of and how.
 
-    No two steps are made of the same arrays, so that this tells which step it is.
+    No two steps are made of the same arrays, so that this tells which step it is, where
+    the notebook has the forward pass: what a step is made of is made there too.
     """
+    made = assigned | {n.name for n in NETWORK.nodes if not n.formula}
     free = {n.name: n for n in NETWORK.nodes if n.formula and n.name not in assigned}
     found: dict[str, str] = {}
-    for node in nodes:
+    for node in _forward(nodes):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)]):
                 pass
@@ -133,11 +136,18 @@ def _arrays(
             continue
         parents = {found.get(k, k) for k in _read(node.value)} & {*NETWORK.node}
         for step in [*free.values()]:
-            same = parents == {*NETWORK.parents(step.name)}
+            same = parents == {*NETWORK.parents(step.name)} and parents <= made
             if same and _operation(node.value) & _operation(step.formula):
                 found[name] = free.pop(step.name).name
+                made.add(step.name)
                 break
     return found
+
+
+def _forward(nodes: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements above the first that makes a gradient."""
+    gradients = {form.format(name) for name in NETWORK.node for form in GRADIENTS}
+    return takewhile(lambda node: not stored(node) & gradients, nodes)
 
 
 def _read(node: ast.AST) -> set[str]:

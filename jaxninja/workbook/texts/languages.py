@@ -7,6 +7,7 @@ from contextvars import ContextVar
 
 from jaxninja.errors import ArgumentError
 from jaxninja.workbook.texts import en, zh
+from jaxninja.workbook.texts.wrapping import unspaced
 from jaxninja.workbook.texts.zh.sentences import PHRASES
 
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -44,7 +45,7 @@ def speaking(language: str) -> Iterator[None]:
 
 def sentence(key: str, **facts: object) -> str:
     """What a key says in the current language."""
-    return SENTENCES[current()][key].format_map(facts)
+    return unspaced(SENTENCES[current()][key].format_map(facts))
 
 
 def phrase(text: str) -> str:

@@ -1,15 +1,22 @@
 """Lines of a width, for letters that take two columns and stand without spaces too."""
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterator
 
 CLOSING = "，。；：？！、）》”"  # do not begin a line
+WIDE = "[\u3000-\u9fff\uff00-\uff60]"  # Chinese, and its signs
 
 
 def columns(text: str) -> int:
     """What a text takes on a terminal."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def unspaced(text: str) -> str:
+    """Without the space between two Chinese words; a Latin one keeps its own."""
+    return re.sub(f"(?<={WIDE}) (?={WIDE})", "", text)
 
 
 def padded(text: str, width: int) -> str:

@@ -1,5 +1,6 @@
 """Drawings: what they say, and that nothing lies on top of anything else."""
 
+import re
 import time
 import xml.etree.ElementTree as ET
 from itertools import combinations
@@ -13,7 +14,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxninja.engine import backward, trace
 from jaxninja.engine.drawing.layout import Cell, place
 from jaxninja.engine.drawing.picture import LIMIT, picture_of
-from jaxninja.engine.drawing.svg import PAGE, _Texts
+from jaxninja.engine.drawing.svg import LETTER, PAGE, _Texts
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -81,6 +82,13 @@ def test_text_of_numbers_arrays_and_calls():
         assert part in text, part
     assert f"float32[3, 4]  mean {X.mean():.3g}, std {X.std():.3g}" in text
     assert " of 8 true" in text
+
+
+def test_complex_values_are_shown_whole():
+    graph = trace(lambda x: jnp.abs(jnp.stack([x * 1j, x])).sum(), 2.0)
+    text = graph.to_text(backward(graph))
+    assert re.search(r"\* 1j +complex64\[\] +0\.0000\+2\.0000j +0\.0000-1", text), text
+    assert "mean 1+1j, std 1.41" in text
 
 
 def test_text_shows_the_body_of_a_scan_and_the_branches_of_a_cond():
@@ -171,6 +179,13 @@ def test_a_large_graph_is_folded_with_a_note_or_drawn_whole():
     assert small.count("<rect") < 3 * LIMIT < 1401 < whole.count("<rect")
     assert "folded" not in ET.fromstring(whole).findall(f"{SVG}text")[-1].text
     assert seconds < 60  # about 1.5; a limit that a busy machine keeps, too
+
+
+def test_a_page_is_as_wide_as_its_note():
+    root = ET.fromstring(trace(lambda x, axis: x, 2.0, 3).to_svg())
+    note = [t.text for t in root.iter(f"{SVG}text")][-1]
+    assert note.startswith("no gradient for axis = 3")
+    assert float(root.get("width")) > LETTER * len(note)
 
 
 def test_a_notebook_shows_gradients_where_there_are_any():

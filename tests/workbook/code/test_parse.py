@@ -110,6 +110,16 @@ def test_a_second_attempt_is_no_second_branch():
     assert piece("dh", h="dh = dlogits\ndh = dlogits @ W2.T") == ["dh = dlogits @ W2.T"]
 
 
+def test_lines_below_a_return_are_refused():
+    text = EXERCISES[1].solution.rstrip()
+    last = text.splitlines()[-1]
+    early = text.replace("\n    dbnmeani = ", f"\n{last}\n    dbnmeani = ")
+    (line,) = [k for k, row in enumerate(early.splitlines()[:-1], 1) if row == last]
+    report = check(1, early, "exercise1.py", explain=False)
+    assert (report.status, report.line) == ("error", line)
+    assert "below this return never runs" in report.message
+
+
 def test_a_gap_is_what_is_assigned_last():
     assert read(h="dh = dlogits @ W2.T\ndh = None").is_gap("dh")
     assert not read(h="dh = None\ndh = dlogits @ W2.T").is_gap("dh")

@@ -5,6 +5,8 @@ import ast
 import pytest
 
 from jaxninja.workbook.diagnosis import leftovers
+from jaxninja.workbook.grading.exercise import check
+from tests.workbook.bank import answered
 
 FOREIGN = {
     "dx = y.view(a, b)": "x.reshape(",
@@ -44,3 +46,20 @@ def test_what_changes_nothing_is_told_with_its_line(code, told):
     body = ast.parse(code).body
     (hint,) = [*leftovers.dropped(body), *leftovers.in_place(body)]
     assert (hint.code, hint.line, hint.facts["root"], hint.facts["method"]) == told
+
+
+def hints(code):
+    return check(1, answered(1, logprobs=code), "exercise1.py").hints
+
+
+def test_what_raised_comes_first_and_all_of_its_line_is_told():
+    code = "dlogprobs = {}.zeros_like(logprobs)\ndlogprobs[range(n), Yb] = -1.0 / n"
+    found = hints(code.format("jnp"))
+    assert [hint.code for hint in found] == ["in place", "torch"]
+    assert "dlogprobs = dlogprobs.at[...].set(" in str(found[0])
+    assert "[jnp.arange(n)]" in str(found[1])
+
+
+def test_an_array_of_numpys_changes_in_place():
+    code = "d = np.zeros(probs.shape)\nd[0] += probs.unsqueeze(0)[0]\ndlogprobs = d"
+    assert [hint.code for hint in hints(code)] == ["torch"]

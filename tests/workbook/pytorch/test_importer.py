@@ -162,6 +162,32 @@ def test_arrays_and_sizes_under_other_names(tmp_path):
     assert not any(name in found[1].text for name in ("BATCH", "inv_std", "shifted"))
 
 
+def test_answers_without_the_forward_pass_are_whole(tmp_path):
+    """`emb` is made of embcat alone, and demb of dembcat: a gradient is no step."""
+    found = read(tmp_path, [notebooks.atomic()])
+    one = found[1]
+    assert one.found == EXERCISES[1].names
+    assert one.left == ()
+    assert checked(one).ok
+
+
+POWER = "dcounts_sum = -power * dcounts_sum_inv"
+INVERSE = "counts_sum_inv = counts_sum**-1\nprobs = counts * counts_sum_inv"
+
+
+def test_a_helper_is_no_step_of_the_forward_pass(tmp_path):
+    """Be it like one: of a step that the notebook does not make, or makes otherwise."""
+    power = "power = counts_sum**-2"
+    alone = [f"{power}\n{atomic(counts_sum=POWER)}"]
+    short = FORWARD.replace(INVERSE, "probs = counts / counts_sum")
+    whole = [SETUP, short, atomic(counts_sum=f"{power}\n{POWER}")]
+    assert short != FORWARD
+    for cells in (alone, whole):
+        one = read(tmp_path, cells)[1]
+        assert "power = counts_sum ** (-2)" in one.text
+        assert checked(one).ok
+
+
 def test_comments_are_kept_and_cells_are_told(tmp_path):
     text = read(tmp_path, solved(1, "h", "# by shapes\ndh = dlogits @ W2.T"))[1].text
     assert "    # by shapes\n    dh = dlogits @ W2.T\n" in text

@@ -17,7 +17,13 @@ from jaxninja.workbook.diagnosis.checkers_hint import in_our_words, is_prose
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
 from jaxninja.workbook.texts.languages import SENTENCES, phrase, sentence, speaking
-from jaxninja.workbook.texts.wrapping import CLOSING, columns, padded, wrapped
+from jaxninja.workbook.texts.wrapping import (
+    CLOSING,
+    columns,
+    padded,
+    unspaced,
+    wrapped,
+)
 from jaxninja.workbook.texts.zh import hints as chinese_hints
 from jaxninja.workbook.texts.zh import lessons as chinese
 from jaxninja.workbook.texts.zh.checker import HINTS as CHINESE
@@ -213,6 +219,23 @@ def test_the_checkers_hints_are_translated():
         assert len(hints) == 1
         assert has_chinese(hints[0])
         assert not is_prose(hints[0]), hints
+
+
+def test_chinese_words_stand_without_spaces():
+    with speaking("zh"):
+        assert sentence("too long", what="这一行", limit=5).startswith("这一行运行超过")
+        assert sentence("too long", what="dh", limit=5).startswith("dh 运行超过")
+        assert unspaced(sentence("keys")) == sentence("keys")
+    report = check(2, answered(2, logits="print(1 / 0)"), "x.py", language="zh")
+    assert report.message.startswith("这一行引发了 ZeroDivisionError")
+
+
+def test_two_sizes_are_told_with_chinese_signs():
+    code = "(jax.nn.softmax(logits, 1) - jax.nn.one_hot(Yb, 27)) / 32"
+    report = check(2, answered(2, logits=f"dlogits = {code}"), "x.py", language="zh")
+    (hint,) = map(str, report.hints)
+    assert "；" in hint
+    assert ";" not in hint
 
 
 def test_a_hint_for_which_there_is_no_word_is_not_said():

@@ -19,8 +19,8 @@ more each time: the shape, the rule, the formula, one line, the solution. And
 `workbook.why("1.logprobs")` has the derivation in words, once it is right.
 
 The checker starts in the background with the first cell, and a check takes less than a
-second. Your function runs in a process of its own and can lean on `jax`, `jnp` and `np`
-only.
+second. Your function runs in a process of its own and can lean on `jax`, `jnp`, `np`
+and what its own cell makes: imports, functions of yours.
 The times of the chapters are the lecture's own. Within a chapter a time is interpolated
 by the words spoken so far, and good to a minute or two.
 

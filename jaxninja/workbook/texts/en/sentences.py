@@ -107,6 +107,7 @@ SENTENCES = {
     "have{hint}",
     "inside": "{word} inside of another statement: write the gradients one after the "
     "other, and return them at the end",
+    "return early": "what stands below this return never runs: return at the end",
     "imports": "this imports {module}: the gradients are to be derived by hand, with "
     "jax, jnp and np only",
     "meant": "; did you mean {name!r}?",
@@ -154,6 +155,7 @@ SENTENCES = {
     "watching": "watching {folder}/; Ctrl-C ends it",
     "keys": "h hint  n next  l list  g graph  c check all  q quit",
     "no hint": "nothing to hint at: press n for the next exercise",
+    "mend first": "no hint on this: mend first what the check says, and save",
     "gap again": "{variable} in {path} is a gap again",
     "file kept": "the file as it was is {path}",
     "written": "written to {path}",

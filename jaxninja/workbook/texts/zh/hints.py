@@ -84,6 +84,7 @@ HINTS = {
     "not a parameter": "{given} 不是 backward 的参数：请加到参数里{meant}",
     "below": "{given} 要到第 {below} 行才算出来，在这一行的下面",
     "undefined": "{given} 没有定义{meant}",
+    "not in the cell": "{given} 没有定义：backward 只看得到自己的单元格，以及 jax、jnp 和 np{meant}",
     "dropped": "第 {line} 行：.at[...].{method}(...) 的结果被丢弃了，而 JAX 的数组不会改变："
     "请写 {root} = {root}.at[...].{method}(...)",
     "in place": "第 {line} 行：JAX 的数组不能原地修改：请写 {root} = "
