@@ -114,8 +114,8 @@ def _run_folder(resume: Any) -> Path:
 
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
-    symbols = len(dataset.vocabulary)  # the start first: its weights may be refused
-    start = None if resume else initial_state(config, symbols)
+    # the start first: its weights may be refused
+    start = None if resume else initial_state(config, dataset.vocabulary)
     path = resume or new_folder(config, dataset)
     with run_folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path, start)

@@ -102,7 +102,7 @@ def open_run(
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
         _refuse_emptied(path)
-        state = start or initial_state(config, len(dataset.vocabulary))
+        state = start or initial_state(config, dataset.vocabulary)
         run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
     else:
