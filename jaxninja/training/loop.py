@@ -252,8 +252,9 @@ def _learners(route: str, model: Any) -> str:
 
 
 def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str:
-    """One line on a loss that is not finite; the last good state is saved."""
+    """One line on a loss that is not finite; the last good state, if any, is saved."""
     run = record.run
+    diverged = record.from_good(diverged)
     _, here, placed = _fed(run, mesh)
     bad = steps.state_at(diverged, run.config, run.model, placed)
     bad, diverged.state = map(distributed.here, (bad, diverged.state))
@@ -264,9 +265,17 @@ def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str
     record.go_back(diverged)
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "
-        f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
-        f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
-        f"{_learners(run.config.route, run.model)}"
-        f"to see what grew, go on with {resume_option(run.path)} "
-        f"--diagnose 1 and look at `jaxninja report {shlex.quote(str(run.path))}`"
+        f"is {first}; {steps.what_is_left(diverged, run.config, run.path)}"
+        + f"; {_what_grew(run)}"
+        * (diverged.start < diverged.step)
     )
+
+
+def _what_grew(run: Run) -> str:
+    """Where to look, and what must be done before."""
+    learners = _learners(run.config.route, run.model)
+    report = f"`jaxninja report {shlex.quote(str(run.path))}`"
+    if run.config.diagnose == 1:
+        return f"{learners}what grew is in {report}"
+    again = f"go on with {resume_option(run.path)} --diagnose 1"
+    return f"{learners}to see what grew, {again} and look at {report}"

@@ -108,6 +108,15 @@ class Record:
         checkpoint.save(path, run.state, metadata)
         run_folder.keep_last(run.path, run.config.keep)
 
+    def from_good(self, diverged: Diverged) -> Diverged:
+        """The same, from where the last chunk began if none of the steps was good.
+
+        What the last step left has no finite loss then: it is not a state to save.
+        """
+        if diverged.start < diverged.step or self._before is None:
+            return diverged
+        return Diverged(*self._before, diverged.step)
+
     def go_back(self, diverged: Diverged) -> None:
         """To the last good state, which is saved in place of what came after it."""
         run = self.run
@@ -153,8 +162,7 @@ class Record:
         run, config = self.run, self.run.config
         losses = run.losses()
         if not all(math.isfinite(loss) for loss in losses.values() if loss is not None):
-            state, start = self._before or (run.state, run.step)
-            raise Diverged(state, start, run.step)
+            raise self.from_good(Diverged(run.state, run.step, run.step))
         run.result = Result(
             **losses,
             steps_per_second=run.step / max(self.seconds, 1e-9),

@@ -90,6 +90,9 @@ def test_one_that_diverges_hurts_no_other(small, four):
     assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
     told = (kept.path / "failure.txt").read_text()
     assert told.startswith("the loss is not finite at step 1; step 0, the last good")
+    assert told.endswith(
+        "Train anew with a smaller --lr (it was 1e+30) or with --clip 1\n"
+    )
     lines = summary(with_it)
     assert [(line["members"], line["failed"]) for line in lines] == [(2, 0), (2, 2)]
     assert lines[0]["val_loss mean"] == pytest.approx(
