@@ -202,12 +202,15 @@ def _loop(
         with compile_cache.watch() as seen:
             steps.program(config, run.model, placed(run.step))
         progress.say(f"compiled   {seen}")
+    _stop_if_asked(run, record, caught, 0)
+    with compile_cache.watch() as seen:
+        diagnosed = record.diagnose(here)
+    if diagnosed:  # the first compiles another program than the training's
+        progress.say(f"diagnosed  step {run.step:,}, compiled {seen}")
+    gradient_check.at(run, to_check, progress)
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, placed, run.step, to_check)
     try:
-        _stop_if_asked(run, record, caught, 0)
-        record.diagnose(here)
-        gradient_check.at(run, to_check, progress)
         for turn, chunk in enumerate(all_chunks, 1):
             if mesh is not None:
                 chunk = chunk._replace(state=distributed.here(chunk.state))

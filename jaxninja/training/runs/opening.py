@@ -21,6 +21,9 @@ from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Metric
 
+# What a run ends with: not there while it goes on.
+ENDINGS = ("result.json", "samples.txt", "loss.png", "failure.txt")
+
 
 def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:
     """The configuration to resume a run with.
@@ -120,7 +123,7 @@ def open_run(
     run.metrics = records.read_lines(metrics, Metric)
     _keep_route(path, config.route)
     record.restore_best()
-    for ending in ("result.json", "failure.txt"):
+    for ending in ENDINGS:
         (path / ending).unlink(missing_ok=True)
     for name, text in _contents(config, run.dataset).items():
         atomic.write_text(path / name, text)

@@ -67,22 +67,28 @@ class Record:
             run_folder.mark_best(run.path, run.step)
         return [in_words(line) for line in run.metrics[lines:] if self.pace]
 
-    def diagnose(self, feed: Feed) -> None:
-        """A line of diagnostics.jsonl, if one is due at this step and not there yet."""
-        every = self.run.config.diagnose
-        if every and self._due(every):
-            self.diagnose_at(self.run.state, self.run.step, feed)
+    def diagnose(self, feed: Feed) -> bool:
+        """A line of diagnostics.jsonl, if one is due at this step and not there yet.
 
-    def diagnose_at(self, state: State, step: int, feed: Feed) -> None:
+        Returns:
+            Was one written?
+        """
+        every = self.run.config.diagnose
+        due = bool(every) and self._due(every)
+        return due and self.diagnose_at(self.run.state, self.run.step, feed)
+
+    def diagnose_at(self, state: State, step: int, feed: Feed) -> bool:
         """A line of diagnostics.jsonl for a state, unless this step has one."""
         run, path = self.run, self.run.path / "diagnostics.jsonl"
         if self._diagnosed is None:
             before = run_folder.read_metrics(path)
             self._diagnosed = int(before[-1]["step"]) if before else -1
-        if step > self._diagnosed:
-            line = observe(run.config, run.model, state, feed(step), step)
-            run_folder.append_metrics(path, line)
-            self._diagnosed = step
+        if step <= self._diagnosed:
+            return False
+        line = observe(run.config, run.model, state, feed(step), step)
+        run_folder.append_metrics(path, line)
+        self._diagnosed = step
+        return True
 
     def restore_best(self) -> None:
         """Mark this checkpoint as best if a crash came between saving and marking."""

@@ -88,6 +88,7 @@ def test_a_run_leaves_what_every_run_does(run, heard):
     sizes = f"{cut:,} / {len(TEXT) - cut:,} tokens of train / val"
     assert f"{sizes}, of {len(set(TEXT))} by char" in said
     assert said.count("tokens/s") == len(run.metrics) == 4
+    assert said.index("compiled   in") < said.index("diagnosed  step 0, compiled in")
 
 
 def test_a_text_has_a_page_that_claims_no_batchnorm(run):

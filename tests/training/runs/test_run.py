@@ -253,6 +253,12 @@ def test_what_fails_after_training_costs_only_itself(trained, monkeypatch, capsy
     assert len((copy / "samples.txt").read_text().splitlines()) == 2
 
 
+def test_a_run_that_goes_on_has_no_samples_of_before(copy, capsys):
+    assert main(["train", "--resume", str(copy), "--samples", "0"]) == 0
+    assert not (copy / "samples.txt").exists()
+    assert "samples" not in capsys.readouterr().out
+
+
 def test_a_loss_that_is_not_finite_at_the_end(trained, tmp_path):
     config = dataclasses.replace(
         trained.config, steps=1, lr=1e30, runs=str(tmp_path), name="end", diagnose=0
