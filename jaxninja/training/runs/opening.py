@@ -4,6 +4,7 @@ import dataclasses
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.data.running_text import RunningText
@@ -38,11 +39,8 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
         given: TrainConfig = dataclasses.replace(config, context=saved.context)
     else:
         given = config
-    try:
-        checkpoint.check_config(identity(saved), identity(given), RESUMABLE)
-    except checkpoint.CheckpointError as error:
-        changeable = ", ".join(sorted({*RESUMABLE, *ELSEWHERE}))
-        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
+    expect_model(path, given.model)
+    _expect_unchanged(identity(saved), identity(given))
     default = TrainConfig()
     for field in ("name", "runs"):
         named, own = getattr(given, field), getattr(saved, field)
@@ -52,6 +50,23 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
                 "stays in its folder: rename that, or leave this option out"
             )
     return dataclasses.replace(given, name=saved.name, runs=saved.runs)
+
+
+def expect_model(path: Path, model: str) -> None:
+    """Refuse another model than the run's, by itself: most options follow from it.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    _expect_unchanged({"model": read_description(path).config.model}, {"model": model})
+
+
+def _expect_unchanged(saved: dict[str, Any], given: dict[str, Any]) -> None:
+    try:
+        checkpoint.check_config(saved, given, RESUMABLE)
+    except checkpoint.CheckpointError as error:
+        changeable = ", ".join(sorted({*RESUMABLE, *ELSEWHERE}))
+        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
 
 
 def at_home(config: TrainConfig) -> TrainConfig:

@@ -12,6 +12,7 @@ import pytest
 import jaxninja
 from jaxninja import plots
 from jaxninja.cli import main
+from jaxninja.cli.train import _default
 from jaxninja.errors import TrainError, UserError
 from jaxninja.report import figures, findings, gather, page
 from jaxninja.storage import checkpoint, run_folder
@@ -222,10 +223,16 @@ def test_what_a_resumed_run_may_not_ask_for(trained, copy):
         ({"steps": 30}, "steps is 30, but .* has taken 40"),
         ({"name": "other"}, "name is 'other'"),
         ({"runs": "other"}, "runs is 'other'"),
+        ({"seed": 1}, "seed is 1, but 0 in the run; a resumed run may change "),
     ):
         config = dataclasses.replace(trained.config, **change)
         with pytest.raises(ConfigError, match=text):
             jaxninja.train(config, resume=copy, progress=QUIET)
+    of_another = "^model is 'mlp', but 'ninja' in the run; a resumed run may change "
+    with pytest.raises(ConfigError, match=of_another):
+        jaxninja.train(TrainConfig(model="mlp"), resume=copy, progress=QUIET)
+    with pytest.raises(ConfigError, match=of_another):  # as the options are read
+        _default(["--resume", str(copy), "--model", "mlp"])
     again = jaxninja.train(resume=copy, progress=QUIET)
     assert again.result["steps_per_second"] > 0
 
