@@ -15,9 +15,9 @@ from jaxninja.training.config import ELSEWHERE, RESUMABLE, ConfigError, TrainCon
 from jaxninja.training.examples import absolute
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import versions
-from jaxninja.training.runs.descriptions import RunError, identity, read_description
+from jaxninja.training.runs.descriptions import identity, read_description
 from jaxninja.training.runs.initial import initial_state
-from jaxninja.training.runs.loading import read
+from jaxninja.training.runs.loading import read, refuse_emptied
 from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Metric
@@ -119,7 +119,7 @@ def open_run(
         settings.expect(read_description(path).settings, path)
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
-        _refuse_emptied(path)
+        refuse_emptied(path)
         state = start or initial_state(config, dataset.vocabulary)
         run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
@@ -143,27 +143,6 @@ def open_run(
     for name, text in _contents(config, run.dataset).items():
         atomic.write_text(path / name, text)
     return record
-
-
-def _refuse_emptied(path: Path) -> None:
-    """A run without a checkpoint begins at step 0, unless it must have had one.
-
-    Raises:
-        RunError: its checkpoints were deleted.
-    """
-    every = read_description(path).config.checkpoint_every
-    lines = run_folder.read_metrics(path / "metrics.jsonl")
-    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
-    if (
-        ended
-        or run_folder.best_checkpoint(path)
-        or (lines and lines[-1]["step"] > every)
-    ):
-        raise RunError(
-            f"{path / 'checkpoints'} is empty, but the run had come to step "
-            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
-            "them back, or train anew under another --name"
-        )
 
 
 def _keep_route(path: Path, route: str) -> None:

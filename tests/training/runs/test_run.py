@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 
 import jax.numpy as jnp
@@ -205,6 +206,8 @@ def test_deleted_checkpoints_do_not_start_a_run_anew(copy):
     with pytest.raises(RunError, match="step 40: "):
         jaxninja.train(resume=copy, progress=QUIET)
     assert (copy / "result.json").exists()
+    with pytest.raises(RunError, match=r"step 40: its checkpoints were deleted"):
+        jaxninja.load(copy)
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_resumed(trained, copy):
@@ -241,6 +244,15 @@ def test_a_misspelt_run_is_guessed(trained):
     wrong = trained.path.parent / "whola"
     with pytest.raises(RunError, match=f"did you mean {trained.path}"):
         jaxninja.load(wrong)
+
+
+def test_a_folder_of_runs_names_one(copy):
+    there = re.escape(f"; 1 run is in {copy.parent}, as {copy}")
+    with pytest.raises(RunError, match=rf"is not a run: .*{there}$"):
+        jaxninja.load(copy.parent)
+    shutil.copytree(copy, copy.parent / "second")
+    with pytest.raises(RunError, match=rf"; 2 runs are in .*{copy}$"):
+        jaxninja.load(copy.parent)
 
 
 def test_what_fails_after_training_costs_only_itself(trained, monkeypatch, capsys):
