@@ -10,6 +10,7 @@ from jaxninja.escaping import printable
 from jaxninja.models import network
 from jaxninja.storage import weights
 from jaxninja.training.runs.descriptions import RunError
+from jaxninja.training.runs.initial import tokens_of
 from jaxninja.training.runs.loading import load
 
 
@@ -41,7 +42,8 @@ def main(args: list[str]) -> int:
         )
     out = Path(options.out) if options.out else run.path / "exported"
     tensors = language.weights.exported(run.params, run.model)
-    weights.save(out, tensors, language.weights.config(run.model))
+    described = language.weights.config(run.model) | tokens_of(run.vocabulary)
+    weights.save(out, tensors, described)
     size = sum(tensor.nbytes for tensor in tensors.values()) / 1e6
     print(f"{run.path} at step {run.step:,}: {len(tensors)} tensors, {size:,.1f} MB")
     names = f"{weights.TENSORS}, {weights.CONFIG}"

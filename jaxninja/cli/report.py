@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,10 +32,10 @@ def main(args: list[str]) -> int:
     options = tyro.cli(Report, prog="jaxninja report", args=args)
     if not options.runs:
         tyro.cli(Report, prog="jaxninja report", args=["-h"])
-    paths = [Path(run) for run in options.runs]
+    paths = _distinct(map(Path, options.runs))
     default = (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     out = Path(options.out) if options.out else default
-    runs = [run for path in paths for run in members(path)]
+    runs = _distinct(run for path in paths for run in members(path))
     for run in runs:
         read_description(run)  # is it a run? said before what takes a while
     _check_writable(out)
@@ -47,6 +47,14 @@ def main(args: list[str]) -> int:
             show(line)
     show(f"written    {printable(str(out))}")
     return 0
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Each folder once, by the first of its names."""
+    named: dict[Path, Path] = {}
+    for path in paths:
+        named.setdefault(path.resolve(), path)
+    return [*named.values()]
 
 
 def _check_writable(out: Path) -> None:

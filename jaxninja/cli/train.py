@@ -23,7 +23,7 @@ from jaxninja.training.machine.distributed import HEARTBEAT
 from jaxninja.training.machine.rate import digits
 from jaxninja.training.options.recipes import RECIPES, takes
 from jaxninja.training.progress import Bar, Lines, Progress
-from jaxninja.training.runs.opening import resumed_config
+from jaxninja.training.runs.opening import expect_model, resumed_config
 from jaxninja.training.runs.run import Run
 
 PARTS = ("train", "val", "clean_val", "test")
@@ -96,7 +96,9 @@ def _default(args: list[str]) -> Train:
     """What holds for options that are not given: the run's own, or the model's."""
     given = early(args, "--resume")
     if given is not None:
-        return Train(resumed_config(Path(given)), given)
+        config = resumed_config(Path(given))
+        expect_model(Path(given), early(args, "--model") or config.model)
+        return Train(config, given)
     return Train(recipe(args))
 
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxninja.data import corpus
 from jaxninja.data.download import makemore
 from jaxninja.data.splits import clean_items, split_items
 from jaxninja.data.text import (
@@ -100,6 +101,8 @@ def load_items(data: str) -> list[str]:
     # os.path.exists, as Path.exists raises on a name too long for the disk.
     if data == Path(data).name and not os.path.exists(data):
         hint = did_you_mean(data.lower(), NAMED)
+        if data in corpus.NAMED:
+            hint = "; that is running text: --model gpt2"
         expected = f"expected {', '.join(NAMED)} or the path of a text file"
         raise DataError(f"data is {data!r}, {expected}{hint}")
     return read_items(Path(data))

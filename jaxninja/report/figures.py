@@ -119,7 +119,8 @@ def _of_network(run: Run) -> Iterator[Picture | Table]:
     if hasattr(network.of(run.model), "attention_maps"):
         maps, read = attention(run)
         alt = f"what the places of {''.join(read[1:])!r} attend to"
-        yield Picture("attention", alt, lambda: plots.attention_maps(maps, read))
+        if np.isfinite(maps).all():  # a network of NaN looks nowhere
+            yield Picture("attention", alt, lambda: plots.attention_maps(maps, read))
     if not isinstance(run.vocabulary, Vocabulary):
         return  # a model of running text never holds its logits, and names no units
     shown = [run.vocabulary.show([i]) for i in range(len(run.vocabulary))]

@@ -87,9 +87,8 @@ def gather(path: Path, network_too: bool = True) -> Gathered:
     model = description.config.network(len(vocabulary))
     found.kinds = network.of(model).activations(model)
     found.metrics = _tried(found, path / "metrics.jsonl", _metrics) or []
-    found.diagnostics = (
-        _tried(found, path / "diagnostics.jsonl", read_diagnostics) or []
-    )
+    diagnostics = _tried(found, path / "diagnostics.jsonl", read_diagnostics, [])
+    found.diagnostics = diagnostics or []
     found.result = _tried(found, path / "result.json", _result)
     found.versions = _tried(found, path / "versions.json", _versions) or {}
     found.samples = _text(path / "samples.txt")
@@ -97,7 +96,7 @@ def gather(path: Path, network_too: bool = True) -> Gathered:
     found.run = _run(found) if network_too else None
     if found.run is not None:
         _count_dead(found, found.run)
-    found.problems += _missing(found)
+    found.problems += _missing(found, undiagnosed=diagnostics == [])
     return found
 
 
@@ -111,10 +110,12 @@ def _count_dead(found: Gathered, run: Run) -> None:
     found.dead = {k: v for k, v in dead.items() if found.kinds[k] != "residual"}
 
 
-def _tried(found: Gathered, file: Path, reader: Callable[[Path], T]) -> T | None:
+def _tried(
+    found: Gathered, file: Path, reader: Callable[[Path], T], missing: T | None = None
+) -> T | None:
     """What is in a file, or None and a sentence in `problems` if it is no good."""
     if not file.exists():
-        return None
+        return missing
     try:
         return reader(file)
     except RecordError as error:
@@ -150,18 +151,18 @@ def _run(found: Gathered) -> Run | None:
         return None
 
 
-def _missing(found: Gathered) -> list[str]:
+def _missing(found: Gathered, undiagnosed: bool) -> list[str]:
     """What a run has not written, and how to get it."""
     missing = []
     steps = found.config.get("steps")
-    if found.result is None and found.failure is None:
+    if not (found.path / "result.json").exists() and found.failure is None:
         reached = found.metrics[-1]["step"] if found.metrics else 0
         missing.append(
             f"the run has not ended: step {reached:,} of {steps:,} is the last in its "
             "metrics. It may be under way; if not, continue it with: "
             f"jaxninja train {resume_option(found.path)}"
         )
-    if not found.diagnostics:
+    if undiagnosed:
         missing.append(
             "no diagnostics: the run was trained with --diagnose 0, or stopped before "
             "the first. Train anew with --diagnose 1000 to see activations, gradients "

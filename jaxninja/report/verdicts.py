@@ -30,9 +30,8 @@ def findings(found: Gathered) -> list[Finding]:
 
 def _ending(found: Gathered) -> Iterator[Finding]:
     if found.failure is not None:
-        text = f"The run could not go on: {found.failure}"
-        advice = "A smaller --lr or --clip 1; look below for the layer that grew first."
-        yield Finding("loss", ACT, text, advice)
+        text = f"The run could not go on: {found.failure.rstrip('.')}."
+        yield Finding("loss", ACT, text, "Look below for the layer that grew first.")
 
 
 def _losses(found: Gathered) -> Iterator[Finding]:
@@ -48,7 +47,8 @@ def _losses(found: Gathered) -> Iterator[Finding]:
     gap = val - train
     text = f"Val loss {val:.4f} is {gap:+.4f} against train {train:.4f}"
     if gap > 0.1:
-        advice = "More data, a smaller network, or --optimizer adamw with weight decay."
+        ways = "more data", "a smaller network"
+        advice = todo(found, *ways, "--optimizer adamw with weight decay")
         yield Finding("loss", WATCH, f"{text}: the network overfits.", advice)
     else:
         yield Finding("loss", GOOD, f"{text}: it has hardly learned train by heart.")
@@ -77,7 +77,8 @@ def _gradients(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]
     stds = [std for std in found_stds if std is not None]
     if len(stds) < len(names):
         text = "Some gradients are NaN or infinite."
-        yield Finding("gradients", ACT, text, "A smaller --lr, or --clip 1.")
+        advice = todo(found, "a smaller --lr", "--clip 1")
+        yield Finding("gradients", ACT, text, advice)
         return
     if min(stds) == 0:
         text = "The gradient of a layer is exactly zero: nothing before it learns."
@@ -148,7 +149,9 @@ def _clipping(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]:
     if share is not None:
         text = f"Clipping acted at {share:.1%} of the steps"
         if share > 0.5:
-            advice = "The limit acts as a learning rate: raise --clip, or lower --lr."
+            advice = "The limit acts as a learning rate: "
+            raised = "" if found.failure else "raise --clip, or "  # it did not hold
+            advice += f"{raised}lower --lr."
             yield Finding("clipping", WATCH, f"{text}.", advice)
         else:
             yield Finding("clipping", GOOD, f"{text}: it cuts off what sticks out.")

@@ -9,11 +9,8 @@ from typing import Any, Literal, get_type_hints
 from jaxninja.models import network
 from jaxninja.models.deep import Deep
 from jaxninja.models.network import Model
-from jaxninja.training.options.fields import (
-    ConfigError,
-    choices,
-    names_are_known,
-)
+from jaxninja.training.options.effects import without_effect
+from jaxninja.training.options.fields import ConfigError, choices, names_are_known
 from jaxninja.training.options.limits import (
     KERNEL_VOCABULARY,
     is_lectures,
@@ -211,6 +208,7 @@ class TrainConfig:
         for field, kind in hints.items():
             self._make_plain(field, kind)
         self._expect(requirements(self, choices(hints)))
+        self._expect(without_effect(self))
 
     def _make_plain(self, field: str, kind: Any) -> None:
         given = getattr(self, field)

@@ -114,8 +114,8 @@ def _run_folder(resume: Any) -> Path:
 
 
 def _train(config, dataset, resume, progress, device, proof, mesh=None) -> Run:
-    symbols = len(dataset.vocabulary)  # the start first: its weights may be refused
-    start = None if resume else initial_state(config, symbols)
+    # the start first: its weights may be refused
+    start = None if resume else initial_state(config, dataset.vocabulary)
     path = resume or new_folder(config, dataset)
     with run_folder.lock(path), caught_signals(mesh) as caught:
         record = open_run(config, dataset, path, start)
@@ -202,12 +202,15 @@ def _loop(
         with compile_cache.watch() as seen:
             steps.program(config, run.model, placed(run.step))
         progress.say(f"compiled   {seen}")
+    _stop_if_asked(run, record, caught, 0)
+    with compile_cache.watch() as seen:
+        diagnosed = record.diagnose(here)
+    if diagnosed:  # the first compiles another program than the training's
+        progress.say(f"diagnosed  step {run.step:,}, compiled {seen}")
+    gradient_check.at(run, to_check, progress)
     progress.start(run.step, config.steps)
     all_chunks = steps.chunks(config, run.model, state, placed, run.step, to_check)
     try:
-        _stop_if_asked(run, record, caught, 0)
-        record.diagnose(here)
-        gradient_check.at(run, to_check, progress)
         for turn, chunk in enumerate(all_chunks, 1):
             if mesh is not None:
                 chunk = chunk._replace(state=distributed.here(chunk.state))
@@ -252,8 +255,9 @@ def _learners(route: str, model: Any) -> str:
 
 
 def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str:
-    """One line on a loss that is not finite; the last good state is saved."""
+    """One line on a loss that is not finite; the last good state, if any, is saved."""
     run = record.run
+    diverged = record.from_good(diverged)
     _, here, placed = _fed(run, mesh)
     bad = steps.state_at(diverged, run.config, run.model, placed)
     bad, diverged.state = map(distributed.here, (bad, diverged.state))
@@ -264,9 +268,17 @@ def _explain(diverged: steps.Diverged, record: Record, mesh: Mesh | None) -> str
     record.go_back(diverged)
     return (
         f"the loss is not finite at step {diverged.step}: the first array that is not "
-        f"is {first}; step {run.step}, the last good one, is saved in {run.path}. "
-        f"Train anew with a smaller --lr (it was {run.config.lr:g}) or with --clip 1; "
-        f"{_learners(run.config.route, run.model)}"
-        f"to see what grew, go on with {resume_option(run.path)} "
-        f"--diagnose 1 and look at `jaxninja report {shlex.quote(str(run.path))}`"
+        f"is {first}; {steps.what_is_left(diverged, run.config, run.path)}"
+        + f"; {_what_grew(run)}"
+        * (diverged.start < diverged.step)
     )
+
+
+def _what_grew(run: Run) -> str:
+    """Where to look, and what must be done before."""
+    learners = _learners(run.config.route, run.model)
+    report = f"`jaxninja report {shlex.quote(str(run.path))}`"
+    if run.config.diagnose == 1:
+        return f"{learners}what grew is in {report}"
+    again = f"go on with {resume_option(run.path)} --diagnose 1"
+    return f"{learners}to see what grew, {again} and look at {report}"

@@ -96,6 +96,8 @@ def test_missing_files_and_names_are_refused(tmp_path):
         datasets.load_items("nams")
     with pytest.raises(DataError, match=r"data is 'NAMES'.* mean 'names'"):
         datasets.load_items("NAMES")
+    with pytest.raises(DataError, match=r"that is running text: --model gpt2$"):
+        datasets.load_items("tinyshakespeare")
     with pytest.raises(DataError, match="data is '', expected"):
         datasets.load_items("")
     with pytest.raises(DataError, match=r"data is 'xxx.*, expected names"):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from jaxninja.data.text import Vocabulary
 from jaxninja.report import Gathered, compared, single
 from jaxninja.report.finding import todo
@@ -26,6 +28,21 @@ def test_nobody_is_told_of_an_option_that_the_model_has_not():
     assert todo(run(model="gru"), *ways) == "A larger --hidden or a smaller --lr."
     assert todo(run(model="bigram"), *ways) == "A smaller --lr."
     assert todo(run(model="bigram"), "with --gain 1") == ""
+
+
+@pytest.mark.parametrize(
+    ("way", "taken", "free"),
+    [
+        ("--batchnorm hidden", {"batchnorm": "all"}, {"batchnorm": "none"}),
+        ("--clip 1", {"clip": 0.5}, {"clip": 2.0}),
+        ("fewer (--init kaiming)", {"init": "kaiming"}, {"init": "deep"}),
+        ("--optimizer adamw", {"optimizer": "adamw"}, {"optimizer": "sgd"}),
+    ],
+)
+def test_nobody_is_told_to_do_what_was_done(way, taken, free):
+    ways = "a smaller --lr", way
+    assert todo(run(**taken), *ways) == "A smaller --lr."
+    assert todo(run(**free), *ways) == f"A smaller --lr or {way}."
 
 
 def test_options_that_differ_are_those_of_the_training():

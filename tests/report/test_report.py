@@ -6,6 +6,8 @@ import re
 import shlex
 import shutil
 
+import jax
+import numpy as np
 import pytest
 
 import jaxninja
@@ -13,7 +15,7 @@ from jaxninja.cli import main
 from jaxninja.errors import TrainError
 from jaxninja.report import findings, gather, page, sweeps
 from jaxninja.report.command import written
-from jaxninja.report.figures import attention
+from jaxninja.report.figures import attention, parts
 from jaxninja.storage.records import RecordError
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.progress import Progress
@@ -207,6 +209,9 @@ def test_a_transformer_shows_what_it_attends_to(runs):
     assert any("attend to" in alt for alt in figures(html))
     assert "--batchnorm" not in html.split("<details>")[0]
     assert not [p for p in found.problems if "no figure" in p]
+    nowhere = jax.tree.map(lambda p: p * np.nan, found.run.params)
+    found.run.state = found.run.state._replace(params=nowhere)
+    assert not any("attend to" in part.alt for part in parts(found))
 
 
 def test_nothing_is_fetched(whole):
@@ -265,6 +270,8 @@ def test_broken_files_cost_only_themselves(runs, tmp_path):
     text = " ".join(found.problems)
     for place in ("result.json", "metrics.jsonl", "nonsense", "histogram.counts"):
         assert place in text
+    assert "--diagnose" not in text  # it was diagnosed, and it ended
+    assert "has not ended" not in text
     assert figures(html) == []
 
 
@@ -328,6 +335,9 @@ def test_the_command(runs, capsys):
     html = (runs / "report.html").read_text()
     assert "<h1>2 runs</h1>" in html
     assert '<th scope="row">hidden</th><td>' not in html.split("Each run by itself")[0]
+    twice = str(runs / "whole"), str(runs / "plain" / ".." / "whole")
+    assert main(["report", *twice, "--out", str(runs / "twice.html")]) == 0
+    assert "2 runs" not in (runs / "twice.html").read_text()
     assert main(["report", str(runs / "nothing")]) == 2
     assert str(runs / "nothing") in capsys.readouterr().err
 

@@ -116,6 +116,16 @@ def test_clipping(share, level):
     assert judged("clipping", line(clipped=share)) == level
 
 
+def test_a_run_that_failed_is_not_told_to_clip_less():
+    found = run(clip=1.0)
+    found.diagnostics = [line(clipped=0.9, stds=(None, 1e-3))]
+    assert "raise --clip" in " ".join(f.todo for f in findings(found))
+    found.failure = "at step 3. Train anew with a smaller --lr"
+    said = findings(found)
+    assert said[0].text.endswith("Train anew with a smaller --lr.")
+    assert not any("--clip" in f.todo for f in said)
+
+
 def test_an_outlier_of_the_norm_asks_for_clipping():
     found = run()
     found.diagnostics = [line(s) for s in range(5)]

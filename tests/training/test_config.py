@@ -91,6 +91,26 @@ def test_the_kernel_is_for_the_lectures_training_alone(field, value):
     assert f"{field} {value}" in instead
 
 
+@pytest.mark.parametrize(
+    ("vain", "heeded", "told"),
+    [
+        ({"weight_decay": 0.2}, {"optimizer": "adamw"}, "0.01: optimizer sgd .* adamw"),
+        ({"beta2": 0.9}, {"optimizer": "adam"}, "0.999: optimizer sgd .* adam and"),
+        (
+            {"model": "gpt2", "tokenizer_files": "folder"},
+            {"tokenizer": "gpt2"},
+            "none: tokenizer byte has no files, only gpt2 has",
+        ),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(vain, heeded, told):
+    name = [*vain][-1]
+    with pytest.raises(ConfigError, match=rf"^{name} is .*, expected .*{told}"):
+        TrainConfig(**vain)
+    assert getattr(TrainConfig(**vain, **heeded), name) == vain[name]
+    assert TrainConfig(weight_decay=0, optimizer="sgd").weight_decay == 0
+
+
 def test_a_batch_of_one_needs_ddof_0():
     with pytest.raises(ConfigError, match=r"batch_size is 1, .*2.*ddof 1"):
         TrainConfig(batch_size=1)

@@ -464,8 +464,28 @@ def test_a_loss_that_diverges_names_step_and_array(small):
     assert "hprebn" in text
     assert "saved in" in text
     assert "smaller --lr (it was 1e+30)" in text
+    assert "or with --clip 1; to see what grew, go on" in text
     run = jaxninja.load(os.path.join(small.runs, "items-network-1"))
     assert all(np.isfinite(leaf).all() for leaf in final_state(run))
+    again = dataclasses.replace(run.config, diagnose=1)  # in chunks of one step
+    with pytest.raises(TrainError, match=r"at step 1: .*; step 0, .*; what grew is in"):
+        jaxninja.train(again, resume=run.path, progress=QUIET)
+    assert jaxninja.load(run.path) == dataclasses.replace(run, config=again)
+
+
+def test_what_is_left_of_a_training_whose_loss_is_not_finite(small, tmp_path):
+    def left(start, step, **given):
+        config = dataclasses.replace(small, **given)
+        return steps.what_is_left(steps.Diverged(None, start, step), config, tmp_path)
+
+    good = f"step 3, the last good one, is saved in {tmp_path}. "
+    assert (
+        left(3, 5) == f"{good}Train anew with a smaller --lr (it was 0.1) or with "
+        "--clip 1"
+    )
+    assert left(3, 5, clip=1.0).endswith("smaller --lr (it was 0.1)")
+    assert "went on from gives it. Train anew with a smaller --lr" in left(5, 5)
+    assert left(0, 0).endswith("weights at the start. Train from others")
 
 
 @pytest.mark.parametrize(("name", "value"), [("W2", np.nan), ("bngain", np.inf)])

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.errors import UserError
@@ -40,6 +41,15 @@ PREFIX = "transformer."  # of all but the output layer, in files of the whole mo
 HEAD = "lm_head.weight"
 MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
 WIDTH = 64  # of a head in all of OpenAI's sizes
+LARGEST = np.finfo(np.float32).max
+SIZED = ("vocab_size", "n_positions", "n_embd", "n_layer")  # what tensors tell as well
+# What else a config.json may say of the function, and what it must say then.
+FIXED = {
+    "model_type": ("gpt2",),
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+}
 
 
 class WeightsError(UserError, ValueError):
@@ -83,7 +93,8 @@ def sizes(tensors: Mapping[str, Any], config: Mapping[str, Any] | None = None) -
             a head has the width of 64, as in all of OpenAI's models.
 
     Raises:
-        WeightsError: a tensor that tells a size is missing, or has not two axes.
+        WeightsError: a tensor that tells a size is missing, or has not two axes, or
+            config.json says something else than the tensors do, or is not GPT-2's.
     """
     tensors, config = _bare(tensors), config or {}
     for name in (REST["wte"], REST["wpe"]):
@@ -96,9 +107,31 @@ def sizes(tensors: Mapping[str, Any], config: Mapping[str, Any] | None = None) -
     (V, C), T = tensors[REST["wte"]].shape, tensors[REST["wpe"]].shape[0]
     numbers = [int(m[1]) for m in map(re.compile(r"h\.(\d+)\.").match, tensors) if m]
     layers = max(numbers, default=-1) + 1
-    heads = config.get("n_head", max(1, C // WIDTH))
-    eps = config.get("layer_norm_epsilon", 1e-5)
-    return Gpt2(V, T, layers, heads, C, eps=eps)
+    heads = _positive(config, "n_head", int, max(1, C // WIDTH))
+    eps = _positive(config, "layer_norm_epsilon", float, 1e-5)
+    model = Gpt2(V, T, layers, heads, C, eps=eps)
+    _expect_alike(config, model)
+    return model
+
+
+def _positive(given: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = given.get(name, default)
+    if type(value) is not kind or not value > 0:
+        number = "an integer" if kind is int else "a number"
+        raise WeightsError(
+            f"{name} of config.json is {value!r}, expected {number} above 0"
+        )
+    return value
+
+
+def _expect_alike(given: Mapping[str, Any], model: Gpt2) -> None:
+    """Refuse a config.json that makes another function of the same tensors."""
+    expected = {name: (config(model)[name],) for name in SIZED} | FIXED
+    for name, values in expected.items():
+        if given.get(name, values[0]) not in values:
+            raise WeightsError(
+                f"{name} of config.json is {given[name]!r}, expected {values[0]!r}"
+            )
 
 
 def imported(tensors: Mapping[str, np.ndarray], model: Gpt2) -> dict[str, np.ndarray]:
@@ -107,8 +140,8 @@ def imported(tensors: Mapping[str, np.ndarray], model: Gpt2) -> dict[str, np.nda
     With a longer context than the model's, the first places are taken.
 
     Raises:
-        WeightsError: names a tensor that is missing, surplus, of another shape, or an
-            output layer that is not the token embedding.
+        WeightsError: names a tensor that is missing, surplus, of another shape, not of
+            finite floats, or an output layer that is not the token embedding.
     """
     tensors = _bare(tensors)
     shapes = {name: shape for name, (shape, _, _) in table(model).items()}
@@ -147,9 +180,16 @@ def _check(tensors, expected):
     for name in sorted(tensors.keys() - expected.keys()):
         raise WeightsError(f"tensor {name} is none of GPT-2's with these sizes")
     for name, shape in expected.items():
-        given = tensors[name].shape
+        tensor = tensors[name]
+        given = tensor.shape
         longer = name == REST["wpe"] and given[1:] == shape[1:] and given[0] >= shape[0]
         if given != shape and not longer:
             raise WeightsError(
                 f"tensor {name} is {[*given]}, expected {[*shape]} for these sizes"
+            )
+        if not jnp.issubdtype(tensor.dtype, jnp.floating):
+            raise WeightsError(f"tensor {name} is {tensor.dtype}, expected floats")
+        if not (np.abs(tensor) <= LARGEST).all():
+            raise WeightsError(
+                f"tensor {name} holds a number that is not finite in float32"
             )

@@ -40,8 +40,19 @@ def read_description(path: Path) -> Description:
 
 
 def _near(path: Path) -> str:
-    """Which run was meant, if one beside it has nearly this name."""
-    others = {p.parent.name for p in path.parent.glob("[!.]*/config.json")}
+    """Which run was meant: one beside it that has nearly this name, or one in it."""
+    inside, others = _runs(path), _runs(path.parent)
     meant = did_you_mean(path.name, others, lambda name: str(path.parent / name))
-    there = f"; {len(others)} runs are in {path.parent}" if others else ""
-    return meant or there
+    return _counted(path, inside) or meant or _counted(path.parent, others)
+
+
+def _runs(folder: Path) -> list[str]:
+    """The names of the runs in a folder."""
+    return sorted(p.parent.name for p in folder.glob("[!.]*/config.json"))
+
+
+def _counted(folder: Path, runs: list[str]) -> str:
+    if not runs:
+        return ""
+    there = f"{len(runs)} runs are" if len(runs) > 1 else "1 run is"
+    return f"; {there} in {folder}, as {folder / runs[0]}"

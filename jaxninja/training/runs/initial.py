@@ -1,38 +1,77 @@
 """The state of a run at step 0: drawn, or with the weights of a file."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxninja.data.text import Vocabulary
+from jaxninja.data.tokenizers import Tokenizer
+from jaxninja.errors import UserError
 from jaxninja.models import network
 from jaxninja.storage import weights
+from jaxninja.storage.weights import WeightsFileError
 from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
 
-SIZES = ("layers", "heads", "embedding")  # that the weights of a file decide
+SIZES = ("layers", "heads", "embedding", "eps")  # that the weights of a file decide
+TOKENIZER = "jaxninja_tokenizer"  # in config.json, which others read past
 
 
-def initial_state(config: TrainConfig, vocabulary: int) -> steps.State:
+def initial_state(
+    config: TrainConfig, vocabulary: Vocabulary | Tokenizer
+) -> steps.State:
     """What the first step begins with.
 
     Raises:
-        ConfigError: the weights of `init_from` are of other sizes.
-        WeightsFileError, WeightsError: they cannot be read, or are not the model's.
+        ConfigError: the weights of `init_from` are of other sizes or another text.
+        WeightsFileError: they cannot be read, or are not the model's.
     """
-    model = config.network(vocabulary)
+    model = config.network(len(vocabulary))
     state = steps.init_state(config, model)
     if config.init_from is None:
         return state
     language = network.page(model).language
     assert language is not None
     tensors, beside = weights.load(config.init_from)
-    found = language.weights.sizes(tensors, beside)
+    with _naming(config.init_from):
+        found = language.weights.sizes(tensors, beside)
     expect_sizes(config, model, found)
-    params = language.weights.imported(tensors, model)
+    _expect_tokenizer(config, vocabulary, beside)
+    with _naming(config.init_from):
+        params = language.weights.imported(tensors, model)
     kinds = {name: a.dtype for name, a in state.params.items()}
     placed = {name: jnp.asarray(a, kinds[name]) for name, a in params.items()}
     return state._replace(params=jax.block_until_ready(placed))
+
+
+def tokens_of(tokenizer: Any) -> dict[str, Any]:
+    """What an export says of its tokens, beside what others read in config.json."""
+    return {TOKENIZER: {"name": tokenizer.name, "symbols": tokenizer.symbols}}
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """What is wrong with weights, told with their file."""
+    try:
+        yield
+    except UserError as error:
+        raise WeightsFileError(f"{path}: {error}") from None
+
+
+def _expect_tokenizer(
+    config: TrainConfig, tokenizer: Any, beside: Mapping[str, Any]
+) -> None:
+    """Refuse an export whose tokens are others; weights of others do not say it."""
+    own = tokens_of(tokenizer)[TOKENIZER]
+    if beside.get(TOKENIZER, own) != own:
+        raise ConfigError(
+            f"init_from is {config.init_from}, weights of other tokens than those of "
+            f"tokenizer {config.tokenizer} for {config.data}; pass the --tokenizer "
+            "that they were trained with, and of char a text of the same characters"
+        )
 
 
 def expect_sizes(config: TrainConfig, model: Any, found: Any) -> None:
@@ -53,6 +92,6 @@ def expect_sizes(config: TrainConfig, model: Any, found: Any) -> None:
         names = [*SIZES, "context"] if longer else SIZES
         options = " ".join(f"--{name} {getattr(found, name)}" for name in names)
         raise ConfigError(
-            f"init_from is {config.init_from}, weights of other sizes than those "
-            f"given: pass {options}"
+            f"init_from is {config.init_from}, weights of another network than the "
+            f"one given: pass {options}"
         )

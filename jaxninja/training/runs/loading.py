@@ -79,7 +79,30 @@ def _checkpoint(path: Path, at: str) -> Path:
         raise RunError(f"at is {at!r}, expected last or best")
     read_description(path)  # says it if this is no run at all
     chosen = choices[at](path)
+    if chosen is None and at == "last":
+        refuse_emptied(path)
     if chosen is None:
         which = "" if at == "last" else "best "
         raise RunError(f"{path} has no {which}checkpoint: none was saved")
     return chosen
+
+
+def refuse_emptied(path: Path) -> None:
+    """A run without a checkpoint begins at step 0, unless it must have had one.
+
+    Raises:
+        RunError: its checkpoints were deleted.
+    """
+    every = read_description(path).config.checkpoint_every
+    lines = run_folder.read_metrics(path / "metrics.jsonl")
+    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
+    if (
+        ended
+        or run_folder.best_checkpoint(path)
+        or (lines and lines[-1]["step"] > every)
+    ):
+        raise RunError(
+            f"{path / 'checkpoints'} has none of a step, but the run had come to step "
+            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
+            "them back, or train anew under another --name"
+        )

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.data.running_text import RunningText
@@ -14,12 +15,15 @@ from jaxninja.training.config import ELSEWHERE, RESUMABLE, ConfigError, TrainCon
 from jaxninja.training.examples import absolute
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.devices import versions
-from jaxninja.training.runs.descriptions import RunError, identity, read_description
+from jaxninja.training.runs.descriptions import identity, read_description
 from jaxninja.training.runs.initial import initial_state
-from jaxninja.training.runs.loading import read
+from jaxninja.training.runs.loading import read, refuse_emptied
 from jaxninja.training.runs.recorder import Record
 from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Metric
+
+# What a run ends with: not there while it goes on.
+ENDINGS = ("result.json", "samples.txt", "loss.png", "failure.txt")
 
 
 def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig:
@@ -35,11 +39,8 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
         given: TrainConfig = dataclasses.replace(config, context=saved.context)
     else:
         given = config
-    try:
-        checkpoint.check_config(identity(saved), identity(given), RESUMABLE)
-    except checkpoint.CheckpointError as error:
-        changeable = ", ".join(sorted({*RESUMABLE, *ELSEWHERE}))
-        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
+    expect_model(path, given.model)
+    _expect_unchanged(identity(saved), identity(given))
     default = TrainConfig()
     for field in ("name", "runs"):
         named, own = getattr(given, field), getattr(saved, field)
@@ -49,6 +50,23 @@ def resumed_config(path: Path, config: TrainConfig | None = None) -> TrainConfig
                 "stays in its folder: rename that, or leave this option out"
             )
     return dataclasses.replace(given, name=saved.name, runs=saved.runs)
+
+
+def expect_model(path: Path, model: str) -> None:
+    """Refuse another model than the run's, by itself: most options follow from it.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    _expect_unchanged({"model": read_description(path).config.model}, {"model": model})
+
+
+def _expect_unchanged(saved: dict[str, Any], given: dict[str, Any]) -> None:
+    try:
+        checkpoint.check_config(saved, given, RESUMABLE)
+    except checkpoint.CheckpointError as error:
+        changeable = ", ".join(sorted({*RESUMABLE, *ELSEWHERE}))
+        raise ConfigError(f"{error}; a resumed run may change {changeable}") from None
 
 
 def at_home(config: TrainConfig) -> TrainConfig:
@@ -101,8 +119,8 @@ def open_run(
         settings.expect(read_description(path).settings, path)
     metrics = path / "metrics.jsonl"
     if run_folder.latest_checkpoint(path) is None:
-        _refuse_emptied(path)
-        state = start or initial_state(config, len(dataset.vocabulary))
+        refuse_emptied(path)
+        state = start or initial_state(config, dataset.vocabulary)
         run = Run(path, config, dataset.vocabulary, state, 0, [], None)
         record = Record(run)
     else:
@@ -120,32 +138,11 @@ def open_run(
     run.metrics = records.read_lines(metrics, Metric)
     _keep_route(path, config.route)
     record.restore_best()
-    for ending in ("result.json", "failure.txt"):
+    for ending in ENDINGS:
         (path / ending).unlink(missing_ok=True)
     for name, text in _contents(config, run.dataset).items():
         atomic.write_text(path / name, text)
     return record
-
-
-def _refuse_emptied(path: Path) -> None:
-    """A run without a checkpoint begins at step 0, unless it must have had one.
-
-    Raises:
-        RunError: its checkpoints were deleted.
-    """
-    every = read_description(path).config.checkpoint_every
-    lines = run_folder.read_metrics(path / "metrics.jsonl")
-    ended = [n for n in ("result.json", "failure.txt") if (path / n).exists()]
-    if (
-        ended
-        or run_folder.best_checkpoint(path)
-        or (lines and lines[-1]["step"] > every)
-    ):
-        raise RunError(
-            f"{path / 'checkpoints'} is empty, but the run had come to step "
-            f"{lines[-1]['step'] if lines else 0:,}: its checkpoints were deleted; put "
-            "them back, or train anew under another --name"
-        )
 
 
 def _keep_route(path: Path, route: str) -> None:

@@ -75,22 +75,28 @@ class Record:
         self._said = step
         return [in_words(self.run.metrics[-1])]
 
-    def diagnose(self, feed: Feed) -> None:
-        """A line of diagnostics.jsonl, if one is due at this step and not there yet."""
-        every = self.run.config.diagnose
-        if every and self._due(every):
-            self.diagnose_at(self.run.state, self.run.step, feed)
+    def diagnose(self, feed: Feed) -> bool:
+        """A line of diagnostics.jsonl, if one is due at this step and not there yet.
 
-    def diagnose_at(self, state: State, step: int, feed: Feed) -> None:
+        Returns:
+            Was one written?
+        """
+        every = self.run.config.diagnose
+        due = bool(every) and self._due(every)
+        return due and self.diagnose_at(self.run.state, self.run.step, feed)
+
+    def diagnose_at(self, state: State, step: int, feed: Feed) -> bool:
         """A line of diagnostics.jsonl for a state, unless this step has one."""
         run, path = self.run, self.run.path / "diagnostics.jsonl"
         if self._diagnosed is None:
             before = run_folder.read_metrics(path)
             self._diagnosed = int(before[-1]["step"]) if before else -1
-        if step > self._diagnosed:
-            line = observe(run.config, run.model, state, feed(step), step)
-            run_folder.append_metrics(path, line)
-            self._diagnosed = step
+        if step <= self._diagnosed:
+            return False
+        line = observe(run.config, run.model, state, feed(step), step)
+        run_folder.append_metrics(path, line)
+        self._diagnosed = step
+        return True
 
     def restore_best(self) -> None:
         """Mark this checkpoint as best if a crash came between saving and marking."""
@@ -115,6 +121,15 @@ class Record:
         path = run_folder.checkpoint_path(run.path, run.step)
         checkpoint.save(path, run.state, metadata)
         run_folder.keep_last(run.path, run.config.keep)
+
+    def from_good(self, diverged: Diverged) -> Diverged:
+        """The same, from where the last chunk began if none of the steps was good.
+
+        What the last step left has no finite loss then: it is not a state to save.
+        """
+        if diverged.start < diverged.step or self._before is None:
+            return diverged
+        return Diverged(*self._before, diverged.step)
 
     def go_back(self, diverged: Diverged) -> None:
         """To the last good state, which is saved in place of what came after it."""
@@ -162,8 +177,7 @@ class Record:
         run, config = self.run, self.run.config
         losses = run.losses()
         if not all(math.isfinite(loss) for loss in losses.values() if loss is not None):
-            state, start = self._before or (run.state, run.step)
-            raise Diverged(state, start, run.step)
+            raise self.from_good(Diverged(run.state, run.step, run.step))
         run.result = Result(
             **losses,
             steps_per_second=run.step / max(self.seconds, 1e-9),

@@ -12,7 +12,13 @@ large product.
 from jaxninja.training.steps.advance import make_advance, take_steps
 from jaxninja.training.steps.batches import Data, Feed, Items, Tokens, feed
 from jaxninja.training.steps.chunking import Chunk, chunks
-from jaxninja.training.steps.divergence import Diverged, first_nonfinite, state_at
+from jaxninja.training.steps.divergence import (
+    Diverged,
+    clip_helps,
+    first_nonfinite,
+    state_at,
+    what_is_left,
+)
 from jaxninja.training.steps.intervals import (
     longest_chunk,
     next_stop,
@@ -33,6 +39,7 @@ __all__ = [
     "Tokens",
     "arguments",
     "chunks",
+    "clip_helps",
     "essential",
     "feed",
     "first_nonfinite",
@@ -46,4 +53,5 @@ __all__ = [
     "state_at",
     "step_flops",
     "take_steps",
+    "what_is_left",
 ]

@@ -96,20 +96,16 @@ def _follow(member: Member, chunk: steps.Chunk) -> Member:
         return member
     first = chunk.step - len(finite) + int(finite.argmin())
     assert chunk.before is not None
-    record.run.state = chunk.before
-    record.save()
-    _write_failure(record.run, first)
+    _fail(record, steps.Diverged(chunk.before, record.run.step, first))
     return Member(record, first)
 
 
-def _write_failure(run: Run, step: int) -> None:
+def _fail(record: Record, diverged: steps.Diverged) -> None:
     """Say in a member's folder, as a training alone does, why it has no result."""
-    text = (
-        f"the loss is not finite at step {step}; step {run.step}, the last good one, "
-        f"is saved in {run.path}. Train with a smaller lr (it was {run.config.lr:g}), "
-        "or with clip 1\n"
-    )
-    atomic.write_text(run.path / "failure.txt", text)
+    run, diverged = record.run, record.from_good(diverged)
+    record.go_back(diverged)
+    left = steps.what_is_left(diverged, run.config, run.path)
+    atomic.write_text(run.path / "failure.txt", f"{diverged}; {left}\n")
 
 
 def _opened(config: TrainConfig, dataset: Dataset) -> Record:
@@ -144,7 +140,7 @@ def _row(member: Member) -> dict[str, Any]:
     try:
         member.record.write_result()
     except steps.Diverged as diverged:
-        member.record.go_back(diverged)
+        _fail(member.record, diverged)
         return row | {"failed_at": diverged.step}
     assert run.result is not None
     return row | {k: v for k, v in run.result.items() if k.endswith("_loss")}

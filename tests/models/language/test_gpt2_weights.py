@@ -75,6 +75,43 @@ def test_a_wrong_tensor_is_named(params):
         gpt2_weights.sizes({"W1": np.ones((2, 2))})
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda a: a.astype(np.int32), "is int32, expected floats"),
+        (lambda a: a * np.nan, "holds a number that is not finite"),
+        (lambda a: a * 1e300, "holds a number that is not finite in float32"),
+    ],
+)
+def test_weights_are_finite_floats(params, made, told):
+    tensors = gpt2_weights.exported(params, MODEL)
+    name = "transformer.ln_f.weight"
+    wide = tensors[name].astype(np.float64)
+    with pytest.raises(WeightsError, match=rf"tensor ln_f.weight {told}"):
+        gpt2_weights.imported({**tensors, name: made(wide)}, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_head", "x"),
+        ("n_head", None),
+        ("n_head", 0),
+        ("layer_norm_epsilon", float("nan")),
+        ("activation_function", "relu"),
+        ("model_type", "llama"),
+        ("scale_attn_weights", False),
+        ("n_layer", 3),
+        ("vocab_size", 12),
+    ],
+)
+def test_a_config_of_another_network_is_refused(params, name, value):
+    tensors = gpt2_weights.exported(params, MODEL)
+    beside = gpt2_weights.config(MODEL) | {name: value}
+    with pytest.raises(WeightsError, match=rf"^{name} of config.json is .*, expected"):
+        gpt2_weights.sizes(tensors, beside)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_logits_are_those_of_transformers(tmp_path):
     """Their model, random and small, and ours with its weights; ours opened by them."""

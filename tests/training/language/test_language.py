@@ -89,6 +89,7 @@ def test_a_run_leaves_what_every_run_does(run, heard):
     sizes = f"{cut:,} / {len(TEXT) - cut:,} tokens of train / val"
     assert f"{sizes}, of {len(set(TEXT))} by char" in said
     assert said.count("tokens/s") == len(run.metrics) == 4
+    assert said.index("compiled   in") < said.index("diagnosed  step 0, compiled in")
 
 
 def test_a_text_without_a_line_end_begins_with_its_first_token(run):
@@ -196,12 +197,29 @@ def test_weights_go_out_and_come_in(run, folder, capsys):
     again = jaxninja.train(config, progress=QUIET)
     assert again.result["val_loss"] == pytest.approx(run.result["val_loss"], abs=1e-6)
     config = dataclasses.replace(config, name=None)
-    with pytest.raises(ConfigError, match=r"other sizes .*--layers 1 --heads 2 --emb"):
+    with pytest.raises(ConfigError, match=r"another net.*--layers 1 --heads 2 --emb"):
         jaxninja.train(dataclasses.replace(config, embedding=16), progress=QUIET)
     with pytest.raises(
         ConfigError, match=r"init_from is of .* tokens, .* byte has 256"
     ):
         jaxninja.train(dataclasses.replace(config, tokenizer="byte"), progress=QUIET)
+
+
+def test_weights_that_do_not_fit_are_refused_with_their_file(run, folder, tmp_path):
+    out = tmp_path / "exported"
+    assert export([str(run.path), "--out", str(out)]) == 0
+    config = dataclasses.replace(run.config, name=None, init_from=str(out), steps=1)
+    other = folder / "other.txt"
+    other.write_text(TEXT.replace("q", "Q"))
+    with pytest.raises(ConfigError, match=r"other tokens .* char for .*other.txt"):
+        jaxninja.train(dataclasses.replace(config, data=str(other)), progress=QUIET)
+    tensors, beside = weights.load(out)
+    weights.save(out, tensors, beside | {"layer_norm_epsilon": 1e-2})
+    with pytest.raises(ConfigError, match=r"another network .* --eps 0.01$"):
+        jaxninja.train(config, progress=QUIET)
+    weights.save(out, tensors | {"extra": np.ones(2)}, beside)
+    with pytest.raises(weights.WeightsFileError, match=rf"^{out}: tensor extra"):
+        jaxninja.train(config, progress=QUIET)
 
 
 def test_a_text_goes_on_from_its_prompt(run):

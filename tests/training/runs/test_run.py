@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import pytest
 import jaxninja
 from jaxninja import plots
 from jaxninja.cli import main
+from jaxninja.cli.train import _default
 from jaxninja.errors import TrainError, UserError
 from jaxninja.report import figures, findings, gather, page
 from jaxninja.storage import checkpoint, run_folder
@@ -204,6 +206,8 @@ def test_deleted_checkpoints_do_not_start_a_run_anew(copy):
     with pytest.raises(RunError, match="step 40: "):
         jaxninja.train(resume=copy, progress=QUIET)
     assert (copy / "result.json").exists()
+    with pytest.raises(RunError, match=r"step 40: its checkpoints were deleted"):
+        jaxninja.load(copy)
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_resumed(trained, copy):
@@ -222,10 +226,16 @@ def test_what_a_resumed_run_may_not_ask_for(trained, copy):
         ({"steps": 30}, "steps is 30, but .* has taken 40"),
         ({"name": "other"}, "name is 'other'"),
         ({"runs": "other"}, "runs is 'other'"),
+        ({"seed": 1}, "seed is 1, but 0 in the run; a resumed run may change "),
     ):
         config = dataclasses.replace(trained.config, **change)
         with pytest.raises(ConfigError, match=text):
             jaxninja.train(config, resume=copy, progress=QUIET)
+    of_another = "^model is 'mlp', but 'ninja' in the run; a resumed run may change "
+    with pytest.raises(ConfigError, match=of_another):
+        jaxninja.train(TrainConfig(model="mlp"), resume=copy, progress=QUIET)
+    with pytest.raises(ConfigError, match=of_another):  # as the options are read
+        _default(["--resume", str(copy), "--model", "mlp"])
     again = jaxninja.train(resume=copy, progress=QUIET)
     assert again.result["steps_per_second"] > 0
 
@@ -234,6 +244,15 @@ def test_a_misspelt_run_is_guessed(trained):
     wrong = trained.path.parent / "whola"
     with pytest.raises(RunError, match=f"did you mean {trained.path}"):
         jaxninja.load(wrong)
+
+
+def test_a_folder_of_runs_names_one(copy):
+    there = re.escape(f"; 1 run is in {copy.parent}, as {copy}")
+    with pytest.raises(RunError, match=rf"is not a run: .*{there}$"):
+        jaxninja.load(copy.parent)
+    shutil.copytree(copy, copy.parent / "second")
+    with pytest.raises(RunError, match=rf"; 2 runs are in .*{copy}$"):
+        jaxninja.load(copy.parent)
 
 
 def test_what_fails_after_training_costs_only_itself(trained, monkeypatch, capsys):
@@ -251,6 +270,12 @@ def test_what_fails_after_training_costs_only_itself(trained, monkeypatch, capsy
     assert "loss.png was not written: RuntimeError: no ink" in out.err
     assert (copy / "result.json").exists()
     assert len((copy / "samples.txt").read_text().splitlines()) == 2
+
+
+def test_a_run_that_goes_on_has_no_samples_of_before(copy, capsys):
+    assert main(["train", "--resume", str(copy), "--samples", "0"]) == 0
+    assert not (copy / "samples.txt").exists()
+    assert "samples" not in capsys.readouterr().out
 
 
 def test_a_loss_that_is_not_finite_at_the_end(trained, tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ import jaxninja
 from jaxninja.cli.sweep import main
 from jaxninja.rules.blocking import platform
 from jaxninja.storage import run_folder
+from jaxninja.training import steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine.signals import Interrupted
 from jaxninja.training.progress import Progress
+from jaxninja.training.runs.recorder import Record
 from jaxninja.training.sweeps import members, plan, trainer
 from jaxninja.training.sweeps.program import _compiled, group_size
 from jaxninja.training.sweeps.trainer import resumed, summary, sweep
@@ -90,11 +93,27 @@ def test_one_that_diverges_hurts_no_other(small, four):
     assert all(np.isfinite(p).all() for p in jax.tree.leaves(kept.state))
     told = (kept.path / "failure.txt").read_text()
     assert told.startswith("the loss is not finite at step 1; step 0, the last good")
+    assert told.endswith(
+        "Train anew with a smaller --lr (it was 1e+30) or with --clip 1\n"
+    )
     lines = summary(with_it)
     assert [(line["members"], line["failed"]) for line in lines] == [(2, 0), (2, 2)]
     assert lines[0]["val_loss mean"] == pytest.approx(
         np.mean([row["val_loss"] for row in four[:2]])
     )
+
+
+def test_a_member_whose_result_is_not_finite_says_why(four, tmp_path, monkeypatch):
+    path = shutil.copytree(four[0]["path"], tmp_path / "member")
+    record = Record(jaxninja.load(path))
+
+    def fail(_):
+        raise steps.Diverged(record.run.state, 29, 30)
+
+    monkeypatch.setattr(Record, "write_result", fail)
+    assert members._row(members.Member(record))["failed_at"] == 30
+    told = (path / "failure.txt").read_text()
+    assert told.startswith("the loss is not finite at step 30; step 29, the last good")
 
 
 def test_groups_are_bounded_by_memory_and_do_not_show(small, four, monkeypatch):

@@ -1,0 +1,26 @@
+"""Options that would change nothing, since another option has no use for them."""
+
+from typing import Any
+
+from jaxninja.training.options.recipes import RECIPES
+
+# option -> the optimizers that heed it
+HEEDED = {"beta2": ("adam", "adamw"), "weight_decay": ("adamw",)}
+
+
+def without_effect(config: Any) -> dict[str, tuple[bool, str]]:
+    """Fields that were given in vain, as requirements that do not hold.
+
+    The model's own value is not one that was given, and 0 is as good as none.
+    """
+    own, table = RECIPES[config.model], {}
+    for name, optimizers in HEEDED.items():
+        vain = getattr(config, name) not in (own[name], 0)
+        if vain and config.optimizer not in optimizers:
+            heeding = " and ".join(optimizers)
+            expected = f"the default, {own[name]}: optimizer {config.optimizer} does "
+            table[name] = (False, f"{expected}not heed it, only {heeding}")
+    if config.tokenizer_files is not None and config.tokenizer != "gpt2":
+        expected = f"none: tokenizer {config.tokenizer} has no files, only gpt2 has"
+        table["tokenizer_files"] = (False, expected)
+    return table
