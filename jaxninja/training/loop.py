@@ -174,8 +174,8 @@ def _header(
     if mesh is not None:
         processes = jax.process_count()
         yield f"devices    {mesh.size} in {processes} process" + "es" * (processes > 1)
-        resume = resume_option(run.path)
-        yield f"{distributed.RESUME}jaxninja train --distributed {resume}"
+        again = f"{distributed.command(mesh)} {resume_option(run.path)}"
+        yield f"{distributed.RESUME}{again}"
 
 
 def _pace(run: Run, device: Device, mesh: Mesh | None) -> rate.Pace | None:

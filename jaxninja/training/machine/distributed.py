@@ -71,6 +71,13 @@ def data_mesh() -> Mesh:
     return Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
 
 
+def command(mesh: Mesh) -> str:
+    """What trains on these devices; a CPU is asked for them each time."""
+    train, first = "jaxninja train --distributed", mesh.devices.flat[0]
+    alone = jax.process_count() == 1 and first.platform == "cpu"
+    return f"JAX_NUM_CPU_DEVICES={mesh.size} {train}" if alone else train
+
+
 def check(batch_size: int, mesh: Mesh) -> None:
     """Refuse a batch that cannot be divided evenly."""
     if batch_size % mesh.size:

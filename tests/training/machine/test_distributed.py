@@ -172,6 +172,8 @@ def test_a_process_by_itself_divides_a_batch_among_its_devices(small):
     )
     assert two.returncode == 0, two.stderr
     assert "2 in 1 process\n" in two.stdout
+    again = "JAX_NUM_CPU_DEVICES=2 jaxninja train --distributed --resume "
+    assert f"resume     {again}" in two.stdout
     assert one.returncode != 0
     assert "a process by itself needs several devices" in one.stderr
 
