@@ -208,6 +208,13 @@ class TrainConfig:
         for field, kind in hints.items():
             self._make_plain(field, kind)
         self._expect(requirements(self, choices(hints)))
+
+    def expect_effect(self) -> None:
+        """Refuse what was given in vain. A run of an earlier version may hold such.
+
+        Raises:
+            ConfigError: an option would change nothing.
+        """
         self._expect(without_effect(self))
 
     def _make_plain(self, field: str, kind: Any) -> None:

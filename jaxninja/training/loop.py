@@ -71,6 +71,8 @@ def train(
     expect_config(config, misplaced)
     listener: Progress = expect_progress(progress) or default()
     resume = None if resume is None else _run_folder(resume)
+    if config is not None and resume is None:
+        config.expect_effect()
     chosen = config if resume is None else resumed_config(resume, config)
     return _on_device(chosen or TrainConfig(), resume, listener, mesh)
 

@@ -61,6 +61,8 @@ def sweep(
         Interrupted: Ctrl-C or the like, after saving.
     """
     expect_config(config, {}, "sweep")
+    if resume is None:
+        config.expect_effect()
     listener: Progress = expect_progress(progress) or default()
     if config.reads_text:
         raise ConfigError(
