@@ -75,6 +75,7 @@ class Session:
     residuals: Residuals | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
+    plainly_wrong: set[str] = field(default_factory=set)  # leaves, at no edge
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
     order: Order = field(default_factory=Order)  # that arguments keep
@@ -142,9 +143,11 @@ class Session:
         by_surrogate = tally.name in self.constant and tally.always_zero
         return by_surrogate or self.declares_zero(tally.name)
 
-    def ignored(self, evaluation: Evaluation) -> list[str]:
-        """Names of the leaves whose gradients nobody asks for."""
-        return [t.name for t in evaluation.trials if self.ignores(t.name)]
+    def not_shared(self, evaluation: Evaluation) -> list[str]:
+        """Names of the leaves that have no share in what is right at a kink: nobody
+        asks for their gradients, or these are wrong where there is none."""
+        names = (trial.name for trial in evaluation.trials)
+        return [n for n in names if n in self.plainly_wrong or self.ignores(n)]
 
     def is_open(self, trial: Trial) -> bool:
         """Whether anything about this leaf is still to be decided."""
@@ -168,7 +171,9 @@ class Session:
                 tally = self.tallies.setdefault(trial.name, Tally(trial.name))
                 if self.declares_zero(trial.name):
                     trial = as_zero(trial, evaluation.trials)
-                right &= tally.add(trial).ok
+                if not tally.add(trial).ok:
+                    right = False
+                    self.plainly_wrong |= set() if edge else {trial.name}
         if not right and evaluation.trials and evaluation.trials[0].dtype == "float64":
             self.failing.append((setup, evaluation))
         elif not right and evaluation.trials:
