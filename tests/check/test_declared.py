@@ -174,8 +174,11 @@ def test_a_surrogate_that_gives_no_gradients_is_an_error_of_the_call(surrogate, 
         check_vjp(op, normal(3), np.float32(2), surrogate=surrogate)
 
 
+GAIN = np.float32(2)
+
+
 def test_an_argument_left_at_its_default_needs_no_declared_gradient():
-    def scaled(x, gain=jnp.float32(2)):
+    def scaled(x, gain=GAIN):
         return gain * jnp.round(x)
 
     op = ruled(
