@@ -41,3 +41,22 @@ log_mean.defvjp(lambda x: (log_mean.fun(x), x), log_mean_bwd)
 def test_what_is_lost_where_the_truth_is_too_is_no_mistake():
     report = check_vjp(log_mean, jnp.linspace(0.1, 0.9, 6))
     assert "not finite" not in str(report.hints)
+
+
+def test_a_gradient_that_is_declared_has_no_hint():
+    """Nor does it stand in the way of an edit that it is made of as well."""
+
+    def plain(x, w):
+        return jnp.sin(x) * w
+
+    def bwd(res, dy):
+        x, w = res
+        d = dy * jnp.cos(x + 1)
+        return d * w, 0 * d
+
+    op = jax.custom_vjp(plain)
+    op.defvjp(lambda x, w: (plain(x, w), (x, w)), bwd)
+    x, w = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    report = check_vjp(op, x, w, nondiff="w")
+    assert {hint.leaf for hint in report.hints} == {"x"}
+    assert any("x + 1: leave out + 1" in str(hint.edit) for hint in report.hints)
