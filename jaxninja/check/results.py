@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.advice import advised
+from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.order import Order
@@ -190,8 +192,6 @@ class Session:
             self.checked.append(Checked(setup, evaluation, names, edge))
 
     def _forward(self, setup: Setup, evaluation: Evaluation) -> None:
-        from jaxninja.check.compare import difference
-
         for trial in evaluation.forward:
             found = difference(trial.got, trial.expected, trial.tolerance)
             if not found.ok:
@@ -258,14 +258,19 @@ class Session:
         return gaps
 
     def leaves(self) -> tuple[Leaf, ...]:
-        found = [
-            tally.leaf(self._is_zero(tally), False) for tally in self.tallies.values()
-        ]
+        found = map(self._leaf, self.tallies.values())
         ignored = [
             Leaf(name, (), "", "declared", note="declared nondiff: not compared")
             for name in self.options.nondiff
         ]
         return (*found, *ignored)
+
+    def _leaf(self, tally: Tally) -> Leaf:
+        leaf = tally.leaf(self._is_zero(tally), False)
+        if tally.worst is None:
+            return leaf
+        at_edges = self.options.edges and tally.name not in self.plainly_wrong
+        return advised(leaf, tally.worst[0], self.settings, at_edges)
 
     def report(self, hints: tuple[Hint, ...] = ()) -> Report:
         order = {"error": 0, "not tested": 1, "warning": 2}
