@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.hints import Hint, say
+from jaxninja.check.hints import Hint, Words, say
 from jaxninja.check.records import Coverage, Finding
 from jaxninja.check.report import Report
 from tests.check.subjects import codes, inputs, ruled
@@ -56,3 +56,19 @@ def test_a_gradient_that_is_wrong_is_not_wrong_again_under_vmap():
 
     batched = report(lambda x, dy: (slope(x, dy),))
     assert "E-TRANSFORM" in codes(batched), batched.table()
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        ("select_n in `jnp.where(x > 0, x, y)`", "where in `jnp.where(x > 0, x, y)`"),
+        ("select_n in `g[order]`", "a value in `g[order]`"),
+        ("custom_linear_solve in solve.py:241", "a value in solve.py:241"),
+        ("exp in `jnp.exp(x)`", "exp in `jnp.exp(x)`"),
+        ("* reduce_sum in `x.sum()`", "* sum in `x.sum()`"),
+        ("select_n mask, dy", "where mask, dy"),
+        ("my_select_n", "my_select_n"),
+    ],
+)
+def test_an_operation_is_called_what_is_written(fact, said):
+    assert Words().text(say("leave out", what=fact)) == f"leave out {said}"
