@@ -58,6 +58,7 @@ from jaxninja.check.diagnosis.edits.values import (
     squared,
     transposed,
 )
+from jaxninja.check.hints import say
 
 
 class Search(Reader):
@@ -160,7 +161,12 @@ class Search(Reader):
         output = outs.index(made[0]) if made else 0
         where = None if index is None else self.problem.place_of(index, output)
         where = where or return_place(self.problem.subject.source)
-        return Fix(edit, target, where, self.name(edit.slot))
+        name = self.name(edit.slot)
+        call = None if index is None else self.problem.call_to(index, where)
+        if call is None:
+            return Fix(edit, target, where, name)
+        within = say("within", what=name, call=call.text or str(call))
+        return Fix(edit, target, call, within)
 
     def right_after(self, problem: Problem, edit: Edit) -> frozenset[int]:
         """The leaves that are right on a sample when the edit is made."""
