@@ -13,6 +13,7 @@ import numpy as np
 from jaxninja.check.advice import advised
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
+from jaxninja.check.gaps import gaps
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.order import Order
 from jaxninja.check.inputs.setting import Setting
@@ -69,7 +70,7 @@ class Session:
     failing: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)  # in float64, right or wrong
-    predicates: dict[str, np.ndarray] = field(default_factory=dict)
+    predicates: dict[str | int, np.ndarray] = field(default_factory=dict)
     usual: dict[tuple, np.ndarray] = field(default_factory=dict)  # of (line, number)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
@@ -216,9 +217,8 @@ class Session:
                 given = (evaluation.args, evaluation.dy)
                 seen += rule_predicates(setup.subject, *given)
         for i, (line, found) in enumerate(seen):
-            key = f"comparison at {line}" if line else f"comparison {i} of the forward"
-            before = self.predicates.get(key, np.zeros(2, bool))
-            self.predicates[key] = before | np.asarray(found)
+            before = self.predicates.get(line or i, np.zeros(2, bool))
+            self.predicates[line or i] = before | np.asarray(found)
             if usual and line:
                 own = line, [place for place, _ in seen[:i]].count(line)
                 before = self.usual.get(own, np.zeros(2, bool))
@@ -231,31 +231,18 @@ class Session:
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]
         entries = [t.entries for t in self.tallies.values()]
-        reached = {key: seen.all() for key, seen in self.predicates.items()}
+        both = [seen.all() for seen in self.predicates.values()]
         return Coverage(
             (len(tested), len(self.tallies)),
             (sum(n for n, _ in entries), sum(n for _, n in entries)),
-            (sum(map(bool, reached.values())), len(reached)),
+            (sum(map(bool, both)), len(both)),
             tuple(dict.fromkeys(self.dtypes)),
             len(self.settings),
             self.samples,
             tuple(self.transformations),
-            tuple(self._gaps(reached)),
+            tuple(gaps(self.predicates, self.tallies.values())),
             tuple(self.settings)[1:],
         )
-
-    def _gaps(self, reached: dict[str, Any]) -> list[str]:
-        gaps = [
-            f"{key} was only ever {bool(self.predicates[key][0])}"
-            for key, both in reached.items()
-            if not both
-        ]
-        for tally in self.tallies.values():
-            seen, total = tally.entries
-            if 0 < seen < total:
-                gaps.append(f"{total - seen} of {total} entries of d{tally.name} were "
-                            "zero in every sample")  # fmt: skip
-        return gaps
 
     def leaves(self) -> tuple[Leaf, ...]:
         found = map(self._leaf, self.tallies.values())
