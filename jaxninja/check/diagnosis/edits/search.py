@@ -101,7 +101,19 @@ class Search(Reader):
                 found += [fix] if fix is not None else []
             if any(not fix.options for fix in found):
                 break
-        return _ranked(found)
+        return self.different(_ranked(found))
+
+    def different(self, found: list[Fix]) -> list[Fix]:
+        """Without what makes the same of the same value in other words."""
+        kept: dict[tuple, Fix] = {}
+        for fix in found:
+            edit, key = fix.edit, (fix.edit.slot, fix.edit.what)
+            if not edit.others:
+                with np.errstate(all="ignore"):
+                    made = np.asarray(edit.make(self.problem.values))
+                key = edit.slot, made.shape, made.tobytes()
+            kept.setdefault(key, fix)
+        return list(kept.values())
 
     def first(self, target: frozenset[int]) -> Fix | None:
         """The first cheap edit that makes the whole target right."""
