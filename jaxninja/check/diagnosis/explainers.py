@@ -149,10 +149,14 @@ def _hints(
             for both in [pairs(problem, fresh, budget, elsewhere)]
             if both
         ]
-    found = [*edits, *by_path]
+    found = sorted([*edits, *by_path], key=_fails_at_edges)
     if not any(hint.verified for hint in found):
         found = [*whereabouts(problem, fresh, elsewhere), *found]
     return [*found, *vague]
+
+
+def _fails_at_edges(hint: Hint) -> bool:
+    return hint.statement.code == "mended, not at"
 
 
 def _is_clear(hint: Hint) -> bool:

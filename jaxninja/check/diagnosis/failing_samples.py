@@ -59,7 +59,8 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
         if budget.unsearched and not any(hint.verified for hint in named):
             cut = ", ".join(budget.unsearched)
             session.skip(f"hints: not searched to the end in {SECONDS:g} s: {cut}")
-        arising = blowup(evidence(lost)) if lost else None
+        telling = [s for s in lost if named or not _is_no_cause(session, s)]
+        arising = blowup(evidence(telling)) if telling else None
         return (*named, arising) if arising else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
@@ -153,6 +154,14 @@ def _lost(session: Session, setup: Setup, one: Evaluation) -> Sample:
     edge = any(c.edge for c in session.checked if c.evaluation is one)
     label = one.trials[0].sample
     return replace(_sample(session, setup, one), edge=edge, label=label)
+
+
+def _is_no_cause(session: Session, sample: Sample) -> bool:
+    """Whether what is not finite at an edge is wrong at ordinary inputs as well, for a
+    reason that this is not."""
+    pairs = zip(sample.names, sample.got, sample.expected, strict=True)
+    lost = {name for name, got, expected in pairs if is_lost(got, expected)}
+    return sample.edge and lost <= session.plainly_wrong
 
 
 def _finite(one: Evaluation) -> bool:

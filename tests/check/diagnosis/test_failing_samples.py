@@ -60,3 +60,20 @@ def test_a_gradient_that_is_declared_has_no_hint():
     report = check_vjp(op, x, w, nondiff="w")
     assert {hint.leaf for hint in report.hints} == {"x"}
     assert any("x + 1: leave out + 1" in str(hint.edit) for hint in report.hints)
+
+
+def test_what_overflows_far_away_is_no_cause_of_what_is_wrong_nearby():
+    """No edit mends dx; that it is infinite at large inputs is beside the point."""
+
+    def plain(x):
+        return jnp.logaddexp(x, -x).sum()
+
+    def bwd(x, dy):
+        bent = jnp.cos(17 * x * x) + jnp.sin(11 * x * jnp.roll(x, 1))
+        return (dy * bent * (1 + jnp.exp(x)) / (1 + jnp.exp(2 * x)),)
+
+    op = jax.custom_vjp(plain)
+    op.defvjp(lambda x: (plain(x), x), bwd)
+    report = check_vjp(op, jax.random.normal(jax.random.key(0), (5,)))
+    assert report.verdict == "fail"
+    assert not any("not finite" in hint.sentence for hint in report.hints)
