@@ -119,14 +119,17 @@ def vjp_check(request: pytest.FixtureRequest):
 def _check(config: pytest.Config, subject, args, options: dict, nodeid: str):
     __tracebackhide__ = True
     from jaxninja.check import VJPCheckError, check_vjp
+    from jaxninja.errors import ArgumentError, ArgumentTypeError
 
     chosen: dict[str, Any] = {"level": _level(config), "seed": _seed(config)}
     chosen |= options
-    report = check_vjp(subject, *args, **chosen)
+    try:
+        report = check_vjp(subject, *args, **chosen)
+    except (ArgumentError, ArgumentTypeError) as error:  # of the call, and no more
+        raise error.with_traceback(None) from None
     if not report.ok:
-        raise VJPCheckError(
-            f"{report.table()}\nagain: pytest {nodeid!r} {_replay(config)}"
-        )
+        again = f"--vjp-level {report.level} --vjp-seed {report.seed}"
+        raise VJPCheckError(f"{report.table()}\nagain: pytest {nodeid!r} {again}")
     return report
 
 

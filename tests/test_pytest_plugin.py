@@ -87,6 +87,34 @@ def test_fixture(vjp_check):
     result.stdout.fnmatch_lines(["FAILED*test_wrong*", "FAILED*test_options*"])
 
 
+def test_the_level_of_a_mark_is_that_of_the_command_to_repeat_it(run):
+    code = """
+from jax.numpy import arange
+
+@pytest.mark.vjp(catalogue.wrong, (arange(1.0, 6.0),), level="quick", seed=3)
+def test_wrong(): pass
+"""
+    result = run(code=code)
+    result.assert_outcomes(failed=1)
+    assert "test_wrong' --vjp-level quick --vjp-seed 3" in result.stdout.str()
+
+
+def test_a_call_that_makes_no_sense_is_told_without_the_checkers_code(run):
+    code = """
+@pytest.mark.vjp(catalogue.right, (1.0, 2.0, 3.0))
+def test_marked(): pass
+
+def test_called(vjp_check):
+    with pytest.raises(TypeError, match="3 arguments"):
+        vjp_check(catalogue.right, 1.0, 2.0, 3.0)
+"""
+    result = run(code=code)
+    result.assert_outcomes(passed=1, failed=1)
+    assert "3 arguments for square" in result.stdout.str()
+    assert "checker.py" not in result.stdout.str()
+    assert len(result.outlines) < 20
+
+
 def test_a_function_without_a_rule_is_no_pass(run):
     code = """
 import jax.numpy as jnp

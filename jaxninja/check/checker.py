@@ -119,6 +119,11 @@ def check_vjp(
         raise ArgumentError(
             f"check_vjp: seed is {seed!r}, expected an integer from 0 on"
         )
+    if any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(args)):
+        raise ArgumentTypeError(
+            "check_vjp: an argument is a traced value, expected arrays with numbers in "
+            "them: call it outside of jax.jit, jax.grad and jax.vmap"
+        )
     modes = f if isinstance(f, BothModes) else None
     f = f.rule if isinstance(f, BothModes) else f
     rule_zero = f.zero if isinstance(f, Rule) else ()
@@ -202,7 +207,20 @@ def _dtypes(dtypes: Iterable[str] | None, args: tuple) -> tuple[str, ...]:
     if dtypes is None:
         narrow = [d for d in _given(args) if d in ("bfloat16", "float16")]
         dtypes = ("float32", *narrow)
-    return tuple(dict.fromkeys(str(jnp.dtype(d)) for d in _several(dtypes)))
+    return tuple(dict.fromkeys(map(_run_dtype, _several(dtypes))))
+
+
+def _run_dtype(given: Any) -> str:
+    try:
+        dtype = jnp.dtype(given)
+    except TypeError:
+        dtype = None
+    if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
+        raise ArgumentTypeError(
+            f"check_vjp: dtypes holds {given!r}, expected names of floating-point "
+            "dtypes, such as float32"
+        )
+    return str(dtype)
 
 
 def _given(args: tuple) -> list[str]:

@@ -98,6 +98,7 @@ TEMPLATES = {
     "both": "{first}; {second}",
     "edit": "{at}{subject}: {edit}",
     "at line": "{place}: ",
+    "within": "{what} within `{call}` alone",
     "leave out": "leave out {what}",
     "exchange with": "exchange it with {other}",
     "inverse order": "argsort of it, the inverse order",

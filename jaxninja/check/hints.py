@@ -6,6 +6,7 @@ for the cotangent and for numbers. Nothing reads the words back.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -120,7 +121,7 @@ class Words:
 
     def word(self, text: str) -> str:
         """A fact that is a name, code, or a few words."""
-        return text
+        return as_written(text)
 
     def _number(self, number: Number) -> str:
         value, name = f"{number.value:.6g}", number.name
@@ -128,6 +129,37 @@ class Words:
             return value
         term, comma, of = name.partition(", ")  # "n/(n-1), n = x.shape[0]"
         return name if number.plain else f"{term} = {value}{comma}{of}"
+
+
+# JAX's names of operations -> what is written for them, by itself or in a line
+BY_ITSELF = {
+    "select_n": "where", "integer_pow": "the power", "dot_general": "@",
+    "reduce_sum": "the sum", "reduce_max": "the maximum", "reduce_min": "the minimum",
+    "dynamic_slice": "the slice", "dynamic_update_slice": "the update",
+    "broadcast_in_dim": "the broadcast", "custom_linear_solve": "the solution",
+}  # fmt: skip
+IN_A_LINE = {
+    "select_n": ["where"], "integer_pow": ["**"], "pow": ["**"], "mul": ["*"],
+    "div": ["/"], "add": ["+"], "sub": ["-"], "neg": ["-"], "rev": ["::-1", "flip"],
+    "dot_general": ["@", "einsum", "dot"], "reduce_sum": ["sum"],
+    "reduce_max": ["max"], "reduce_min": ["min"], "transpose": ["transpose", ".T"],
+    "scatter-add": [".add"], "scatter": [".set"], "logistic": ["sigmoid"],
+}  # fmt: skip
+_PLACED = re.compile(r"([a-z][\w-]*) in (`[^`]*`|\S+:\d+)")
+_ALONE = re.compile(rf"(?<![\w.])({'|'.join(BY_ITSELF)})(?!\w)")
+
+
+def as_written(text: str) -> str:
+    """A name or piece of code without JAX's names of operations: what is written there
+    in their place, if that is known."""
+
+    def placed(found: re.Match) -> str:
+        name, line = found.groups()
+        words = [w for w in (*IN_A_LINE.get(name, ()), name) if w in line]
+        return f"{words[0] if line[0] == '`' and words else 'a value'} in {line}"
+
+    text = _PLACED.sub(placed, text)
+    return _ALONE.sub(lambda found: BY_ITSELF[found[1]], text)
 
 
 class _Leaves(tuple):

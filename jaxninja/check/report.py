@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +76,7 @@ class Report:
         lines = [f"{self.name}  {self.verdict.upper()}{count}{where}"]
         lines += map(str, self.leaves)
         lines += [line for part in self.causes for line in _told(part)]
-        lines += [f"  not tested: {text}" for text in self.not_tested]
+        lines += [f"  not tested: {text}" for text in joined(self.not_tested)]
         lines += [f"  gap: {text}" for text in self.coverage.gaps]
         lines += [f"  {self.residuals}"] if self.residuals else []
         end = f"level {self.level}, seed {self.seed}, {self.seconds * 1e3:.0f} ms"
@@ -129,9 +130,21 @@ class Report:
     def _repr_html_(self) -> str:
         parts = map(_told, self.causes)
         notes = [" ".join(map(str.strip, lines)) for lines in parts]
-        notes += [f"not tested: {text}" for text in self.not_tested]
+        notes += [f"not tested: {text}" for text in joined(self.not_tested)]
         notes.append(str(self.coverage))
         return page(self.name, self.verdict, self.leaves, notes)
+
+
+def joined(texts: Iterable[str]) -> list[str]:
+    """ "what: why" with all that was left out for one reason in one line."""
+    reasons: dict[str, list[str]] = {}
+    for text in texts:
+        what, colon, why = text.partition(": ")
+        reasons.setdefault(f"{colon}{why}" if why else text, []).append(what)
+    return [
+        "; ".join(whats) + (why if why.startswith(": ") else "")
+        for why, whats in reasons.items()
+    ]
 
 
 def _told(part: Finding | Hint) -> list[str]:

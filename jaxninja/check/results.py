@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.check.advice import advised
+from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
+from jaxninja.check.gaps import gaps
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.order import Order
 from jaxninja.check.inputs.setting import Setting
@@ -67,7 +70,7 @@ class Session:
     failing: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     rounding: list[tuple[Setup, Evaluation]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)  # in float64, right or wrong
-    predicates: dict[str, np.ndarray] = field(default_factory=dict)
+    predicates: dict[str | int, np.ndarray] = field(default_factory=dict)
     usual: dict[tuple, np.ndarray] = field(default_factory=dict)  # of (line, number)
     dtypes: list[str] = field(default_factory=list)
     samples: int = 0
@@ -75,6 +78,7 @@ class Session:
     residuals: Residuals | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
+    plainly_wrong: set[str] = field(default_factory=set)  # leaves, at no edge
     coarse: dict[Subject, float] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
     order: Order = field(default_factory=Order)  # that arguments keep
@@ -142,9 +146,11 @@ class Session:
         by_surrogate = tally.name in self.constant and tally.always_zero
         return by_surrogate or self.declares_zero(tally.name)
 
-    def ignored(self, evaluation: Evaluation) -> list[str]:
-        """Names of the leaves whose gradients nobody asks for."""
-        return [t.name for t in evaluation.trials if self.ignores(t.name)]
+    def not_shared(self, evaluation: Evaluation) -> list[str]:
+        """Names of the leaves that have no share in what is right at a kink: nobody
+        asks for their gradients, or these are wrong where there is none."""
+        names = (trial.name for trial in evaluation.trials)
+        return [n for n in names if n in self.plainly_wrong or self.ignores(n)]
 
     def is_open(self, trial: Trial) -> bool:
         """Whether anything about this leaf is still to be decided."""
@@ -168,7 +174,9 @@ class Session:
                 tally = self.tallies.setdefault(trial.name, Tally(trial.name))
                 if self.declares_zero(trial.name):
                     trial = as_zero(trial, evaluation.trials)
-                right &= tally.add(trial).ok
+                if not tally.add(trial).ok:
+                    right = False
+                    self.plainly_wrong |= set() if edge else {trial.name}
         if not right and evaluation.trials and evaluation.trials[0].dtype == "float64":
             self.failing.append((setup, evaluation))
         elif not right and evaluation.trials:
@@ -185,8 +193,6 @@ class Session:
             self.checked.append(Checked(setup, evaluation, names, edge))
 
     def _forward(self, setup: Setup, evaluation: Evaluation) -> None:
-        from jaxninja.check.compare import difference
-
         for trial in evaluation.forward:
             found = difference(trial.got, trial.expected, trial.tolerance)
             if not found.ok:
@@ -211,9 +217,8 @@ class Session:
                 given = (evaluation.args, evaluation.dy)
                 seen += rule_predicates(setup.subject, *given)
         for i, (line, found) in enumerate(seen):
-            key = f"comparison at {line}" if line else f"comparison {i} of the forward"
-            before = self.predicates.get(key, np.zeros(2, bool))
-            self.predicates[key] = before | np.asarray(found)
+            before = self.predicates.get(line or i, np.zeros(2, bool))
+            self.predicates[line or i] = before | np.asarray(found)
             if usual and line:
                 own = line, [place for place, _ in seen[:i]].count(line)
                 before = self.usual.get(own, np.zeros(2, bool))
@@ -226,41 +231,33 @@ class Session:
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]
         entries = [t.entries for t in self.tallies.values()]
-        reached = {key: seen.all() for key, seen in self.predicates.items()}
+        both = [seen.all() for seen in self.predicates.values()]
         return Coverage(
             (len(tested), len(self.tallies)),
             (sum(n for n, _ in entries), sum(n for _, n in entries)),
-            (sum(map(bool, reached.values())), len(reached)),
+            (sum(map(bool, both)), len(both)),
             tuple(dict.fromkeys(self.dtypes)),
             len(self.settings),
             self.samples,
             tuple(self.transformations),
-            tuple(self._gaps(reached)),
+            tuple(gaps(self.predicates, self.tallies.values())),
             tuple(self.settings)[1:],
         )
 
-    def _gaps(self, reached: dict[str, Any]) -> list[str]:
-        gaps = [
-            f"{key} was only ever {bool(self.predicates[key][0])}"
-            for key, both in reached.items()
-            if not both
-        ]
-        for tally in self.tallies.values():
-            seen, total = tally.entries
-            if 0 < seen < total:
-                gaps.append(f"{total - seen} of {total} entries of d{tally.name} were "
-                            "zero in every sample")  # fmt: skip
-        return gaps
-
     def leaves(self) -> tuple[Leaf, ...]:
-        found = [
-            tally.leaf(self._is_zero(tally), False) for tally in self.tallies.values()
-        ]
+        found = map(self._leaf, self.tallies.values())
         ignored = [
             Leaf(name, (), "", "declared", note="declared nondiff: not compared")
             for name in self.options.nondiff
         ]
         return (*found, *ignored)
+
+    def _leaf(self, tally: Tally) -> Leaf:
+        leaf = tally.leaf(self._is_zero(tally), False)
+        if tally.worst is None:
+            return leaf
+        at_edges = self.options.edges and tally.name not in self.plainly_wrong
+        return advised(leaf, tally.worst[0], self.settings, at_edges)
 
     def report(self, hints: tuple[Hint, ...] = ()) -> Report:
         order = {"error": 0, "not tested": 1, "warning": 2}

@@ -157,6 +157,7 @@ def test_bounds_of_a_clip_stay_as_they_are_given(level):
         (lambda x, gain, dy: (dy, dy), "missing 1 required .* tuple of all arguments"),
         (lambda args, dy: dy, "an array, expected a tuple .* of x, gain"),
         (lambda args, dy: (dy, dy[0], dy), "3 gradients, expected"),
+        (lambda args, dy: (dy,), "1 gradients, expected .* of x, gain"),
         (lambda args, dy: (dy[:2], dy[0]), r"shape \(2,\) for x, .* shape \(3,\)"),
         (lambda args, dy: (dy, {"gain": dy[0]}), r"a dict for gain, .* shape \(\)"),
         (lambda args, dy: (dy.astype(int), dy[0]), "int32 for x, expected a gradient"),
@@ -171,6 +172,20 @@ def test_a_surrogate_that_gives_no_gradients_is_an_error_of_the_call(surrogate, 
     )
     with pytest.raises((TypeError, ValueError), match=said):
         check_vjp(op, normal(3), np.float32(2), surrogate=surrogate)
+
+
+GAIN = np.float32(2)
+
+
+def test_an_argument_left_at_its_default_needs_no_declared_gradient():
+    def scaled(x, gain=GAIN):
+        return gain * jnp.round(x)
+
+    op = ruled(
+        scaled, lambda *a: (scaled(*a), a), lambda r, g: (r[1] * g, 0 * r[1]), ()
+    )
+    declared = {"surrogate": lambda args, dy: (args[1] * dy,), "hints": False}
+    assert check_vjp(op, normal(3), **declared).verdict == "ok"
 
 
 @pytest.mark.parametrize("slip", [0, 1])

@@ -1,12 +1,14 @@
 """A report tells the cause first, and not again what follows from it."""
 
 import jax
+import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.hints import Hint, say
+from jaxninja.check.gaps import gaps
+from jaxninja.check.hints import Hint, Words, say
 from jaxninja.check.records import Coverage, Finding
-from jaxninja.check.report import Report
+from jaxninja.check.report import Report, joined
 from tests.check.subjects import codes, inputs, ruled
 
 BENT = Finding("E-SCALE", "bwd(1000 dy) is not 1000 bwd(dy)")
@@ -56,3 +58,49 @@ def test_a_gradient_that_is_wrong_is_not_wrong_again_under_vmap():
 
     batched = report(lambda x, dy: (slope(x, dy),))
     assert "E-TRANSFORM" in codes(batched), batched.table()
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        ("select_n in `jnp.where(x > 0, x, y)`", "where in `jnp.where(x > 0, x, y)`"),
+        ("select_n in `g[order]`", "a value in `g[order]`"),
+        ("custom_linear_solve in solve.py:241", "a value in solve.py:241"),
+        ("exp in `jnp.exp(x)`", "exp in `jnp.exp(x)`"),
+        ("* reduce_sum in `x.sum()`", "* sum in `x.sum()`"),
+        ("select_n mask, dy", "where mask, dy"),
+        ("my_select_n", "my_select_n"),
+    ],
+)
+def test_an_operation_is_called_what_is_written(fact, said):
+    assert Words().text(say("leave out", what=fact)) == f"leave out {said}"
+
+
+def test_what_is_left_out_for_one_reason_is_one_line():
+    texts = (
+        "x at 0: it jumps",
+        "edges",
+        "hints: none",
+        "x at 0 in a row: it jumps",
+        "more",
+    )
+    assert joined(texts) == [
+        "x at 0; x at 0 in a row: it jumps",
+        "edges",
+        "hints: none",
+        "more",
+    ]
+
+
+def test_comparisons_inside_of_what_the_forward_calls_are_counted():
+    seen = {
+        "f.py:3": [True, False],
+        0: [True, True],
+        1: [False, True],
+        2: [True, False],
+    }
+    found = gaps({key: np.array(both) for key, both in seen.items()}, [])
+    assert found == [
+        "comparison at f.py:3 was only ever True",
+        "2 of 3 comparisons inside of what the forward calls went one way only",
+    ]

@@ -70,7 +70,7 @@ def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
         Hints; empty if nothing was found or no sample is wrong.
     """
     budget = budget or Budget.of(SECONDS)
-    with jax.enable_x64(True), np.errstate(all="ignore"), _no_lost_parts():
+    with _trying():
         for problem in problems(evidence):
             if problem.wrong:
                 elsewhere = Elsewhere(evidence, problem)
@@ -81,9 +81,14 @@ def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
 
 
 @contextmanager
-def _no_lost_parts() -> Iterator[None]:
-    """An edit that would drop imaginary parts raises, and so is none."""
-    with warnings.catch_warnings():
+def _trying() -> Iterator[None]:
+    """Float64 for edits, of which no warning is the user's concern: a matrix becomes
+    singular, say. One that would drop imaginary parts raises, and so is none."""
+    with (
+        jax.enable_x64(True),
+        np.errstate(all="ignore"),
+        warnings.catch_warnings(action="ignore"),
+    ):
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         yield
 
@@ -144,10 +149,14 @@ def _hints(
             for both in [pairs(problem, fresh, budget, elsewhere)]
             if both
         ]
-    found = [*edits, *by_path]
+    found = sorted([*edits, *by_path], key=_fails_at_edges)
     if not any(hint.verified for hint in found):
         found = [*whereabouts(problem, fresh, elsewhere), *found]
     return [*found, *vague]
+
+
+def _fails_at_edges(hint: Hint) -> bool:
+    return hint.statement.code == "mended, not at"
 
 
 def _is_clear(hint: Hint) -> bool:
@@ -267,10 +276,10 @@ def _cotangent(problem, fresh, reference) -> Hint | None:
 
 def blowup(evidence: Evidence) -> Hint | None:
     """Where a gradient that is not finite arises, if the backward can be traced."""
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with _trying():
         for problem in problems(evidence):
-            pairs = enumerate(zip(problem.got, problem.expected, strict=True))
-            lost = frozenset(k for k, (mine, truth) in pairs if is_lost(mine, truth))
+            got, expected = problem.got, problem.expected
+            lost = frozenset(k for k in problem.wrong if is_lost(got[k], expected[k]))
             found = not_finite(problem, lost)
             if found is not None:
                 place = problem.place_of(found[0])

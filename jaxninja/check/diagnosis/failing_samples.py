@@ -29,7 +29,7 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
     setup, _ = failing[0]
     ours = [one for other, one in failing if other is setup]
     sizes = _at_sizes(session, setup)
-    finite = [_sample(setup, one) for one in ours if _finite(one)]
+    finite = [_sample(session, setup, one) for one in ours if _finite(one)]
     lost = [_lost(session, setup, one) for one in ours if not _finite(one)]
     lost = [s for s in lost if any(map(is_lost, s.got, s.expected))]
     if finite and not session.failing:  # rounding alone: the casts show in float64
@@ -59,7 +59,8 @@ def hints_for(session: Session) -> tuple[Hint, ...]:
         if budget.unsearched and not any(hint.verified for hint in named):
             cut = ", ".join(budget.unsearched)
             session.skip(f"hints: not searched to the end in {SECONDS:g} s: {cut}")
-        arising = blowup(evidence(lost)) if lost else None
+        telling = [s for s in lost if named or not _is_no_cause(session, s)]
+        arising = blowup(evidence(telling)) if telling else None
         return (*named, arising) if arising else tuple(named)
     except Exception as error:
         session.skip(f"hints: the search for one raised {type(error).__name__}")
@@ -71,10 +72,10 @@ def _checked(session: Session, setup: Setup) -> list[Sample]:
     kept = [c for c in session.checked if c.setup is setup]
     if not kept:
         return []
-    like = _sample(setup, kept[0].evaluation).dy
+    like = _sample(session, setup, kept[0].evaluation).dy
     return [
         replace(
-            _of(setup, c.evaluation, cotangent(like, c.evaluation.dy)),
+            _of(session, setup, c.evaluation, cotangent(like, c.evaluation.dy)),
             label=c.evaluation.trials[0].sample,
             edge=c.edge,
             allowed=tuple(t.tolerance for t in c.evaluation.trials),
@@ -91,7 +92,7 @@ def _at_sizes(session: Session, setup: Setup) -> tuple:
         setting = session.settings.get(other.label)
         sized = setting is not None and not setting.option
         if other is not setup and sized and other.label not in found and _finite(one):
-            sample = replace(_sample(other, one), label=other.label)
+            sample = replace(_sample(session, other, one), label=other.label)
             found[other.label] = (other.subject, sample)
     return tuple(found.values())
 
@@ -101,7 +102,9 @@ def _at_settings(session: Session, setup: Setup) -> tuple:
     found: dict[str, tuple] = {}
     for other, one, judged, _ in session.checked:
         if other is not setup and other.label not in found and _finite(one):
-            sample = replace(_sample(other, one), label=other.label, judged=judged)
+            sample = replace(
+                _sample(session, other, one), label=other.label, judged=judged
+            )
             found[other.label] = (other.subject, sample)
     return tuple(found.values())
 
@@ -126,15 +129,15 @@ def _declared(setup: Setup) -> Callable | None:
     return lambda args, dy: truth(args, float_leaves(dy))[1]
 
 
-def _sample(setup: Setup, one: Evaluation) -> Sample:
+def _sample(session: Session, setup: Setup, one: Evaluation) -> Sample:
     with jax.enable_x64(True):
         plain = setup.subject.plain
         no_jax = setup.differences
         y = plain(*one.args) if no_jax else jax.eval_shape(plain, *one.args)
-    return _of(setup, one, cotangent(y, one.dy))
+    return _of(session, setup, one, cotangent(y, one.dy))
 
 
-def _of(setup: Setup, one: Evaluation, dy) -> Sample:
+def _of(session: Session, setup: Setup, one: Evaluation, dy) -> Sample:
     return Sample(
         one.args,
         dy,
@@ -142,6 +145,7 @@ def _of(setup: Setup, one: Evaluation, dy) -> Sample:
         tuple(np.asarray(t.got) for t in one.trials),
         tuple(np.asarray(t.expected) for t in one.trials),
         setup.leaf_names,
+        judged=tuple(n for n in setup.leaf_names if not session.ignores(n)),
     )
 
 
@@ -149,7 +153,15 @@ def _lost(session: Session, setup: Setup, one: Evaluation) -> Sample:
     """A sample that is not finite, and what kind of inputs it is of."""
     edge = any(c.edge for c in session.checked if c.evaluation is one)
     label = one.trials[0].sample
-    return replace(_sample(setup, one), edge=edge, label=label)
+    return replace(_sample(session, setup, one), edge=edge, label=label)
+
+
+def _is_no_cause(session: Session, sample: Sample) -> bool:
+    """Whether what is not finite at an edge is wrong at ordinary inputs as well, for a
+    reason that this is not."""
+    pairs = zip(sample.names, sample.got, sample.expected, strict=True)
+    lost = {name for name, got, expected in pairs if is_lost(got, expected)}
+    return sample.edge and lost <= session.plainly_wrong
 
 
 def _finite(one: Evaluation) -> bool:
@@ -179,5 +191,5 @@ def _resample(session: Session, setup: Setup, seed: int, like=None) -> Sample:
     for inputs in (args, *(nearer(start, args, part) for part in NEARER)):
         one = prove(setup, inputs, dy, "fresh")
         if one is not None:
-            return _sample(setup, one)
+            return _sample(session, setup, one)
     raise ValueError("the forward is not finite at a fresh sample")

@@ -45,17 +45,12 @@ def told_with(option: Hint | None, found: list[Hint]) -> list[Hint]:
 
 def only_at(problem: Problem, elsewhere: Elsewhere) -> Hint | None:
     """The edges at which alone the rule was seen to be wrong."""
-    wrong = [p.sample for p in elsewhere.samples if p.wrong & _judged(p)]
+    wrong = [p.sample for p in elsewhere.samples if p.wrong]
     if not wrong or not all(sample.edge for sample in wrong):
         return None
     kinds = listed(list(dict.fromkeys(sample.label for sample in wrong)))
     said = say("only at", leaves=problem.leaf_names(problem.wrong), kinds=kinds)
     return hint_of(problem, min(problem.wrong), "edge", said)
-
-
-def _judged(problem: Problem) -> set[int]:
-    names, judged = problem.sample.names, problem.sample.judged
-    return {k for k, name in enumerate(names) if judged is None or name in judged}
 
 
 def _unheeded(problem: Problem, evidence: Evidence) -> bool:

@@ -1,10 +1,18 @@
 """Hints of arithmetic: a value rounded to fewer bits, a value that is not finite."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import say
+from jaxninja.jaxpr import equations
+
+UNITS = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+FEW = 4  # different numbers, of which it may be chance that they are of a narrow dtype
+STRETCH = 1.1  # of a cotangent: a power of 2 is what rounding would not see
 
 _WHY = {
     "div": "the denominator is 0 there",
@@ -33,20 +41,85 @@ def rounded(problem: Problem, fresh: Problem) -> tuple[int, str] | None:
 
 
 def narrow(problem: Problem, leaf: int) -> Found | None:
-    """Right to the precision of a narrower type only."""
-    mine, truth = problem.got[leaf], problem.expected[leaf]
-    scale = float(np.abs(truth).max(initial=0)) or 1.0
-    error = float(np.abs(mine - truth).max(initial=0)) / scale
-    entries = np.mean(np.abs(mine - truth) > 1e-10 * scale)
-    for kind, unit in (
-        ("float32", 2.0**-24),
-        ("float16", 2.0**-11),
-        ("bfloat16", 2.0**-8),
-    ):
-        if unit / 64 < error <= 3 * unit and entries > 0.3:
+    """Right to the precision of a narrower dtype only, of which numbers are on the way.
+
+    A mistake may be as small: of rounding, all that is wrong is off by no more.
+    """
+    gap = np.abs(problem.got[leaf] - problem.expected[leaf])
+    if np.mean(gap > 1e-10 * _scale(problem, leaf)) <= 0.3:
+        return None
+    error = _relative_error(problem, leaf)
+    largest = max(_relative_error(problem, k) for k in {leaf, *problem.wrong})
+    for kind, unit in UNITS.items():
+        fits = unit / 64 < error <= largest < 3 * unit
+        if fits and kind in _narrower(problem):
             name = problem.sample.names[leaf]
             return "precision", say("precision", leaf=name, dtype=kind)
     return None
+
+
+def _scale(problem: Problem, leaf: int) -> float:
+    return float(np.abs(problem.expected[leaf]).max(initial=0)) or 1.0
+
+
+def _relative_error(problem: Problem, leaf: int) -> float:
+    gap = np.abs(problem.got[leaf] - problem.expected[leaf])
+    return float(gap.max(initial=0)) / _scale(problem, leaf)
+
+
+def _narrower(problem: Problem) -> set[str]:
+    """The narrower dtypes in which the backward computes or is handed numbers."""
+    if problem.program is None:
+        return {*UNITS} if _is_erratic(problem) else _kept_in(problem)
+    inner = [
+        str(var.aval.dtype)
+        for step in problem.program.steps
+        for jaxpr in jaxprs_in_params(step.eqn.params)
+        for eqn in equations(jaxpr)
+        for var in eqn.outvars
+    ]
+    computed = [str(getattr(value, "dtype", "")) for value in problem.values]
+    return {*inner, *computed} | _kept_in(problem)
+
+
+def _kept_in(problem: Problem) -> set[str]:
+    """The dtypes to whose numbers a residual was rounded. Arguments that were say
+    nothing: the truth is made of the same ones."""
+    leaves = jax.tree.leaves
+    kept = {_rounded_to(leaf) for leaf in leaves(problem.sample.residuals)}
+    return kept - {_rounded_to(leaf) for leaf in leaves(problem.sample.args)} - {""}
+
+
+def _rounded_to(leaf) -> str:
+    """The narrowest dtype that holds all numbers of an array; none if they are few, or
+    round, as those of a mask are."""
+    array = _array(leaf)
+    if array.dtype.kind not in "fV":
+        return ""
+    values = array.astype(np.float64)
+    if np.unique(values[np.isfinite(values) & (values % 0.25 != 0)]).size < FEW:
+        return ""
+    kinds = (kind for kind in reversed(UNITS) if _holds(kind, values))
+    return next(kinds, "")
+
+
+def _holds(kind: str, values: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        narrow = values.astype(jnp.dtype(kind)).astype(np.float64)
+    return np.array_equal(narrow, values, equal_nan=True)
+
+
+def _is_erratic(problem: Problem) -> bool:
+    """Whether the error is no multiple of the cotangent's, as that of a rounded number
+    is not, and that of a wrong formula is; of code whose steps cannot be seen."""
+    dy = jax.tree.map(lambda g: STRETCH * g, problem.sample.dy)
+    errors = [a - b for a, b in zip(problem.got, problem.expected, strict=True)]
+    again = zip(problem.called(dy), problem.expected, strict=True)
+    stretched = [a / STRETCH - b for a, b in again]
+    return any(
+        np.abs(a - b).max(initial=0) > np.abs(a).max(initial=0) / 100
+        for a, b in zip(errors, stretched, strict=True)
+    )
 
 
 def is_lost(value, expected) -> bool:

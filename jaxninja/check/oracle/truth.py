@@ -228,11 +228,12 @@ def _compares(jaxpr) -> bool:
 
 
 def tells(eqn, ins: list) -> bool:
-    """Whether it compares numbers of the user's: indices below 0 are jnp's question."""
+    """Whether it compares numbers of the user's: indices below 0 are jnp's question,
+    and so is in a search what is no number."""
     if eqn.primitive.name not in _COMPARISONS:
         return False
     operand = ins[0]
-    if counts_from_end(eqn):
+    if counts_from_end(eqn) or (_asks_for_nan(eqn) and line_of(eqn) is None):
         return False
     return operand.dtype != bool and jnp.issubdtype(operand.dtype, np.number)
 
@@ -246,6 +247,12 @@ def counts_from_end(eqn) -> bool:
         return False
     trace = eqn.source_info.traceback
     return not trace or any(f.file_name.endswith(INDEXING) for f in trace.frames)
+
+
+def _asks_for_nan(eqn) -> bool:
+    """Whether a number is compared with itself."""
+    one, other = eqn.invars
+    return one is other
 
 
 @lru_cache(maxsize=128)

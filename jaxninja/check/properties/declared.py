@@ -1,6 +1,7 @@
 """Gradients that are declared by `surrogate=`: whether they are gradients at all."""
 
 from collections.abc import Callable
+from inspect import Parameter
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ from jaxninja.check.errors import running
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.oracle.truth import gradient_leaves, reference_of
 from jaxninja.check.subject.pytrees import float_leaves
+from jaxninja.check.subject.static_options import defaults
 from jaxninja.check.subject.structure_traced import shapes_of_output
 from jaxninja.check.subject.subject import Subject
 from jaxninja.errors import ArgumentError, ArgumentTypeError
@@ -38,11 +40,22 @@ def accept(subject: Subject, args: tuple, surrogate: Callable) -> None:
     if not isinstance(given, tuple | list):
         found = "an array" if hasattr(given, "shape") else f"a {type(given).__name__}"
         raise ArgumentTypeError(f"{CALLED} returns {found}, {expected}")
-    if len(given) > len(args):
+    pairs = list(zip(names, args, strict=False))
+    if len(given) > len(args) or _any_needed(subject, pairs[len(given) :]):
         raise ArgumentError(f"{CALLED} returns {len(given)} gradients, {expected}")
     for name, gradient, arg in zip(names, given, args, strict=False):
         if gradient is not None and float_leaves(arg):
             _accept_one(name, gradient, arg)
+
+
+def _any_needed(subject: Subject, rest: list[tuple]) -> bool:
+    """Whether one of the arguments without a declared gradient has one: it holds
+    floats, and was not left at its default."""
+    known = defaults(subject)
+    return any(
+        float_leaves(arg) and known.get(name, Parameter.empty) is Parameter.empty
+        for name, arg in rest
+    )
 
 
 def _accept_one(name: str, gradient, arg) -> None:

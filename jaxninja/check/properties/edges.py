@@ -162,7 +162,7 @@ def _special(
 
 def _says_nothing(session: Session, setup: Setup, evaluation, label: str) -> str:
     """Why a rule that is off there is not wrong for it."""
-    if jumps_where_off(setup, evaluation, session.ignored(evaluation)):
+    if jumps_where_off(setup, evaluation, session.not_shared(evaluation)):
         return "the gradient jumps there in many entries"
     if label.endswith(LOPSIDED) and any(map(is_off, evaluation.forward)):
         return "the rule has another value there, and may be for symmetric ones only"
@@ -217,7 +217,7 @@ def _turned(session: Session, setup: Setup, args, dy) -> None:
 
 
 def _jumps(session: Session, setup: Setup, evaluation) -> bool:
-    if found := jumps_where_off(setup, evaluation, session.ignored(evaluation)):
+    if found := jumps_where_off(setup, evaluation, session.not_shared(evaluation)):
         session.skip(f"{evaluation.trials[0].sample}: the gradient jumps there")
     return found
 

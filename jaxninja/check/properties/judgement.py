@@ -192,7 +192,7 @@ def _allowed(
         return False
     if not session.is_open(trial):
         return False
-    if is_subgradient(setup, evaluation, index, session.ignored(evaluation)):
+    if is_subgradient(setup, evaluation, index, session.not_shared(evaluation)):
         return True
     if not edge or trial.dtype != "float64" or setup.surrogate:
         return False

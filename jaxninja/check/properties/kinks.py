@@ -37,7 +37,7 @@ def is_subgradient(
     """Whether leaf `index` is wrong by JAX's convention and right by another one.
 
     Args:
-        ignored: names of the leaves whose gradients are not asked for.
+        ignored: names of the leaves that have no share in what is right there.
     """
     trial = evaluation.trials[index]
     if not np.isfinite(trial.got).all() or trial.got.shape != trial.expected.shape:

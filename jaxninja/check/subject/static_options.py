@@ -75,7 +75,7 @@ def guesses(
         if name not in names:
             continue
         found = _neighbours(subject, i, arrays, runs, rule_runs)
-        asked = asks or _defaults(subject).get(name, ...) is None
+        asked = asks or defaults(subject).get(name, ...) is None
         asked |= rule_asks and isinstance(subject.static[i], str)
         asked &= subject.static[i] is not None
         none = asked and runs(_changed(subject, {i: None})) is not None
@@ -147,7 +147,7 @@ def _neighbours(
     strings = _strings(subject) if of_string else ()
     cases = {*strings_of(subject.bwd_function)} if of_string else set()
     own = not cases.isdisjoint(compared(run, value)) if cases else False
-    default = _defaults(subject).get(name, inspect.Parameter.empty)
+    default = defaults(subject).get(name, inspect.Parameter.empty)
     several = value is None or (isinstance(value, int) and value < FEW)
     own_cases = len(compared(run, value)) if type(value) is float else 0
     most = min(STRINGS, 1 + several + own_cases)
@@ -217,7 +217,8 @@ def _label(subject: Subject, change: dict[int, Any]) -> str:
     return ", ".join(f"{names[i]}={_text(value)}" for i, value in change.items())
 
 
-def _defaults(subject: Subject) -> dict[str, Any]:
+def defaults(subject: Subject) -> dict[str, Any]:
+    """Of all parameters; `inspect.Parameter.empty` of those without."""
     try:
         named = inspect.signature(inspect.unwrap(subject.op_function)).parameters
     except (TypeError, ValueError):

@@ -313,3 +313,19 @@ def test_of_a_difference_what_is_subtracted_is_told_apart(x64):
     first, *_ = diagnose(evidence(plain, lambda x: (plain(x), x), bwd, [(5,)]))
     assert first.statement.code == "no path"
     assert first.statement["spot"].code == "subtracted"
+
+
+def test_no_warning_of_an_edit_reaches_the_user(x64, recwarn):
+    """Nor ends it the search where warnings are errors: of a singular matrix here."""
+
+    def bwd(a, dy):
+        return (-jnp.linalg.solve(a.T @ a, dy),)
+
+    given = evidence(
+        lambda a: jnp.linalg.solve(a.T @ a + jnp.eye(3), a),
+        lambda a: (jnp.linalg.solve(a.T @ a + jnp.eye(3), a), a),
+        bwd,
+        [(3, 3)],
+    )
+    diagnose(given)
+    assert not [str(w.message) for w in recwarn]

@@ -41,3 +41,39 @@ log_mean.defvjp(lambda x: (log_mean.fun(x), x), log_mean_bwd)
 def test_what_is_lost_where_the_truth_is_too_is_no_mistake():
     report = check_vjp(log_mean, jnp.linspace(0.1, 0.9, 6))
     assert "not finite" not in str(report.hints)
+
+
+def test_a_gradient_that_is_declared_has_no_hint():
+    """Nor does it stand in the way of an edit that it is made of as well."""
+
+    def plain(x, w):
+        return jnp.sin(x) * w
+
+    def bwd(res, dy):
+        x, w = res
+        d = dy * jnp.cos(x + 1)
+        return d * w, 0 * d
+
+    op = jax.custom_vjp(plain)
+    op.defvjp(lambda x, w: (plain(x, w), (x, w)), bwd)
+    x, w = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    report = check_vjp(op, x, w, nondiff="w")
+    assert {hint.leaf for hint in report.hints} == {"x"}
+    assert any("x + 1: leave out + 1" in str(hint.edit) for hint in report.hints)
+
+
+def test_what_overflows_far_away_is_no_cause_of_what_is_wrong_nearby():
+    """No edit mends dx; that it is infinite at large inputs is beside the point."""
+
+    def plain(x):
+        return jnp.logaddexp(x, -x).sum()
+
+    def bwd(x, dy):
+        bent = jnp.cos(17 * x * x) + jnp.sin(11 * x * jnp.roll(x, 1))
+        return (dy * bent * (1 + jnp.exp(x)) / (1 + jnp.exp(2 * x)),)
+
+    op = jax.custom_vjp(plain)
+    op.defvjp(lambda x: (plain(x), x), bwd)
+    report = check_vjp(op, jax.random.normal(jax.random.key(0), (5,)))
+    assert report.verdict == "fail"
+    assert not any("not finite" in hint.sentence for hint in report.hints)

@@ -227,3 +227,23 @@ def test_a_users_own_question_whether_an_index_is_below_0(slip):
     op = ruled(plain, lambda x, to: (plain(x, to), to), bwd, ())
     report = check_vjp(op, X, np.array([0, 2, 1, 3, 1, 0])[: len(X)], hints=False)
     assert report.ok == (not slip), report.table()
+
+
+def test_what_a_search_asks_of_numbers_that_are_none_is_no_gap():
+    """jnp.searchsorted compares each number with itself, which no input turns."""
+
+    def plain(x, knots):
+        k = jnp.clip(jnp.searchsorted(knots, x) - 1, 0, len(knots) - 2)
+        return (x - knots[k]) ** 2
+
+    def bwd(res, g):
+        x, knots = res
+        k = jnp.clip(jnp.searchsorted(knots, x) - 1, 0, len(knots) - 2)
+        d = 2 * g * (x - knots[k])
+        return d, jnp.zeros_like(knots).at[k].add(-d)
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    knots = np.array([0.0, 0.8, 1.5, 3.0], np.float32)
+    report = check_vjp(op, X, knots, hints=False)
+    assert report.ok, report.table()
+    assert not any("was only ever" in gap for gap in report.coverage.gaps)

@@ -325,3 +325,23 @@ def test_what_a_kink_shares_with_an_argument_that_nobody_asks_for(slip):
     op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
     report = check_vjp(op, *args, nondiff="mask", hints=False)
     assert report.ok == (not slip), report.table()
+
+
+@pytest.mark.parametrize("slip", [0, 1])
+def test_a_wrong_gradient_leaves_the_other_ones_at_a_tie_right(slip):
+    """Of a clip whose upper bound has the wrong sign at all inputs: at a tie with the
+    lower one that bound may take all of the cotangent, and not more."""
+
+    def plain(x, low, high):
+        return jnp.minimum(jnp.maximum(x, low), high)
+
+    def bwd(res, g):
+        x, low, high = res
+        below = jnp.sum(g * (x <= low) * (1 + slip * (x == low)))
+        return g * ((x > low) & (x < high)), below, -jnp.sum(g * (x >= high))
+
+    op = ruled(plain, lambda *a: (plain(*a), a), bwd, ())
+    args = X.ravel(), np.float32(-2), np.float32(0.9)
+    report = check_vjp(op, *args, hints=False)
+    verdicts = {leaf.name: leaf.verdict for leaf in report.leaves}
+    assert verdicts == {"x": "ok", "low": "fail" if slip else "ok", "high": "fail"}

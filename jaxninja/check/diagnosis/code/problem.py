@@ -7,6 +7,7 @@ are right when one value of the backward is another?
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import jax
@@ -16,7 +17,13 @@ import numpy as np
 from jaxninja.check.compare import difference
 from jaxninja.check.diagnosis.code.names import derive, slot_names
 from jaxninja.check.diagnosis.code.program import Program, traced
-from jaxninja.check.diagnosis.code.source import called_rules, kernel_place, place
+from jaxninja.check.diagnosis.code.source import (
+    called_rules,
+    calls,
+    kernel_place,
+    place,
+    places,
+)
 from jaxninja.check.evidence import Evidence, Explained, Sample
 from jaxninja.check.hints import Place
 
@@ -66,7 +73,11 @@ class Problem:
         return frozenset(k for k in range(len(self.expected)) if not self.right(k))
 
     def right(self, leaf: int, value=None) -> bool:
-        """Whether a value (by default the rule's own) is that leaf's true gradient."""
+        """Whether a value (by default the rule's own) is that leaf's true gradient, or
+        it does not matter there."""
+        judged = self.sample.judged
+        if judged is not None and self.sample.names[leaf] not in judged:
+            return True
         value = self.got[leaf] if value is None else value
         return close(value, self.expected[leaf], self.floor)
 
@@ -121,6 +132,24 @@ class Problem:
         """
         found = self._place_of(step, output)
         return self.rules_inside.get(found, found) if found else None
+
+    def call_to(self, step: int, found: Place) -> Place | None:
+        """The call in the backward that leads to the place of a step which the forward
+        runs through as well: an edit of the text there would change its value, too."""
+        assert self.program is not None
+        if found not in self.of_the_forward:
+            return None
+        around = chain.from_iterable(map(calls, self.program.tracebacks(step)))
+        own = (p for p in around if p.file == self.home)
+        return next((p for p in own if p not in self.of_the_forward), None)
+
+    @cached_property
+    def of_the_forward(self) -> frozenset[Place]:
+        """The places that the forward runs through."""
+        try:
+            return places(jax.make_jaxpr(self.subject.plain)(*self.sample.args))
+        except Exception:  # NumPy code, or whatever it raises on a tracer
+            return frozenset()
 
     @cached_property
     def rules_inside(self) -> dict[Place, Place]:

@@ -67,6 +67,7 @@ class Program:
         steps: in the order in which they run.
         outputs: slots of the results, flattened.
         maker: the step that computes a slot, for those that have one.
+        calls: traceback of each call that is opened, by the path of its equation.
     """
 
     inputs: list[int]
@@ -75,6 +76,7 @@ class Program:
     steps: list[Step]
     outputs: list[int]
     maker: dict[int, int] = field(default_factory=dict)
+    calls: dict[tuple[int, ...], Any] = field(default_factory=dict)
     _below: dict[int, list[int]] = field(default_factory=dict)
     _dependent: dict[int, frozenset[int]] = field(default_factory=dict)
     _reached: dict[int, frozenset[int]] = field(default_factory=dict)
@@ -182,6 +184,12 @@ class Program:
             self._dependent[other] = frozenset(self.below(other))
         return self.maker.get(slot, -1) in self._dependent[other]
 
+    def tracebacks(self, index: int) -> list:
+        """Of a step, and of the calls that hold it, the innermost first."""
+        step = self.steps[index]
+        paths = (step.origin[:k] for k in range(len(step.origin) - 1, 0, -1))
+        return [step.traceback, *(self.calls[p] for p in paths if p in self.calls)]
+
     def is_infinite(self, slot: int) -> bool:
         """Whether it is a constant of -inf, from which a maximum starts."""
         value = self.constants.get(slot, 0)
@@ -222,13 +230,14 @@ def flatten(closed, unroll: bool = False) -> Program:
     builder = _Builder(unroll)
     inputs = [builder.new() for _ in closed.jaxpr.invars]
     outputs = builder.inline(closed, inputs, None)
-    return Program(inputs, builder.constants, builder.literals, builder.steps, outputs)
+    found = builder.constants, builder.literals, builder.steps, outputs
+    return Program(inputs, *found, calls=builder.calls)
 
 
 class _Builder:
     def __init__(self, unroll: bool = False):
         self.unroll = unroll
-        self.count, self.constants, self.literals = 0, {}, set()
+        self.count, self.constants, self.literals, self.calls = 0, {}, set(), {}
         self.steps: list[Step] = []
 
     def new(self) -> int:
@@ -259,6 +268,7 @@ class _Builder:
             origin = (*path, numbers[id(eqn)])
             inner = jaxprs.body(eqn) if eqn.primitive in jaxprs.CALLS else None
             if inner is not None and len(inner.jaxpr.invars) == len(ins):
+                self.calls[origin] = where
                 named = where if caller or of_a_library(inner) else None
                 return self.inline(inner, ins, named, origin)
             if self.unroll and eqn.primitive.name == "scan":

@@ -38,6 +38,12 @@ def calls(traceback) -> tuple[Place, ...]:
     return tuple(_place(*f) for f in frames if not _library(f[0].co_filename))
 
 
+def places(closed) -> frozenset[Place]:
+    """The places of all steps of a jaxpr, and of the calls that lead to them."""
+    traces = (eqn.source_info.traceback for eqn in equations(closed.jaxpr))
+    return frozenset(found for trace in traces for found in calls(trace))
+
+
 def _users(traceback) -> list[tuple[Any, int]]:
     frames = list(_frames(traceback))
     ours = (k for k, f in enumerate(frames) if f[0].co_filename.startswith(_HERE))

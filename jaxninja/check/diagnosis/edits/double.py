@@ -53,6 +53,7 @@ def edited(problem: Problem, edit: Edit) -> Problem:
         plain.steps,
         plain.outputs,
         plain.maker,
+        plain.calls,
         edit=edit,
     )
     program._below = plain._below

@@ -96,10 +96,12 @@ def of_one_line(
     """Another value in place of one that a line uses several times."""
     for steps in _lines(reader.program):
         for slot in _used_often(steps, reader):
-            users = [step for step in steps if slot in step.ins]
+            reading = (step for step in steps if slot in step.ins)
+            users = [s for s in reading if reader.program.reaches(s.outs[0]) & target]
             outs = [step.outs[0] for step in users]
             reached = frozenset().union(*map(reader.program.reaches, outs))
-            if not target <= reached or not reader.concerns(outs[0]):
+            several = len(users) > 1
+            if not several or not target <= reached or not reader.concerns(outs[0]):
                 continue
             for other in every:
                 alike = _same_type(

@@ -58,6 +58,7 @@ from jaxninja.check.diagnosis.edits.values import (
     squared,
     transposed,
 )
+from jaxninja.check.hints import say
 
 
 class Search(Reader):
@@ -100,7 +101,19 @@ class Search(Reader):
                 found += [fix] if fix is not None else []
             if any(not fix.options for fix in found):
                 break
-        return _ranked(found)
+        return self.different(_ranked(found))
+
+    def different(self, found: list[Fix]) -> list[Fix]:
+        """Without what makes the same of the same value in other words."""
+        kept: dict[tuple, Fix] = {}
+        for fix in found:
+            edit, key = fix.edit, (fix.edit.slot, fix.edit.what)
+            if not edit.others:
+                with np.errstate(all="ignore"):
+                    made = np.asarray(edit.make(self.problem.values))
+                key = edit.slot, made.shape, made.tobytes()
+            kept.setdefault(key, fix)
+        return list(kept.values())
 
     def first(self, target: frozenset[int]) -> Fix | None:
         """The first cheap edit that makes the whole target right."""
@@ -160,7 +173,12 @@ class Search(Reader):
         output = outs.index(made[0]) if made else 0
         where = None if index is None else self.problem.place_of(index, output)
         where = where or return_place(self.problem.subject.source)
-        return Fix(edit, target, where, self.name(edit.slot))
+        name = self.name(edit.slot)
+        call = None if index is None else self.problem.call_to(index, where)
+        if call is None:
+            return Fix(edit, target, where, name)
+        within = say("within", what=name, call=call.text or str(call))
+        return Fix(edit, target, call, within)
 
     def right_after(self, problem: Problem, edit: Edit) -> frozenset[int]:
         """The leaves that are right on a sample when the edit is made."""

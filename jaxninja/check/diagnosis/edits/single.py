@@ -52,7 +52,7 @@ class Fix:
     edit: Edit
     leaves: frozenset[int]
     where: Place | None
-    subject: str  # the piece of the user's text that changes
+    subject: str | Statement  # the piece of the user's text that changes
     edges: tuple[str, ...] = ()  # where it does not hold
     options: tuple[str, ...] = ()  # with which it does not
 

@@ -74,6 +74,7 @@ HINTS = {
     "both": "{first}；{second}",
     "edit": "{at}{subject}：{edit}",
     "at line": "{place}：",
+    "within": "{what}（仅限 `{call}` 中）",
     "leave out": "去掉 {what}",
     "instead": "用 {new} 代替 {old}",
     "another": "换成另一个 {old}",

@@ -4,6 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxninja.check.budget import Budget
+from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
+from jaxninja.check.diagnosis.code.fresh_samples import unseen
+from jaxninja.check.diagnosis.code.problem import problems
+from jaxninja.check.diagnosis.edits.repairs import repair
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.hints import Statement
 from tests.check.diagnosis.evidence import evidence
@@ -85,3 +90,24 @@ def codes(statement: Statement | None) -> list[str]:
         return []
     parts = [fact for _, fact in statement.facts if isinstance(fact, Statement)]
     return [statement.code, *(code for part in parts for code in codes(part))]
+
+
+def test_one_mend_is_told_in_one_wording(x64):
+    """To transpose a transposed matrix is to leave the transposition out."""
+
+    def plain(x, w):
+        return jnp.tanh(x * jnp.exp(w))
+
+    def bwd(res, dy):
+        x, w, y = res
+        d = dy * (1 - y * y)
+        return d * jnp.exp(w.T), x * d * jnp.exp(w)
+
+    def fwd(x, w):
+        return plain(x, w), (x, w, plain(x, w))
+
+    found = evidence(plain, fwd, bwd, [(3, 3)] * 2)
+    (problem,) = problems(found)
+    fresh = unseen(problem, found)
+    fixes = repair(problem, fresh, Budget.of(5), Elsewhere(found, problem))
+    assert [fix.subject for fix in fixes].count("w.T") == 1
