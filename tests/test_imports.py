@@ -82,7 +82,7 @@ ROOMS = {
     # what is called from outside
     "__init__": "rule rules intermediates check.__init__ check.subject training.config"
     " training workbook",
-    "pytest_plugin": "lookup check.__init__",
+    "pytest_plugin": "errors lookup check.__init__",
     "book": "rule rules engine models check check.__init__ check.subject"
     " mutation workbook __init__",
     "cli.process": "errors",

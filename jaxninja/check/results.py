@@ -13,7 +13,6 @@ import numpy as np
 from jaxninja.check.advice import advised
 from jaxninja.check.compare import difference
 from jaxninja.check.errors import UserCodeError
-from jaxninja.check.gaps import gaps
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.order import Order
 from jaxninja.check.inputs.setting import Setting
@@ -24,6 +23,7 @@ from jaxninja.check.records import LINEARITY, Coverage, Finding, Leaf, Residuals
 from jaxninja.check.report import Report
 from jaxninja.check.subject.pytrees import is_wide
 from jaxninja.check.subject.subject import Subject
+from jaxninja.check.unreached import gaps
 
 KEPT = 10_000  # entries of the gradients of a sample that is kept
 
@@ -231,6 +231,7 @@ class Session:
     def coverage(self) -> Coverage:
         tested = [t for t in self.tallies.values() if t.trials and t.powered]
         entries = [t.entries for t in self.tallies.values()]
+        counts = [(t.name, *t.entries) for t in self.tallies.values()]
         both = [seen.all() for seen in self.predicates.values()]
         return Coverage(
             (len(tested), len(self.tallies)),
@@ -240,7 +241,7 @@ class Session:
             len(self.settings),
             self.samples,
             tuple(self.transformations),
-            tuple(gaps(self.predicates, self.tallies.values())),
+            tuple(gaps(self.predicates, counts)),
             tuple(self.settings)[1:],
         )
 
@@ -257,7 +258,9 @@ class Session:
         if tally.worst is None:
             return leaf
         at_edges = self.options.edges and tally.name not in self.plainly_wrong
-        return advised(leaf, tally.worst[0], self.settings, at_edges)
+        setting = self.settings.get(tally.worst[0].setting)
+        at_sizes = setting is not None and setting.guessed and not setting.option
+        return advised(leaf, at_sizes, at_edges)
 
     def report(self, hints: tuple[Hint, ...] = ()) -> Report:
         order = {"error": 0, "not tested": 1, "warning": 2}

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.gaps import gaps
 from jaxninja.check.hints import Hint, Words, say
 from jaxninja.check.records import Coverage, Finding
 from jaxninja.check.report import Report, joined
+from jaxninja.check.unreached import gaps
 from tests.check.subjects import codes, inputs, ruled
 
 BENT = Finding("E-SCALE", "bwd(1000 dy) is not 1000 bwd(dy)")

@@ -3,12 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxprs_in_params
 
 from jaxninja.check.diagnosis.code.problem import Problem
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import say
-from jaxninja.jaxpr import equations
 
 UNITS = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 FEW = 4  # different numbers, of which it may be chance that they are of a narrow dtype
@@ -71,15 +69,8 @@ def _narrower(problem: Problem) -> set[str]:
     """The narrower dtypes in which the backward computes or is handed numbers."""
     if problem.program is None:
         return {*UNITS} if _is_erratic(problem) else _kept_in(problem)
-    inner = [
-        str(var.aval.dtype)
-        for step in problem.program.steps
-        for jaxpr in jaxprs_in_params(step.eqn.params)
-        for eqn in equations(jaxpr)
-        for var in eqn.outvars
-    ]
     computed = [str(getattr(value, "dtype", "")) for value in problem.values]
-    return {*inner, *computed} | _kept_in(problem)
+    return {*computed, *problem.program.inner_dtypes} | _kept_in(problem)
 
 
 def _kept_in(problem: Problem) -> set[str]:

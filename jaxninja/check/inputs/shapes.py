@@ -22,13 +22,16 @@ from jaxninja.check.inputs.kinds import like
 from jaxninja.check.inputs.options import of_options
 from jaxninja.check.inputs.setting import DRAWS, Setting, refused_by_rule, traces
 from jaxninja.check.subject.adapters import Normalised
-from jaxninja.check.subject.pytrees import all_names, cast, float_leaves
+from jaxninja.check.subject.pytrees import (
+    all_names,
+    cast,
+    float_leaves,
+    refuse_what_holds_no_numbers,
+)
 from jaxninja.check.subject.subject import Subject
-from jaxninja.errors import ArgumentTypeError
 from jaxninja.rule import Rule
 
 PRIMES: tuple[int, ...] = (5, 7, 3, 11, 13, 17, 19)
-NO_NUMBERS = tuple("OUSMm")  # kinds of NumPy dtypes
 MILLIONS = 1 << 20  # entries of the arguments, from which on they are large
 LIMITS = {"quick": 1, "standard": 6, "full": 12}
 
@@ -140,7 +143,7 @@ def _of_inputs(normal: Normalised, inputs):
 
 def _of_arguments(normal: Normalised, args, level: str):
     subject, arrays = normal(args)
-    _refuse_what_jax_does_not_take(subject, arrays)
+    refuse_what_holds_no_numbers(arrays, subject.argument_names)
     dtypes = _narrow(arrays)
     arrays = host(arrays)
     given = Setting(
@@ -160,19 +163,6 @@ def _of_arguments(normal: Normalised, args, level: str):
         draw = partial(_redraw, subject, arrays, other)
         settings.append(Setting(change(shapes, other, named), draw, guessed=True))
     return _smaller_first(settings, _entries(arrays)), missing
-
-
-def _refuse_what_jax_does_not_take(subject: Subject, arrays: tuple) -> None:
-    """Strings, dates, objects."""
-    names = all_names(arrays, subject.argument_names)
-    for name, leaf in zip(names, jax.tree.leaves(arrays), strict=True):
-        is_text = isinstance(leaf, str | bytes)
-        kind = "U" if is_text else getattr(getattr(leaf, "dtype", None), "kind", "")
-        if kind in NO_NUMBERS:
-            raise ArgumentTypeError(
-                f"check_vjp: {name} holds {np.asarray(leaf).dtype}, expected numbers; "
-                "close over an option, or name it in nondiff_argnums"
-            )
 
 
 def _smaller_first(settings: list[Setting], entries: int) -> list[Setting]:

@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxninja.errors import ArgumentTypeError
+
+NO_NUMBERS = tuple("OUSMm")  # kinds of NumPy dtypes
 LARGE = 1 << 18  # entries of an array, from which on it is not copied for nothing
 KEEP = "keep"  # the dtype of a leaf that is no float
 
@@ -46,6 +49,19 @@ def all_names(args: tuple, argument_names: Sequence[str]) -> list[str]:
         for name, arg in zip(argument_names, args, strict=True)
         for path, _ in jax.tree_util.tree_leaves_with_path(arg)
     ]
+
+
+def refuse_what_holds_no_numbers(args: tuple, argument_names: Sequence[str]) -> None:
+    """Strings, dates, objects."""
+    named = all_names(args, argument_names)
+    for name, leaf in zip(named, jax.tree.leaves(args), strict=True):
+        is_text = isinstance(leaf, str | bytes)
+        kind = "U" if is_text else getattr(getattr(leaf, "dtype", None), "kind", "")
+        if kind in NO_NUMBERS:
+            raise ArgumentTypeError(
+                f"check_vjp: {name} holds {np.asarray(leaf).dtype}, expected numbers; "
+                "close over an option, or name it in nondiff_argnums"
+            )
 
 
 def cast(tree, dtype: str) -> Any:

@@ -133,7 +133,7 @@ class Problem:
         found = self._place_of(step, output)
         return self.rules_inside.get(found, found) if found else None
 
-    def call_to(self, step: int, found: Place) -> Place | None:
+    def call_to(self, step: int, found: Place | None) -> Place | None:
         """The call in the backward that leads to the place of a step which the forward
         runs through as well: an edit of the text there would change its value, too."""
         assert self.program is not None

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from jaxninja import jaxpr as jaxprs
 from jaxninja.check.diagnosis.code.numpy_primitives import run
@@ -149,6 +150,14 @@ class Program:
             if step.origin and step.outs:
                 found.setdefault(step.origin, []).append(index)
         return found
+
+    @cached_property
+    def inner_dtypes(self) -> frozenset[str]:
+        """Those of what is computed inside of its steps, in loops and branches."""
+        params = (step.eqn.params for step in self.steps)
+        jaxprs_inside = (jaxpr for p in params for jaxpr in jaxprs_in_params(p))
+        inner = (eqn for jaxpr in jaxprs_inside for eqn in jaxprs.equations(jaxpr))
+        return frozenset(str(v.aval.dtype) for eqn in inner for v in eqn.outvars)
 
     def firsts(self, members: Sequence[int]) -> list[int]:
         """The first result of each step."""
