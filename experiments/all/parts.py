@@ -105,7 +105,7 @@ PARTS: dict[str, Part] = {
     "gpt2-speed": _module(
         "gpt2.speed --rounds 3", *GPT2, minutes=1, timed=True, prefix=ONE_CORE
     ),
-    "gpt2-cores": _module("gpt2.cores", *GPT2, minutes=2, timed=True),
+    "gpt2-cores": _module("gpt2.cores --rounds 3", *GPT2, minutes=3, timed=True),
     "checker-times": _module(
         "checker_benchmark.times --half all", *CHECK, minutes=9, timed=True
     ),

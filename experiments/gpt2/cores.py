@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.benchmarks.clock import take_turns
-from experiments.gpt2 import plain, speed
+from experiments.gpt2 import speed
 from jaxninja.training.steps.accumulation import among_devices
 
 
@@ -40,9 +40,9 @@ def main():
     jax.config.update("jax_num_cpu_devices", cores)
     given = speed.options(__doc__, batch=4).parse_args()
     model, arrays = speed.model_and_arrays(given)
-    losses = speed.in_jax(model, plain.FORMS[:1])
+    losses = speed.in_jax(model, forms=())
     calls = speed.jax_steps(*arrays, losses)
-    if given.batch % cores == 0:
+    if given.batch % jax.device_count() == 0:
         calls |= on_devices(*arrays, losses)
     if speed.torch is not None:
         speed.torch.set_num_threads(cores)
