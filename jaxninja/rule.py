@@ -126,6 +126,11 @@ def wide(x: Any) -> jax.Array:
     return jnp.asarray(x, wide_type(x))
 
 
+def mean_cotangent(dloss: jax.Array, n: int) -> jax.Array:
+    """What a mean over n entries sends to each of them, in the type of dloss."""
+    return (wide(dloss) / n).astype(dloss.dtype)
+
+
 def expect_floats(op: str, **arrays: Any) -> None:
     """The door of a rule for types: the arrays named are of one floating-point type."""
     first = next(iter(arrays))

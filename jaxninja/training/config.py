@@ -209,6 +209,11 @@ class TrainConfig:
             self._make_plain(field, kind)
         self._expect(requirements(self, choices(hints)))
 
+    @property
+    def normalises(self) -> bool:
+        """Over the batch."""
+        return self.ddof is not None and self.batchnorm != "none"
+
     def expect_effect(self) -> None:
         """Refuse what was given in vain. A run of an earlier version may hold such.
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, wide
+from jaxninja.rule import Case, Rule, mean_cotangent
 from jaxninja.rules.losses.doors import pair_of_floats
 
 
@@ -62,7 +62,7 @@ def binary_cross_entropy_fwd(logits, targets):
 
 def binary_cross_entropy_bwd(res, dloss):
     """Returns dlogits and dtargets, [*shape] each."""
-    each = (wide(dloss) / res.logits.size).astype(dloss.dtype)
+    each = mean_cotangent(dloss, res.logits.size)
     p = jax.nn.sigmoid(res.logits)
     return (p - res.targets) * each, -res.logits * each
 

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from jaxninja.rule import Case, Rule, expect, expect_floats, wide
+from jaxninja.rule import Case, Rule, expect, expect_floats, mean_cotangent
 from jaxninja.rules.losses.doors import pair
 
 
@@ -68,7 +68,7 @@ def hinge_bwd(res, dloss):
     """Returns dscores [*shape], and dy [*shape] or, of integers, None."""
     scores, y = res
     sign = y.astype(scores.dtype)
-    each = (wide(dloss) / scores.size).astype(dloss.dtype)
+    each = mean_cotangent(dloss, scores.size)
     pull = jnp.where(sign * scores < 1, -each, 0)
     is_float = jnp.issubdtype(y.dtype, jnp.floating)
     return pull * sign, (pull * scores).astype(y.dtype) if is_float else None

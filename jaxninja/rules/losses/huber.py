@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect, wide
+from jaxninja.rule import Case, Rule, expect, mean_cotangent
 from jaxninja.rules.losses.doors import pair_of_floats
 
 
@@ -70,8 +70,7 @@ def huber_fwd(x, y, delta):
 
 def huber_bwd(delta, res, dloss):
     """Returns dx and dy, [*shape] each."""
-    each = (wide(dloss) / res.r.size).astype(dloss.dtype)
-    dx = _slope_times(each, res.r, delta)
+    dx = _slope_times(mean_cotangent(dloss, res.r.size), res.r, delta)
     return dx, -dx
 
 

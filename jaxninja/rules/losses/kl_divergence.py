@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect, wide
+from jaxninja.rule import Case, Rule, expect, mean_cotangent
 from jaxninja.rules.losses.doors import pair_of_floats
 
 
@@ -65,8 +65,7 @@ def kl_divergence_fwd(log_p, log_q):
 def kl_divergence_bwd(res, dloss):
     """Returns dlog_p and dlog_q, [*batch, V] each."""
     p, ratio = _terms(*res)
-    each = wide(dloss) / (p.size // p.shape[-1])
-    pull = p * each.astype(p.dtype)
+    pull = p * mean_cotangent(dloss, p.size // p.shape[-1])
     return pull * ratio + pull, -pull
 
 

@@ -74,8 +74,7 @@ def _way(config: TrainConfig, size: Callable[[TrainConfig], int], limit: int) ->
     changes: dict[str, Any] = {}
     if config.residuals not in (None, "1C") and config.route == "network":
         changes["residuals"] = "1C"
-    normalised = config.ddof is not None and config.batchnorm != "none"
-    if not normalised and config.accumulate < config.batch_size:
+    if not config.normalises and config.accumulate < config.batch_size:
         changes["accumulate"] = config.batch_size
     names = itertools.chain(*(itertools.combinations(changes, n) for n in range(3)))
     ways = [{name: changes[name] for name in some} for some in names]

@@ -148,14 +148,13 @@ def _together(c: Any) -> Requirements:
         table["dtype"] = (False, "float32 for a network other than the lecture's")
     if c.cosine and c.cosine <= c.warmup:
         table["cosine"] = (False, f"0, or more than the {c.warmup} steps of warmup")
-    normalised = c.ddof is not None and c.batchnorm != "none"
     if c.accumulate > 0 and c.batch_size % c.accumulate:
         expected = f"a divisor of batch_size, which is {c.batch_size}"
         table["accumulate"] = (False, expected)
-    if normalised and c.accumulate > 1:
+    if c.normalises and c.accumulate > 1:
         expected = "1: batchnorm is over the whole batch"
         table["accumulate"] = (False, expected)
-    if normalised and c.batch_size == 1 and 1 in (c.ddof, c.running_ddof):
+    if c.normalises and c.batch_size == 1 and 1 in (c.ddof, c.running_ddof):
         expected = "2 or more: with ddof 1 the variance of one example is 0 / 0"
         table["batch_size"] = (False, expected)
     return table

@@ -165,8 +165,7 @@ class Record:
 
         run, config = self.run, self.run.config
         title = ", ".join([*config.trained, f"route {Path(config.route).stem}"])
-        normalised = config.ddof is not None and config.batchnorm != "none"
-        plots.loss_curve(run.metrics, run.result, title, path, normalised)
+        plots.loss_curve(run.metrics, run.result, title, path, config.normalises)
 
     def write_result(self) -> None:
         """result.json: the losses, with batchnorm calibrated, and the speed.
