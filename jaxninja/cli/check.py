@@ -38,20 +38,28 @@ class Check:
     Exit code 0: every gradient was tested and is right. 1: one is wrong. 3: nothing is
     wrong, but something could not be tested. 2: the command line makes no sense, or
     the function raises.
+
+    Examples: jaxninja check softmax; jaxninja check my_file:my_rule --args
+    my_file:example
     """
 
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[NAME]"),
+    ] = None
     """A rule, as `jaxninja rules` lists them, or MODULE:FUNCTION of your own."""
-    args: str | None = None
-    """MODULE:CALLABLE that returns example arguments for a function of your own."""
+    args: Annotated[str | None, tyro.conf.arg(metavar="MODULE:CALLABLE")] = None
+    """What returns example arguments for a function of your own, as a tuple."""
     all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Check every rule of the catalogue."""
     level: Literal["quick", "standard", "full"] = "standard"
-    """How much to try."""
-    reference: str | None = None
-    """MODULE:FUNCTION, the plain forward in place of the one under the rule."""
-    surrogate: str | None = None
-    """MODULE:FUNCTION (args, dy) -> tuple, the gradient that is meant on purpose."""
+    """How much to try: quick, a few samples; standard; full, also vmap, scan, remat,
+    second derivatives, bfloat16 and several devices."""
+    reference: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    """The plain forward, in place of the one under the rule."""
+    surrogate: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    """(args, dy) -> tuple, the gradient that is meant in place of the true one."""
     zero: tuple[str, ...] = ()
     """Arguments whose true gradient is exactly zero."""
     nondiff: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.cli.process.choices import CHOICES
+from jaxninja.cli.process.choices import CHOICES, RunFolder
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.runs.loading import load
 from jaxninja.training.runs.recorder import TEXTS
@@ -13,12 +13,15 @@ from jaxninja.training.runs.recorder import TEXTS
 
 @dataclass(frozen=True)
 class Sample:
-    """Invent items or texts with a run."""
+    """Draw new items or texts from a trained network.
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
+    Example: jaxninja sample runs/names-network-1 -n 10 --temperature 0.8 --prompt an
+    """
+
+    run: RunFolder
+    """The run folder, as `jaxninja train` names it."""
     count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
-    """Items or texts to invent."""
+    """Items or texts to draw."""
     temperature: float = 1.0
     """Below 1 tamer, above 1 wilder; 0 takes the most likely symbol every time."""
     top_k: int | None = None

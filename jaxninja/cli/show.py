@@ -18,9 +18,12 @@ from jaxninja.rules import RULES
 @dataclass(frozen=True)
 class Show:
     """Print a rule: derivation, forward, backward and forward mode. Or a model: its
-    page, and its whole backward pass by hand."""
+    page, and its whole backward pass by hand.
 
-    name: Annotated[str, tyro.conf.Positional]
+    Example: jaxninja show batchnorm
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """A rule, as `jaxninja rules` lists them; a model, as `jaxninja train --model` has
     them; or a route of the lecture's network: network, rules, autodiff."""
 
@@ -40,7 +43,7 @@ def main(args: list[str]) -> int:
     elif name not in rules:
         known = list(dict.fromkeys([*rules, *PAGES, "network", "rules", "autodiff"]))
         hint = did_you_mean(name, known)
-        raise UserError(f"no rule {name!r}, expected {', '.join(known)}{hint}")
+        raise UserError(f"no rule or model {name!r}, expected {', '.join(known)}{hint}")
     return 0
 
 

@@ -43,12 +43,15 @@ REFERENCES = {  # on makemore's names, in the recipe's own settings
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network, the lecture's or another; everything lands in runs/<name>/."""
+    """Train a network, the lecture's or another; everything lands in runs/<name>/.
+
+    Example: jaxninja train --model transformer --data makemore --steps 10000
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
         default_factory=TrainConfig
     )
-    resume: str | None = None
+    resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Run folder to continue from its last checkpoint, exactly. Its own options hold;
     only steps, device, intervals, check-grads and samples may be given anew."""
     distributed: bool = False
