@@ -30,6 +30,12 @@ class Certify:
     pass that the checker refuses, the hash of the source. Exit codes as of `check`.
 
     Example: jaxninja certify --names softmax tanh --markdown certificate.md
+
+    Attributes:
+        changed: Check only rules whose source is not the one certified in the file of
+            --json; the others keep their rows, unless level, seed, mutants or
+            environment are not the file's. It is written after each rule, so that a run
+            which was stopped goes on.
     """
 
     names: tuple[str, ...] = ()
@@ -47,9 +53,6 @@ class Certify:
     short: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write a table of a few rules, with a link to that of --markdown."""
     changed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Check only rules whose source is not the one certified in the file of --json; the
-    others keep their rows, unless level, seed, mutants or environment are not the
-    file's. It is written after each rule, so that a run which was stopped goes on."""
 
 
 def main(args: list[str]) -> int:

@@ -33,7 +33,7 @@ ONE = ("reference", "surrogate", "zero", "nondiff", "linear", "edges")
 
 @dataclass(frozen=True)
 class Check:
-    """Hold a backward pass against jax.vjp of its plain forward.
+    """Compare a backward pass with jax.vjp of its plain forward.
 
     Exit code 0: every gradient was tested and is right. 1: one is wrong. 3: nothing is
     wrong, but something could not be tested. 2: the command line makes no sense, or
@@ -41,6 +41,12 @@ class Check:
 
     Examples: jaxninja check softmax; jaxninja check my_file:my_rule --args
     my_file:example
+
+    Attributes:
+        level: How much to try: quick, a few samples; standard; full, also vmap, scan,
+            remat, second derivatives, bfloat16 and several devices.
+        mutate: Check your tests instead: break the backward of a function of your own
+            in many ways, one at a time, and see whether pytest notices.
     """
 
     name: Annotated[
@@ -54,8 +60,6 @@ class Check:
     all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Check every rule of the catalogue."""
     level: Literal["quick", "standard", "full"] = "standard"
-    """How much to try: quick, a few samples; standard; full, also vmap, scan, remat,
-    second derivatives, bfloat16 and several devices."""
     reference: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     """The plain forward, in place of the one under the rule."""
     surrogate: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
@@ -73,8 +77,6 @@ class Check:
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the reports as JSON."""
     mutate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Check your tests instead: break the backward of a function of your own in many
-    ways, one at a time, and see whether pytest notices."""
     tests: tuple[str, ...] = ()
     """With --mutate: what pytest is to run; by default what it finds by itself."""
     mutants: int = 44

@@ -16,6 +16,14 @@ class Sample:
     """Draw new items or texts from a trained network.
 
     Example: jaxninja sample runs/names-network-1 -n 10 --temperature 0.8 --prompt an
+
+    Attributes:
+        length: Symbols after the prompt at which an item is cut off, 100; of running
+            text tokens to write, by default the run's own. At most 10,000: beyond the
+            context each token reads all of it anew.
+        bn: Batchnorm's statistics: over the whole training set, or those of the
+            training. By default the first, and the second where the data of the run are
+            gone.
     """
 
     run: RunFolder
@@ -31,16 +39,11 @@ class Sample:
     prompt: str = ""
     """What every item begins with; of running text, by default the end of a line."""
     length: int | None = None
-    """Symbols after the prompt at which an item is cut off, 100; of running text tokens
-    to write, by default the run's own. At most 10,000: beyond the context each token
-    reads all of it anew."""
     seed: int = 0
     """Of the draws."""
     at: Literal["last", "best"] = "last"
     """The last checkpoint, or the one of the least validation loss."""
     bn: Literal["calibrated", "running"] | None = None
-    """Batchnorm's statistics: over the whole training set, or those of the training.
-    By default the first, and the second where the data of the run are gone."""
 
 
 def main(args: list[str]) -> int:

@@ -21,11 +21,13 @@ class Show:
     page, and its whole backward pass by hand.
 
     Example: jaxninja show batchnorm
+
+    Attributes:
+        name: A rule, as `jaxninja rules` lists them; a model, as `train --model` has
+            them; or a route of the lecture's network: network, rules, autodiff.
     """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A rule, as `jaxninja rules` lists them; a model, as `jaxninja train --model` has
-    them; or a route of the lecture's network: network, rules, autodiff."""
 
 
 def main(args: list[str]) -> int:
