@@ -40,7 +40,7 @@ class Sample:
     """What every item begins with; of running text, by default the end of a line."""
     length: int | None = None
     seed: int = 0
-    """Of the draws."""
+    """The same seed repeats the same draws."""
     at: Literal["last", "best"] = "last"
     """The last checkpoint, or the one of the least validation loss."""
     bn: Literal["calibrated", "running"] | None = None

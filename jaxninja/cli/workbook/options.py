@@ -18,7 +18,7 @@ Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 @dataclass(frozen=True)
 class Start:
-    """Make the exercises in a folder; files that are there stay as they are."""
+    """Make the exercises in a folder; files that exist stay as they are."""
 
     dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
     """The folder."""
@@ -37,7 +37,7 @@ class Check:
     """
 
     number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
+    """The exercise's number; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -45,7 +45,7 @@ class Check:
     all: Flag = False
     """Go on after the first wrong gradient: which errors are inherited?"""
     cost: Flag = False
-    """What the finished exercise costs, beside jax.grad."""
+    """Print what the finished exercise costs, beside jax.grad."""
     limit: float = LIMIT
     """Seconds that one gradient may take."""
 
@@ -59,7 +59,7 @@ class Watch:
     """
 
     number: Maybe = None
-    """Of the exercise; by default whichever is saved."""
+    """The exercise's number; by default whichever file is saved."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -70,7 +70,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class List:
-    """What is done, and what is to do; of one exercise; or why a gradient is right.
+    """Show what is done and to do, in all exercises or one, or why a gradient is right.
 
     Example: jaxninja exercise list 1
     """
@@ -87,7 +87,7 @@ class List:
 
 @dataclass(frozen=True)
 class Hint:
-    """One more hint: shape, rule, steps, formula, one line, solution.
+    """Show one more hint: shape, rule, steps, formula, one line, solution.
 
     Example: jaxninja exercise hint 1.counts
     """
@@ -102,13 +102,13 @@ class Hint:
 
 @dataclass(frozen=True)
 class Reset:
-    """An exercise as it came; what you wrote is kept beside it.
+    """Restore an exercise to its initial file; what you wrote is kept beside it.
 
     Example: jaxninja exercise reset 1
     """
 
     number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
+    """The exercise's number; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -134,7 +134,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Page:
-    """A page to keep: your own lines for each gradient that is right, in one file."""
+    """Write an HTML page with your own lines for each gradient that is right."""
 
     out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
     """The file, HTML."""
