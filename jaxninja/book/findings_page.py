@@ -1,4 +1,4 @@
-"""What the checker finds, by code: an example that gives it, its words, and a mend.
+"""What the checker finds, by code: an example that gives it, its words, and a fix.
 
 The examples stand in text/findings.md. Each is run for the page, so what the page says
 of it is what the checker said just now.
@@ -65,7 +65,7 @@ class Example(NamedTuple):
     code: str
     what: str
     wrong: str
-    mend: str
+    fix: str
     right: str
 
     @property
@@ -84,9 +84,9 @@ def examples(name: str = "findings") -> tuple[Example, ...]:
 def _example(section: str) -> Example:
     code, _, text = section.partition("\n")
     what, wrong, rest = text.split("```", 2)
-    mend, right, _ = rest.split("```", 2)
+    fix, right, _ = rest.split("```", 2)
     wrong, right = (part.removeprefix("python\n") for part in (wrong, right))
-    return Example(code, what.strip(), wrong, mend.strip(), right)
+    return Example(code, what.strip(), wrong, fix.strip(), right)
 
 
 def said(example: Example) -> str:
@@ -132,7 +132,7 @@ def page() -> frame.Page:
     parts = [
         "<h1>What the checker finds</h1>",
         '<p class="lead">Each finding has a code. Here is what it means, a rule that '
-        "gives it, what the checker says of that rule, and how to mend it.</p>",
+        "gives it, what the checker says of that rule, and how to fix it.</p>",
         frame.chips_to((f"#{e.code}", e.code) for e in examples()),
         "<p>Every example changes a part of this rule, which is right; then it is "
         "checked:</p>",
@@ -177,10 +177,10 @@ def _section(example: Example) -> str:
     return (
         f'<section class="symbol" id="{anchor(example)}">'
         f"<h3>{escape(example.code)}</h3>{markup.markdown(example.what)}"
-        f'<div class="beside"><div><p class="soft">Gives it</p>'
+        f'<div class="beside"><div><p class="soft">Wrong</p>'
         f"{markup.code(example.wrong)}"
         f'<pre class="said">{escape(said(example))}</pre></div>'
-        f'<div><p class="soft">Mended</p>{markup.code(example.right)}'
-        f"{markup.markdown(example.mend)}</div></div>"
+        f'<div><p class="soft">Fixed</p>{markup.code(example.right)}'
+        f"{markup.markdown(example.fix)}</div></div>"
         "</section>"
     )

@@ -32,7 +32,7 @@ READERS = {
         (
             "[check_vjp](reference/jaxninja.html#check_vjp): one call, and its options",
             "[the findings](findings.html): each code with a rule that gives it, and "
-            "how to mend it",
+            "how to fix it",
             "[layernorm](rules/layernorm.html) and [attention](rules/attention.html): "
             "what is kept and why, and the certificate",
             "[residuals_of](reference/jaxninja.html#residuals_of): the same for a "
@@ -68,14 +68,14 @@ READERS = {
 }
 
 WHAT = {
-    "rules/index.html": "a page a layer: derivation, forward beside backward, what is "
-    "kept, certificate, graph",
+    "rules/index.html": "a page for each layer: derivation, forward beside backward, "
+    "what is kept, certificate, graph",
     "networks/index.html": "whole networks, and their backward passes by hand",
-    "findings.html": "what the checker says, by code, with an example and a mend each",
+    "findings.html": "what the checker says, by code, with an example and a fix each",
     "workbook.html": "the exercises, with hints folded away",
     "chapters/index.html": "how each part of the library is built",
     "reference/index.html": "every exported name",
-    "glossary.html": "the words",
+    "glossary.html": "the words used here, explained",
 }
 
 

@@ -35,6 +35,8 @@ code, pre, .code { font-family: ui-monospace, "SF Mono", Menlo, Consolas,
 :not(pre) > code { background: var(--panel); border-radius: .2rem; padding: .1em .3em;
   font-size: .88em; overflow-wrap: anywhere; }
 a > code { color: inherit; }
+a > code, .chips a { text-underline-offset: .3em; }
+.joined { white-space: nowrap; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem;
   padding: .8rem 1rem; margin: .6rem 0 1rem; overflow-x: auto; }
 pre.said { border-left: 3px solid var(--error); white-space: pre-wrap;

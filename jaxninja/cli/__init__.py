@@ -13,15 +13,15 @@ from jaxninja.errors import TrainError, UserError, did_you_mean
 COMMANDS = {
     "train": "train a network, the lecture's or another, with gradients by hand",
     "sweep": "many trainings at once, over seeds and learning rates",
-    "eval": "losses of a run on train, val, the clean part of val, and test",
+    "eval": "losses of a run on train, val, val without the names of train, and test",
     "baseline": "how well counting does on the same data: n-grams, Witten-Bell",
-    "sample": "items or texts that a run invents",
+    "sample": "new items or texts drawn from a trained network",
     "export": "the weights of a GPT-2 run, as the library transformers reads them",
     "report": "one HTML file on a run or several: figures, what is healthy, what to do",
     "check": "is a backward pass right? of a rule, or of a function of your own",
-    "keep": "what a backward pass keeps in memory, where, and at what price",
-    "certify": "a table of what is proved of every rule, and at which source",
-    "exercise": "the workbook: derive the gradients yourself, with an honest check",
+    "keep": "the arrays that a backward pass keeps, and what each would cost anew",
+    "certify": "a table of every rule: rounding, transformations, mutants, source hash",
+    "exercise": "the workbook: derive the gradients yourself, checked as you write",
     "rules": "all rules: shapes, residual bytes, source",
     "show": "derivation, forward and backward of a rule, or of the whole network",
     "book": "the handbook: a page for each rule and network, made from the library",
@@ -29,6 +29,10 @@ COMMANDS = {
     "doctor": "devices, versions, what a GPU would need, and numerical settings",
 }
 
+EXAMPLES = """\
+  jaxninja train                  the lecture's network on 5,163 names, in seconds
+  jaxninja check softmax          is this backward pass right?
+  jaxninja exercise start         makes the exercises as files to fill in"""
 
 # They compute nothing: a broken setting of JAX or XLA does not stop them.
 NO_DEVICE = {"baseline", "doctor", "report", "rules", "show"}
@@ -83,7 +87,7 @@ def _loaded(command: str, helping: bool) -> Callable[[list[str]], int]:
 
 
 def _guarded(run: Callable[[list[str]], int], args: list[str]) -> int:
-    """What a user can mend is said in one line; any other error is a bug of ours."""
+    """What a user can fix is said in one line; any other error is a bug of ours."""
     with environment.deadly_interrupts():
         from jaxninja.training.machine.signals import Interrupted
 
@@ -121,7 +125,8 @@ def _first_line(error: Exception) -> str:
 def _usage() -> str:
     lines = [f"  {name:<8} {what}" for name, what in COMMANDS.items()]
     head = "usage: jaxninja COMMAND [OPTIONS]\n\ncommands:\n"
-    tail = "\n\n`jaxninja COMMAND -h` lists a command's options with their defaults;"
+    tail = f"\n\nexamples:\n{EXAMPLES}\n"
+    tail += "\n`jaxninja COMMAND -h` lists a command's options with their defaults;"
     return head + "\n".join(lines) + tail + "\n`jaxninja --version` prints the version."
 
 

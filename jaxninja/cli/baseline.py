@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -21,8 +21,10 @@ HIGHEST = 10  # of the orders: the windows have as many symbols
 class Options:
     """Losses in nats of models that count which symbol follows which.
 
-    A network that is to say more than its data's counts is to be held against these:
-    n-grams with additive smoothing, and Witten-Bell's interpolation of all orders.
+    A network is worth its parameters only if it does better: n-grams with additive
+    smoothing, and Witten-Bell's interpolation of all orders.
+
+    Example: jaxninja baseline --data makemore --order 4
     """
 
     data: str = "names"
@@ -31,7 +33,7 @@ class Options:
     """As of `jaxninja train`."""
     order: int = 5
     """The highest n: its models predict from n - 1 symbols."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the table to this file as well."""
 
 

@@ -23,9 +23,13 @@ class Book:
     A page for each rule and each network, the checker's findings, the exercises, a
     glossary and the reference. They need no network, no script and no server: open
     index.html in a browser.
+
+    Example: jaxninja book handbook
     """
 
-    folder: Annotated[Path, tyro.conf.Positional] = Path("book")
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="[DIR]")] = (
+        Path("book")
+    )
     """Where to; made if it is not there. An older handbook there is replaced."""
     replace: bool = False
     """Write even among other files; those of the same names as pages are replaced."""

@@ -28,6 +28,14 @@ class Certify:
 
     Rounding against autodiff's, transformations, bytes kept, mutants of the backward
     pass that the checker refuses, the hash of the source. Exit codes as of `check`.
+
+    Example: jaxninja certify --names softmax tanh --markdown certificate.md
+
+    Attributes:
+        changed: Check only rules whose source is not the one certified in the file of
+            --json; the others keep their rows, unless level, seed, mutants or
+            environment are not the file's. It is written after each rule, so that a run
+            which was stopped goes on.
     """
 
     names: tuple[str, ...] = ()
@@ -38,16 +46,13 @@ class Certify:
     """The same seed repeats the same checks."""
     mutants: int = 40
     """How many a rule, the kinds of mistake taking turns; 0 is all."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write the certificate as JSON."""
-    markdown: Path | None = None
+    markdown: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write it as a table: between its marks if the file has them."""
-    short: Path | None = None
+    short: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write a table of a few rules, with a link to that of --markdown."""
     changed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Check only rules whose source is not the one certified in the file of --json; the
-    others keep their rows, unless level, seed, mutants or environment are not the
-    file's. It is written after each rule, so that a run which was stopped goes on."""
 
 
 def main(args: list[str]) -> int:

@@ -33,25 +33,37 @@ ONE = ("reference", "surrogate", "zero", "nondiff", "linear", "edges")
 
 @dataclass(frozen=True)
 class Check:
-    """Hold a backward pass against jax.vjp of its plain forward.
+    """Compare a backward pass with jax.vjp of its plain forward.
 
     Exit code 0: every gradient was tested and is right. 1: one is wrong. 3: nothing is
     wrong, but something could not be tested. 2: the command line makes no sense, or
     the function raises.
+
+    Examples: jaxninja check softmax; jaxninja check my_file:my_rule --args
+    my_file:example
+
+    Attributes:
+        level: How much to try: quick, a few samples; standard; full, also vmap, scan,
+            remat, second derivatives, bfloat16 and several devices.
+        mutate: Check your tests instead: break the backward of a function of your own
+            in many ways, one at a time, and see whether pytest notices.
     """
 
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[NAME]"),
+    ] = None
     """A rule, as `jaxninja rules` lists them, or MODULE:FUNCTION of your own."""
-    args: str | None = None
-    """MODULE:CALLABLE that returns example arguments for a function of your own."""
+    args: Annotated[str | None, tyro.conf.arg(metavar="MODULE:CALLABLE")] = None
+    """What returns example arguments for a function of your own, as a tuple."""
     all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Check every rule of the catalogue."""
     level: Literal["quick", "standard", "full"] = "standard"
-    """How much to try."""
-    reference: str | None = None
-    """MODULE:FUNCTION, the plain forward in place of the one under the rule."""
-    surrogate: str | None = None
-    """MODULE:FUNCTION (args, dy) -> tuple, the gradient that is meant on purpose."""
+    reference: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    """The plain forward, in place of the one under the rule."""
+    surrogate: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    """(args, dy) -> tuple, the gradient that is meant in place of the true one."""
     zero: tuple[str, ...] = ()
     """Arguments whose true gradient is exactly zero."""
     nondiff: tuple[str, ...] = ()
@@ -65,8 +77,6 @@ class Check:
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the reports as JSON."""
     mutate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Check your tests instead: break the backward of a function of your own in many
-    ways, one at a time, and see whether pytest notices."""
     tests: tuple[str, ...] = ()
     """With --mutate: what pytest is to run; by default what it finds by itself."""
     mutants: int = 44

@@ -17,7 +17,10 @@ VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_DEBUG_NANS", "CUDA_VISIBLE_DEVIC
 
 @dataclass(frozen=True)
 class Doctor:
-    """Print devices, versions, what a GPU would need, and numerical settings."""
+    """Print devices, versions, what a GPU would need, and numerical settings.
+
+    Example: jaxninja doctor
+    """
 
 
 def main(args: list[str]) -> int:

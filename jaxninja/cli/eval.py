@@ -1,19 +1,23 @@
 """`jaxninja eval RUN`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import tyro
 
+from jaxninja.cli.process.choices import RunFolder
 from jaxninja.training.runs.loading import load
 
 
 @dataclass(frozen=True)
 class Eval:
-    """Mean losses in nats of a run."""
+    """Print the mean losses of a run in nats, on each part of its data.
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
+    Example: jaxninja eval runs/names-network-1 --at best
+    """
+
+    run: RunFolder
+    """The run folder, as `jaxninja train` names it."""
     at: Literal["last", "best"] = "last"
     """The last checkpoint, or the one of the least validation loss."""
     bn: Literal["calibrated", "running"] = "calibrated"

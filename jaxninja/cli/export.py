@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.cli.process.choices import RunFolder
 from jaxninja.escaping import printable
 from jaxninja.models import network
 from jaxninja.storage import weights
@@ -20,11 +21,13 @@ class Export:
 
     A folder with model.safetensors and config.json: `--init-from` reads it as well, and
     `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`.
+
+    Example: jaxninja export runs/tinyshakespeare-gpt2-network-1 --out my-gpt2
     """
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
-    out: str | None = None
+    run: RunFolder
+    """The run folder, as `jaxninja train` names it."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The folder, made if it is missing; by default `exported` in the run's."""
     at: Literal["last", "best"] = "last"
     """The last checkpoint, or the one of the least validation loss."""

@@ -20,13 +20,17 @@ class Options:
 
     Arrays are shown by their mean and standard deviation. The gradients are those of
     the function's value, which must be one real number; else there are none.
+
+    Example: jaxninja graph my_file:loss --args my_file:example --svg graph.svg
     """
 
-    function: Annotated[str, tyro.conf.Positional]
-    """MODULE:FUNCTION."""
-    args: str | None = None
-    """MODULE:CALLABLE that returns the arguments, a tuple."""
-    svg: Path | None = None
+    function: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="MODULE:FUNCTION")
+    ]
+    """The function, as its module's name, a colon and its own."""
+    args: Annotated[str | None, tyro.conf.arg(metavar="MODULE:CALLABLE")] = None
+    """What returns the arguments, as a tuple."""
+    svg: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Draw to this file, too."""
     fold: bool | None = None
     """Fold named scopes and jitted functions; by default in large graphs only."""

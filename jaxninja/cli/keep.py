@@ -21,13 +21,15 @@ class Keep:
     Each with its shape, its bytes, the line of code that makes it, and the FLOPs that
     computing it anew from the arguments and the other kept arrays would take. Nothing
     is computed: a model of any size can be asked.
+
+    Example: jaxninja keep attention
     """
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """A rule, as `jaxninja rules` lists them, or MODULE:FUNCTION of your own."""
-    args: str | None = None
-    """MODULE:CALLABLE that returns example arguments for a function of your own."""
-    png: Path | None = None
+    args: Annotated[str | None, tyro.conf.arg(metavar="MODULE:CALLABLE")] = None
+    """What returns example arguments for a function of your own, as a tuple."""
+    png: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Draw the bytes to this file, too."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from jaxninja.cli.process.lines import show
+from jaxninja.errors import UserError
 from jaxninja.escaping import printable
 from jaxninja.report import Gathered, findings, gather, page
 from jaxninja.report.sweeps import closely, members, spread
@@ -20,18 +21,23 @@ from jaxninja.training.runs.descriptions import read_description
 
 @dataclass(frozen=True)
 class Report:
-    """Write one HTML file about a run, or about several over each other."""
+    """Write one HTML file about a run, or about several in the same figures.
 
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    Example: jaxninja report runs/names-network-1 runs/names-rules-1
+    """
+
+    runs: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")
+    ]
     """Run folders; the folder of a sweep stands for its members."""
-    out: str | None = None
+    out: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """The file; by default report.html in the run's folder, or beside several."""
 
 
 def main(args: list[str]) -> int:
     options = tyro.cli(Report, prog="jaxninja report", args=args)
     if not options.runs:
-        tyro.cli(Report, prog="jaxninja report", args=["-h"])
+        raise UserError("report takes one run folder or more, as runs/names-network-1")
     paths = _distinct(map(Path, options.runs))
     default = (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     out = Path(options.out) if options.out else default

@@ -12,7 +12,10 @@ from jaxninja.rules import RULES
 
 @dataclass(frozen=True)
 class Rules:
-    """List every rule: shapes and residual bytes at its benchmark size, source."""
+    """List every rule: shapes and residual bytes at its benchmark size, source.
+
+    Example: jaxninja rules
+    """
 
 
 def main(args: list[str]) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.cli.process.choices import CHOICES
+from jaxninja.cli.process.choices import CHOICES, RunFolder
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.runs.loading import load
 from jaxninja.training.runs.recorder import TEXTS
@@ -13,12 +13,23 @@ from jaxninja.training.runs.recorder import TEXTS
 
 @dataclass(frozen=True)
 class Sample:
-    """Invent items or texts with a run."""
+    """Draw new items or texts from a trained network.
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
+    Example: jaxninja sample runs/names-network-1 -n 10 --temperature 0.8 --prompt an
+
+    Attributes:
+        length: Symbols after the prompt at which an item is cut off, 100; of running
+            text tokens to write, by default the run's own. At most 10,000: beyond the
+            context each token reads all of it anew.
+        bn: Batchnorm's statistics: over the whole training set, or those of the
+            training. By default the first, and the second where the data of the run are
+            gone.
+    """
+
+    run: RunFolder
+    """The run folder, as `jaxninja train` names it."""
     count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
-    """Items or texts to invent."""
+    """Items or texts to draw."""
     temperature: float = 1.0
     """Below 1 tamer, above 1 wilder; 0 takes the most likely symbol every time."""
     top_k: int | None = None
@@ -28,16 +39,11 @@ class Sample:
     prompt: str = ""
     """What every item begins with; of running text, by default the end of a line."""
     length: int | None = None
-    """Symbols after the prompt at which an item is cut off, 100; of running text tokens
-    to write, by default the run's own. At most 10,000: beyond the context each token
-    reads all of it anew."""
     seed: int = 0
-    """Of the draws."""
+    """The same seed repeats the same draws."""
     at: Literal["last", "best"] = "last"
     """The last checkpoint, or the one of the least validation loss."""
     bn: Literal["calibrated", "running"] | None = None
-    """Batchnorm's statistics: over the whole training set, or those of the training.
-    By default the first, and the second where the data of the run are gone."""
 
 
 def main(args: list[str]) -> int:

@@ -18,11 +18,16 @@ from jaxninja.rules import RULES
 @dataclass(frozen=True)
 class Show:
     """Print a rule: derivation, forward, backward and forward mode. Or a model: its
-    page, and its whole backward pass by hand."""
+    page, and its whole backward pass by hand.
 
-    name: Annotated[str, tyro.conf.Positional]
-    """A rule, as `jaxninja rules` lists them; a model, as `jaxninja train --model` has
-    them; or a route of the lecture's network: network, rules, autodiff."""
+    Example: jaxninja show batchnorm
+
+    Attributes:
+        name: A rule, as `jaxninja rules` lists them; a model, as `train --model` has
+            them; or a route of the lecture's network: network, rules, autodiff.
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 
 
 def main(args: list[str]) -> int:
@@ -40,7 +45,7 @@ def main(args: list[str]) -> int:
     elif name not in rules:
         known = list(dict.fromkeys([*rules, *PAGES, "network", "rules", "autodiff"]))
         hint = did_you_mean(name, known)
-        raise UserError(f"no rule {name!r}, expected {', '.join(known)}{hint}")
+        raise UserError(f"no rule or model {name!r}, expected {', '.join(known)}{hint}")
     return 0
 
 

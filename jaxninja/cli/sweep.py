@@ -48,6 +48,8 @@ def _options(defaults: dict[str, Any]) -> type:
     described = (TrainConfig.__doc__ or "").split("Attributes:")[1]
     made.__doc__ = f"""Train a network for each of many seeds and learning rates.
 
+    Example: jaxninja sweep --seeds 64 --lr 0.05 0.1 0.2
+
     Attributes:
         seeds: how many, from 0 on; each with each learning rate.
         lr: learning rates, one or more of them.

@@ -43,20 +43,26 @@ REFERENCES = {  # on makemore's names, in the recipe's own settings
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network, the lecture's or another; everything lands in runs/<name>/."""
+    """Train a network, the lecture's or another; everything lands in runs/<name>/.
+
+    Example: jaxninja train --model transformer --data makemore --steps 10000
+
+    Attributes:
+        resume: Run folder to continue from its last checkpoint, exactly. Its own
+            options hold; only steps, device, intervals, check-grads and samples may be
+            given anew.
+        distributed: Divide each batch among all devices of all processes that start
+            this command, or of one process (JAX_NUM_CPU_DEVICES=2 makes two of a CPU).
+        heartbeat: Seconds without a sign of life after which a process is given up, and
+            the run ends.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
         default_factory=TrainConfig
     )
-    resume: str | None = None
-    """Run folder to continue from its last checkpoint, exactly. Its own options hold;
-    only steps, device, intervals, check-grads and samples may be given anew."""
+    resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     distributed: bool = False
-    """Divide each batch among all devices of all processes that start this command, or
-    of one process (JAX_NUM_CPU_DEVICES=2 makes two of a CPU)."""
     heartbeat: int = HEARTBEAT
-    """Seconds without a sign of life after which a process is given up, and the run
-    ends."""
 
 
 def main(args: list[str]) -> int:

@@ -149,7 +149,9 @@ def test_version_and_help(capsys):
     assert code == 0
     for command in cli.COMMANDS:
         assert f"  {command} " in out
-        assert run(capsys, command, "-h")[0] == 0
+        code, page, _ = run(capsys, command, "-h")
+        assert code == 0
+        assert re.search(rf"Examples?: jaxninja {command}\b", page)
     assert run(capsys)[0] == 2
 
 
@@ -171,6 +173,8 @@ def test_help_shows_every_default(capsys):
         (["train", "--data", "nmaes"], "'nmaes'.* 'names'"),
         (["train", "--name", "a/b"], "name is 'a/b'"),
         (["train", "--resume", "none"], "none does not exist"),
+        (["eval"], r"Missing[\s\S]*\bRUN\b"),
+        (["report"], "one run folder or more"),
         (["eval", "none"], "none does not exist"),
         (["sample", "none"], "none does not exist"),
         (["show", "tahn"], "'tahn'.* 'tanh'"),

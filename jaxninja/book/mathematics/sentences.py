@@ -20,6 +20,7 @@ SIGN = re.compile(r" (?:<=|>=|->|\+-|[-=<>+/*.×@]) |/")
 RELATIONS = {" = ", " < ", " > ", " <= ", " >= ", " -> "}
 VALUE = re.compile(r"(?:[01]|-?inf|-[\d.]+)")  # after a relation, all of its side
 TIMES = re.compile(r"(?<=[A-Z\d]) x (?=[A-Z\d]\b)")  # T x S numbers
+PUNCTUATION = re.compile(r"[.,;:)]+(?=\s|$)")
 LETTER = re.compile(r"d?[a-z]\d?|d?[A-Z]")
 SYMBOLS = {*mathml.GREEK, *mathml.HATS, "lse", "rstd", "dloss", "dlogits", "demb"}
 SYMBOLS |= {f"d{name}" for name in SYMBOLS} | {"dbias", "dlog_p", "dlog_q", "onehot"}
@@ -67,8 +68,9 @@ def _set(text: str, known: set[str]) -> Iterator[str]:
             at += 1
             continue
         yield escape(text[done:at], quote=False)
-        yield formula
-        done = at = end
+        close = PUNCTUATION.match(text, end)  # never alone on a line
+        yield f'<span class="joined">{formula}{close[0]}</span>' if close else formula
+        done = at = close.end() if close else end
     yield escape(text[done:], quote=False)
 
 

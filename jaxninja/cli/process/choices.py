@@ -4,14 +4,16 @@ An option that is None was not given, or the model at hand has none such; there 
 nothing to ask for by that name.
 """
 
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
+import tyro
 from tyro.constructors import (
     ConstructorRegistry,
     PrimitiveConstructorSpec,
     PrimitiveTypeInfo,
 )
 
+RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 CHOICES = ConstructorRegistry()  # for tyro.cli(registry=...)
 
 

@@ -18,7 +18,7 @@ Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 @dataclass(frozen=True)
 class Start:
-    """Make the exercises in a folder; files that are there stay as they are."""
+    """Make the exercises in a folder; files that exist stay as they are."""
 
     dir: Annotated[str, tyro.conf.Positional] = progress.FOLDER
     """The folder."""
@@ -32,10 +32,12 @@ class Check:
 
     Exit code 0: done. 1: a gradient is wrong, or the file does not run. 3: right as far
     as it goes.
+
+    Example: jaxninja exercise check 1
     """
 
     number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
+    """The exercise's number; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -43,7 +45,7 @@ class Check:
     all: Flag = False
     """Go on after the first wrong gradient: which errors are inherited?"""
     cost: Flag = False
-    """What the finished exercise costs, beside jax.grad."""
+    """Print what the finished exercise costs, beside jax.grad."""
     limit: float = LIMIT
     """Seconds that one gradient may take."""
 
@@ -57,7 +59,7 @@ class Watch:
     """
 
     number: Maybe = None
-    """Of the exercise; by default whichever is saved."""
+    """The exercise's number; by default whichever file is saved."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -68,9 +70,14 @@ class Watch:
 
 @dataclass(frozen=True)
 class List:
-    """What is done, and what is to do; of one exercise; or why a gradient is right."""
+    """Show what is done and to do, in all exercises or one, or why a gradient is right.
 
-    place: Annotated[str | None, tyro.conf.Positional] = None
+    Example: jaxninja exercise list 1
+    """
+
+    place: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[N.NAME]")
+    ] = None
     """N, or N.NAME of a gradient that is right."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
@@ -80,10 +87,13 @@ class List:
 
 @dataclass(frozen=True)
 class Hint:
-    """One more hint: shape, rule, steps, formula, one line, solution."""
+    """Show one more hint: shape, rule, steps, formula, one line, solution.
 
-    place: Annotated[str, tyro.conf.Positional]
-    """N.NAME, as 1.counts."""
+    Example: jaxninja exercise hint 1.counts
+    """
+
+    place: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="N.NAME")]
+    """The exercise and the gradient, as 1.counts."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -92,10 +102,13 @@ class Hint:
 
 @dataclass(frozen=True)
 class Reset:
-    """An exercise as it came; what you wrote is kept beside it."""
+    """Restore an exercise to its initial file; what you wrote is kept beside it.
+
+    Example: jaxninja exercise reset 1
+    """
 
     number: Number
-    """Of the exercise; `jaxninja exercise list` has them all."""
+    """The exercise's number; `jaxninja exercise list` has them all."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
     lang: str | None = None
@@ -104,9 +117,14 @@ class Reset:
 
 @dataclass(frozen=True)
 class Again:
-    """Blank a gradient that was right a week ago; the file as it was is kept."""
+    """Blank a gradient that was right a week ago; the file as it was is kept.
 
-    place: Annotated[str | None, tyro.conf.Positional] = None
+    Example: jaxninja exercise again 1.counts
+    """
+
+    place: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[N.NAME]")
+    ] = None
     """N.NAME; by default the one that has been right for the longest."""
     dir: str | None = None
     """The workbook's folder; by default here, else ./workbook."""
@@ -116,7 +134,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Page:
-    """A page to keep: your own lines for each gradient that is right, in one file."""
+    """Write an HTML page with your own lines for each gradient that is right."""
 
     out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
     """The file, HTML."""
@@ -132,6 +150,8 @@ class Import:
 
     What has no translation stays as a comment. All that is translated is checked; the
     exit code is that of the exercise that fares worst, as `check` has it.
+
+    Example: jaxninja exercise import build_makemore_backprop_ninja.ipynb
     """
 
     notebook: Annotated[Path, tyro.conf.Positional]

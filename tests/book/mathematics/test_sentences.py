@@ -16,7 +16,7 @@ KNOWN = "y = a x + b_i"
 
 def marked(text, known=KNOWN):
     """A sentence with each formula between bars, as it was written."""
-    page = sentences.html(text, known)
+    page = re.sub("<span[^>]*>|</span>", "", sentences.html(text, known))
     return unescape(re.sub("<math>(.*?)</math>", lambda m: f"|{plain(m[1])}|", page))
 
 
@@ -43,6 +43,13 @@ def plain(markup):
 )  # fmt: skip
 def test_formulas_in_a_sentence(text, expected):
     assert marked(text) == expected
+
+
+def test_a_formula_and_the_sign_after_it_stay_on_one_line():
+    text = sentences.html("so dx = 0, and y (say) is", KNOWN)
+    assert re.findall('<span class="joined"><math>.*?</math>([^<]*)</span>', text) == [
+        ","
+    ]
 
 
 def test_a_name_with_an_index_is_a_symbol_where_the_equations_have_it():
