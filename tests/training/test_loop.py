@@ -20,7 +20,7 @@ from jaxninja.errors import TrainError
 from jaxninja.models.by_hand import ninja, ninja_fast
 from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.run_folder import FolderError
-from jaxninja.training import steps
+from jaxninja.training import gradient_check, steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.progress import Lines, Progress
@@ -607,3 +607,17 @@ def test_a_run_leaves_nothing_behind(small):
     assert arrays == 0
     kept = jaxninja.train(small, progress=QUIET)
     assert np.all(there() >= counts[-1] + len(final_state(kept)))  # it would show
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize("model", ["ninja", "gpt2"])
+def test_data_from_a_pipe_are_refused_and_not_waited_for(model, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    config = TrainConfig(model=model, data=str(tmp_path / "pipe"))
+    with pytest.raises(DataError, match="pipe is no file, expected one"):
+        jaxninja.train(config, progress=QUIET)
+
+
+def test_more_checks_than_steps_are_a_check_a_step():
+    config = TrainConfig(steps=3, check_grads=10**30)
+    assert gradient_check.steps_to_check(config) == {0, 1, 2}
