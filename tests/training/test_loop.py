@@ -582,6 +582,16 @@ def test_a_best_checkpoint_that_was_saved_but_not_marked_is_marked(small):
     assert checkpoint.load_tensors(best)[1]["step"] == 30
 
 
+def test_a_checkpoint_that_was_superseded_but_not_deleted_is_deleted(small):
+    config = dataclasses.replace(small, steps=30, checkpoint_every=10)
+    run = jaxninja.train(config, progress=QUIET)
+    kept = run_folder.checkpoints(run.path)
+    old = run_folder.checkpoint_path(run.path, 10)
+    old.write_bytes(kept[0].read_bytes())  # as if killed before it was deleted
+    jaxninja.train(resume=run.path, progress=QUIET)
+    assert run_folder.checkpoints(run.path) == kept
+
+
 def test_others_may_read_what_a_run_writes(small):
     run = jaxninja.train(dataclasses.replace(small, steps=20), progress=QUIET)
     umask = os.umask(0)
