@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, split and encoded; `train` and `val` are memory maps of uint16."""
+    """A text, split and encoded; `train` and `val` are uint16, mapped if cached."""
 
     train: Int[np.ndarray, "T"]
     val: Int[np.ndarray, "S"]
@@ -88,7 +88,10 @@ def load_corpus(
     except (DataError, OSError, ValueError, KeyError):
         pass  # not made yet, or altered: made again
     made = _encoded(_text(path, content), name, files, sha256)
-    _keep(kept, made)
+    try:
+        _keep(kept, made)
+    except DataError:
+        return made  # the cache takes no files: then the tokens are held in memory
     return _kept(kept, name, files, sha256)
 
 

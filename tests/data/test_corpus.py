@@ -47,6 +47,12 @@ def test_an_altered_cache_is_made_again(text, tmp_path):
     )
 
 
+def test_a_cache_that_takes_no_files_is_done_without(text, tmp_path):
+    (tmp_path / "cache").write_text("a file in its place")
+    found = load(text, tmp_path, "char")
+    assert found.tokenizer.decode([*found.train, *found.val]) == TEXT
+
+
 def header(magic=20_240_520, version=1, count=7):
     ints = np.zeros(256, "<i4")
     ints[:3] = magic, version, count
