@@ -451,6 +451,8 @@ def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"config\.json"):
         jaxninja.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config.json is a file, expected a run's"):
+        jaxninja.load(tmp_path / "config.json")
     with pytest.raises(FolderError, match=r"config.json is .*, expected JSON"):
         jaxninja.load(tmp_path)
 

@@ -76,7 +76,8 @@ def _nucleus(scores, top_p):
     descending = -jnp.sort(-scores, -1)
     p = jax.nn.softmax(descending)
     inside = jnp.cumsum(p, -1) - p < top_p  # what those before it have is less
-    least = jnp.where(inside, descending, jnp.inf).min(-1, keepdims=True)
+    top = descending[:, :1]  # is in, however small top_p
+    least = jnp.where(inside, descending, top).min(-1, keepdims=True)
     return jnp.where(scores < least, -jnp.inf, scores)
 
 
