@@ -252,6 +252,7 @@ def test_the_recipe_follows_from_what_is_given():
         ({"accumulate": 3}, "accumulate is 3, .* batch_size.* 4"),
         ({"accumulate": 0}, "accumulate is 0, expected 1 "),
         ({"cosine": 2}, "cosine is 2, .* 2 .*warmup"),
+        ({"warmup": 9, "cosine": 8, "steps": 8}, "warmup is 9, expected fewer than 8"),
         ({"split": "lecture"}, "split is 'lecture', .* gpt2"),
         ({"heads": 3}, "heads is 3, .* embedding.* 8"),
         ({"lr_last": 1.5}, "lr_last is 1.5"),
