@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import UserError
 from jaxninja.training.options.limits import LONGEST
+from jaxninja.training.options.values import plain, shown
 
 
 class SampleError(UserError, ValueError):
@@ -98,6 +99,30 @@ def check_length(length: int) -> None:
     """
     expected = f"1 or more, at most {LONGEST:,}; go on from the end of it by a prompt"
     expect("length", length, 1 <= length <= LONGEST, expected)
+
+
+# the arguments of a request, and what they are
+KINDS: dict[str, Any] = {
+    "count": int,
+    "temperature": float,
+    "top_k": int | None,
+    "prompt": str,
+    "seed": int,
+    "top_p": float | None,
+    "length": int | None,
+}
+
+
+def read(name: str, given: Any) -> Any:
+    """An argument of a request as the plain value of its kind.
+
+    Raises:
+        SampleError: it is of another.
+    """
+    try:
+        return plain(given, KINDS[name])
+    except ValueError as error:
+        raise SampleError(f"{name} is {shown(given)}, expected {error}") from None
 
 
 def expect(name: str, given: Any, holds: bool, expected: str) -> None:

@@ -205,6 +205,14 @@ def test_weights_go_out_and_come_in(run, folder, capsys):
         jaxninja.train(dataclasses.replace(config, tokenizer="byte"), progress=QUIET)
 
 
+def test_a_run_is_exported_before_another_begins_with_it(run):
+    for own in (run.path, run_folder.latest_checkpoint(run.path)):
+        config = dataclasses.replace(run.config, name=None, init_from=str(own))
+        told = f"a run's own form .* `jaxninja export {run.path}` writes"
+        with pytest.raises(ConfigError, match=told):
+            jaxninja.train(config, progress=QUIET)
+
+
 def test_weights_that_do_not_fit_are_refused_with_their_file(run, folder, tmp_path):
     out = tmp_path / "exported"
     assert export([str(run.path), "--out", str(out)]) == 0
