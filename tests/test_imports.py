@@ -34,7 +34,7 @@ ROOMS = {
     "lookup": "errors",
     "storage": "errors escaping",
     "data": "errors storage",
-    "plots": "escaping",
+    "plots": "escaping storage",
     "models": "errors rules jaxpr",
     # the checker: what it finds, what it checks on which inputs, what is true
     "check": "errors",

@@ -20,6 +20,7 @@ from jaxninja.cli.workbook.options import (
     Watch,
 )
 from jaxninja.cli.workbook.watching import Watch as Watching
+from jaxninja.storage import atomic
 from jaxninja.training.machine.devices import need_device
 from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
@@ -221,7 +222,7 @@ def _page(options: Page) -> int:
     folder = progress.find(options.dir)
     text = finished.page(folder)
     try:
-        options.out.write_text(text, encoding="utf-8")
+        atomic.write_text(options.out, text)
     except OSError as error:
         facts = dict(path=options.out, why=error.strerror)
         raise WorkbookError(sentence("cannot write", **facts)) from None

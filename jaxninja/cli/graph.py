@@ -10,6 +10,7 @@ from jaxninja import lookup
 from jaxninja.engine import Graph, backward, trace
 from jaxninja.engine.errors import NoRule
 from jaxninja.errors import UserError
+from jaxninja.storage import atomic
 from jaxninja.training.config import ConfigError
 from jaxninja.training.machine.devices import need_device
 
@@ -52,7 +53,7 @@ def main(args: list[str]) -> int:
     if missing:
         print(f"no gradients: {missing}")
     if options.svg:
-        options.svg.write_text(graph.to_svg(grads, options.fold), encoding="utf-8")
+        atomic.write_text(options.svg, graph.to_svg(grads, options.fold))
         print(f"drawn to {options.svg}")
     return 0
 

@@ -5,6 +5,7 @@ so there are no items and no padding. Tokens are kept in flat files in the per-u
 cache and are read from there by memory map, however large the text.
 """
 
+import codecs
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from jaxtyping import Int
 
 from jaxninja.data import token_files
 from jaxninja.data.download import cache_folder, tinyshakespeare
-from jaxninja.data.text import DataError
+from jaxninja.data.text import DataError, decoded, read_bytes
 from jaxninja.data.tokenizers import Tokenizer, of_symbols, tokenizer
 from jaxninja.errors import did_you_mean
 
@@ -34,7 +35,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, split and encoded; `train` and `val` are memory maps of uint16."""
+    """A text, split and encoded; `train` and `val` are uint16, mapped if cached."""
 
     train: Int[np.ndarray, "T"]
     val: Int[np.ndarray, "S"]
@@ -78,8 +79,8 @@ def load_corpus(
     cache = cache_folder() if cache is None else cache
     if data.endswith(".bin"):
         return _given(Path(data), name, files)
-    path = tinyshakespeare(cache) if data in NAMED else Path(data)
-    content = _content(path)
+    data = str(tinyshakespeare(cache)) if data in NAMED else data
+    path, content = Path(data), _content(data)
     sha256 = hashlib.sha256(content).hexdigest()
     kept = cache / "tokens" / f"{sha256[:32]}-{name}"
     try:
@@ -87,7 +88,10 @@ def load_corpus(
     except (DataError, OSError, ValueError, KeyError):
         pass  # not made yet, or altered: made again
     made = _encoded(_text(path, content), name, files, sha256)
-    _keep(kept, made)
+    try:
+        _keep(kept, made)
+    except DataError:
+        return made  # the cache takes no files: then the tokens are held in memory
     return _kept(kept, name, files, sha256)
 
 
@@ -137,30 +141,30 @@ def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
     return Corpus(tokens, val, by, sha256.hexdigest())
 
 
-def _content(path: Path) -> bytes:
-    if str(path) == path.name and not os.path.exists(path):
+def _content(data: str) -> bytes:
+    """A file without its byte order mark, which is no token of the text."""
+    path = Path(data)
+    if data == path.name and not os.path.exists(data):
         raise DataError(
-            f"data is {str(path)!r}, expected {', '.join(NAMED)} or the path of a text "
-            f"file or of tokens (.bin){did_you_mean(str(path), NAMED)}"
+            f"data is {data!r}, expected {', '.join(NAMED)} or the path of a text "
+            f"file or of tokens (.bin){did_you_mean(data, NAMED)}"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    content = read_bytes(path).removeprefix(codecs.BOM_UTF8)
     if not content:
         raise DataError(f"{path} is empty, expected a text")
     return content
 
 
 def _text(path: Path, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+    """UTF-16 without its mark may pass for UTF-8, but a text in UTF-8 has no NUL."""
+    text = decoded(path, content)
+    if (at := text.find("\0")) >= 0:
+        line = text.count("\n", 0, at) + 1
         raise DataError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; "
-            "save it as UTF-8"
-        ) from None
+            f"{path}, line {line}: U+0000, expected text without control characters; "
+            "is the file UTF-16? save it as UTF-8"
+        )
+    return text
 
 
 def drawn(

@@ -22,6 +22,8 @@ IGNORED = -1  # a label that is none: padding
 LONGEST = 1_000  # characters; a longer line is more likely a file of another kind
 # Control characters but the tab, line and paragraph separators, byte order marks.
 NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe]")
+# How files begin that a program packed
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK": "zip"}
 
 
 class DataError(UserError, ValueError):
@@ -124,24 +126,46 @@ def read_items(path: Path) -> list[str]:
             more than 1,000 characters, or one that ends lines elsewhere or is none
             (control characters other than the tab, U+2028, a byte order mark).
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        byte = error.object[error.start]
-        utf16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        is_not = "is UTF-16" if utf16 else "is not UTF-8"
-        raise DataError(
-            f"{path}, line {line}: byte 0x{byte:02x} {is_not}; save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    text = decoded(path, read_bytes(path))
     raw = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     lines = [_item(f"{path}, line {n}", line) for n, line in enumerate(raw, 1)]
     items = [line for line in lines if line]
     if not items:
         raise DataError(f"{path} is empty, expected one item a line")
     return items
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def decoded(path: Path, content: bytes) -> str:
+    """The text of a file in UTF-8, without a byte order mark at its start.
+
+    Raises:
+        DataError: it is not UTF-8; names the line, or what packed the file.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = error.start
+    packed = [name for head, name in PACKED.items() if content.startswith(head)]
+    if packed:
+        raise DataError(f"{path} is packed by {packed[0]}, expected text; unpack it")
+    line = content[:at].count(b"\n") + 1
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    is_not = "is UTF-16" if utf16 else "is not UTF-8"
+    raise DataError(
+        f"{path}, line {line}: byte 0x{content[at]:02x} {is_not}; save it as UTF-8"
+    )
 
 
 def _item(place: str, line: str) -> str:

@@ -21,6 +21,7 @@ from jaxninja.errors import did_you_mean
 NAMES = ("char", "byte", "gpt2")
 GPT2 = 50_257  # tokens, the last of which ends a text
 MOST = 2**16  # that two bytes can tell apart
+PIECE = 2**20  # characters that are looked up together
 # GPT-2's two files, as OpenAI and as Hugging Face name them
 FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 
@@ -92,15 +93,18 @@ class Characters(_Known):
         return len(self.symbols)
 
     def encode(self, text: str) -> Int[np.ndarray, "T"]:
-        points = np.array([*self.symbols, "\0"], "U1").view(np.uint32)[:-1]
-        given = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-        ids = np.searchsorted(points, given).clip(0, max(len(points) - 1, 0))
         if unknown := [c for c in dict.fromkeys(text) if c not in self.symbols]:
             raise DataError(
-                f"the text holds {unknown[0]!r}, expected only the {len(points)} "
+                f"the text holds {unknown[0]!r}, expected only the {len(self)} "
                 "characters that the tokens stand for"
             )
-        return ids.astype(np.uint16)
+        points = np.array([*self.symbols, "\0"], "U1").view(np.uint32)[:-1]
+        ids = np.empty(len(text), np.uint16)
+        for start in range(0, len(text), PIECE):  # a character takes 14 bytes meanwhile
+            piece = text[start : start + PIECE].encode("utf-32-le")
+            given = np.frombuffer(piece, np.uint32)
+            ids[start : start + PIECE] = np.searchsorted(points, given)
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(self.symbols[i] for i in ids)

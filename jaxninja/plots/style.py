@@ -16,6 +16,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from jaxninja.escaping import printable
+from jaxninja.storage.atomic import write_atomic
 
 # Okabe and Ito 2008, without the yellow that paper swallows; black first.
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -144,5 +145,6 @@ def png(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, replacing the file if it exists."""
-    path.write_bytes(png(figure))
+    """Write the figure as a PNG; a file that exists is replaced once all is drawn."""
+    content = png(figure)
+    write_atomic(path, lambda file: file.write(content))

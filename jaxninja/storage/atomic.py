@@ -31,11 +31,17 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Call `write(file)` on a temporary file beside `path`, then rename it to `path`.
 
     File and folder are flushed to the disk. On any error the temporary file is removed
-    and what was at `path` is untouched.
+    and what was at `path` is untouched. A link stays one: what it leads to is replaced.
+    A pipe or a device, as /dev/stdout, is written to, and never replaced.
 
     Raises:
         OSError: full or read-only disk, and the like.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            write(file)
+        return
+    path = Path(os.path.realpath(path))
     temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
@@ -43,8 +49,11 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # the folder may be none, or take no files
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
 

@@ -9,7 +9,7 @@ from jaxninja.data import corpus, datasets
 from jaxninja.data.corpus import Corpus, load_corpus
 from jaxninja.data.datasets import Dataset, load_dataset, load_items
 from jaxninja.data.running_text import RunningText
-from jaxninja.data.text import Vocabulary
+from jaxninja.data.text import DataError, Vocabulary
 from jaxninja.data.tokenizers import Tokenizer, of_symbols
 from jaxninja.training.config import ConfigError, TrainConfig
 
@@ -44,6 +44,7 @@ def extent(config: TrainConfig) -> Extent:
         ConfigError, DataError: the context does not suit the data, or they cannot be
             read.
     """
+    _expect_a_file(config.data)
     if config.reads_text:
         text = _corpus(config)
         # pyrefly: ignore[bad-argument-type]  of running text it has one
@@ -54,6 +55,19 @@ def extent(config: TrainConfig) -> Extent:
     whole = config.reads_sequences
     examples = len(items) if whole else sum(len(item) + 1 for item in items)
     return Extent(config, len(Vocabulary.of(items)), examples)
+
+
+def _expect_a_file(data: str) -> None:
+    """A run reads its data more than once, and a pipe is empty then.
+
+    Raises:
+        DataError: they come from a pipe, or from another device.
+    """
+    if os.path.exists(data) and not (os.path.isfile(data) or os.path.isdir(data)):
+        raise DataError(
+            f"{data} is no file, expected one: a run reads its data again when it goes "
+            "on; save them to a file first"
+        )
 
 
 def with_context(config: TrainConfig, items: Sequence[str]) -> TrainConfig:

@@ -20,7 +20,7 @@ SMALL = 1 << 18  # parameters, up to which compiling takes longer than running
 
 def steps_to_check(config: TrainConfig) -> set[int]:
     """`check_grads` steps spread evenly over the run, wherever it was resumed."""
-    count = config.check_grads
+    count = min(config.check_grads, config.steps)
     return {i * config.steps // count for i in range(count)}
 
 

@@ -130,7 +130,7 @@ def test_show_prints_derivation_forward_and_backward(name, capsys):
 def test_show_network_prints_the_whole_backward_pass(capsys):
     code, out, _ = run(capsys, "show", "network")
     assert code == 0
-    assert "dhprebn = bngain * bnvar_inv * dbnraw" in out
+    assert "dhprebn = bngain * bnvar_inv * (dhpreact" in out
     assert run(capsys, "show", "autodiff")[0] == 0
 
 

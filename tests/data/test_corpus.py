@@ -1,5 +1,7 @@
 """Running text: flat files of tokens, the split, batches, and what is refused."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,12 @@ def test_an_altered_cache_is_made_again(text, tmp_path):
     )
 
 
+def test_a_cache_that_takes_no_files_is_done_without(text, tmp_path):
+    (tmp_path / "cache").write_text("a file in its place")
+    found = load(text, tmp_path, "char")
+    assert found.tokenizer.decode([*found.train, *found.val]) == TEXT
+
+
 def header(magic=20_240_520, version=1, count=7):
     ints = np.zeros(256, "<i4")
     ints[:3] = magic, version, count
@@ -71,6 +79,11 @@ def test_both_formats_are_read(tmp_path):
         (TOKENS.tobytes() + b"x", "has 15 bytes"),
         (header(version=2) + TOKENS.tobytes(), "of version 2, expected 1"),
         (header(count=8) + TOKENS.tobytes(), "7 tokens, expected the 8"),
+        (header()[:200], "ends within llm.c's header"),
+        (header(magic=20_240_801) + TOKENS.tobytes(), "llm.c's for Llama"),
+        (b"\x93NUMPY\x01\x00" + bytes(120), "NumPy's .npy with its header"),
+        (np.arange(1, 99, dtype="<u4").tobytes(), "a 0 after each token"),
+        (np.arange(1, 99, dtype="<i8").tobytes(), "a 0 after each token"),
     ],
 )
 def test_a_file_of_tokens_that_is_none_is_refused(content, text, tmp_path):
@@ -100,7 +113,16 @@ def test_tokens_of_another_vocabulary_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "text"), [(b"", "is empty"), (b"a\nb\xff", "line 2: byte 0xff is not")]
+    ("content", "text"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"a\nb\xff", "line 2: byte 0xff is not"),
+        (b"a\nb\0c", "line 2: U.0000, expected text"),
+        ("To be".encode("utf-16"), "line 1: byte 0xff is UTF-16"),
+        ("To be".encode("utf-16-be"), "line 1: U.0000, .* UTF-16"),
+        (gzip.compress(b"To be"), "is packed by gzip"),
+    ],
 )
 def test_what_is_no_text_is_refused(content, text, tmp_path):
     path = tmp_path / "t.txt"
@@ -109,7 +131,18 @@ def test_what_is_no_text_is_refused(content, text, tmp_path):
         load(path, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["char", "byte"])
+def test_a_byte_order_mark_is_no_token(name, text, tmp_path):
+    marked = tmp_path / "marked.txt"
+    marked.write_bytes(b"\xef\xbb\xbf" + text.read_bytes())
+    plain, found = (load(path, tmp_path, name) for path in (text, marked))
+    assert found.train.tolist() == plain.train.tolist()
+    assert (found.tokenizer, found.sha256) == (plain.tokenizer, plain.sha256)
+
+
 def test_missing_files_are_refused(tmp_path):
+    with pytest.raises(DataError, match="data is '', expected tinyshakespeare"):
+        load("", tmp_path)
     with pytest.raises(DataError, match=r"none.txt cannot be read"):
         load(tmp_path / "none.txt", tmp_path)
     with pytest.raises(DataError, match=r"none.bin cannot be read"):

@@ -1,5 +1,6 @@
 """Data: what is read, how it is split and encoded, and what is refused."""
 
+import gzip
 import hashlib
 import random
 import re
@@ -69,6 +70,12 @@ def test_characters_that_are_no_text_are_refused(tmp_path, line, odd):
 def test_utf_16_is_called_so(tmp_path, codec):
     path = write(tmp_path, "Anna\nBob\n".encode(codec))
     with pytest.raises(DataError, match=r"line 1: .*UTF-16.* save it as UTF-8"):
+        text.read_items(path)
+
+
+def test_a_packed_file_is_called_so(tmp_path):
+    path = write(tmp_path, gzip.compress(b"Anna\nBob\n"))
+    with pytest.raises(DataError, match="is packed by gzip, expected text; unpack it"):
         text.read_items(path)
 
 

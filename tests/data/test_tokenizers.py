@@ -33,6 +33,13 @@ def test_characters_are_sorted_and_bytes_are_utf_8():
     assert tokenizer("byte").decode([110, 195]) == "n�"
 
 
+def test_a_long_text_is_encoded_in_pieces(monkeypatch):
+    text = "to be or not to be, ünd 🙂" * 9
+    whole = tokenizer("char", text).encode(text)
+    monkeypatch.setattr(tokenizers, "PIECE", 7)
+    assert tokenizer("char", text).encode(text).tolist() == whole.tolist()
+
+
 def test_what_no_token_stands_for_is_refused():
     with pytest.raises(DataError, match="holds 'x', expected only the 2 characters"):
         Characters.of("ab").encode("axb")

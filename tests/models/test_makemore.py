@@ -159,7 +159,7 @@ MUTANTS = [
     ("transformer_packed", '"P": sum_rows(places, dx', '"P": sum_rows(ids, dx'),
     ("transformer_packed", "beta[:, None] * db, db", "db, db"),
     ("wavenet", "dnorm - dbeta / len(h)", "dnorm"),
-    ("wavenet", "dh = dy_WT(dpre, Wl)", "dh = dy_WT(dbnraw, Wl)"),
+    ("wavenet", "dh = dy_WT(dpre, Wl)", "dh = dy_WT(dnorm, Wl)"),
 ]
 
 

@@ -101,6 +101,12 @@ def test_the_kernel_is_for_the_lectures_training_alone(field, value):
             {"tokenizer": "gpt2"},
             "none: tokenizer byte has no files, only gpt2 has",
         ),
+        ({"lr_last": 0.2}, {"cosine": 50}, "0.1: without a cosine"),
+        (
+            {"model": "mlp", "lr_drop": 0.2},
+            {"lr_drop_at": 50},
+            "0.1: without a lr_drop_at",
+        ),
     ],
 )
 def test_an_option_that_would_change_nothing_is_refused(vain, heeded, told):

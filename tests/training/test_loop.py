@@ -20,7 +20,7 @@ from jaxninja.errors import TrainError
 from jaxninja.models.by_hand import ninja, ninja_fast
 from jaxninja.storage import checkpoint, run_folder
 from jaxninja.storage.run_folder import FolderError
-from jaxninja.training import steps
+from jaxninja.training import gradient_check, steps
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.progress import Lines, Progress
@@ -451,6 +451,8 @@ def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"config\.json"):
         jaxninja.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config.json is a file, expected a run's"):
+        jaxninja.load(tmp_path / "config.json")
     with pytest.raises(FolderError, match=r"config.json is .*, expected JSON"):
         jaxninja.load(tmp_path)
 
@@ -582,6 +584,16 @@ def test_a_best_checkpoint_that_was_saved_but_not_marked_is_marked(small):
     assert checkpoint.load_tensors(best)[1]["step"] == 30
 
 
+def test_a_checkpoint_that_was_superseded_but_not_deleted_is_deleted(small):
+    config = dataclasses.replace(small, steps=30, checkpoint_every=10)
+    run = jaxninja.train(config, progress=QUIET)
+    kept = run_folder.checkpoints(run.path)
+    old = run_folder.checkpoint_path(run.path, 10)
+    old.write_bytes(kept[0].read_bytes())  # as if killed before it was deleted
+    jaxninja.train(resume=run.path, progress=QUIET)
+    assert run_folder.checkpoints(run.path) == kept
+
+
 def test_others_may_read_what_a_run_writes(small):
     run = jaxninja.train(dataclasses.replace(small, steps=20), progress=QUIET)
     umask = os.umask(0)
@@ -610,3 +622,17 @@ def test_a_run_leaves_nothing_behind(small):
     kept = jaxninja.train(small, progress=QUIET)
     assert np.all(there() >= counts[-1] + len(final_state(kept)))  # it would show
     gc.unfreeze()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize("model", ["ninja", "gpt2"])
+def test_data_from_a_pipe_are_refused_and_not_waited_for(model, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    config = TrainConfig(model=model, data=str(tmp_path / "pipe"))
+    with pytest.raises(DataError, match="pipe is no file, expected one"):
+        jaxninja.train(config, progress=QUIET)
+
+
+def test_more_checks_than_steps_are_a_check_a_step():
+    config = TrainConfig(steps=3, check_grads=10**30)
+    assert gradient_check.steps_to_check(config) == {0, 1, 2}

@@ -68,7 +68,7 @@ def test_top_p_draws_among_the_fewest_that_have_this_probability():
     scores = 3.0 * logits  # so that none is rare
     order = np.argsort(-scores[0])
     two = float(np.sort(jax.nn.softmax(scores[0]))[-2:].sum())
-    for top_p, count in ((two - 1e-3, 2), (two + 1e-3, 3), (1e-6, 1)):
+    for top_p, count in ((two - 1e-3, 2), (two + 1e-3, 3), (1e-6, 1), (1e-300, 1)):
         static = Choice(top_p=top_p).static
         rows = jnp.tile(scores, (500, 1))
         drawn = chosen(jax.random.key(1), rows, 1.0, static)

@@ -1,9 +1,9 @@
 """The whole backward pass of the LSTM by hand.
 
 The RNN's walk back with a second state: c[t] is read by h[t] and by the next step,
-where f lets its gradient through, and no product. Each line is derived at the head of
-the rule, in `jaxninja/rules/sequence/lstm.py`; x_W, xT_dy and dy_WT are the three
-products of a linear layer.
+whose f scales its gradient: on that way there is no matrix. Each line is derived at the
+head of the rule, in `jaxninja/rules/sequence/lstm.py`; x_W, xT_dy and dy_WT are the
+three products of a linear layer.
 
 Sizes: N batch, T places, E embedding, H hidden, V vocabulary. d<name> is the gradient
 of the loss with respect to <name>, and has its shape.

@@ -54,8 +54,8 @@ def value_and_grad(
     dhpreact = (1 - h) * (1 + h) * dh
     dbngain = (bnraw * dhpreact).sum(0)
     dbnbias = dhpreact.sum(0)
-    dbnraw = dhpreact - dbnbias / n - bnraw * (dbngain / (n - model.ddof))
-    dhprebn = bngain * bnvar_inv * dbnraw
+    through_var = bnraw * (dbngain / (n - model.ddof))
+    dhprebn = bngain * bnvar_inv * (dhpreact - dbnbias / n - through_var)
     dW1 = embcat.T @ dhprebn
     db1 = dhprebn.sum(0)  # exactly zero in theory: batchnorm takes the mean away
     demb = (dhprebn @ W1.T).reshape(emb.shape)

@@ -9,14 +9,14 @@ is narrow. With the scatter matrix of the inputs, a [T E, T E] array,
 
 sums over the batch that have bndiff in them need no bndiff:
 
-    bnvar        = sum_n bndiff^2 / (n - 1)      = (W1 * (S @ W1)).sum(0) / (n - 1)
+    bnvar        = sum_n bndiff^2 / (n - ddof)   = (W1 * (S @ W1)).sum(0) / (n - ddof)
     A            = embdiff.T @ dhpreact                               [T E, H]
     sum_n bndiff * dhpreact                      = (W1 * A).sum(0)
     embdiff.T @ bndiff                           = S @ W1
 
 So the variance is known before the first row goes forward, and one walk over the rows
-sums up all else. With scale = bngain * bnvar_inv, and k = bnvar_inv * dbngain / (n - 1)
-for the path through the variance, the gradient of `ninja_fast.py`,
+sums up all else. With scale = bngain * bnvar_inv, and for the path through the variance
+k = bnvar_inv * dbngain / (n - ddof), the gradient of `ninja_fast.py`,
 
     dbndiff = scale * (dhpreact - dbnbias / n - k * bndiff)
 

@@ -61,8 +61,8 @@ def value_and_grad(
         joined, bnvar_inv, bnraw, h = kept[layer]
         dnorm = (1 - h) * (1 + h) * dh.reshape(h.shape)
         dgamma, dbeta = (bnraw * dnorm).sum(0), dnorm.sum(0)
-        dbnraw = dnorm - dbeta / len(h) - bnraw * (dgamma / (len(h) - model.ddof))
-        dpre = gamma * bnvar_inv * dbnraw
+        through_var = bnraw * (dgamma / (len(h) - model.ddof))
+        dpre = gamma * bnvar_inv * (dnorm - dbeta / len(h) - through_var)
         dW = xT_dy(joined, dpre)
         dh = dy_WT(dpre, Wl)  # [N S, 2 H], of the joined neighbours
         grads |= {f"W{layer}": dW, f"gamma{layer}": dgamma, f"beta{layer}": dbeta}

@@ -6,6 +6,9 @@ from jaxninja.training.options.recipes import RECIPES
 
 # option -> the optimizers that heed it
 HEEDED = {"beta2": ("adam", "adamw"), "weight_decay": ("adamw",)}
+DEFAULT = 0.1  # of both factors of the learning rate
+# factor -> the option that says when it holds, and that option's value for never
+NEEDED = (("lr_drop", "lr_drop_at", None), ("lr_last", "cosine", 0))
 
 
 def without_effect(config: Any) -> dict[str, tuple[bool, str]]:
@@ -20,6 +23,11 @@ def without_effect(config: Any) -> dict[str, tuple[bool, str]]:
             heeding = " and ".join(optimizers)
             expected = f"the default, {own[name]}: optimizer {config.optimizer} does "
             table[name] = (False, f"{expected}not heed it, only {heeding}")
+    for name, needed, none in NEEDED:
+        vain = getattr(config, name) != DEFAULT and getattr(config, needed) == none
+        if vain:
+            expected = f"the default, {DEFAULT}: without a {needed} nothing heeds it"
+            table[name] = (False, expected)
     if config.tokenizer_files is not None and config.tokenizer != "gpt2":
         expected = f"none: tokenizer {config.tokenizer} has no files, only gpt2 has"
         table["tokenizer_files"] = (False, expected)

@@ -147,7 +147,12 @@ def _together(c: Any) -> Requirements:
     if c.dtype == "bfloat16" and c.model == "ninja" and not lectures:
         table["dtype"] = (False, "float32 for a network other than the lecture's")
     if c.cosine and c.cosine <= c.warmup:
-        table["cosine"] = (False, f"0, or more than the {c.warmup} steps of warmup")
+        if c.cosine == c.steps:  # its default: it is the warmup that was given
+            expected = f"fewer than {c.cosine}, the step at which the cosine ends"
+            table["warmup"] = (False, expected)
+        else:
+            expected = f"0, or more than the {c.warmup} steps of warmup"
+            table["cosine"] = (False, expected)
     if c.accumulate > 0 and c.batch_size % c.accumulate:
         expected = f"a divisor of batch_size, which is {c.batch_size}"
         table["accumulate"] = (False, expected)

@@ -32,11 +32,14 @@ def read_description(path: Path) -> Description:
     """
     file = path / "config.json"
     if not file.is_file():
-        what = (
-            "is not a run: it has no config.json" if path.is_dir() else "does not exist"
-        )
-        raise RunError(f"{path} {what}{_near(path)}")
+        raise RunError(f"{path} {_is_no_run(path)}{_near(path)}")
     return schema.read_description(file)
+
+
+def _is_no_run(path: Path) -> str:
+    if path.is_dir():
+        return "is not a run: it has no config.json"
+    return "is a file, expected a run's folder" if path.is_file() else "does not exist"
 
 
 def _near(path: Path) -> str:

@@ -1,7 +1,9 @@
 """The state of a run at step 0: drawn, or with the weights of a file."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -35,6 +37,7 @@ def initial_state(
         return state
     language = network.page(model).language
     assert language is not None
+    _expect_no_run(Path(config.init_from))
     tensors, beside = weights.load(config.init_from)
     with _naming(config.init_from):
         found = language.weights.sizes(tensors, beside)
@@ -50,6 +53,16 @@ def initial_state(
 def tokens_of(tokenizer: Any) -> dict[str, Any]:
     """What an export says of its tokens, beside what others read in config.json."""
     return {TOKENIZER: {"name": tokenizer.name, "symbols": tokenizer.symbols}}
+
+
+def _expect_no_run(path: Path) -> None:
+    """Refuse a run's folder, or a checkpoint of one, where its export was meant."""
+    run = path.parent.parent if path.parent.name == "checkpoints" else path
+    if (run / "checkpoints").is_dir() and not (path / weights.TENSORS).exists():
+        raise ConfigError(
+            f"init_from is {path}, a run's own form of its weights; "
+            f"`jaxninja export {shlex.quote(str(run))}` writes that which is read here"
+        )
 
 
 @contextmanager

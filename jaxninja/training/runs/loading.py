@@ -1,6 +1,7 @@
 """A run read from its folder."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -9,6 +10,7 @@ from jaxninja.training import steps
 from jaxninja.training.config import RESUMABLE, TrainConfig
 from jaxninja.training.examples import vocabulary_of
 from jaxninja.training.machine import settings
+from jaxninja.training.options.values import shown
 from jaxninja.training.runs.descriptions import RunError, identity, read_description
 from jaxninja.training.runs.run import Run
 from jaxninja.training.runs.schema import Description, Metadata, Metric, Result
@@ -16,7 +18,19 @@ from jaxninja.training.runs.schema import Description, Metadata, Metric, Result
 
 def load(path: str | Path, at: str = "last") -> Run:
     """A run from its folder; see `read` for the arguments and errors."""
-    return read(Path(path), at)[0]
+    return read(as_path(path), at)[0]
+
+
+def as_path(path: Any) -> Path:
+    """The path of a run folder.
+
+    Raises:
+        RunError: it is none.
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        raise RunError(f"path is {shown(path)}, expected a run folder's path") from None
 
 
 @settings.fixed()

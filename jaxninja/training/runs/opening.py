@@ -127,6 +127,7 @@ def open_run(
         run, metadata = read(path)
         run = dataclasses.replace(run, config=config, result=None)
         record = Record(run, metadata)
+        run_folder.keep_last(path, config.keep)  # a crash came between save and this
     if run.step > config.steps:
         raise ConfigError(
             f"steps is {config.steps:,}, but {path} has taken {run.step:,}; pass more "

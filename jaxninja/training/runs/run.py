@@ -23,7 +23,12 @@ from jaxninja.training.machine import settings
 from jaxninja.training.runs import schema
 from jaxninja.training.runs.descriptions import RunError, read_description
 from jaxninja.training.runs.schema import Diagnosis, Metric, Result
-from jaxninja.training.sampling.choice import Choice, check_length, check_seed
+from jaxninja.training.sampling.choice import (
+    Choice,
+    check_length,
+    check_seed,
+    read,
+)
 from jaxninja.training.sampling.items import LIMIT, sample
 from jaxninja.training.sampling.texts import BEGINNING, write
 
@@ -170,6 +175,10 @@ class Run:
             SampleError: an argument that makes no sense, or logits that are not finite.
             DataError: the prompt has a symbol that the data do not have.
         """
+        count, temperature = read("count", count), read("temperature", temperature)
+        top_k, top_p = read("top_k", top_k), read("top_p", top_p)
+        prompt, seed = read("prompt", prompt), read("seed", seed)
+        length = read("length", length)
         check_seed(seed)
         key = jax.random.fold_in(jax.random.key(seed), 2)
         how = Choice(temperature, top_k, top_p)

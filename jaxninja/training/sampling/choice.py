@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import UserError
 from jaxninja.training.options.limits import LONGEST
+from jaxninja.training.options.values import plain, shown
 
 
 class SampleError(UserError, ValueError):
@@ -76,7 +77,8 @@ def _nucleus(scores, top_p):
     descending = -jnp.sort(-scores, -1)
     p = jax.nn.softmax(descending)
     inside = jnp.cumsum(p, -1) - p < top_p  # what those before it have is less
-    least = jnp.where(inside, descending, jnp.inf).min(-1, keepdims=True)
+    top = descending[:, :1]  # is in, however small top_p
+    least = jnp.where(inside, descending, top).min(-1, keepdims=True)
     return jnp.where(scores < least, -jnp.inf, scores)
 
 
@@ -97,6 +99,30 @@ def check_length(length: int) -> None:
     """
     expected = f"1 or more, at most {LONGEST:,}; go on from the end of it by a prompt"
     expect("length", length, 1 <= length <= LONGEST, expected)
+
+
+# the arguments of a request, and what they are
+KINDS: dict[str, Any] = {
+    "count": int,
+    "temperature": float,
+    "top_k": int | None,
+    "prompt": str,
+    "seed": int,
+    "top_p": float | None,
+    "length": int | None,
+}
+
+
+def read(name: str, given: Any) -> Any:
+    """An argument of a request as the plain value of its kind.
+
+    Raises:
+        SampleError: it is of another.
+    """
+    try:
+        return plain(given, KINDS[name])
+    except ValueError as error:
+        raise SampleError(f"{name} is {shown(given)}, expected {error}") from None
 
 
 def expect(name: str, given: Any, holds: bool, expected: str) -> None:

@@ -205,6 +205,14 @@ def test_weights_go_out_and_come_in(run, folder, capsys):
         jaxninja.train(dataclasses.replace(config, tokenizer="byte"), progress=QUIET)
 
 
+def test_a_run_is_exported_before_another_begins_with_it(run):
+    for own in (run.path, run_folder.latest_checkpoint(run.path)):
+        config = dataclasses.replace(run.config, name=None, init_from=str(own))
+        told = f"a run's own form .* `jaxninja export {run.path}` writes"
+        with pytest.raises(ConfigError, match=told):
+            jaxninja.train(config, progress=QUIET)
+
+
 def test_weights_that_do_not_fit_are_refused_with_their_file(run, folder, tmp_path):
     out = tmp_path / "exported"
     assert export([str(run.path), "--out", str(out)]) == 0
@@ -252,6 +260,7 @@ def test_the_recipe_follows_from_what_is_given():
         ({"accumulate": 3}, "accumulate is 3, .* batch_size.* 4"),
         ({"accumulate": 0}, "accumulate is 0, expected 1 "),
         ({"cosine": 2}, "cosine is 2, .* 2 .*warmup"),
+        ({"warmup": 9, "cosine": 8, "steps": 8}, "warmup is 9, expected fewer than 8"),
         ({"split": "lecture"}, "split is 'lecture', .* gpt2"),
         ({"heads": 3}, "heads is 3, .* embedding.* 8"),
         ({"lr_last": 1.5}, "lr_last is 1.5"),

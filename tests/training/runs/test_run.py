@@ -21,6 +21,7 @@ from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.runs.descriptions import RunError
+from jaxninja.training.sampling.choice import SampleError
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()
@@ -141,6 +142,29 @@ def test_its_repr_is_short_and_it_equals_what_is_loaded(trained, copy):
     assert trained != 3
     state = trained.state._replace(params=trained.params | {"b2": jnp.ones(11)})
     assert trained != dataclasses.replace(trained, state=state)
+
+
+def test_samples_are_asked_for_by_plain_values_or_numpys(trained):
+    for name, given in (
+        ("count", 2.5),
+        ("count", "3"),
+        ("temperature", "x"),
+        ("top_k", 1.5),
+        ("top_p", "x"),
+        ("prompt", 3),
+        ("prompt", None),
+        ("seed", "a"),
+        ("length", 2.5),
+    ):
+        with pytest.raises(SampleError, match=f"^{name} is {given!r}, expected "):
+            trained.sample(**{name: given})
+    asked = {"count": np.int64(2), "temperature": np.float32(0.5), "top_k": np.int8(3)}
+    assert trained.sample(**asked) == trained.sample(2, 0.5, 3)
+
+
+def test_what_is_no_path_is_no_run():
+    with pytest.raises(RunError, match="path is 7, expected a run folder's path"):
+        jaxninja.load(7)
 
 
 def test_other_parameters_are_calibrated_anew(trained):
