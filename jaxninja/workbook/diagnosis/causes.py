@@ -42,14 +42,15 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
     if found := _of_sizes(exercise, name, learner, judged):
         return [found]
     if judged.result is None:
-        return written.why_it_raised(exercise, name, piece, judged.failure)
+        return written.why_it_raised(exercise, name, piece, judged)
     if found := _narrow(judged.result):
         return [found]
     pairs = _computed(exercise, name, piece)
     if not pairs:
         return []
     told = (
-        lambda: _known(exercise, name, pairs) or factor(name, pairs),
+        lambda: _branches(_known(exercise, name, pairs), learner, name),
+        lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
         lambda: _known(exercise, name, pairs, SWAPS),
         lambda: _not_finite(exercise, name, piece, pairs),
@@ -109,6 +110,14 @@ def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
         ):
             return mistake.hint.of(name)
     return None
+
+
+def _branches(hint: Hint | None, learner: Source, name: str) -> Hint | None:
+    """A branch that the learner never wrote was not overwritten: it is missing."""
+    if hint and hint.code == "overwritten" and len(learner.assigning(f"d{name}")) < 2:
+        one, other = hint.facts["one"], hint.facts["other"]
+        return Hint("one branch", {**hint.facts, "one": other, "other": one})
+    return hint
 
 
 @cache

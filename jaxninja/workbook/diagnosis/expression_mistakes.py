@@ -71,6 +71,14 @@ def _bessel(place: ast.expr, about: About) -> Iterator[Edited]:
         yield ast.Name("n", ast.Load()), say("n")
 
 
+def _terms(place: ast.expr, about: About) -> Iterator[Edited]:
+    """A term of a sum left out; a number such as eps is told as a number."""
+    if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Add):
+        for kept, term in ((place.left, place.right), (place.right, place.left)):
+            if not isinstance(term, ast.Constant):
+                yield kept, say("no term", left=ast.unparse(term))
+
+
 def _signs(place: ast.expr, about: About) -> Iterator[Edited]:
     if isinstance(place, ast.UnaryOp) and isinstance(place.op, ast.USub):
         inner = ast.unparse(place.operand)
@@ -272,6 +280,6 @@ def _in_brackets(text: str) -> str:
 
 # The plainest first: of two that give the same numbers it is the one that is told.
 RULES = (
-    *(_jacobians, _sums, _bessel, _sizes, _signs, _products, _softmax, _masks),
+    *(_jacobians, _sums, _bessel, _sizes, _signs, _terms, _products, _softmax, _masks),
     *(_one_hots, _indexed, _reshaped, _powers, _numbers, _saved),
 )

@@ -31,6 +31,36 @@ KNOWN = {
         "bnvar_inv * dbnraw",
         "the branch by bndiff2 is missing: add it with +=",
     ),
+    "other branch alone": (
+        1,
+        "counts",
+        "0 * counts + dcounts_sum",
+        "counts is read by probs and by counts_sum; the branch by probs is missing",
+    ),
+    "a term": (8, "f", "s * dh", "df: the term h * (1.0 - s) * 1.59"),
+    "paths": (
+        3,
+        "hprebn",
+        "bngain * bnvar_inv * dhpreact",
+        "through `hprebn.sum(0, keepdims=True)` and through `bndiff**2`",
+    ),
+    "linear": (
+        1,
+        "bndiff",
+        "bnvar_inv * dbnraw * 2.0 * bndiff * dbndiff2",
+        "a gradient is linear in the upstream, and this is an even function of it",
+    ),
+    "power": (1, "counts_sum", "-dcounts_sum_inv * counts_sum ^ -2", "a power is **"),
+    "product": (
+        1,
+        "h",
+        "dlogits @ W2",
+        "is [32, 27] @ [64, 27]: the last axis of the one has to be as long as the "
+        "last but one of the other: dlogits @ W2.T is [32, 64], as h is.",
+    ),
+    "product, exchanged": (1, "h", "W2 @ dlogits", "dlogits @ W2.T is [32, 64]"),
+    "product of .T": (7, "att", "dmixed @ v.T", "dmixed @ v.mT is [4, 8, 8], as att"),
+    "past the end": (1, "C", "demb[Xb + 99]", "an index past the end"),
     "max branch": (1, "logits", "dnorm_logits", "the max branch is missing"),
     "other one-hot": (
         1,
