@@ -181,6 +181,11 @@ def test_a_large_graph_is_folded_with_a_note_or_drawn_whole():
     assert seconds < 60  # about 1.5; a limit that a busy machine keeps, too
 
 
+def test_what_returns_nothing_has_an_empty_picture():
+    root = ET.fromstring(trace(lambda x: None, 2.0)._repr_svg_())
+    assert root.findall(f"{SVG}rect") == []
+
+
 def test_a_page_is_as_wide_as_its_note():
     root = ET.fromstring(trace(lambda x, axis: x, 2.0, 3).to_svg())
     note = [t.text for t in root.iter(f"{SVG}text")][-1]
