@@ -98,6 +98,7 @@ SENTENCES = {
     "near wrong here": "wrong here",
     # what a file says that cannot be checked
     "not Python yet": "this is not Python yet: {error}",
+    "tab": "a tab indents this line, and spaces the others: indent all with spaces",
     "no function": "no function {function!r} (functions in it: {names}); keep its name",
     "nothing": "none",
     "early": "this line reads {variable}, which is made in line {line} only: go "

@@ -94,6 +94,7 @@ SENTENCES = {
     "near wrong here": "此处错误",
     # what a file says that cannot be checked
     "not Python yet": "这还不是合法的 Python：{error}",
+    "tab": "这一行用制表符缩进，其他行用空格：请都用空格缩进",
     "no function": "没有函数 {function!r}（文件中的函数：{names}）；请保留它的名字",
     "nothing": "无",
     "early": "这一行读取了 {variable}，而它要到第 {line} 行才算出来：请从后往前推，"
