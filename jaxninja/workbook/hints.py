@@ -115,6 +115,8 @@ TEMPLATES = {
     "and np{meant}",
     "dropped": "line {line}: the result of .at[...].{method}(...) is dropped, and "
     "arrays of JAX do not change: write {root} = {root}.at[...].{method}(...)",
+    "precedence": "line {line}: ** comes before /: for a power of {quotient} write "
+    "** ({quotient})",
     "xor": "line {line}: ^ is exclusive or in Python; a power is **",
     "product": "line {line}: {text} is {one} @ {other}: the last axis of the one has "
     "to be as long as the last but one of the other{instead}",

@@ -18,6 +18,7 @@ from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded
 from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
+from jaxninja.workbook.diagnosis.precedence import of_power
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Judged, fitted, upstream
@@ -53,6 +54,7 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
         lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
         lambda: _known(exercise, name, pairs, SWAPS),
+        lambda: of_power(exercise, name, piece, pairs),
         lambda: _not_finite(exercise, name, piece, pairs),
         lambda: _tiny(name, pairs),
         lambda: _by_loss_only(exercise, name, piece, pairs),

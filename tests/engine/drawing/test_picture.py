@@ -223,3 +223,10 @@ def test_an_argument_alone():
     assert "1.5000" in graph.to_svg()
     size = place([*picture_of(graph).units], lambda cell: (10.0, 10.0), 100.0)
     assert [p.cell for p in size.placed] == [Cell(picture_of(graph).units[0])]
+
+
+def test_a_small_number_is_not_drawn_as_zero():
+    graph = trace(lambda x, y: x * 2e-6 + 0.0 * y, 1.0, 1.0)
+    lines = graph.to_text(backward(graph)).splitlines()
+    assert lines[1].split() == ["x", "float32[]", "1.0000", "2e-06"]
+    assert lines[2].split() == ["y", "float32[]", "1.0000", "0.0000"]

@@ -50,6 +50,18 @@ KNOWN = {
         "bnvar_inv * dbnraw * 2.0 * bndiff * dbndiff2",
         "a gradient is linear in the upstream, and this is an even function of it",
     ),
+    "precedence": (
+        1,
+        "bnvar",
+        "-1/2 * (bnvar + 1e-5) ** -3/2 * dbnvar_inv",
+        "** comes before /: for a power of -3/2 write ** (-3/2)",
+    ),
+    "precedence, alone": (
+        5,
+        "var",
+        "dvar = (var + 1e-5) ** -3/2 * drstd\ndvar = -0.5 * dvar",
+        "for a power of -3/2 write ** (-3/2)",
+    ),
     "power": (1, "counts_sum", "-dcounts_sum_inv * counts_sum ^ -2", "a power is **"),
     "product": (
         1,

@@ -87,6 +87,7 @@ HINTS = {
     "not in the cell": "{given} 没有定义：backward 只看得到自己的单元格，以及 jax、jnp 和 np{meant}",
     "dropped": "第 {line} 行：.at[...].{method}(...) 的结果被丢弃了，而 JAX 的数组不会改变："
     "请写 {root} = {root}.at[...].{method}(...)",
+    "precedence": "第 {line} 行：** 先于 /：要取 {quotient} 次幂，请写 ** ({quotient})",
     "xor": "第 {line} 行：^ 在 Python 中是异或；乘方是 **",
     "product": "第 {line} 行：{text} 是 {one} @ {other}：前者的最后一轴要与后者的倒数第二轴一样长{instead}",
     "in place": "第 {line} 行：JAX 的数组不能原地修改：请写 {root} = "
