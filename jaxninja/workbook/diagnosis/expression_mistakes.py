@@ -45,11 +45,13 @@ def _sums(place: ast.expr, about: About) -> Iterator[Edited]:
     yield method.value, say("no sum", axis=axis, inner=inner)
     mean = ast.Attribute(method.value, "mean", ast.Load())
     yield ast.Call(mean, place.args, place.keywords), say("mean")
+    yield ast.Call(method, [], []), say("all axes", axis=axis)
     for other in AXES:
         if other != axis:
             hint = say("other axis", other=other, axis=axis)
             yield ast.Call(method, [_parsed(other)], place.keywords), hint
-    yield ast.Call(method, [], []), say("all axes", axis=axis)
+            if place.keywords:  # without keepdims
+                yield ast.Call(method, [_parsed(other)], []), hint
 
 
 def _sizes(place: ast.expr, about: About) -> Iterator[Edited]:

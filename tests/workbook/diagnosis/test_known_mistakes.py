@@ -50,6 +50,12 @@ KNOWN = {
         "bnvar_inv * dbnraw * 2.0 * bndiff * dbndiff2",
         "a gradient is linear in the upstream, and this is an even function of it",
     ),
+    "axes, no keepdims": (
+        5,
+        "rstd",
+        "(diff * dxhat).sum((0, 1))",
+        "the sum goes over axis (0, 1), it should go over axis 2",
+    ),
     "precedence": (
         1,
         "bnvar",
