@@ -171,6 +171,10 @@ def _differentiable(f, leaf):
 
 
 def _place(f, i: int, count: int) -> int:
+    if not isinstance(i, int):
+        raise ArgumentTypeError(
+            f"{_called(f)}: argnums has {i!r}, expected the places of arguments, as 0"
+        )
     if -count <= i < count:
         return i
     raise ArgumentTypeError(

@@ -15,6 +15,10 @@ NEEDS_NUMBERS = {  # what was raised, the first that fits: what was done, what t
         "asks whether a traced value is true, as `if` does",
         "use jnp.where or jax.lax.cond",
     ),
+    jax.errors.NonConcreteBooleanIndexError: (
+        "picks entries by a traced mask, as x[x > 0] does",
+        "use jnp.where",
+    ),
     jax.errors.TracerArrayConversionError: (
         "gives a traced value to NumPy, as np.sin does",
         "use jnp, as in jnp.sin",

@@ -114,7 +114,10 @@ def _apply(eqn, args, shifts):
         return bind(eqn, args), {}
     if eqn.primitive is prim.name_p:
         (name,) = names
-        x = _tap(args[0], shifts[name]) if name in shifts else args[0]
+        (x,) = args
+        if not isinstance(x, jax.Array):  # a number of Python's, which f named
+            x = jnp.asarray(x, eqn.outvars[0].aval.dtype)
+        x = _tap(x, shifts[name]) if name in shifts else x
         (x,) = bind(eqn, [x])  # the name stays: a policy of jax.checkpoint may ask
         return [x], {name: x}
     if eqn.primitive is prim.scan_p:

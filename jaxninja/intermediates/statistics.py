@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxninja.errors import ArgumentError
+from jaxninja.errors import ArgumentError, ArgumentTypeError
 from jaxninja.intermediates.gradients import retain_grads
 
 BINS = 40
@@ -117,8 +117,13 @@ def activation(h: Float[Array, "*batch D"], kind: str | None = None) -> Stats:
         "std": deviation(h),
         "saturated": flat(h, kind).mean(dtype=jnp.float32),
         "dead": dead_units(h, kind).mean(dtype=jnp.float32),
-        "constant": (h.max(batch) == h.min(batch)).mean(dtype=jnp.float32),
+        "constant": _is_constant(h, batch).mean(dtype=jnp.float32),
     }
+
+
+def _is_constant(h: Array, batch: tuple[int, ...]) -> Array:
+    """Which units have one value for every example; without an example none has."""
+    return h.max(batch, initial=-jnp.inf) == h.min(batch, initial=jnp.inf)
 
 
 def gradient(d: Array) -> Stats:
@@ -192,8 +197,13 @@ def watch(
 
     Raises:
         ValueError: a kind for an array that f does not name; see `retain_grads`.
+        TypeError: kinds is no mapping.
     """
     kinds = kinds or {}
+    if not isinstance(kinds, Mapping):
+        raise ArgumentTypeError(
+            f'kinds is {kinds!r}, expected the kind of each name, as in {{"h": "tanh"}}'
+        )
 
     def watched(*args, **kwargs):
         retained = retain_grads(f, has_aux=has_aux, values=True)

@@ -21,7 +21,7 @@ from jaxninja.check.inputs.shapes import settings_of
 from jaxninja.check.results import environment
 from jaxninja.check.subject.adapters import Normalised
 from jaxninja.check.subject.residuals import bench_arrays, bytes_of, residual_bytes
-from jaxninja.mutation.selection import mutants
+from jaxninja.mutation.selection import expect_count, mutants
 from jaxninja.rule import Rule
 
 BEGIN, END = "<!-- jaxninja certify -->", "<!-- end of certificate -->"
@@ -124,6 +124,7 @@ def _file(rule: Rule) -> str:
 
 def conditions(level: str, seed: int, count: int) -> dict[str, Any]:
     """What rows that are made here and now depend on, beside their sources."""
+    expect_count(count)
     about = {**environment(), "devices": jax.device_count()}
     return {"level": level, "seed": seed, "mutants": count, "environment": about}
 
@@ -236,7 +237,8 @@ def _lines(row: Row) -> Iterator[str]:
     yield f"{row.name}  {row.verdict.upper()}  source {row.hash}"
     for dtype, ratio in row.ratios.items():
         yield f"  {dtype}: {ratio:.2f} x autodiff's error"
-    yield f"  right under: {', '.join(row.transformations)}"
+    if row.transformations:  # level quick tries none
+        yield f"  right under: {', '.join(row.transformations)}"
     yield f"  keeps {row.keeps}: {row.residuals:,} B; autodiff {row.autodiff:,} B"
     yield f"  mutants refused: {row.killed} of {row.mutants}"
     yield from (f"    not refused: {name}" for name in row.survivors)

@@ -18,6 +18,8 @@ from jaxninja.mutation.enumeration import with_edits
 from jaxninja.rule import Rule
 
 VARIABLE = "JAXNINJA_MUTANT"  # "MODULE:FUNCTION|MODULE:CALLABLE or nothing|number"
+# pytest's exit codes
+WITHOUT_VERDICT = {4: "pytest cannot run what --tests names", 5: "no test was found"}
 SLOWEST = 10  # times what the right backward pass takes; at least a minute
 
 
@@ -65,9 +67,9 @@ def runs_of(
     start = time.monotonic()
     done = _pytest(f"{place}|{arguments}|-1", pytest_args, None)
     if done.returncode:
-        why = {5: "no test was found"}.get(done.returncode, "they do not pass")
+        why = WITHOUT_VERDICT.get(done.returncode, "they do not pass as they are")
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise TrialError(f"the tests cannot judge a mutant: {why} as they are\n{tail}")
+        raise TrialError(f"the tests cannot judge a mutant: {why}\n{tail}")
     limit = max(60.0, SLOWEST * (time.monotonic() - start))
 
     def one(given: tuple[int, str]) -> Outcome:

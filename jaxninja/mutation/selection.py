@@ -12,6 +12,7 @@ from jaxninja.check.oracle.truth import gradient_leaves
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.pytrees import cast, cotangent, float_leaves
 from jaxninja.check.subject.subject import Subject
+from jaxninja.errors import ArgumentError
 from jaxninja.mutation.enumeration import Change, changes, with_edits
 
 MARGIN = 1e-6  # of the largest entry of a gradient; less is called equivalent
@@ -70,7 +71,11 @@ def mutants(
     Args:
         count: how many, the operators taking turns: no more edits than that takes are
             tried. 0 is all.
+
+    Raises:
+        ValueError: the count is negative.
     """
+    expect_count(count)
     at = traced(subject, args, seed)
     with jax.enable_x64(True):
         truth = _gradients(subject, subject.bwd_function, at)
@@ -79,6 +84,12 @@ def mutants(
         kinds.setdefault(change.edit.operator, []).append((number, change))
     queues = [_of_kind(subject, at, truth, kind) for kind in kinds.values()]
     return list(islice(_by_turns(queues), count or None))
+
+
+def expect_count(count: int) -> None:
+    """Refuse a number of mutants that is none."""
+    if count < 0:
+        raise ArgumentError(f"{count} mutants, expected a count, or 0 for all")
 
 
 def _of_kind(subject: Subject, at: Traced, truth, numbered) -> Iterator[Mutant]:

@@ -194,7 +194,8 @@ def _as_array(name: str, result):
     """None passes, and is told as what it is; a string, a tuple, a list is refused."""
     if isinstance(result, tuple | list | dict):
         facts = dict(kind=type(result).__name__, count=len(result))
-        raise _no_array(name, sentence("no arrays", **facts))
+        key = "many arrays" if len(result) > 1 else "no arrays"
+        raise _no_array(name, sentence(key, **facts))
     try:
         np.asarray(0.0 if result is None else result).astype(float)
     except (TypeError, ValueError):

@@ -22,14 +22,14 @@ TEMPLATES = {
     "same rows": "d{name} is the same in every row: the mean over the batch",
     "factor": "d{name} is the true gradient times {factor}",
     # its branches
-    "one branch": "d{name} is its branch by {one} only: {name} is read by {one} and by "
-    "{other}; the branch by {other} is missing: add it with +=",
+    "one branch": "d{name} is its branch by {one} only: {name} is read by {all}; the "
+    "branch by {other} is missing: add it with +=",
     "no branch": "d{name}: {name} is read by {all}; the branch by {other} is missing: "
     "add it with +=",
-    "one branch, max": "d{name} is its branch by {one} only: {name} is read by {one} "
-    "and by {other}; the max branch is missing: add d{other} at each row's maximum",
-    "overwritten": "d{name} is its branch by {other} only: {name} is read by {one} and "
-    "by {other}; the branch by {one} was overwritten: = stands where += should",
+    "one branch, max": "d{name} is its branch by {one} only: {name} is read by "
+    "{all}; the max branch is missing: add d{other} at each row's maximum",
+    "overwritten": "d{name} is its branch by {other} only: {name} is read by {all}; "
+    "the branch by {one} was overwritten: = stands where += should",
     "branch twice": "d{name}: the branch by {other} is added twice",
     "branch off": "d{name}: the branch by {other} has the wrong sign",
     "lands": "d{name}: {branch}lands in {where} of row {row}, where it belongs in "
@@ -104,7 +104,8 @@ TEMPLATES = {
     "imprecise": "d{name} is off by {error} of its largest entry: a derivative taken "
     "by differences, or something rounded on the way?",
     "zero over zero": "d{name} is NaN where {upstream} is 0: do not divide by it",
-    "not finite": "d{name} is NaN or infinite: look for 0 / 0, 1 / 0 and log(0)",
+    "not finite": "d{name} is NaN or infinite: look for 0 / 0, 1 / 0, log(0), "
+    "and for an index past the end",
     "checker": "{text}",
     # what is written
     "not a parameter": "{given} is no parameter of backward: add it there{meant}",
@@ -114,6 +115,11 @@ TEMPLATES = {
     "and np{meant}",
     "dropped": "line {line}: the result of .at[...].{method}(...) is dropped, and "
     "arrays of JAX do not change: write {root} = {root}.at[...].{method}(...)",
+    "precedence": "line {line}: ** comes before /: for a power of {quotient} write "
+    "** ({quotient})",
+    "xor": "line {line}: ^ is exclusive or in Python; a power is **",
+    "product": "line {line}: {text} is {one} @ {other}: the last axis of the one has "
+    "to be as long as the last but one of the other{instead}",
     "in place": "line {line}: arrays of JAX do not change in place: write {root} = "
     "{root}.at[...].{method}(...)",
     "torch": "line {line}: {old} is PyTorch's; in JAX {new}",

@@ -5,6 +5,7 @@ and the forward pass runs the same text.
 """
 
 import ast
+import linecache
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,7 +69,10 @@ class Node:
 
     @cached_property
     def code(self) -> CodeType:
-        return compile(self.formula, "forward", "eval")
+        """Of the formula, which can be quoted: its file's name is that of a line."""
+        file = f"forward: {self.line}"
+        linecache.cache[file] = (len(self.formula), None, [self.formula], file)
+        return compile(self.formula, file, "eval")
 
     @property
     def line(self) -> str:

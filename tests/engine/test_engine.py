@@ -426,6 +426,7 @@ NUMBERS = {
     "float": (lambda x: float(x) * x, f"^<lambda> at test_engine.py:.*float.x.*{JNP}"),
     "math": (math.sin, f"^sin makes a Python number .*{JNP}"),
     "range": (lambda x: sum(range(jnp.int32(x))) * x, f"makes a Python number .*{JNP}"),
+    "mask": (lambda x: (x * X)[x * X > 0], "picks entries by a .*: use jnp.where$"),
     "NumPy": (lambda x: np.sin(x), f"gives a traced value to NumPy, as np.sin .*{JNP}"),
 }
 
@@ -464,6 +465,7 @@ def test_bad_arguments():
     refuse("holds int32.*choose others with argnums", jnp.sum, np.arange(3, dtype="i4"))
     refuse("holds str, expected floating", lambda s: 1.0, "a")
     refuse("argnums is 2, but 1 arguments", jnp.sum, X, argnums=2)
+    refuse("argnums has 'x', expected the places", jnp.sum, X, argnums="x")
     refuse(r"sin returned float32\[3, 4\], and a gradient needs", jnp.sin, X)
     refuse(r"returned int32\[\], and int32 has no gradient", jnp.argmax, X)
     refuse(r"returned \('float32", lambda x: (x.sum(), x), X)

@@ -657,3 +657,8 @@ def test_outputs_that_do_not_fit():
         ValueError, r"cotangent is float16\[3\]", f, cotangent=jnp.ones(3, "float16")
     )
     refuse(ValueError, "cotangent is", f, cotangent=(jnp.ones(3),))
+
+
+def test_a_number_can_be_named():
+    value, grads = retain_grads(lambda x: checkpoint_name(x * 2, "h"))(1.0)
+    assert (float(value), float(grads["h"])) == (2.0, 1.0)

@@ -163,3 +163,12 @@ def test_watch_runs_inside_a_scan():
 def test_watch_refuses_a_kind_for_what_is_not_named():
     with pytest.raises(ValueError, match=r"kinds has \['hh'\], but f names"):
         watch(loss, {"hh": "tanh"})(normal(5, 4), normal(3, 5))
+
+
+def test_watch_refuses_kinds_that_are_of_no_name():
+    with pytest.raises(TypeError, match=r"kinds is 'tanh', expected the kind of each"):
+        watch(loss, "tanh")(normal(5, 4), normal(3, 5))
+
+
+def test_an_array_without_entries_has_no_constant_unit():
+    assert float(activation(jnp.zeros((0, 3)), "tanh")["constant"]) == 0

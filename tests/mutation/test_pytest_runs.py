@@ -26,6 +26,8 @@ def test_tests_that_fail_anyway_cannot_judge(project, capsys):
     (project / "test_bad.py").write_text("def test_no(): assert False")
     assert run("--tests", "test_bad.py") == 2
     assert "cannot judge" in capsys.readouterr().err
+    assert run("--tests", "nowhere.py") == 2
+    assert "a mutant: pytest cannot run what --tests names\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [["--mutate"], ["tanh", "--mutate"]])

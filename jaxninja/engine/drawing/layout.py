@@ -40,6 +40,8 @@ Size = Callable[[Cell], tuple[float, float]]
 
 def place(units: list[Unit], size: Size, page: float) -> Layout:
     """Place units on a page of this width; `size` measures a cell."""
+    if not units:  # of a function that returns nothing
+        return Layout([], [], 2 * MARGIN, 2 * MARGIN)
     columns = _ordered(_cells(units))
     placed: list[list[Placed]] = []
     top = MARGIN

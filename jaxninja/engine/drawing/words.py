@@ -84,6 +84,12 @@ def measure(x) -> str:
     is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
     array = array.astype(np.complex128 if is_complex else np.float64)
     if x.size == 1:
-        return f"{array.item():.4f}"
+        return _rounded(array.item())
     with np.errstate(all="ignore"):  # infinities are shown as what they give
         return f"mean {array.mean():.3g}, std {array.std():.3g}"
+
+
+def _rounded(item: complex) -> str:
+    """Four places; what these would show as 0 by its digits, as 1e-06."""
+    text = f"{item:.4f}"
+    return f"{item:.3g}" if item and complex(text) == 0 else text

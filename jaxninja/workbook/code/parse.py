@@ -136,6 +136,8 @@ def read(text: str, filename: str) -> Source:
     try:
         tree = ast.parse(text.removeprefix("\ufeff"), filename)
     except SyntaxError as error:
+        if isinstance(error, IndentationError) and (tab := _tab(text)):
+            raise SourceError(sentence("tab"), tab) from None
         what = sentence("not Python yet", error=error.msg)
         raise SourceError(what, error.lineno) from None
     except ValueError as error:  # null bytes
@@ -160,6 +162,14 @@ def read(text: str, filename: str) -> Source:
         tuple(statement(node, names) for node in nodes if node not in prints),
         tuple(statement(node, names) for node in prints),
     )
+
+
+def _tab(text: str) -> int | None:
+    """The first line that a tab indents, where spaces indent others."""
+    lines = text.splitlines()
+    if not any(line.startswith(" ") for line in lines):
+        return None
+    return next((k for k, line in enumerate(lines, 1) if line.startswith("\t")), None)
 
 
 def out_of_order(source: Source, gradients: Sequence[str]) -> dict[int, str]:

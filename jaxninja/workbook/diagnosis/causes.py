@@ -18,6 +18,7 @@ from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded
 from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
+from jaxninja.workbook.diagnosis.precedence import of_power
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Judged, fitted, upstream
@@ -42,16 +43,18 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
     if found := _of_sizes(exercise, name, learner, judged):
         return [found]
     if judged.result is None:
-        return written.why_it_raised(exercise, name, piece, judged.failure)
+        return written.why_it_raised(exercise, name, piece, judged)
     if found := _narrow(judged.result):
         return [found]
     pairs = _computed(exercise, name, piece)
     if not pairs:
         return []
     told = (
-        lambda: _known(exercise, name, pairs) or factor(name, pairs),
+        lambda: _branches(_known(exercise, name, pairs), learner, name),
+        lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
         lambda: _known(exercise, name, pairs, SWAPS),
+        lambda: of_power(exercise, name, piece, pairs),
         lambda: _not_finite(exercise, name, piece, pairs),
         lambda: _tiny(name, pairs),
         lambda: _by_loss_only(exercise, name, piece, pairs),
@@ -109,6 +112,14 @@ def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
         ):
             return mistake.hint.of(name)
     return None
+
+
+def _branches(hint: Hint | None, learner: Source, name: str) -> Hint | None:
+    """A branch that the learner never wrote was not overwritten: it is missing."""
+    if hint and hint.code == "overwritten" and len(learner.assigning(f"d{name}")) < 2:
+        one, other = hint.facts["one"], hint.facts["other"]
+        return Hint("one branch", {**hint.facts, "one": other, "other": one})
+    return hint
 
 
 @cache

@@ -11,10 +11,12 @@ from typing import Any
 from jaxninja.check.hints import TEMPLATES, Statement, Words
 from jaxninja.check.hints import Hint as CheckersHint
 from jaxninja.workbook.network import Sizes
+from jaxninja.workbook.texts.en import checker as english
 from jaxninja.workbook.texts.languages import current, sentence
 from jaxninja.workbook.texts.zh import checker as chinese
 
 OTHERS = {"zh": chinese}
+ENGLISH = {**TEMPLATES, **english.HINTS}
 BY_LOSS = 'gradient * dy["loss"]'  # what is no line of the learner's
 
 
@@ -53,7 +55,7 @@ def _located(hint: CheckersHint) -> Statement:
 
 def _table() -> dict[str, str]:
     other = OTHERS.get(current())
-    return other.HINTS if other else TEMPLATES
+    return other.HINTS if other else ENGLISH
 
 
 class Unsaid(Exception):

@@ -45,11 +45,13 @@ def _sums(place: ast.expr, about: About) -> Iterator[Edited]:
     yield method.value, say("no sum", axis=axis, inner=inner)
     mean = ast.Attribute(method.value, "mean", ast.Load())
     yield ast.Call(mean, place.args, place.keywords), say("mean")
+    yield ast.Call(method, [], []), say("all axes", axis=axis)
     for other in AXES:
         if other != axis:
             hint = say("other axis", other=other, axis=axis)
             yield ast.Call(method, [_parsed(other)], place.keywords), hint
-    yield ast.Call(method, [], []), say("all axes", axis=axis)
+            if place.keywords:  # without keepdims
+                yield ast.Call(method, [_parsed(other)], []), hint
 
 
 def _sizes(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -69,6 +71,14 @@ def _sizes(place: ast.expr, about: About) -> Iterator[Edited]:
 def _bessel(place: ast.expr, about: About) -> Iterator[Edited]:
     if ast.unparse(place) == "n - 1":
         yield ast.Name("n", ast.Load()), say("n")
+
+
+def _terms(place: ast.expr, about: About) -> Iterator[Edited]:
+    """A term of a sum left out; a number such as eps is told as a number."""
+    if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Add):
+        for kept, term in ((place.left, place.right), (place.right, place.left)):
+            if not isinstance(term, ast.Constant):
+                yield kept, say("no term", left=ast.unparse(term))
 
 
 def _signs(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -272,6 +282,6 @@ def _in_brackets(text: str) -> str:
 
 # The plainest first: of two that give the same numbers it is the one that is told.
 RULES = (
-    *(_jacobians, _sums, _bessel, _sizes, _signs, _products, _softmax, _masks),
+    *(_jacobians, _sums, _bessel, _sizes, _signs, _terms, _products, _softmax, _masks),
     *(_one_hots, _indexed, _reshaped, _powers, _numbers, _saved),
 )

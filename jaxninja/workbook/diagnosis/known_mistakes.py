@@ -53,17 +53,18 @@ def _branches(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[M
     if not others or not all(isinstance(one, ast.AugAssign) for one in others):
         return
     steps = [_branch(exercise, one, name) for one in body]
+    read_by = {"all": sum(steps, ())}
     for k, step in enumerate(steps) if len(steps) > 2 else ():
         left = _fresh([*body[:k], *body[k + 1 :]])
-        yield _mistake(left, say("no branch", other=step, all=sum(steps, ())))
-    names = {"one": sum(steps[:-1], ()), "other": steps[-1]}
+        yield _mistake(left, say("no branch", other=step, **read_by))
+    names = {"one": sum(steps[:-1], ()), "other": steps[-1], **read_by}
     is_max = ".max(" in exercise.network.node[steps[-1][-1]].formula
     missing = "one branch, max" if is_max else "one branch"
     if len(steps) == 2:
         yield _mistake([first], say(missing, **names))
     else:
         names_of_first = {"one": steps[0], "other": sum(steps[1:], ())}
-        yield _mistake([first], say("one branch", **names_of_first))
+        yield _mistake([first], say("one branch", **names_of_first, **read_by))
     yield _mistake(_fresh(body[-1:]), say("overwritten", **names))
     for k, step in enumerate(steps[1:], 1):
         second = body[k]

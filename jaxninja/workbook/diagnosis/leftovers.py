@@ -115,5 +115,13 @@ def in_place(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
                     yield _changed("in place", part.lineno, root, "add")
 
 
+def powers(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
+    """`x ^ 2`, which is a power on paper."""
+    for node in nodes:
+        for part in ast.walk(node):
+            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitXor):
+                yield Hint("xor", {"line": part.lineno}, part.lineno)
+
+
 def _changed(code: str, line: int, root: str, method: str) -> Hint:
     return Hint(code, {"line": line, "root": root, "method": method}, line)

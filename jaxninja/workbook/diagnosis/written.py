@@ -5,8 +5,9 @@ import builtins
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import leftovers
+from jaxninja.workbook.diagnosis import leftovers, products
 from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.gradient import Judged
 from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.report import CELL
 from jaxninja.workbook.texts.languages import meant, sentence
@@ -19,20 +20,24 @@ def ineffective(learner: Source) -> list[Hint]:
 
 
 def why_it_raised(
-    exercise: Exercise, name: str, piece: Piece, failure: str
+    exercise: Exercise, name: str, piece: Piece, judged: Judged
 ) -> list[Hint]:
-    """Names that are not there, changes in place, PyTorch's own; of the first, all that
-    stand in its line.
+    """Names that are not there, changes in place, PyTorch's own, a product that does
+    not fit; of the first, all that stand in its line.
 
-    NumPy's arrays do change in place: only what was raised, `failure`, tells.
+    NumPy's arrays do change in place: only what was raised tells.
     """
+    failure = judged.failure
     statements = piece.source.piece(f"d{name}", exercise.gradients)
     nodes = [s.node for s in statements]
     found = [
         *_undefined(exercise, name, piece),
         *(leftovers.in_place(nodes) if "immutable" in failure else ()),
         *leftovers.foreign(nodes),
+        *(leftovers.powers(nodes) if "xor" in failure else ()),
     ]
+    if not found:
+        found = [*products.that_do_not_fit(exercise, name, piece, judged.sample)]
     return [hint for hint in found if hint.line == found[0].line]
 
 

@@ -6,6 +6,7 @@ it has inherited its error. It runs the learner's code: `worker` calls it in a p
 of its own.
 """
 
+import difflib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -207,13 +208,25 @@ def _unwritten(exercise: Exercise, learner: Source, name: str) -> Row | None:
     variable = f"d{name}"
     lines = [s.line for s in learner.assigning(variable)]
     if not lines:
-        note = sentence("not written", variable=variable)
-        return Row(name, GAP, learner.function.lineno, note=note)
+        return _not_written(exercise, learner, name)
     if learner.is_gap(variable):
         blank = _blank(learner, variable)
         note = sentence("blank", variable=variable, blank=blank)
         return Row(name, GAP, lines[0], note=note)
     return None
+
+
+def _not_written(exercise: Exercise, learner: Source, name: str) -> Row:
+    """That no line makes a gradient, and which one does by another spelling."""
+    variable, known = f"d{name}", {*exercise.gradients, *learner.parameters}
+    made = {k: s.line for s in learner.statements for k in s.assigns - known}
+    near = difflib.get_close_matches(variable, list(made), 1, 0.8)
+    if not near:
+        note = sentence("not written", variable=variable)
+        return Row(name, GAP, learner.function.lineno, note=note)
+    line = made[near[0]]
+    note = sentence("written as", variable=variable, line=line, other=near[0])
+    return Row(name, GAP, line, note=note)
 
 
 def _blank(learner: Source, variable: str) -> str:

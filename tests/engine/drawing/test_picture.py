@@ -181,6 +181,11 @@ def test_a_large_graph_is_folded_with_a_note_or_drawn_whole():
     assert seconds < 60  # about 1.5; a limit that a busy machine keeps, too
 
 
+def test_what_returns_nothing_has_an_empty_picture():
+    root = ET.fromstring(trace(lambda x: None, 2.0)._repr_svg_())
+    assert root.findall(f"{SVG}rect") == []
+
+
 def test_a_page_is_as_wide_as_its_note():
     root = ET.fromstring(trace(lambda x, axis: x, 2.0, 3).to_svg())
     note = [t.text for t in root.iter(f"{SVG}text")][-1]
@@ -218,3 +223,10 @@ def test_an_argument_alone():
     assert "1.5000" in graph.to_svg()
     size = place([*picture_of(graph).units], lambda cell: (10.0, 10.0), 100.0)
     assert [p.cell for p in size.placed] == [Cell(picture_of(graph).units[0])]
+
+
+def test_a_small_number_is_not_drawn_as_zero():
+    graph = trace(lambda x, y: x * 2e-6 + 0.0 * y, 1.0, 1.0)
+    lines = graph.to_text(backward(graph)).splitlines()
+    assert lines[1].split() == ["x", "float32[]", "1.0000", "2e-06"]
+    assert lines[2].split() == ["y", "float32[]", "1.0000", "0.0000"]

@@ -28,7 +28,7 @@ WRONG = [
     ("diff2", "1.0 / (D - 1) * jnp.ones_like(diff2) * dvar", "D - 1 stands where D"),
     ("diff2", "1.0 / 32 * jnp.ones_like(diff2) * dvar", "32 is D, and here D is 5"),
     ("diff", "rstd * dxhat", "the branch by diff2 is missing: add it with +="),
-    ("diff", "2.0 * diff * ddiff2", "the branch by xhat was overwritten"),
+    ("diff", "2.0 * diff * ddiff2", "the branch by xhat is missing: add it with +="),
     ("diff", "rstd * dxhat + diff * ddiff2", "diff"),
     ("mean", "-ddiff.sum((0, 1), keepdims=True)[0]", ""),
     ("mean", "ddiff.sum(2, keepdims=True)", "sign"),

@@ -26,7 +26,7 @@ WRONG = [
     ("beta_m", "(gamma_m * dm).sum((0, 1))", ""),
     ("mhat", "dm", "the factor gamma_m is missing"),
     ("x2", "dy", "the branch by mhat is missing: add it with +="),
-    ("x2", OF_M, "the branch by y was overwritten"),
+    ("x2", OF_M, "the branch by y is missing: add it with +="),
     ("x2", f"dy - {OF_M}", "the branch by mhat has the wrong sign"),
     ("x2", "dy + rstd_m * dmhat", ""),
     ("x2", f"dy + {OF_M.replace('.mean(2', '.sum(2')}", ""),

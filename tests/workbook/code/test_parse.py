@@ -133,3 +133,11 @@ def test_a_gradient_of_the_files_own_order_is_at_hand():
         "bnraw": "pass",
     }
     assert check(1, answered(1, **answers), "exercise1.py", explain=False).ok
+
+
+def test_a_tab_among_spaces_is_told_at_its_own_line():
+    text = answered(2).replace("    dlogits", "\tdlogits")
+    line = text.splitlines().index(next(s for s in text.splitlines() if "\t" in s)) + 1
+    report = check(2, text, "exercise2.py")
+    assert (report.status, report.line) == ("error", line)
+    assert report.message.startswith("a tab indents this line, and spaces the others")

@@ -207,3 +207,15 @@ def test_a_long_loop_can_train_all_the_same():
     values = samples.home(EXERCISES[4].network).values
     assert function.untraceable(values, {}) is None
     assert not function.is_quick(values, {})
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("dlogit = logits", "line 14 assigns dlogit: is that it?"),
+     ("dlogits = [logits[0], logits[1]]", "a list of 2, expected one array: jnp.stack"),
+     ("dlogits = (logits,)", "a tuple of 1, expected one array: is there a comma too")],
+)  # fmt: skip
+def test_what_is_no_array_is_told_by_what_it_is(code, told):
+    report = check(2, answered(2, logits=code), "exercise2.py", explain=False)
+    assert (report.status, report.line) in {("gap", 14), ("wrong", 14)}
+    assert told in report.message

@@ -52,6 +52,8 @@ SENTENCES = {
     "at sizes": "{text} (sizes {sizes})",
     "random": "{sizes}, d{probe} random",
     "not written": "no line assigns {variable}: write `{variable} = ...`",
+    "written as": "no line assigns {variable}; line {line} assigns {other}: is that "
+    "it?",
     "blank": "{variable} is still {blank}: it comes next",
     "shapes left": "all numbers are right; these have another shape: {names}",
     "by hand": "d{name} {found}. It may well be right, but here it is to be derived by "
@@ -68,6 +70,8 @@ SENTENCES = {
     "no array": "is of type {kind}, expected an array",
     "no arrays": "is a {kind} of {count}, expected one array: is there a comma too "
     "much?",
+    "many arrays": "is a {kind} of {count}, expected one array: jnp.stack(...) makes "
+    "one of several",
     "assert": "this assert does not hold",
     "too long": "{what} runs for more than {limit} s: is there a loop without an end? "
     "Or one of many operations of JAX on single numbers: NumPy is far quicker at these",
@@ -94,6 +98,7 @@ SENTENCES = {
     "near wrong here": "wrong here",
     # what a file says that cannot be checked
     "not Python yet": "this is not Python yet: {error}",
+    "tab": "a tab indents this line, and spaces the others: indent all with spaces",
     "no function": "no function {function!r} (functions in it: {names}); keep its name",
     "nothing": "none",
     "early": "this line reads {variable}, which is made in line {line} only: go "
@@ -116,6 +121,7 @@ SENTENCES = {
     "size": "{number} is {letter}, and here {letter} is {here}: write {written}",
     "its branch": "the branch by {branch} ",
     "its numbers": "what it holds ",
+    "fits": ": {text} is {shape}, as {name} is",
     "index": "it is [{text}]",
     "column": "column {column}",
     "columns": "columns {columns}",

@@ -11,12 +11,12 @@ HINTS = {
     "same rows": "d{name} 的每一行都相同：是批上的平均值",
     "factor": "d{name} 等于真实梯度乘以 {factor}",
     # its branches
-    "one branch": "d{name} 只有经过 {one} 的分支：{name} 被 {one} 和 {other} 读取；缺少经过 "
+    "one branch": "d{name} 只有经过 {one} 的分支：{name} 被 {all} 读取；缺少经过 "
     "{other} 的分支：用 += 加上",
     "no branch": "d{name}：{name} 被 {all} 读取；缺少经过 {other} 的分支：用 += 加上",
-    "one branch, max": "d{name} 只有经过 {one} 的分支：{name} 被 {one} 和 {other} 读取；缺少"
+    "one branch, max": "d{name} 只有经过 {one} 的分支：{name} 被 {all} 读取；缺少"
     "取最大值的分支：在每行最大值的位置加上 d{other}",
-    "overwritten": "d{name} 只有经过 {other} 的分支：{name} 被 {one} 和 {other} 读取；经过 "
+    "overwritten": "d{name} 只有经过 {other} 的分支：{name} 被 {all} 读取；经过 "
     "{one} 的分支被覆盖了：该用 += 的地方用了 =",
     "branch twice": "d{name}：经过 {other} 的分支加了两次",
     "branch off": "d{name}：经过 {other} 的分支符号反了",
@@ -78,7 +78,7 @@ HINTS = {
     "差分求导？",
     "imprecise": "d{name} 的误差是其最大元素的 {error}：是用差分求的导，还是中途有舍入？",
     "zero over zero": "{upstream} 为 0 时 d{name} 是 NaN：不要除以它",
-    "not finite": "d{name} 是 NaN 或无穷大：检查有没有 0 / 0、1 / 0 和 log(0)",
+    "not finite": "d{name} 是 NaN 或无穷大：检查有没有 0 / 0、1 / 0、log(0)，以及超出末尾的下标",
     "checker": "{text}",
     # what is written
     "not a parameter": "{given} 不是 backward 的参数：请加到参数里{meant}",
@@ -87,6 +87,9 @@ HINTS = {
     "not in the cell": "{given} 没有定义：backward 只看得到自己的单元格，以及 jax、jnp 和 np{meant}",
     "dropped": "第 {line} 行：.at[...].{method}(...) 的结果被丢弃了，而 JAX 的数组不会改变："
     "请写 {root} = {root}.at[...].{method}(...)",
+    "precedence": "第 {line} 行：** 先于 /：要取 {quotient} 次幂，请写 ** ({quotient})",
+    "xor": "第 {line} 行：^ 在 Python 中是异或；乘方是 **",
+    "product": "第 {line} 行：{text} 是 {one} @ {other}：前者的最后一轴要与后者的倒数第二轴一样长{instead}",
     "in place": "第 {line} 行：JAX 的数组不能原地修改：请写 {root} = "
     "{root}.at[...].{method}(...)",
     "torch": "第 {line} 行：{old} 是 PyTorch 的写法；在 JAX 中：{new}",

@@ -52,6 +52,7 @@ SENTENCES = {
     "is None": "d{name} 是 None",
     "at sizes": "{text}（尺寸 {sizes}）",
     "random": "{sizes}，d{probe} 取随机值",
+    "written as": "没有一行给 {variable} 赋值；第 {line} 行给 {other} 赋了值：是不是它？",
     "not written": "没有一行给 {variable} 赋值：请写 `{variable} = ...`",
     "blank": "{variable} 还是 {blank}：接下来就是它",
     "shapes left": "数值全部正确；以下梯度的形状不对：{names}",
@@ -65,6 +66,7 @@ SENTENCES = {
     "returns another": "{text}；它为 {name} 返回的不是上面的 {name}",
     "float32": "按它自己的类型 float32 比较",
     "no array": "的类型是 {kind}，应为数组",
+    "many arrays": "是含 {count} 个元素的 {kind}，应为一个数组：jnp.stack(...) 把多个合成一个",
     "no arrays": "是含 {count} 个元素的 {kind}，应为一个数组：是不是多了一个逗号？",
     "assert": "这个断言不成立",
     "too long": "{what} 运行超过了 {limit} 秒：有没有死循环？或者是用 JAX 对单个数做大量"
@@ -92,6 +94,7 @@ SENTENCES = {
     "near wrong here": "此处错误",
     # what a file says that cannot be checked
     "not Python yet": "这还不是合法的 Python：{error}",
+    "tab": "这一行用制表符缩进，其他行用空格：请都用空格缩进",
     "no function": "没有函数 {function!r}（文件中的函数：{names}）；请保留它的名字",
     "nothing": "无",
     "early": "这一行读取了 {variable}，而它要到第 {line} 行才算出来：请从后往前推，"
@@ -111,6 +114,7 @@ SENTENCES = {
     "size": "{number} 就是 {letter}，而这里 {letter} 是 {here}：请写 {written}",
     "its branch": "经过 {branch} 的分支",
     "its numbers": "其中的数",
+    "fits": "：{text} 是 {shape}，与 {name} 一样",
     "index": "[{text}]",
     "column": "第 {column} 列",
     "columns": "第 {columns} 列",

@@ -1,0 +1,78 @@
+"""A power that ends before the line's writer thought: x ** -3/2 is (x ** -3) / 2."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxninja.check.compare import difference, wide
+from jaxninja.workbook.code import parse, snippets
+from jaxninja.workbook.code.snippets import Piece
+from jaxninja.workbook.exercise import Exercise
+from jaxninja.workbook.gradient import upstream
+from jaxninja.workbook.hints import Hint
+from jaxninja.workbook.samples import Sample
+
+
+class Quotient(NamedTuple):
+    """Where `-3/2` stands after a `**`, on one line; in bytes, as Python counts."""
+
+    line: int
+    start: int
+    end: int
+
+
+def of_power(
+    exercise: Exercise, name: str, piece: Piece, pairs: Sequence[tuple[Sample, object]]
+) -> Hint | None:
+    """The quotient that has to be in brackets, if the gradient is right with them."""
+    for statement in piece.source.piece(f"d{name}", exercise.gradients):
+        for at in _quotients(statement.node):
+            text, quotient = _in_brackets(piece.source.text, at)
+            with suppress(Exception):  # brackets that were there already
+                source = parse.read(text, piece.source.filename)
+                scope = snippets.environment(source)
+                fixed = snippets.step(source, scope, f"d{name}", exercise.gradients)
+                if all(_right(exercise, name, fixed, sample) for sample, _ in pairs):
+                    facts = {"line": at.line, "quotient": quotient}
+                    return Hint("precedence", facts, at.line)
+    return None
+
+
+def _quotients(statement: ast.stmt) -> Iterator[Quotient]:
+    for node in ast.walk(statement):
+        match node:
+            case (
+                ast.BinOp(
+                    left=ast.BinOp(op=ast.Pow(), right=power),
+                    op=ast.Div(),
+                    right=below,
+                )
+                | ast.BinOp(
+                    left=ast.BinOp(right=ast.BinOp(op=ast.Pow(), right=power)),
+                    op=ast.Div(),
+                    right=below,
+                )
+            ) if power.lineno == below.end_lineno:
+                yield Quotient(
+                    power.lineno, power.col_offset, below.end_col_offset or 0
+                )
+
+
+def _in_brackets(text: str, at: Quotient) -> tuple[str, str]:
+    """The text with brackets around it, and what is in them."""
+    lines = text.splitlines(keepends=True)
+    line = lines[at.line - 1].encode()
+    parts = line[: at.start], line[at.start : at.end], line[at.end :]
+    before, quotient, after = (part.decode() for part in parts)
+    lines[at.line - 1] = f"{before}({quotient}){after}"
+    return "".join(lines), quotient
+
+
+def _right(exercise: Exercise, name: str, piece: Piece, sample: Sample) -> bool:
+    mine = wide(piece(dict(sample.values), upstream(exercise, name, sample)))
+    truth = wide(sample.truth[name])
+    same = np.shape(mine) == np.shape(truth)
+    return same and difference(mine, truth, 1e-9 * sample.scale(name)).ok
