@@ -89,7 +89,7 @@ def plot(params, x, y, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train on two moons by the engine.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--figure", type=Path, default=FIGURE)
+    parser.add_argument("--figure", type=Path, help="default: the page's, of seed 0")
     options = parser.parse_args()
     x, y = moons(options.seed)
     params = init(options.seed, 2, [16, 16, 1], bias=False)
@@ -101,8 +101,9 @@ def main() -> None:
     first = 1 + max((k for k, (_, a) in enumerate(history) if a < 1), default=-1)
     print(f"accuracy 100% from step {first} on; after the last: ", end="")
     print(f"{float(loss(params, x, y)[1]):.0%}")
-    plot(params, x, y, options.figure)
-    print(f"figure: {options.figure}")
+    if figure := options.figure or (FIGURE if options.seed == 0 else None):
+        plot(params, x, y, figure)
+        print(f"figure: {figure}")
 
 
 if __name__ == "__main__":

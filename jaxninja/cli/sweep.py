@@ -45,18 +45,18 @@ def _options(defaults: dict[str, Any]) -> type:
     kinds |= {"memory_mb": int, "resume": str | None}
     fields = [(k, kinds[k], dataclasses.field(default=v)) for k, v in defaults.items()]
     made = dataclasses.make_dataclass("Sweep", fields, frozen=True)
-    described = (TrainConfig.__doc__ or "").split("Attributes:")[1]
+    described = (TrainConfig.__doc__ or "").split("Attributes:")[1].rstrip()
     made.__doc__ = f"""Train a network for each of many seeds and learning rates.
 
     Example: jaxninja sweep --seeds 64 --lr 0.05 0.1 0.2
 
-    Attributes:
+    Attributes:{described}
         seeds: how many, from 0 on; each with each learning rate.
         lr: learning rates, one or more of them.
         memory_mb: for the members that train at the same time; the rest
             wait.
         resume: folder of a sweep to go on with; its own options hold, and only
-            memory-mb may be given anew.{described}
+            memory-mb may be given anew.
     """
     return made
 
