@@ -98,7 +98,7 @@ class Rule:
 
 
 def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> None:
-    """The door of a rule: raise ValueError unless `holds`.
+    """Checks one argument of a rule: raises ValueError unless `holds`.
 
     The message says what was given and what was expected. It looks at shapes and types
     only, so under `jit` it costs nothing after tracing.
@@ -132,7 +132,7 @@ def mean_cotangent(dloss: jax.Array, n: int) -> jax.Array:
 
 
 def expect_floats(op: str, **arrays: Any) -> None:
-    """The door of a rule for types: the arrays named are of one floating-point type."""
+    """Checks types: the arrays named are of one floating-point type."""
     first = next(iter(arrays))
     same = jnp.result_type(arrays[first])
     for name, array in arrays.items():
@@ -143,7 +143,7 @@ def expect_floats(op: str, **arrays: Any) -> None:
 
 
 def expect_axis(op: str, x: Any, axis: Any) -> None:
-    """The door of a rule that works along one axis of x, which must not be empty."""
+    """Checks the axis of x that a rule works along, which must not be empty."""
     shape = jnp.shape(x)
     ndim = len(shape)
     fits = isinstance(axis, Integral) and axis in range(-ndim, ndim)

@@ -57,7 +57,7 @@ def embedding(
 
 def embedding_fwd(C, ids):
     C = jnp.asarray(C)  # NumPy's arrays have no `at`
-    _door(C, ids)
+    _check_arguments(C, ids)
     emb = C.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
     return emb, Residuals(ids, jnp.empty((C.shape[0], 0), C.dtype))
 
@@ -79,7 +79,7 @@ def embedding_jvp(primals, tangents):
     return emb, dC.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
 
 
-def _door(C, ids):
+def _check_arguments(C, ids):
     expect("embedding", "C", f"of shape {C.shape}", "[V, D]", C.ndim == 2)
     expect_floats("embedding", C=C)
     integer = jnp.issubdtype(ids.dtype, jnp.integer)

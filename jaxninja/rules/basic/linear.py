@@ -56,7 +56,7 @@ def linear(
 
 
 def linear_fwd(x, W, b):
-    _door(x, W, b)
+    _check_arguments(x, W, b)
     return x @ W + along_last(b, x), Residuals(x, W)
 
 
@@ -78,7 +78,7 @@ def linear_jvp(primals, tangents):
     return linear_fwd(x, W, b)[0], dx @ W + x @ dW + along_last(db, x)
 
 
-def _door(x, W, b):
+def _check_arguments(x, W, b):
     expect_floats("linear", x=x, W=W, b=b)
     expect("linear", "W", f"of shape {W.shape}", "[D, K]", W.ndim == 2)
     D, K = W.shape

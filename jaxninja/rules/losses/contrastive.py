@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, expect, expect_floats
-from jaxninja.rules.losses.doors import pair_of_floats
+from jaxninja.rules.losses.arguments import pair_of_floats
 
 
 class Residuals(NamedTuple):
@@ -59,7 +59,7 @@ def contrastive(
 
 def contrastive_fwd(a, b, temperature):
     temperature = jnp.asarray(temperature)
-    _door(a, b, temperature)
+    _check_arguments(a, b, temperature)
     N = len(a)
     S = a @ b.T / temperature.astype(a.dtype)
     log_P, log_Q = jax.nn.log_softmax(S, 1), jax.nn.log_softmax(S, 0)
@@ -92,14 +92,14 @@ def contrastive_jvp(primals, tangents):
 def plain(a, b, temperature):
     """Two cross entropies, as in CLIP's paper: what `jax.vjp` has to judge by."""
     temperature = jnp.asarray(temperature)
-    _door(a, b, temperature)
+    _check_arguments(a, b, temperature)
     temperature = temperature.astype(a.dtype)
     S = a @ b.T / temperature
     rows, columns = jax.nn.log_softmax(S, 1), jax.nn.log_softmax(S, 0)
     return -(jnp.trace(rows) + jnp.trace(columns)) / (2 * len(a))
 
 
-def _door(a, b, temperature):
+def _check_arguments(a, b, temperature):
     fits = a.ndim == 2
     expect("contrastive", "a", f"of shape {a.shape}", "[N, D]", fits)
     pair_of_floats("contrastive", a=a, b=b)

@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from jaxninja.rule import Case, Rule, expect, wide
-from jaxninja.rules.losses import doors
+from jaxninja.rules.losses import arguments
 
 
 class Residuals(NamedTuple):
@@ -88,8 +88,8 @@ def cross_entropy(
 
 def cross_entropy_fwd(logits, labels, *static):
     options = Options(*static)
-    _door(logits, labels, options)
-    labels = doors.signed(labels)
+    _check_arguments(logits, labels, options)
+    labels = arguments.signed(labels)
     m = jax.lax.stop_gradient(logits.max(-1, keepdims=True))
     shifted = logits - m
     counts = jnp.exp(shifted)
@@ -171,11 +171,11 @@ def _pick(logits, labels):
     return picked[:, None]
 
 
-def _door(logits, labels, options):
+def _check_arguments(logits, labels, options):
     given, fits = f"of shape {logits.shape}", logits.ndim == 2 and logits.size > 0
     expect("cross_entropy", "logits", given, "[N, V], not empty", fits)
-    doors.classes("cross_entropy", labels, len(logits), f"logits is {logits.shape}")
-    doors.options("cross_entropy", *options[1:])
+    arguments.classes("cross_entropy", labels, len(logits), f"logits is {logits.shape}")
+    arguments.options("cross_entropy", *options[1:])
 
 
 def example(key, N, V):

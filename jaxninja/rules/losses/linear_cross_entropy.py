@@ -34,7 +34,7 @@ from jaxtyping import Array, Float, Integer
 
 from jaxninja.rule import Case, Rule, along_last, expect, expect_floats, wide_type
 from jaxninja.rules.loops import varying
-from jaxninja.rules.losses import chunks, doors
+from jaxninja.rules.losses import arguments, chunks
 
 
 class Residuals(NamedTuple):
@@ -100,8 +100,8 @@ def linear_cross_entropy(
 
 def linear_cross_entropy_fwd(x, W, b, labels, *static):
     options = Options(*static)
-    _door(x, W, b, labels, options)
-    return _forward(x, W, b, doors.signed(labels), options)
+    _check_arguments(x, W, b, labels, options)
+    return _forward(x, W, b, arguments.signed(labels), options)
 
 
 @partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
@@ -191,8 +191,8 @@ def _forward_mode(res, dx, dW, db, options):
 def dense(x, W, b, labels, *static):
     """The plain form, with all the logits: what `jax.grad` differentiates to judge."""
     options = Options(*static)
-    _door(x, W, b, labels, options)
-    labels = doors.signed(labels)
+    _check_arguments(x, W, b, labels, options)
+    labels = arguments.signed(labels)
     z = _logits(x, W, b, options)
     m = lax.stop_gradient(z.max(1))
     shifted = z - m[:, None]
@@ -253,7 +253,7 @@ def _logits(x, W, b, options):
     return a if options.cap is None else options.cap * jnp.tanh(a / options.cap)
 
 
-def _door(x, W, b, labels, options):
+def _check_arguments(x, W, b, labels, options):
     check = partial(expect, "linear_cross_entropy")
 
     def shape(name, array, expected, fits):
@@ -271,9 +271,9 @@ def _door(x, W, b, labels, options):
     if b is not None:
         shape("b", b, f"[{W.shape[1]}], as W is {W.shape}", b.shape == W.shape[1:])
         expect_floats("linear_cross_entropy", b=b)
-    doors.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
+    arguments.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
     _, reduction, s, cap, k, chunk = options
-    doors.options("linear_cross_entropy", reduction, s, k)
+    arguments.options("linear_cross_entropy", reduction, s, k)
     option("softcap", cap, "None or a number above 0", cap is None or cap > 0)
     option("chunk", chunk, "None, or 1 or more", chunk is None or chunk >= 1)
 

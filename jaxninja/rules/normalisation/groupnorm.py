@@ -71,7 +71,7 @@ def groupnorm(
 
 
 def groupnorm_fwd(x, gamma, beta, groups, eps):
-    _door(x, gamma, beta, groups, eps)
+    _check_arguments(x, gamma, beta, groups, eps)
     grouped = _grouped(x, groups)
     mean, var = moments(grouped, AXES)
     rstd = lax.rsqrt(var + eps)
@@ -126,7 +126,7 @@ def _weight(weight, grouped):
     return weight.astype(grouped.dtype).reshape(1, 1, *grouped.shape[2:])
 
 
-def _door(x, gamma, beta, groups, eps):
+def _check_arguments(x, gamma, beta, groups, eps):
     check_input("groupnorm", x, {"gamma": gamma, "beta": beta}, axes=2)
     C, given = x.shape[-1], repr(groups)
     whole = isinstance(groups, int) and groups >= 1
