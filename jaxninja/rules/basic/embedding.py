@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, expect, expect_floats
+from jaxninja.rule import Case, Rule, expect, expect_floats, sharding
 
 
 class Residuals(NamedTuple):
@@ -58,15 +58,14 @@ def embedding(
 def embedding_fwd(C, ids):
     C = jnp.asarray(C)  # NumPy's arrays have no `at`
     _check_arguments(C, ids)
-    emb = C.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-    return emb, Residuals(ids, jnp.empty((C.shape[0], 0), C.dtype))
+    return _rows(C, ids, jnp.nan), Residuals(ids, C[:, :0])
 
 
 def embedding_bwd(res, demb):
     """Returns dC [V, D], and None for the integer ids."""
     dC = jnp.zeros((len(res.rows), demb.shape[-1]), res.rows.dtype)
-    dC = dC.at[res.ids].add(demb, mode="drop", wrap_negative_indices=False)
-    return dC, None
+    how = {"wrap_negative_indices": False, "out_sharding": sharding(res.rows)}
+    return dC.at[res.ids].add(demb, mode="drop", **how), None
 
 
 embedding.defvjp(embedding_fwd, embedding_bwd)
@@ -76,7 +75,13 @@ def embedding_jvp(primals, tangents):
     """Returns emb and its move demb [*batch, D] for a move dC of C."""
     (C, ids), (dC, _) = primals, tangents
     emb = embedding_fwd(C, ids)[0]
-    return emb, dC.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
+    return emb, _rows(dC, ids, 0)
+
+
+def _rows(C, ids, outside):
+    """C[ids], and `outside` where an id is none of a row."""
+    how = {"wrap_negative_indices": False, "out_sharding": sharding(ids)}
+    return C.at[ids].get(mode="fill", fill_value=outside, **how)
 
 
 def _check_arguments(C, ids):

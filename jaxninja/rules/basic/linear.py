@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last, expect, expect_floats
+from jaxninja.rule import Case, Rule, along_last, expect, expect_floats, sharding
 
 
 class Residuals(NamedTuple):
@@ -64,7 +64,7 @@ def linear_bwd(res, dy):
     """Returns dx [*batch, D], dW [D, K], db [K]."""
     batch = tuple(range(dy.ndim - 1))
     dx = dy @ res.W.T
-    dW = jnp.tensordot(res.x, dy, (batch, batch))
+    dW = jnp.tensordot(res.x, dy, (batch, batch), out_sharding=sharding(res.W))
     db = dy.sum(batch)
     return dx, dW, db
 

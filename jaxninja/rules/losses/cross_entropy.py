@@ -105,14 +105,13 @@ def cross_entropy_fwd(logits, labels, *static):
 def cross_entropy_bwd(ignore_index, reduction, label_smoothing, z_loss, res, dloss):
     """Returns dlogits [N, V], and None for the integer labels."""
     p, labels, lse = res
-    N, V = p.shape
+    V = p.shape[1]
     w = dloss * _weights(labels, ignore_index, reduction, dloss)
     pull = w if lse is None else w * (1 + 2 * z_loss * lse)
     dlogits = p * pull[:, None]  # N V numbers, and the label's share is at N of them
     if label_smoothing:
         dlogits -= (label_smoothing / V * w)[:, None]
-    at_label, pull = dlogits.at[jnp.arange(N), labels], (1 - label_smoothing) * w
-    return at_label.add(-pull, mode="drop", wrap_negative_indices=False), None
+    return _add_at_label(dlogits, labels, (label_smoothing - 1) * w), None
 
 
 cross_entropy.defvjp(cross_entropy_fwd, cross_entropy_bwd)
@@ -166,9 +165,18 @@ def _count(labels, ignore_index, like):
 
 def _pick(logits, labels):
     """The label's entry of each row, [N, 1]; NaN for a label that is no class."""
-    at_label = logits.at[jnp.arange(len(labels)), labels]
-    picked = at_label.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-    return picked[:, None]
+
+    def of_row(z, label):
+        nan = {"mode": "fill", "fill_value": jnp.nan}
+        return z.at[label].get(**nan, wrap_negative_indices=False)
+
+    return jax.vmap(of_row)(logits, labels)[:, None]
+
+
+@jax.vmap
+def _add_at_label(row, label, value):
+    """`row` with `value` added at its label, if that is a class."""
+    return row.at[label].add(value, mode="drop", wrap_negative_indices=False)
 
 
 def _check_arguments(logits, labels, options):

@@ -32,7 +32,16 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, along_last, expect, expect_floats, wide_type
+from jaxninja.rule import (
+    Case,
+    Rule,
+    along_last,
+    expect,
+    expect_floats,
+    on_auto_axes,
+    sharding,
+    wide_type,
+)
 from jaxninja.rules.loops import varying
 from jaxninja.rules.losses import arguments, chunks
 
@@ -101,10 +110,15 @@ def linear_cross_entropy(
 def linear_cross_entropy_fwd(x, W, b, labels, *static):
     options = Options(*static)
     _check_arguments(x, W, b, labels, options)
-    return _forward(x, W, b, arguments.signed(labels), options)
+    forward = partial(_forward, options=options)
+    rows = sharding(x, 1)
+    where = rows if options.reduction == "none" else sharding(x, 0), rows, rows
+    labels = arguments.signed(labels)
+    loss, m, log_sum = on_auto_axes(forward, where, x, W, b, labels)
+    return loss, Residuals(x, W, b, labels, m, log_sum)
 
 
-@partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
+@partial(jax.jit, static_argnames="options")  # else each plain call compiles its loop
 def _forward(x, W, b, labels, options):
     lowest, made_of = jnp.finfo(wide_type(x)).min, (x, W, b, labels)
     start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
@@ -125,7 +139,7 @@ def _forward(x, W, b, labels, options):
     m, total, picked, spread = chunks.loop(x, W, options.chunk, over_chunk, start)
     log_sum = jnp.log(total)
     loss = _losses(picked - m, spread / W.shape[1], m, log_sum, labels, W, options)
-    return loss, Residuals(x, W, b, labels, m, log_sum)
+    return loss, m, log_sum
 
 
 def linear_cross_entropy_bwd(
@@ -133,10 +147,12 @@ def linear_cross_entropy_bwd(
 ):
     """Returns dx [N, D], dW [D, V], db [V] or None, and None for the labels."""
     options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
-    return *_backward(res, dloss, options), None
+    backward = partial(_backward, options=options)
+    where = jax.tree.map(sharding, (res.x, res.W, res.b))
+    return *on_auto_axes(backward, where, res, dloss), None
 
 
-@partial(jax.jit, static_argnums=2)
+@partial(jax.jit, static_argnames="options")
 def _backward(res, dloss, options):
     x, W, b, labels, _, log_sum = res
     weight = dloss * _weights(labels, options, log_sum.dtype)
@@ -166,10 +182,11 @@ def linear_cross_entropy_jvp(
     """Returns the loss and its move dloss, a scalar or [N], for moves of x, W and b."""
     options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
     loss, res = linear_cross_entropy_fwd(*primals, *options)
-    return loss, _forward_mode(res, *tangents[:3], options)
+    move = partial(_forward_mode, options=options)
+    return loss, on_auto_axes(move, sharding(loss), res, *tangents[:3])
 
 
-@partial(jax.jit, static_argnums=4)
+@partial(jax.jit, static_argnames="options")
 def _forward_mode(res, dx, dW, db, options):
     x, W, b, labels, _, log_sum = res
 
