@@ -48,7 +48,7 @@ def embedding(
         [*batch, D] rows.
 
     Raises:
-        ValueError: C is not [V, D], or ids are not integers.
+        ValueError: C is not [V, D] with V > 0, or ids are not integers.
 
     Source: Bengio, Ducharme, Vincent, Jauvin 2003, JMLR 3.
     """
@@ -85,7 +85,8 @@ def _rows(C, ids, outside):
 
 
 def _check_arguments(C, ids):
-    expect("embedding", "C", f"of shape {C.shape}", "[V, D]", C.ndim == 2)
+    fits = C.ndim == 2 and len(C) > 0
+    expect("embedding", "C", f"of shape {C.shape}", "[V, D] with V > 0", fits)
     expect_floats("embedding", C=C)
     integer = jnp.issubdtype(ids.dtype, jnp.integer)
     expect("embedding", "ids", f"of type {ids.dtype}", "integers", integer)

@@ -66,8 +66,8 @@ def cross_entropy(
         logits: [N, V], of any size: the row's maximum is subtracted first, so 1e4 or a
             common offset neither overflows nor loses digits. -inf is a masked class.
         labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
-        ignore_index: label of rows that count nowhere: loss 0 and no gradient, where
-            the logits are finite.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient,
+            whatever the logits are.
         reduction: `mean` over the rows that count (0 if there is none), or `none`.
         label_smoothing: s in [0, 1): share of the target that is spread evenly.
         z_loss: k, the weight of lse^2.
@@ -109,6 +109,7 @@ def cross_entropy_bwd(ignore_index, reduction, label_smoothing, z_loss, res, dlo
     w = dloss * _weights(labels, ignore_index, reduction, dloss)
     pull = w if lse is None else w * (1 + 2 * z_loss * lse)
     dlogits = p * pull[:, None]  # N V numbers, and the label's share is at N of them
+    dlogits = jnp.where((labels != ignore_index)[:, None], dlogits, 0)  # 0 NaN is NaN
     if label_smoothing:
         dlogits -= (label_smoothing / V * w)[:, None]
     return _add_at_label(dlogits, labels, (label_smoothing - 1) * w), None
@@ -132,6 +133,7 @@ def cross_entropy_jvp(
 
 def _target(z, labels, options):
     """sum_v q z [N, 1], q the target: the label's entry, and s of it spread evenly."""
+    labels = jnp.where(labels == options.ignore_index, 0, labels)  # 0: of no effect
     picked = _pick(z, labels)
     if not options.smoothing:
         return picked

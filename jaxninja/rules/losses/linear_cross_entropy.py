@@ -86,7 +86,8 @@ def linear_cross_entropy(
         W: [D, V] output weights.
         b: [V] bias, or None.
         labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
-        ignore_index: label of rows that count nowhere: loss 0 and no gradient.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient, where
+            x is finite: dW sums over all rows, and 0 NaN is NaN.
         reduction: `mean` over the rows that count (0 if there is none), or `none`.
         label_smoothing: s in [0, 1): share of the target that is spread evenly.
         softcap: logits become cap tanh(logits / cap); None leaves them.
@@ -222,11 +223,11 @@ def dense(x, W, b, labels, *static):
 
 def _losses(picked, spread, m, log_sum, labels, W, options):
     """The loss from z[label] - m, mean_v (z - m), m and log sum e^(z - m), all [N]."""
-    known = (labels >= 0) & (labels < W.shape[1])
-    picked = jnp.where(known, picked, jnp.nan)
+    counts = labels != options.ignore_index
+    unknown = counts & ((labels < 0) | (labels >= W.shape[1]))
+    picked = jnp.where(unknown, jnp.nan, picked)
     target = (1 - options.smoothing) * picked + options.smoothing * spread
     rows = log_sum - target + options.z_loss * (m + log_sum) ** 2
-    counts = labels != options.ignore_index
     rows = jnp.where(counts, rows, 0)
     if options.reduction == "none":
         return rows
