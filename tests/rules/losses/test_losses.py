@@ -56,6 +56,13 @@ def test_an_ignored_row_sends_no_gradient_whatever_its_logits_are(broken):
     assert not expected[1][1].any()
 
 
+def test_an_ignored_row_makes_no_nan_on_the_way():
+    """Which jax_debug_nans would stop at, as without jit it looks at each operation."""
+    logits = jnp.arange(12.0).reshape(3, 4)
+    with jax.debug_nans(True):
+        jax.grad(manual.cross_entropy)(logits, jnp.array([1, -100, 2]))
+
+
 def test_one_pair_has_nothing_to_tell_apart():
     a, b = jnp.array([[1.0, 2.0]]), jnp.array([[-0.5, 3.0]])
     loss, grads = jax.value_and_grad(manual.contrastive, (0, 1, 2))(a, b, 0.1)
