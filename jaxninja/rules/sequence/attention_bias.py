@@ -85,7 +85,7 @@ def attention_bias_jvp(causal, window, scale, softcap, primals, tangents):
     options = Options(causal, window, scale, softcap)
     y, res = attention_bias_fwd(*primals, *options)
     res, (*d, dbias) = res._replace(bias=_four(res.bias)), tangents
-    dbias = None if res.bias.dtype == bool else _four(dbias)
+    dbias = None if primals[3].dtype == bool else _four(dbias)
     return y, move(res, (*d, dbias), options)
 
 
