@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Rule:
 
 
 def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> None:
-    """The door of a rule: raise ValueError unless `holds`.
+    """Checks one argument of a rule: raises ValueError unless `holds`.
 
     The message says what was given and what was expected. It looks at shapes and types
     only, so under `jit` it costs nothing after tracing.
@@ -114,6 +115,29 @@ def along_last(v: jax.Array, x: jax.Array) -> jax.Array:
     `jax_numpy_rank_promotion`.
     """
     return v.reshape((1,) * (x.ndim - 1) + v.shape)
+
+
+def sharding(x: Any, axes: int | None = None) -> NamedSharding:
+    """How an array lies on devices whose first axes are those of x: all, unless given.
+
+    Other axes are not split. On a mesh of Explicit axes JAX asks for it where a product
+    sums over an axis that is split, as the gradient of a weight does; else it is empty.
+    """
+    own = jax.typeof(x).sharding
+    mesh = jax.sharding.get_abstract_mesh() if own.mesh.empty else own.mesh
+    return NamedSharding(mesh, PartitionSpec(*own.spec[:axes]))
+
+
+def on_auto_axes(f: Callable[..., Any], shardings: Any, *arrays: Any) -> Any:
+    """`f(*arrays)`, laid out inside by JAX, also on a mesh of Explicit axes.
+
+    For loops over blocks of an axis that may be split. What comes out lies as
+    `shardings`, one for each of it.
+    """
+    axes = jax.tree.leaves(shardings)[0].mesh.explicit_axes
+    if not axes:
+        return f(*arrays)
+    return jax.sharding.auto_axes(f, axes=axes, out_sharding=shardings)(*arrays)
 
 
 def wide_type(x: Any) -> jnp.dtype:
@@ -132,7 +156,7 @@ def mean_cotangent(dloss: jax.Array, n: int) -> jax.Array:
 
 
 def expect_floats(op: str, **arrays: Any) -> None:
-    """The door of a rule for types: the arrays named are of one floating-point type."""
+    """Checks types: the arrays named are of one floating-point type."""
     first = next(iter(arrays))
     same = jnp.result_type(arrays[first])
     for name, array in arrays.items():
@@ -143,7 +167,7 @@ def expect_floats(op: str, **arrays: Any) -> None:
 
 
 def expect_axis(op: str, x: Any, axis: Any) -> None:
-    """The door of a rule that works along one axis of x, which must not be empty."""
+    """Checks the axis of x that a rule works along, which must not be empty."""
     shape = jnp.shape(x)
     ndim = len(shape)
     fits = isinstance(axis, Integral) and axis in range(-ndim, ndim)

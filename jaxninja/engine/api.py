@@ -1,4 +1,4 @@
-"""The doors of the engine: `trace`, `backward`, and both in one, `value_and_grad`."""
+"""The calls of the engine: `trace`, `backward`, and both in one, `value_and_grad`."""
 
 import functools
 import inspect

@@ -59,6 +59,14 @@ def test_a_slice_of_nothing_but_minus_infinity_sends_no_gradient(name):
     np.testing.assert_array_equal(moved[0], jnp.zeros_like(moved[0]))
 
 
+def test_infinity_has_jaxs_logsumexp():
+    x = jnp.array([jnp.inf, 1.0, -jnp.inf])
+    for f in (manual.logsumexp, jax.nn.logsumexp):
+        y, dx = jax.value_and_grad(f)(x)
+        assert y == jnp.inf
+        np.testing.assert_array_equal(dx, [jnp.nan, 0, 0])
+
+
 @pytest.mark.parametrize("name", ALONG_AN_AXIS)
 @pytest.mark.parametrize("offset", [-1e4, 1e4])
 def test_a_common_offset_changes_no_gradient(name, offset):

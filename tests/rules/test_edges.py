@@ -192,7 +192,10 @@ BAD = """
     f = jnp.ones
     i = jnp.arange(3)
     bad = {
-        "embedding: C is of shape (3,), expected [V, D]": lambda: m.embedding(f(3), i),
+        "embedding: C is of shape (3,), expected [V, D] with V > 0":
+            lambda: m.embedding(f(3), i),
+        "embedding: C is of shape (0, 2), expected [V, D] with V > 0":
+            lambda: m.embedding(f((0, 2)), i),
         "embedding: ids is of type float32, expected integers":
             lambda: m.embedding(f((3, 2)), f(3)),
         "linear: W is of shape (2,), expected [D, K]":

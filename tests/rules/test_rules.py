@@ -206,6 +206,23 @@ def test_a_mixture_of_types_is_refused_or_each_keeps_its_own(rule):
         )
 
 
+@BY_RULE
+def test_strict_settings_of_jax_are_no_matter(rule):
+    """Traced operation by operation, with jax_enable_checks, and no tracer leaks."""
+    if rule.name == "fixed_point":
+        pytest.skip("without jit its loop asks whether to go on, of a tracer")
+    arrays = shapes(rule, rule.cases[0], "float32")
+
+    def back(*arrays):
+        y, pull = jax.vjp(by_hand(rule, rule.cases[0]), *arrays)
+        return y, pull(jax.tree.map(jnp.ones_like, y))
+
+    with jax.disable_jit(), jax.enable_checks(True), jax.checking_leaks():
+        _, back = jax.eval_shape(back, *arrays)
+    moves = [g for g in jax.tree.leaves(back) if g.dtype != jax.dtypes.float0]
+    chex.assert_trees_all_equal_shapes_and_dtypes(moves, [*floats(arrays)])
+
+
 def floats(tree):
     return (a for a in jax.tree.leaves(tree) if is_float(a))
 

@@ -31,7 +31,7 @@ class Residuals(NamedTuple):
     up: jax.Array  # [*shape]; f(gate) is computed anew
 
 
-def door(op, gate, up):
+def check_arguments(op, gate, up):
     """Both of the same shape and of one floating-point type."""
     expect_floats(op, gate=gate, up=up)
     shape = jnp.shape(gate)

@@ -47,7 +47,7 @@ def geglu(
 
 
 def geglu_fwd(gate, up, approximate):
-    gated.door("geglu", gate, up)
+    gated.check_arguments("geglu", gate, up)
     check_form("geglu", approximate)
     return value(gate, approximate) * up, gated.Residuals(gate, up)
 

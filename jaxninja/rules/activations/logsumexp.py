@@ -41,7 +41,8 @@ def logsumexp(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*rest"
 
     Args:
         x: [*shape], of any size: the maximum is subtracted first. -inf adds nothing and
-            receives nothing, in a slice all of -inf too, where y is -inf.
+            receives nothing, in a slice all of -inf too, where y is -inf. With +inf
+            y is inf; its gradient is NaN (inf / inf) there, as JAX's, and else 0.
         axis: over which to sum.
 
     Returns:
@@ -60,6 +61,7 @@ def logsumexp_fwd(x, axis):
     expect_floats("logsumexp", x=x)
     expect_axis("logsumexp", x, axis)
     top = finite_max(x, axis)
+    top = jnp.where(top == jnp.inf, 0, top)  # else inf - inf
     counts = jnp.exp(x - top)
     total = counts.sum(axis, keepdims=True)
     p = counts * (1 / jnp.where(total == 0, 1, total))

@@ -40,7 +40,7 @@ def swiglu(
 
 
 def swiglu_fwd(gate, up):
-    gated.door("swiglu", gate, up)
+    gated.check_arguments("swiglu", gate, up)
     return gate * jax.lax.logistic(gate) * up, gated.Residuals(gate, up)
 
 

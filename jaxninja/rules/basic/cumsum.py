@@ -43,7 +43,7 @@ def cumsum(x: Float[Array, "*shape"], axis: int) -> Float[Array, "*shape"]:
 
 
 def cumsum_fwd(x, axis):
-    _door(x, axis)
+    _check_arguments(x, axis)
     return lax.cumsum(x, axis % x.ndim), ()
 
 
@@ -60,7 +60,7 @@ def cumsum_jvp(axis, primals, tangents):
     return cumsum_fwd(x, axis)[0], cumsum_fwd(dx, axis)[0]
 
 
-def _door(x, axis):
+def _check_arguments(x, axis):
     expect_floats("cumsum", x=x)
     expected = f"an axis of x, which has shape {x.shape}"
     fits = isinstance(axis, Integral) and -x.ndim <= axis < x.ndim

@@ -54,7 +54,7 @@ def dropout(
 
 
 def dropout_fwd(x, key, rate):
-    _door(x, key, rate)
+    _check_arguments(x, key, rate)
     return _masked(x, key, rate), Residuals(key)
 
 
@@ -77,7 +77,7 @@ def _masked(x, key, rate):
     return jnp.where(keep, x / (1 - rate), 0)
 
 
-def _door(x, key, rate):
+def _check_arguments(x, key, rate):
     real = jnp.issubdtype(x.dtype, jnp.floating)
     expect("dropout", "x", f"of type {x.dtype}", "floats", real)
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()

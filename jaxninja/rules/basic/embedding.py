@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, expect, expect_floats
+from jaxninja.rule import Case, Rule, expect, expect_floats, sharding
 
 
 class Residuals(NamedTuple):
@@ -48,7 +48,7 @@ def embedding(
         [*batch, D] rows.
 
     Raises:
-        ValueError: C is not [V, D], or ids are not integers.
+        ValueError: C is not [V, D] with V > 0, or ids are not integers.
 
     Source: Bengio, Ducharme, Vincent, Jauvin 2003, JMLR 3.
     """
@@ -57,16 +57,15 @@ def embedding(
 
 def embedding_fwd(C, ids):
     C = jnp.asarray(C)  # NumPy's arrays have no `at`
-    _door(C, ids)
-    emb = C.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-    return emb, Residuals(ids, jnp.empty((C.shape[0], 0), C.dtype))
+    _check_arguments(C, ids)
+    return _rows(C, ids, jnp.nan), Residuals(ids, C[:, :0])
 
 
 def embedding_bwd(res, demb):
     """Returns dC [V, D], and None for the integer ids."""
     dC = jnp.zeros((len(res.rows), demb.shape[-1]), res.rows.dtype)
-    dC = dC.at[res.ids].add(demb, mode="drop", wrap_negative_indices=False)
-    return dC, None
+    how = {"wrap_negative_indices": False, "out_sharding": sharding(res.rows)}
+    return dC.at[res.ids].add(demb, mode="drop", **how), None
 
 
 embedding.defvjp(embedding_fwd, embedding_bwd)
@@ -76,11 +75,18 @@ def embedding_jvp(primals, tangents):
     """Returns emb and its move demb [*batch, D] for a move dC of C."""
     (C, ids), (dC, _) = primals, tangents
     emb = embedding_fwd(C, ids)[0]
-    return emb, dC.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
+    return emb, _rows(dC, ids, 0)
 
 
-def _door(C, ids):
-    expect("embedding", "C", f"of shape {C.shape}", "[V, D]", C.ndim == 2)
+def _rows(C, ids, outside):
+    """C[ids], and `outside` where an id is none of a row."""
+    how = {"wrap_negative_indices": False, "out_sharding": sharding(ids)}
+    return C.at[ids].get(mode="fill", fill_value=outside, **how)
+
+
+def _check_arguments(C, ids):
+    fits = C.ndim == 2 and len(C) > 0
+    expect("embedding", "C", f"of shape {C.shape}", "[V, D] with V > 0", fits)
     expect_floats("embedding", C=C)
     integer = jnp.issubdtype(ids.dtype, jnp.integer)
     expect("embedding", "ids", f"of type {ids.dtype}", "integers", integer)

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, along_last, expect, expect_floats
+from jaxninja.rule import Case, Rule, along_last, expect, expect_floats, sharding
 
 
 class Residuals(NamedTuple):
@@ -56,7 +56,7 @@ def linear(
 
 
 def linear_fwd(x, W, b):
-    _door(x, W, b)
+    _check_arguments(x, W, b)
     return x @ W + along_last(b, x), Residuals(x, W)
 
 
@@ -64,7 +64,7 @@ def linear_bwd(res, dy):
     """Returns dx [*batch, D], dW [D, K], db [K]."""
     batch = tuple(range(dy.ndim - 1))
     dx = dy @ res.W.T
-    dW = jnp.tensordot(res.x, dy, (batch, batch))
+    dW = jnp.tensordot(res.x, dy, (batch, batch), out_sharding=sharding(res.W))
     db = dy.sum(batch)
     return dx, dW, db
 
@@ -78,7 +78,7 @@ def linear_jvp(primals, tangents):
     return linear_fwd(x, W, b)[0], dx @ W + x @ dW + along_last(db, x)
 
 
-def _door(x, W, b):
+def _check_arguments(x, W, b):
     expect_floats("linear", x=x, W=W, b=b)
     expect("linear", "W", f"of shape {W.shape}", "[D, K]", W.ndim == 2)
     D, K = W.shape

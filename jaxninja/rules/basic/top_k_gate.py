@@ -58,7 +58,7 @@ def top_k_gate(logits: Float[Array, "*batch E"], k: int) -> Float[Array, "*batch
 
 
 def top_k_gate_fwd(logits, k):
-    _door(logits, k)
+    _check_arguments(logits, k)
     y = jax.nn.softmax(jnp.where(_on(logits, k), logits, -jnp.inf))
     return y, Residuals(y)
 
@@ -87,7 +87,7 @@ def _on(logits, k):
     return jax.nn.one_hot(chosen, logits.shape[-1], dtype=bool).any(-2)
 
 
-def _door(logits, k):
+def _check_arguments(logits, k):
     expect_floats("top_k_gate", logits=logits)
     given = f"of shape {logits.shape}"
     expect("top_k_gate", "logits", given, "[..., E] with E > 0", logits.ndim > 0)

@@ -34,7 +34,7 @@ def backward(res: Residuals, dy, window: Window):
     """Returns dx [N, *L, C], dw [*K, C / groups, O], db [O] or None."""
     x, w, b = res
     dx = to_x(dy, w, x.shape[1:-1], window)
-    dw = to_w(x, dy, w.shape[:-2], window)
+    dw = to_w(x, dy, w, window)
     return dx, dw, None if b is None else dy.sum(tuple(range(dy.ndim - 1)))
 
 

@@ -106,7 +106,7 @@ def maxpool2d_jvp(size, stride, primals, tangents):
 def _largest(parts):
     """The maximum of several arrays, and which one it is of."""
     small = jnp.uint8 if len(parts) <= 256 else jnp.int32
-    y, at = parts[0], jnp.zeros(parts[0].shape, small)
+    y, at = parts[0], jnp.zeros_like(parts[0], small)
     for k, part in enumerate(parts[1:], 1):
         larger = (part > y) | jnp.isnan(part)
         y, at = jnp.where(larger, part, y), jnp.where(larger, small(k), at)

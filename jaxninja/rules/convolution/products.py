@@ -28,6 +28,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
+from jaxninja.rule import sharding
+
 
 class Window(NamedTuple):
     """Where a kernel is laid: numbers for each axis but batch and channels."""
@@ -68,8 +70,8 @@ def to_x(dy, w, lengths, window: Window):
     )
 
 
-def to_w(x, dy, kernel, window: Window):
-    """dw [*K, C / groups, O], for K = `kernel`."""
+def to_w(x, dy, w, window: Window):
+    """dw [*K, C / groups, O], as w, of which only the shape is read."""
     axes = tuple(range(1, x.ndim - 1))
     C_in_place_of_n, K_first = (x.ndim - 1, 0, *axes), (len(axes), len(axes) + 1)
     return lax.conv_general_dilated(
@@ -79,7 +81,7 @@ def to_w(x, dy, kernel, window: Window):
         [
             (low, (T - 1) * s + (K - 1) * d + 1 - L - low)
             for K, L, T, (low, _), s, d in _axes(
-                kernel, x.shape[1:], dy.shape[1:], window
+                w.shape, x.shape[1:], dy.shape[1:], window
             )
         ],
         rhs_dilation=window.stride,
@@ -87,6 +89,7 @@ def to_w(x, dy, kernel, window: Window):
             C_in_place_of_n, C_in_place_of_n, (*K_first, *range(len(axes)))
         ),
         batch_group_count=window.groups,
+        out_sharding=sharding(w),
     )
 
 

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect, expect_floats
-from jaxninja.rules.losses.doors import pair_of_floats
+from jaxninja.rule import Case, Rule, expect, expect_floats, on_auto_axes, sharding
+from jaxninja.rules.losses.arguments import pair_of_floats
 
 
 class Residuals(NamedTuple):
@@ -59,13 +59,19 @@ def contrastive(
 
 def contrastive_fwd(a, b, temperature):
     temperature = jnp.asarray(temperature)
-    _door(a, b, temperature)
+    _check_arguments(a, b, temperature)
+    where = sharding(a, 0), sharding(a, 1)
+    loss, pull = on_auto_axes(_loss_and_pull, where, a, b, temperature)
+    return loss, Residuals(a, b, temperature, pull)
+
+
+def _loss_and_pull(a, b, temperature):
     N = len(a)
     S = a @ b.T / temperature.astype(a.dtype)
     log_P, log_Q = jax.nn.log_softmax(S, 1), jax.nn.log_softmax(S, 0)
     loss = -(jnp.trace(log_P) + jnp.trace(log_Q)) / (2 * N)
     pull = (jnp.exp(log_P) + jnp.exp(log_Q) - 2 * jnp.eye(N, dtype=S.dtype)) / (2 * N)
-    return loss, Residuals(a, b, temperature, pull)
+    return loss, pull
 
 
 def contrastive_bwd(res, dloss):
@@ -73,8 +79,9 @@ def contrastive_bwd(res, dloss):
     a, b, temperature, pull = res
     tau = temperature.astype(a.dtype)
     dS = pull * (dloss / tau)
-    da = dS @ b
-    return da, dS.T @ a, (-(a * da).sum() / tau).astype(temperature.dtype)
+    da = jnp.matmul(dS, b, out_sharding=sharding(a))
+    db = jnp.matmul(dS.T, a, out_sharding=sharding(b))
+    return da, db, (-(a * da).sum() / tau).astype(temperature.dtype)
 
 
 contrastive.defvjp(contrastive_fwd, contrastive_bwd)
@@ -84,22 +91,27 @@ def contrastive_jvp(primals, tangents):
     loss, (a, b, temperature, pull) = contrastive_fwd(*primals)
     da, db, dtau = tangents
     tau, dtau = temperature.astype(a.dtype), dtau.astype(a.dtype)
-    S = a @ b.T / tau
-    dS = (da @ b.T + a @ db.T - S * dtau) / tau
+    S = _products(a, b) / tau
+    dS = (_products(da, b) + _products(a, db) - S * dtau) / tau
     return loss, (pull * dS).sum()
 
 
 def plain(a, b, temperature):
     """Two cross entropies, as in CLIP's paper: what `jax.vjp` has to judge by."""
     temperature = jnp.asarray(temperature)
-    _door(a, b, temperature)
+    _check_arguments(a, b, temperature)
     temperature = temperature.astype(a.dtype)
     S = a @ b.T / temperature
     rows, columns = jax.nn.log_softmax(S, 1), jax.nn.log_softmax(S, 0)
     return -(jnp.trace(rows) + jnp.trace(columns)) / (2 * len(a))
 
 
-def _door(a, b, temperature):
+def _products(a, b):
+    """a @ b.T [N, N], split over devices by rows if a is."""
+    return jnp.matmul(a, b.T, out_sharding=sharding(a, 1))
+
+
+def _check_arguments(a, b, temperature):
     fits = a.ndim == 2
     expect("contrastive", "a", f"of shape {a.shape}", "[N, D]", fits)
     pair_of_floats("contrastive", a=a, b=b)

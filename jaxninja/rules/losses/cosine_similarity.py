@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, expect, wide
-from jaxninja.rules.losses.doors import pair_of_floats
+from jaxninja.rules.losses.arguments import pair_of_floats
 
 
 class Residuals(NamedTuple):
@@ -63,7 +63,7 @@ def cosine_similarity(
 
 
 def cosine_similarity_fwd(a, b, eps):
-    _door(a, b, eps)
+    _check_arguments(a, b, eps)
     u, v = (wide(x) / _length(x, eps)[0] for x in (a, b))
     return (u * v).sum(-1).astype(a.dtype), Residuals(a, b)
 
@@ -101,7 +101,7 @@ def _length(x, eps):
     return jnp.where(long, jnp.sqrt(jnp.where(long, square, 1)), eps), long
 
 
-def _door(a, b, eps):
+def _check_arguments(a, b, eps):
     has_axis = f"of shape {a.shape}", "[..., D]", a.ndim > 0
     expect("cosine_similarity", "a", *has_axis)
     pair_of_floats("cosine_similarity", a=a, b=b)

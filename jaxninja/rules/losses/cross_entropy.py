@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from jaxninja.rule import Case, Rule, expect, wide
-from jaxninja.rules.losses import doors
+from jaxninja.rules.losses import arguments
 
 
 class Residuals(NamedTuple):
@@ -66,8 +66,8 @@ def cross_entropy(
         logits: [N, V], of any size: the row's maximum is subtracted first, so 1e4 or a
             common offset neither overflows nor loses digits. -inf is a masked class.
         labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
-        ignore_index: label of rows that count nowhere: loss 0 and no gradient, where
-            the logits are finite.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient,
+            whatever the logits are.
         reduction: `mean` over the rows that count (0 if there is none), or `none`.
         label_smoothing: s in [0, 1): share of the target that is spread evenly.
         z_loss: k, the weight of lse^2.
@@ -88,8 +88,8 @@ def cross_entropy(
 
 def cross_entropy_fwd(logits, labels, *static):
     options = Options(*static)
-    _door(logits, labels, options)
-    labels = doors.signed(labels)
+    _check_arguments(logits, labels, options)
+    labels = arguments.signed(labels)
     m = jax.lax.stop_gradient(logits.max(-1, keepdims=True))
     shifted = logits - m
     counts = jnp.exp(shifted)
@@ -105,14 +105,14 @@ def cross_entropy_fwd(logits, labels, *static):
 def cross_entropy_bwd(ignore_index, reduction, label_smoothing, z_loss, res, dloss):
     """Returns dlogits [N, V], and None for the integer labels."""
     p, labels, lse = res
-    N, V = p.shape
+    V = p.shape[1]
     w = dloss * _weights(labels, ignore_index, reduction, dloss)
     pull = w if lse is None else w * (1 + 2 * z_loss * lse)
     dlogits = p * pull[:, None]  # N V numbers, and the label's share is at N of them
+    dlogits = jnp.where((labels != ignore_index)[:, None], dlogits, 0)  # 0 NaN is NaN
     if label_smoothing:
         dlogits -= (label_smoothing / V * w)[:, None]
-    at_label, pull = dlogits.at[jnp.arange(N), labels], (1 - label_smoothing) * w
-    return at_label.add(-pull, mode="drop", wrap_negative_indices=False), None
+    return _add_at_label(dlogits, labels, (label_smoothing - 1) * w), None
 
 
 cross_entropy.defvjp(cross_entropy_fwd, cross_entropy_bwd)
@@ -133,6 +133,7 @@ def cross_entropy_jvp(
 
 def _target(z, labels, options):
     """sum_v q z [N, 1], q the target: the label's entry, and s of it spread evenly."""
+    labels = jnp.where(labels == options.ignore_index, 0, labels)  # 0: of no effect
     picked = _pick(z, labels)
     if not options.smoothing:
         return picked
@@ -166,16 +167,25 @@ def _count(labels, ignore_index, like):
 
 def _pick(logits, labels):
     """The label's entry of each row, [N, 1]; NaN for a label that is no class."""
-    at_label = logits.at[jnp.arange(len(labels)), labels]
-    picked = at_label.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-    return picked[:, None]
+
+    def of_row(z, label):
+        nan = {"mode": "fill", "fill_value": jnp.nan}
+        return z.at[label].get(**nan, wrap_negative_indices=False)
+
+    return jax.vmap(of_row)(logits, labels)[:, None]
 
 
-def _door(logits, labels, options):
+@jax.vmap
+def _add_at_label(row, label, value):
+    """`row` with `value` added at its label, if that is a class."""
+    return row.at[label].add(value, mode="drop", wrap_negative_indices=False)
+
+
+def _check_arguments(logits, labels, options):
     given, fits = f"of shape {logits.shape}", logits.ndim == 2 and logits.size > 0
     expect("cross_entropy", "logits", given, "[N, V], not empty", fits)
-    doors.classes("cross_entropy", labels, len(logits), f"logits is {logits.shape}")
-    doors.options("cross_entropy", *options[1:])
+    arguments.classes("cross_entropy", labels, len(logits), f"logits is {logits.shape}")
+    arguments.options("cross_entropy", *options[1:])
 
 
 def example(key, N, V):

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from jaxninja.rule import Case, Rule, expect, expect_floats, mean_cotangent
-from jaxninja.rules.losses.doors import pair
+from jaxninja.rules.losses.arguments import pair
 
 
 class Residuals(NamedTuple):

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, expect, mean_cotangent
-from jaxninja.rules.losses.doors import pair_of_floats
+from jaxninja.rules.losses.arguments import pair_of_floats
 
 
 class Residuals(NamedTuple):
@@ -62,7 +62,7 @@ def huber(
 
 
 def huber_fwd(x, y, delta):
-    _door(x, y, delta)
+    _check_arguments(x, y, delta)
     r = x - y
     far = delta * (abs(r) - delta / 2)
     return jnp.where(abs(r) <= delta, r * r / 2, far).mean(), Residuals(r)
@@ -88,7 +88,7 @@ def _slope_times(factor, r, delta):
     return jnp.where(abs(r) <= delta, factor * r, factor * delta * jnp.sign(r))
 
 
-def _door(x, y, delta):
+def _check_arguments(x, y, delta):
     pair_of_floats("huber", x=x, y=y)
     expect("huber", "delta", delta, "a number above 0", delta > 0)
 

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, expect, mean_cotangent
-from jaxninja.rules.losses.doors import pair_of_floats
+from jaxninja.rules.losses.arguments import pair_of_floats
 
 
 class Residuals(NamedTuple):
@@ -57,7 +57,7 @@ def kl_divergence(
 
 
 def kl_divergence_fwd(log_p, log_q):
-    _door(log_p, log_q)
+    _check_arguments(log_p, log_q)
     p, ratio = _terms(log_p, log_q)
     return (p * ratio).sum(-1).mean(), Residuals(log_p, log_q)
 
@@ -85,7 +85,7 @@ def _terms(log_p, log_q):
     return p, jnp.where(p > 0, log_p, 0) - jnp.where(p > 0, log_q, 0)
 
 
-def _door(log_p, log_q):
+def _check_arguments(log_p, log_q):
     has_axis = f"of shape {log_p.shape}", "[..., V]", log_p.ndim > 0
     expect("kl_divergence", "log_p", *has_axis)
     pair_of_floats("kl_divergence", log_p=log_p, log_q=log_q)

@@ -32,9 +32,18 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
-from jaxninja.rule import Case, Rule, along_last, expect, expect_floats, wide_type
+from jaxninja.rule import (
+    Case,
+    Rule,
+    along_last,
+    expect,
+    expect_floats,
+    on_auto_axes,
+    sharding,
+    wide_type,
+)
 from jaxninja.rules.loops import varying
-from jaxninja.rules.losses import chunks, doors
+from jaxninja.rules.losses import arguments, chunks
 
 
 class Residuals(NamedTuple):
@@ -77,7 +86,8 @@ def linear_cross_entropy(
         W: [D, V] output weights.
         b: [V] bias, or None.
         labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
-        ignore_index: label of rows that count nowhere: loss 0 and no gradient.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient, where
+            x is finite: dW sums over all rows, and 0 NaN is NaN.
         reduction: `mean` over the rows that count (0 if there is none), or `none`.
         label_smoothing: s in [0, 1): share of the target that is spread evenly.
         softcap: logits become cap tanh(logits / cap); None leaves them.
@@ -100,11 +110,16 @@ def linear_cross_entropy(
 
 def linear_cross_entropy_fwd(x, W, b, labels, *static):
     options = Options(*static)
-    _door(x, W, b, labels, options)
-    return _forward(x, W, b, doors.signed(labels), options)
+    _check_arguments(x, W, b, labels, options)
+    forward = partial(_forward, options=options)
+    rows = sharding(x, 1)
+    where = rows if options.reduction == "none" else sharding(x, 0), rows, rows
+    labels = arguments.signed(labels)
+    loss, m, log_sum = on_auto_axes(forward, where, x, W, b, labels)
+    return loss, Residuals(x, W, b, labels, m, log_sum)
 
 
-@partial(jax.jit, static_argnums=4)  # else each call outside jit compiles its loop
+@partial(jax.jit, static_argnames="options")  # else each plain call compiles its loop
 def _forward(x, W, b, labels, options):
     lowest, made_of = jnp.finfo(wide_type(x)).min, (x, W, b, labels)
     start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
@@ -125,7 +140,7 @@ def _forward(x, W, b, labels, options):
     m, total, picked, spread = chunks.loop(x, W, options.chunk, over_chunk, start)
     log_sum = jnp.log(total)
     loss = _losses(picked - m, spread / W.shape[1], m, log_sum, labels, W, options)
-    return loss, Residuals(x, W, b, labels, m, log_sum)
+    return loss, m, log_sum
 
 
 def linear_cross_entropy_bwd(
@@ -133,10 +148,12 @@ def linear_cross_entropy_bwd(
 ):
     """Returns dx [N, D], dW [D, V], db [V] or None, and None for the labels."""
     options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
-    return *_backward(res, dloss, options), None
+    backward = partial(_backward, options=options)
+    where = jax.tree.map(sharding, (res.x, res.W, res.b))
+    return *on_auto_axes(backward, where, res, dloss), None
 
 
-@partial(jax.jit, static_argnums=2)
+@partial(jax.jit, static_argnames="options")
 def _backward(res, dloss, options):
     x, W, b, labels, _, log_sum = res
     weight = dloss * _weights(labels, options, log_sum.dtype)
@@ -166,10 +183,11 @@ def linear_cross_entropy_jvp(
     """Returns the loss and its move dloss, a scalar or [N], for moves of x, W and b."""
     options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
     loss, res = linear_cross_entropy_fwd(*primals, *options)
-    return loss, _forward_mode(res, *tangents[:3], options)
+    move = partial(_forward_mode, options=options)
+    return loss, on_auto_axes(move, sharding(loss), res, *tangents[:3])
 
 
-@partial(jax.jit, static_argnums=4)
+@partial(jax.jit, static_argnames="options")
 def _forward_mode(res, dx, dW, db, options):
     x, W, b, labels, _, log_sum = res
 
@@ -191,8 +209,8 @@ def _forward_mode(res, dx, dW, db, options):
 def dense(x, W, b, labels, *static):
     """The plain form, with all the logits: what `jax.grad` differentiates to judge."""
     options = Options(*static)
-    _door(x, W, b, labels, options)
-    labels = doors.signed(labels)
+    _check_arguments(x, W, b, labels, options)
+    labels = arguments.signed(labels)
     z = _logits(x, W, b, options)
     m = lax.stop_gradient(z.max(1))
     shifted = z - m[:, None]
@@ -205,11 +223,11 @@ def dense(x, W, b, labels, *static):
 
 def _losses(picked, spread, m, log_sum, labels, W, options):
     """The loss from z[label] - m, mean_v (z - m), m and log sum e^(z - m), all [N]."""
-    known = (labels >= 0) & (labels < W.shape[1])
-    picked = jnp.where(known, picked, jnp.nan)
+    counts = labels != options.ignore_index
+    unknown = counts & ((labels < 0) | (labels >= W.shape[1]))
+    picked = jnp.where(unknown, jnp.nan, picked)
     target = (1 - options.smoothing) * picked + options.smoothing * spread
     rows = log_sum - target + options.z_loss * (m + log_sum) ** 2
-    counts = labels != options.ignore_index
     rows = jnp.where(counts, rows, 0)
     if options.reduction == "none":
         return rows
@@ -253,7 +271,7 @@ def _logits(x, W, b, options):
     return a if options.cap is None else options.cap * jnp.tanh(a / options.cap)
 
 
-def _door(x, W, b, labels, options):
+def _check_arguments(x, W, b, labels, options):
     check = partial(expect, "linear_cross_entropy")
 
     def shape(name, array, expected, fits):
@@ -271,9 +289,9 @@ def _door(x, W, b, labels, options):
     if b is not None:
         shape("b", b, f"[{W.shape[1]}], as W is {W.shape}", b.shape == W.shape[1:])
         expect_floats("linear_cross_entropy", b=b)
-    doors.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
+    arguments.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
     _, reduction, s, cap, k, chunk = options
-    doors.options("linear_cross_entropy", reduction, s, k)
+    arguments.options("linear_cross_entropy", reduction, s, k)
     option("softcap", cap, "None or a number above 0", cap is None or cap > 0)
     option("chunk", chunk, "None, or 1 or more", chunk is None or chunk >= 1)
 

@@ -23,7 +23,7 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule
-from jaxninja.rules.losses.doors import pair_of_floats
+from jaxninja.rules.losses.arguments import pair_of_floats
 
 
 class Residuals(NamedTuple):

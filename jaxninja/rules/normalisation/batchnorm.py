@@ -71,7 +71,7 @@ def batchnorm(
 
 
 def batchnorm_fwd(x, gamma, beta, eps, ddof):
-    _door(x, gamma, beta, eps, ddof)
+    _check_arguments(x, gamma, beta, eps, ddof)
     mean, var = moments(wide(x), _batch(x), ddof)
     rstd = jax.lax.rsqrt(var + eps)
     xhat = (wide(x) - mean) * rstd
@@ -141,7 +141,7 @@ def _count(x, axes):
     return math.prod(x.shape[axis] for axis in axes)
 
 
-def _door(x, gamma, beta, eps, ddof):
+def _check_arguments(x, gamma, beta, eps, ddof):
     check_input("batchnorm", x, {"gamma": gamma, "beta": beta}, axes=2)
     check_number("batchnorm", "eps", eps, 0)
     D, given = x.shape[-1], f"of shape {x.shape}"

@@ -24,7 +24,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect, wide
+from jaxninja.rule import Case, Rule, expect, on_auto_axes, sharding, wide
 from jaxninja.rules import blocking
 from jaxninja.rules.normalisation.arguments import check_input, check_number
 from jaxninja.rules.normalisation.batchnorm import jacobian_product, moments
@@ -71,22 +71,26 @@ def groupnorm(
 
 
 def groupnorm_fwd(x, gamma, beta, groups, eps):
-    _door(x, gamma, beta, groups, eps)
+    _check_arguments(x, gamma, beta, groups, eps)
     grouped = _grouped(x, groups)
     mean, var = moments(grouped, AXES)
     rstd = lax.rsqrt(var + eps)
     xhat = (grouped - mean) * rstd
     y = _weight(gamma, xhat) * xhat + _weight(beta, xhat)
-    return y.reshape(x.shape).astype(x.dtype), Residuals(x, mean, rstd, gamma)
+    return _ungrouped(y, x.shape).astype(x.dtype), Residuals(x, mean, rstd, gamma)
 
 
 def groupnorm_bwd(groups, eps, res, dy):
     """Returns dx [B, ..., C], dgamma [C], dbeta [C]."""
     size = blocking.rows(len(dy), dy.size // len(dy), dy.dtype.itemsize)
-    return _in_blocks(res, dy, groups, size)
+    in_blocks = partial(_in_blocks, groups=groups, size=size)
+    weight = sharding(res.gamma)
+    return on_auto_axes(in_blocks, (sharding(res.x), weight, weight), res, dy)
 
 
-@partial(jax.jit, static_argnums=(2, 3))  # else a call outside jit compiles its loop
+@partial(
+    jax.jit, static_argnames=("groups", "size")
+)  # else a call outside jit compiles its loop
 def _in_blocks(res, dy, groups, size):
     *rows, gamma = res
 
@@ -94,7 +98,7 @@ def _in_blocks(res, dy, groups, size):
         xhat, grouped = (_grouped(x, groups) - mean) * rstd, _grouped(dy, groups)
         dx = jacobian_product(xhat, rstd, _weight(gamma, xhat) * grouped, AXES)
         sums = (grouped * xhat).sum((0, 1)), grouped.sum((0, 1))
-        return dx.reshape(x.shape).astype(x.dtype), sums
+        return _ungrouped(dx, x.shape).astype(x.dtype), sums
 
     dx, sums = over_rows(pull, (*rows, dy), size)
     return dx, *(a.ravel().astype(gamma.dtype) for a in sums)
@@ -112,13 +116,19 @@ def groupnorm_jvp(groups, eps, primals, tangents):
     dxhat = jacobian_product(xhat, rstd, _grouped(dx, groups), AXES)
     dy = _weight(gamma, xhat) * dxhat + _weight(dgamma, xhat) * xhat
     dy += _weight(dbeta, xhat)
-    return y, dy.reshape(y.shape).astype(y.dtype)
+    return y, _ungrouped(dy, y.shape).astype(y.dtype)
 
 
 def _grouped(x, groups):
     """[B, n, groups, C / groups]"""
     B, C = len(x), x.shape[-1]
-    return wide(x).reshape(B, -1, groups, C // groups)
+    x = wide(x).reshape(B, -1, C)  # in two steps, of which JAX knows how shards go
+    return x.reshape(*x.shape[:2], groups, C // groups)
+
+
+def _ungrouped(x, shape):
+    B, n = x.shape[:2]
+    return x.reshape(B, n, -1).reshape(shape)
 
 
 def _weight(weight, grouped):
@@ -126,7 +136,7 @@ def _weight(weight, grouped):
     return weight.astype(grouped.dtype).reshape(1, 1, *grouped.shape[2:])
 
 
-def _door(x, gamma, beta, groups, eps):
+def _check_arguments(x, gamma, beta, groups, eps):
     check_input("groupnorm", x, {"gamma": gamma, "beta": beta}, axes=2)
     C, given = x.shape[-1], repr(groups)
     whole = isinstance(groups, int) and groups >= 1

@@ -55,7 +55,7 @@ def l2_normalise(
 
 
 def l2_normalise_fwd(x, axis, eps):
-    _door(x, axis, eps)
+    _check_arguments(x, axis, eps)
     squares = (wide(x) ** 2).sum(axis, keepdims=True)
     longer = squares > eps**2
     r = jnp.where(longer, lax.rsqrt(jnp.where(longer, squares, 1)), 1 / eps)
@@ -85,7 +85,7 @@ def _jacobian_product(axis, eps, res, dx):
     return (r * (dx - y * along)).astype(x.dtype)
 
 
-def _door(x, axis, eps):
+def _check_arguments(x, axis, eps):
     def check(argument, given, expected, holds):
         expect("l2_normalise", argument, given, expected, holds)
 

@@ -29,7 +29,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, wide
+from jaxninja.rule import Case, Rule, on_auto_axes, sharding, wide
 from jaxninja.rules import blocking
 from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 from jaxninja.rules.normalisation.batchnorm import jacobian_product, moments
@@ -83,10 +83,13 @@ def layernorm_bwd(eps, res, dy):
     """Returns dx [*batch, D], dgamma [D], dbeta [D]."""
     D = dy.shape[-1]
     size = blocking.rows(dy.size // D, D, dy.dtype.itemsize)
-    return _in_rows(res, dy, size)
+    in_rows, weight = partial(_in_rows, size=size), sharding(res.gamma)
+    return on_auto_axes(in_rows, (sharding(res.x), weight, weight), res, dy)
 
 
-@partial(jax.jit, static_argnums=2)  # else each call outside jit compiles its loop
+@partial(
+    jax.jit, static_argnames="size"
+)  # else each call outside jit compiles its loop
 def _in_rows(res, dy, size):
     *rows, gamma = res
 

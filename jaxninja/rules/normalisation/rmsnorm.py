@@ -24,7 +24,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, wide
+from jaxninja.rule import Case, Rule, on_auto_axes, sharding, wide
 from jaxninja.rules import blocking
 from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 from jaxninja.rules.normalisation.rows import over_rows
@@ -73,10 +73,13 @@ def rmsnorm_bwd(eps, offset, res, dy):
     """Returns dx [*batch, D], dgamma [D]."""
     D = dy.shape[-1]
     size = blocking.rows(dy.size // D, D, dy.dtype.itemsize)
-    return _in_rows(res, dy, eps, offset, size)
+    in_rows = partial(_in_rows, eps=eps, offset=offset, size=size)
+    return on_auto_axes(in_rows, (sharding(res.x), sharding(res.gamma)), res, dy)
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))  # else a call outside jit compiles its loop
+@partial(
+    jax.jit, static_argnames=("eps", "offset", "size")
+)  # else a call outside jit compiles its loop
 def _in_rows(res, dy, eps, offset, size):
     gamma = res.gamma
 

@@ -4,7 +4,9 @@ from jaxninja.rule import expect, expect_floats
 from jaxninja.rules.sequence.recurrence import Cell, Weights
 
 
-def door(op: str, cell: Cell, x, states: dict, weights: Weights, chunk) -> None:
+def check_arguments(
+    op: str, cell: Cell, x, states: dict, weights: Weights, chunk
+) -> None:
     """Raise ValueError unless all fits together; `states` are h0, and c0 of an LSTM."""
 
     def shape(name, array, expected, fits):

@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, wide, wide_type
+from jaxninja.rule import Case, Rule, on_auto_axes, sharding, wide, wide_type
 from jaxninja.rules.sequence.blocks import cut
 from jaxninja.rules.sequence.definition import Options, check_arguments, defined
 
@@ -88,13 +88,13 @@ def attention(
 def attention_fwd(q, k, v, *static):
     options = Options(*static)
     check_arguments("attention", q, k, v, options)
-    return forward(q, k, v, None, options, cut(q, k, *static[:2]))
+    return forward(q, k, v, None, options)
 
 
 def attention_bwd(causal, window, scale, softcap, res, dy):
     """Returns dq [B, T, H, D], dk [B, S, K, D], dv [B, S, K, E]."""
     options = Options(causal, window, scale, softcap)
-    return backward(res, dy, options, cut(res.q, res.k, causal, window))[:3]
+    return backward(res, dy, options)[:3]
 
 
 attention.defvjp(attention_fwd, attention_bwd)
@@ -104,13 +104,41 @@ def attention_jvp(causal, window, scale, softcap, primals, tangents):
     """Returns y and its move dy [B, T, H, E] for moves of q, k and v."""
     options = Options(causal, window, scale, softcap)
     y, res = attention_fwd(*primals, *options)
-    grid = cut(res.q, res.k, causal, window)
-    return y, move(res, (*tangents, None), options, grid)
+    return y, move(res, (*tangents, None), options)
 
 
-@partial(jax.jit, static_argnums=(4, 5))  # else each call outside jit compiles its loop
-def forward(q, k, v, bias, options, grid):
-    """y [B, T, H, E] and Residuals, along one row of blocks after the other."""
+def forward(q, k, v, bias, options):
+    """y [B, T, H, E] and Residuals."""
+    grid = cut(q, k, options.causal, options.window)
+    walk = partial(_forward, options=options, grid=grid)
+    y, m, log_sum = on_auto_axes(walk, (sharding(q, 3),) * 3, q, k, v, bias)
+    return y, Residuals(q, k, v, bias, y, m, log_sum)
+
+
+def backward(res, dy, options):
+    """dq, dk, dv and dbias."""
+    grid = cut(res.q, res.k, options.causal, options.window)
+    walk = partial(_backward, options=options, grid=grid)
+    q, k, v, bias, *_ = res
+    where = [None if zero_sum(a) is None else sharding(a) for a in (q, k, v, bias)]
+    return on_auto_axes(walk, tuple(where), res, dy)
+
+
+def move(res, tangents, options):
+    """dy for moves of q, k, v and bias."""
+    grid = cut(res.q, res.k, options.causal, options.window)
+    walk = partial(_move, options=options, grid=grid)
+    return on_auto_axes(walk, sharding(res.y), res, tangents)
+
+
+def in_one_program(walk):
+    """Else each call outside jit would compile its loop anew."""
+    return jax.jit(walk, static_argnames=("options", "grid"))
+
+
+@in_one_program
+def _forward(q, k, v, bias, options, grid):
+    """y, m and log_sum, along one row of blocks after the other."""
     zeros, E = partial(jnp.zeros_like, q, dtype=wide_type(q)), v.shape[-1]
     least = float(jnp.finfo(wide_type(q)).min)  # not -inf: -inf - -inf would be NaN
     m, total, weighted = (zeros(shape=grid.block_of(n)) for n in (1, 1, E))
@@ -140,8 +168,7 @@ def forward(q, k, v, bias, options, grid):
         return [*map(partial(grid.put_queries, place=place), kept, rows)]
 
     y, *kept = (zeros(shape=(*q.shape[:3], n)) for n in (E, 1, 1))
-    y, *kept = grid.everywhere(here, [y.astype(q.dtype), *kept])
-    return y, Residuals(q, k, v, bias, y, *kept)
+    return tuple(grid.everywhere(here, [y.astype(q.dtype), *kept]))
 
 
 def extended(softmax, z, vT):
@@ -153,8 +180,8 @@ def extended(softmax, z, vT):
     return top, total, shrink * weighted + product(vT, p)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def backward(res, dy, options, grid):
+@in_one_program
+def _backward(res, dy, options, grid):
     """dq, dk, dv and dbias, along one column of blocks [s, t] after the other."""
     q, k, v, bias, y, m, log_sum = res
 
@@ -194,8 +221,8 @@ def backward(res, dy, options, grid):
     return *d, None if dbias is None else dbias.astype(bias.dtype)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def move(res, tangents, options, grid):
+@in_one_program
+def _move(res, tangents, options, grid):
     """dy for moves of q, k, v and bias, along one row of blocks after the other."""
     q, k, v, bias, y, m, log_sum = res
     dq, dk, dv, dbias = tangents

@@ -22,7 +22,6 @@ from jaxtyping import Array, Bool, Float
 
 from jaxninja.rule import Case, Rule
 from jaxninja.rules.sequence.attention import backward, forward, move
-from jaxninja.rules.sequence.blocks import cut
 from jaxninja.rules.sequence.definition import (
     Options,
     check_arguments,
@@ -67,17 +66,15 @@ def attention_bias_fwd(q, k, v, bias, *static):
     options = Options(*static)
     check_arguments("attention_bias", q, k, v, options)
     check_bias("attention_bias", q, k, bias)
-    grid = cut(q, k, options.causal, options.window)
-    y, res = forward(q, k, v, _four(bias), options, grid)
+    y, res = forward(q, k, v, _four(bias), options)
     return y, res._replace(bias=bias)  # attention's residuals and the bias as it came
 
 
 def attention_bias_bwd(causal, window, scale, softcap, res, dy):
     """Returns dq [B, T, H, D], dk [B, S, K, D], dv [B, S, K, E] and dbias, as bias."""
     options = Options(causal, window, scale, softcap)
-    grid, bias = cut(res.q, res.k, causal, window), res.bias
-    *d, dbias = backward(res._replace(bias=_four(bias)), dy, options, grid)
-    return *d, None if dbias is None else dbias.reshape(bias.shape)
+    *d, dbias = backward(res._replace(bias=_four(res.bias)), dy, options)
+    return *d, None if dbias is None else dbias.reshape(res.bias.shape)
 
 
 attention_bias.defvjp(attention_bias_fwd, attention_bias_bwd)
@@ -88,8 +85,8 @@ def attention_bias_jvp(causal, window, scale, softcap, primals, tangents):
     options = Options(causal, window, scale, softcap)
     y, res = attention_bias_fwd(*primals, *options)
     res, (*d, dbias) = res._replace(bias=_four(res.bias)), tangents
-    dbias = None if res.bias.dtype == bool else _four(dbias)
-    return y, move(res, (*d, dbias), options, cut(res.q, res.k, causal, window))
+    dbias = None if primals[3].dtype == bool else _four(dbias)
+    return y, move(res, (*d, dbias), options)
 
 
 def plain(q, k, v, bias, *static):

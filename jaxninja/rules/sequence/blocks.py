@@ -59,7 +59,7 @@ class Grid(NamedTuple):
 
         def step(n, state):
             b, h = n // self.places[1] * self.batch, n % self.places[1] * self.heads
-            return body(state, Place(b.astype(jnp.int32), h.astype(jnp.int32)))
+            return body(state, Place(jnp.int32(b), jnp.int32(h)))
 
         return lax.fori_loop(0, self.places[0] * self.places[1], step, state)
 

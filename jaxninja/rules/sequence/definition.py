@@ -55,7 +55,7 @@ def _by_distance(T, S, options):
 
 
 def check_arguments(op, q, k, v, options):
-    """The door of attention: one line that says what was given and what expected."""
+    """Checks the arguments of attention: ValueError, in a line, if they do not fit."""
 
     def shape(name, array, expected, fits):
         expect(op, name, f"of shape {array.shape}", expected, fits)

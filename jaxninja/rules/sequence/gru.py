@@ -33,7 +33,7 @@ from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, along_last
 from jaxninja.rules.sequence import recurrence
-from jaxninja.rules.sequence.arguments import door
+from jaxninja.rules.sequence.arguments import check_arguments
 from jaxninja.rules.sequence.recurrence import Cell, Weights
 
 
@@ -110,13 +110,13 @@ def gru(
     Source: Cho et al. 2014, arXiv:1406.1078, in the form of cuDNN and PyTorch.
     """
     weights = Weights(Wx, Wh, bx, bh)
-    door("gru", CELL, x, {"h0": h0}, weights, chunk)
+    check_arguments("gru", CELL, x, {"h0": h0}, weights, chunk)
     return recurrence.forward(CELL, x, (h0,), weights, chunk, False)[0]
 
 
 def gru_fwd(x, h0, Wx, Wh, bx, bh, chunk):
     weights = Weights(Wx, Wh, bx, bh)
-    door("gru", CELL, x, {"h0": h0}, weights, chunk)
+    check_arguments("gru", CELL, x, {"h0": h0}, weights, chunk)
     h, _, res = recurrence.forward(CELL, x, (h0,), weights, chunk)
     return h, res
 
@@ -139,7 +139,7 @@ def gru_jvp(chunk, primals, tangents):
 
 def plain(x, h0, Wx, Wh, bx, bh, chunk=None):
     """The plain form, a scan of steps: what `jax.grad` differentiates to judge."""
-    door("gru", CELL, x, {"h0": h0}, Weights(Wx, Wh, bx, bh), chunk)
+    check_arguments("gru", CELL, x, {"h0": h0}, Weights(Wx, Wh, bx, bh), chunk)
 
     def step(h, x):
         p_r, p_z, p_n = jnp.split(x @ Wx + along_last(bx, h), 3, -1)

@@ -64,7 +64,7 @@ def linear_recurrence(
 
 
 def linear_recurrence_fwd(a, x, h0):
-    _door(a, x, h0)
+    _check_arguments(a, x, h0)
     h = _states(a, x, h0)
     return h, Residuals(a, h, h0)
 
@@ -95,7 +95,7 @@ def _states(a, x, h0):
 @jax.jit  # else each plain call compiles its loop
 def plain(a, x, h0):
     """The plain form, a scan of steps: what `jax.grad` differentiates to judge."""
-    _door(a, x, h0)
+    _check_arguments(a, x, h0)
 
     def step(h, at):
         h = at[0] * h + at[1]
@@ -134,7 +134,7 @@ def _before(h, h0):
     return jnp.concatenate([h0[None], h[:-1]])
 
 
-def _door(a, x, h0):
+def _check_arguments(a, x, h0):
     def look(name, array, expected, fits):
         given = f"of shape {array.shape}"
         expect("linear_recurrence", name, given, expected, fits)

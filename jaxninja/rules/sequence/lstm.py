@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, along_last
 from jaxninja.rules.sequence import recurrence
-from jaxninja.rules.sequence.arguments import door
+from jaxninja.rules.sequence.arguments import check_arguments
 from jaxninja.rules.sequence.recurrence import Cell, Weights
 
 
@@ -112,14 +112,14 @@ def lstm(
     Source: Hochreiter, Schmidhuber 1997, Neural Computation 9; forget gate: Gers,
     Schmidhuber, Cummins 2000, Neural Computation 12.
     """
-    door("lstm", CELL, x, {"h0": h0, "c0": c0}, Weights(Wx, Wh, b), chunk)
+    check_arguments("lstm", CELL, x, {"h0": h0, "c0": c0}, Weights(Wx, Wh, b), chunk)
     weights = Weights(Wx, Wh, b)
     h, (_, c), _ = recurrence.forward(CELL, x, (h0, c0), weights, chunk, False)
     return h, c
 
 
 def lstm_fwd(x, h0, c0, Wx, Wh, b, chunk):
-    door("lstm", CELL, x, {"h0": h0, "c0": c0}, Weights(Wx, Wh, b), chunk)
+    check_arguments("lstm", CELL, x, {"h0": h0, "c0": c0}, Weights(Wx, Wh, b), chunk)
     weights = Weights(Wx, Wh, b)
     h, (_, c), res = recurrence.forward(CELL, x, (h0, c0), weights, chunk)
     return (h, c), res
@@ -143,7 +143,7 @@ def lstm_jvp(chunk, primals, tangents):
 
 def plain(x, h0, c0, Wx, Wh, b, chunk=None):
     """The plain form, a scan of steps: what `jax.grad` differentiates to judge."""
-    door("lstm", CELL, x, {"h0": h0, "c0": c0}, Weights(Wx, Wh, b), chunk)
+    check_arguments("lstm", CELL, x, {"h0": h0, "c0": c0}, Weights(Wx, Wh, b), chunk)
 
     def step(state, x):
         h, c = state

@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.rule import along_last, wide_type
+from jaxninja.rule import along_last, sharding, wide_type
 from jaxninja.rules import blocking
 from jaxninja.rules.loops import in_pieces, in_pieces_backwards, varying
 
@@ -140,8 +140,8 @@ def _back(cell, weights, x, h0, h, kept, dh, dlast):
 
     dstate, dp = lax.scan(step, dlast, (kept, h_before, h, dh), reverse=True)
     du = cell.recurrent(dp, kept)
-    sums = Weights(_outer(x, dp), _outer(h_before, du), _sum(dp), _sum(du))
-    return dstate, dp @ weights.Wx.T, sums
+    dWx, dWh = _outer(x, dp, weights.Wx), _outer(h_before, du, weights.Wh)
+    return dstate, dp @ weights.Wx.T, Weights(dWx, dWh, _sum(dp), _sum(du))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -167,11 +167,12 @@ def _affine(x, W, b):
     return x @ W if b is None else x @ W + along_last(b, x)
 
 
-def _outer(a, b):
-    """sum over all rows n of a[n].T b[n]."""
+def _outer(a, b, W):
+    """sum over all rows n of a[n].T b[n], laid over devices as W is."""
     rows = tuple(range(a.ndim - 1))
     sides = (rows, rows), ((), ())
-    return lax.dot_general(a, b, sides, preferred_element_type=wide_type(a))
+    given = {"preferred_element_type": wide_type(a), "out_sharding": sharding(W)}
+    return lax.dot_general(a, b, sides, **given)
 
 
 def _sum(a):

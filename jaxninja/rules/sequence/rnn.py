@@ -29,7 +29,7 @@ from jaxtyping import Array, Float
 
 from jaxninja.rule import Case, Rule, along_last
 from jaxninja.rules.sequence import recurrence
-from jaxninja.rules.sequence.arguments import door
+from jaxninja.rules.sequence.arguments import check_arguments
 from jaxninja.rules.sequence.recurrence import Cell, Weights
 
 
@@ -77,12 +77,12 @@ def rnn(
 
     Source: Elman 1990, Cognitive Science 14.
     """
-    door("rnn", CELL, x, {"h0": h0}, Weights(Wx, Wh, b), chunk)
+    check_arguments("rnn", CELL, x, {"h0": h0}, Weights(Wx, Wh, b), chunk)
     return recurrence.forward(CELL, x, (h0,), Weights(Wx, Wh, b), chunk, False)[0]
 
 
 def rnn_fwd(x, h0, Wx, Wh, b, chunk):
-    door("rnn", CELL, x, {"h0": h0}, Weights(Wx, Wh, b), chunk)
+    check_arguments("rnn", CELL, x, {"h0": h0}, Weights(Wx, Wh, b), chunk)
     h, _, res = recurrence.forward(CELL, x, (h0,), Weights(Wx, Wh, b), chunk)
     return h, res
 
@@ -105,7 +105,7 @@ def rnn_jvp(chunk, primals, tangents):
 
 def plain(x, h0, Wx, Wh, b, chunk=None):
     """The plain form, a scan of steps: what `jax.grad` differentiates to judge."""
-    door("rnn", CELL, x, {"h0": h0}, Weights(Wx, Wh, b), chunk)
+    check_arguments("rnn", CELL, x, {"h0": h0}, Weights(Wx, Wh, b), chunk)
 
     def step(h, x):
         h = jnp.tanh(x @ Wx + h @ Wh + along_last(b, h))

@@ -63,7 +63,7 @@ def rope(
 
 
 def rope_fwd(x, positions, base, interleaved):
-    _door(x, positions, base, interleaved)
+    _check_arguments(x, positions, base, interleaved)
     angles = _angles(x, positions, base)
     y = _turned(x, jnp.cos(angles), jnp.sin(angles), interleaved)
     return y, Residuals(positions, x if _is_float(positions) else None)
@@ -136,7 +136,7 @@ def _is_float(x):
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-def _door(x, positions, base, interleaved):
+def _check_arguments(x, positions, base, interleaved):
     def check(argument, given, expected, holds):
         expect("rope", argument, given, expected, holds)
 

@@ -64,7 +64,7 @@ def fixed_point(
 
 def fixed_point_fwd(f, x0, theta, iterations):
     x0, theta = jax.tree.map(jnp.asarray, (x0, theta))
-    _door(f, x0, theta, iterations)
+    _check_arguments(f, x0, theta, iterations)
     x = _root(lambda x: f(x, theta), x0, iterations)
     return x, Residuals(x, theta)
 
@@ -150,7 +150,7 @@ def _add(a, b, sign=1):
     return jax.tree.map(lambda x, y: x + sign * y, a, b)
 
 
-def _door(f, x0, theta, iterations):
+def _check_arguments(f, x0, theta, iterations):
     expect("fixed_point", "iterations", iterations, "1 or more", iterations >= 1)
     for leaf in jax.tree.leaves(x0):
         expect_floats("fixed_point", x0=leaf)
@@ -177,7 +177,7 @@ def example(key, N, D):
 
 def unrolled(f, x0, theta, iterations=1000):
     """The iterations themselves, 200 at most, for `jax.vjp` to go back through."""
-    _door(f, x0, theta, iterations)
+    _check_arguments(f, x0, theta, iterations)
     step = lambda x, _: (f(x, theta), None)  # noqa: E731
     return lax.scan(step, lax.stop_gradient(x0), length=min(iterations, 200))[0]
 

@@ -1,4 +1,4 @@
-"""Symmetric, positive definite matrices: their factor, what it solves, their doors.
+"""Symmetric, positive definite matrices: their factor, what it solves, their checks.
 
 Factorisations exist in float32 and float64 only: a narrower matrix is factored in
 float32, and the factor stays so.

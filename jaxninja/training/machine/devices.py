@@ -26,7 +26,7 @@ def no_device() -> str | None:
 
 
 def need_device() -> None:
-    """At the door of what computes.
+    """Call it before anything is computed.
 
     Raises:
         ConfigError: JAX finds no device.

@@ -44,6 +44,25 @@ def test_a_probability_of_zero_adds_nothing_to_the_divergence(x64):
     assert manual.kl_divergence(log_p, log_q.at[0, 0].set(-jnp.inf)) == jnp.inf
 
 
+@pytest.mark.parametrize("broken", [np.inf, np.nan])
+def test_an_ignored_row_sends_no_gradient_whatever_its_logits_are(broken):
+    logits = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    labels = jnp.array([1, -100, 2])
+    options = -100, "mean", 0.1, 0.01
+    f = jax.jit(jax.value_and_grad(lambda z: manual.cross_entropy(z, labels, *options)))
+    expected = f(logits)
+    logits[1, 2] = broken
+    jax.tree.map(np.testing.assert_array_equal, f(logits), expected)
+    assert not expected[1][1].any()
+
+
+def test_an_ignored_row_makes_no_nan_on_the_way():
+    """Which jax_debug_nans would stop at, as without jit it looks at each operation."""
+    logits = jnp.arange(12.0).reshape(3, 4)
+    with jax.debug_nans(True):
+        jax.grad(manual.cross_entropy)(logits, jnp.array([1, -100, 2]))
+
+
 def test_one_pair_has_nothing_to_tell_apart():
     a, b = jnp.array([[1.0, 2.0]]), jnp.array([[-0.5, 3.0]])
     loss, grads = jax.value_and_grad(manual.contrastive, (0, 1, 2))(a, b, 0.1)

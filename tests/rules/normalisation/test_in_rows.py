@@ -1,4 +1,4 @@
-"""Normalisation in blocks of rows, at the edges, and what its doors say."""
+"""Normalisation in blocks of rows, at the edges, and what it says of arguments."""
 
 import jax
 import jax.numpy as jnp
