@@ -85,3 +85,18 @@ def test_a_forward_that_computes_in_float32_is_held_to_that(factor):
     report = check_vjp(rule, x, x.T, level="quick", hints=False)
     assert report.verdict == ("ok" if factor == 1 else "fail"), report.table()
     assert any("float64 precision" in text for text in report.not_tested)
+
+
+@pytest.mark.parametrize("most", [1e8, 16777215.0, 100.0])
+def test_whole_numbers_are_exact(most):
+    def bounded(x):
+        return jnp.minimum(jnp.sin(x), most)
+
+    def bwd(x, dy):
+        kept = jnp.stack([jnp.full(x.shape, -most), x]).max(0)
+        return (dy * jnp.cos(kept),)
+
+    rule = ruled(bounded, lambda x: (bounded(x), x), bwd, ())
+    report = check_vjp(rule, X, level="quick", hints=False)
+    assert report.ok, report.table()
+    assert not any("float64 precision" in text for text in report.not_tested)
