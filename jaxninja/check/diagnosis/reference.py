@@ -23,8 +23,9 @@ from jaxninja.check.diagnosis.code.problem import (
     inner,
     is_inexact,
 )
-from jaxninja.check.diagnosis.code.program import Program, traced
+from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.code.source import calls, place
+from jaxninja.check.diagnosis.code.tracing import traced
 from jaxninja.check.diagnosis.edits.search import Search
 from jaxninja.check.diagnosis.edits.single import Fix
 from jaxninja.check.hints import Place
