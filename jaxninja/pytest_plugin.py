@@ -14,9 +14,11 @@ Nothing heavy is imported before the first check, so the plugin costs a run of o
 tests nothing.
 """
 
+import inspect
 import os
 import random
 import sys
+import traceback
 from typing import Any
 
 import pytest
@@ -98,11 +100,40 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         if not 1 <= len(marked) <= 2:
             raise pytest.UsageError(
                 f"{item.nodeid}: pytest.mark.vjp takes a function and its example "
-                f"arguments, got {len(marked)} positional arguments"
+                f"arguments, in one tuple, got {len(marked)} positional arguments"
             )
         given = marked[1] if len(marked) == 2 else ()
-        args: tuple[Any, ...] = tuple(given() if callable(given) else given)  # type: ignore
+        given = given() if callable(given) else given
+        args = tuple(given) if isinstance(given, tuple | list) else (given,)
         _check(item.config, marked[0], args, dict(mark.kwargs), item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """Of a function in a mark by itself pytest thinks that it is the test to mark, and
+    calls it with the test below."""
+    report = yield
+    call = getattr(report, "call", None)
+    if report.failed and call is not None and (name := _marked(call.excinfo.value)):
+        report.longrepr = (
+            f"{report.nodeid}: pytest.mark.vjp({name}) has no example arguments, "
+            f"expected pytest.mark.vjp({name}, example): a tuple of the arguments of "
+            f"{name}, or a function that returns it"
+        )
+    return report
+
+
+def _marked(error: BaseException | None) -> str | None:
+    """The name of what was marked in place of a test, and then raised the error."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for name, value in list(frame.f_locals.items()):
+                marks = inspect.getattr_static(value, "pytestmark", None)
+                bare = [m for m in marks if not m.args] if type(marks) is list else []
+                if "vjp" in [m.name for m in bare] and not name.startswith("test"):
+                    return getattr(value, "__name__", name)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @pytest.fixture

@@ -50,8 +50,9 @@ ROOMS = {
     "check.diagnosis": "check check.subject check.inputs check.oracle check.results"
     " check.diagnosis.code check.diagnosis.edits check.diagnosis.forward",
     "check.chain": "errors check check.subject intermediates",
+    "check.options": "errors check.subject check.inputs check.results",
     "check.checker": "errors rule rules check check.subject check.inputs check.oracle"
-    " check.results check.properties check.diagnosis",
+    " check.results check.properties check.diagnosis check.options",
     "check.__init__": "check check.chain check.checker",
     "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
     " check.oracle check.results",

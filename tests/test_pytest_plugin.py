@@ -115,6 +115,32 @@ def test_called(vjp_check):
     assert len(result.outlines) < 20
 
 
+@pytest.mark.parametrize("name", ["right", "catalogue.right"])
+def test_a_mark_without_examples_says_what_to_write(run, name):
+    """pytest itself takes the function for the test that is marked."""
+    code = f"""
+from catalogue import right
+
+@pytest.mark.vjp({name})
+def test_marked(): pass
+"""
+    result = run(code=code)
+    result.assert_outcomes(errors=1)
+    says = "*pytest.mark.vjp(square) has no example*pytest.mark.vjp(square, example)*"
+    result.stdout.fnmatch_lines([says])
+    assert "custom_derivatives.py" not in result.stdout.str()
+
+
+def test_one_array_is_one_example_argument(run):
+    code = """
+from jax.numpy import arange
+
+@pytest.mark.vjp(catalogue.right, arange(1.0, 6.0), level="quick")
+def test_marked(): pass
+"""
+    run(code=code).assert_outcomes(passed=1)
+
+
 def test_a_function_without_a_rule_is_no_pass(run):
     code = """
 import jax.numpy as jnp

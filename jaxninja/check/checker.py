@@ -7,18 +7,17 @@ the end every leaf must show that it could have failed.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.diagnosis.failing_samples import hints_for
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs import cotangents
 from jaxninja.check.inputs.setting import DRAWS, Setting
-from jaxninja.check.inputs.shapes import LIMITS, divisible, settings_of
+from jaxninja.check.inputs.shapes import divisible, settings_of
+from jaxninja.check.options import options_of
 from jaxninja.check.oracle.trial import Setup
 from jaxninja.check.properties.devices import on_devices
 from jaxninja.check.properties.edges import at_edges
@@ -39,10 +38,8 @@ from jaxninja.check.properties.transforms import transformations
 from jaxninja.check.report import Report
 from jaxninja.check.results import Options, Session
 from jaxninja.check.subject.adapters import Normalised
-from jaxninja.check.subject.closed_over import anew
 from jaxninja.check.subject.pytrees import cast, on_device
 from jaxninja.check.subject.residuals import residuals_of
-from jaxninja.errors import ArgumentError, ArgumentTypeError
 from jaxninja.rule import Rule
 from jaxninja.rules.both_modes import BothModes
 
@@ -110,36 +107,22 @@ def check_vjp(
             name is unknown, an option has no such value. What is no rule (a function
             that JAX differentiates by itself) is no error: its report says N-NORULE.
     """
-    if surrogate is not None and not callable(surrogate):
-        raise ArgumentTypeError(
-            f"check_vjp: surrogate is {type(surrogate).__name__}, expected a function "
-            "(args, dy) -> tuple"
-        )
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ArgumentError(
-            f"check_vjp: seed is {seed!r}, expected an integer from 0 on"
-        )
-    if any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(args)):
-        raise ArgumentTypeError(
-            "check_vjp: an argument is a traced value, expected arrays with numbers in "
-            "them: call it outside of jax.jit, jax.grad and jax.vmap"
-        )
     modes = f if isinstance(f, BothModes) else None
     f = f.rule if isinstance(f, BothModes) else f
-    rule_zero = f.zero if isinstance(f, Rule) else ()
-    options = Options(
-        _choice("level", level, tuple(LIMITS)),
-        seed,
-        _dtypes(dtypes, args),
-        surrogate and anew(surrogate),
-        _several(nondiff),
-        tuple(dict.fromkeys((*_several(zero), *rule_zero))),
-        linear,
-        _choice("kink", kink, ("any-subgradient", "jax")),
-        edges,
-        higher_order,
-        hints,
-        double="float64" in _given(args) and jnp.result_type(float) == jnp.float64,
+    options = options_of(
+        args,
+        f.zero if isinstance(f, Rule) else (),
+        level=level,
+        seed=seed,
+        dtypes=dtypes,
+        surrogate=surrogate,
+        nondiff=nondiff,
+        zero=zero,
+        linear=linear,
+        kink=kink,
+        edges=edges,
+        higher_order=higher_order,
+        hints=hints,
     )
     with _settings():
         session = _session(options, f, args, reference, inputs, modes)
@@ -203,48 +186,10 @@ def assert_vjp(f: Any, *args: Any, **options: Any) -> None:
     check_vjp(f, *args, **options).raise_if_failed()
 
 
-def _dtypes(dtypes: Iterable[str] | None, args: tuple) -> tuple[str, ...]:
-    if dtypes is None:
-        narrow = [d for d in _given(args) if d in ("bfloat16", "float16")]
-        dtypes = ("float32", *narrow)
-    return tuple(dict.fromkeys(map(_run_dtype, _several(dtypes))))
-
-
-def _run_dtype(given: Any) -> str:
-    try:
-        dtype = jnp.dtype(given)
-    except TypeError:
-        dtype = None
-    if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
-        raise ArgumentTypeError(
-            f"check_vjp: dtypes holds {given!r}, expected names of floating-point "
-            "dtypes, such as float32"
-        )
-    return str(dtype)
-
-
-def _given(args: tuple) -> list[str]:
-    """The dtypes of all arrays among the arguments."""
-    return [str(a.dtype) for a in jax.tree.leaves(args) if hasattr(a, "dtype")]
-
-
 def _name(f) -> str:
     """Until more is known of it: of the function, or of the forward of a pair."""
     f = f[0] if isinstance(f, tuple) and f else f
     return getattr(f, "name", None) or getattr(f, "__name__", type(f).__name__)
-
-
-def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
-    if given not in allowed:
-        raise ArgumentError(
-            f"check_vjp: {name} is {given!r}, expected {' or '.join(allowed)}"
-        )
-    return given
-
-
-def _several(given: str | Iterable[str]) -> tuple[str, ...]:
-    """A single name is meant as one, not as its letters."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _run(session: Session, f, args, reference, inputs) -> None:

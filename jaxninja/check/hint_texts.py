@@ -62,6 +62,7 @@ TEMPLATES = {
     "no path": "{leaves:lacks|lack} the path through {spot}: the true gradient without "
     "it equals yours.",
     "subtracted": "what is subtracted in {spot}",
+    "in turn": "{spot} in turn {turn} of the {turns} of its loop",
     "no term": "{leaves:lacks|lack} a term of the derivative of {spot}: the true "
     "gradient without it equals yours.",
     "path, negated": "{leaves:has|have} the path through {spot} with the wrong sign: "

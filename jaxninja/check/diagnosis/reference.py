@@ -23,8 +23,9 @@ from jaxninja.check.diagnosis.code.problem import (
     inner,
     is_inexact,
 )
-from jaxninja.check.diagnosis.code.program import Program, traced
+from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.code.source import calls, place
+from jaxninja.check.diagnosis.code.tracing import traced
 from jaxninja.check.diagnosis.edits.search import Search
 from jaxninja.check.diagnosis.edits.single import Fix
 from jaxninja.check.hints import Place
@@ -84,7 +85,8 @@ class Path:
 
     `inner` if it is a term within the derivative of one operation, as tanh's is made
     of two by JAX: the user need not know of it. `minus` if it is that of what the line
-    subtracts, and not of the whole difference.
+    subtracts, and not of the whole difference. `turn` is that of its loop and how many
+    there are, if it is changed in one turn only.
     """
 
     slot: int
@@ -93,6 +95,7 @@ class Path:
     leaves: frozenset[int]
     inner: bool = False
     minus: bool = False
+    turn: tuple[int, int] | None = None
 
 
 def paths(
@@ -109,7 +112,8 @@ def paths(
             where = place(program.steps[program.maker[slot]].traceback)
             inner = _is_inner(program, slot)
             made = (slot, factors[0] or 0.0, where, problem.wrong)
-            found.append(Path(*made, inner, _is_subtracted(program, slot)))
+            minus = _is_subtracted(program, slot)
+            found.append(Path(*made, inner, minus, _turn(program, slot)))
     if not found:
         found = list(_in_every_turn(on, program, budget))
     return sorted(found, key=lambda p: (not _is_term(program, p.slot), p.inner))
@@ -234,6 +238,15 @@ def _is_subtracted(program: Program, slot: int) -> bool:
     while step.name in LAID_OUT and step.ins[0] in program.maker:
         step = program.steps[program.maker[step.ins[0]]]
     return step.name == "neg"
+
+
+def _turn(program: Program, slot: int) -> tuple[int, int] | None:
+    """The turn of its loop and how many there are, in the forward's order: the
+    backward starts at the last one."""
+    index = program.maker[slot]
+    turns = program.groups[program.steps[index].origin]
+    count = len(turns)
+    return (count - turns.index(index), count) if count > 1 else None
 
 
 def _factor(problem: Problem, program: Program, values, slot: int) -> float | None:

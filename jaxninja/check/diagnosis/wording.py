@@ -120,6 +120,9 @@ def changed(path: Path, leaves: tuple[str, ...]) -> Found:
     """A path left out, taken twice, or otherwise multiplied."""
     spot = _spot(path)
     spot = say("subtracted", spot=spot) if path.minus and not path.inner else spot
+    if path.turn is not None:
+        turn, turns = path.turn
+        spot = say("in turn", spot=spot, turn=turn, turns=turns)
     facts, factor = {"leaves": leaves, "spot": spot}, number(path.factor, {})
     if abs(path.factor) < 1e-7:
         inner = path.inner

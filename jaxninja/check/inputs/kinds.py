@@ -128,16 +128,29 @@ def like(leaf, rng: np.random.Generator, shape: tuple[int, ...] | None = None):
         drawn = _redrawn(values, rng, shape)
         return np.sort(drawn) if kind == "int" and is_sorted(values) else drawn
     if kind == "real":
-        some = _glimpse(values)
-        spread = float(np.std(some)) or 0.5
-        drawn = np.mean(some) + spread * rng.standard_normal(shape)
-        return drawn.astype(values.dtype)
+        return _normal(values, rng, shape).astype(values.dtype)
     if kind == "positive":
         drawn = _redrawn(values, rng, shape) * _factors(rng, shape)
         if _are_parts(values):
             drawn = np.where(drawn < 1, drawn, 1 / np.maximum(drawn, 1))
         return drawn.astype(values.dtype)
     return _structured(values, kind, rng, shape)
+
+
+def _normal(values, rng, shape) -> np.ndarray:
+    """Of the mean and the spread of those given, and so of their imaginary parts: a
+    real one, such as the first entry of a spectrum has, stays real."""
+    if np.iscomplexobj(values):
+        real = _normal(values.real, rng, shape)
+        if not values.imag.any():
+            return real
+        imaginary = _normal(values.imag, rng, shape)
+        if values.shape == tuple(shape):
+            imaginary = np.where(values.imag == 0, 0.0, imaginary)
+        return real + 1j * imaginary
+    some = _glimpse(values)
+    spread = float(np.std(some)) or 0.5
+    return np.mean(some) + spread * rng.standard_normal(shape)
 
 
 def _are_parts(values) -> bool:

@@ -24,7 +24,7 @@ from jaxninja.check.inputs.axes import (
     label,
     least,
 )
-from jaxninja.check.inputs.columns import named
+from jaxninja.check.inputs.columns import broadcast, named
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.inputs.setting import refused_by_rule
 from jaxninja.check.subject.option_values import groups_of
@@ -101,6 +101,7 @@ class Search:
         self.asks = True  # whether the rule is asked too
         self.least = np.inf  # seconds that tracing took
         self.most = np.inf  # entries, from which on it grows too fast
+        self.columns = 0, 0  # as given: slices, and those of one column, broadcast
         self.held = set(filter(None, map(groups_of, subject.static)))
 
     def __eq__(self, other) -> bool:
@@ -304,7 +305,12 @@ class Search:
 
     def overlooks(self, shapes: Shapes, jaxpr) -> bool:
         """Whether entries are left that the forward does not look at, where it named
-        all of them as they were given."""
+        all of them as they were given, or what was one column of them is several."""
+        slices, columns = broadcast(jaxpr)
+        if shapes == self.given:
+            self.columns = slices, columns
+        elif slices == self.columns[0] and columns < self.columns[1]:
+            return True
         return any(
             shapes[i][j] != self.given[i][j] == count
             for i, axes in enumerate(named(jaxpr))

@@ -18,12 +18,11 @@ import numpy as np
 
 from jaxninja.check.compare import wide
 from jaxninja.check.inputs.kinds import kind_of
+from jaxninja.check.oracle.comparisons import compares_inside, tells
 from jaxninja.check.oracle.roundings.condition import error
 from jaxninja.check.oracle.trial import is_of_usual_size, is_off
 from jaxninja.check.oracle.truth import (
-    compares_inside,
     rule_of,
-    tells,
     traced_gradients,
     value_of,
 )

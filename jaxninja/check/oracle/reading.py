@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs import cotangents
-from jaxninja.check.oracle.truth import counts_from_end, reference_of
+from jaxninja.check.oracle.comparisons import counts_from_end
+from jaxninja.check.oracle.truth import reference_of
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.plain_forward import opened
 from jaxninja.check.subject.pytrees import cast, is_float

@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.check.inputs.kinds import kind_of
-from jaxninja.check.oracle.truth import answer, compares_inside, traced_gradients
+from jaxninja.check.oracle.comparisons import answer, compares_inside
+from jaxninja.check.oracle.truth import traced_gradients
 from jaxninja.check.subject.compilation import compiled
 from jaxninja.check.subject.control_flow import noted
 from jaxninja.check.subject.plain_forward import evaluate, line_of, opened

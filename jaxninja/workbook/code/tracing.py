@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.program import Program, flatten
+from jaxninja.check.diagnosis.code.program import Program
+from jaxninja.check.diagnosis.code.tracing import flatten
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jax.extend.core import Literal
 
 from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.constants import constant_name
-from jaxninja.check.diagnosis.code.program import trace
+from jaxninja.check.diagnosis.code.tracing import trace
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Statement, say

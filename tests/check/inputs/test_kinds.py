@@ -91,3 +91,13 @@ def test_offsets_are_not_put_out_of_order(factor):
     x = np.array([0.7, -1.9, 2.3, 0.4, 1.1, -0.6, 0.2], np.float32)
     report = check_vjp(op, x, np.array([0, 3, 3, 7]), hints=False)
     assert report.ok == (factor == 1), report.table()
+
+
+def test_imaginary_parts_are_drawn_as_well():
+    rng = np.random.default_rng(0)
+    given = np.array([1.0, 0.5 - 1j, 0.2 + 0.3j, -0.4j], np.complex64)
+    drawn = like(given, rng)
+    assert drawn.dtype == given.dtype
+    assert drawn.imag[0] == 0
+    assert len(set(drawn.imag.tolist())) == 4
+    assert not like(given.real.astype(given.dtype), rng, (5,)).imag.any()

@@ -223,3 +223,17 @@ def test_sizes_at_which_tracing_takes_ever_longer_are_not_tried():
 
     found_for(plain, normal(4), normal(4))
     assert max(tried) == 5
+
+
+def test_a_column_that_meets_wider_ones_stays_one_column():
+    """Of more coordinates, p[:, 2:] would be several."""
+
+    def plain(x, r):
+        p = x @ r.T
+        return p[:, :2] / p[:, 2:]
+
+    found, missing = found_for(plain, normal(5, 4), normal(3, 4))
+    assert found[0] == ((7, 6), (3, 6))
+    assert missing[0].startswith("other sizes of r axis 0 (3): ")
+    apart = found_for(lambda x: x[:, 1:] - x[:, :1], normal(5, 3))[0]
+    assert apart[0] == ((7, 4),)

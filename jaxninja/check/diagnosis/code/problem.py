@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxninja.check.compare import difference
 from jaxninja.check.diagnosis.code.names import derive, slot_names
-from jaxninja.check.diagnosis.code.program import Program, traced
+from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.code.source import (
     called_rules,
     calls,
@@ -24,6 +24,7 @@ from jaxninja.check.diagnosis.code.source import (
     place,
     places,
 )
+from jaxninja.check.diagnosis.code.tracing import traced
 from jaxninja.check.evidence import Evidence, Explained, Sample
 from jaxninja.check.hints import Place
 

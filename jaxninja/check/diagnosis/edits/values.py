@@ -24,6 +24,9 @@ POWERS = {
     -0.5: ("divide", "sqrt({})"),
 }
 
+# by which JAX makes i + n of an index i below 0
+OF_AN_INDEX = "lt", "add", "select_n", "convert_element_type", "broadcast_in_dim"
+
 
 def slope(problem: Problem, slot: int, direction, leaf: int) -> tuple[float, float]:
     """(t, misfit): the multiple of `direction` that `slot` lacks, judged by one leaf.
@@ -206,6 +209,8 @@ def replaced(
             same = np.shape(value) == np.shape(given) and _kind(value) == _kind(given)
             if not same or other in step.ins[k : k + 1]:
                 continue
+            if step.name in OF_AN_INDEX and _is_from_end(given, value):
+                continue  # written in its place it would be counted from the end
 
             def make(values, k=k, other=other, less=False):
                 ins = [values[s] for s in step.ins]
@@ -219,6 +224,13 @@ def replaced(
                 yield Edit(
                     step.outs[0], partial(make, less=True), rest, "residual", 2.2
                 )
+
+
+def _is_from_end(given, value) -> bool:
+    """Whether integers are below 0 where none of those given is."""
+    if _kind(given) != "i":
+        return False
+    return np.min(given, initial=0) == 0 > np.min(value, initial=0)
 
 
 def in_all_uses(

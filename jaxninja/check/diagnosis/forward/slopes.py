@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxninja.check.diagnosis.code.numpy_primitives import run
 from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, is_inexact
-from jaxninja.check.diagnosis.code.program import Makes, Program, Seen, flatten
+from jaxninja.check.diagnosis.code.program import Makes, Program, Seen
+from jaxninja.check.diagnosis.code.tracing import flatten
 
 STEP = 2e-4
 ROUGH = {1: 0.5}

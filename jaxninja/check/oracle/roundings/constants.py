@@ -16,6 +16,7 @@ from jaxninja.jaxpr import equations
 
 MASKED = 1e8  # numbers from it on hold back what is masked out
 LAST = 8  # digits of float32 that are 0 in round numbers, as in 0.5 and 4096
+WHOLE = 2**24  # integers up to it are numbers of float32, as is a round one, 1e8
 
 
 def rounded_constants(subject: Subject, args: tuple) -> list[float]:
@@ -41,7 +42,11 @@ def _is_literal(atom) -> bool:
 
 
 def _is_round(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float32).view(np.uint32) % 2**LAST == 0
+    narrow = values.astype(np.float32)
+    with np.errstate(invalid="ignore"):  # of what is infinite in float32
+        small = (np.abs(narrow) < WHOLE) & (np.mod(narrow, 1) == 0)
+        whole = small | (np.mod(narrow, 1000) == 0)
+    return (narrow.view(np.uint32) % 2**LAST == 0) | whole
 
 
 def is_rounded(atom) -> bool:

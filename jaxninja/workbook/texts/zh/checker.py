@@ -49,6 +49,7 @@ HINTS = {
     # what was left out of the derivation
     "no path": "{leaves} 缺少经过 {spot} 的路径：去掉它的真实梯度与你的相同。",
     "subtracted": "{spot} 中减去的那一项",
+    "in turn": "{spot}（循环共 {turns} 轮中的第 {turn} 轮）",
     "no term": "{leaves} 缺少 {spot} 的导数中的一项：去掉它的真实梯度与你的相同。",
     "path, negated": "{leaves} 中经过 {spot} 的路径符号反了：这样改动的真实梯度与你的相同。",
     "path twice": "{leaves} 中经过 {spot} 的路径算了两次：这样改动的真实梯度与你的相同。",

@@ -10,7 +10,7 @@ from jax import lax
 from jax.scipy.linalg import solve_triangular
 
 from jaxninja.check.diagnosis.code.numpy_primitives import TWINS
-from jaxninja.check.diagnosis.code.program import trace
+from jaxninja.check.diagnosis.code.tracing import trace
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(0, 1, (4, 4)), RNG.normal(0, 1, (4, 3))

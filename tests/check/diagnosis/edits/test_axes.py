@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.diagnosis.code.program import trace
+from jaxninja.check.diagnosis.code.tracing import trace
 from jaxninja.check.diagnosis.edits.axes import regrouped
 from jaxninja.check.hints import say
 from tests.check.subjects import ruled

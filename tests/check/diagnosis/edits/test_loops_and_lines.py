@@ -264,3 +264,32 @@ def test_the_rest_of_a_count_is_named(x64):
     first, *_ = diagnose(found)
     assert first.verified
     assert first.change["edit"] == say("instead", new="n - k", old="k")
+
+
+def settled(a, x):
+    """y = tanh(a y + x), by ten turns."""
+    return lax.fori_loop(0, 10, lambda _, y: jnp.tanh(a * y + x), jnp.zeros_like(x))
+
+
+def settled_bwd(res, dy):
+    """The terms of the adjoint's series of the last three turns alone."""
+    a, ys = res
+    da, dx, dh = 0.0, 0.0, dy
+    for t in (9, 8, 7):
+        dh = dh * (1 - ys[t + 1] ** 2)
+        da, dx, dh = da + dh * ys[t], dx + dh, dh * a
+    return da, dx
+
+
+def settled_fwd(a, x):
+    ys = [jnp.zeros_like(x)]
+    for _ in range(10):
+        ys.append(jnp.tanh(a * ys[-1] + x))
+    return ys[-1], (a, ys)
+
+
+def test_a_series_that_ends_early_is_told_by_its_turn(x64):
+    hints = diagnose(evidence(settled, settled_fwd, settled_bwd, ((4,), (4,))))
+    assert [hint.kind for hint in hints] == ["term"]
+    assert hints[0].statement["spot"]["turn"] == 7
+    assert "in turn 7 of the 10 of its loop" in hints[0].sentence

@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from jaxninja import check_vjp
 from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
 from jaxninja.check.diagnosis.code.fresh_samples import unseen
@@ -12,6 +14,7 @@ from jaxninja.check.diagnosis.edits.repairs import repair
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.hints import Statement
 from tests.check.diagnosis.evidence import evidence
+from tests.check.subjects import ruled
 
 STEPS, SIZE = 3, 0.1
 
@@ -111,3 +114,24 @@ def test_one_mend_is_told_in_one_wording(x64):
     fresh = unseen(problem, found)
     fixes = repair(problem, fresh, Budget.of(5), Elsewhere(found, problem))
     assert [fix.subject for fix in fixes].count("w.T") == 1
+
+
+def padded(table, ids):
+    """The sum of the rows with an index; below 0 there is none."""
+    rows = table[jnp.maximum(ids, 0)]
+    return jnp.where((ids >= 0)[..., None], rows, 0.0).sum(-2)
+
+
+def padded_bwd(res, dy):
+    table, ids = res
+    d = jnp.broadcast_to(dy[..., None, :], ids.shape + dy.shape[-1:])
+    return jnp.zeros_like(table).at[jnp.maximum(ids, 0)].add(d), None
+
+
+def test_an_index_below_zero_is_counted_from_the_end_by_who_writes_it(x64):
+    """`.at[ids]` would add what belongs to no row to the last one."""
+    ids = jnp.array([[0, 2, -1], [5, -1, -1], [3, 3, 1]])
+    op = ruled(padded, lambda *a: (padded(*a), a), padded_bwd, ())
+    report = check_vjp(op, np.random.default_rng(0).normal(size=(6, 3)), ids)
+    assert report.hints
+    assert "ids in place of" not in " ".join(h.edit or h.sentence for h in report.hints)

@@ -69,3 +69,34 @@ def test_products_that_are_summed_in_float32():
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     report = check_vjp(rule, x, x.T, level="quick", hints=False)
     assert report.ok, report.table()
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_forward_that_computes_in_float32_is_held_to_that(factor):
+    def product(a, b):
+        return jnp.matmul(a, b, preferred_element_type=jnp.float32).astype(a.dtype)
+
+    def bwd(kept, dy):
+        x, w = kept
+        return product(dy, w.T), (factor * product(x.T, dy)).astype(w.dtype)
+
+    rule = ruled(product, lambda x, w: (product(x, w), (x, w)), bwd, ())
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    report = check_vjp(rule, x, x.T, level="quick", hints=False)
+    assert report.verdict == ("ok" if factor == 1 else "fail"), report.table()
+    assert any("float64 precision" in text for text in report.not_tested)
+
+
+@pytest.mark.parametrize("most", [1e8, 16777215.0, 100.0])
+def test_whole_numbers_are_exact(most):
+    def bounded(x):
+        return jnp.minimum(jnp.sin(x), most)
+
+    def bwd(x, dy):
+        kept = jnp.stack([jnp.full(x.shape, -most), x]).max(0)
+        return (dy * jnp.cos(kept),)
+
+    rule = ruled(bounded, lambda x: (bounded(x), x), bwd, ())
+    report = check_vjp(rule, X, level="quick", hints=False)
+    assert report.ok, report.table()
+    assert not any("float64 precision" in text for text in report.not_tested)
