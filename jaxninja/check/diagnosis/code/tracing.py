@@ -102,16 +102,16 @@ class _Builder:
     def turns(self, eqn, ins, origin) -> list[int]:
         """A scan, turn by turn."""
         p, body = eqn.params, jaxprs.closed(eqn.params["jaxpr"])
-        first, last = p["num_consts"], p["num_consts"] + p["num_carry"]
-        consts, carry, xs = ins[:first], ins[first:last], ins[last:]
+        fixed, carried = jaxprs.scan_parts(eqn)
+        consts, carry, xs = ins[:fixed], ins[fixed:][:carried], ins[fixed + carried :]
         turns = range(p["length"])
-        ys: list[list[int]] = [[] for _ in body.jaxpr.outvars[p["num_carry"] :]]
+        ys: list[list[int]] = [[] for _ in body.jaxpr.outvars[carried:]]
         for t in reversed(turns) if p["reverse"] else turns:
             at = {"index": t, "loop": origin}
             entries = [self.laid("scan_entry", [x], **at) for x in xs]
             outs = self.inline(body, [*consts, *carry, *entries], None, origin)
-            carry = outs[: p["num_carry"]]
-            for column, slot in zip(ys, outs[p["num_carry"] :], strict=True):
+            carry = outs[:carried]
+            for column, slot in zip(ys, outs[carried:], strict=True):
                 column.append(slot)
         for column in ys if p["reverse"] else ():
             column.reverse()
