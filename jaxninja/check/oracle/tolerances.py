@@ -7,6 +7,7 @@ roundings on the way do to the reference. No tolerance grows with the size of th
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,19 @@ OWN = 32.0  # and of what they do on a road of the rule's own, which is bounded
 PROVED = 1e4  # the same in float64, where identity is judged and no rounding
 
 
+class Errors(NamedTuple):
+    """Of one leaf, over its size, or that of ordinary terms where it is larger.
+
+    Attributes:
+        rule, autodiff: how far each is from the truth.
+        gradient: the size of the leaf itself, at most 1: little where terms cancel.
+    """
+
+    rule: float
+    autodiff: float
+    gradient: float = 1.0
+
+
 @dataclass(frozen=True)
 class Trial:
     """One leaf at one input and cotangent: arrays, and how far they may differ.
@@ -34,8 +48,7 @@ class Trial:
         got, expected, tolerance: arrays of one shape.
         dtype: in which the rule ran.
         setting: which shapes it was, for counting entries.
-        errors: the rule's and autodiff's in the same dtype, if known, over the
-            gradient's size.
+        errors: of the rule and of autodiff in the same dtype, if known.
     """
 
     name: str
@@ -45,7 +58,7 @@ class Trial:
     tolerance: np.ndarray
     dtype: str
     setting: str
-    errors: tuple[float, float] | None = None
+    errors: Errors | None = None
 
 
 def proof_tolerance(scale, ordinary: float, unit_off: float) -> np.ndarray:
@@ -110,7 +123,7 @@ class Tally:
         if trial.errors is not None:
             self.highest = max(self.highest, worse_by(trial))
             before = self.squares.get(trial.dtype, np.zeros(3))
-            self.squares[trial.dtype] = before + np.square([*trial.errors, 1.0])
+            self.squares[trial.dtype] = before + np.square(trial.errors)
         self._count(trial)
         return found
 
@@ -124,10 +137,12 @@ class Tally:
     @property
     def ratios(self) -> dict[str, float]:
         """Per run dtype, the rule's error over autodiff's, both the root mean square of
-        all trials; over half a rounding where autodiff's is below that, by luck."""
+        all trials; over half a rounding of the gradients where autodiff's is below
+        that, by luck. No ratio where there is no gradient in any trial."""
         return {
-            dtype: float(np.sqrt(mine / max(theirs, count * (unit(dtype) / 2) ** 2)))
-            for dtype, (mine, theirs, count) in self.squares.items()
+            dtype: float(np.sqrt(mine / max(theirs, size * (unit(dtype) / 2) ** 2)))
+            for dtype, (mine, theirs, size) in self.squares.items()
+            if size
         }
 
     @property
@@ -165,7 +180,7 @@ def worse_by(trial: Trial) -> float:
     """How many times the error of autodiff that of the rule is, in this trial."""
     if trial.errors is None:
         return 0.0
-    return trial.errors[0] / max(trial.errors[1], unit(trial.dtype) / 4)
+    return trial.errors.rule / max(trial.errors.autodiff, unit(trial.dtype) / 4)
 
 
 def as_zero(trial: Trial, others: list[Trial]) -> Trial:

@@ -15,7 +15,12 @@ from jaxninja.check.compare import difference
 from jaxninja.check.oracle.holes import filled, is_pole
 from jaxninja.check.oracle.roundings.condition import error
 from jaxninja.check.oracle.setup import Setup
-from jaxninja.check.oracle.tolerances import Trial, proof_tolerance, run_tolerance
+from jaxninja.check.oracle.tolerances import (
+    Errors,
+    Trial,
+    proof_tolerance,
+    run_tolerance,
+)
 from jaxninja.check.oracle.truth import Outcome, Truth, autodiff_of, rule_of
 from jaxninja.check.subject.pytrees import cast, float_leaves, largest
 
@@ -191,13 +196,12 @@ def _reachable(expected, rival, got, far: float, dtype: str):
     return np.where(lost, np.nan, expected)
 
 
-def _errors(got, expected, autodiff_error, terms: float) -> tuple[float, float]:
-    """The rule's error and autodiff's over the gradient's size."""
+def _errors(got, expected, autodiff_error, terms: float) -> Errors:
     size = size_of(expected, terms)
     if got.shape != expected.shape or not size:
-        return 0.0, 0.0
-    mine = float(np.linalg.norm(error(got, expected).ravel()))
-    return mine / size, float(np.linalg.norm(autodiff_error.ravel())) / size
+        return Errors(0.0, 0.0, 0.0)
+    found = error(got, expected), autodiff_error, np.nan_to_num(np.abs(expected))
+    return Errors(*(float(np.linalg.norm(a.ravel())) / size for a in found))
 
 
 def size_of(expected, terms: float) -> float:

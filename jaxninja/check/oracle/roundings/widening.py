@@ -169,6 +169,6 @@ def _looser(trial: Trial, margin: float, moved, still: Any = False, terms: Any =
     errors = trial.errors
     if errors is not None and (size := size_of(trial.expected, terms)):
         condition = float(np.linalg.norm(moved.ravel())) / size
-        errors = errors[0], max(errors[1], condition)
+        errors = errors._replace(autodiff=max(errors.autodiff, condition))
     tolerance = trial.tolerance + np.where(still, 0.0, margin * top([moved]))
     return replace(trial, tolerance=tolerance, errors=errors)
