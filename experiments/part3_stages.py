@@ -1,4 +1,4 @@
-"""Does each mend of the lecture's Part 3 help here as it does there?
+"""Does each fix of the lecture's Part 3 help here as it does there?
 
     python -m experiments.part3_stages --data makemore [--steps 200000] [--seeds 1]
 

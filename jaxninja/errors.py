@@ -1,4 +1,4 @@
-"""What a user can mend, as one family of errors; and whose code a line is."""
+"""What a user can fix, as one family of errors; and whose code a line is."""
 
 import difflib
 import importlib.util

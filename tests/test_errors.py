@@ -1,4 +1,4 @@
-"""One family of errors for what a user can mend, and whose code a line is."""
+"""One family of errors for what a user can fix, and whose code a line is."""
 
 import ast
 import dataclasses
@@ -68,7 +68,7 @@ def test_what_is_raised_over_an_argument_is_a_user_error():
         lambda: jaxninja.train(progress=3),
     ],
 )
-def test_what_a_user_can_mend_is_one_line(call):
+def test_what_a_user_can_fix_is_one_line(call):
     with pytest.raises(UserError) as caught:
         call()
     assert "\n" not in str(caught.value)

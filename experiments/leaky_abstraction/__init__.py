@@ -1,1 +1,1 @@
-"""Backprop is a leaky abstraction: six failures, their symptoms, their mends."""
+"""Backprop is a leaky abstraction: six failures, their symptoms, their fixes."""

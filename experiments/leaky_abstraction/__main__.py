@@ -30,11 +30,11 @@ def outcomes() -> Iterator[Outcome]:
 def table(outcome: Outcome) -> str:
     """Markdown: a heading, the two versions beside each other, and the word."""
     rows = [
-        f"| {name} | {outcome.wrong[name]:.3g} | {outcome.mended[name]:.3g} |"
+        f"| {name} | {outcome.wrong[name]:.3g} | {outcome.fixed[name]:.3g} |"
         for name in outcome.wrong
     ]
-    head = f"\n**{outcome.leak}**; mended by: {outcome.mend}.\n\n"
-    columns = "| | wrong | mended |\n|---|---|---|\n"
+    head = f"\n**{outcome.leak}**; fixed by: {outcome.fix}.\n\n"
+    columns = "| | wrong | fixed |\n|---|---|---|\n"
     return f"{head}{columns}" + "\n".join(rows) + f"\n\n> {outcome.word}"
 
 

@@ -52,12 +52,12 @@ def fit(loss, steps: int = 500, lr: float = 0.5) -> dict[str, float]:
 
 
 def experiment() -> Outcome:
-    wrong, mended = fit(clipped_loss), fit(huber)
+    wrong, fixed = fit(clipped_loss), fit(huber)
     share = wrong["examples without gradient at the start"]
     return Outcome(
         "a clipped loss silences the outliers it was to tame",
         wrong,
-        mended,
+        fixed,
         "clip the gradient: the Huber loss",
         f"watch: {share:.1%} of the gradient of the error is exactly zero",
     )

@@ -12,11 +12,11 @@ NET = {"layers": 1, "hidden": 200, "batchnorm": "none"}
 
 def experiment(steps: int = 1_000) -> Outcome:
     wrong = train(steps, init="original", **NET)
-    mended = train(steps, init="softmax", **NET)
+    fixed = train(steps, init="softmax", **NET)
     return Outcome(
         "the softmax starts out confidently wrong",
         _measure(wrong, steps),
-        _measure(mended, steps),
+        _measure(fixed, steps),
         "output weights times 0.01, output bias 0",
         word(wrong, "start"),
     )

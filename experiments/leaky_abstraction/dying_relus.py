@@ -15,11 +15,11 @@ NET = {
 
 
 def experiment(lr: float = 2.0, steps: int = 1_000) -> Outcome:
-    wrong, mended = train(steps, lr=lr, **NET), train(steps, lr=0.1, **NET)
+    wrong, fixed = train(steps, lr=lr, **NET), train(steps, lr=0.1, **NET)
     return Outcome(
         f"relus die at a learning rate of {lr:g}",
         _measure(wrong),
-        _measure(mended),
+        _measure(fixed),
         "a learning rate of 0.1",
         word(wrong, "activations"),
     )

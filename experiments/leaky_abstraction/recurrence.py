@@ -55,13 +55,13 @@ def experiment(radius: float = 1.3) -> Outcome:
             "norm of dh[0] clipped at 1": min(1.0, float(norms[0])),
         }
 
-    wrong, mended = measure(radius), measure(1.0)
+    wrong, fixed = measure(radius), measure(1.0)
     times = wrong["norm of dh[0] / dh[50]"]
     explodes = "explodes" if times > 1 else "vanishes"
     return Outcome(
         f"the gradient of an RNN {explodes} at spectral radius {radius:g}",
         wrong,
-        mended,
-        "spectral radius 1; clipping bounds what is left, and cannot mend vanishing",
+        fixed,
+        "spectral radius 1; clipping bounds what is left, and cannot fix vanishing",
         f"watch: the gradient's norm changes {times:.2g} times over {T} steps",
     )

@@ -14,11 +14,11 @@ def experiment(activation: str = "sigmoid") -> Outcome:
     wrong = train(0, activation=activation, init="original", **NET)
     # Kaiming for both; 4 makes up for the quarter that is the sigmoid's steepest slope
     gain = 4.0 if activation == "sigmoid" else None
-    mended = train(0, activation=activation, init="kaiming", gain=gain, **NET)
+    fixed = train(0, activation=activation, init="kaiming", gain=gain, **NET)
     return Outcome(
         f"{activation} saturates at a large initialisation",
         _measure(wrong.lines[0]),
-        _measure(mended.lines[0]),
+        _measure(fixed.lines[0]),
         "weights scaled by gain / sqrt(fan-in), a gain of 4 for the sigmoid",
         word(wrong, "activations"),
     )

@@ -19,15 +19,15 @@ class Outcome(NamedTuple):
 
     Attributes:
         leak: what goes wrong, in a sentence.
-        wrong, mended: the same measurements of the wrong version and of the mended one.
-        mend: what was done.
+        wrong, fixed: the same measurements of the wrong version and of the fixed one.
+        fix: what was done.
         word: what the diagnostics say of the wrong version.
     """
 
     leak: str
     wrong: Mapping[str, float]
-    mended: Mapping[str, float]
-    mend: str
+    fixed: Mapping[str, float]
+    fix: str
     word: str
 
 

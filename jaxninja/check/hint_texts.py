@@ -86,15 +86,15 @@ TEMPLATES = {
     "residual transposed": "The residual {one} is transposed.",
     "residual instead": "The residual {one} is another value than bwd takes it for: "
     "with {other} of the forward in its place the gradients are exact.",
-    # edits that mend it
-    "mended": "{leaves:is|are} exact on a fresh sample after one edit, of {subject}: "
+    # edits that fix it
+    "fixed": "{leaves:is|are} exact on a fresh sample after one edit, of {subject}: "
     "{edit}.",
-    "mended, not at": "{leaves:is|are} exact on a fresh sample after one edit, of "
+    "fixed, not at": "{leaves:is|are} exact on a fresh sample after one edit, of "
     "{subject}: {edit}; at {edges} it still is not the gradient that JAX gives.",
-    "mended, not with": "{leaves:is|are} exact on a fresh sample after one edit, of "
+    "fixed, not with": "{leaves:is|are} exact on a fresh sample after one edit, of "
     "{subject}: {edit}; not so with {options}.",
-    "mended, too": "Another edit after which {leaves:is|are} exact too.",
-    "mended by two": "{leaves}: exact on a fresh sample after two edits: {first}; and "
+    "fixed, too": "Another edit after which {leaves:is|are} exact too.",
+    "fixed by two": "{leaves}: exact on a fresh sample after two edits: {first}; and "
     "{second}.",
     "both": "{first}; {second}",
     "edit": "{at}{subject}: {edit}",

@@ -186,7 +186,7 @@ class Hint:
         verified: re-evaluated on a sample it was not found on; else "looks like".
         leaf: name of the wrong leaf it explains.
         where: "file:line" in the user's code, where it is known.
-        change: the edit that mends it, where there is one.
+        change: the edit that fixes it, where there is one.
     """
 
     statement: Statement
@@ -203,7 +203,7 @@ class Hint:
 
     @property
     def edit(self) -> str | None:
-        """The change that mends it, in words."""
+        """The change that fixes it, in words."""
         return None if self.change is None else Words().text(self.change)
 
     def __str__(self) -> str:

@@ -98,7 +98,7 @@ class Report:
         return [line for hint in self.hints for line in hint.lines()]
 
     def explain(self) -> str:
-        """What is wrong, why it may have gone unseen, and how to mend it."""
+        """What is wrong, why it may have gone unseen, and how to fix it."""
         lines = [f"{self.name}: {self.verdict}."]
         for item in self.failures:
             lines.append(str(item).strip())

@@ -185,7 +185,7 @@ class Session:
         return right
 
     def _keep(self, setup, evaluation: Evaluation, judged, edge: bool) -> None:
-        """Small samples of the proof: a mend is tried on each of them."""
+        """Small samples of the proof: a fix is tried on each of them."""
         trials = evaluation.trials
         small = sum(np.size(t.got) for t in trials) <= KEPT
         if trials and trials[0].dtype == "float64" and small:

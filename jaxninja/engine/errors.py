@@ -1,4 +1,4 @@
-"""What can go wrong in a trace and in a walk, said so that it can be mended."""
+"""What can go wrong in a trace and in a walk, said so that it can be fixed."""
 
 import traceback
 from collections.abc import Iterator, Sequence

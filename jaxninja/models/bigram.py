@@ -46,7 +46,7 @@ def loss(
 ) -> tuple[Float[Array, ""], Statistics]:
     """Mean cross entropy in nats on a batch of items, and {}: it has no statistics.
 
-    Arguments as in `parts.sequences`; labels of -1 count not.
+    Arguments as in `parts.sequences`; labels of -1 do not count.
     """
     logits = name(ops.embedding(params["W"], ids), "logits")
     return name(mean_loss(logits, labels, ops), "loss"), {}

@@ -65,7 +65,7 @@ def loss(
 ) -> tuple[Float[Array, ""], Statistics]:
     """Mean cross entropy in nats on a batch of items, and {}: it has no statistics.
 
-    Arguments as in `parts.sequences`; labels of -1 count not.
+    Arguments as in `parts.sequences`; labels of -1 do not count.
 
     Raises:
         ValueError: T is above the context.

@@ -72,7 +72,7 @@ def loss(
 ) -> tuple[Float[Array, ""], Statistics]:
     """Mean cross entropy in nats on a batch of items, and {}: it has no statistics.
 
-    Arguments as in `parts.sequences`; labels of -1 count not.
+    Arguments as in `parts.sequences`; labels of -1 do not count.
     """
     logits = _forward(params, ids, model, ops, name)
     return name(mean_loss(logits, labels, ops), "loss"), {}

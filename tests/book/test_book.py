@@ -114,15 +114,15 @@ def test_every_code_of_the_checker_has_one_example():
 
 
 @pytest.mark.parametrize("example", FINDINGS + HINTS, ids=lambda e: e.code)
-def test_a_finding_is_shown_with_what_the_checker_says_and_a_mend_that_passes(
+def test_a_finding_is_shown_with_what_the_checker_says_and_a_fix_that_passes(
     texts, example
 ):
     section = texts["findings.html"].split(f'id="{findings_page.anchor(example)}"')[1]
     said = section.split('<pre class="said">')[1].split("</pre>")[0]
     assert example.is_hint or example.code in said
-    mended = findings_page.check(example, example.right)
-    assert mended.ok
-    assert findings_page.sentences_of(mended) == {}
+    fixed = findings_page.check(example, example.right)
+    assert fixed.ok
+    assert findings_page.sentences_of(fixed) == {}
 
 
 def test_an_example_that_does_not_show_its_code_is_refused():

@@ -1,4 +1,4 @@
-"""The failures fail, the mends mend; optimizers by hand are optax's."""
+"""The failures fail, the fixes fix; optimizers by hand are optax's."""
 
 import jax
 import numpy as np
@@ -17,8 +17,8 @@ from experiments.leaky_abstraction.__main__ import table
 def test_a_clipped_loss_silences_what_it_clips():
     outcome = clipped_loss.experiment()
     assert outcome.wrong["examples without gradient at the start"] > 0.8
-    assert outcome.mended["examples without gradient at the start"] < 0.01
-    assert outcome.mended["and after 500 steps"] < 1e-3
+    assert outcome.fixed["examples without gradient at the start"] < 0.01
+    assert outcome.fixed["and after 500 steps"] < 1e-3
     assert outcome.wrong["and after 500 steps"] > 1
     assert "is exactly zero" in outcome.word
 
@@ -35,7 +35,7 @@ def test_the_spectral_radius_decides(radius, low, high):
     times = outcome.wrong["norm of dh[0] / dh[50]"]
     assert low < times < high
     assert outcome.wrong["factor a step"] == pytest.approx(radius, rel=0.1)
-    assert 0.01 < outcome.mended["norm of dh[0] / dh[50]"] < 100
+    assert 0.01 < outcome.fixed["norm of dh[0] / dh[50]"] < 100
 
 
 def test_the_gradient_through_time_is_autodiffs(x64):
@@ -57,12 +57,12 @@ def test_the_gradient_through_time_is_autodiffs(x64):
 
 
 @pytest.mark.bits
-def test_tanhs_saturate_and_kaiming_mends_it():
+def test_tanhs_saturate_and_kaiming_fixes_it():
     outcome = saturation.experiment("tanh")
     assert outcome.wrong["saturated in h4"] > 0.7
     assert outcome.wrong["exact zeros in the gradient of pre4"] > 0.2
-    assert outcome.mended["saturated in h4"] < 0.1
-    assert 0.3 < outcome.mended["gradient std, pre1 / pre4"] < 3
+    assert outcome.fixed["saturated in h4"] < 0.1
+    assert 0.3 < outcome.fixed["gradient std, pre1 / pre4"] < 3
     assert "little gradient gets through" in outcome.word
     assert "| saturated in h4 |" in table(outcome)
 
@@ -70,7 +70,7 @@ def test_tanhs_saturate_and_kaiming_mends_it():
 def test_a_confident_softmax_starts_far_from_log_27():
     outcome = confident_softmax.experiment(10)
     assert outcome.wrong["loss at step 0"] > 15
-    assert outcome.mended["loss at step 0"] == pytest.approx(np.log(27), abs=0.1)
+    assert outcome.fixed["loss at step 0"] == pytest.approx(np.log(27), abs=0.1)
     assert "confidently wrong" in outcome.word
 
 

@@ -224,7 +224,7 @@ def test_keys_do_what_the_help_says(folder, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("def backward(:", "mend first what the check says"), (TWO, "nothing to hint at")],
+    [("def backward(:", "fix first what the check says"), (TWO, "nothing to hint at")],
 )
 def test_the_next_exercise_comes_after_one_that_is_done(
     text, told, folder, capsys, monkeypatch

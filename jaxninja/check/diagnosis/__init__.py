@@ -1,1 +1,1 @@
-"""Why a gradient is wrong: the mistake by name, its place, and what mends it."""
+"""Why a gradient is wrong: the mistake by name, its place, and what fixes it."""

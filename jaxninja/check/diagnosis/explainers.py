@@ -1,8 +1,8 @@
-"""Why a hand-written backward is wrong: the bug by name, where it is, what mends it.
+"""Why a hand-written backward is wrong: the bug by name, where it is, what fixes it.
 
 From cheap to dear: how the gradient depends on its cotangent; how each wrong leaf
 relates to the true ones; which path of the reference's backward is cut; which single
-edit of the user's own backward mends it. A hint is verified on a sample that it was not
+edit of the user's own backward fixes it. A hint is verified on a sample that it was not
 found on, or says "looks like".
 """
 
@@ -142,7 +142,7 @@ def _hints(
         return [*twins, *edits[:1], *vague]
     if edits and edits[0].verified:  # what is inside an operation adds nothing to it
         by_path = [] if simple else [hint for hint in by_path if hint.kind != "path"]
-    given = elsewhere.evidence.options  # with which alone it is wrong: a mend is plain
+    given = elsewhere.evidence.options  # with which alone it is wrong: a fix is plain
     if not (edits or by_path or given or problem.program is None):
         edits = [
             twice(problem, fresh, *both)
@@ -156,7 +156,7 @@ def _hints(
 
 
 def _fails_at_edges(hint: Hint) -> bool:
-    return hint.statement.code == "mended, not at"
+    return hint.statement.code == "fixed, not at"
 
 
 def _is_clear(hint: Hint) -> bool:

@@ -25,12 +25,12 @@ def only_with(problem: Problem, fresh: Problem, evidence: Evidence) -> Hint | No
 
 def told_with(option: Hint | None, found: list[Hint]) -> list[Hint]:
     """What was found, if it was with these options only: said of them, and first that
-    it is so. Of an option that bwd does not heed no more is to be said than what mends
+    it is so. Of an option that bwd does not heed no more is to be said than what fixes
     it."""
     if option is None:
         return found
     if option.statement["unheeded"]:
-        found = [hint for hint in found if hint.statement.code.startswith("mended")]
+        found = [hint for hint in found if hint.statement.code.startswith("fixed")]
         return [option, *found]
     options, (first, *rest) = option.statement["options"], found or [option]
     if first is not option and first.verified:

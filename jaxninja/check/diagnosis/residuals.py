@@ -22,13 +22,13 @@ Change = tuple[Statement, dict[int, Any]]  # the statement, the inputs that it c
 
 
 def residual(problem: Problem, fresh: Problem, budget: Budget) -> Found | None:
-    """A change of residuals that mends all wrong leaves."""
+    """A change of residuals that fixes all wrong leaves."""
     if problem.program is None or not problem.wrong <= fresh.wrong:
         return None
     own = zip(_changes(problem), _changes(fresh), strict=True)
     every = itertools.chain(own, _of_forward(problem, fresh))
     for (statement, given), (_, again) in budget.during(every, "other residuals"):
-        if _mends(problem, given) and _mends(fresh, again):
+        if _fixes(problem, given) and _fixes(fresh, again):
             return "residual", statement
     return None
 
@@ -65,7 +65,7 @@ def _slots(problem: Problem) -> dict[int, str]:
     return {s: problem.names.get(s, "a residual") for s in arrays}
 
 
-def _mends(problem: Problem, given: dict[int, Any]) -> bool:
+def _fixes(problem: Problem, given: dict[int, Any]) -> bool:
     assert problem.program is not None
     with np.errstate(all="ignore"):
         results = problem.program.with_inputs(problem.values, given)

@@ -1,4 +1,4 @@
-"""What was found as hints: the statement, the line, the edit that mends it."""
+"""What was found as hints: the statement, the line, the edit that fixes it."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def others(problem: Problem, fresh: Problem, fixes: list[Fix]) -> list[Hint]:
     for fix in fixes[1:]:
         if fix.change not in given.values():  # two steps of a line may be alike
             hint = fixed(problem, fresh, fix)
-            statement = say("mended, too", leaves=problem.leaf_names(fix.leaves))
+            statement = say("fixed, too", leaves=problem.leaf_names(fix.leaves))
             return [replace(hint, statement=statement) if hint.verified else hint]
     return []
 
@@ -63,13 +63,13 @@ def fixed(problem: Problem, fresh: Problem, fix: Fix) -> Hint:
     where = str(fix.where) if fix.where else None
     leaves = problem.leaf_names(fix.leaves)
     edit = {"subject": fix.subject, "edit": fix.edit.what}
-    statement = say("mended", leaves=leaves, **edit)
+    statement = say("fixed", leaves=leaves, **edit)
     if fix.edges:
         edges = listed(list(fix.edges))
-        statement = say("mended, not at", leaves=leaves, **edit, edges=edges)
+        statement = say("fixed, not at", leaves=leaves, **edit, edges=edges)
     if fix.options:
         options = listed(list(fix.options))
-        statement = say("mended, not with", leaves=leaves, **edit, options=options)
+        statement = say("fixed, not with", leaves=leaves, **edit, options=options)
     proved = fix.leaves <= fresh.wrong  # else the edit was not put to the test there
     return Hint(statement, fix.edit.kind, proved, leaves[0], where, fix.change)
 
@@ -93,7 +93,7 @@ def twice(problem: Problem, fresh: Problem, first: Fix, second: Fix) -> Hint:
     one, both = fixed(problem, fresh, first), (first.change, second.change)
     edits = dict(zip(("first", "second"), both, strict=True))
     leaves = problem.leaf_names(first.leaves)
-    statement = say("mended by two", leaves=leaves, **edits)
+    statement = say("fixed by two", leaves=leaves, **edits)
     return replace(one, statement=statement, change=say("both", **edits))
 
 

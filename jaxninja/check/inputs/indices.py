@@ -2,9 +2,8 @@
 
 Offsets end with the rows that they divide, lengths add up to them, a permutation stands
 beside its inverse, a parent before its children. Integers that are drawn anew without
-it are none of the function's, and no right rule need know what happens there. Each
-relation that holds as given is a mend: a position among the arguments, and what its
-integers become beside the others.
+it are none of the function's, and no right rule need know what happens there. A
+relation is a position among the arguments, and what its integers are by the others.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import numpy as np
 from jaxninja.check.inputs.kinds import is_sorted, kind_of
 from jaxninja.check.subject.pytrees import is_float
 
-Mend = tuple[int, Callable[[list], np.ndarray]]
+Relation = tuple[int, Callable[[list], np.ndarray]]
 
 POINTERS = "ptr", "offset", "splits", "cu_"
 PERMUTATIONS = "perm", "order", "restore", "shuffle"
@@ -23,8 +22,8 @@ LENGTHS = "size", "count", "len", "repeat", "num", "split"
 PARENTS = ("parent",)
 
 
-def relations(names: tuple[str, ...], args: tuple) -> tuple[Mend, ...]:
-    """Mends, in the order in which they are to be made.
+def relations(names: tuple[str, ...], args: tuple) -> tuple[Relation, ...]:
+    """Those that hold as given, in the order in which they are to be restored.
 
     What could be so by chance counts by its name only: labels 0, 1, 2 are offsets as
     well, and a permutation.
@@ -35,14 +34,14 @@ def relations(names: tuple[str, ...], args: tuple) -> tuple[Mend, ...]:
         if hasattr(a, "dtype") and kind_of(a) == "int" and np.size(a)
     }
     kinds = (_pointers, _permutations, _parents, _lengths, _steps, _inverses)
-    return tuple(mend for kind in kinds for mend in kind(names, args, whole))
+    return tuple(held for kind in kinds for held in kind(names, args, whole))
 
 
-def restored(args: list, mends: tuple[Mend, ...]) -> list:
+def restored(args: list, held: tuple[Relation, ...]) -> list:
     """The arguments with all relations as they were."""
     found = list(args)
-    for i, mend in mends:
-        found[i] = mend(found).astype(found[i].dtype)
+    for i, made in held:
+        found[i] = made(found).astype(found[i].dtype)
     return found
 
 
@@ -50,7 +49,7 @@ def _named(name: str, parts: tuple[str, ...]) -> bool:
     return any(part in name.lower() for part in parts)
 
 
-def _pointers(names, args, whole) -> Iterator[Mend]:
+def _pointers(names, args, whole) -> Iterator[Relation]:
     """Integers that rise from 0 to the number of rows of another argument, or are named
     so."""
     for i, values in whole.items():
@@ -75,7 +74,7 @@ def _from_0_to_rows(i: int, rows: int | None, args: list):
     return found
 
 
-def _permutations(names, args, whole) -> Iterator[Mend]:
+def _permutations(names, args, whole) -> Iterator[Relation]:
     """Rows that are each a permutation, or one that is named so."""
     for i, values in whole.items():
         several = values.ndim > 1 and values.shape[-1] > 2 and values.shape[0] > 1
@@ -93,7 +92,7 @@ def _permutes(values: np.ndarray) -> bool:
     return bool((np.sort(values) == np.arange(values.shape[-1])).all())
 
 
-def _inverses(names, args, whole) -> Iterator[Mend]:
+def _inverses(names, args, whole) -> Iterator[Relation]:
     """The second of two permutations of which each is the other's inverse."""
     several = (i for i, v in whole.items() if v.ndim and v.shape[-1] > 2)
     mixed = [
@@ -111,7 +110,7 @@ def _inverse(i: int, j: int, args: list):
     return np.argsort(args[i], kind="stable") if alike else args[j]
 
 
-def _parents(names, args, whole) -> Iterator[Mend]:
+def _parents(names, args, whole) -> Iterator[Relation]:
     """Each before its child; the first has none, or is its own."""
     for i, values in whole.items():
         if values.ndim != 1 or values.size < 3 or values[0] not in (-1, 0):
@@ -127,7 +126,7 @@ def _before_children(i: int, root: int, args: list):
     return found
 
 
-def _lengths(names, args, whole) -> Iterator[Mend]:
+def _lengths(names, args, whole) -> Iterator[Relation]:
     """Named so, and adding up to the number of rows of the first array of numbers: of
     those of a batch that is padded some do by chance, to a number of channels."""
     for i, values in whole.items():
@@ -146,7 +145,7 @@ def _adding_up(i: int, rows: int, args: list):
     return np.diff(ends, prepend=0)
 
 
-def _steps(names, args, whole) -> Iterator[Mend]:
+def _steps(names, args, whole) -> Iterator[Relation]:
     """Lengths beside their running sums, which may begin with a 0."""
     for i, steps in whole.items():
         for j, sums in whole.items():

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxninja.check.inputs.indices import Mend, relations, restored
+from jaxninja.check.inputs.indices import Relation, relations, restored
 from jaxninja.check.inputs.kinds import kind_of
 from jaxninja.check.subject.pytrees import is_float
 
@@ -32,12 +32,12 @@ class Order(NamedTuple):
     Attributes:
         bounds: of a lower and an upper bound.
         knots: of numbers that rise, and these as they were given.
-        indices: mends of integers, see `indices`.
+        indices: relations of integers, see `indices`.
     """
 
     bounds: tuple[tuple[int, int], ...] = ()
     knots: tuple[tuple[int, Any], ...] = ()
-    indices: tuple[Mend, ...] = ()
+    indices: tuple[Relation, ...] = ()
 
 
 def order_of(names: tuple[str, ...], args: tuple, searches: bool = False) -> Order:

@@ -85,7 +85,7 @@ class Watch:
         """One more on the gradient that is not right yet."""
         name = None if self.report is None else self.report.asked
         if name is None:
-            return sentence("no hint" if self.report else "mend first")
+            return sentence("no hint" if self.report else "fix first")
         state = progress.load(self.folder)
         rung = state.next_rung(self.number, name)
         state.save()

@@ -11,7 +11,7 @@ A sum against a fixed array is its own transpose, so with the cotangent dloss
     dx = 2 r dloss / n           dy = -dx
 
 The pull on x grows with its distance from y, without bound: one outlier at ten times
-the usual distance pulls like ten others. That is what huber mends.
+the usual distance pulls like ten others. That is what huber fixes.
 
 Check: x = y gives 0 and no gradient; n = 1 gives r^2 and 2 r; a common shift of x and y
 leaves r, hence the loss, so dx + dy = 0.

@@ -41,15 +41,15 @@ def enable() -> Path | None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     if _setting("jax_persistent_cache_min_compile_time_secs") == 1.0:  # JAX's default
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    if not isinstance(warnings.showwarning, Mending):
-        warnings.showwarning = Mending(warnings.showwarning)
+    if not isinstance(warnings.showwarning, Filter):
+        warnings.showwarning = Filter(warnings.showwarning)
     return Path(_setting("jax_compilation_cache_dir"))
 
 
 DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(.+?)'")
 
 
-class Mending:
+class Filter:
     """Shows warnings, but for those of damaged entries, which it removes.
 
     They name a module only; of all entries of that name JAX writes anew those in use,

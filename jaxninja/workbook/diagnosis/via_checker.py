@@ -82,7 +82,7 @@ class Subject:
 
 
 def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
-    """The checker's hint: a missing term, a swap, what mends the line; or none.
+    """The checker's hint: a missing term, a swap, what fixes the line; or none.
 
     Under `jax.enable_x64(True)`.
     """

@@ -186,7 +186,7 @@ def mutated(bwd, index):
 
 
 @pytest.mark.parametrize("index", range(12))
-def test_every_turned_sign_is_mended(index, x64):
+def test_every_turned_sign_is_fixed(index, x64):
     wrong = mutated(mistakes.norm_right, index)
     given = evidence(mistakes.norm, mistakes.norm_fwd, wrong, NORM)
     first = diagnose(given)[0]

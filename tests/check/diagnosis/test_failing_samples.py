@@ -63,7 +63,7 @@ def test_a_gradient_that_is_declared_has_no_hint():
 
 
 def test_what_overflows_far_away_is_no_cause_of_what_is_wrong_nearby():
-    """No edit mends dx; that it is infinite at large inputs is beside the point."""
+    """No edit fixes dx; that it is infinite at large inputs is beside the point."""
 
     def plain(x):
         return jnp.logaddexp(x, -x).sum()

@@ -83,7 +83,7 @@ def test_a_wrong_slope_of_a_solution_is_named(solve):
     assert not report.ok
     assert (report.hints[0].verified, report.hints[0].statement.code) == (
         True,
-        "mended",
+        "fixed",
     )
 
 

@@ -67,13 +67,13 @@ def test_a_damaged_entry_is_replaced(start, tmp_path):
     assert "cache: hit" in start()[1]
 
 
-def test_other_warnings_are_shown_and_so_is_what_cannot_be_mended(tmp_path):
+def test_other_warnings_are_shown_and_so_is_what_cannot_be_fixed(tmp_path):
     """No entry of that name is there."""
     shown = []
-    mending = compile_cache.Mending(lambda message, *_: shown.append(str(message)))
+    shown_by = compile_cache.Filter(lambda message, *_: shown.append(str(message)))
     damaged = "Error reading persistent compilation cache entry for 'jit_none_such': ?"
     for text in ("another", damaged):
-        mending(UserWarning(text), UserWarning, "file.py", 1)
+        shown_by(UserWarning(text), UserWarning, "file.py", 1)
     assert shown == ["another", damaged]
 
 

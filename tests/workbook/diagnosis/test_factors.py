@@ -75,9 +75,7 @@ EIGHTH = Number(0.125, "1/h.shape[1]")
             "dh is the true gradient times 1.25. Here n=5, T=2, E=3, H=7, V=6.",
         ),
         (
-            say(
-                "mended", leaves=("h",), subject="add", edit=say("multiply", by=EIGHTH)
-            ),
+            say("fixed", leaves=("h",), subject="add", edit=say("multiply", by=EIGHTH)),
             "dh is exact on a fresh sample after one edit, of dh: multiply by 0.125. "
             "Here n=5, T=2, E=3, H=7, V=6.",
         ),

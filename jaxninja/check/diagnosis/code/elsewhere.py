@@ -1,6 +1,6 @@
 """The other samples of a check: an explanation must hold on each of them.
 
-A mend is tried on every kind of input that was looked at, right ones too; and at other
+A fix is tried on every kind of input that was looked at, right ones too; and at other
 sizes, where a constant shows whether it is a number or a length.
 """
 
@@ -73,9 +73,9 @@ class Elsewhere:
         return [p for p in self.untraced if p.subject.static != static]
 
     def fails(self, target: frozenset[int], rerun) -> list[str] | None:
-        """Labels of the edges where a mend does not hold; None if it fails elsewhere.
+        """Labels of the edges where a fix does not hold; None if it fails elsewhere.
 
-        `rerun(problem)` are all gradients after the mend.
+        `rerun(problem)` are all gradients after the fix.
         """
         labels = []
         for problem in self.samples:
@@ -99,7 +99,7 @@ def _holds(problem: Problem, target: frozenset[int], rerun) -> bool:
 
 
 def _spoils(problem: Problem, target: frozenset[int], rerun) -> bool:
-    """Whether the mend makes wrong what was right there; finite, and yet wrong."""
+    """Whether the fix makes wrong what was right there; finite, and yet wrong."""
     right = [k for k in target if problem.agrees(k, problem.got[k])]
     try:
         results = rerun(problem) if right else []

@@ -128,7 +128,7 @@ class Problem:
         """Where a step stands: in the backward's own file, if any step near it does.
 
         A step of a rule inside a model shows the line of its call; the rule's own
-        backward is where it can be mended; of a Pallas call, the line of the kernel
+        backward is where it can be fixed; of a Pallas call, the line of the kernel
         that writes that output.
         """
         found = self._place_of(step, output)

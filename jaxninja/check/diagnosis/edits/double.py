@@ -1,4 +1,4 @@
-"""Two mistakes in one gradient: an edit after which one more edit mends it.
+"""Two mistakes in one gradient: an edit after which one more edit fixes it.
 
 The program with the first edit made is a program like any other, so the second edit is
 found by the same search. Only cheap edits are tried first, and only for a while.
@@ -68,7 +68,7 @@ def edited(problem: Problem, edit: Edit) -> Problem:
 def pairs(
     problem: Problem, fresh: Problem, budget: Budget, elsewhere: Elsewhere
 ) -> tuple[Fix, Fix] | None:
-    """Two edits that together mend all wrong leaves on all samples, else None."""
+    """Two edits that together fix all wrong leaves on all samples, else None."""
     budget = budget.part(PATIENCE)
     search = Search(problem, fresh, budget)
     target = problem.wrong
@@ -91,7 +91,7 @@ def pairs(
 
 
 def _holds(rest: Search, first: Edit, second: Edit, elsewhere: Elsewhere) -> bool:
-    """Whether both mend the wrong leaves on all samples that were checked."""
+    """Whether both fix the wrong leaves on all samples that were checked."""
 
     def rerun(problem: Problem) -> list:
         return rest.after(edited(problem, first), second)
@@ -104,7 +104,7 @@ def _holds(rest: Search, first: Edit, second: Edit, elsewhere: Elsewhere) -> boo
 
 
 def _right(problem: Problem, rerun) -> bool:
-    """Whether all is right with other options; a mend of one alone is chance."""
+    """Whether all is right with other options; a fix of one alone is chance."""
     try:
         results = rerun(problem)
     except Exception:  # of other shapes

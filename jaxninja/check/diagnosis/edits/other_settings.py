@@ -1,4 +1,4 @@
-"""Whether an edit mends a backward at other sizes and options too, where it is wrong,
+"""Whether an edit fixes a backward at other sizes and options too, where it is wrong,
 and leaves it right where it is right; and what the edit is called then."""
 
 import math
@@ -42,7 +42,7 @@ def at_settings(
     search: Searching, edit: Edit, target: Leaves
 ) -> tuple[Edit, tuple[str, ...]] | None:
     """The edit as it is at all sizes and options, and the options with which it does
-    not hold; None if it mends nothing at other sizes, or spoils the rule as given."""
+    not hold; None if it fixes nothing at other sizes, or spoils the rule as given."""
     assert search.elsewhere is not None
     for problem in search.elsewhere.sizes:
         general: Edit | None = edit

@@ -1,4 +1,4 @@
-"""The edits that mend a backward: of all wrong gradients at once, else of each."""
+"""The edits that fix a backward: of all wrong gradients at once, else of each."""
 
 from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere

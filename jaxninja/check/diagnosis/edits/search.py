@@ -1,6 +1,6 @@
 """Single-edit repair: the one change of the user's backward that makes it right.
 
-Each edit is tried on a failing sample; what mends a leaf there, without spoiling
+Each edit is tried on a failing sample; what fixes a leaf there, without spoiling
 another, is tried again on a sample it was not found on, and only then believed.
 """
 
@@ -62,7 +62,7 @@ from jaxninja.check.hints import say
 
 
 class Search(Reader):
-    """All edits that mend some set of leaves on one sample and on a fresh one."""
+    """All edits that fix some set of leaves on one sample and on a fresh one."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class Edit:
         slot: the value that changes.
         make: its new value, from all values of a sample; may raise where it has none.
         what: the change.
-        kind: the class of the mistake that it mends.
+        kind: the class of the mistake that it fixes.
         cost: how far-fetched it is; the smallest is told first.
         others: the same in the further turns of a loop, or places of a line.
     """

@@ -31,7 +31,7 @@ OF_AN_INDEX = "lt", "add", "select_n", "convert_element_type", "broadcast_in_dim
 def slope(problem: Problem, slot: int, direction, leaf: int) -> tuple[float, float]:
     """(t, misfit): the multiple of `direction` that `slot` lacks, judged by one leaf.
 
-    misfit is what remains of the leaf's error, relative to it: 0 if t mends the leaf,
+    misfit is what remains of the leaf's error, relative to it: 0 if t fixes the leaf,
     as far as the gradient depends on the slot linearly.
     """
     assert problem.program is not None

@@ -161,7 +161,7 @@ SENTENCES = {
     "watching": "watching {folder}/; Ctrl-C ends it",
     "keys": "h hint  n next  l list  g graph  c check all  q quit",
     "no hint": "nothing to hint at: press n for the next exercise",
-    "mend first": "no hint on this: mend first what the check says, and save",
+    "fix first": "no hint on this: fix first what the check says, and save",
     "gap again": "{variable} in {path} is a gap again",
     "file kept": "the file as it was is {path}",
     "written": "written to {path}",

@@ -154,7 +154,7 @@ SENTENCES = {
     "watching": "正在监视 {folder}/；按 Ctrl-C 结束",
     "keys": "h 提示  n 下一个  l 列表  g 计算图  c 全部检查  q 退出",
     "no hint": "没有可提示的：按 n 进入下一个练习",
-    "mend first": "这里没有提示：请先改正检查所指出的问题，再保存",
+    "fix first": "这里没有提示：请先改正检查所指出的问题，再保存",
     "gap again": "{path} 中的 {variable} 又成了空缺",
     "file kept": "原来的文件保存在 {path}",
     "written": "已写入 {path}",

@@ -224,7 +224,7 @@ def test_is_named(case, x64):
 
 
 @pytest.mark.parametrize("case", ["decay", "taps", "softmax's"])
-def test_what_none_of_these_mends_is_not_said_to_be(case, x64):
+def test_what_none_of_these_fixes_is_not_said_to_be(case, x64):
     plain, _, shapes, code = MISTAKES[case]
 
     def bwd(res, dy):

@@ -71,7 +71,7 @@ def rows_bwd(res, dy):
 
 
 CASES = [
-    (between, between_bwd, [(4,)] * 4, "mended", "t in place of s"),
+    (between, between_bwd, [(4,)] * 4, "fixed", "t in place of s"),
     (kicks, kicks_bwd, [(4,)] * 2, "no path", "jnp.sin(q)"),
     (trapezoid, trapezoid_bwd, [(3, 5)], "multiply part", "the two ends along axis 1"),
     (rows, rows_bwd, [(4, 3), (3, 5)], "one for all", "along axis 0"),
@@ -95,7 +95,7 @@ def codes(statement: Statement | None) -> list[str]:
     return [statement.code, *(code for part in parts for code in codes(part))]
 
 
-def test_one_mend_is_told_in_one_wording(x64):
+def test_one_fix_is_told_in_one_wording(x64):
     """To transpose a transposed matrix is to leave the transposition out."""
 
     def plain(x, w):
