@@ -88,9 +88,8 @@ def groupnorm_bwd(groups, eps, res, dy):
     return on_auto_axes(in_blocks, (sharding(res.x), weight, weight), res, dy)
 
 
-@partial(
-    jax.jit, static_argnames=("groups", "size")
-)  # else a call outside jit compiles its loop
+# in one program: else each call outside jit would compile its loop
+@partial(jax.jit, static_argnames=("groups", "size"))
 def _in_blocks(res, dy, groups, size):
     *rows, gamma = res
 

@@ -87,9 +87,8 @@ def layernorm_bwd(eps, res, dy):
     return on_auto_axes(in_rows, (sharding(res.x), weight, weight), res, dy)
 
 
-@partial(
-    jax.jit, static_argnames="size"
-)  # else each call outside jit compiles its loop
+# in one program: else each call outside jit would compile its loop
+@partial(jax.jit, static_argnames="size")
 def _in_rows(res, dy, size):
     *rows, gamma = res
 

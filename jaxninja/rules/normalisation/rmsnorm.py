@@ -77,9 +77,8 @@ def rmsnorm_bwd(eps, offset, res, dy):
     return on_auto_axes(in_rows, (sharding(res.x), sharding(res.gamma)), res, dy)
 
 
-@partial(
-    jax.jit, static_argnames=("eps", "offset", "size")
-)  # else a call outside jit compiles its loop
+# in one program: else each call outside jit would compile its loop
+@partial(jax.jit, static_argnames=("eps", "offset", "size"))
 def _in_rows(res, dy, eps, offset, size):
     gamma = res.gamma
 
