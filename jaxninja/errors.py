@@ -37,6 +37,13 @@ def did_you_mean(
     return f"; did you mean {shown(near[0])}?" if near else ""
 
 
+def expected_one_of(given: str, known: Iterable[str], *others: str) -> str:
+    """The same where there are dozens: the nearest known name, or else all of them and
+    what others would have done."""
+    names = list(known)
+    return did_you_mean(given, names) or f", expected {', '.join([*names, *others])}"
+
+
 def is_users(filename: str) -> bool:
     """Whether a source file is the user's: not the checker, JAX, NumPy or Python."""
     if filename.startswith("<") and "ipython" not in filename:

@@ -12,6 +12,7 @@ from jaxninja import rules
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
 from jaxninja.cli.process.lines import show
+from jaxninja.errors import expected_one_of
 from jaxninja.mutation import certificate
 from jaxninja.rule import Rule
 from jaxninja.rules import RULES
@@ -29,7 +30,7 @@ class Certify:
     Rounding against autodiff's, transformations, bytes kept, mutants of the backward
     pass that the checker refuses, the hash of the source. Exit codes as of `check`.
 
-    Example: jaxninja certify --names softmax tanh --markdown certificate.md
+    Example: jaxninja certify softmax tanh --markdown certificate.md
 
     Attributes:
         changed: Check only rules whose source is not the one certified in the file of
@@ -38,8 +39,10 @@ class Certify:
             which was stopped goes on.
     """
 
-    names: tuple[str, ...] = ()
-    """Which rules; all by default."""
+    names: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")
+    ] = ()
+    """Which rules of jaxninja.rules; all by default. Of your own: jaxninja check."""
     level: Literal["quick", "standard", "full"] = "full"
     """How much to try of the rules; mutants are checked at level standard."""
     seed: int = 0
@@ -137,5 +140,6 @@ def _chosen(names: tuple[str, ...]) -> list:
     known = {rule.name: rule for rule in RULES}
     for name in names:
         if name not in known:
-            raise ConfigError(f"no rule {name!r}, expected {', '.join(known)}")
+            expected = expected_one_of(name, known)
+            raise ConfigError(f"no rule {name!r} in jaxninja.rules{expected}")
     return [known[name] for name in names] or list(RULES)

@@ -14,6 +14,7 @@ from jaxninja.check import Report, check_vjp
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.process.lines import show
+from jaxninja.errors import expected_one_of
 from jaxninja.mutation import pytest_runs
 from jaxninja.mutation.selection import mutants
 from jaxninja.rules import RULES
@@ -206,7 +207,5 @@ def _subjects(options: Check) -> Iterator[tuple[Any, tuple]]:
         function = lookup.find(options.name, "the function")
         yield function, lookup.arguments(options.args)
     else:
-        known = ", ".join(rules)
-        raise ConfigError(
-            f"no rule {options.name!r}, expected {known}, or MODULE:FUNCTION"
-        )
+        expected = expected_one_of(options.name, rules, "or MODULE:FUNCTION")
+        raise ConfigError(f"no rule {options.name!r}{expected}")

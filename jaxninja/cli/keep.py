@@ -9,6 +9,7 @@ import tyro
 from jaxninja import lookup
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.subject.kept_arrays import residuals_of
+from jaxninja.errors import expected_one_of
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
 from jaxninja.training.machine.devices import need_device
@@ -57,10 +58,8 @@ def _subject(options: Keep) -> tuple[Any, tuple]:
     if options.name in rules:
         raise ConfigError("--args goes with MODULE:FUNCTION: a rule has its own")
     if ":" not in options.name:
-        known = ", ".join(rules)
-        raise ConfigError(
-            f"no rule {options.name!r}, expected {known}, or MODULE:FUNCTION"
-        )
+        expected = expected_one_of(options.name, rules, "or MODULE:FUNCTION")
+        raise ConfigError(f"no rule {options.name!r}{expected}")
     return lookup.find(options.name, "the function"), lookup.arguments(options.args)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxninja.errors import UserError, did_you_mean
+from jaxninja.errors import UserError, expected_one_of
 from jaxninja.models import ninja
 from jaxninja.models.by_hand import ninja as by_hand
 from jaxninja.models.network import PAGES, Page
@@ -44,8 +44,7 @@ def main(args: list[str]) -> int:
         _show(ninja, [ninja.hidden_preactivation, ninja.loss, ninja.head_loss])
     elif name not in rules:
         known = list(dict.fromkeys([*rules, *PAGES, "network", "rules", "autodiff"]))
-        hint = did_you_mean(name, known)
-        raise UserError(f"no rule or model {name!r}, expected {', '.join(known)}{hint}")
+        raise UserError(f"no rule or model {name!r}{expected_one_of(name, known)}")
     return 0
 
 
