@@ -66,6 +66,7 @@ def test_what_is_raised_over_an_argument_is_a_user_error():
         lambda: jaxninja.residuals_of(3),
         lambda: engine.value_and_grad(jnp.sin)(jnp.ones(3)),
         lambda: jaxninja.train(progress=3),
+        lambda: jaxninja.train(mesh=3),
     ],
 )
 def test_what_a_user_can_fix_is_one_line(call):

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from jaxninja.data.datasets import Dataset
 from jaxninja.data.running_text import RunningText
-from jaxninja.errors import TrainError
+from jaxninja.errors import ArgumentTypeError, TrainError
 from jaxninja.escaping import resume_option
 from jaxninja.models.by_hand import user_file
 from jaxninja.storage import atomic, run_folder
@@ -70,6 +70,9 @@ def train(
     """
     expect_config(config, misplaced)
     listener: Progress = expect_progress(progress) or default()
+    if mesh is not None and not isinstance(mesh, Mesh):
+        made = "jaxninja.training.machine.distributed.data_mesh()"
+        raise ArgumentTypeError(f"mesh is {mesh!r}, expected a Mesh as {made} makes")
     resume = None if resume is None else _run_folder(resume)
     if config is not None and resume is None:
         config.expect_effect()

@@ -137,7 +137,14 @@ class Run:
         return self._calibrated[1]
 
     def batch(self, step: int) -> tuple[jax.Array, jax.Array]:
-        """Ids and labels of a step, counted from 0: [N, T], and [N] or [N, T]."""
+        """Ids and labels of a step, counted from 0: [N, T], and [N] or [N, T].
+
+        Raises:
+            RunError: `step` is no whole number from 0 on.
+        """
+        whole = isinstance(step, int | np.integer) and not isinstance(step, bool)
+        if not whole or not 0 <= step < 2**31:
+            raise RunError(f"step is {step!r}, expected a whole number from 0 on")
         return steps.feed(self.config, self.dataset)(step).batch(self.config, step)
 
     def losses(self, bn: str = "calibrated") -> dict[str, float | None]:

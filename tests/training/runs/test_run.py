@@ -162,6 +162,12 @@ def test_samples_are_asked_for_by_plain_values_or_numpys(trained):
     assert trained.sample(**asked) == trained.sample(2, 0.5, 3)
 
 
+@pytest.mark.parametrize("step", [-1, 2**31, 1.5, "x", True])
+def test_a_batch_is_of_a_step(step, trained):
+    with pytest.raises(RunError, match="expected a whole number from 0 on"):
+        trained.batch(step)
+
+
 def test_what_is_no_path_is_no_run():
     with pytest.raises(RunError, match="path is 7, expected a run folder's path"):
         jaxninja.load(7)
