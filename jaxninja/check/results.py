@@ -79,7 +79,7 @@ class Session:
     settings: dict[str, Setting] = field(default_factory=dict)
     nones: dict[str, None] = field(default_factory=dict)  # names, in their order
     plainly_wrong: set[str] = field(default_factory=set)  # leaves, at no edge
-    coarse: dict[Subject, float] = field(default_factory=dict)
+    coarse: dict[Subject, tuple[float, float]] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)  # arguments, by name
     order: Order = field(default_factory=Order)  # that arguments keep
     constant: set[str] = field(default_factory=set)  # leaves, by the surrogate

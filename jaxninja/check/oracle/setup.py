@@ -27,6 +27,8 @@ class Setup:
         differences: the truth is by finite differences (no jaxpr to be had).
         surrogate: declared vector-Jacobian product that replaces the reference's.
         coarse: unit round-off of the rule in its float64 run, larger if it casts down.
+        narrowed: unit round-off of what the forward itself casts to, 0 if it does not:
+            beyond that neither autodiff nor a rule has the digits.
         ordinary: per leaf, largest terms a unit of cotangent at an ordinary input.
         kinds: of numbers in each leaf there; at an edge zeros may look like a matrix.
         leaf_names: of the float leaves of the arguments.
@@ -41,6 +43,7 @@ class Setup:
     differences: bool = False
     surrogate: Callable | None = None
     coarse: float = unit("float64")
+    narrowed: float = 0.0
     ordinary: list[float] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     leaf_names: tuple[str, ...] = ()

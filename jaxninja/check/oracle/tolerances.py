@@ -77,10 +77,10 @@ def proof_tolerance(scale, ordinary: float, unit_off: float) -> np.ndarray:
     return relative * scale + floor
 
 
-def run_tolerance(scale, ordinary: float, autodiff_error, dtype) -> np.ndarray:
+def run_tolerance(scale, ordinary: float, autodiff_error, unit_off) -> np.ndarray:
     """In the run dtype: autodiff's error, and a few units of the terms."""
-    scale, u = _finite_scale(scale), unit(dtype)
-    terms = TERMS * u * (scale + max(largest(scale), ordinary) / 8)
+    scale = _finite_scale(scale)
+    terms = TERMS * unit_off * (scale + max(largest(scale), ordinary) / 8)
     return terms + AUTODIFF * largest(autodiff_error)
 
 

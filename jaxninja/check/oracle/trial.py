@@ -22,7 +22,7 @@ from jaxninja.check.oracle.tolerances import (
     run_tolerance,
 )
 from jaxninja.check.oracle.truth import Outcome, Truth, autodiff_of, rule_of
-from jaxninja.check.subject.pytrees import cast, float_leaves, largest
+from jaxninja.check.subject.pytrees import cast, float_leaves, largest, unit
 
 USUAL = 20.0  # arguments beyond make numbers that may hide others
 NEARLY = 0.5  # of the exponents of a dtype: from here on a factor may overflow
@@ -109,8 +109,9 @@ def compare_rounding(
     expected = _all_reachable(truth.gradients, rivals, outcome.gradients, dtype)
     errors = [error(r, e) for r, e in zip(rivals, expected, strict=True)]
     ordinary = setup.ordinary or _ordinary(truth, wide_dy)
+    unit_off = max(unit(dtype), setup.narrowed)
     tolerances = [
-        run_tolerance(scale, size * top(wide_dy), e, dtype) + unsure
+        run_tolerance(scale, size * top(wide_dy), e, unit_off) + unsure
         for scale, size, e, unsure in zip(
             truth.scales, ordinary, errors, doubt, strict=True
         )
@@ -128,7 +129,7 @@ def compare_rounding(
     )
     trials = _trials(setup, sample, dtype, outcome, shown, tolerances, sizes)
     forward = [
-        run_tolerance(np.abs(y), top([y]), error(r, y), dtype)
+        run_tolerance(np.abs(y), top([y]), error(r, y), unit_off)
         for y, r in zip(shown.y, plain_y, strict=True)
     ]
     outputs = _outputs(setup, sample, dtype, outcome, shown, forward)

@@ -201,7 +201,7 @@ def _structure(session: Session, setup: Setup, args) -> None:
             with jax.enable_x64(True):
                 wide = cast(args, "float64")
                 session.coarse[subject] = _precision(session, subject, wide)
-        setup.coarse = session.coarse[subject]
+        setup.coarse, setup.narrowed = session.coarse[subject]
 
 
 def _structure_of_numpy(session: Session, setup: Setup, args) -> None:
@@ -213,10 +213,12 @@ def _structure_of_numpy(session: Session, setup: Setup, args) -> None:
         raise Stop
 
 
-def _precision(session: Session, subject: Subject, args) -> float:
-    """Unit round-off of the rule in float64: the forward must compute in that, and a
-    rule that does not is told. One that computes in float32 on purpose, as what is
-    given in bfloat16 does, is held to that."""
+def _precision(session: Session, subject: Subject, args) -> tuple[float, float]:
+    """Unit round-off of the rule in float64, and of what the forward casts to, or 0.
+
+    The forward must compute in float64, and a rule that does not is told. One that
+    computes in float32 on purpose, as what is given in bfloat16 does, is held to that.
+    """
     down = casts(traced_forward(subject, args))
     proof = session.options.double or any("-> float32 " not in cast for cast in down)
     if down and session.options.surrogate is None and proof:
@@ -230,11 +232,16 @@ def _precision(session: Session, subject: Subject, args) -> float:
     ]
     inside = [*casts(traced_rule(subject, args)), *down]
     constants = [f"a constant, {c:.9g}" for c in rounded_constants(subject, args)]
+    narrowed = _coarsest(down) if down else 0.0
     if not (narrow or inside or constants):
-        return unit("float64")
+        return unit("float64"), narrowed
     what = (*inside, *(f.sentence for f in narrow), *constants)[0]
     session.skip(f"float64 precision of the rule: it computes in less ({what})")
     if session.options.double:
         text = f"the arguments are float64, and the rule computes in less: {what}"
         session.find("W-CAST", text, subject.where)
-    return unit("bfloat16" if "bfloat16" in str(inside) else "float32")
+    return _coarsest(inside), narrowed
+
+
+def _coarsest(casts: list[str]) -> float:
+    return unit("bfloat16" if "bfloat16" in str(casts) else "float32")

@@ -22,9 +22,9 @@ from jaxninja.jaxpr import bind
 _MULTILINEAR = frozenset((
     "mul", "div", "add", "add_any", "dot_general", "reduce_sum", "broadcast_in_dim",
     "reshape", "transpose", "squeeze", "select_n", "gather", "scatter-add",
-    "dynamic_slice", "slice", "dynamic_update_slice", "pad", "concatenate",
+    "dynamic_slice", "slice", "dynamic_update_slice", "pad", "concatenate", "stack",
     "convert_element_type", "copy", "cumsum", "rev", "reduce_window_sum",
-    "conv_general_dilated", "name", "split",
+    "conv_general_dilated", "name", "split", "unstack",
 ))
 # fmt: on
 

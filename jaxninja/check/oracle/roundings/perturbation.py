@@ -33,7 +33,7 @@ EXACT = frozenset((  # what moves, chooses or negates, and rounds nothing
     *("neg", "abs", "max", "min", "reduce_max", "reduce_min", "clamp", "copy_p"),
     *("stop_gradient", "optimization_barrier", "convert_element_type", "real", "imag"),
     *("scatter", "dynamic_update_slice", "cummax", "cummin", "split", "conj", "name"),
-    *("reduce_precision", "complex", "pvary"),
+    *("reduce_precision", "complex", "pvary", "stack", "unstack"),
 ))  # fmt: skip
 
 
