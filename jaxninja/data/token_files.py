@@ -48,7 +48,7 @@ def read(path: str | Path) -> Int[np.ndarray, "T"]:
 
 
 def _expect_tokens(path: Path, head: np.ndarray, size: int) -> None:
-    """Refuse what is no such file; `head` is its begin, `size` its bytes of tokens."""
+    """Refuse what is no such file; `head` is its start, `size` that of its tokens."""
     is_llmc = len(head) > 0 and head[0] == MAGIC
     if size < 0:
         raise DataError(f"{path} was cut short: it ends within llm.c's header")
