@@ -3,7 +3,8 @@
 `jax.make_jaxpr` gives a list of equations, each a primitive on variables. `run` goes
 through them with whatever a variable shall stand for, arrays or numbers of slots, and
 `step(eqn, operands)` says what comes of an equation: `bind` is what JAX makes of it.
-What runs a few times on little is compiled with the options of `quick_to_compile`.
+What runs a few times on little is compiled with the options of `quick_to_compile`, a
+program of training with those of `wide_vectors`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ CALLS = JITTED | REMAT | RULES | {prim.custom_jvp_call_p, prim.call_p}
 _BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 LITTLE = {"xla_backend_optimization_level": 0}
 OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}  # not every version has both
+WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def run(
@@ -124,9 +126,23 @@ def quick_to_compile() -> dict[str, Any]:
 
     Those that this version of XLA knows; none but on a CPU.
     """
+    return _known(LITTLE | OLD_EMITTERS, LITTLE)
+
+
+@lru_cache(maxsize=1)
+def wide_vectors() -> dict[str, Any]:
+    """`jax.jit`'s compiler_options for what runs long: vectors as wide as a CPU has.
+
+    XLA takes half the width of AVX-512, since some processors run slower on all of it.
+    None where this version of XLA does not know them, and none but on a CPU.
+    """
+    return _known(WIDE)
+
+
+def _known(*choices: dict[str, Any]) -> dict[str, Any]:
     if jax.default_backend() != "cpu":
         return {}
-    for options in (LITTLE | OLD_EMITTERS, LITTLE):
+    for options in choices:
         try:
             jax.jit(lambda: 0, compiler_options=options)()
         except Exception:  # whatever XLA raises for an option it does not know

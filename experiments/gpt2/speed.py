@@ -26,6 +26,7 @@ import optax
 
 from experiments.benchmarks.blocks import seconds
 from experiments.gpt2 import plain
+from jaxninja.jaxpr import wide_vectors
 from jaxninja.models import gpt2
 from jaxninja.models.by_hand import gpt2 as by_hand
 from jaxninja.models.gpt2 import Gpt2
@@ -83,7 +84,7 @@ def jax_steps(params, ids, labels, losses):
 
     def taken(loss):
         loop = partial(jax.lax.fori_loop, 0, STEPS, partial(step, loss=loss))
-        program = jax.jit(loop, donate_argnums=0)
+        program = jax.jit(loop, donate_argnums=0, compiler_options=wide_vectors())
         held = [jax.tree.map(jax.numpy.copy, (params, update.init(params)))]
 
         def call():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxninja import jaxpr
 from jaxninja.models import gpt2, routes
 from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
@@ -54,3 +55,10 @@ def test_only_matrices_decay():
     for name, p in state.params.items():
         share = 0.05 if name in gpt2.MATRICES else 0.0
         np.testing.assert_allclose(moves[name], -share * p, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="for a CPU")
+def test_xla_knows_what_a_program_is_compiled_with():
+    """Else it would be slower, and nobody would notice."""
+    assert jaxpr.wide_vectors() == jaxpr.WIDE
+    assert jaxpr.quick_to_compile().items() >= jaxpr.LITTLE.items()

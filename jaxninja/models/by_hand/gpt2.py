@@ -177,12 +177,12 @@ def through_normalise(dxhat, xhat, rstd):
 
 
 def gelu(f):
-    """h = f s with s = sigmoid(2 K (f + CUBE f^3)), the tanh form."""
-    return f * lax.logistic(2 * K * (f + CUBE * f * f * f))
+    """h = f (1 + t) / 2 with t = tanh(K (f + CUBE f^3))."""
+    return 0.5 * f * (1 + jnp.tanh(K * (f + CUBE * f * f * f)))
 
 
 def gelu_slope(f):
-    """dh / df. The barrier keeps XLA from holding s for it since gelu was computed."""
+    """dh / df. The barrier keeps XLA from holding t for it since gelu was computed."""
     f = lax.optimization_barrier(f)
-    s = lax.logistic(2 * K * (f + CUBE * f * f * f))
-    return s + 2 * f * s * (1 - s) * K * (1 + 3 * CUBE * f * f)
+    t = jnp.tanh(K * (f + CUBE * f * f * f))
+    return 0.5 * (1 + t) + 0.5 * f * (1 - t * t) * K * (1 + 3 * CUBE * f * f)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, SingleDeviceSharding
 
+from jaxninja.jaxpr import wide_vectors
 from jaxninja.models.by_hand import user_file
 from jaxninja.models.network import Model
 from jaxninja.training.config import ELSEWHERE, RESUMABLE, TrainConfig
@@ -72,7 +73,7 @@ def _compiled(
     numbers = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
     with matmul_precision(config):
         advance = make_advance(config, model, mesh=mesh)
-        return advance.lower(state, data, *numbers).compile()
+        return advance.lower(state, data, *numbers).compile(wide_vectors())
 
 
 def matmul_precision(config: TrainConfig) -> Any:

@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxninja.data.datasets import Dataset
+from jaxninja.jaxpr import wide_vectors
 from jaxninja.models.by_hand import user_file
 from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
@@ -64,7 +65,8 @@ def _compiled(config, model, mesh, width, examples, version, now) -> Any:
     numbers = [jax.ShapeDtypeStruct((), jnp.int32)] * 2
     with steps.matmul_precision(config):
         advance = make_advance(config, model, mesh)
-        return advance.lower(states, *given, data, *numbers).compile()
+        lowered = advance.lower(states, *given, data, *numbers)
+        return lowered.compile(wide_vectors())
 
 
 def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> jax.stages.Wrapped:
