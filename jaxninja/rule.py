@@ -8,6 +8,7 @@ benchmarks read the same cases from it.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -128,16 +129,26 @@ def sharding(x: Any, axes: int | None = None) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*own.spec[:axes]))
 
 
-def on_auto_axes(f: Callable[..., Any], shardings: Any, *arrays: Any) -> Any:
-    """`f(*arrays)`, laid out inside by JAX, also on a mesh of Explicit axes.
+def on_auto_axes(
+    f: Callable[..., Any], shardings: Any, *arrays: Any, **options: Any
+) -> Any:
+    """`f(*arrays, **options)`, laid out inside by JAX, also on a mesh of Explicit axes.
 
     For loops over blocks of an axis that may be split. What comes out lies as
     `shardings`, one for each of it.
     """
-    axes = jax.tree.leaves(shardings)[0].mesh.explicit_axes
+    f, axes = partial(f, **options), jax.tree.leaves(shardings)[0].mesh.explicit_axes
     if not axes:
         return f(*arrays)
     return jax.sharding.auto_axes(f, axes=axes, out_sharding=shardings)(*arrays)
+
+
+def in_one_program(*options: str) -> Callable[..., Any]:
+    """A decorator: `jax.jit`, with the arguments of these names static.
+
+    For functions with a loop: outside of `jit` it would be compiled at each call.
+    """
+    return partial(jax.jit, static_argnames=options)
 
 
 def wide_type(x: Any) -> jnp.dtype:
