@@ -5,7 +5,9 @@ whoever wants to go over all rules: the checker, the tests, the documentation an
 benchmarks read the same cases from it.
 """
 
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,6 +82,14 @@ class Rule:
         if self.reference is None:
             object.__setattr__(self, "reference", inspect.unwrap(self.op))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By name, as functions are pickled, if its module calls it `rule`: the op, an
+        object of JAX's, cannot be pickled."""
+        module = self.fwd.__module__
+        if getattr(sys.modules.get(module), "rule", None) is self:
+            return _rule_of, (module,)
+        return super().__reduce_ex__(protocol)
+
     @property
     def name(self) -> str:
         """Of the op."""
@@ -97,6 +107,10 @@ class Rule:
         options, rest = dict(zip(positions, static, strict=True)), iter(arrays)
         count = len(arrays) + len(static)
         return tuple(options[i] if i in options else next(rest) for i in range(count))
+
+
+def _rule_of(module: str) -> Rule:
+    return importlib.import_module(module).rule
 
 
 def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> None:
