@@ -1,6 +1,6 @@
 """Attention: every query's mean of the values, weighted by its match with their keys.
 
-    z[t, s] = scale q[t] . k[s]         or cap tanh(that / cap); -inf where t sees not s
+    z[t, s] = scale q[t] . k[s]     or cap tanh(that / cap); -inf where t does not see s
     p[t, s] = e^(z[t, s] - lse[t])      lse[t] = log sum_s e^z[t, s] = m[t] + log_sum[t]
     y[t] = sum_s p[t, s] v[s]
 
