@@ -58,11 +58,8 @@ def _forward(q, k, v, bias, options, grid):
     nothing = m + least, total, weighted
 
     def here(kept, place):
-        qT, k_rows, vT = (
-            grid.query_columns(q, place),
-            grid.key_rows(k, place),
-            grid.key_columns(v, place),
-        )
+        qT, vT = grid.query_columns(q, place), grid.key_columns(v, place)
+        k_rows = grid.key_rows(k, place)
 
         def step(state, at):
             softmax, *rows = state
