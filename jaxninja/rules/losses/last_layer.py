@@ -25,11 +25,11 @@ class Options(NamedTuple):
 
 
 def dense(x, W, b, labels, *static):
-    """The plain form, with all the logits at once."""
+    """The plain form, with all the logits at once; NaN where a row to ignore has it."""
     options = Options(*static)
     check_arguments(x, W, b, labels, options)
     labels = arguments.signed(labels)
-    z = logits(counted(x, labels, options), W, b, options)
+    z = logits(x, W, b, options)
     m = lax.stop_gradient(z.max(1))
     shifted = z - m[:, None]
     log_sum = jnp.log(jnp.exp(shifted).sum(1))
@@ -37,11 +37,6 @@ def dense(x, W, b, labels, *static):
     picked = jnp.take_along_axis(shifted, index, 1)[:, 0]
     spread = shifted.mean(1) if options.smoothing else 0.0
     return loss_from(picked, spread, m, log_sum, labels, W, options)
-
-
-def counted(x, labels, options):
-    """x [N, D], and 0 in rows to ignore: dW sums over all rows, and 0 NaN is NaN."""
-    return jnp.where((labels != options.ignore_index)[:, None], x, 0)
 
 
 def logits(x, W, b, options):

@@ -45,7 +45,6 @@ from jaxninja.rules.losses import arguments, chunks
 from jaxninja.rules.losses.last_layer import (
     Options,
     check_arguments,
-    counted,
     dense,
     logits,
     loss_from,
@@ -116,7 +115,7 @@ def linear_cross_entropy_fwd(x, W, b, labels, *static):
 
 @in_one_program("options")
 def _forward(x, W, b, labels, options):
-    x = counted(x, labels, options)
+    x = _counted(x, labels, options)
     lowest, made_of = jnp.finfo(wide_type(x)).min, (x, W, b, labels)
     start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
 
@@ -150,7 +149,7 @@ def linear_cross_entropy_bwd(
 
 @in_one_program("options")
 def _backward(res, dloss, options):
-    res = res._replace(x=counted(res.x, res.labels, options))
+    res = res._replace(x=_counted(res.x, res.labels, options))
     x, W, b, labels, _, log_sum = res
     weight = dloss * weights(labels, options, log_sum.dtype)
 
@@ -185,7 +184,7 @@ def linear_cross_entropy_jvp(
 
 @in_one_program("options")
 def _forward_mode(res, dx, dW, db, options):
-    x, dx = (counted(a, res.labels, options) for a in (res.x, dx))
+    x, dx = (_counted(a, res.labels, options) for a in (res.x, dx))
     res = res._replace(x=x)
     _, W, b, labels, _, log_sum = res
 
@@ -202,6 +201,11 @@ def _forward_mode(res, dx, dW, db, options):
     rows = chunks.loop(x, W, options.chunk, over_chunk, rows)
     rows *= weights(labels, options, log_sum.dtype)
     return rows if options.reduction == "none" else rows.sum()
+
+
+def _counted(x, labels, options):
+    """x [N, D], and 0 in rows to ignore: dW sums over all rows, and 0 NaN is NaN."""
+    return jnp.where((labels != options.ignore_index)[:, None], x, 0)
 
 
 def _chunk(c, x, W, b, options):

@@ -95,15 +95,14 @@ def test_what_x_is_in_an_ignored_row_is_no_matter(value):
     ignored = (labels == -100)[:, None]
     dloss = jnp.arange(1.0, 7.0)
 
-    def run(x, f):
-        loss, pull = jax.vjp(lambda *a: f(*a, labels, *ALL, 3), x, W, b)
+    @jax.jit
+    def run(x):
+        f = lambda *a: linear_cross_entropy(*a, labels, *ALL, 3)  # noqa: E731
+        loss, pull = jax.vjp(f, x, W, b)
         return loss, *pull(dloss)
 
-    run = jax.jit(run, static_argnums=1)
-    clean, spoilt = jnp.where(ignored, 0, x), jnp.where(ignored, value, x)
-    expected = run(clean, linear_cross_entropy)
-    for f in (linear_cross_entropy, dense):
-        chex.assert_trees_all_close(run(spoilt, f), expected, rtol=1e-5, atol=1e-6)
+    spoilt = jnp.where(ignored, value, x)
+    chex.assert_trees_all_close(run(spoilt), run(x), rtol=1e-6)
     arrays, moves = (spoilt, W, b, labels), (spoilt, W, b, None)
     loss, moved = rule.jvp(*ALL, 3, arrays, moves)
     assert jnp.isfinite(loss).all()
