@@ -5,9 +5,12 @@ whoever wants to go over all rules: the checker, the tests, the documentation an
 benchmarks read the same cases from it.
 """
 
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -79,6 +82,14 @@ class Rule:
         if self.reference is None:
             object.__setattr__(self, "reference", inspect.unwrap(self.op))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By name, as functions are pickled, if its module calls it `rule`: the op, an
+        object of JAX's, cannot be pickled."""
+        module = self.fwd.__module__
+        if getattr(sys.modules.get(module), "rule", None) is self:
+            return _rule_of, (module,)
+        return super().__reduce_ex__(protocol)
+
     @property
     def name(self) -> str:
         """Of the op."""
@@ -96,6 +107,10 @@ class Rule:
         options, rest = dict(zip(positions, static, strict=True)), iter(arrays)
         count = len(arrays) + len(static)
         return tuple(options[i] if i in options else next(rest) for i in range(count))
+
+
+def _rule_of(module: str) -> Rule:
+    return importlib.import_module(module).rule
 
 
 def expect(op: str, argument: str, given: Any, expected: str, holds: bool) -> None:
@@ -128,16 +143,26 @@ def sharding(x: Any, axes: int | None = None) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*own.spec[:axes]))
 
 
-def on_auto_axes(f: Callable[..., Any], shardings: Any, *arrays: Any) -> Any:
-    """`f(*arrays)`, laid out inside by JAX, also on a mesh of Explicit axes.
+def on_auto_axes(
+    f: Callable[..., Any], shardings: Any, *arrays: Any, **options: Any
+) -> Any:
+    """`f(*arrays, **options)`, laid out inside by JAX, also on a mesh of Explicit axes.
 
     For loops over blocks of an axis that may be split. What comes out lies as
     `shardings`, one for each of it.
     """
-    axes = jax.tree.leaves(shardings)[0].mesh.explicit_axes
+    f, axes = partial(f, **options), jax.tree.leaves(shardings)[0].mesh.explicit_axes
     if not axes:
         return f(*arrays)
     return jax.sharding.auto_axes(f, axes=axes, out_sharding=shardings)(*arrays)
+
+
+def in_one_program(*options: str) -> Callable[..., Any]:
+    """A decorator: `jax.jit`, with the arguments of these names static.
+
+    For functions with a loop: outside of `jit` it would be compiled at each call.
+    """
+    return partial(jax.jit, static_argnames=options)
 
 
 def wide_type(x: Any) -> jnp.dtype:

@@ -4,7 +4,9 @@ That the backward pass is right is the checker's to prove (test_certified.py). H
 compiled program a case computes the value by all ways, and both modes.
 """
 
+import copy
 import importlib
+import pickle
 import pkgutil
 from dataclasses import replace
 
@@ -238,6 +240,15 @@ def test_the_catalogue_is_complete():
     ]
     assert sorted(found) == sorted(rule.fwd.__module__ for rule in RULES)
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_a_rule_is_pickled_by_its_name():
+    """For other processes; one that no module calls `rule` is copied as any record."""
+    for rule in RULES:
+        assert pickle.loads(pickle.dumps(rule)) is rule
+        assert copy.deepcopy(rule) is rule
+    other = replace(RULES[0], source="another")
+    assert copy.copy(other) == other
 
 
 @BY_RULE

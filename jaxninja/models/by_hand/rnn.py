@@ -3,7 +3,7 @@
 A state is read twice: by its logits, and by the next state. So the walk back carries
 dh, what all later places send, and adds the place's own part. All places used the same
 weights, whose gradients are then sums over all places: products after the walk, which
-has one only itself. Each line is derived at the head of its layer's rule, in
+itself has only one. Each line is derived at the head of its layer's rule, in
 `jaxninja/rules/`; x_W, xT_dy and dy_WT are the three products of a linear layer.
 
 Sizes: N batch, T places, E embedding, H hidden, V vocabulary. d<name> is the gradient

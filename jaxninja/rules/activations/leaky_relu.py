@@ -10,8 +10,8 @@ diagonal of ones and a's, its own transpose:
 At the kink x = 0 the slope is 1, as JAX has it. (relu.py takes 0 there, so that a unit
 that puts out 0 does not learn; a leaky unit learns on both sides.)
 
-Check: a = 1 is the identity, a = 0 a relu. As a is not 0, no unit dies: one that is
-off for every example still receives a dy, and can come back.
+Check: a = 1 is the identity, a = 0 a relu but for the kink. As a is not 0, no unit
+dies: one that is off for every example still receives a dy, and can come back.
 """
 
 from functools import partial
@@ -32,11 +32,11 @@ class Residuals(NamedTuple):
 def leaky_relu(
     x: Float[Array, "*shape"], slope: float = 0.01
 ) -> Float[Array, "*shape"]:
-    """Leaky rectified linear unit: y = x or slope x, slope 1 at x = 0.
+    """Leaky rectified linear unit: y = x where x >= 0, else slope x; dy/dx = 1 at 0.
 
     Args:
         x: [*shape].
-        slope: of the left side.
+        slope: of the left side, x < 0.
 
     Returns:
         [*shape].

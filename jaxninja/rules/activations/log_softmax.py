@@ -6,8 +6,8 @@ Perturb x; lse moves by sum_j p[j] dx[j], with p = softmax(x) (logsumexp.py):
 
     y[i] moves by  dx[i] - sum_j p[j] dx[j]
 
-The Jacobian is 1 - 1 p^T, with ones for 1: each y[i] subtracts the same sum. Transpose,
-and each x[j] receives p[j] of what all the y's send, taken together:
+The Jacobian is I - 1 p^T, with 1 a column of ones: each y[i] subtracts the same sum.
+Transpose, and each x[j] receives p[j] of what all the y's send, taken together:
 
     dx = dy - p sum_i dy[i]
 

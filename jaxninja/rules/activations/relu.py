@@ -30,7 +30,7 @@ class Residuals(NamedTuple):
 
 @jax.custom_vjp
 def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Rectified linear unit: y = max(x, 0), elsewhere smooth, slope 0 at x = 0.
+    """Rectified linear unit: y = max(x, 0); at the kink x = 0 its slope is 0.
 
     Args:
         x: [*shape]. NaN stays NaN: a comparison x > 0 would turn it into 0.

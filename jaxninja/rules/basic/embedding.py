@@ -4,7 +4,7 @@
 
 Perturb the table and collect what reaches emb:
 
-    demb[n] moves with dC[ids[n]], with weight 1
+    emb[n] moves by dC[ids[n]]
 
 Transpose: each row of the table gathers the cotangents of every place that read it,
 
@@ -28,9 +28,7 @@ from jaxninja.rule import Case, Rule, expect, expect_floats, sharding
 
 class Residuals(NamedTuple):
     ids: jax.Array  # [*batch]
-    rows: (
-        jax.Array
-    )  # [V, 0]: no bytes; it carries V and the dtype. C itself is not kept
+    rows: jax.Array  # [V, 0]: no bytes; it carries V and the type. C is not kept
 
 
 @jax.custom_vjp

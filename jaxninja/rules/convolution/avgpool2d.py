@@ -9,8 +9,8 @@ x gathers from each window that it is in, and each gives it the same share:
                where s divides both
 
 With s - 1 zeros between its entries, dy has its entry i at i s. So this is again a sum
-over windows of the same size, of dy spread in this way, after size - 1 zeros, from one
-entry to the next. Nothing is kept but the shape.
+over windows of the same size, with stride 1 now, of dy spread in this way and put after
+size - 1 zeros. Nothing is kept but the shape.
 
 Check: size = stride divides an image into windows: dx is dy / (number), each repeated
 over its window. Where the stride does not fit, what is left has no gradient.
@@ -65,7 +65,7 @@ def avgpool2d_fwd(x, size, stride):
 
 
 def avgpool2d_bwd(size, stride, res, dy):
-    """Returns dx [N, H, W, C]."""
+    """Returns dx [N, H, W, C], in a one-tuple."""
     x = jax.ShapeDtypeStruct(res.x.shape[1:], res.x.dtype)
     size, stride = pool("avgpool2d", x, size, stride)
     _, H, W, _ = x.shape

@@ -83,7 +83,7 @@ def maxpool2d_fwd(x, size, stride):
 
 
 def maxpool2d_bwd(size, stride, res, dy):
-    """Returns dx [N, H, W, C]."""
+    """Returns dx [N, H, W, C], in a one-tuple."""
     x = jax.ShapeDtypeStruct(res.x.shape[1:], res.x.dtype)
     size, stride = pool("maxpool2d", x, size, stride)
     _, H, W, _ = x.shape

@@ -71,7 +71,7 @@ def to_x(dy, w, lengths, window: Window):
 
 
 def to_w(x, dy, w, window: Window):
-    """dw [*K, C / groups, O], as w, of which only the shape is read."""
+    """dw [*K, C / groups, O], split over devices as w is; w's entries are not read."""
     axes = tuple(range(1, x.ndim - 1))
     C_in_place_of_n, K_first = (x.ndim - 1, 0, *axes), (len(axes), len(axes) + 1)
     return lax.conv_general_dilated(

@@ -1,7 +1,10 @@
 """Windows along one axis, and their transpose; two axes are one after the other.
 
-part[k][t] = x[t s + k]    for k < size, as many t as fit
-x's own cotangent gathers them: dx[i] = sum of dpart[k][t] over t s + k = i
+    part[k][t] = x[t s + k]                  for k < size, and as many t as fit
+
+Transpose: an entry of x gathers what the parts that have it send,
+
+    dx[i] = sum of dpart[k][t] over the k and t with t s + k = i
 """
 
 import jax.numpy as jnp

@@ -78,7 +78,7 @@ def contrastive_bwd(res, dloss):
     """Returns da [N, D], db [N, D] and dtemperature, a scalar."""
     a, b, temperature, pull = res
     tau = temperature.astype(a.dtype)
-    dS = pull * (dloss / tau)
+    dS = pull * (dloss / tau)  # over tau already: it is that of a @ b.T
     da = jnp.matmul(dS, b, out_sharding=sharding(a))
     db = jnp.matmul(dS.T, a, out_sharding=sharding(b))
     return da, db, (-(a * da).sum() / tau).astype(temperature.dtype)

@@ -28,9 +28,7 @@ from jaxninja.rules.losses.arguments import pair
 
 
 class Residuals(NamedTuple):
-    scores: (
-        jax.Array
-    )  # [*shape], an argument: held anyway; the margin is computed again
+    scores: jax.Array  # [*shape], an argument: held anyway; m is computed again
     y: jax.Array  # [*shape], an argument too
 
 

@@ -29,21 +29,27 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Integer
 
 from jaxninja.rule import (
     Case,
     Rule,
     along_last,
-    expect,
-    expect_floats,
+    in_one_program,
     on_auto_axes,
     sharding,
     wide_type,
 )
 from jaxninja.rules.loops import varying
 from jaxninja.rules.losses import arguments, chunks
+from jaxninja.rules.losses.last_layer import (
+    Options,
+    check_arguments,
+    dense,
+    logits,
+    loss_from,
+    weights,
+)
 
 
 class Residuals(NamedTuple):
@@ -53,17 +59,6 @@ class Residuals(NamedTuple):
     labels: jax.Array  # [N]
     m: jax.Array  # [N] maximum of the logits; neither they nor p are kept
     log_sum: jax.Array  # [N] log sum_v e^(z - m)
-
-
-class Options(NamedTuple):
-    """The static arguments, together."""
-
-    ignore_index: int
-    reduction: str
-    smoothing: float
-    cap: float | None
-    z_loss: float
-    chunk: int | None
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7, 8, 9))
@@ -86,8 +81,8 @@ def linear_cross_entropy(
         W: [D, V] output weights.
         b: [V] bias, or None.
         labels: [N] integers in [0, V), or ignore_index. Any other makes its loss NaN.
-        ignore_index: label of rows that count nowhere: loss 0 and no gradient, where
-            x is finite: dW sums over all rows, and 0 NaN is NaN.
+        ignore_index: label of rows that count nowhere: loss 0 and no gradient,
+            whatever x is there.
         reduction: `mean` over the rows that count (0 if there is none), or `none`.
         label_smoothing: s in [0, 1): share of the target that is spread evenly.
         softcap: logits become cap tanh(logits / cap); None leaves them.
@@ -110,17 +105,17 @@ def linear_cross_entropy(
 
 def linear_cross_entropy_fwd(x, W, b, labels, *static):
     options = Options(*static)
-    _check_arguments(x, W, b, labels, options)
-    forward = partial(_forward, options=options)
+    check_arguments(x, W, b, labels, options)
     rows = sharding(x, 1)
     where = rows if options.reduction == "none" else sharding(x, 0), rows, rows
-    labels = arguments.signed(labels)
-    loss, m, log_sum = on_auto_axes(forward, where, x, W, b, labels)
-    return loss, Residuals(x, W, b, labels, m, log_sum)
+    arrays = x, W, b, arguments.signed(labels)
+    loss, m, log_sum = on_auto_axes(_forward, where, *arrays, options=options)
+    return loss, Residuals(*arrays, m, log_sum)
 
 
-@partial(jax.jit, static_argnames="options")  # else each plain call compiles its loop
+@in_one_program("options")
 def _forward(x, W, b, labels, options):
+    x = _counted(x, labels, options)
     lowest, made_of = jnp.finfo(wide_type(x)).min, (x, W, b, labels)
     start = tuple(chunks.row(x, v, *made_of) for v in (lowest, 0.0, 0.0, 0.0))
 
@@ -139,7 +134,7 @@ def _forward(x, W, b, labels, options):
 
     m, total, picked, spread = chunks.loop(x, W, options.chunk, over_chunk, start)
     log_sum = jnp.log(total)
-    loss = _losses(picked - m, spread / W.shape[1], m, log_sum, labels, W, options)
+    loss = loss_from(picked - m, spread / W.shape[1], m, log_sum, labels, W, options)
     return loss, m, log_sum
 
 
@@ -148,15 +143,15 @@ def linear_cross_entropy_bwd(
 ):
     """Returns dx [N, D], dW [D, V], db [V] or None, and None for the labels."""
     options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
-    backward = partial(_backward, options=options)
     where = jax.tree.map(sharding, (res.x, res.W, res.b))
-    return *on_auto_axes(backward, where, res, dloss), None
+    return *on_auto_axes(_backward, where, res, dloss, options=options), None
 
 
-@partial(jax.jit, static_argnames="options")
+@in_one_program("options")
 def _backward(res, dloss, options):
+    res = res._replace(x=_counted(res.x, res.labels, options))
     x, W, b, labels, _, log_sum = res
-    weight = dloss * _weights(labels, options, log_sum.dtype)
+    weight = dloss * weights(labels, options, log_sum.dtype)
 
     def over_chunk(c, state):
         dx, dW, db = state
@@ -183,13 +178,15 @@ def linear_cross_entropy_jvp(
     """Returns the loss and its move dloss, a scalar or [N], for moves of x, W and b."""
     options = Options(ignore_index, reduction, label_smoothing, softcap, z_loss, chunk)
     loss, res = linear_cross_entropy_fwd(*primals, *options)
-    move = partial(_forward_mode, options=options)
-    return loss, on_auto_axes(move, sharding(loss), res, *tangents[:3])
+    moves, where = tangents[:3], sharding(loss)
+    return loss, on_auto_axes(_forward_mode, where, res, *moves, options=options)
 
 
-@partial(jax.jit, static_argnames="options")
+@in_one_program("options")
 def _forward_mode(res, dx, dW, db, options):
-    x, W, b, labels, _, log_sum = res
+    x, dx = (_counted(a, res.labels, options) for a in (res.x, dx))
+    res = res._replace(x=x)
+    _, W, b, labels, _, log_sum = res
 
     def over_chunk(c, dloss):
         slopes, W_chunk, start = _slopes(c, res, options)
@@ -202,42 +199,13 @@ def _forward_mode(res, dx, dW, db, options):
 
     rows = chunks.row(x, 0.0, W, labels, dx, dW)
     rows = chunks.loop(x, W, options.chunk, over_chunk, rows)
-    rows *= _weights(labels, options, log_sum.dtype)
+    rows *= weights(labels, options, log_sum.dtype)
     return rows if options.reduction == "none" else rows.sum()
 
 
-def dense(x, W, b, labels, *static):
-    """The plain form, with all the logits: what `jax.grad` differentiates to judge."""
-    options = Options(*static)
-    _check_arguments(x, W, b, labels, options)
-    labels = arguments.signed(labels)
-    z = _logits(x, W, b, options)
-    m = lax.stop_gradient(z.max(1))
-    shifted = z - m[:, None]
-    log_sum = jnp.log(jnp.exp(shifted).sum(1))
-    index = jnp.clip(labels, 0, W.shape[1] - 1)[:, None]
-    picked = jnp.take_along_axis(shifted, index, 1)[:, 0]
-    spread = shifted.mean(1) if options.smoothing else 0.0
-    return _losses(picked, spread, m, log_sum, labels, W, options)
-
-
-def _losses(picked, spread, m, log_sum, labels, W, options):
-    """The loss from z[label] - m, mean_v (z - m), m and log sum e^(z - m), all [N]."""
-    counts = labels != options.ignore_index
-    unknown = counts & ((labels < 0) | (labels >= W.shape[1]))
-    picked = jnp.where(unknown, jnp.nan, picked)
-    target = (1 - options.smoothing) * picked + options.smoothing * spread
-    rows = log_sum - target + options.z_loss * (m + log_sum) ** 2
-    rows = jnp.where(counts, rows, 0)
-    if options.reduction == "none":
-        return rows
-    return rows.sum() / counts.sum().clip(1).astype(rows.dtype)
-
-
-def _weights(labels, options, dtype):
-    """d(loss) / d(loss of row n): 1 or 0, over the rows that count for the mean."""
-    counts = (labels != options.ignore_index).astype(dtype)
-    return counts if options.reduction == "none" else counts / counts.sum().clip(1)
+def _counted(x, labels, options):
+    """x [N, D], and 0 in rows to ignore: dW sums over all rows, and 0 NaN is NaN."""
+    return jnp.where((labels != options.ignore_index)[:, None], x, 0)
 
 
 def _chunk(c, x, W, b, options):
@@ -247,7 +215,7 @@ def _chunk(c, x, W, b, options):
     W_chunk = chunks.columns(W, start, size)
     b_chunk = None if b is None else chunks.columns(b, start, size)
     columns = start + jnp.arange(size)[None]  # [1, C]
-    return _logits(x, W_chunk, b_chunk, options), W_chunk, columns, columns >= c * size
+    return logits(x, W_chunk, b_chunk, options), W_chunk, columns, columns >= c * size
 
 
 def _slopes(c, res, options):
@@ -263,37 +231,6 @@ def _slopes(c, res, options):
     if options.cap is not None:
         dz *= 1 - (z / options.cap) ** 2
     return jnp.where(new, dz, 0), W_chunk, columns[0, 0]
-
-
-def _logits(x, W, b, options):
-    a = chunks.product(x, W)
-    a = a if b is None else a + along_last(b.astype(a.dtype), a)
-    return a if options.cap is None else options.cap * jnp.tanh(a / options.cap)
-
-
-def _check_arguments(x, W, b, labels, options):
-    check = partial(expect, "linear_cross_entropy")
-
-    def shape(name, array, expected, fits):
-        check(name, f"of shape {array.shape}", expected, fits)
-
-    def option(name, value, expected, fits):
-        check(name, repr(value), expected, fits)
-
-    shape("x", x, "[N, D], not empty", x.ndim == 2 and x.size > 0)
-    N, D = x.shape
-    fits = W.ndim == 2 and len(W) == D and W.size > 0
-    shape("W", W, f"[{D}, V], as x is {x.shape}", fits)
-    expect_floats("linear_cross_entropy", x=x)
-    expect_floats("linear_cross_entropy", W=W)
-    if b is not None:
-        shape("b", b, f"[{W.shape[1]}], as W is {W.shape}", b.shape == W.shape[1:])
-        expect_floats("linear_cross_entropy", b=b)
-    arguments.classes("linear_cross_entropy", labels, N, f"x is {x.shape}")
-    _, reduction, s, cap, k, chunk = options
-    arguments.options("linear_cross_entropy", reduction, s, k)
-    option("softcap", cap, "None or a number above 0", cap is None or cap > 0)
-    option("chunk", chunk, "None, or 1 or more", chunk is None or chunk >= 1)
 
 
 def example(key, N, D, V):

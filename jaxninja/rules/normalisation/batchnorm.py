@@ -37,7 +37,7 @@ from jaxninja.rules.normalisation.arguments import check_input, check_number, li
 class Residuals(NamedTuple):
     xhat: jax.Array  # [*batch, D], the only large one: x itself is not kept
     rstd: jax.Array  # [1, ..., D]
-    gamma: jax.Array  # [1, ..., D]
+    gamma: jax.Array  # [D]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))

@@ -24,7 +24,15 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, expect, on_auto_axes, sharding, wide
+from jaxninja.rule import (
+    Case,
+    Rule,
+    expect,
+    in_one_program,
+    on_auto_axes,
+    sharding,
+    wide,
+)
 from jaxninja.rules import blocking
 from jaxninja.rules.normalisation.arguments import check_input, check_number
 from jaxninja.rules.normalisation.batchnorm import jacobian_product, moments
@@ -83,13 +91,12 @@ def groupnorm_fwd(x, gamma, beta, groups, eps):
 def groupnorm_bwd(groups, eps, res, dy):
     """Returns dx [B, ..., C], dgamma [C], dbeta [C]."""
     size = blocking.rows(len(dy), dy.size // len(dy), dy.dtype.itemsize)
-    in_blocks = partial(_in_blocks, groups=groups, size=size)
     weight = sharding(res.gamma)
-    return on_auto_axes(in_blocks, (sharding(res.x), weight, weight), res, dy)
+    where = sharding(res.x), weight, weight
+    return on_auto_axes(_in_blocks, where, res, dy, groups=groups, size=size)
 
 
-# in one program: else each call outside jit would compile its loop
-@partial(jax.jit, static_argnames=("groups", "size"))
+@in_one_program("groups", "size")
 def _in_blocks(res, dy, groups, size):
     *rows, gamma = res
 

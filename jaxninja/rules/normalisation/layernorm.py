@@ -29,7 +29,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, on_auto_axes, sharding, wide
+from jaxninja.rule import Case, Rule, in_one_program, on_auto_axes, sharding, wide
 from jaxninja.rules import blocking
 from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 from jaxninja.rules.normalisation.batchnorm import jacobian_product, moments
@@ -83,12 +83,12 @@ def layernorm_bwd(eps, res, dy):
     """Returns dx [*batch, D], dgamma [D], dbeta [D]."""
     D = dy.shape[-1]
     size = blocking.rows(dy.size // D, D, dy.dtype.itemsize)
-    in_rows, weight = partial(_in_rows, size=size), sharding(res.gamma)
-    return on_auto_axes(in_rows, (sharding(res.x), weight, weight), res, dy)
+    weight = sharding(res.gamma)
+    where = sharding(res.x), weight, weight
+    return on_auto_axes(_in_rows, where, res, dy, size=size)
 
 
-# in one program: else each call outside jit would compile its loop
-@partial(jax.jit, static_argnames="size")
+@in_one_program("size")
 def _in_rows(res, dy, size):
     *rows, gamma = res
 

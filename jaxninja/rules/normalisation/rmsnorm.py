@@ -24,7 +24,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxninja.rule import Case, Rule, on_auto_axes, sharding, wide
+from jaxninja.rule import Case, Rule, in_one_program, on_auto_axes, sharding, wide
 from jaxninja.rules import blocking
 from jaxninja.rules.normalisation.arguments import check_input, check_number, like
 from jaxninja.rules.normalisation.rows import over_rows
@@ -73,12 +73,11 @@ def rmsnorm_bwd(eps, offset, res, dy):
     """Returns dx [*batch, D], dgamma [D]."""
     D = dy.shape[-1]
     size = blocking.rows(dy.size // D, D, dy.dtype.itemsize)
-    in_rows = partial(_in_rows, eps=eps, offset=offset, size=size)
-    return on_auto_axes(in_rows, (sharding(res.x), sharding(res.gamma)), res, dy)
+    where = sharding(res.x), sharding(res.gamma)
+    return on_auto_axes(_in_rows, where, res, dy, eps=eps, offset=offset, size=size)
 
 
-# in one program: else each call outside jit would compile its loop
-@partial(jax.jit, static_argnames=("eps", "offset", "size"))
+@in_one_program("eps", "offset", "size")
 def _in_rows(res, dy, eps, offset, size):
     gamma = res.gamma
 

@@ -21,13 +21,14 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from jaxninja.rule import Case, Rule
-from jaxninja.rules.sequence.attention import backward, forward, move
+from jaxninja.rules.sequence.attention import Residuals
 from jaxninja.rules.sequence.definition import (
     Options,
     check_arguments,
     check_bias,
     defined,
 )
+from jaxninja.rules.sequence.walks import backward, forward, move
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7))
@@ -66,8 +67,8 @@ def attention_bias_fwd(q, k, v, bias, *static):
     options = Options(*static)
     check_arguments("attention_bias", q, k, v, options)
     check_bias("attention_bias", q, k, bias)
-    y, res = forward(q, k, v, _four(bias), options)
-    return y, res._replace(bias=bias)  # attention's residuals and the bias as it came
+    y, m, log_sum = forward(q, k, v, _four(bias), options)
+    return y, Residuals(q, k, v, bias, y, m, log_sum)
 
 
 def attention_bias_bwd(causal, window, scale, softcap, res, dy):

@@ -4,10 +4,10 @@ The T x S table of pairs (query t, key s) is cut into blocks. A block in which n
 sees a key is left out. A last block that would reach beyond the end starts earlier
 instead: what it has in common with the block before it must not be summed twice.
 
-All blocks of some batch elements and some heads of keys are done before the next, the
-place. It copies out what is theirs, heads first: as rows [..., t, N], and as columns
-[..., N, t] where a product wants them so. The G heads of queries that share a head of
-keys are G times as many rows of a block.
+Some batch elements and some heads of keys are a place, of which all blocks are done
+before those of the next one. What is theirs is copied out, heads first: as rows
+[..., t, N], and as columns [..., N, t] where a product wants them so. The G heads of
+queries that share a head of keys are G times as many rows of a block.
 
 Nothing here knows what attention computes.
 """

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Inexact
 
-from jaxninja.rule import Case, Rule, expect
+from jaxninja.rule import Case, Rule, expect, in_one_program
 from jaxninja.rules import blocking
 from jaxninja.rules.loops import varying
 
@@ -92,7 +92,7 @@ def _states(a, x, h0):
     return plain(a, x, h0)
 
 
-@jax.jit  # else each plain call compiles its loop
+@in_one_program()
 def plain(a, x, h0):
     """The plain form, a scan of steps: what `jax.grad` differentiates to judge."""
     _check_arguments(a, x, h0)
@@ -104,7 +104,7 @@ def plain(a, x, h0):
     return lax.scan(step, h0, (a, x))[1]
 
 
-@jax.jit
+@in_one_program()
 def _reaching(a, dh):
     """g [T, *batch], from the last step to the first."""
     if blocking.in_parallel():

@@ -26,14 +26,13 @@ Check: T = 1 is one cell, and the products' gradients are those of a linear laye
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxninja.rule import along_last, sharding, wide_type
+from jaxninja.rule import along_last, in_one_program, sharding, wide_type
 from jaxninja.rules import blocking
 from jaxninja.rules.loops import in_pieces, in_pieces_backwards, varying
 
@@ -74,7 +73,7 @@ class Residuals(NamedTuple):
     kept: Any  # the cell's, [T, *batch, H] each; p and u are not kept
 
 
-@partial(jax.jit, static_argnums=(0, 4, 5))  # else each plain call compiles its loop
+@in_one_program("cell", "chunk", "keep")
 def forward(cell: Cell, x, state, weights: Weights, chunk=None, keep=True):
     """Returns h [T, *batch, H], the last state, and Residuals if asked to `keep`."""
     if chunk is None:
@@ -103,7 +102,7 @@ def walk(cell: Cell, x, state, weights: Weights, keep):
     return lax.scan(step, state, _affine(x, Wx, bx) if early else x)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@in_one_program("cell", "chunk")
 def backward(cell: Cell, chunk, res: Residuals, dh, *dlast):
     """Returns the cotangents of x, of the first state, and of the weights.
 
@@ -144,7 +143,7 @@ def _back(cell, weights, x, h0, h, kept, dh, dlast):
     return dstate, dp @ weights.Wx.T, Weights(dWx, dWh, _sum(dp), _sum(du))
 
 
-@partial(jax.jit, static_argnums=0)
+@in_one_program("cell")
 def forward_mode(cell: Cell, primals, tangents):
     """For moves of (x, state, weights), returns (h, last state) and their moves."""
     (x, state, weights), (dx, dstate, moved) = primals, tangents

@@ -149,7 +149,7 @@ def _check_arguments(x, positions, base, interleaved):
     check("positions", given, f"[{T}] or [{B}, {T}], as x is {x.shape}", fits)
     number = _is_float(positions) or jnp.issubdtype(positions.dtype, jnp.integer)
     given = f"of type {positions.dtype}"
-    check("positions", given, "integers, or floats of the type of x", number)
+    check("positions", given, "integers or floats", number)
     above = isinstance(base, int | float) and base > 1
     check("base", repr(base), "a number above 1", above)
     check(

@@ -11,7 +11,8 @@ A sum against a fixed matrix; transposed, with the cotangent dy (A^-1 is symmetr
 
     dA = A^-1 dy
 
-A^-1 comes from the factor: 2 n^3 / 3 operations more, against the n^3 / 3 of L.
+A^-1 comes from the factor, by two triangular solves with I: 2 n^3 operations more,
+against the n^3 / 3 of L.
 
 Check: n = 1: y = log A and dA = dy / A. A = c I gives n log c and dA = I dy / c.
 """

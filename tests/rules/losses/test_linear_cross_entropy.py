@@ -89,6 +89,26 @@ def test_ignored_rows_send_nothing():
         np.testing.assert_allclose(a, c, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+def test_what_x_is_in_an_ignored_row_is_no_matter(value):
+    x, W, b, labels = drawn_at(4, 6, 4, 7)
+    ignored = (labels == -100)[:, None]
+    dloss = jnp.arange(1.0, 7.0)
+
+    @jax.jit
+    def run(x):
+        f = lambda *a: linear_cross_entropy(*a, labels, *ALL, 3)  # noqa: E731
+        loss, pull = jax.vjp(f, x, W, b)
+        return loss, *pull(dloss)
+
+    spoilt = jnp.where(ignored, value, x)
+    chex.assert_trees_all_close(run(spoilt), run(x), rtol=1e-6)
+    arrays, moves = (spoilt, W, b, labels), (spoilt, W, b, None)
+    loss, moved = rule.jvp(*ALL, 3, arrays, moves)
+    assert jnp.isfinite(loss).all()
+    assert jnp.isfinite(moved).all()
+
+
 def test_a_batch_to_ignore_altogether_is_no_division_by_zero():
     x, W, b, labels = drawn_at(5, 3, 4, 7)
     run = jax.jit(jax.value_and_grad(linear_cross_entropy, (0, 1, 2)))
