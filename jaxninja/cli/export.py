@@ -20,9 +20,9 @@ from jaxninja.training.runs.loading import load
 class Export:
     """Write the weights of a GPT-2 run as Hugging Face's library transformers reads it.
 
-    A folder with model.safetensors and config.json: `--init-from` reads it as well, and
-    `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`. Of tokenizer gpt2 the two
-    files of its vocabulary as well, for `transformers.GPT2Tokenizer`.
+    A folder with model.safetensors and config.json, which `--init-from` reads as well
+    as `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`. Of tokenizer gpt2 the two
+    files of its vocabulary too, for `transformers.GPT2Tokenizer`.
 
     Example: jaxninja export runs/tinyshakespeare-gpt2-network-1 --out my-gpt2
     """
