@@ -33,10 +33,10 @@ class Certify:
     Example: jaxninja certify softmax tanh --markdown certificate.md
 
     Attributes:
-        changed: Check only rules whose source is not the one certified in the file of
-            --json; the others keep their rows, unless level, seed, mutants or
-            environment are not the file's. It is written after each rule, so that a run
-            which was stopped goes on.
+        changed: Check only rules whose source is not the one certified in the file
+            which --json names; the others keep their rows, unless level, seed, mutants
+            or environment are not the file's. It is written after each rule, so that a
+            run which was stopped goes on.
     """
 
     names: Annotated[

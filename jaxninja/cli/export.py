@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxninja.cli.process.choices import RunFolder
+from jaxninja.data.tokenizers import Pairs
 from jaxninja.escaping import printable
 from jaxninja.models import network
 from jaxninja.storage import weights
@@ -19,8 +20,9 @@ from jaxninja.training.runs.loading import load
 class Export:
     """Write the weights of a GPT-2 run as Hugging Face's library transformers reads it.
 
-    A folder with model.safetensors and config.json: `--init-from` reads it as well, and
-    `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`.
+    A folder with model.safetensors and config.json, which `--init-from` reads as well
+    as `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`. Of tokenizer gpt2 the two
+    files of its vocabulary too, for `transformers.GPT2Tokenizer`.
 
     Example: jaxninja export runs/tinyshakespeare-gpt2-network-1 --out my-gpt2
     """
@@ -47,8 +49,10 @@ def main(args: list[str]) -> int:
     tensors = language.weights.exported(run.params, run.model)
     described = language.weights.config(run.model) | tokens_of(run.vocabulary)
     weights.save(out, tensors, described)
+    names = [weights.TENSORS, weights.CONFIG]
+    if isinstance(run.vocabulary, Pairs):
+        names += run.vocabulary.save(out)
     size = sum(tensor.nbytes for tensor in tensors.values()) / 1e6
     print(f"{run.path} at step {run.step:,}: {len(tensors)} tensors, {size:,.1f} MB")
-    names = f"{weights.TENSORS}, {weights.CONFIG}"
-    print(f"written    {printable(str(out))}/: {names}")
+    print(f"written    {printable(str(out))}/: {', '.join(names)}")
     return 0

@@ -50,7 +50,7 @@ class Train:
     Attributes:
         resume: Run folder to continue from its last checkpoint, exactly. Its own
             options hold; only steps, device, intervals, check-grads and samples may be
-            given anew.
+            given anew, and by --data where its file is now.
         distributed: Divide each batch among all devices of all processes that start
             this command, or of one process (JAX_NUM_CPU_DEVICES=2 makes two of a CPU).
         heartbeat: Seconds without a sign of life after which a process is given up, and

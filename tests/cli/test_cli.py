@@ -1,5 +1,7 @@
 """The command line as a person meets it: output, one-line errors, exit codes."""
 
+import ast
+import itertools
 import json
 import os
 import re
@@ -161,6 +163,20 @@ def test_help_shows_every_default(capsys):
         assert f"(default: {default})" in out
 
 
+def test_no_help_text_breaks_in_the_midst_of_a_sentence():
+    """tyro begins a new line where one of the source's begins with no letter."""
+    package = Path(cli.__file__).parents[1]
+    files = [*(package / "cli").rglob("*.py"), package / "training" / "config.py"]
+    for file in files:
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        body = [n for c in nodes if isinstance(c, ast.ClassDef) for n in c.body]
+        for node in body:
+            text = getattr(getattr(node, "value", None), "value", None)
+            lines = [line.strip() for line in str(text).split("\n")]
+            for before, line in itertools.pairwise(lines):
+                assert not (before and line) or line[0].isalpha(), (file.name, line)
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
@@ -199,7 +215,12 @@ def test_a_sweep_begins_where_jax_has_its_devices_already(capsys):
 
 def test_bad_samples_are_refused(trained, capsys):
     path, _ = trained
-    for option, value in [("-n", 0), ("--temperature", -1), ("--top-k", 99)]:
+    for option, value in [
+        ("-n", 0),
+        ("-n", 10**9),
+        ("--temperature", -1),
+        ("--top-k", 99),
+    ]:
         code, _, err = run(capsys, "sample", path, option, value)
         assert code == 2
         assert "expected" in err

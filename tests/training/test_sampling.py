@@ -7,7 +7,13 @@ import pytest
 
 from jaxninja.models import gpt2, ninja
 from jaxninja.models.ninja import Ninja
-from jaxninja.training.sampling.choice import Choice, SampleError, check_seed, chosen
+from jaxninja.training.sampling.choice import (
+    Choice,
+    SampleError,
+    check_seed,
+    chosen,
+    in_parts,
+)
 from jaxninja.training.sampling.items import sample
 from jaxninja.training.sampling.texts import write
 
@@ -134,3 +140,16 @@ def test_of_a_prompt_longer_than_the_context_the_last_is_read():
 def test_a_seed_of_more_than_32_bits_is_refused(seed):
     with pytest.raises(SampleError, match=f"seed is {seed}, expected"):
         check_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1]), (4, [4]), (5, [4, 1]), (12, [4, 4, 4])]
+)
+def test_many_are_drawn_in_parts(count, sizes):
+    assert in_parts(count, 4) == sizes
+
+
+@pytest.mark.parametrize("count", [0, 10**9])
+def test_a_count_that_is_none_or_never_ends_is_refused(count):
+    with pytest.raises(SampleError, match=r"expected 1 or more, at most 1,000,000"):
+        in_parts(count, 4)

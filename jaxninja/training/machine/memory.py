@@ -2,7 +2,7 @@
 
 The allocator's own error comes late, after minutes of compiling and with a run folder
 made, and names no option. The estimate is of the large arrays alone, so that nothing is
-refused that would fit.
+refused that would fit. Samples are drawn in parts, which are small beside them.
 """
 
 import itertools
@@ -17,7 +17,6 @@ from jaxninja.training.config import ConfigError, TrainConfig
 
 NUMBER = 4  # bytes of a float32 or an int32
 BLOCK = 4_096  # examples at a time in an evaluation
-LIMIT = 100  # symbols of a sample, at most
 MOMENTS = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 CGROUP = ("memory.max", "memory/memory.limit_in_bytes")  # versions 2 and 1
 
@@ -47,7 +46,6 @@ def estimate(config: TrainConfig, vocabulary: int, examples: int) -> dict[str, i
         "batch_size": NUMBER * batch,
         "hidden, embedding, context": NUMBER * rows * wide,
         "context": NUMBER * examples * (context + labels),
-        "samples": NUMBER * config.samples * (LIMIT + context),
     }
 
 
@@ -60,12 +58,9 @@ def _of_text(config: TrainConfig, vocabulary: int, copies: int) -> dict[str, int
     # pyrefly: ignore[unsupported-operation]  of running text it has one
     tokens = config.batch_size // config.accumulate * context
     kept = costs.kept(model, config.route, tokens, context)
-    # pyrefly: ignore[unsupported-operation]  layers and an embedding, too
-    cache = 2 * config.samples * config.layers * context * config.embedding
     return {
         "embedding, layers": NUMBER * copies * costs.parameters(model),
         "batch_size": NUMBER * (kept + costs.widest(model, tokens)),
-        "samples": NUMBER * cache,
     }
 
 

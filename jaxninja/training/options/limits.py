@@ -33,6 +33,8 @@ KERNEL_VOCABULARY = 27
 
 INTERVALS = ("log_every", "eval_every", "checkpoint_every", "keep")
 LONGEST = 10_000  # tokens to write: beyond the context each reads all of it anew
+MOST = 1_000_000  # items or texts to invent at once
+FLOAT32 = (1.2e-38, 3.4e38)  # a smaller number is computed with as 0
 INT32 = 2**31 - 1  # the step is an integer of 32 bits, as are sizes
 COUNTS = {
     "steps": (1, INT32),
@@ -47,7 +49,7 @@ COUNTS = {
     "warmup": (0, INT32),
     "cosine": (0, INT32),
     "length": (1, LONGEST),
-    "samples": (0, INT32),
+    "samples": (0, MOST),
     "layers": (1, 1_000),  # each is compiled on its own
 }
 
@@ -82,9 +84,10 @@ def _ranges(c: Any) -> Requirements:
         expected = f"{least} or more, at most {most:,}"
         table[name] = (_between(getattr(c, name), least, most), expected)
     for name in ("lr", "lr_drop", "eps", "gain", "clip"):
-        table[name] = (_finite(c, name), "a finite number above 0")
+        expected = "a finite number above 0, of float32: 1.2e-38 to 3.4e38"
+        table[name] = (_between(getattr(c, name), *FLOAT32), expected)
     expected = "a finite number, 0 or more"
-    table["weight_decay"] = (_finite(c, "weight_decay", True), expected)
+    table["weight_decay"] = (0 <= c.weight_decay < math.inf, expected)
     table["lr_last"] = (0 <= c.lr_last <= 1, "0 or more and at most 1")
     table["beta2"] = (0 <= c.beta2 < 1, "0 or more and below 1")
     table["seed"] = (-(2**31) <= c.seed < 2**31, "an integer of 32 bits")
@@ -96,13 +99,6 @@ def _ranges(c: Any) -> Requirements:
 
 def _between(value: float | None, least: float, most: float) -> bool:
     return value is None or least <= value <= most
-
-
-def _finite(config: Any, name: str, zero: bool = False) -> bool:
-    value = getattr(config, name)
-    return value is None or (
-        math.isfinite(value) and (value > 0 or (zero and value == 0))
-    )
 
 
 def _of_the_model(c: Any) -> Requirements:

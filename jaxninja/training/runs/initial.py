@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxninja.data.text import Vocabulary
-from jaxninja.data.tokenizers import Tokenizer
+from jaxninja.data.tokenizers import ENDING, Tokenizer
 from jaxninja.errors import UserError
 from jaxninja.models import network
 from jaxninja.storage import weights
@@ -51,8 +51,14 @@ def initial_state(
 
 
 def tokens_of(tokenizer: Any) -> dict[str, Any]:
-    """What an export says of its tokens, beside what others read in config.json."""
-    return {TOKENIZER: {"name": tokenizer.name, "symbols": tokenizer.symbols}}
+    """What config.json says of the tokens of an export.
+
+    Ours, and which token ends a text: others take 50,256 where nothing is said, which
+    a smaller vocabulary does not have.
+    """
+    end = ENDING if tokenizer.name == "gpt2" else None
+    own = {"name": tokenizer.name, "symbols": tokenizer.symbols}
+    return {TOKENIZER: own, "bos_token_id": end, "eos_token_id": end}
 
 
 def _expect_no_run(path: Path) -> None:

@@ -1,6 +1,6 @@
 """A training run as an object: its parameters, its metrics, its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,14 +23,16 @@ from jaxninja.training.machine import settings
 from jaxninja.training.runs import schema
 from jaxninja.training.runs.descriptions import RunError, read_description
 from jaxninja.training.runs.schema import Diagnosis, Metric, Result
+from jaxninja.training.sampling import items, texts
 from jaxninja.training.sampling.choice import (
     Choice,
     check_length,
     check_seed,
+    in_parts,
     read,
 )
-from jaxninja.training.sampling.items import LIMIT, sample
-from jaxninja.training.sampling.texts import BEGINNING, write
+from jaxninja.training.sampling.items import LIMIT
+from jaxninja.training.sampling.texts import BEGINNING
 
 
 @dataclass(repr=False, eq=False)
@@ -176,7 +178,7 @@ class Run:
         By default batchnorm is calibrated, or takes the running statistics where the
         data of the run are gone. A text goes on from its prompt, by default the end of
         a line (the first token, where no token is one), for `length` tokens, by default
-        the configuration's.
+        the configuration's. More than fit into memory together are drawn in parts.
 
         Raises:
             SampleError: an argument that makes no sense, or logits that are not finite.
@@ -189,19 +191,27 @@ class Run:
         check_seed(seed)
         key = jax.random.fold_in(jax.random.key(seed), 2)
         how = Choice(temperature, top_k, top_p)
+        draw: Callable[..., list[list[int]]]
+        given: dict[str, Any]
         if self.config.reads_text:
             text = self.vocabulary.encode(prompt) if prompt else self._beginning()
             limit = self.config.length if length is None else length
-            # pyrefly: ignore[bad-argument-type]  of running text it has one
-            drawn = write(key, self.params, self.model, count, how, [*text], limit)
-            return [self.vocabulary.decode(ids) for ids in drawn]
-        bn = bn or ("running" if self.without_data else "calibrated")
-        start = tuple(self.vocabulary.encode(prompt))
-        length = LIMIT if length is None else length
-        check_length(length)
-        given = (self.params, self.statistics(bn), self.model)
-        drawn = sample(key, *given, count, how, start, length + len(start))
-        return [self.vocabulary.decode(ids) for ids in drawn]
+            given = {"prompt": [*text], "length": limit}
+            draw, most = partial(texts.write, **given), texts.at_once(self.model)
+        else:
+            bn = bn or ("running" if self.without_data else "calibrated")
+            start = tuple(self.vocabulary.encode(prompt))
+            length = LIMIT if length is None else length
+            check_length(length)
+            given = {"prompt": start, "limit": length + len(start)}
+            given["statistics"] = self.statistics(bn)
+            draw, most = partial(items.sample, **given), items.at_once(self.model)
+        draw = partial(draw, params=self.params, model=self.model, how=how)
+        found: list[str] = []
+        for turn, size in enumerate(in_parts(count, most)):
+            own = jax.random.fold_in(key, turn) if turn else key
+            found += map(self.vocabulary.decode, draw(own, count=size))
+        return found
 
     def _beginning(self) -> Sequence[int]:
         """The end of a line, or the first token where none stands for it."""

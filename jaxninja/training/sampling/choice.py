@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxninja.errors import UserError
-from jaxninja.training.options.limits import LONGEST
+from jaxninja.training.options.limits import LONGEST, MOST
 from jaxninja.training.options.values import plain, shown
 
 
@@ -89,6 +89,17 @@ def check_seed(seed: int) -> None:
         SampleError: it has more.
     """
     expect("seed", seed, -(2**31) <= seed < 2**31, "an integer of 32 bits")
+
+
+def in_parts(count: int, most: int) -> list[int]:
+    """A count in parts of `most` and a last one: the memory is that of one part.
+
+    Raises:
+        SampleError: it is below 1 or above `MOST`.
+    """
+    expected = f"1 or more, at most {MOST:,}; draw others by another seed"
+    expect("count", count, 1 <= count <= MOST, expected)
+    return [min(most, count - start) for start in range(0, count, most)]
 
 
 def check_length(length: int) -> None:

@@ -17,6 +17,12 @@ from jaxninja.training.machine import settings
 from jaxninja.training.sampling.choice import Choice, chosen, expect, expect_finite
 
 LIMIT = 100  # symbols after which an item is cut off
+PLACES = 4_096  # that are read at a time, as in an evaluation
+
+
+def at_once(model: Model) -> int:
+    """Items that are invented together: memory is for so many."""
+    return max(1, PLACES // (model.context if network.reads_sequences(model) else 1))
 
 
 @settings.fixed()

@@ -25,6 +25,12 @@ from jaxninja.training.sampling.choice import (
 )
 
 BEGINNING = "\n"  # what is read where nothing is given
+CACHE = 2**29  # numbers in the keys and values of texts that are written together
+
+
+def at_once(model: Any) -> int:
+    """Texts that are written together: memory is for so many."""
+    return max(1, CACHE // (2 * model.layers * model.context * model.embedding))
 
 
 @settings.fixed()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -113,7 +114,8 @@ def test_a_config_of_another_network_is_refused(params, name, value):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_logits_are_those_of_transformers(tmp_path):
+@pytest.mark.parametrize("largest", ["1GB", "3KB"])  # of a file: one, or several
+def test_logits_are_those_of_transformers(tmp_path, largest):
     """Their model, random and small, and ours with its weights; ours opened by them."""
     transformers = pytest.importorskip("transformers", reason="it is not installed")
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -126,13 +128,14 @@ def test_logits_are_those_of_transformers(tmp_path):
     with torch.no_grad():
         for p in theirs.parameters():
             p.add_(0.1 * torch.randn_like(p))
-    theirs.save_pretrained(tmp_path / "a")
+    theirs.save_pretrained(tmp_path / "a", max_shard_size=largest)
     tensors, read = weights.load(tmp_path / "a")
     model = gpt2_weights.sizes(tensors, read)
     params = gpt2_weights.imported(tensors, model)
-    ids = np.array([[3, 1, 4, 1, 5]])
+    ids = jnp.array([[3, 1, 4, 1, 5]])
+    given = torch.tensor(ids.tolist())
     with torch.no_grad():
-        truth = theirs(torch.tensor(ids)).logits.numpy()
+        truth = theirs(given).logits.numpy()
     ours = jax.jit(lambda p: gpt2.apply(p, {}, ids, model))(params)
     np.testing.assert_allclose(ours, truth, atol=1e-5)
     weights.save(
@@ -140,6 +143,4 @@ def test_logits_are_those_of_transformers(tmp_path):
     )
     again = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "b").eval()
     with torch.no_grad():
-        np.testing.assert_allclose(
-            again(torch.tensor(ids)).logits.numpy(), truth, atol=1e-5
-        )
+        np.testing.assert_allclose(again(given).logits.numpy(), truth, atol=1e-5)

@@ -192,6 +192,7 @@ def test_weights_go_out_and_come_in(run, folder, capsys):
     tensors, beside = weights.load(out)
     assert tensors["transformer.wte.weight"].shape == (len(set(TEXT)), 8)
     assert beside["n_head"] == 2
+    assert beside["eos_token_id"] is beside["bos_token_id"] is None
     given = {"name": "again", "init_from": str(out), "steps": 1, "lr": 1e-30}
     config = dataclasses.replace(run.config, diagnose=0, samples=0, **given)
     again = jaxninja.train(config, progress=QUIET)

@@ -21,6 +21,7 @@ from jaxninja.storage.checkpoint import CheckpointError
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.runs.descriptions import RunError
+from jaxninja.training.sampling import items
 from jaxninja.training.sampling.choice import SampleError
 
 ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
@@ -160,6 +161,14 @@ def test_samples_are_asked_for_by_plain_values_or_numpys(trained):
             trained.sample(**{name: given})
     asked = {"count": np.int64(2), "temperature": np.float32(0.5), "top_k": np.int8(3)}
     assert trained.sample(**asked) == trained.sample(2, 0.5, 3)
+
+
+def test_what_does_not_fit_together_is_sampled_in_parts(trained, monkeypatch):
+    first = trained.sample(2)
+    monkeypatch.setattr(items, "PLACES", 2)
+    drawn = trained.sample(6)
+    assert (len(drawn), drawn[:2]) == (6, first)
+    assert len({*map(tuple, (drawn[:2], drawn[2:4], drawn[4:]))}) == 3
 
 
 @pytest.mark.parametrize("step", [-1, 2**31, 1.5, "x", True])
