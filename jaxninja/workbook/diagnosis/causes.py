@@ -13,12 +13,12 @@ from jaxninja.check.compare import difference, wide
 from jaxninja.workbook import samples
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import numpy_backend, written
+from jaxninja.workbook.diagnosis import numpy_backend, shapes, written
 from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded
 from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
-from jaxninja.workbook.diagnosis.precedence import of_power
+from jaxninja.workbook.diagnosis.precedence import in_brackets
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Judged, fitted, upstream
@@ -26,7 +26,8 @@ from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
 # One of many arrays in place of another may give the same numbers by chance.
-SWAPS = frozenset({"saved", "upstream"})
+SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope"})
+SWAPS |= {"extra factor", "extra division"}
 
 
 def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hint]:
@@ -48,19 +49,51 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
         return [found]
     pairs = _computed(exercise, name, piece)
     if not pairs:
+        return written.where_it_raises(exercise, name, piece, contexts(exercise, name))
+    if copied := shapes.spread(name, pairs):
+        return _of_copied(exercise, name, piece, pairs, *copied)
+    found = _told(exercise, name, piece, pairs)
+    if found is None and (asked := ask(exercise, name, piece)):
+        return asked
+    found = found or shapes.other_places(name, pairs)
+    return [found] if found else []
+
+
+def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:
+    """Of a gradient that would have to be copied: what else is wrong, and that."""
+    whole = _known(exercise, name, pairs)
+    if whole and "ones_like" not in str(whole):  # that factor is what copies
+        return [whole]
+    if all(_right(example, name, mine) for example, mine in copied):
+        return [hint]
+    found = _told(exercise, name, piece, copied)
+    if found is None or found.code == "same rows":  # as what is copied always is
         return []
+    return [found, hint] if pairs[0][1].ndim else [found]
+
+
+def _told(exercise: Exercise, name: str, piece: Piece, pairs) -> Hint | None:
+    """What the numbers tell: the first that explains them all."""
     told = (
-        lambda: _branches(_known(exercise, name, pairs), learner, name),
+        lambda: _vanishes(name, pairs),
+        lambda: _branches(_known(exercise, name, pairs), piece.source, name),
+        lambda: shapes.other(name, pairs),
         lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
         lambda: _known(exercise, name, pairs, SWAPS),
-        lambda: of_power(exercise, name, piece, pairs),
+        lambda: in_brackets(exercise, name, piece, pairs),
         lambda: _not_finite(exercise, name, piece, pairs),
         lambda: _tiny(name, pairs),
         lambda: _by_loss_only(exercise, name, piece, pairs),
     )
-    found = next((hint for tell in told if (hint := tell())), None)
-    return [found] if found else ask(exercise, name, piece)
+    return next((hint for tell in told if (hint := tell())), None)
+
+
+def _vanishes(name: str, pairs) -> Hint | None:
+    """Zero but for the rounding of a sum that cancels."""
+    sizes = [(np.abs(mine).max(initial=0.0), e.scale(name)) for e, mine in pairs]
+    zero = all(size <= 1e-12 * scale for size, scale in sizes)
+    return say("zero", name=name) if zero else None
 
 
 def _of_sizes(exercise, name: str, learner: Source, judged: Judged) -> Hint | None:

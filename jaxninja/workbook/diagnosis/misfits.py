@@ -36,12 +36,21 @@ def that_do_not_fit(
     """The first operation in the lines of a gradient that has no value, as a hint."""
     wanted = (name, np.shape(sample.values[name]))
     for statement, space in _stopped(exercise, name, piece, sample):
-        nodes = [n for n in ast.walk(statement) if isinstance(n, ast.expr)]
+        nodes = [n for n in map(_as_sum, ast.walk(statement)) if n is not None]
         for node in sorted(nodes, key=_inner_first):
             hint = _misfit(node, space, wanted)
             if hint is not None:
                 yield hint
                 return
+
+
+def _as_sum(node: ast.AST) -> ast.expr | None:
+    """An expression; of `x += y` what it adds."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+        target = ast.Name(node.target.id, ast.Load())
+        both = ast.BinOp(target, node.op, node.value)
+        return ast.fix_missing_locations(ast.copy_location(both, node))
+    return node if isinstance(node, ast.expr) else None
 
 
 def _inner_first(node: ast.expr) -> tuple[int, int, int]:
@@ -160,7 +169,7 @@ def _with_keepdims(parts: list[ast.expr], space: dict) -> str:
             keep = ast.keyword("keepdims", ast.Constant(True))
             kept = ast.Call(inner.func, inner.args, [*inner.keywords, keep])
             shape = _shape(kept, space)
-            others = [_shape(p, space) for p in parts if p is not parts[k]]
+            others = [_shape(p, space) or () for p in parts if p is not parts[k]]
             if shape and all(_fit(shape, other) for other in others):
                 return sentence("keeps axis", text=ast.unparse(kept), shape=[*shape])
     return ""
