@@ -121,6 +121,7 @@ TEMPLATES = {
     # without knowing the mistake
     "narrow": "dtype: it is {dtype}, which cannot hold the gradient: use float32",
     "sizes": "d{name} is right for {whose} sizes: {which}",
+    "written out": "d{name}: {which}: other sizes are checked too",
     "does not follow": "d{name} does not follow from {sources}: it is right for "
     "{above}, and the same whatever {sources} is. Apply the chain rule to this "
     "step alone (short cuts are for exercises 2, 3, 4 and 8)",

@@ -15,7 +15,7 @@ from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend, shapes, written
 from jaxninja.workbook.diagnosis.factors import factor
-from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded
+from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded, written_out
 from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.precedence import in_brackets
@@ -47,16 +47,35 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
         return written.why_it_raised(exercise, name, piece, judged)
     if found := _narrow(judged.result):
         return [found]
+    if found := _by_numbers(exercise, name, piece):
+        return found
+    for changed, hint in written_out(exercise, name, learner):
+        if others := _by_numbers(exercise, name, changed):
+            return [*others, hint]
+    return _by_lines(exercise, name, piece)
+
+
+def _by_numbers(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
+    """What the numbers tell."""
     pairs = _computed(exercise, name, piece)
     if not pairs:
-        return written.where_it_raises(exercise, name, piece, contexts(exercise, name))
+        return []
     if copied := shapes.spread(name, pairs):
         return _of_copied(exercise, name, piece, pairs, *copied)
     found = _told(exercise, name, piece, pairs)
-    if found is None and (asked := ask(exercise, name, piece)):
-        return asked
-    found = found or shapes.other_places(name, pairs)
     return [found] if found else []
+
+
+def _by_lines(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
+    """What the lines tell where the numbers do not."""
+    pairs = _computed(exercise, name, piece)
+    if not pairs:
+        return written.where_it_raises(exercise, name, piece, contexts(exercise, name))
+    if shapes.spread(name, pairs):
+        return []
+    found = ask(exercise, name, piece)
+    other = None if found else shapes.other_places(name, pairs)
+    return [other] if other else found
 
 
 def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:

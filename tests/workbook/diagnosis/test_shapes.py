@@ -48,3 +48,22 @@ def test_of_a_copy_that_is_wrong_both_are_told():
     assert "Bessel" in first
     assert "jnp.broadcast_to(" in second
     assert hinted(1, "W2", "(h.T @ dlogits).mean(0)") == []
+
+
+WRITTEN_OUT = {
+    "no 1/n": (1, "logprobs", "-jax.nn.one_hot(Yb, 27)", "the factor 1/n is missing"),
+    "a sign": (
+        2,
+        "logits",
+        "(jax.nn.softmax(logits, 1) + jax.nn.one_hot(Yb, 27)) / n",
+        "is added, it should be subtracted",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN_OUT)
+def test_a_mistake_beside_a_hard_coded_size_is_told_with_it(case):
+    number, name, code, told = WRITTEN_OUT[case]
+    mistake, size = hinted(number, name, code)
+    assert told in mistake
+    assert "27 is V, and here V is 7: write logits.shape[1]" in size

@@ -88,6 +88,7 @@ HINTS = {
     # without knowing the mistake
     "narrow": "数据类型：它是 {dtype}，装不下梯度：请用 float32",
     "sizes": "d{name} 只对{whose}尺寸是对的：{which}",
+    "written out": "d{name}：{which}：也会用别的尺寸来检查",
     "does not follow": "d{name} 不是由 {sources} 得来的：它对{above}是对的，但无论 {sources} "
     "是什么，它都一样。请只对这一步应用链式法则（走捷径的是练习 2、3、4 和 8）",
     "loss only": "d{name} 对{above}是对的，但当 {sources} 为随机值时，误差达到其最大元素的 "
