@@ -80,7 +80,7 @@ def _by_lines(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
 
 def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:
     """Of a gradient that would have to be copied: what else is wrong, and that."""
-    whole = _known(exercise, name, pairs)
+    whole, _ = _known(exercise, name, piece, pairs)
     if whole and "ones_like" not in str(whole):  # that factor is what copies
         return [whole]
     if all(_right(example, name, mine) for example, mine in copied):
@@ -93,13 +93,14 @@ def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:
 
 def _told(exercise: Exercise, name: str, piece: Piece, pairs) -> Hint | None:
     """What the numbers tell: the first that explains them all."""
+    known, by_chance = _known(exercise, name, piece, pairs)
     told = (
         lambda: _vanishes(name, pairs),
-        lambda: _branches(_known(exercise, name, pairs), piece.source, name),
+        lambda: _branches(known, piece.source, name),
         lambda: shapes.other(name, pairs),
         lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
-        lambda: _known(exercise, name, pairs, SWAPS),
+        lambda: by_chance,
         lambda: in_brackets(exercise, name, piece, pairs),
         lambda: _not_finite(exercise, name, piece, pairs),
         lambda: _tiny(name, pairs),
@@ -149,21 +150,31 @@ def _narrow(mine) -> Hint | None:
     return say("narrow", dtype=dtype) if narrow else None
 
 
-def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
-    """The first known mistake that gives the learner's numbers everywhere."""
+def _known(exercise, name, piece: Piece, pairs) -> tuple[Hint | None, Hint | None]:
+    """The known mistake that gives the learner's numbers everywhere, and one that may
+    do so by chance.
+
+    Of several it is the one whose names are the learner's: to multiply by an array may
+    be to divide by another.
+    """
     truths = [_plain(example.truth[name]) for example, _ in pairs]
     if all(map(_same, [mine for _, mine in pairs], truths)):
-        return None
+        return None, None
     spaces = [_space(exercise, name, example) for example, _ in pairs]
-    for mistake in _mistakes(exercise, name):
-        if (mistake.hint.code in SWAPS) != bool(swaps):
-            continue
-        if all(
-            _gives(mistake.body, space, name, mine)
-            for space, (_, mine) in zip(spaces, pairs, strict=True)
-        ):
-            return mistake.hint.of(name)
-    return None
+    pairs_of = [(space, mine) for space, (_, mine) in zip(spaces, pairs, strict=True)]
+    known = {*exercise.known, *exercise.gradients}
+    found = sorted(
+        (m for m in _mistakes(exercise, name) if _explains(m, name, pairs_of)),
+        key=lambda m: len((m.reads ^ piece.used) & known),
+    )
+    sure = [m for m in found if m.hint.code not in SWAPS]
+    chosen = (found[:1] if sure else []), found[:1]
+    first, second = (next((m.hint.of(name) for m in one), None) for one in chosen)
+    return first, second
+
+
+def _explains(mistake: Mistake, name: str, pairs) -> bool:
+    return all(_gives(mistake.body, space, name, mine) for space, mine in pairs)
 
 
 def _branches(hint: Hint | None, learner: Source, name: str) -> Hint | None:

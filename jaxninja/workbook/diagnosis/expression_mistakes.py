@@ -281,6 +281,15 @@ def _numbers(place: ast.expr, about: About) -> Iterator[Edited]:
                 yield ast.Constant(new), hint
 
 
+def _exponents(place: ast.expr, about: About) -> Iterator[Edited]:
+    """The power with the other sign; before a missing minus, which would be another."""
+    match place:
+        case ast.BinOp(left=base, op=ast.Pow(), right=ast.UnaryOp(operand=positive)):
+            facts = {"base": ast.unparse(base), "power": ast.unparse(place.right)}
+            hint = say("other power", new=ast.unparse(positive), **facts)
+            yield ast.BinOp(base, ast.Pow(), positive), hint
+
+
 def _powers(place: ast.expr, about: About) -> Iterator[Edited]:
     """A power that is another, or of more than it should be: (1 - h)**2."""
     if not isinstance(place, ast.BinOp):
@@ -344,6 +353,16 @@ def in_brackets(text: str) -> str:
 
 # The plainest first: of two that give the same numbers it is the one that is told.
 RULES = (
-    *(_jacobians, _sums, _bessel, _sizes, _signs, _terms, _products, _brackets),
+    *(
+        _jacobians,
+        _exponents,
+        _sums,
+        _bessel,
+        _sizes,
+        _signs,
+        _terms,
+        _products,
+        _brackets,
+    ),
     *(_softmax, _masks, _one_hots, _indexed, _reshaped, _powers, _numbers, _saved),
 )

@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 from jaxninja.workbook.diagnosis.expression_mistakes import RULES, About, Edited
@@ -24,6 +25,13 @@ class Mistake:
 
     body: tuple[ast.stmt, ...]
     hint: Hint
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The names in it, but for those that are there for their shape only."""
+        text = "\n".join(map(ast.unparse, self.body))
+        text = re.sub(r"(\w+_like\(\w+\)|\w+\.shape)", "", text)
+        return frozenset(re.findall(r"\w+", text))
 
 
 def mistakes(exercise: Exercise, name: str) -> Iterator[Mistake]:
@@ -108,6 +116,7 @@ def _branch(exercise: Exercise, statement: ast.stmt, name: str) -> tuple[str, ..
     return tuple(s for s in steps if s in sources and f"d{s}" in read)
 
 
+OF_PARTS = ("value", "slope")  # of a whole gradient they would tell nothing
 _WHOLES = {
     "sign of all": "x = -x",
     "transposed": "x = x.mT",
@@ -124,7 +133,8 @@ def _edited(exercise: Exercise, expression: ast.expr, name: str) -> Iterator[Edi
         for k, place in enumerate(places):
             if isinstance(place, ast.expr):
                 for new, hint in rule(place, about):
-                    yield _replaced(expression, k, new), hint
+                    if k or hint.code not in OF_PARTS:
+                        yield _replaced(expression, k, new), hint
 
 
 def _replaced(expression: ast.expr, index: int, new: ast.expr) -> ast.expr:

@@ -8,7 +8,15 @@ from jaxninja.workbook.code import parse
 from jaxninja.workbook.diagnosis.known_mistakes import mistakes
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
-from tests.workbook.bank import ALL_MAXIMA, HPREBN, MAXIMA, ONEHOT, answered, lines
+from tests.workbook.bank import (
+    ALL_MAXIMA,
+    HPREBN,
+    MAXIMA,
+    ONEHOT,
+    answered,
+    hinted,
+    lines,
+)
 
 SETS = """dC = jnp.zeros_like(C)
 for j in range(Xb.shape[1]):
@@ -273,6 +281,12 @@ KNOWN = {
         "bnraw.sum(0) * dhpreact.sum(0)",
         "is zero everywhere, up to rounding",
     ),
+    "the learner's names": (
+        1,
+        "counts",
+        "counts_sum * dprobs + dcounts_sum",
+        "counts_sum stands where counts_sum_inv should",
+    ),
     "another part": (6, "h3", "dy.sum(0)", "dy.sum(0) stands where dy[2] should"),
     "gradient for array": (
         1,
@@ -408,3 +422,10 @@ def test_known_mistakes_are_python_with_a_sentence_each(number):
             compile(ast.Module([*mistake.body], []), "mistake", "exec")
             assert [ast.dump(node) for node in mistake.body] != right
             assert mistake.hint.of(name).sentence
+
+
+def test_a_whole_gradient_is_no_value_in_place_of_a_derivative():
+    assert not any(
+        "derivative" in hint
+        for hint in hinted(2, "logits", "jax.nn.softmax(logits, 1)")
+    )
