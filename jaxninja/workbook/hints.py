@@ -53,6 +53,7 @@ TEMPLATES = {
     "no term": "d{name}: the term {left} is missing",
     # products and powers
     "no transpose": "d{name}: {inner} should be transposed",
+    "no swap": "d{name}: axes {axes} of {inner} should be exchanged: .swapaxes({axes})",
     "operands": "d{name}: the operands of @ are exchanged: {left} comes first",
     "no upstream": "d{name}: {missing}, the upstream gradient, is not multiplied in",
     "no factor": "d{name}: the factor {missing} is missing",

@@ -28,6 +28,8 @@ from jaxninja.workbook.samples import Sample
 # One of many arrays in place of another may give the same numbers by chance.
 SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope"})
 SWAPS |= {"extra factor", "extra division"}
+# What is missing there has the shape: nothing has to be copied.
+WITHOUT_COPY = {"one branch", "no branch", "overwritten", "lands"}
 
 
 def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hint]:
@@ -88,7 +90,8 @@ def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:
     found = _told(exercise, name, piece, copied)
     if found is None or found.code == "same rows":  # as what is copied always is
         return []
-    return [found, hint] if pairs[0][1].ndim else [found]
+    more = pairs[0][1].ndim and found.code not in WITHOUT_COPY
+    return [found, hint] if more else [found]
 
 
 def _told(exercise: Exercise, name: str, piece: Piece, pairs) -> Hint | None:

@@ -113,7 +113,8 @@ def _products(place: ast.expr, about: About) -> Iterator[Edited]:
         yield place.value, say("no transpose", inner=ast.unparse(place.value))
     if call_of(place, "swapaxes"):
         inner = place.func.value  # type: ignore[union-attr]
-        yield inner, say("no transpose", inner=ast.unparse(inner))
+        axes = ", ".join(map(ast.unparse, place.args))  # type: ignore[union-attr]
+        yield inner, say("no swap", inner=ast.unparse(inner), axes=axes)
     if not isinstance(place, ast.BinOp):
         return
     left, right = ast.unparse(place.left), ast.unparse(place.right)

@@ -36,6 +36,11 @@ METHODS = {
     "softmax": "jax.nn.softmax(x, axis)",
     "log_softmax": "jax.nn.log_softmax(x, axis)",
     "relu": "jax.nn.relu(x)",
+    "reciprocal": "1 / x",
+    "add_": "x = x + y",
+    "sub_": "x = x - y",
+    "mul_": "x = x * y",
+    "div_": "x = x / y",
     "rsqrt": "jax.lax.rsqrt(x)",
     "abs": "jnp.abs(x)",
     "tril": "jnp.tril(x)",
@@ -152,6 +157,16 @@ def unfinished(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
                 ):
                     facts = {"line": part.lineno, "text": ast.unparse(part)}
                     yield Hint("unfinished", facts, part.lineno)
+
+
+def exchanged(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
+    """`x.transpose(1, 2)`, which exchanges two axes in PyTorch."""
+    for node in nodes:
+        for part in ast.walk(node):
+            match part:
+                case ast.Call(func=ast.Attribute(attr="transpose"), args=[one, other]):
+                    axes = f"({ast.unparse(one)}, {ast.unparse(other)})"
+                    yield _torch(part.lineno, f".transpose{axes}", f"x.swapaxes{axes}")
 
 
 def powers(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:

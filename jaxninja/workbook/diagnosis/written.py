@@ -37,6 +37,7 @@ def why_it_raised(
         *(leftovers.in_place(nodes) if "immutable" in failure else ()),
         *leftovers.foreign(nodes),
         *(leftovers.unfinished(nodes) if "_IndexUpdateRef" in failure else ()),
+        *(leftovers.exchanged(nodes) if "permutation" in failure else ()),
         *(leftovers.powers(nodes) if "xor" in failure else ()),
     ]
     if not found:

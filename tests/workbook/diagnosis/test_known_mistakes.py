@@ -281,6 +281,7 @@ KNOWN = {
         "bnraw.sum(0) * dhpreact.sum(0)",
         "is zero everywhere, up to rounding",
     ),
+    "axes": (8, "o", "dc.reshape(n, T, H, K)", "axes 1, 2 of dc.reshape("),
     "the learner's names": (
         1,
         "counts",

@@ -20,6 +20,7 @@ FOREIGN = {
     "dx = F.one_hot(y, num_classes=V)": "see jax.nn",
     "dx = y.exp()": "jnp.exp(x)",
     "dx = y.div(z)": "x / y",
+    "y.add_(z)": "x = x + y",
     "dx = y.softmax(1)": "jax.nn.softmax(",
 }
 
@@ -62,6 +63,12 @@ def test_what_raised_comes_first_and_all_of_its_line_is_told():
     assert [hint.code for hint in found] == ["in place", "torch"]
     assert "dlogprobs = dlogprobs.at[...].set(" in str(found[0])
     assert "[jnp.arange(n)]" in str(found[1])
+
+
+def test_two_axes_of_transpose_are_pytorchs():
+    code = "jnp.zeros((n, 1, 1)).transpose(1, 2)"
+    (hint,) = hints(f"dlogprobs = logprobs + {code}")
+    assert "x.swapaxes(1, 2)" in str(hint)
 
 
 def test_an_update_without_its_method_is_told():

@@ -47,6 +47,8 @@ def test_of_a_copy_that_is_wrong_both_are_told():
     first, second = hinted(1, "bndiff2", "dbnvar / n")
     assert "Bessel" in first
     assert "jnp.broadcast_to(" in second
+    (hint,) = hinted(1, "counts", "dcounts = probs\ndcounts =+ dcounts_sum")
+    assert "was overwritten" in hint
     assert hinted(1, "W2", "(h.T @ dlogits).mean(0)") == []
 
 

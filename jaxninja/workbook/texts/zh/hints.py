@@ -37,6 +37,7 @@ HINTS = {
     "no term": "d{name}：缺少 {left} 这一项",
     # products and powers
     "no transpose": "d{name}：{inner} 应当转置",
+    "no swap": "d{name}：{inner} 的轴 {axes} 应当交换：.swapaxes({axes})",
     "operands": "d{name}：@ 的两个操作数颠倒了：{left} 应在前面",
     "no upstream": "d{name}：没有乘以上游梯度 {missing}",
     "no factor": "d{name}：缺少因子 {missing}",
