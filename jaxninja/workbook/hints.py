@@ -109,6 +109,8 @@ TEMPLATES = {
     "{axis}",
     "diagonal alone": "d{name}: @ pairs every row with every other; its diagonal alone "
     "is right: multiply with * and sum",
+    "every with every": "d{name}: jnp.dot multiplies each matrix of one stack with "
+    "every matrix of the other: use @, which takes them in pairs",
     "saved": "d{name}: {new} stands where {old} should: the wrong saved value",
     "all saved": "d{name}: {new} stand where {old} should: the wrong saved values",
     "value": "d{name}: {new} stands where {old} should",

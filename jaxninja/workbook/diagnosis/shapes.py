@@ -43,9 +43,22 @@ def other(name: str, pairs: Pairs) -> Hint | None:
             return _told("not summed", name, pairs, axis=text)
     if all(mine.ndim == 2 for _, mine in pairs) and _right(name, pairs, np.diagonal):
         return say("diagonal alone", name=name)
+    if any(_right(name, pairs, change) for change in (_matched, _matched_sum)):
+        return say("every with every", name=name)
     if _right(name, pairs, np.ravel, np.ravel):
         return say("no reshape", name=name, given=str([*pairs[0][1].shape]))
     return None
+
+
+def _matched(array: np.ndarray) -> np.ndarray:
+    """Of every matrix times every other, as jnp.dot of two stacks is, each with its
+    own; of another array nothing."""
+    is_dot = array.ndim == 4 and array.shape[0] == array.shape[2]
+    return np.einsum("abac->abc", array) if is_dot else np.zeros(0)
+
+
+def _matched_sum(array: np.ndarray) -> np.ndarray:
+    return _matched(array).sum(0)
 
 
 def other_places(name: str, pairs: Pairs) -> Hint | None:

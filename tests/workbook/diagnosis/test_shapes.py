@@ -20,6 +20,8 @@ TOLD = {
         "jnp.broadcast_to(..., bndiff2.shape)",
     ),
     "a scalar": (5, "beta", "dy.sum()", "the sum goes over all axes"),
+    "dot of stacks": (7, "att", "jnp.dot(dmixed, v.mT)", "use @, which takes them in"),
+    "dot of stacks, summed": (7, "Wo", "jnp.dot(mixed.mT, dy)", "use @, which takes"),
     "no reshape": (1, "emb", "dembcat", "write .reshape(emb.shape)"),
     "other places": (
         8,

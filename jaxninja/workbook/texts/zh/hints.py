@@ -79,6 +79,7 @@ HINTS = {
     "jnp.broadcast_to(..., {name}.shape)",
     "not summed": "d{name} 是 {given}，而 {name} 是 {expected}：请沿轴 {axis} 求和",
     "diagonal alone": "d{name}：@ 把每一行与所有的行都配了对；只有它的对角线是对的：请用 * 相乘再求和",
+    "every with every": "d{name}：jnp.dot 把一叠矩阵中的每一个与另一叠中的所有矩阵都相乘：请用 @，它逐对相乘",
     "saved": "d{name}：该用 {old} 的地方用了 {new}：用错了保存的值",
     "all saved": "d{name}：该用 {old} 的地方用了 {new}：用错了保存的值",
     "value": "d{name}：该用 {old} 的地方用了 {new}",
