@@ -80,6 +80,9 @@ def sizes(network: Network) -> dict[str, str]:
 def _bessel(place: ast.expr, about: About) -> Iterator[Edited]:
     if ast.unparse(place) == "n - 1":
         yield ast.Name("n", ast.Load()), say("n")
+        for other, told in sizes(about.network).items():
+            if other != "n":
+                yield parsed(other), say("number", new=told, old="n - 1")
 
 
 def _terms(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -275,7 +278,7 @@ def _numbers(place: ast.expr, about: About) -> Iterator[Edited]:
     """A number that is another; of small ones, as of eps, other powers of ten."""
     if isinstance(place, ast.Constant) and isinstance(place.value, float):
         small = (0.1, 10.0, 1e-3) if place.value < 1e-2 else ()
-        for factor in (0.5, 2.0, *small):
+        for factor in (0.5, 2.0, *small) if place.value != 1.0 else ():
             new, old = place.value * factor, place.value
             if new != old:
                 hint = say("number", new=f"{new:g}", old=f"{old:g}")

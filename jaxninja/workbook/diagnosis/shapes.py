@@ -51,8 +51,9 @@ def other(name: str, pairs: Pairs) -> Hint | None:
 
 
 def _matched(array: np.ndarray) -> np.ndarray:
-    """Of every matrix times every other, as jnp.dot of two stacks is, each with its
-    own; of another array nothing."""
+    """Of jnp.dot of two stacks, which is every matrix times every other, those that
+    belong together; of another array nothing.
+    """
     is_dot = array.ndim == 4 and array.shape[0] == array.shape[2]
     return np.einsum("abac->abc", array) if is_dot else np.zeros(0)
 

@@ -255,6 +255,18 @@ KNOWN = {
         "dbndiff + dbnmeani / hprebn.shape[1]",
         "H (h.shape[1]) stands where n should",
     ),
+    "another size for n - 1": (
+        1,
+        "bndiff2",
+        "jnp.ones_like(bndiff2) * dbnvar / bndiff2.shape[1]",
+        "H (h.shape[1]) stands where n - 1 should",
+    ),
+    "a term too many": (
+        6,
+        "h1",
+        "dy[0] + dh2 + (1 - z2) * dh2 + r2 * (dac2 @ Uc.T) + dar2 @ Ur.T + daz2 @ Uz.T",
+        "leave out",
+    ),
     "minus one": (
         1,
         "bndiff2",
