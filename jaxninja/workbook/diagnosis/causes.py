@@ -16,7 +16,7 @@ from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import numpy_backend, shapes, written
 from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded, written_out
-from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
+from jaxninja.workbook.diagnosis.known_mistakes import WHOLES, Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.precedence import in_brackets
 from jaxninja.workbook.diagnosis.via_checker import ask
@@ -27,7 +27,10 @@ from jaxninja.workbook.samples import Sample
 
 # One of many arrays in place of another may give the same numbers by chance.
 SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope"})
-SWAPS |= {"extra factor", "extra division"}
+TOO_MUCH = ("extra factor", "extra division")
+SWAPS |= {*TOO_MUCH}
+# Told where no edit of a line explains the numbers.
+LAST = (*WHOLES, *TOO_MUCH)
 # What is missing there has the shape: nothing has to be copied.
 WITHOUT_COPY = {"one branch", "no branch", "overwritten", "lands"}
 
@@ -168,7 +171,7 @@ def _known(exercise, name, piece: Piece, pairs) -> tuple[Hint | None, Hint | Non
     known = {*exercise.known, *exercise.gradients}
     found = sorted(
         (m for m in _mistakes(exercise, name) if _explains(m, name, pairs_of)),
-        key=lambda m: len((m.reads ^ piece.used) & known),
+        key=lambda m: (m.hint.code in LAST, len((m.reads ^ piece.used) & known)),
     )
     sure = [m for m in found if m.hint.code not in SWAPS]
     chosen = (found[:1] if sure else []), found[:1]

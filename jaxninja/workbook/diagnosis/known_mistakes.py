@@ -50,7 +50,7 @@ def mistakes(exercise: Exercise, name: str) -> Iterator[Mistake]:
     for others, hint in repeated(values, About(name, exercise.network)):
         lines = zip(body, others, strict=True)
         yield _mistake([_with_value(*line) for line in lines], hint)
-    for code, text in _WHOLES.items():
+    for code, text in WHOLES.items():
         after = ast.parse(re.sub(r"\bx\b", f"d{name}", text)).body
         yield _mistake([*body, *after], say(code))
 
@@ -117,7 +117,7 @@ def _branch(exercise: Exercise, statement: ast.stmt, name: str) -> tuple[str, ..
 
 
 OF_PARTS = ("value", "slope")  # of a whole gradient they would tell nothing
-_WHOLES = {
+WHOLES = {
     "sign of all": "x = -x",
     "transposed": "x = x.mT",
     "times n": "x = x * n",

@@ -300,6 +300,12 @@ KNOWN = {
         "counts_sum * dprobs + dcounts_sum",
         "counts_sum stands where counts_sum_inv should",
     ),
+    "n is read elsewhere": (
+        2,
+        "logits",
+        "jax.nn.softmax(logits, 1).at[jnp.arange(n), Yb].add(-1)",
+        "the factor 1/n is missing",
+    ),
     "another part": (6, "h3", "dy.sum(0)", "dy.sum(0) stands where dy[2] should"),
     "gradient for array": (
         1,
