@@ -14,14 +14,14 @@
 # %% [markdown]
 # # Backprop by hand, after the lecture
 #
-# Layer normalisation, a GRU through three steps of time, causal self-attention, a whole
-# transformer block. As in [the lecture's workbook](workbook.ipynb): fill the gaps, the
-# `None`s, and run the cell below each exercise. The check goes backwards and stops at the
-# first gradient that is wrong.
+# Layer normalisation, a GRU through three steps of time, causal self-attention, and a
+# whole transformer block. As in [the lecture's workbook](workbook.ipynb), replace each
+# `None` by a gradient, and run the cell below the exercise. The check goes backwards and
+# stops at the first wrong gradient.
 #
-# The gradient of the output is given here, dy: what would come from the layers above.
-# Stuck? `workbook.hint("5.gamma")` in a cell of your own tells a little, and a little
-# more each time; `workbook.why("5.gamma")` has the derivation, once it is right.
+# The gradient of the output, dy, is given: it would come from the layers above. Stuck?
+# Call `workbook.hint("5.gamma")` in a new cell; each call shows a little more. Once the
+# gradient is right, `workbook.why("5.gamma")` explains why.
 #
 # The same exercises as files: `jaxninja exercise start`, and `jaxninja exercise watch`.
 #
@@ -511,9 +511,9 @@ report8
 # %% [markdown]
 # ### Your backward trains a transformer
 #
-# Once it is right: your function becomes the gradient of every block, and it is proved
-# that no automatic differentiation took part. A thousand steps, in half a minute or so;
-# the names at the end are its own.
+# Once it is right, your function computes the gradient of every block in training, and a
+# check proves that no automatic differentiation took part. A thousand steps take about
+# half a minute; at the end the network makes up names.
 
 # %%
 if report8.ok:
@@ -526,8 +526,8 @@ if report8.ok:
 # %% [markdown]
 # ### What it costs
 #
-# Forward and backward compiled as one, beside `jax.grad`: floating-point operations, what
-# is kept from the forward pass for the backward one, temporary memory, time.
+# Forward and backward pass, compiled as one, next to `jax.grad`: floating-point
+# operations, what the forward pass keeps for the backward pass, temporary memory, time.
 
 # %%
 if report8.ok:

@@ -35,8 +35,14 @@ def trace(f: Callable[..., Any], *args: Any, rules: Rules = PRIMITIVES) -> Graph
         A `Graph`. It is a pytree: `jax.jit(lambda x: trace(f, x))` works too.
 
     Raises:
-        TypeError: f needs the numbers of its arguments, which a trace has not.
+        TypeError: f is no function, or it needs the numbers of its arguments, which a
+            trace has not.
     """
+    if not callable(f):
+        raise ArgumentTypeError(
+            f"trace takes a function and then its arguments, as in trace(f, 2.0), not "
+            f"a {type(f).__name__}"
+        )
     leaves, in_tree = jax.tree.flatten(args)
     places = [i for i, leaf in enumerate(leaves) if _is_argument(leaf)]
     arrays = [jnp.asarray(leaves[i]) for i in places]
@@ -67,8 +73,14 @@ def backward(graph: Graph, cotangent: Any = None) -> Gradients:
 
     Raises:
         NoRule: a gradient comes to a primitive without a rule.
-        TypeError, ValueError: the cotangent does not fit; a rule gave a wrong shape.
+        TypeError, ValueError: no graph was given; the cotangent does not fit; a rule
+            gave a wrong shape.
     """
+    if not isinstance(graph, Graph):
+        raise ArgumentTypeError(
+            f"backward takes the graph that trace(f, ...) returns, not a "
+            f"{type(graph).__name__}"
+        )
     return walk(graph, weights(graph, cotangent))
 
 

@@ -74,6 +74,7 @@ def _layers(line: Line, names: Sequence[str] | None) -> list[str]:
 
 def _tailed(axes: Any) -> Figure:
     """With a density of factors: a narrow peak would hide the tails."""
+    axes.set_xmargin(0.02)  # else dots at the ends are cut
     logarithmic(axes)
     legend(axes)
     return axes.figure
@@ -97,4 +98,12 @@ def _outline(axes: Any, histogram: Line, words: str, look: dict) -> None:
         width = (high - low) / len(counts)
         middles = [low + (k + 0.5) * width for k in range(len(counts))]
         density = [c / total / width or math.nan for c in counts]  # a gap if empty
-        axes.plot(middles, density, label=words, **look)
+        alone = _alone(counts)
+        dots = {"marker": ".", "ms": 4, "markevery": alone} if alone else {}
+        axes.plot(middles, density, label=words, **dots, **look)
+
+
+def _alone(counts: Sequence[float]) -> list[int]:
+    """The bins between empty ones: no line leads to them, so they need a dot."""
+    padded = [0, *counts, 0]
+    return [k for k, c in enumerate(counts) if c and not padded[k] + padded[k + 2]]

@@ -4,8 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from matplotlib.lines import Line2D
+from matplotlib.patches import ConnectionPatch
+
 from jaxninja.plots.style import SOFT, say
 
+PIECES, NAMES = 1.04, 1.115  # where they stand, in widths of the axes
 LINE = 0.16  # inches of height that a line of a legend needs
 
 
@@ -70,23 +74,42 @@ def _end(line: Any) -> End | None:
 
 
 def _name(axes: Any, end: End, place: float, names: Mapping[str, str] | None) -> None:
-    """With a dotted line that leads to it, unless the end lies outside of the axes."""
+    """With a dotted line that leads to it, unless the end lies outside of the axes.
+
+    A piece of the curve stands before its name: where several end at one point, the
+    lines that lead there tell nothing.
+    """
     label = end.line.get_label()
     text = _fitted(label if names is None else names[label])
     inside = -0.01 < end.height < 1.01
-    lead = {"arrowstyle": "-", "lw": 0.7, "ls": (0, (1, 1.5)), "color": SOFT}
-    said = axes.annotate(
+    if inside:
+        _lead(axes, end, place)
+    _piece(axes, end.line, place)
+    said = axes.text(
+        NAMES,
+        place,
         text if inside else f"{text}, {'above' if end.height > 1 else 'below'}",
-        end.point if inside else (1, place),
-        (1.04, place),
-        xycoords="data" if inside else "axes fraction",
-        textcoords="axes fraction",
+        transform=axes.transAxes,
         va="center",
         fontsize=8.5,
-        annotation_clip=False,
-        arrowprops=lead | {"shrinkA": 0, "shrinkB": 2} if inside else None,
     )
     said.set_gid(end.line.get_gid())
+
+
+def _lead(axes: Any, end: End, place: float) -> None:
+    ways = {"coordsA": axes.transAxes, "coordsB": axes.transData, "shrinkB": 2}
+    look = {"lw": 0.7, "ls": (0, (1, 1.5)), "color": SOFT}
+    lead = ConnectionPatch((PIECES, place), end.point, **ways, **look)
+    axes.figure.add_artist(lead).set_gid(end.line.get_gid())
+
+
+def _piece(axes: Any, line: Any, place: float) -> None:
+    """Of the figure, not of the axes, whose lines are the curves."""
+    look = {k: getattr(line, f"get_{k}")() for k in ("color", "ls", "lw", "marker")}
+    across = (PIECES, (PIECES + NAMES - 0.015) / 2, NAMES - 0.015)
+    how = {"ms": 4, "markevery": [1], "transform": axes.transAxes}
+    piece = axes.figure.add_artist(Line2D(across, [place] * 3, **look, **how))
+    piece.set_gid(line.get_gid())
 
 
 def _fitted(text: str, most: int = 24) -> str:

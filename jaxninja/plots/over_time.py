@@ -40,7 +40,7 @@ def update_ratios(lines: Lines) -> Figure:
 
 def ratios(courses: Sequence[Course]) -> Figure:
     """Update:data ratios, as log10, with the line at -3."""
-    axes = axes_of("update:data ratio of the weights", "step", "log10")
+    axes = axes_of("update:data ratio of the weights", "step", "log10 of the ratio")
     draw(axes, courses)
     level(axes, TARGET, "about right")
     name_ends(axes)

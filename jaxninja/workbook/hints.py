@@ -14,12 +14,12 @@ from jaxninja.workbook.texts.zh import hints as chinese
 OTHERS = {"zh": chinese.HINTS}
 TEMPLATES = {
     # all of it
-    "zero": "d{name} is zero everywhere",
+    "zero": "d{name} is zero everywhere, up to rounding",
     "sign of all": "d{name} has the wrong sign",
     "transposed": "d{name} is transposed",
     "times n": "d{name} is n times too large",
     "over n": "d{name} is divided by n once too often",
-    "same rows": "d{name} is the same in every row: the mean over the batch",
+    "same rows": "d{name} is the same in every row: the true one's mean over axis 0",
     "factor": "d{name} is the true gradient times {factor}",
     # its branches
     "one branch": "d{name} is its branch by {one} only: {name} is read by {all}; the "
@@ -38,9 +38,12 @@ TEMPLATES = {
     "no sum": "d{name}: the sum over axis {axis} of {inner} is missing: what was "
     "broadcast forward is summed backward",
     "mean": "d{name}: a mean stands where a sum should",
-    "other axis": "d{name}: the sum goes over axis {other}, it should go over axis "
+    "other axis": "d{name}: the {kind} goes over axis {other}, it should go over axis "
     "{axis}",
-    "all axes": "d{name}: the sum goes over all axes, it should go over axis {axis}",
+    "all axes": "d{name}: the {kind} goes over all axes, it should go over axis {axis}",
+    "sum": "d{name}: a sum stands where a mean should",
+    "sum too many": "d{name}: {inner} is summed over axis {axis}, and should not be: "
+    "it was not broadcast forward",
     "n - 1": "d{name}: {size} - 1 stands where {size} should",
     "no 1/n": "d{name}: the factor 1/{below} is missing",
     "n": "d{name}: n stands where n - 1 should: Bessel's correction",
@@ -50,10 +53,16 @@ TEMPLATES = {
     "no term": "d{name}: the term {left} is missing",
     # products and powers
     "no transpose": "d{name}: {inner} should be transposed",
+    "no swap": "d{name}: axes {axes} of {inner} should be exchanged: .swapaxes({axes})",
     "operands": "d{name}: the operands of @ are exchanged: {left} comes first",
     "no upstream": "d{name}: {missing}, the upstream gradient, is not multiplied in",
     "no factor": "d{name}: the factor {missing} is missing",
     "divided": "d{name}: divided by {right}, it should be multiplied by it",
+    "multiplied": "d{name}: multiplied by {right}, it should be divided by it",
+    "extra factor": "d{name}: {inner} is multiplied by {extra}, and should not be",
+    "extra division": "d{name}: {inner} is divided by {extra}, and should not be",
+    "brackets": "d{name}: {part} is of one term alone, it should be of the whole "
+    "difference: write ({left}) {part}",
     "no division": "d{name}: the division by {right} is missing",
     "no power": "d{name}: the power {power} of {base} is missing",
     "other power": "d{name}: {base} is to the power {new}, it should be {power}",
@@ -79,12 +88,34 @@ TEMPLATES = {
     "argmax": "d{name}: argmax(1) stands where Yb should: the loss reads the target's "
     "entry",
     "one-hot": "d{name}: the one-hot is of {other}, it should be of {given}",
+    "all entries": "d{name}: what belongs at the target alone is taken off at every "
+    "entry: use the one-hot of {given}",
+    "rows": "d{name}: [{given}] alone picks whole rows: [jnp.arange(n), {given}] picks "
+    "one entry of each row",
+    "no one-hot": "d{name}: {given} stands where its one-hot should: it holds the "
+    "numbers of the classes",
     "ties": "d{name}: in a row whose maximum is attained twice each of the two places "
     "receives the whole of dlogit_maxes: divide it among them, or give it to one, as "
     "argmax does",
     "order": "d{name}: the shape is right, the order of the numbers is not: the "
     "forward pass used plain reshape, and .reshape({name}.shape) undoes it",
+    "no reshape": "d{name}: the numbers are right, the shape is {given}: write "
+    ".reshape({name}.shape)",
+    "other places": "d{name}: these are the right numbers in other places: undo each "
+    "reshape and each exchange of axes of the forward pass, the last one first",
+    "not spread": "d{name} is {given}, and {name} is {expected}: nothing is broadcast "
+    "here, so copy it: jnp.broadcast_to(..., {name}.shape)",
+    "not summed": "d{name} is {given}, and {name} is {expected}: sum it over axis "
+    "{axis}",
+    "diagonal alone": "d{name}: @ pairs every row with every other; its diagonal alone "
+    "is right: multiply with * and sum",
+    "every with every": "d{name}: jnp.dot multiplies each matrix of one stack with "
+    "every matrix of the other: use @, which takes them in pairs",
     "saved": "d{name}: {new} stands where {old} should: the wrong saved value",
+    "all saved": "d{name}: {new} stand where {old} should: the wrong saved values",
+    "value": "d{name}: {new} stands where {old} should",
+    "slope": "d{name}: {new} stands where a derivative should: it is a value of the "
+    "forward pass, not how much a value changes",
     "upstream": "d{name}: {new} stands where {old} should: the wrong upstream gradient",
     "gradient for array": "d{name}: {new} stands where {old} should: the gradient in "
     "place of the array",
@@ -93,9 +124,10 @@ TEMPLATES = {
     # without knowing the mistake
     "narrow": "dtype: it is {dtype}, which cannot hold the gradient: use float32",
     "sizes": "d{name} is right for {whose} sizes: {which}",
+    "written out": "d{name}: {which}: other sizes are checked too",
     "does not follow": "d{name} does not follow from {sources}: it is right for "
     "{above}, and the same whatever {sources} is. Apply the chain rule to this "
-    "step alone (exercises 2 and 3 are for short cuts)",
+    "step alone (short cuts are for exercises 2, 3, 4 and 8)",
     "loss only": "d{name} is right for {above}, and off by {error} of its largest "
     "entry where {sources} is random: the one hides the mistake",
     "tiny": "d{name} is off by {error} of its largest entry: too little to show in "
@@ -103,6 +135,8 @@ TEMPLATES = {
     "short, an array cast to float32, a derivative taken by differences?",
     "imprecise": "d{name} is off by {error} of its largest entry: a derivative taken "
     "by differences, or something rounded on the way?",
+    "at one value": "d{name} is right only where {name} is {value}: is a factor too "
+    "much, or is one missing, that is 1 there?",
     "zero over zero": "d{name} is NaN where {upstream} is 0: do not divide by it",
     "not finite": "d{name} is NaN or infinite: look for 0 / 0, 1 / 0, log(0), "
     "and for an index past the end",
@@ -117,9 +151,20 @@ TEMPLATES = {
     "arrays of JAX do not change: write {root} = {root}.at[...].{method}(...)",
     "precedence": "line {line}: ** comes before /: for a power of {quotient} write "
     "** ({quotient})",
+    "minus one": "line {line}: / comes before -: to divide by {quotient} write / "
+    "({quotient})",
     "xor": "line {line}: ^ is exclusive or in Python; a power is **",
     "product": "line {line}: {text} is {one} @ {other}: the last axis of the one has "
     "to be as long as the last but one of the other{instead}",
+    "unfinished": "line {line}: {text} is no array before a method changes it: write "
+    "{text}.add(...) or .set(...)",
+    "broadcast": "line {line}: {left} is {one} and {right} is {other}: counted from "
+    "the last, two axes must be equally long, or one of them 1{instead}",
+    "einsum": "line {line}: in einsum {letter} is {one} in {left} and {other} in "
+    "{right}: a letter stands for one length",
+    "at": "line {line}: {right} is {other}, and the entries {left}, where it goes, are "
+    "{one}: give it that shape",
+    "at other sizes": "with other sizes ({sizes}) it does not run: {text}",
     "in place": "line {line}: arrays of JAX do not change in place: write {root} = "
     "{root}.at[...].{method}(...)",
     "torch": "line {line}: {old} is PyTorch's; in JAX {new}",

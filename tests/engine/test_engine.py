@@ -457,6 +457,15 @@ def test_ints_are_told_to_have_no_gradient():
         backward(trace(lambda x: x, X))
 
 
+def test_what_is_no_function_and_no_graph_is_told():
+    with pytest.raises(TypeError, match=r"trace takes a function.*not a float"):
+        trace(3.0)
+    with pytest.raises(
+        TypeError, match=r"graph that trace\(f, ...\) returns, not a float"
+    ):
+        backward(3.0)
+
+
 def test_bad_arguments():
     def refuse(text, f, *args, **options):
         with pytest.raises(TypeError, match=text):

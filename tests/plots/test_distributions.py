@@ -25,6 +25,16 @@ def test_the_outline_is_a_density():
     assert x[0] == -0.75
 
 
+def test_a_bin_between_empty_ones_is_a_dot():
+    """A line that leads nowhere is not drawn, and the axis would end in nothing."""
+    histogram = {"low": 0.0, "high": 1.0, "counts": [3, 2, 0, 1], "nonfinite": 0}
+    axes = plots.gradients(line(histogram=histogram)).axes[0]
+    for curve in axes.get_lines():
+        assert (curve.get_marker(), curve.get_markevery()) == (".", [3])
+    assert axes.get_xlim()[1] > 0.875
+    assert plots.activations(line()).axes[0].get_lines()[0].get_markevery() == [7]
+
+
 def test_a_constant_activation_is_a_line_that_says_so():
     figure = plots.activations(line(histogram=CONSTANT))
     assert all("(constant)" in text for text in words(figure))

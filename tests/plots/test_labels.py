@@ -1,11 +1,13 @@
 """Labels at the ends of curves: none on another, none without its curve."""
 
 import pytest
+from matplotlib.artist import getp
+from matplotlib.lines import Line2D
 
 from jaxninja import plots
 from jaxninja.plots.courses import shortened
 from jaxninja.plots.labels import apart
-from tests.plots.records import names
+from tests.plots.records import line, names
 
 
 @pytest.mark.parametrize(
@@ -29,9 +31,22 @@ def test_a_label_stands_at_the_height_of_its_curve():
         for k, v in (("low", 1.0), ("high", 3.0))
     }
     axes = plots.losses_of_runs(runs).axes[0]
-    heights = {text.get_text(): text.xyann[1] for text in axes.texts}
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
     assert heights["low"] < 0.1
     assert heights["high"] > 0.9
+
+
+def test_a_piece_of_the_curve_stands_before_its_name():
+    """Curves that end at one point are told apart by it."""
+    figure = plots.update_ratios([line(0), line(10)])
+    axes = figure.axes[0]
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    lines = [a for a in figure.artists if isinstance(a, Line2D)]
+    pieces = {piece.get_ydata()[0]: piece for piece in lines}
+    for curve in axes.get_lines():
+        piece = pieces[heights[curve.get_label()]]
+        for look in ("color", "linestyle", "marker"):
+            assert getp(piece, look) == getp(curve, look)
 
 
 def test_of_many_curves_the_highest_and_lowest_are_named():

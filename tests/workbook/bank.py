@@ -1,6 +1,7 @@
 """Wrong answers that must fail, and right ones that must pass, by exercise and name."""
 
 from jaxninja.workbook.exercises import EXERCISES
+from jaxninja.workbook.grading.exercise import check
 from jaxninja.workbook.templates import lessons
 
 
@@ -13,6 +14,14 @@ def answered(number: int, **answers: str) -> str:
             new = [f"    {line}" for line in answers[lesson.name].splitlines()]
             lines[lesson.first - 1 : lesson.last] = new
     return "\n".join(lines) + "\n"
+
+
+def hinted(number: int, name: str, code: str, **options) -> list[str]:
+    """The hints on a wrong answer."""
+    text = answered(number, **{name: lines(name, code)})
+    report = check(number, text, EXERCISES[number].file, **options)
+    assert report.guilty.name == name
+    return [str(hint) for hint in report.hints]
 
 
 ONEHOT = "jax.nn.one_hot(Yb, logits.shape[1])"

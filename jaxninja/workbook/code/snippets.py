@@ -123,7 +123,7 @@ class Piece:
     key: tuple
 
     def __call__(self, values: Mapping, grads: Mapping) -> Any:
-        with _silence():  # it runs many times, as tracers too
+        with silence():  # it runs many times, as tracers too
             return self._run(values, grads)
 
     def aloud(self, values: Mapping, grads: Mapping) -> None:
@@ -182,7 +182,7 @@ class Piece:
         kinds = tuple((k, np.shape(a), str(a.dtype)) for k, a in arrays.items())
 
         def made():
-            with _silence():
+            with silence():
                 return traced(lambda arrays: self.run(arrays, numbers), arrays)
 
         return self._once("trace", numbers, kinds, made)
@@ -209,7 +209,7 @@ def _is_helper(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
     return isinstance(node, ast.FunctionDef) and node.name != FUNCTION
 
 
-def _silence() -> redirect_stdout:
+def silence() -> redirect_stdout:
     return redirect_stdout(io.StringIO())
 
 

@@ -13,12 +13,12 @@ from jaxninja.check.compare import difference, wide
 from jaxninja.workbook import samples
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import numpy_backend, written
+from jaxninja.workbook.diagnosis import numpy_backend, shapes, written
 from jaxninja.workbook.diagnosis.factors import factor
-from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded
-from jaxninja.workbook.diagnosis.known_mistakes import Mistake, mistakes
+from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded, written_out
+from jaxninja.workbook.diagnosis.known_mistakes import WHOLES, Mistake, mistakes
 from jaxninja.workbook.diagnosis.places import landed
-from jaxninja.workbook.diagnosis.precedence import of_power
+from jaxninja.workbook.diagnosis.precedence import in_brackets
 from jaxninja.workbook.diagnosis.via_checker import ask
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Judged, fitted, upstream
@@ -26,7 +26,13 @@ from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
 # One of many arrays in place of another may give the same numbers by chance.
-SWAPS = frozenset({"saved", "upstream"})
+SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope"})
+TOO_MUCH = ("extra factor", "extra division")
+SWAPS |= {*TOO_MUCH}
+# Told where no edit of a line explains the numbers.
+LAST = (*WHOLES, *TOO_MUCH)
+# What is missing there has the shape: nothing has to be copied.
+WITHOUT_COPY = {"one branch", "no branch", "overwritten", "lands"}
 
 
 def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hint]:
@@ -46,21 +52,74 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
         return written.why_it_raised(exercise, name, piece, judged)
     if found := _narrow(judged.result):
         return [found]
+    if found := _by_numbers(exercise, name, piece):
+        return found
+    for changed, hint in written_out(exercise, name, learner):
+        if others := _by_numbers(exercise, name, changed):
+            return [*others, hint]
+    return _by_lines(exercise, name, piece)
+
+
+def _by_numbers(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
+    """What the numbers tell."""
     pairs = _computed(exercise, name, piece)
     if not pairs:
         return []
+    if copied := shapes.spread(name, pairs):
+        return _of_copied(exercise, name, piece, pairs, *copied)
+    found = _told(exercise, name, piece, pairs)
+    return [found] if found else []
+
+
+def _by_lines(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
+    """What the lines tell where the numbers do not."""
+    pairs = _computed(exercise, name, piece)
+    if not pairs:
+        return written.where_it_raises(exercise, name, piece, contexts(exercise, name))
+    if shapes.spread(name, pairs):
+        return []
+    found = ask(exercise, name, piece)
+    other = None if found else shapes.other_places(name, pairs)
+    return [other] if other else found
+
+
+def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:
+    """Of a gradient that would have to be copied: what else is wrong, and that."""
+    whole, _ = _known(exercise, name, piece, pairs)
+    if whole and "ones_like" not in str(whole):  # that factor is what copies
+        return [whole]
+    if all(_right(example, name, mine) for example, mine in copied):
+        return [hint]
+    found = _told(exercise, name, piece, copied)
+    if found is None or found.code == "same rows":  # as what is copied always is
+        return []
+    more = pairs[0][1].ndim and found.code not in WITHOUT_COPY
+    return [found, hint] if more else [found]
+
+
+def _told(exercise: Exercise, name: str, piece: Piece, pairs) -> Hint | None:
+    """What the numbers tell: the first that explains them all."""
+    known, by_chance = _known(exercise, name, piece, pairs)
     told = (
-        lambda: _branches(_known(exercise, name, pairs), learner, name),
+        lambda: _vanishes(name, pairs),
+        lambda: _branches(known, piece.source, name),
+        lambda: shapes.other(name, pairs),
         lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
-        lambda: _known(exercise, name, pairs, SWAPS),
-        lambda: of_power(exercise, name, piece, pairs),
+        lambda: by_chance,
+        lambda: in_brackets(exercise, name, piece, pairs),
         lambda: _not_finite(exercise, name, piece, pairs),
         lambda: _tiny(name, pairs),
         lambda: _by_loss_only(exercise, name, piece, pairs),
     )
-    found = next((hint for tell in told if (hint := tell())), None)
-    return [found] if found else ask(exercise, name, piece)
+    return next((hint for tell in told if (hint := tell())), None)
+
+
+def _vanishes(name: str, pairs) -> Hint | None:
+    """Zero but for the rounding of a sum that cancels."""
+    sizes = [(np.abs(mine).max(initial=0.0), e.scale(name)) for e, mine in pairs]
+    zero = all(size <= 1e-12 * scale for size, scale in sizes)
+    return say("zero", name=name) if zero else None
 
 
 def _of_sizes(exercise, name: str, learner: Source, judged: Judged) -> Hint | None:
@@ -97,21 +156,31 @@ def _narrow(mine) -> Hint | None:
     return say("narrow", dtype=dtype) if narrow else None
 
 
-def _known(exercise, name, pairs, swaps=frozenset()) -> Hint | None:
-    """The first known mistake that gives the learner's numbers everywhere."""
+def _known(exercise, name, piece: Piece, pairs) -> tuple[Hint | None, Hint | None]:
+    """The known mistake that gives the learner's numbers everywhere, and one that may
+    do so by chance.
+
+    Of several it is the one whose names are the learner's: to multiply by an array may
+    be to divide by another.
+    """
     truths = [_plain(example.truth[name]) for example, _ in pairs]
     if all(map(_same, [mine for _, mine in pairs], truths)):
-        return None
+        return None, None
     spaces = [_space(exercise, name, example) for example, _ in pairs]
-    for mistake in _mistakes(exercise, name):
-        if (mistake.hint.code in SWAPS) != bool(swaps):
-            continue
-        if all(
-            _gives(mistake.body, space, name, mine)
-            for space, (_, mine) in zip(spaces, pairs, strict=True)
-        ):
-            return mistake.hint.of(name)
-    return None
+    pairs_of = [(space, mine) for space, (_, mine) in zip(spaces, pairs, strict=True)]
+    known = {*exercise.known, *exercise.gradients}
+    found = sorted(
+        (m for m in _mistakes(exercise, name) if _explains(m, name, pairs_of)),
+        key=lambda m: (m.hint.code in LAST, len((m.reads ^ piece.used) & known)),
+    )
+    sure = [m for m in found if m.hint.code not in SWAPS]
+    chosen = (found[:1] if sure else []), found[:1]
+    first, second = (next((m.hint.of(name) for m in one), None) for one in chosen)
+    return first, second
+
+
+def _explains(mistake: Mistake, name: str, pairs) -> bool:
+    return all(_gives(mistake.body, space, name, mine) for space, mine in pairs)
 
 
 def _branches(hint: Hint | None, learner: Source, name: str) -> Hint | None:

@@ -22,11 +22,11 @@ class About(NamedTuple):
     network: Network
 
 
-def _parsed(text: str) -> ast.expr:
+def parsed(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def _call(place: ast.expr, attribute: str) -> bool:
+def call_of(place: ast.expr, attribute: str) -> bool:
     called = isinstance(place, ast.Call) and isinstance(place.func, ast.Attribute)
     return called and place.func.attr == attribute  # type: ignore[union-attr]
 
@@ -35,50 +35,61 @@ AXES = ("0", "1", "2", "3", "(0, 1)", "(0, 2)", "(1, 2)")
 
 
 def _sums(place: ast.expr, about: About) -> Iterator[Edited]:
-    """Another sum, or none."""
-    if not _call(place, "sum"):
+    """Another sum or mean, or none."""
+    kind = next((k for k in ("sum", "mean") if call_of(place, k)), None)
+    if kind is None:
         return
     assert isinstance(place, ast.Call)
     method = place.func
     assert isinstance(method, ast.Attribute)
     inner, axis = ast.unparse(method.value), ast.unparse(place.args[0])
-    yield method.value, say("no sum", axis=axis, inner=inner)
-    mean = ast.Attribute(method.value, "mean", ast.Load())
-    yield ast.Call(mean, place.args, place.keywords), say("mean")
-    yield ast.Call(method, [], []), say("all axes", axis=axis)
-    for other in AXES:
-        if other != axis:
-            hint = say("other axis", other=other, axis=axis)
-            yield ast.Call(method, [_parsed(other)], place.keywords), hint
+    if kind == "sum":
+        yield method.value, say("no sum", axis=axis, inner=inner)
+    swapped = "mean" if kind == "sum" else "sum"
+    other = ast.Attribute(method.value, swapped, ast.Load())
+    yield ast.Call(other, place.args, place.keywords), say(swapped)
+    yield ast.Call(method, [], []), say("all axes", axis=axis, kind=kind)
+    for over in AXES:
+        if over != axis:
+            hint = say("other axis", other=over, axis=axis, kind=kind)
+            yield ast.Call(method, [parsed(over)], place.keywords), hint
             if place.keywords:  # without keepdims
-                yield ast.Call(method, [_parsed(other)], []), hint
+                yield ast.Call(method, [parsed(over)], []), hint
 
 
 def _sizes(place: ast.expr, about: About) -> Iterator[Edited]:
     """n and 1/n, of this size or of another."""
     numbers = about.network.numbers
     if isinstance(place, ast.Name) and place.id in numbers:
-        yield _parsed(f"{place.id} - 1"), say("n - 1", size=place.id)
-        for other in numbers:
+        for other, told in sizes(about.network).items():
             if other != place.id:
-                yield _parsed(other), say("number", new=other, old=place.id)
+                yield parsed(other), say("number", new=told, old=place.id)
+        yield parsed(f"{place.id} - 1"), say("n - 1", size=place.id)
     if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Div):
         below = ast.unparse(place.right)
         if below.removesuffix(" - 1") in numbers:
-            yield place.left, say("no 1/n", below=_in_brackets(below))
+            yield place.left, say("no 1/n", below=in_brackets(below))
+
+
+def sizes(network: Network) -> dict[str, str]:
+    """What a learner writes for a size, and what it is called."""
+    letters = {k: text for k, text in network.letters.items() if len(k) == 1}
+    return {text: k if k == text else f"{k} ({text})" for k, text in letters.items()}
 
 
 def _bessel(place: ast.expr, about: About) -> Iterator[Edited]:
     if ast.unparse(place) == "n - 1":
         yield ast.Name("n", ast.Load()), say("n")
+        for other, told in sizes(about.network).items():
+            if other != "n":
+                yield parsed(other), say("number", new=told, old="n - 1")
 
 
 def _terms(place: ast.expr, about: About) -> Iterator[Edited]:
-    """A term of a sum left out; a number such as eps is told as a number."""
+    """A term of a sum left out."""
     if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Add):
         for kept, term in ((place.left, place.right), (place.right, place.left)):
-            if not isinstance(term, ast.Constant):
-                yield kept, say("no term", left=ast.unparse(term))
+            yield kept, say("no term", left=ast.unparse(term))
 
 
 def _signs(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -103,9 +114,10 @@ def _products(place: ast.expr, about: About) -> Iterator[Edited]:
     """A factor left out, divided by, transposed, or in the wrong place."""
     if isinstance(place, ast.Attribute) and place.attr in ("T", "mT"):
         yield place.value, say("no transpose", inner=ast.unparse(place.value))
-    if _call(place, "swapaxes"):
+    if call_of(place, "swapaxes"):
         inner = place.func.value  # type: ignore[union-attr]
-        yield inner, say("no transpose", inner=ast.unparse(inner))
+        axes = ", ".join(map(ast.unparse, place.args))  # type: ignore[union-attr]
+        yield inner, say("no swap", inner=ast.unparse(inner), axes=axes)
     if not isinstance(place, ast.BinOp):
         return
     left, right = ast.unparse(place.left), ast.unparse(place.right)
@@ -117,36 +129,57 @@ def _products(place: ast.expr, about: About) -> Iterator[Edited]:
     if isinstance(place.op, ast.Mult):
         yield place.left, _factor(about, right)
         yield place.right, _factor(about, left)
-        divided = ast.BinOp(place.left, ast.Div(), place.right)
-        yield divided, say("divided", right=right)
-    if isinstance(place.op, ast.Div) and right not in ("n", "n - 1"):
-        yield place.left, say("no division", right=right)
+        for kept, off, text in (
+            (place.left, place.right, right),
+            (place.right, place.left, left),
+        ):
+            if not text.startswith("1.0 / "):  # who multiplied by n did not divide
+                yield ast.BinOp(kept, ast.Div(), off), say("divided", right=text)
+    if isinstance(place.op, ast.Div):
+        if right not in ("n", "n - 1"):
+            yield place.left, say("no division", right=right)
+        times = ast.BinOp(place.left, ast.Mult(), place.right)
+        yield times, say("multiplied", right=right)
+
+
+def _brackets(place: ast.expr, about: About) -> Iterator[Edited]:
+    """Of (a - b) / n one term divided alone, as a - b / n says."""
+    match place:
+        case ast.BinOp(
+            left=ast.BinOp(op=ast.Add() | ast.Sub()) as terms,
+            op=ast.Div() as op,
+            right=by,
+        ):
+            part = f"/ {in_brackets(ast.unparse(by))}"
+            hint = say("brackets", part=part, left=ast.unparse(terms))
+            yield ast.BinOp(terms.left, terms.op, ast.BinOp(terms.right, op, by)), hint
+            yield ast.BinOp(ast.BinOp(terms.left, op, by), terms.op, terms.right), hint
 
 
 def _factor(about: About, missing: str) -> Hint:
     if missing.startswith("d") and missing[1:] in about.network.node:
         return say("no upstream", missing=missing)
-    return say("no factor", missing=_in_brackets(missing))
+    return say("no factor", missing=in_brackets(missing))
 
 
 def _softmax(place: ast.expr, about: About) -> Iterator[Edited]:
     """Over the wrong axis, left out, not normalised, or its logarithm."""
-    if not _call(place, "softmax"):
+    if not call_of(place, "softmax"):
         return
     assert isinstance(place, ast.Call)
     x, axis = map(ast.unparse, place.args)
     for other in AXES[:4]:
         if other != axis:
-            over = ast.Call(place.func, [place.args[0], _parsed(other)], [])
+            over = ast.Call(place.func, [place.args[0], parsed(other)], [])
             yield over, say("softmax axis", other=other, axis=axis)
     yield place.args[0], say("no softmax", x=x)
-    yield _parsed(f"jnp.exp({x})"), say("exp", x=x)
-    yield _parsed(f"jnp.log({ast.unparse(place)})"), say("log_softmax")
+    yield parsed(f"jnp.exp({x})"), say("exp", x=x)
+    yield parsed(f"jnp.log({ast.unparse(place)})"), say("log_softmax")
 
 
 def _masks(place: ast.expr, about: About) -> Iterator[Edited]:
     """No mask, or the other way round."""
-    if not _call(place, "where"):
+    if not call_of(place, "where"):
         return
     assert isinstance(place, ast.Call)
     mask, inner, other = place.args
@@ -165,27 +198,32 @@ def _jacobians(place: ast.expr, about: About) -> Iterator[Edited]:
             right=ast.BinOp(left=ast.Name(id=d), op=ast.Sub(), right=ast.Call() as sum),
         ) if ast.unparse(sum).startswith(inner := f"({p} * {d})"):
             hint = say("diagonal", p=p, inner=inner[1:-1], upstream=d)
-            yield _parsed(f"{p} * (1 - {p}) * {d}"), hint
+            yield parsed(f"{p} * (1 - {p}) * {d}"), hint
 
 
 def _indexed(place: ast.expr, about: About) -> Iterator[Edited]:
     """add for set, and other places than those that were read."""
-    if _call(place, "add"):
+    if call_of(place, "add"):
         assert isinstance(place, ast.Call)
         assert isinstance(place.func, ast.Attribute)
         setter = ast.Attribute(place.func.value, "set", ast.Load())
         yield ast.Call(setter, place.args, []), say("set")
         array, index, value = _written(place)
         last = f"{array}.at[{index}.T].set({value}.swapaxes(0, 1))"
-        yield _parsed(last), say("set")
+        yield parsed(last), say("set")
         first = f"{array}.at[{index}[:, 0]].add({value}[:, 0])"
-        yield _parsed(first), say("first symbol")
+        yield parsed(first), say("first symbol")
     if isinstance(place, ast.Subscript) and ast.unparse(place.slice).endswith(", Yb)"):
-        index = _parsed("x[:, Yb]")
+        index = parsed("x[:, Yb]")
         assert isinstance(index, ast.Subscript)
         yield ast.Subscript(place.value, index.slice, ast.Load()), say("all rows")
     if isinstance(place, ast.Name) and place.id == "Yb":
-        yield _parsed("logits.argmax(1)"), say("argmax")
+        yield parsed("logits.argmax(1)"), say("argmax")
+    match place:  # a part of a stack: another part, or their sum
+        case ast.Subscript(value=ast.Name(id=whole), slice=ast.Constant(value=int(k))):
+            others = [f"{whole}[{other}]" for other in (0, 1, 2) if other != k]
+            for new in (*others, f"{whole}.sum(0)"):
+                yield parsed(new), say("number", new=new, old=f"{whole}[{k}]")
 
 
 def _written(place: ast.Call) -> tuple[str, str, str]:
@@ -200,7 +238,7 @@ def _written(place: ast.Call) -> tuple[str, str, str]:
 
 def _one_hots(place: ast.expr, about: About) -> Iterator[Edited]:
     """The one-hot of something else."""
-    if not _call(place, "one_hot"):
+    if not call_of(place, "one_hot"):
         return
     assert isinstance(place, ast.Call)
     given = ast.unparse(place.args[0])
@@ -210,30 +248,50 @@ def _one_hots(place: ast.expr, about: About) -> Iterator[Edited]:
     }
     for other in others.get(given, ()):
         hint = say("one-hot", other=other, given=given)
-        yield ast.Call(place.func, [_parsed(other), *place.args[1:]], []), hint
+        yield ast.Call(place.func, [parsed(other), *place.args[1:]], []), hint
+    if given == "Yb":
+        zeros = "jnp.zeros_like(logits)"
+        for change in ("add", "set"):
+            columns = parsed(f"{zeros}.at[:, Yb].{change}(1.0)")
+            yield columns, say("all rows")
+        found = "(jnp.arange(logits.shape[0])[:, None] == Yb)"
+        for how in ("sum", "any"):
+            rows = parsed(f"{found}.{how}(1, keepdims=True) * jnp.ones_like(logits)")
+            yield rows, say("rows", given=given)
+        yield parsed("jnp.ones_like(logits)"), say("all entries", given=given)
+        yield parsed("Yb[:, None]"), say("no one-hot", given=given)
     if about.name == "logits" and given != "Yb":
-        yield _parsed("(logits == logit_maxes)"), say("ties")
+        yield parsed("(logits == logit_maxes)"), say("ties")
 
 
 def _reshaped(place: ast.expr, about: About) -> Iterator[Edited]:
     """The numbers in another order."""
-    if not _call(place, "reshape"):
+    if not call_of(place, "reshape"):
         return
     x, name = ast.unparse(place.func.value), about.name  # type: ignore[union-attr]
-    yield _parsed(f"{x}.reshape({name}.shape, order='F')"), say("order")
+    yield parsed(f"{x}.reshape({name}.shape, order='F')"), say("order")
     swapped = f"{x}.reshape({name}.shape[0], {name}.shape[2], {name}.shape[1])"
-    yield _parsed(f"{swapped}.swapaxes(1, 2)"), say("order")
+    yield parsed(f"{swapped}.swapaxes(1, 2)"), say("order")
 
 
 def _numbers(place: ast.expr, about: About) -> Iterator[Edited]:
     """A number that is another; of small ones, as of eps, other powers of ten."""
     if isinstance(place, ast.Constant) and isinstance(place.value, float):
         small = (0.1, 10.0, 1e-3) if place.value < 1e-2 else ()
-        for factor in (0.5, 2.0, 0.0, *small):
+        for factor in (0.5, 2.0, *small) if place.value != 1.0 else ():
             new, old = place.value * factor, place.value
             if new != old:
                 hint = say("number", new=f"{new:g}", old=f"{old:g}")
                 yield ast.Constant(new), hint
+
+
+def _exponents(place: ast.expr, about: About) -> Iterator[Edited]:
+    """The power with the other sign; before a missing minus, which would be another."""
+    match place:
+        case ast.BinOp(left=base, op=ast.Pow(), right=ast.UnaryOp(operand=positive)):
+            facts = {"base": ast.unparse(base), "power": ast.unparse(place.right)}
+            hint = say("other power", new=ast.unparse(positive), **facts)
+            yield ast.BinOp(base, ast.Pow(), positive), hint
 
 
 def _powers(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -247,6 +305,8 @@ def _powers(place: ast.expr, about: About) -> Iterator[Edited]:
             new = ast.Constant(ast.literal_eval(power) + by)
             hint = say("other power", base=base, new=new.value, power=power)
             yield ast.BinOp(place.left, ast.Pow(), new), hint
+        slope = f"{power} * {base}"
+        yield parsed(slope), say("number", new=slope, old=ast.unparse(place))
     right = place.right
     if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Pow):
         base, power = ast.unparse(right.left), ast.unparse(right.right)
@@ -257,6 +317,8 @@ def _powers(place: ast.expr, about: About) -> Iterator[Edited]:
 
 def _saved(place: ast.expr, about: About) -> Iterator[Edited]:
     """Another array: the wrong saved value. First those of the same shape."""
+    if isinstance(place, ast.BinOp | ast.UnaryOp):
+        yield from _for_an_expression(place, about.network)
     if not isinstance(place, ast.Name):
         return
     old = place.id
@@ -276,12 +338,35 @@ def _saved(place: ast.expr, about: About) -> Iterator[Edited]:
             yield ast.Name(new, ast.Load()), say(code, new=new, old=old)
 
 
-def _in_brackets(text: str) -> str:
+def _for_an_expression(place: ast.expr, network: Network) -> Iterator[Edited]:
+    """An array in place of what is computed from arrays alone, a derivative mostly."""
+    names = {n.id for n in ast.walk(place) if isinstance(n, ast.Name)}
+    arrays = {node.name: None for node in network.nodes}  # in order
+    if not names & arrays.keys() or names & {f"d{name}" for name in arrays}:
+        return
+    old = ast.unparse(place)
+    for new in arrays:
+        short = len(old) < 25
+        hint = say("value", new=new, old=old) if short else say("slope", new=new)
+        yield ast.Name(new, ast.Load()), hint
+
+
+def in_brackets(text: str) -> str:
     return f"({text})" if any(c in text for c in "+- ") else text
 
 
 # The plainest first: of two that give the same numbers it is the one that is told.
 RULES = (
-    *(_jacobians, _sums, _bessel, _sizes, _signs, _terms, _products, _softmax, _masks),
-    *(_one_hots, _indexed, _reshaped, _powers, _numbers, _saved),
+    *(
+        _jacobians,
+        _exponents,
+        _sums,
+        _bessel,
+        _sizes,
+        _signs,
+        _terms,
+        _products,
+        _brackets,
+    ),
+    *(_softmax, _masks, _one_hots, _indexed, _reshaped, _powers, _numbers, _saved),
 )

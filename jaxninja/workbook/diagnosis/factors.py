@@ -16,7 +16,14 @@ from jaxninja.workbook.texts.languages import sentence
 
 EXACT = 1e-7  # relative
 ONE = 1e-5  # nearer to 1 a factor is none: something small is added, perhaps
-NAMES = ("{}", "1 / {}", "{0} / ({0} - 1)", "({0} - 1) / {0}", "({} - 1)")
+NAMES = (
+    "{}",
+    "1 / {}",
+    "{0} / ({0} - 1)",
+    "({0} - 1) / {0}",
+    "({} - 1)",
+    "({} - 1)**2",
+)
 NAMES += ("1 / ({} - 1)", "{}**2", "1 / {}**2", "{}**0.5", "{}**-0.5")
 
 

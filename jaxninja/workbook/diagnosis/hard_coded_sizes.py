@@ -7,6 +7,7 @@ import ast
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxninja.check.compare import difference, wide
 from jaxninja.workbook import samples
 from jaxninja.workbook.code import parse, snippets
 from jaxninja.workbook.code.parse import Source
+from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import upstream
 from jaxninja.workbook.hints import Hint, say
@@ -25,6 +27,7 @@ from jaxninja.workbook.samples import Sample
 from jaxninja.workbook.texts.languages import phrase, sentence
 
 MOST = 40  # combinations that are tried
+FEW = 8  # of lines that are wrong otherwise too
 
 
 def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
@@ -44,6 +47,29 @@ def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
             which = sentence("semicolon").join(told)
             return say("sizes", name=name, whose=phrase(network.whose), which=which)
     return None
+
+
+def written_out(
+    exercise: Exercise, name: str, learner: Source
+) -> Iterator[tuple[Piece, Hint]]:
+    """The lines of a gradient with sizes in place of numbers, and a hint on these.
+
+    For lines that are wrong by more than that: what else is, the others can tell.
+    """
+    nodes = [s.node for s in learner.piece(f"d{name}", exercise.gradients)]
+    lines = {k for n in nodes for k in range(n.lineno, (n.end_lineno or n.lineno) + 1)}
+    network = exercise.network
+    for k, chosen in enumerate(_choices(network, nodes)):
+        if k == FEW:
+            return
+        texts = {number: network.letters[a] for number, a in chosen.items()}
+        with suppress(Exception):  # a size that these lines cannot ask for
+            changed = _changed(learner, lines, texts)
+            scope = snippets.environment(changed)
+            piece = snippets.step(changed, scope, f"d{name}", exercise.gradients)
+            told = [_told(network, *pair) for pair in chosen.items()]
+            which = sentence("semicolon").join(told)
+            yield piece, say("written out", name=name, which=which)
 
 
 def _told(network: Network, number: Any, letter: str) -> str:
@@ -105,10 +131,14 @@ def _same(mine: np.ndarray, truth: jax.Array, sample: Sample, name: str) -> bool
 
 
 def _changed(learner: Source, lines: set[int], numbers: dict) -> Source:
-    """The file with other numbers in these lines."""
-    tree = copy.deepcopy(learner.tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and node.lineno in lines:
+    """The file with other numbers, or texts of sizes, in these lines."""
+
+    class Change(ast.NodeTransformer):
+        def visit_Constant(self, node):
             same = type(node.value) in (int, float) and node.value in numbers
-            node.value = numbers[node.value] if same else node.value
+            if not same or node.lineno not in lines:
+                return node
+            return ast.parse(str(numbers[node.value]), mode="eval").body
+
+    tree = Change().visit(copy.deepcopy(learner.tree))
     return parse.read(ast.unparse(tree), learner.filename)

@@ -10,8 +10,11 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 
 from jaxninja.workbook.diagnosis.expression_mistakes import RULES, About, Edited
+from jaxninja.workbook.diagnosis.repeated_mistakes import repeated
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
 
@@ -23,6 +26,13 @@ class Mistake:
     body: tuple[ast.stmt, ...]
     hint: Hint
 
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The names in it, but for those that are there for their shape only."""
+        text = "\n".join(map(ast.unparse, self.body))
+        text = re.sub(r"(\w+_like\(\w+\)|\w+\.shape)", "", text)
+        return frozenset(re.findall(r"\w+", text))
+
 
 def mistakes(exercise: Exercise, name: str) -> Iterator[Mistake]:
     """Every known mistake in the lines of a gradient, the plainest first."""
@@ -30,17 +40,25 @@ def mistakes(exercise: Exercise, name: str) -> Iterator[Mistake]:
     zeros = ast.parse(f"d{name} = jnp.zeros_like({name})").body
     yield _mistake(zeros, say("zero"))
     yield from _branches(exercise, body, name)
-    last = body[-1]
-    assert isinstance(last, ast.Assign | ast.AugAssign)
+    values = []
     for k, statement in enumerate(body):
         assert isinstance(statement, ast.Assign | ast.AugAssign)
+        values.append(statement.value)
         for value, hint in _edited(exercise, statement.value, name):
-            changed = copy.copy(statement)
-            changed.value = value
+            changed = _with_value(statement, value)
             yield _mistake([*body[:k], changed, *body[k + 1 :]], hint)
-    for code, text in _WHOLES.items():
+    for others, hint in repeated(values, About(name, exercise.network)):
+        lines = zip(body, others, strict=True)
+        yield _mistake([_with_value(*line) for line in lines], hint)
+    for code, text in WHOLES.items():
         after = ast.parse(re.sub(r"\bx\b", f"d{name}", text)).body
         yield _mistake([*body, *after], say(code))
+
+
+def _with_value(statement: ast.stmt, value: ast.expr) -> ast.stmt:
+    changed = copy.copy(statement)
+    changed.value = value  # type: ignore[attr-defined]
+    return changed
 
 
 def _mistake(body: list[ast.stmt], hint: Hint) -> Mistake:
@@ -54,18 +72,19 @@ def _branches(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[M
         return
     steps = [_branch(exercise, one, name) for one in body]
     read_by = {"all": sum(steps, ())}
-    for k, step in enumerate(steps) if len(steps) > 2 else ():
-        left = _fresh([*body[:k], *body[k + 1 :]])
-        yield _mistake(left, say("no branch", other=step, **read_by))
     names = {"one": sum(steps[:-1], ()), "other": steps[-1], **read_by}
     is_max = ".max(" in exercise.network.node[steps[-1][-1]].formula
     missing = "one branch, max" if is_max else "one branch"
     if len(steps) == 2:
         yield _mistake([first], say(missing, **names))
-    else:
-        names_of_first = {"one": steps[0], "other": sum(steps[1:], ())}
-        yield _mistake([first], say("one branch", **names_of_first, **read_by))
     yield _mistake(_fresh(body[-1:]), say("overwritten", **names))
+    for kept in _parts(len(steps)) if len(steps) > 2 else ():
+        left = _fresh([body[k] for k in kept])
+        other = sum((step for k, step in enumerate(steps) if k not in kept), ())
+        code, one = "no branch", {}
+        if len(kept) == 1:
+            code, one = "one branch", {"one": steps[kept[0]]}
+        yield _mistake(left, say(code, **one, other=other, **read_by))
     for k, step in enumerate(steps[1:], 1):
         second = body[k]
         assert isinstance(second, ast.AugAssign)
@@ -73,6 +92,12 @@ def _branches(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[M
         off = ast.AugAssign(second.target, ast.Sub(), second.value)
         changed = [*body[:k], off, *body[k + 1 :]]
         yield _mistake(changed, say("branch off", other=step))
+
+
+def _parts(count: int) -> Iterator[tuple[int, ...]]:
+    """The branches that are kept where some are left out, few left out first."""
+    for size in range(count - 1, 0, -1):
+        yield from combinations(range(count), size)
 
 
 def _fresh(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -91,7 +116,8 @@ def _branch(exercise: Exercise, statement: ast.stmt, name: str) -> tuple[str, ..
     return tuple(s for s in steps if s in sources and f"d{s}" in read)
 
 
-_WHOLES = {
+OF_PARTS = ("value", "slope")  # of a whole gradient they would tell nothing
+WHOLES = {
     "sign of all": "x = -x",
     "transposed": "x = x.mT",
     "times n": "x = x * n",
@@ -107,7 +133,8 @@ def _edited(exercise: Exercise, expression: ast.expr, name: str) -> Iterator[Edi
         for k, place in enumerate(places):
             if isinstance(place, ast.expr):
                 for new, hint in rule(place, about):
-                    yield _replaced(expression, k, new), hint
+                    if k or hint.code not in OF_PARTS:
+                        yield _replaced(expression, k, new), hint
 
 
 def _replaced(expression: ast.expr, index: int, new: ast.expr) -> ast.expr:

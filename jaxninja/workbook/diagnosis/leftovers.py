@@ -24,6 +24,28 @@ METHODS = {
     "double": "x.astype(jnp.float32)",
     "long": "x.astype(jnp.int32)",
     "pow": "x**k",
+    "mul": "x * y",
+    "div": "x / y",
+    "add": "x + y",
+    "sub": "x - y",
+    "neg": "-x",
+    "mm": "x @ y",
+    "bmm": "x @ y",
+    "matmul": "x @ y",
+    "sigmoid": "jax.nn.sigmoid(x)",
+    "softmax": "jax.nn.softmax(x, axis)",
+    "log_softmax": "jax.nn.log_softmax(x, axis)",
+    "relu": "jax.nn.relu(x)",
+    "reciprocal": "1 / x",
+    "add_": "x = x + y",
+    "sub_": "x = x - y",
+    "mul_": "x = x * y",
+    "div_": "x = x / y",
+    "rsqrt": "jax.lax.rsqrt(x)",
+    "abs": "jnp.abs(x)",
+    "tril": "jnp.tril(x)",
+    "size": "x.shape[0]",
+    "masked_fill": "jnp.where(mask, y, x)",
     "exp": "jnp.exp(x)",
     "log": "jnp.log(x)",
     "tanh": "jnp.tanh(x)",
@@ -43,6 +65,9 @@ KEYWORDS = {
     "num_classes": "jax.nn.one_hot(x, size)",
 }
 LIBRARIES = {"torch": "jnp has nearly all of it by the same name", "F": "see jax.nn"}
+OPERATORS: dict[type[ast.operator], str]
+OPERATORS = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply"}
+OPERATORS |= {ast.Div: "divide", ast.Pow: "power"}
 CHANGES = {"set", "add", "subtract", "multiply", "divide", "min", "max", "power"}
 
 
@@ -63,7 +88,7 @@ def _foreign(node: ast.AST) -> Iterator[Hint]:
             old = f"{library}.{node.func.attr}"
             yield _torch(line, old, LIBRARIES[library])
         case ast.Call(func=ast.Attribute(value=whose, attr=method)):
-            if method in METHODS and not _is_module(whose):
+            if method in METHODS and not (_is_module(whose) or _is_at(whose)):
                 yield _torch(line, f".{method}()", METHODS[method])
         case ast.Attribute(attr=field) if field in FIELDS:
             yield _torch(line, f".{field}", FIELDS[field])
@@ -75,6 +100,12 @@ def _foreign(node: ast.AST) -> Iterator[Hint]:
                     yield _torch(line, f"[{text}]", new)
     if isinstance(node, ast.keyword) and node.arg in KEYWORDS:
         yield _torch(node.value.lineno, f"{node.arg}=", KEYWORDS[node.arg])
+
+
+def _is_at(node: ast.expr) -> bool:
+    """`x.at[i]`, whose methods are JAX's."""
+    whole = node.value if isinstance(node, ast.Subscript) else node
+    return isinstance(whole, ast.Attribute) and whole.attr == "at"
 
 
 def _is_module(node: ast.expr) -> bool:
@@ -110,9 +141,32 @@ def in_place(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
                 case ast.Assign(targets=[ast.Subscript(value=whole)]):
                     root = ast.unparse(whole)
                     yield _changed("in place", part.lineno, root, "set")
-                case ast.AugAssign(target=ast.Subscript(value=whole)):
-                    root = ast.unparse(whole)
-                    yield _changed("in place", part.lineno, root, "add")
+                case ast.AugAssign(target=ast.Subscript(value=whole), op=op):
+                    root, method = ast.unparse(whole), OPERATORS.get(type(op), "set")
+                    yield _changed("in place", part.lineno, root, method)
+
+
+def unfinished(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
+    """`x.at[i]` alone, which is no array before a method changes it."""
+    for node in nodes:
+        called = {n.value for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+        for part in ast.walk(node):
+            match part:
+                case ast.Subscript(value=ast.Attribute(attr="at")) if (
+                    part not in called
+                ):
+                    facts = {"line": part.lineno, "text": ast.unparse(part)}
+                    yield Hint("unfinished", facts, part.lineno)
+
+
+def exchanged(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:
+    """`x.transpose(1, 2)`, which exchanges two axes in PyTorch."""
+    for node in nodes:
+        for part in ast.walk(node):
+            match part:
+                case ast.Call(func=ast.Attribute(attr="transpose"), args=[one, other]):
+                    axes = f"({ast.unparse(one)}, {ast.unparse(other)})"
+                    yield _torch(part.lineno, f".transpose{axes}", f"x.swapaxes{axes}")
 
 
 def powers(nodes: Iterable[ast.stmt]) -> Iterator[Hint]:

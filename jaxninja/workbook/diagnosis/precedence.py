@@ -1,4 +1,7 @@
-"""A power that ends before the line's writer thought: x ** -3/2 is (x ** -3) / 2."""
+"""An operand that ends before the line's writer thought.
+
+x ** -3/2 is (x ** -3) / 2, and x / n - 1 is (x / n) - 1.
+"""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -17,17 +20,19 @@ from jaxninja.workbook.samples import Sample
 
 
 class Quotient(NamedTuple):
-    """Where `-3/2` stands after a `**`, on one line; in bytes, as Python counts."""
+    """Where `-3/2` stands after a `**`, or `n - 1` after a `/`, on one line; in bytes,
+    as Python counts."""
 
+    code: str
     line: int
     start: int
     end: int
 
 
-def of_power(
+def in_brackets(
     exercise: Exercise, name: str, piece: Piece, pairs: Sequence[tuple[Sample, object]]
 ) -> Hint | None:
-    """The quotient that has to be in brackets, if the gradient is right with them."""
+    """What has to be in brackets, if the gradient is right with them."""
     for statement in piece.source.piece(f"d{name}", exercise.gradients):
         for at in _quotients(statement.node):
             text, quotient = _in_brackets(piece.source.text, at)
@@ -37,7 +42,7 @@ def of_power(
                 fixed = snippets.step(source, scope, f"d{name}", exercise.gradients)
                 if all(_right(exercise, name, fixed, sample) for sample, _ in pairs):
                     facts = {"line": at.line, "quotient": quotient}
-                    return Hint("precedence", facts, at.line)
+                    return Hint(at.code, facts, at.line)
     return None
 
 
@@ -57,8 +62,26 @@ def _quotients(statement: ast.stmt) -> Iterator[Quotient]:
                 )
             ) if power.lineno == below.end_lineno:
                 yield Quotient(
-                    power.lineno, power.col_offset, below.end_col_offset or 0
+                    "precedence",
+                    power.lineno,
+                    power.col_offset,
+                    below.end_col_offset or 0,
                 )
+
+            case ast.BinOp(
+                left=ast.BinOp(op=ast.Div(), right=below),
+                op=ast.Sub(),
+                right=after,
+            ):
+                one = _first(after)
+                if isinstance(one, ast.Constant) and below.lineno == one.end_lineno:
+                    start, end = below.col_offset, one.end_col_offset or 0
+                    yield Quotient("minus one", below.lineno, start, end)
+
+
+def _first(node: ast.expr) -> ast.expr:
+    """The operand that a product begins with."""
+    return _first(node.left) if isinstance(node, ast.BinOp) else node
 
 
 def _in_brackets(text: str, at: Quotient) -> tuple[str, str]:

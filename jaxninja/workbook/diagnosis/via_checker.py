@@ -94,7 +94,23 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
         return []
     if not hints or hints[0].statement.code == "precision":
         return _imprecise(name, evidence.samples[0])
+    value = _only_value(evidence.samples[0])
+    if hints[0].statement.code == "where" and value is not None:
+        return [say("at one value", name=name, value=f"{value:g}")]
     return _told(hints[0], subject)
+
+
+def _only_value(sample: Wrong) -> float | None:
+    """The one value of the array where its gradient is right, if there only.
+
+    Where an exponential is 1, say: it is not a range of values then that is wrong.
+    """
+    array, ours, truth = sample.args[0], sample.got[0], sample.expected[0]
+    if not array.shape == ours.shape == truth.shape:
+        return None
+    right = np.abs(ours - truth) <= 1e-9 * np.abs(truth).max()
+    values = array[right]
+    return float(values[0]) if values.size and np.ptp(values) == 0 else None
 
 
 def _told(hint: CheckersHint, subject: Subject) -> list[Hint]:

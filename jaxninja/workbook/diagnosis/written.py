@@ -1,15 +1,17 @@
 """What a learner's lines say, where it is not their numbers that tell the mistake."""
 
 import builtins
+from collections.abc import Sequence
 
 from jaxninja.workbook.code import snippets
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import leftovers, products
+from jaxninja.workbook.diagnosis import leftovers, misfits
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.gradient import Judged
 from jaxninja.workbook.hints import Hint
 from jaxninja.workbook.report import CELL
+from jaxninja.workbook.samples import Sample
 from jaxninja.workbook.texts.languages import meant, sentence
 
 
@@ -34,11 +36,24 @@ def why_it_raised(
         *_undefined(exercise, name, piece),
         *(leftovers.in_place(nodes) if "immutable" in failure else ()),
         *leftovers.foreign(nodes),
+        *(leftovers.unfinished(nodes) if "_IndexUpdateRef" in failure else ()),
+        *(leftovers.exchanged(nodes) if "permutation" in failure else ()),
         *(leftovers.powers(nodes) if "xor" in failure else ()),
     ]
     if not found:
-        found = [*products.that_do_not_fit(exercise, name, piece, judged.sample)]
+        found = [*misfits.that_do_not_fit(exercise, name, piece, judged.sample)]
     return [hint for hint in found if hint.line == found[0].line]
+
+
+def where_it_raises(
+    exercise: Exercise, name: str, piece: Piece, samples: Sequence[Sample]
+) -> list[Hint]:
+    """What does not fit at other sizes, where it fits at the exercise's by chance."""
+    for sample in samples:
+        for hint in misfits.that_do_not_fit(exercise, name, piece, sample):
+            facts = {"sizes": str(sample.sizes), "text": str(hint)}
+            return [Hint("at other sizes", facts, hint.line)]
+    return []
 
 
 def _undefined(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:

@@ -13,11 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxninja.check.errors import UserCodeError, running
 from jaxninja.workbook import gradient, samples
 from jaxninja.workbook.code import parse, refused_names, snippets
 from jaxninja.workbook.code.parse import FUNCTION, Source, SourceError
+from jaxninja.workbook.code.past_the_end import reads_past_the_end
 from jaxninja.workbook.code.snippets import Piece
 from jaxninja.workbook.diagnosis import causes, jacobians
 from jaxninja.workbook.exercise import Exercise
@@ -180,7 +182,15 @@ class _Check:
             return Row(name, WRONG, early, note=self.bad_lines[early])
         self.tell(name, lines[-1])
         note = _not_by_hand(self.exercise, name, piece, self.chains)
+        note = note or self._past_the_end(name, made)
         return Row(name, WRONG, lines[-1], note=note) if note else None
+
+    def _past_the_end(self, name: str, made) -> str | None:
+        sample = self.chains[0].sample
+        grads = gradient.upstream(self.exercise, name, sample)
+        arrays = {**sample.values, **{f"d{k}": g for k, g in grads.items()}}
+        known = {k: a for k, a in arrays.items() if np.ndim(a)}
+        return reads_past_the_end([s.node for s in made], known)
 
     def _jacobian(self, name: str, piece: Piece) -> dict[str, Any] | None:
         with jax.enable_x64(True):

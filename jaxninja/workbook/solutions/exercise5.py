@@ -70,9 +70,10 @@ def backward(x, gamma, beta, mean, diff, diff2, var, rstd, xhat, y, D, dy):
 
     # rule: x is read twice: by the difference, and by the mean.
     # formula: ddiff + dmean / D, the mean's part copied to all D features.
-    # why: Each entry adds 1/D of itself to the mean. In one expression it is
+    # why: Each entry adds 1/D of itself to the mean. Put all steps together and dx is
     #   rstd * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat)), means over a row: what
-    #   is left has no part along 1 and next to none along xhat.
+    #   is left has no part along 1 and next to none along xhat. That is a short cut for
+    #   exercise 8; here dx is to come from ddiff and dmean.
     dx = ddiff
     dx += 1.0 / D * jnp.ones_like(x) * dmean
 

@@ -8,7 +8,15 @@ from jaxninja.workbook.code import parse
 from jaxninja.workbook.diagnosis.known_mistakes import mistakes
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
-from tests.workbook.bank import ALL_MAXIMA, HPREBN, MAXIMA, ONEHOT, answered, lines
+from tests.workbook.bank import (
+    ALL_MAXIMA,
+    HPREBN,
+    MAXIMA,
+    ONEHOT,
+    answered,
+    hinted,
+    lines,
+)
 
 SETS = """dC = jnp.zeros_like(C)
 for j in range(Xb.shape[1]):
@@ -196,8 +204,109 @@ KNOWN = {
         2,
         "logits",
         f"(jax.nn.softmax(logits, 1) - {ONEHOT}) / logits.shape[1]",
-        "times n / logits.shape[1]",
+        "V (logits.shape[1]) stands where n should",
     ),
+    "of one term alone": (
+        2,
+        "logits",
+        f"jax.nn.softmax(logits, 1) - {ONEHOT} / n",
+        "/ n is of one term alone",
+    ),
+    "whole rows": (
+        2,
+        "logits",
+        "jax.nn.softmax(logits, 1).at[Yb].add(-1) / n",
+        "[Yb] alone picks whole rows",
+    ),
+    "columns of all targets": (
+        2,
+        "logits",
+        "jax.nn.softmax(logits, 1).at[:, Yb].add(-1) / n",
+        "[:, Yb] stands where",
+    ),
+    "everywhere": (
+        2,
+        "logits",
+        "(jax.nn.softmax(logits, 1) - 1) / n",
+        "at every entry",
+    ),
+    "numbers of classes": (
+        2,
+        "logits",
+        "(jax.nn.softmax(logits, 1) - Yb[:, None]) / n",
+        "Yb stands where its one-hot should",
+    ),
+    "no eps": (
+        1,
+        "bnvar",
+        "-0.5 * bnvar**-1.5 * dbnvar_inv",
+        "the term 1e-05 is missing",
+    ),
+    "divided by the other": (1, "norm_logits", "dcounts / counts", "divided by counts"),
+    "times n in place of 1/n": (
+        1,
+        "hprebn",
+        "dbndiff + n * dbnmeani",
+        "multiplied by n, it should be divided by it",
+    ),
+    "another size": (
+        1,
+        "hprebn",
+        "dbndiff + dbnmeani / hprebn.shape[1]",
+        "H (h.shape[1]) stands where n should",
+    ),
+    "another size for n - 1": (
+        1,
+        "bndiff2",
+        "jnp.ones_like(bndiff2) * dbnvar / bndiff2.shape[1]",
+        "H (h.shape[1]) stands where n - 1 should",
+    ),
+    "a term too many": (
+        6,
+        "h1",
+        "dy[0] + dh2 + (1 - z2) * dh2 + r2 * (dac2 @ Uc.T) + dar2 @ Ur.T + daz2 @ Uz.T",
+        "leave out",
+    ),
+    "minus one": (
+        1,
+        "bndiff2",
+        "jnp.ones_like(bndiff2) * dbnvar / n - 1",
+        "/ comes before -: to divide by n - 1 write / (n - 1)",
+    ),
+    "a value, short": (1, "hpreact", "h * dh", "h stands where 1.0 - h ** 2 should"),
+    "a value, long": (8, "f", "f * s * dh", "h stands where a derivative should"),
+    "a slope for a power": (
+        1,
+        "hpreact",
+        "(1 - 2 * h) * dh",
+        "2 * h stands where h **",
+    ),
+    "at one value": (
+        1,
+        "counts",
+        "counts_sum_inv * dprobs + counts**2 * dcounts_sum",
+        "right only where counts is 1",
+    ),
+    "rounding": (
+        1,
+        "bngain",
+        "bnraw.sum(0) * dhpreact.sum(0)",
+        "is zero everywhere, up to rounding",
+    ),
+    "axes": (8, "o", "dc.reshape(n, T, H, K)", "axes 1, 2 of dc.reshape("),
+    "the learner's names": (
+        1,
+        "counts",
+        "counts_sum * dprobs + dcounts_sum",
+        "counts_sum stands where counts_sum_inv should",
+    ),
+    "n is read elsewhere": (
+        2,
+        "logits",
+        "jax.nn.softmax(logits, 1).at[jnp.arange(n), Yb].add(-1)",
+        "the factor 1/n is missing",
+    ),
+    "another part": (6, "h3", "dy.sum(0)", "dy.sum(0) stands where dy[2] should"),
     "gradient for array": (
         1,
         "W1",
@@ -332,3 +441,10 @@ def test_known_mistakes_are_python_with_a_sentence_each(number):
             compile(ast.Module([*mistake.body], []), "mistake", "exec")
             assert [ast.dump(node) for node in mistake.body] != right
             assert mistake.hint.of(name).sentence
+
+
+def test_a_whole_gradient_is_no_value_in_place_of_a_derivative():
+    assert not any(
+        "derivative" in hint
+        for hint in hinted(2, "logits", "jax.nn.softmax(logits, 1)")
+    )

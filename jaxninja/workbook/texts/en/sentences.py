@@ -122,6 +122,9 @@ SENTENCES = {
     "its branch": "the branch by {branch} ",
     "its numbers": "what it holds ",
     "fits": ": {text} is {shape}, as {name} is",
+    "keeps axis": ": {text} is {shape}, which fits",
+    "past the end": "{text} is past the end: {array} has {length} along axis {axis}, "
+    "counted from 0, and JAX gives the last one in its place",
     "index": "it is [{text}]",
     "column": "column {column}",
     "columns": "columns {columns}",

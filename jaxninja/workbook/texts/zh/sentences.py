@@ -115,6 +115,9 @@ SENTENCES = {
     "its branch": "经过 {branch} 的分支",
     "its numbers": "其中的数",
     "fits": "：{text} 是 {shape}，与 {name} 一样",
+    "keeps axis": "：{text} 是 {shape}，就合适了",
+    "past the end": "{text} 超出了末尾：{array} 沿轴 {axis} 只有 {length} 个，从 0 数起，"
+    "而 JAX 会用最后一个代替",
     "index": "[{text}]",
     "column": "第 {column} 列",
     "columns": "第 {columns} 列",
@@ -178,6 +181,8 @@ SENTENCES = {
 # Words that are data elsewhere, or that say what to write in place of PyTorch's.
 PHRASES = {
     "the one-hot of the targets": "目标的 one-hot",
+    "sum": "求和",
+    "mean": "求平均",
     "the file": "文件",
     "this line": "这一行",
     "the lecture's": "讲座的",
