@@ -47,6 +47,8 @@ class Sample:
         edge: whether that kind is an edge: ties, zeros, large numbers.
         allowed: by how much each gradient may differ, where that is known.
         judged: names of the leaves that count there, where some do not.
+        valid: `valid(k, gradient)`: at a kink, whether another gradient of leaf k is
+            right there too, by another convention than JAX's.
     """
 
     args: tuple
@@ -61,6 +63,7 @@ class Sample:
     edge: bool = False
     allowed: tuple[np.ndarray, ...] = ()
     judged: tuple[str, ...] | None = None
+    valid: Callable[[int, np.ndarray], bool] | None = None
 
 
 @dataclass(frozen=True)

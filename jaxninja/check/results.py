@@ -129,11 +129,15 @@ class Session:
         declared = (*self.options.nondiff, *lent)
         return leaf.split("[")[0] in declared or leaf in declared
 
-    def follows(self, leaf: str, what: str) -> bool:
-        """Whether a leaf is wrong to first order: then no more is said of it."""
+    def is_wrong(self, leaf: str) -> bool:
+        """Whether a leaf is wrong to first order."""
         tally = self.tallies.get(leaf)
         worst = None if tally is None else tally.worst
-        if worst is not None and is_wide(worst[0].dtype):
+        return worst is not None and is_wide(worst[0].dtype)
+
+    def follows(self, leaf: str, what: str) -> bool:
+        """Whether a leaf is wrong to first order: then no more is said of it."""
+        if self.is_wrong(leaf):
             self.skip(f"{what} of d{leaf}: it is wrong without them")
             return True
         return False

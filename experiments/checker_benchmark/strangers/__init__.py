@@ -24,6 +24,8 @@ from experiments.checker_benchmark.strangers import (
     seventh_working,
     sixth_unseen,
     sixth_working,
+    tenth_unseen,
+    tenth_working,
     third_unseen,
     third_working,
     unseen,
@@ -50,9 +52,11 @@ HALVES = {
     "eighth-unseen": eighth_unseen,
     "ninth-working": ninth_working,
     "ninth-unseen": ninth_unseen,
+    "tenth-working": tenth_working,
+    "tenth-unseen": tenth_unseen,
 }
 
-CLOSED = "ninth-unseen"  # told of in totals only
+CLOSED = "tenth-unseen"  # told of in totals only
 
 
 def half(name: str) -> tuple[Stranger, ...]:

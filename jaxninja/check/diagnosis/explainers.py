@@ -75,7 +75,7 @@ def diagnose(evidence: Evidence, budget: Budget | None = None) -> list[Hint]:
             if problem.wrong:
                 elsewhere = Elsewhere(evidence, problem)
                 fresh = unseen(problem, evidence)
-                found = _hints(problem, fresh, elsewhere, budget)
+                found = _once(_hints(problem, fresh, elsewhere, budget))
                 return told_with(only_with(problem, fresh, evidence), found)
     return []
 
@@ -153,6 +153,11 @@ def _hints(
     if not any(hint.verified for hint in found):
         found = [*whereabouts(problem, fresh, elsewhere), *found]
     return [*found, *vague]
+
+
+def _once(hints: list[Hint]) -> list[Hint]:
+    """Without those in the words of another: two places of a line may be alike."""
+    return list({tuple(h.lines()): h for h in reversed(hints)}.values())[::-1]
 
 
 def _fails_at_edges(hint: Hint) -> bool:

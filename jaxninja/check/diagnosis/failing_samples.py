@@ -15,7 +15,8 @@ from jaxninja.check.inputs.kinds import NEARER, nearer
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.trial import Evaluation, Setup, prove
 from jaxninja.check.oracle.truth import reference_of
-from jaxninja.check.results import Session
+from jaxninja.check.properties.kinks import is_subgradient
+from jaxninja.check.results import Checked, Session
 from jaxninja.check.subject.pytrees import cotangent, float_leaves, unit
 
 MOST = 4  # failing samples to show
@@ -80,9 +81,25 @@ def _checked(session: Session, setup: Setup) -> list[Sample]:
             edge=c.edge,
             allowed=tuple(t.tolerance for t in c.evaluation.trials),
             judged=c.judged,
+            valid=_conventions(session, c) if c.edge else None,
         )
         for c in kept
     ]
+
+
+def _conventions(session: Session, checked: Checked) -> Callable | None:
+    """Whether another gradient is right at a kink, as the verdict allows it."""
+    setup, one = checked.setup, checked.evaluation
+    if session.options.kink == "jax" or setup.differences:
+        return None
+
+    def valid(index: int, got: np.ndarray) -> bool:
+        trials = list(one.trials)
+        trials[index] = replace(trials[index], got=got)
+        ignored = session.not_shared(one)
+        return is_subgradient(setup, replace(one, trials=trials), index, ignored)
+
+    return valid
 
 
 def _at_sizes(session: Session, setup: Setup) -> tuple:

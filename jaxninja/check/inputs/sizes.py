@@ -88,6 +88,16 @@ def _found(search: "Search", axes: tuple[Axes, ...], wide) -> tuple[list, list]:
     return list(dict.fromkeys(found)), search.gaps(axes, apart)
 
 
+def _fresh_trace(plain, arguments: tuple) -> tuple:
+    """A jaxpr and the output's shapes; of a function that JAX does not know yet, since
+    a trace that it remembers takes no time, and any other one would look endless."""
+
+    def unknown(*args):
+        return plain(*args)
+
+    return jax.make_jaxpr(unknown, return_shape=True)(*arguments)
+
+
 class Search:
     """Shapes of one subject, and what came of trying them."""
 
@@ -288,9 +298,7 @@ class Search:
             start = time.process_time()
             try:
                 arguments = self.arguments(shapes)
-                traced, y = jax.make_jaxpr(self.subject.plain, return_shape=True)(
-                    *arguments
-                )
+                traced, y = _fresh_trace(self.subject.plain, arguments)
                 sizes = [n for leaf in jax.tree.leaves(y) for n in leaf.shape]
                 if self.overlooks(shapes, traced.jaxpr):
                     sizes = None

@@ -197,7 +197,8 @@ def test_every_turned_sign_is_fixed(index, x64):
 @pytest.mark.parametrize(
     ("value", "name"),
     [(2.0, "2"), (-1.0, "-1"), (0.5, "1/2"), (7.0, "x.shape[0]"),
-     (7 / 6, "n/(n-1), n = x.shape[0]"), (1 / 35, "1/x.size"), (1.234, None)],
+     (7 / 6, "n/(n-1), n = x.shape[0]"), (1 / 35, "1/x.size"), (1.234, None),
+     (35**-0.5, "1/sqrt(x.size)"), (245**0.5, "sqrt(x.shape[0] * x.size)")],
 )  # fmt: skip
 def test_names_of_constants(value, name):
     assert (

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxninja import check_vjp
 
@@ -77,3 +78,39 @@ def test_what_overflows_far_away_is_no_cause_of_what_is_wrong_nearby():
     report = check_vjp(op, jax.random.normal(jax.random.key(0), (5,)))
     assert report.verdict == "fail"
     assert not any("not finite" in hint.sentence for hint in report.hints)
+
+
+def largest_sums(slip):
+    """max over k of a[i, k] + b[k, j]: the first of equal ones has the gradient."""
+
+    def plain(a, b):
+        return (a[:, :, None] + b).max(1)
+
+    def fwd(a, b):
+        sums = a[:, :, None] + b
+        return sums.max(1), (a, b, sums.argmax(1))
+
+    def bwd(res, dy):
+        a, b, k = res
+        i, j = jnp.arange(len(a))[:, None], jnp.arange(b.shape[1])[None]
+        at = jnp.zeros_like(a).at[i, k]
+        row = jnp.broadcast_to(i, k.shape) if slip == "row" else k
+        da = at.set(dy) if slip == "set" else at.add(dy)
+        return da, jnp.zeros_like(b).at[row, j].add(dy)
+
+    op = jax.custom_vjp(plain)
+    op.defvjp(fwd, bwd)
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 3))
+    return check_vjp(op, *map(jnp.asarray, (a[:2], b)))
+
+
+def test_a_fix_that_has_another_convention_at_a_tie_holds_there():
+    (hint, *_) = largest_sums("set").hints
+    assert hint.statement.code == "fixed"  # and nothing about ties
+    assert ".add in place of .set" in str(hint)
+
+
+def test_two_values_of_a_line_give_one_hint():
+    hints = largest_sums("row").hints
+    assert hints
+    assert len({tuple(hint.lines()) for hint in hints}) == len(hints)

@@ -225,6 +225,23 @@ def test_sizes_at_which_tracing_takes_ever_longer_are_not_tried():
     assert max(tried) == 5
 
 
+def test_a_trace_that_jax_remembers_is_no_measure_of_others():
+    """A forward of many steps takes long at every size, and is traced at some."""
+
+    def plain(x, y):
+        end = time.process_time() + 0.12
+        while time.process_time() < end:
+            pass
+        return jnp.outer(x, y)
+
+    op = ruled(plain, lambda *a: (plain(*a), a), lambda a, g: (g @ a[1], a[0] @ g), ())
+    subject, arrays = subject_of(op, (normal(4), normal(5)))
+    jax.make_jaxpr(subject.plain)(*arrays)
+    (first, *_), missing = other_sizes(subject, arrays)
+    assert first == ((7,), (6,))
+    assert not missing
+
+
 def test_a_column_that_meets_wider_ones_stays_one_column():
     """Of more coordinates, p[:, 2:] would be several."""
 

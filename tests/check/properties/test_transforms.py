@@ -46,6 +46,21 @@ def test_wrong_second_derivative():
         assert check_vjp(rule, ROW, higher_order=False).ok
 
 
+def test_a_wrong_gradient_is_no_wrong_second_derivative_of_another_argument():
+    """d/dw of twice dx = w dy; but a dw that is cut off is still found beside it."""
+
+    def report(cut):
+        def bwd(res, dy):
+            x, w = res
+            return 2 * w * dy, (jax.lax.stop_gradient(x) if cut else x) * dy
+
+        rule = ruled(lambda x, w: x * w, lambda x, w: (x * w, (x, w)), bwd, ())
+        return check_vjp(rule, ROW, ROW + 1, level="full", hints=False)
+
+    assert "E-SECOND" not in codes(report(cut=False))
+    assert "E-SECOND" in codes(report(cut=True))
+
+
 @pytest.mark.more
 def test_a_step_in_the_backward_of_a_kinked_forward_raises_no_suspicion():
     """A comparison is no number that a derivative could follow."""

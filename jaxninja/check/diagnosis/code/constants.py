@@ -71,6 +71,8 @@ def _products(value: float, lengths: dict[int, str]) -> Iterator[str]:
                 (f"1/({first} * {second})", 1 / (n * m)),
                 (f"{first}/{second}", n / m),
                 (f"{second}/{first}", m / n),
+                (f"sqrt({first} * {second})", (n * m) ** 0.5),
+                (f"1/sqrt({first} * {second})", (n * m) ** -0.5),
             ):
                 if _near(value, x):
                     yield text

@@ -93,9 +93,15 @@ def _holds(problem: Problem, target: frozenset[int], rerun) -> bool:
         return False
     for k, result in enumerate(results):
         concerned = k in target or problem.agrees(k, problem.got[k])
-        if concerned and not problem.agrees(k, result):
+        if concerned and not (problem.agrees(k, result) or _valid(problem, k, result)):
             return False
     return True
+
+
+def _valid(problem: Problem, k: int, gradient) -> bool:
+    """Whether the k-th gradient is one of those at a kink: a rule passes with it."""
+    valid = problem.sample.valid
+    return valid is not None and valid(k, np.asarray(gradient))
 
 
 def _spoils(problem: Problem, target: frozenset[int], rerun) -> bool:

@@ -1,0 +1,1 @@
+"""Of the tenth gathering, what is run once, at the end."""

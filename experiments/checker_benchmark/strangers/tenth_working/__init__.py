@@ -1,0 +1,1 @@
+"""Of the tenth gathering, what may be looked at while the checker is improved."""
