@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from jaxninja.workbook.diagnosis.expression_mistakes import RULES, About, Edited
+from jaxninja.workbook.diagnosis.expressions import RULES
+from jaxninja.workbook.diagnosis.expressions.nodes import About, Edited
 from jaxninja.workbook.diagnosis.repeated_mistakes import repeated
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say

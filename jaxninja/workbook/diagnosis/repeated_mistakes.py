@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from jaxninja.workbook.diagnosis.expression_mistakes import (
-    RULES,
+from jaxninja.workbook.diagnosis.expressions import RULES
+from jaxninja.workbook.diagnosis.expressions.nodes import (
     About,
     Edited,
     call_of,
     in_brackets,
     parsed,
-    sizes,
+    size_names,
 )
 from jaxninja.workbook.hints import Hint, say
 
@@ -136,7 +136,7 @@ def _factor_too_many(value: ast.expr, about: About) -> Iterator[Edited]:
     """An array or a size that it should not be multiplied with, or divided by."""
     inner = in_brackets(ast.unparse(value))
     arrays = {node.name: node.name for node in about.network.nodes}
-    for extra, told in {**arrays, **sizes(about.network)}.items():
+    for extra, told in {**arrays, **size_names(about.network)}.items():
         facts = {"inner": _uncopied(ast.unparse(value)), "extra": told}
         yield parsed(f"{inner} * {extra}"), say("extra factor", **facts)
         yield parsed(f"{inner} / {extra}"), say("extra division", **facts)

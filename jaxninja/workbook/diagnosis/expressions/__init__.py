@@ -1,0 +1,29 @@
+"""Mistakes in one place of an expression, and a hint on each.
+
+A rule takes a place, a node of the expression's syntax tree, and the array whose
+gradient it makes. It yields what a learner may have written there instead, and the hint
+that tells it. What does not run, as its shapes do not fit, is told to nobody.
+"""
+
+from jaxninja.workbook.diagnosis.expressions import arithmetic, arrays
+
+# The plainest first: of two that give the same numbers it is the one that is told.
+RULES = (
+    arrays.jacobians,
+    arithmetic.exponents,
+    arithmetic.sums,
+    arithmetic.bessel,
+    arithmetic.sizes,
+    arithmetic.signs,
+    arithmetic.terms,
+    arithmetic.products,
+    arithmetic.brackets,
+    arrays.softmax,
+    arrays.masks,
+    arrays.one_hots,
+    arrays.indexed,
+    arrays.reshaped,
+    arithmetic.powers,
+    arithmetic.numbers,
+    arrays.saved,
+)

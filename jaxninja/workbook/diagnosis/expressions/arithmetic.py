@@ -1,0 +1,178 @@
+"""Mistakes in sums, signs, factors, sizes and powers."""
+
+import ast
+from collections.abc import Iterator
+
+from jaxninja.workbook.diagnosis.expressions.nodes import (
+    AXES,
+    About,
+    Edited,
+    call_of,
+    in_brackets,
+    parsed,
+    size_names,
+)
+from jaxninja.workbook.hints import Hint, say
+
+
+def sums(place: ast.expr, about: About) -> Iterator[Edited]:
+    """Another sum or mean, or none."""
+    kind = next((k for k in ("sum", "mean") if call_of(place, k)), None)
+    if kind is None:
+        return
+    assert isinstance(place, ast.Call)
+    method = place.func
+    assert isinstance(method, ast.Attribute)
+    inner, axis = ast.unparse(method.value), ast.unparse(place.args[0])
+    if kind == "sum":
+        yield method.value, say("no sum", axis=axis, inner=inner)
+    swapped = "mean" if kind == "sum" else "sum"
+    other = ast.Attribute(method.value, swapped, ast.Load())
+    yield ast.Call(other, place.args, place.keywords), say(swapped)
+    yield ast.Call(method, [], []), say("all axes", axis=axis, kind=kind)
+    for over in AXES:
+        if over != axis:
+            hint = say("other axis", other=over, axis=axis, kind=kind)
+            yield ast.Call(method, [parsed(over)], place.keywords), hint
+            if place.keywords:  # without keepdims
+                yield ast.Call(method, [parsed(over)], []), hint
+
+
+def sizes(place: ast.expr, about: About) -> Iterator[Edited]:
+    """n and 1/n, of this size or of another."""
+    numbers = about.network.numbers
+    if isinstance(place, ast.Name) and place.id in numbers:
+        for other, told in size_names(about.network).items():
+            if other != place.id:
+                yield parsed(other), say("number", new=told, old=place.id)
+        yield parsed(f"{place.id} - 1"), say("n - 1", size=place.id)
+    if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Div):
+        below = ast.unparse(place.right)
+        if below.removesuffix(" - 1") in numbers:
+            yield place.left, say("no 1/n", below=in_brackets(below))
+
+
+def bessel(place: ast.expr, about: About) -> Iterator[Edited]:
+    if ast.unparse(place) == "n - 1":
+        yield ast.Name("n", ast.Load()), say("n")
+        for other, told in size_names(about.network).items():
+            if other != "n":
+                yield parsed(other), say("number", new=told, old="n - 1")
+
+
+def terms(place: ast.expr, about: About) -> Iterator[Edited]:
+    """A term of a sum left out."""
+    if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Add):
+        for kept, term in ((place.left, place.right), (place.right, place.left)):
+            yield kept, say("no term", left=ast.unparse(term))
+
+
+def signs(place: ast.expr, about: About) -> Iterator[Edited]:
+    if isinstance(place, ast.UnaryOp) and isinstance(place.op, ast.USub):
+        inner = ast.unparse(place.operand)
+        yield place.operand, say("no minus", inner=inner)
+    if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Sub):
+        plus = ast.BinOp(place.left, ast.Add(), place.right)
+        left, right = ast.unparse(place.left), ast.unparse(place.right)
+        yield plus, say("plus", right=right)
+        arrays = (name for name in about.network.node for name in (name, f"d{name}"))
+        if not isinstance(place.left, ast.Constant | ast.Name) or left in arrays:
+            what = "the one-hot of the targets" if "one_hot" in right else right
+            yield place.left, say("not subtracted", what=what)
+        if left in ("1", "1.0"):
+            yield place.right, say("number", new=right, old=ast.unparse(place))
+        minus = ast.UnaryOp(ast.USub(), place.right)
+        yield minus, say("no term", left=left)
+
+
+def products(place: ast.expr, about: About) -> Iterator[Edited]:
+    """A factor left out, divided by, transposed, or in the wrong place."""
+    if isinstance(place, ast.Attribute) and place.attr in ("T", "mT"):
+        yield place.value, say("no transpose", inner=ast.unparse(place.value))
+    if call_of(place, "swapaxes"):
+        inner = place.func.value  # type: ignore[union-attr]
+        axes = ", ".join(map(ast.unparse, place.args))  # type: ignore[union-attr]
+        yield inner, say("no swap", inner=ast.unparse(inner), axes=axes)
+    if not isinstance(place, ast.BinOp):
+        return
+    left, right = ast.unparse(place.left), ast.unparse(place.right)
+    if isinstance(place.op, ast.MatMult):
+        swapped = ast.BinOp(place.right, ast.MatMult(), place.left)
+        yield swapped, say("operands", left=left)
+        a, b = (ast.Attribute(x, "mT", ast.Load()) for x in (place.right, place.left))
+        yield ast.BinOp(a, ast.MatMult(), b), say("transposed")
+    if isinstance(place.op, ast.Mult):
+        yield place.left, _factor(about, right)
+        yield place.right, _factor(about, left)
+        for kept, off, text in (
+            (place.left, place.right, right),
+            (place.right, place.left, left),
+        ):
+            if not text.startswith("1.0 / "):  # who multiplied by n did not divide
+                yield ast.BinOp(kept, ast.Div(), off), say("divided", right=text)
+    if isinstance(place.op, ast.Div):
+        if right not in ("n", "n - 1"):
+            yield place.left, say("no division", right=right)
+        times = ast.BinOp(place.left, ast.Mult(), place.right)
+        yield times, say("multiplied", right=right)
+
+
+def brackets(place: ast.expr, about: About) -> Iterator[Edited]:
+    """Of (a - b) / n one term divided alone, as a - b / n says."""
+    match place:
+        case ast.BinOp(
+            left=ast.BinOp(op=ast.Add() | ast.Sub()) as terms,
+            op=ast.Div() as op,
+            right=by,
+        ):
+            part = f"/ {in_brackets(ast.unparse(by))}"
+            hint = say("brackets", part=part, left=ast.unparse(terms))
+            yield ast.BinOp(terms.left, terms.op, ast.BinOp(terms.right, op, by)), hint
+            yield ast.BinOp(ast.BinOp(terms.left, op, by), terms.op, terms.right), hint
+
+
+def _factor(about: About, missing: str) -> Hint:
+    if missing.startswith("d") and missing[1:] in about.network.node:
+        return say("no upstream", missing=missing)
+    return say("no factor", missing=in_brackets(missing))
+
+
+def numbers(place: ast.expr, about: About) -> Iterator[Edited]:
+    """A number that is another; of small ones, as of eps, other powers of ten."""
+    if isinstance(place, ast.Constant) and isinstance(place.value, float):
+        small = (0.1, 10.0, 1e-3) if place.value < 1e-2 else ()
+        for factor in (0.5, 2.0, *small) if place.value != 1.0 else ():
+            new, old = place.value * factor, place.value
+            if new != old:
+                hint = say("number", new=f"{new:g}", old=f"{old:g}")
+                yield ast.Constant(new), hint
+
+
+def exponents(place: ast.expr, about: About) -> Iterator[Edited]:
+    """The power with the other sign; before a missing minus, which would be another."""
+    match place:
+        case ast.BinOp(left=base, op=ast.Pow(), right=ast.UnaryOp(operand=positive)):
+            facts = {"base": ast.unparse(base), "power": ast.unparse(place.right)}
+            hint = say("other power", new=ast.unparse(positive), **facts)
+            yield ast.BinOp(base, ast.Pow(), positive), hint
+
+
+def powers(place: ast.expr, about: About) -> Iterator[Edited]:
+    """A power that is another, or of more than it should be: (1 - h)**2."""
+    if not isinstance(place, ast.BinOp):
+        return
+    if isinstance(place.op, ast.Pow):
+        base, power = ast.unparse(place.left), ast.unparse(place.right)
+        yield place.left, say("no power", power=power, base=base)
+        for by in (-1, 1, 2, -2):
+            new = ast.Constant(ast.literal_eval(power) + by)
+            hint = say("other power", base=base, new=new.value, power=power)
+            yield ast.BinOp(place.left, ast.Pow(), new), hint
+        slope = f"{power} * {base}"
+        yield parsed(slope), say("number", new=slope, old=ast.unparse(place))
+    right = place.right
+    if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Pow):
+        base, power = ast.unparse(right.left), ast.unparse(right.right)
+        whole = ast.BinOp(place.left, place.op, right.left)
+        hint = say("power of all", power=power, base=base, right=ast.unparse(place))
+        yield ast.BinOp(whole, ast.Pow(), right.right), hint
