@@ -13,9 +13,9 @@ from jaxninja.check.evidence import Evidence, Sample
 from jaxninja.check.hints import Hint
 from jaxninja.check.inputs.kinds import NEARER, nearer
 from jaxninja.check.inputs.setting import DRAWS
+from jaxninja.check.oracle.kinks import is_subgradient
 from jaxninja.check.oracle.trial import Evaluation, Setup, prove
 from jaxninja.check.oracle.truth import reference_of
-from jaxninja.check.properties.kinks import is_subgradient
 from jaxninja.check.results import Checked, Session
 from jaxninja.check.subject.pytrees import cotangent, float_leaves, unit
 

@@ -26,6 +26,7 @@ from jaxninja.check.inputs.special_values import (
     untried,
 )
 from jaxninja.check.inputs.windows import late
+from jaxninja.check.oracle.kinks import jumps_where_off
 from jaxninja.check.oracle.trial import Setup, compare_rounding, is_off, prove
 from jaxninja.check.oracle.truth import Truth
 from jaxninja.check.oracle.turning import turned
@@ -41,7 +42,6 @@ from jaxninja.check.properties.judgement import (
     unless_endless,
     with_condition,
 )
-from jaxninja.check.properties.kinks import jumps_where_off
 from jaxninja.check.results import Session
 from jaxninja.check.subject.pytrees import all_names, cast, float_leaves, largest
 from jaxninja.check.subject.structure_traced import traced_rule

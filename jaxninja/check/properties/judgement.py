@@ -14,6 +14,7 @@ import numpy as np
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.inputs.setting import DRAWS
 from jaxninja.check.oracle.holes import is_limit
+from jaxninja.check.oracle.kinks import is_subgradient
 from jaxninja.check.oracle.roundings.widening import widened
 from jaxninja.check.oracle.settling import unrest_at
 from jaxninja.check.oracle.tolerances import WORSE, Trial, has_power, worse_by
@@ -24,7 +25,6 @@ from jaxninja.check.oracle.trial import (
     is_off,
     is_off_anywhere,
 )
-from jaxninja.check.properties.kinks import is_subgradient
 from jaxninja.check.properties.no_measure import (
     NARROW,
     astray,

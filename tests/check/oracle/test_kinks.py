@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxninja import check_vjp
-from jaxninja.check.properties import kinks
+from jaxninja.check.oracle import kinks
 from tests.check.subjects import codes, filter_case, ruled
 
 X = np.array([[0.7, -1.9, 2.3], [0.2, 1.1, -0.4]], np.float32)
