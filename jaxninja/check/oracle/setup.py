@@ -12,7 +12,7 @@ from jaxninja.check.inputs.order import Order, in_order
 from jaxninja.check.oracle.finite_differences import truth_by_differences
 from jaxninja.check.oracle.truth import Truth, autodiff_of, truth_of, value_of
 from jaxninja.check.subject.plain_forward import opened
-from jaxninja.check.subject.pytrees import float_leaves, unit
+from jaxninja.check.subject.pytrees import float_leaves, largest, unit
 from jaxninja.check.subject.subject import Subject
 
 LOOSE = 1e-3  # of the largest gradient: by how much an iteration that stops is off
@@ -30,6 +30,7 @@ class Setup:
         narrowed: unit round-off of what the forward itself casts to, 0 if it does not:
             beyond that neither autodiff nor a rule has the digits.
         ordinary: per leaf, largest terms a unit of cotangent at an ordinary input.
+        values: of each output, the largest number there.
         kinds: of numbers in each leaf there; at an edge zeros may look like a matrix.
         leaf_names: of the float leaves of the arguments.
         opaque: JAX cannot differentiate the plain forward, or what it makes of it is
@@ -45,16 +46,18 @@ class Setup:
     coarse: float = unit("float64")
     narrowed: float = 0.0
     ordinary: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     leaf_names: tuple[str, ...] = ()
     opaque: bool = False
     held: dict[str, Any] = field(default_factory=dict)
     order: Order = field(default_factory=Order)
 
-    def remember(self, ordinary: list[float], args: tuple) -> None:
-        """The terms and the kinds of the first input: it is an ordinary one."""
+    def remember(self, ordinary: list[float], y: list, args: tuple) -> None:
+        """Terms, values and kinds of the first input: it is an ordinary one."""
         if not self.ordinary:
             self.ordinary[:] = ordinary
+            self.values[:] = map(largest, y)
             self.kinds[:] = map(kind_of, float_leaves(args))
 
     @property

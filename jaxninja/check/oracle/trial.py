@@ -68,7 +68,7 @@ def prove(setup: Setup, args: tuple, dy: list, sample: str) -> Evaluation | None
         truth, doubt = _at_holes(setup, args, dy, truth, doubt, outcome)
     reached = truth.gradients, truth.gradients, outcome.gradients
     truth = truth._replace(gradients=_all_reachable(*reached, "float64"))
-    setup.remember(setup.ordinary or _ordinary(truth, dy), args)
+    setup.remember(setup.ordinary or _ordinary(truth, dy), truth.y, args)
     tolerances = [
         proof_tolerance(scale, size * top(dy), setup.coarse) + unsure
         for scale, size, unsure in zip(truth.scales, setup.ordinary, doubt, strict=True)
@@ -133,7 +133,7 @@ def compare_rounding(
         for y, r in zip(shown.y, plain_y, strict=True)
     ]
     outputs = _outputs(setup, sample, dtype, outcome, shown, forward)
-    setup.remember(ordinary, args)
+    setup.remember(ordinary, truth.y, args)
     lost = not _finite(plain_y, dtype)
     return Evaluation(trials, outputs, args, dy, outcome, shown, lost)
 

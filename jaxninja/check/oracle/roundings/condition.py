@@ -135,7 +135,8 @@ def moved_in_rule(
     fault.
 
     Args:
-        most: the part of a gradient's size that it may lose.
+        most: the part of a value's or gradient's size that it may lose, or of the one
+            at ordinary inputs, where little is left of it.
         terms: of each gradient, the size that it has at ordinary inputs.
         absorbed: the value is so large that what is added to it may be lost; numbers
             that are equal only since it was lost do not move alike.
@@ -148,7 +149,9 @@ def moved_in_rule(
         near = run(args, dy, u, draw_of_signs(rng))
         moved = _larger(moved, near, [*y, *gradients])
     flow = max(map(largest, (*dy, *gradients)))
-    sizes = [*map(largest, y), *(max(flow, size) for size in terms)]
+    values = setup.values or [0.0] * len(y)
+    sizes = [max(largest(a), value) for a, value in zip(y, values, strict=True)]
+    sizes += [max(flow, size) for size in terms]
     moved = [np.minimum(m, most * size) for m, size in zip(moved, sizes, strict=True)]
     return moved[: len(y)], moved[len(y) :]
 

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxninja import check_vjp
 from jaxninja.check.oracle.roundings.condition import moved_by_roundings
 from jaxninja.check.oracle.roundings.perturbation import draw_of_signs, perturbed
 from jaxninja.check.oracle.truth import BELIEVED, Truth, reference_of, truth_of
 from jaxninja.check.subject.subject import Bound
+from tests.check.subjects import ruled
 
 U = 1e-7
 
@@ -96,3 +98,27 @@ def test_a_decision_of_the_reference_is_that_of_its_neighbours_too(x64):
 def test_a_jump_is_no_condition(x64):
     """At equal entries max gives each a half, and a rounding away one of them all."""
     assert moved(jnp.max, np.array([2.0, 2.0, 1.0])).gradients[0].max() < 4 * U
+
+
+@pytest.mark.parametrize("slip", [0, 1e-3])
+def test_a_value_that_cancels_at_ties(slip):
+    """Where a row of m is equal it is 0, which the rule's own sums leave to roundings."""
+
+    def plain(w, m):
+        return (w[:, :, None] * w[:, None] * (m[:, :, None] - m[:, None]) ** 2).sum()
+
+    def fwd(w, m):
+        W, first = w.sum(1), (w * m).sum(1)
+        return 2 * (W * (w * m * m).sum(1) - (1 + slip) * first**2).sum(), (w, m)
+
+    def bwd(res, g):
+        w, m = res
+        apart = m[:, :, None] - m[:, None]
+        dw = 2 * (w[:, None] * apart**2).sum(2)
+        return g * dw, g * 4 * w * (w[:, None] * apart).sum(2)
+
+    op = ruled(plain, fwd, bwd, ())
+    rng = np.random.default_rng(0)
+    args = [np.float32(10 * rng.uniform(1, 2, size=(3, 6))) for _ in range(2)]
+    report = check_vjp(op, *args, hints=False)
+    assert report.ok == (not slip), report.table()
