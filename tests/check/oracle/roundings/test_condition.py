@@ -102,7 +102,7 @@ def test_a_jump_is_no_condition(x64):
 
 @pytest.mark.parametrize("slip", [0, 1e-3])
 def test_a_value_that_cancels_at_ties(slip):
-    """Where a row of m is equal it is 0, which the rule's own sums leave to roundings."""
+    """Where a row of m is equal it is 0, of which the rule leaves roundings."""
 
     def plain(w, m):
         return (w[:, :, None] * w[:, None] * (m[:, :, None] - m[:, None]) ** 2).sum()
