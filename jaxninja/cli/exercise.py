@@ -234,6 +234,6 @@ def _reset(options: Reset) -> int:
     folder = progress.find(options.dir)
     kept = progress.reset(folder, options.number)
     print(sentence("as it came", path=folder / EXERCISES[options.number].file))
-    if kept.exists():
+    if kept:
         print(sentence("what you wrote", path=kept))
     return 0

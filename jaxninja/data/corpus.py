@@ -128,7 +128,7 @@ def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
         )
     tokens, by = token_files.read(path), tokenizer(name, "", files)
     token_files.check(path, tokens, len(by))
-    other = path.with_name(path.name.replace("train", "val"))
+    other = path.with_name("val".join(path.name.rsplit("train", 1)))
     if other != path and other.exists():
         val = token_files.read(other)
         token_files.check(other, val, len(by))

@@ -47,18 +47,18 @@ def start(folder: str | Path = FOLDER, language: str | None = None) -> list[Path
     return made
 
 
-def reset(folder: Path, number: int) -> Path:
+def reset(folder: Path, number: int) -> Path | None:
     """The exercise as it came; what was written is kept beside it.
 
     Returns:
-        Where what was written is kept: exercise1.py.1, .2, ...
+        Where what was written is kept, exercise1.py.1, .2, ...; None where nothing was.
     """
     exercise = EXERCISES[number]
-    path = folder / exercise.file
-    kept = free_name(path)
-    if path.exists():
-        path.rename(kept)
-    path.write_text(template(exercise), encoding="utf-8")
+    path, kept = folder / exercise.file, None
+    text = template(exercise)
+    if path.exists() and path.read_bytes() != text.encode():
+        kept = path.rename(free_name(path))
+    path.write_text(text, encoding="utf-8")
     progress = load(folder)
     progress.done.pop(str(number), None)
     progress.save()

@@ -94,13 +94,14 @@ def test_a_file_of_tokens_that_is_none_is_refused(content, text, tmp_path):
     assert str(path) in str(error.value)
 
 
-def test_given_tokens_are_split_or_have_their_val_beside_them(tmp_path):
-    small = np.arange(20, dtype="<u2")
-    token_files.write(tmp_path / "train.bin", small)
-    found = load(tmp_path / "train.bin", tmp_path)
+@pytest.mark.parametrize("start", ["", "trains_"])
+def test_given_tokens_are_split_or_have_their_val_beside_them(start, tmp_path):
+    small, file = np.arange(20, dtype="<u2"), tmp_path / f"{start}train.bin"
+    token_files.write(file, small)
+    found = load(file, tmp_path)
     assert (len(found.train), found.val.tolist()) == (18, [18, 19])
-    token_files.write(tmp_path / "val.bin", small[:3])
-    found = load(tmp_path / "train.bin", tmp_path)
+    token_files.write(tmp_path / f"{start}val.bin", small[:3])
+    found = load(file, tmp_path)
     assert (len(found.train), found.val.tolist()) == (20, [0, 1, 2])
 
 

@@ -112,8 +112,10 @@ def test_reset_keeps_what_was_written(tmp_path):
     progress.start(tmp_path)
     (tmp_path / "exercise2.py").write_text("mine")
     kept = progress.reset(tmp_path, 2)
+    assert kept
     assert kept.read_text() == "mine"
     assert progress.read(tmp_path, 2) == templates.template(EXERCISES[2])
+    assert progress.reset(tmp_path, 2) is None
     (tmp_path / "exercise2.py").write_text("again")
     assert progress.reset(tmp_path, 2) != kept
 
