@@ -15,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja.check.inputs.axes import (
+    SMALL,
     Axes,
     Shapes,
     at,
+    candidates,
     changed,
     entries,
     images,
@@ -31,10 +33,6 @@ from jaxninja.check.subject.option_values import groups_of
 from jaxninja.check.subject.pytrees import all_names
 from jaxninja.check.subject.subject import Subject
 
-LARGEST = 100  # sizes beyond are not made larger
-PRIMES = [p for p in range(3, LARGEST + 16) if all(p % k for k in range(2, p))]
-NEAR = 4  # how much larger a prime may be
-SMALL = 16  # sizes from it on are made smaller: larger ones may be heavy
 GROWTH, ENTRIES = 4, 4096  # of all arguments: how many times as many, and how many
 TRIES = 32  # of axes of one size, apart
 LONG, STEEP = 0.1, 20.0  # seconds and growth of tracing: it lists permutations, say
@@ -166,7 +164,7 @@ class Search:
 
     def together(self, now: Shapes, group: list[Axes], loose: bool) -> Shapes:
         """A size changed wherever it occurs, to the first other one that is taken."""
-        sizes = self.candidates(now, self.size(group[0]))
+        sizes = candidates(self.given, now, self.size(group[0]), self.largest)
         for size in sizes:
             other = changed(now, group, size)
             if self.takes(now, other, loose, told=size == sizes[0]):
@@ -198,41 +196,10 @@ class Search:
     def alone(self, now: Shapes, part: tuple[Axes, ...], one: bool) -> list[int]:
         """Sizes for axes apart from others of their size: any other, then multiples, as
         of heads that share keys."""
-        first = self.candidates(now, self.size(part[0]))[:1]
+        first = candidates(self.given, now, self.size(part[0]), self.largest)[:1]
         n = at(now, part[0])
         several = len(part) == 1 and not one and n < SMALL
         return [*first, 2 * n, 3 * n] if several else first
-
-    def candidates(self, now: Shapes, n: int) -> list[int]:
-        """Sizes in place of n, the best first; if possible below a larger one: a target
-        that is longer than what it is aligned to has no path at all."""
-        above = [b for a, b in self.pairs(now) if a > n > 1]
-        sizes = self.near(now, n)
-        if not above or sizes[0] < min(above):
-            return sizes
-        used = {*sum(now, ()), *sum(self.given, ())}
-        between = [k for k in range(n + 1, min(above)) if k not in used]
-        return list(dict.fromkeys([*between[:1], *sizes]))
-
-    def pairs(self, now: Shapes) -> Iterator[tuple[int, int]]:
-        """(size as given, size now) of each axis."""
-        for given, shape in zip(self.given, now, strict=True):
-            yield from zip(given, shape, strict=True)
-
-    def near(self, now: Shapes, n: int) -> list[int]:
-        """Sizes near n, the best first: primes, then what n divides."""
-        used = {*sum(now, ()), *sum(self.given, ())}
-        free = [k for k in range(2, LARGEST + SMALL) if k not in used]
-        primes = [k for k in free if k in PRIMES]
-        larger = [p for p in primes if n < p <= n + NEAR][:1]
-        larger = larger or [k for k in free if k > n][:1]
-        if n == 1:
-            return larger
-        if n < SMALL:
-            return [*larger, 2 * n, 3 * n]
-        smaller = [p for p in primes if max(10, self.largest) < p < n][:1]
-        halved = [n // 2] if n % 2 == 0 and n // 2 > self.largest else []
-        return [*smaller, *halved, *larger]
 
     def renamed(self, axes: tuple[Axes, ...], sizes: dict[int, int]) -> list[Shapes]:
         """Sizes changed wherever they occur, if the forward runs so."""

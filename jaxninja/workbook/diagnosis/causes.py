@@ -26,9 +26,8 @@ from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
 # One of many arrays in place of another may give the same numbers by chance.
-SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope"})
 TOO_MUCH = ("extra factor", "extra division")
-SWAPS |= {*TOO_MUCH}
+SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope", *TOO_MUCH})
 # Told where no edit of a line explains the numbers.
 LAST = (*WHOLES, *TOO_MUCH)
 # What is missing there has the shape: nothing has to be copied.
@@ -173,10 +172,11 @@ def _known(exercise, name, piece: Piece, pairs) -> tuple[Hint | None, Hint | Non
         (m for m in _mistakes(exercise, name) if _explains(m, name, pairs_of)),
         key=lambda m: (m.hint.code in LAST, len((m.reads ^ piece.used) & known)),
     )
-    sure = [m for m in found if m.hint.code not in SWAPS]
-    chosen = (found[:1] if sure else []), found[:1]
-    first, second = (next((m.hint.of(name) for m in one), None) for one in chosen)
-    return first, second
+    if not found:
+        return None, None
+    hint = found[0].hint.of(name)
+    sure = any(m.hint.code not in SWAPS for m in found)
+    return hint if sure else None, hint
 
 
 def _explains(mistake: Mistake, name: str, pairs) -> bool:
