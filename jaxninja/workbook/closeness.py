@@ -4,7 +4,7 @@ shape, dtype, exact bits, largest difference in ULPs, relative error in float32,
 float64. Only the last proves: in float32 rounding and a small mistake look alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,20 @@ def cmp(name: str, mine: Any, truth: Any, scale: float | None = None) -> Line:
             text = sentence("cmp", name=name, what=what, kind=kind)
             raise ArgumentTypeError(text)
     measure = np.asarray(scale or 0.0, "float32")
-    mine, truth = ({name: a, "its scale": measure} for a in (mine, truth))
+    one, other = ({name: a, "its scale": measure} for a in (mine, truth))
     zero = [name] if scale else []
     names = sorted([name, "its scale"])
-    lines = compare_grads(mine, truth, names, zero=zero).lines
-    return next(line for line in lines if line.name == name)
+    lines = compare_grads(one, other, names, zero=zero).lines
+    line = next(line for line in lines if line.name == name)
+    return replace(line, note=_note(line, np.shape(wide(mine)), np.shape(wide(truth))))
+
+
+def _note(line: Line, given: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """The end of a line, in the current language."""
+    if given != expected:
+        shapes = sentence("near shapes", given=given, expected=expected)
+        return f"{sentence('rung shape')} {shapes}"
+    return sentence("near not finite") if np.isnan(line.maxdiff) else ""
 
 
 def ladder(

@@ -15,9 +15,3 @@ from jaxninja.workbook.solutions import (
 MODULES = (exercise1, exercise2, exercise3, exercise4, exercise5, exercise6, exercise7)
 MODULES += (exercise8,)
 EXERCISES: dict[int, Exercise] = {m.EXERCISE.number: m.EXERCISE for m in MODULES}
-
-
-def listed() -> str:
-    """1, 2, 3 or 4."""
-    *most, last = map(str, EXERCISES)
-    return f"{', '.join(most)} or {last}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxninja.workbook.texts.languages import current, phrase, sentence, stopped
+from jaxninja.workbook.texts.wrapping import unspaced
 from jaxninja.workbook.texts.zh import hints as chinese
 
 OTHERS = {"zh": chinese.HINTS}
@@ -185,9 +186,8 @@ class Hint:
     @property
     def sentence(self) -> str:
         template = OTHERS.get(current(), TEMPLATES).get(self.code, TEMPLATES[self.code])
-        return stopped(
-            template.format_map({k: _said(f) for k, f in self.facts.items()})
-        )
+        said = {name: _said(name, fact) for name, fact in self.facts.items()}
+        return stopped(unspaced(template.format_map(said)))
 
     def __str__(self) -> str:
         return self.sentence
@@ -197,8 +197,10 @@ class Hint:
         return Hint(self.code, {"name": name, **self.facts}, self.line)
 
 
-def _said(fact: Any) -> Any:
+def _said(name: str, fact: Any) -> Any:
     """A few words, or several names, in the current language."""
+    if name == "kind":  # of reduction; elsewhere `mean` is an array
+        return sentence(f"kind {fact}")
     if isinstance(fact, str):
         return phrase(fact)
     if not isinstance(fact, list | tuple):

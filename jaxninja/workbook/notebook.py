@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from jaxninja.errors import ArgumentError
 from jaxninja.workbook import templates
 from jaxninja.workbook.code.cell import as_file, as_in_cell, lines_of
-from jaxninja.workbook.exercises import EXERCISES, listed
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.process.client import Worker
 from jaxninja.workbook.progress import Progress
 from jaxninja.workbook.report import CELL, Report
@@ -45,7 +45,7 @@ def check(number: int, function: Callable, *, everything: bool = False) -> Repor
     """
     with speaking(_progress.language):
         if number not in EXERCISES:
-            facts = dict(number=number, listed=listed())
+            facts = dict(number=number, last=len(EXERCISES))
             raise ArgumentError(sentence("no exercise", **facts))
         text = as_in_cell(_lines(function))
         report = _worker().check(number, text, CELL, everything)

@@ -112,7 +112,7 @@ def rungs(number: int, name: str) -> list[tuple[str, str]]:
     lesson = _told(number, name)
     branches = sum(" += " in line for line in lesson.code)
     line = lesson.code[0] + sentence(f"branches {branches}")
-    why = _wrapped(_why(number, name))
+    reason = _wrapped(why(number, name))
     first = (part for t in _first_rung(EXERCISES[number], name) for part in _wrapped(t))
     found = [
         ("shape", "\n".join(first)),
@@ -120,7 +120,7 @@ def rungs(number: int, name: str) -> list[tuple[str, str]]:
         *(("step", "\n".join(_wrapped(text))) for text in _steps(number, name)),
         ("formula", "\n".join(_wrapped(f"d{name}: {lesson.formula}"))),
         ("one line", line),
-        ("solution", "\n".join((*lesson.code, *why))),
+        ("solution", "\n".join((*lesson.code, *reason))),
     ]
     return [(sentence(f"rung {label}"), text) for label, text in found]
 
@@ -167,9 +167,9 @@ def _reader(exercise: Exercise, node: Node, name: str) -> str:
     upstream = f"d{node.name} {shape(exercise, node.name)}"
     parents = exercise.network.parents(node.name)
     others = [f"{k} {shape(exercise, k)}" for k in parents if k != name]
-    made = sentence("one") if node.name == "loss" else upstream
-    for other in others:
-        made = sentence("and", first=made, second=other)
+    *most, last = [sentence("one") if node.name == "loss" else upstream, *others]
+    first = sentence("comma").join(most)
+    made = sentence("and", first=first, second=last) if most else last
     return sentence("reader", line=node.line, made=made)
 
 
@@ -182,11 +182,11 @@ def _steps(number: int, name: str) -> tuple[str, ...]:
     return _told(number, name).steps
 
 
-def _why(number: int, name: str) -> str:
+def why(number: int, name: str) -> str:
     """The derivation in words; exercise 4 refers to the others for most of its."""
     text = lessons(EXERCISES[number])[name].why
     other = re.fullmatch(r"See exercise (\d)\.", text)
-    return _why(int(other[1]), name) if other else _told(number, name).why
+    return why(int(other[1]), name) if other else _told(number, name).why
 
 
 FEW = 3  # explanations that are read in one go
@@ -199,7 +199,7 @@ def explanations(
     if names:
         yield sentence("why")
     for name in names:
-        short = shortened(_why(number, name), 60)
+        short = shortened(why(number, name), 60)
         one = [f"  {'d' + name:<16} {short}"]
         yield from one if len(names) > FEW else explanation(number, name)
     if len(names) > FEW:
@@ -211,7 +211,7 @@ def explanations(
 
 def explanation(number: int, name: str) -> Iterator[str]:
     """Why a gradient is what it is, for who has found it."""
-    first, *rest = wrapped(_why(number, name), 60)
+    first, *rest = wrapped(why(number, name), 60)
     yield f"  {'d' + name:<16} {first}"
     yield from (f"  {'':<16} {line}" for line in rest)
 

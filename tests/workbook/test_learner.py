@@ -1,11 +1,14 @@
 """What becomes of a workbook in time."""
 
+import html
+
 import pytest
 
-from jaxninja.workbook import progress
+from jaxninja.workbook import progress, templates
 from jaxninja.workbook.exercises import EXERCISES
-from jaxninja.workbook.learner import again
+from jaxninja.workbook.learner import again, finished
 from jaxninja.workbook.progress import WorkbookError
+from jaxninja.workbook.texts.languages import speaking
 from tests.workbook.bank import TOGETHER, answered
 
 
@@ -47,3 +50,12 @@ def test_what_was_right_first_is_due_first(solved):
     state = progress.load(solved(EXERCISES[1].solution))
     assert again.due(state) == (1, EXERCISES[1].names[0])
     assert again.oldest(progress.Progress(state.folder, {})) is None
+
+
+def test_the_page_has_each_lesson_as_it_is(solved):
+    folder = solved(EXERCISES[1].solution)
+    with speaking("zh"):
+        text = html.unescape(finished.page(folder))
+        assert "逐节点的计算图" in text
+        for name in EXERCISES[1].names:
+            assert templates.why(1, name) in text

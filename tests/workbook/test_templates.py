@@ -59,6 +59,8 @@ def test_a_hint_speaks_of_the_exercises_own_steps():
     assert "logits is read twice: two branches" in first
     assert "comes from dlogit_maxes [n, 1]" in " ".join(first.split())
     assert "made of dhpreact [n, H]" in templates.hint(3, "hprebn", 1)
+    stacked = " ".join(templates.hint(6, "h2", 1).split())
+    assert "comes from dy [3, n, H], h1 [n, H] and h3 [n, H]" in stacked
     for number, name in ((2, "logits"), (3, "hprebn"), (4, "hprebn"), (4, "logits")):
         assert "is read" not in templates.hint(number, name, 1)
     assert "by logits = h @ W2 + b2: its branch" in templates.hint(4, "W2", 1)

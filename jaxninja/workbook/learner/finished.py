@@ -60,11 +60,10 @@ def _rows(
         date = day if entry.get("since") else ""
         none = "page hints" if entry["hints"] else "page no hint"
         hints = sentence(none, count=entry["hints"])
-        why = " ".join(line.strip() for line in templates.explanation(number, name))
-        why = why.removeprefix(f"d{name}").strip()
+        why = escape(templates.why(number, name))
         yield (
             f"<tr><td>d{escape(name)}<br><small>{date}<br>{hints}</small></td>"
-            f"<td><pre>{escape(lines.get(name, ''))}</pre>{escape(why)}</td></tr>"
+            f"<td><pre>{escape(lines.get(name, ''))}</pre>{why}</td></tr>"
         )
 
 

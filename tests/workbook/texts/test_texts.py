@@ -230,6 +230,35 @@ def test_chinese_words_stand_without_spaces():
     assert report.message.startswith("这一行引发了 ZeroDivisionError")
 
 
+def test_the_names_of_arrays_are_no_words():
+    """Exercise 5 has an array `mean`."""
+    facts = dict(name="mean", new="mean", old="sum")
+    with speaking("zh"):
+        assert str(hints.say("value", **facts)) == "dmean：该用 sum 的地方用了 mean。"
+        over = hints.say("other axis", name="mean", kind="mean", other=1, axis=2)
+        assert str(over) == "dmean：求平均沿的是轴 1，应当沿轴 2。"
+
+
+def test_a_hint_in_chinese_has_spaces_beside_latin_words_only():
+    onehot = hints.say("not subtracted", name="h", what="the one-hot of the targets")
+    ours = [("does not follow", "讲座的 loss"), ("loss only", "练习的 dy")]
+    with speaking("zh"):
+        assert "没有减去目标的 one-hot：" in str(onehot)
+        for code, above in ours:
+            told = str(hints.say(code, name="h", above=above, sources="dy", error="1"))
+            assert f"对{above} 是对的" in told
+        transposed = hints.say("checker", text="它是 dy 的转置 的真实梯度")
+        assert str(transposed) == "它是 dy 的转置的真实梯度。"
+
+
+def test_the_line_of_a_wrong_shape_is_in_chinese_too():
+    report = check(2, answered(2, logits="dlogits = logits[0]"), "x.py", language="zh")
+    assert "| 形状 (27,)，应为 (32, 27)" in report.table()
+    assert "expected" not in report.table()
+    report = check(2, answered(2, logits="dlogits = logits / 0"), "x.py", language="zh")
+    assert "| 不是有限值" in report.table()
+
+
 def test_two_sizes_are_told_with_chinese_signs():
     code = "(jax.nn.softmax(logits, 1) - jax.nn.one_hot(Yb, 27)) / 32"
     report = check(2, answered(2, logits=f"dlogits = {code}"), "x.py", language="zh")

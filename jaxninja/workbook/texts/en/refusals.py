@@ -52,7 +52,7 @@ SENTENCES = {
     "no place": "{place!r}: expected N.NAME with N from 1 to {last}, as 1.counts",
     "no gradient": "exercise {number} has no gradient {name!r}, it asks for: {names}"
     "{meant}",
-    "no exercise": "exercise {number!r}: expected {listed}",
+    "no exercise": "exercise {number!r}: expected 1 to {last}",
     "not right yet": "{place} is not right yet: {how} helps",
     "limit": "--limit {limit}: expected seconds, more than 0, a day at most",
     "not again": "{place} is not right yet: nothing to do again",

@@ -3,7 +3,7 @@
 
 HINTS = {
     # all of it
-    "zero": "d{name} 处处为零（不计舍入）",
+    "zero": "d{name} 处处为零（不计舍入误差）",
     "sign of all": "d{name} 的符号反了",
     "transposed": "d{name} 被转置了",
     "times n": "d{name} 大了 n 倍",
@@ -91,9 +91,9 @@ HINTS = {
     "narrow": "数据类型：它是 {dtype}，装不下梯度：请用 float32",
     "sizes": "d{name} 只对{whose}尺寸是对的：{which}",
     "written out": "d{name}：{which}：也会用别的尺寸来检查",
-    "does not follow": "d{name} 不是由 {sources} 得来的：它对{above}是对的，但无论 {sources} "
+    "does not follow": "d{name} 不是由 {sources} 得来的：它对{above} 是对的，但无论 {sources} "
     "是什么，它都一样。请只对这一步应用链式法则（走捷径的是练习 2、3、4 和 8）",
-    "loss only": "d{name} 对{above}是对的，但当 {sources} 为随机值时，误差达到其最大元素的 "
+    "loss only": "d{name} 对{above} 是对的，但当 {sources} 为随机值时，误差达到其最大元素的 "
     "{error}：前者掩盖了错误",
     "tiny": "d{name} 的误差是其最大元素的 {error}：在 float32 中小得看不出来，在 float64 中又"
     "大于舍入误差。是不是加了一个很小的数、截短了某个常数、把数组转成了 float32，或者用了"

@@ -44,7 +44,7 @@ SENTENCES = {
     # what was asked for
     "no place": "{place!r}：应为 N.NAME，N 从 1 到 {last}，例如 1.counts",
     "no gradient": "练习 {number} 没有梯度 {name!r}，它要求的是：{names}{meant}",
-    "no exercise": "练习 {number!r}：应为 {listed}",
+    "no exercise": "练习 {number!r}：应为 1 到 {last}",
     "not right yet": "{place} 还没有做对：{how} 会给出提示",
     "limit": "--limit {limit}：应为秒数，大于 0，至多一天",
     "not again": "{place} 还没有做对：没有可以重做的",

@@ -78,6 +78,7 @@ SENTENCES = {
     "near right": "正确",
     "near bad": "{size} 个元素中有 {bad} 个是 NaN 或无穷大",
     "near not a number": "不是数",
+    "near not finite": "不是有限值",
     "near identical": "与自动微分逐位相同",
     "near not identical": "不全相同",
     "near bits": "{size} 个中有 {same} 个逐位相同",
@@ -127,6 +128,8 @@ SENTENCES = {
     "and by": "{first} 和 {last}",
     "comma": "、",
     "semicolon": "；",
+    "kind sum": "求和",
+    "kind mean": "求平均",
     "by sizes": "随尺寸而变的数：{each}",
     "for sizes": "{at} 时为 {number}",
     "upstream is zero": "当 {upstream} = 0 时它是",
@@ -181,8 +184,6 @@ SENTENCES = {
 # Words that are data elsewhere, or that say what to write in place of PyTorch's.
 PHRASES = {
     "the one-hot of the targets": "目标的 one-hot",
-    "sum": "求和",
-    "mean": "求平均",
     "the file": "文件",
     "this line": "这一行",
     "the lecture's": "讲座的",
