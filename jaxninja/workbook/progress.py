@@ -9,7 +9,7 @@ from jaxninja.errors import UserError
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.report import GAP, OK, Report
 from jaxninja.workbook.templates import rungs, template
-from jaxninja.workbook.texts.languages import known, sentence
+from jaxninja.workbook.texts.languages import current, known, sentence
 
 FILE = "progress.json"
 FOLDER = "workbook"
@@ -25,7 +25,8 @@ def start(folder: str | Path = FOLDER, language: str | None = None) -> list[Path
 
     Args:
         folder: is made if it is not there.
-        language: that the folder's commands speak from now on; None leaves it.
+        language: that the folder's commands speak from now on; None leaves it, and is
+            the current one in a new folder.
 
     Returns:
         The files that were made.
@@ -42,7 +43,7 @@ def start(folder: str | Path = FOLDER, language: str | None = None) -> list[Path
             made.append(path)
     if language is not None or not (folder / FILE).exists():
         state = load(folder)
-        state.language = language or state.language
+        state.language = language or current()
         state.save()
     return made
 

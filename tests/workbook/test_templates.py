@@ -13,6 +13,7 @@ from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.progress import WorkbookError
 from jaxninja.workbook.report import Report, Row
 from jaxninja.workbook.solutions.lecture import NETWORK
+from jaxninja.workbook.texts.languages import speaking
 
 EVERY = [(n, name) for n, e in EXERCISES.items() for name in e.names]
 
@@ -149,6 +150,16 @@ def test_an_unreadable_progress_file_is_told(tmp_path, text):
         progress.load(tmp_path)
     (tmp_path / "progress.json").unlink()
     assert progress.load(tmp_path).right(1) == []
+
+
+def test_a_new_folder_speaks_the_language_it_was_made_in(tmp_path):
+    """As `jaxninja exercise import --lang zh` makes it."""
+    with speaking("zh"):
+        progress.start(tmp_path)
+    progress.start(tmp_path)
+    assert progress.load(tmp_path).language == "zh"
+    progress.start(tmp_path, "en")
+    assert progress.load(tmp_path).language == "en"
 
 
 def test_the_progress_file_is_plain_json(tmp_path):

@@ -29,7 +29,7 @@ SENTENCES = {
     "imports text": "{call}() imports by a text: write `import`",
     # what training cannot compile
     "compile numpy": "training compiles backward, and NumPy cannot be compiled: use "
-    "jnp, as in dC = jnp.zeros_like(C).at[Xb].add(demb)",
+    "jnp, and for np.add.at the method .at[...].add(...)",
     "compile numbers": "training compiles backward, before there are numbers: int, "
     "float, if, while and assert cannot have those of an array; use jnp, as in "
     "jnp.where",

@@ -26,8 +26,8 @@ SENTENCES = {
     "runs expression": "{call}() 运行的是一段文本：请把表达式直接写出来",
     "imports text": "{call}() 按文本导入：请写 `import`",
     # what training cannot compile
-    "compile numpy": "训练时要编译 backward，而 NumPy 无法编译：请用 jnp，例如 "
-    "dC = jnp.zeros_like(C).at[Xb].add(demb)",
+    "compile numpy": "训练时要编译 backward，而 NumPy 无法编译：请用 jnp，"
+    "np.add.at 则用方法 .at[...].add(...)",
     "compile numbers": "训练时先编译 backward，那时还没有数值：int、float、if、while 和 assert "
     "都拿不到数组的值；请用 jnp，例如 jnp.where",
     # the process that checks

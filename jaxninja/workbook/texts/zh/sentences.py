@@ -54,7 +54,7 @@ SENTENCES = {
     "random": "{sizes}，d{probe} 取随机值",
     "written as": "没有一行给 {variable} 赋值；第 {line} 行给 {other} 赋了值：是不是它？",
     "not written": "没有一行给 {variable} 赋值：请写 `{variable} = ...`",
-    "blank": "{variable} 还是 {blank}：接下来就是它",
+    "blank": "{variable} 还是 {blank}：接下来该求它",
     "shapes left": "数值全部正确；以下梯度的形状不对：{names}",
     "by hand": "d{name} {found}。它也许是对的，但这里要求手工推导",
     "done": "练习 {number} 完成：{count} 个梯度全部正确。",

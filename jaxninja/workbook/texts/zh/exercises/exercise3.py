@@ -18,8 +18,8 @@ LESSONS = {
         "rule": "从 hprebn 到 hpreact 有三条路径：直接的、经过均值的、经过方差的。在纸上"
         "把它们合并，并利用 sum (hprebn - mean) = 0。",
         "steps": (
-            "先去掉增益和偏置：dbnraw = bngain * dhpreact。剩下的是归一化，其中均值和方差"
-            "各自服务于全部 n 行。",
+            "先去掉增益和偏置：dbnraw = bngain * dhpreact。剩下的是归一化，其中的均值和"
+            "方差都由全部 n 行共用。",
             "dvar = dbnraw * bndiff * -1/2 * (var + 1e-5)^(-3/2) 在各行上的和，也就是 "
             "-1/2 * bnvar_inv^2 * sum(dbnraw * bnraw)。",
             "dmean = -bnvar_inv * sum(dbnraw)。从均值经过方差的路径没有贡献：它的因子是 "
