@@ -155,7 +155,7 @@ def _first_rung(exercise: Exercise, name: str) -> Iterator[str]:
     yield sentence("as", name=name, shape=shape(exercise, name))
     if not _readers(exercise, name):
         sources = sorted(exercise.sources(name)[0] - {"loss"})
-        made = ", ".join(f"d{k} {shape(exercise, k)}" for k in sources)
+        made = sentence("comma").join(f"d{k} {shape(exercise, k)}" for k in sources)
         yield sentence("made of", made=made or sentence("the loss"))
         return
     readers = exercise.network.uses(name)
