@@ -18,7 +18,7 @@ from jax.extend.core import Literal, jaxprs_in_params
 from jax.extend.core import primitives as prim
 
 from jaxninja.errors import ArgumentError
-from jaxninja.jaxpr import JITTED, REMAT, bind, body, opened, run
+from jaxninja.jaxpr import JITTED, REMAT, bind, body, opened, run, scan_parts
 
 # What is entered: a name in any other call is out of reach.
 _ENTERED = JITTED | REMAT
@@ -129,14 +129,9 @@ def _apply(eqn, args, shifts):
 
 def _scan(eqn, args, shifts):
     inner, consts = opened(eqn.params["jaxpr"])
-    # a scanned array has one axis more outside than inside; constants and carry do not
-    carried = sum(map(_same_rank, eqn.outvars, inner.outvars))
-    start = sum(map(_same_rank, eqn.invars, inner.invars))
-    fixed, init, xs = (
-        args[: start - carried],
-        args[start - carried : start],
-        args[start:],
-    )
+    count, carried = scan_parts(eqn)
+    fixed, rest = args[:count], args[count:]
+    init, xs = rest[:carried], rest[carried:]
 
     def step(carry, row):
         x, shift = row
@@ -146,10 +141,6 @@ def _scan(eqn, args, shifts):
     options = {k: eqn.params[k] for k in ("length", "reverse", "unroll")}
     carry, (ys, named) = jax.lax.scan(step, init, (xs, shifts), **options)
     return [*carry, *ys], named
-
-
-def _same_rank(outer, inner):
-    return len(outer.aval.shape) == len(inner.aval.shape)
 
 
 def _cond(eqn, args, shifts, names):
