@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 # "jvp(h)" and "transpose(jvp(h))" are autodiff's; "jit(transpose)" is jnp.transpose
 _AUTODIFF = re.compile(r"(?:^|[/(])(?:jvp|transpose)\(")
@@ -78,10 +78,5 @@ def equations(jaxpr: Any, stack: str = "") -> Iterator[tuple[Any, str]]:
     for eqn in jaxpr.eqns:
         full = f"{stack}/{eqn.source_info.name_stack}"
         yield eqn, full
-        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(value):
-                yield from equations(getattr(value, "jaxpr", value), full)
-
-
-def _is_jaxpr(value: Any) -> bool:
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+        for inner in jaxprs_in_params(eqn.params):
+            yield from equations(inner, full)
