@@ -136,15 +136,8 @@ def preactivation(
     layer: int,
 ) -> Float[Array, "N D"]:
     """What the batchnorm of a layer normalises, with given statistics below it."""
-    found = {}
-
-    def note(x, name):
-        found[name] = x
-        return x
-
     normalise = by_statistics(params, statistics, model)
-    _forward(params, ids, model, manual, normalise, note, stop=layer)
-    return found[f"pre{layer}"]
+    return _forward(params, ids, model, manual, normalise, stop=layer)
 
 
 def _forward(params, ids, model, ops, normalise, name=unnamed, stop=None):

@@ -125,15 +125,8 @@ def preactivation(
 ) -> Float[Array, "N S H"]:
     """What the batchnorm of a layer normalises, S = T / 2^layer rows an example, with
     given statistics below it."""
-    found = {}
-
-    def note(x, name):
-        found[name] = x
-        return x
-
     normalise = by_statistics(params, statistics, model)
-    _forward(params, ids, model, manual, normalise, name=note, stop=layer)
-    return found[f"pre{layer}"]
+    return _forward(params, ids, model, manual, normalise, stop=layer)
 
 
 def _forward(
