@@ -42,14 +42,6 @@ class Scheme(NamedTuple):
     batchnorm: float = 0.0  # of gamma, around 1, and beta, around 0
 
 
-def _one(fan_in, fan_out, gain):
-    return 1.0
-
-
-def _a_fifth(fan_in, fan_out, gain):
-    return 0.2
-
-
 def _kaiming(fan_in, fan_out, gain):
     return gain / math.sqrt(fan_in)
 
@@ -58,15 +50,15 @@ def _xavier(fan_in, fan_out, gain):
     return gain * math.sqrt(2 / (fan_in + fan_out))
 
 
-def _constant(scale: float) -> Callable[[int], float]:
-    return lambda fan_in: scale
+def _constant(scale: float) -> Callable[..., float]:
+    return lambda *_: scale
 
 
 SCHEMES = {
     # Part 3, in the order of the lecture's loss log; its batchnorm stage is kaiming
-    "original": Scheme(_one, 1.0, _constant(1.0), 1.0),
-    "softmax": Scheme(_one, 1.0, _constant(0.01), 0.0),
-    "saturation": Scheme(_a_fifth, 0.01, _constant(0.01), 0.0),
+    "original": Scheme(_constant(1.0), 1.0, _constant(1.0), 1.0),
+    "softmax": Scheme(_constant(1.0), 1.0, _constant(0.01), 0.0),
+    "saturation": Scheme(_constant(0.2), 0.01, _constant(0.01), 0.0),
     "kaiming": Scheme(_kaiming, 0.01, _constant(0.01), 0.0),
     "xavier": Scheme(_xavier, 0.01, _constant(0.01), 0.0),
     # Part 3's network of layer objects: its output is as wide as its inputs suggest,
