@@ -96,16 +96,12 @@ def contenders(model) -> dict[str, routes.Layout]:
     ways = {
         BEST: routes.layout("autodiff", model),
         "rules": routes.layout("rules", model),
-        "page by hand": _as_it_is(routes.value_and_grad("page", model)),
+        "page by hand": routes.Layout(routes.value_and_grad("page", model)),
         "network by hand": routes.layout("network", model),
     }
     if isinstance(model, transformer.Transformer):
         ways["jax.grad, layers in a scan"] = _in_a_scan(model)
     return ways
-
-
-def _as_it_is(value_and_grad):
-    return routes.Layout(value_and_grad, lambda tree: tree, lambda tree: tree)
 
 
 def _in_a_scan(model) -> routes.Layout:

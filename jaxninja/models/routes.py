@@ -11,11 +11,7 @@ import jax
 
 from jaxninja.errors import ArgumentError
 from jaxninja.models import network
-from jaxninja.models.by_hand import (
-    ninja_blocks,
-    ninja_fast,
-    user_file,
-)
+from jaxninja.models.by_hand import ninja_blocks, ninja_fast, user_file
 from jaxninja.models.by_hand.layouts import mlp_tables, transformer_packed
 from jaxninja.models.mlp import Mlp
 from jaxninja.models.network import Model
@@ -28,26 +24,26 @@ from jaxninja.rules import autodiff, manual
 ValueAndGrad = Callable[..., Any]
 
 
+def _as_it_is(tree: Any) -> Any:
+    return tree
+
+
 class Layout(NamedTuple):
     """A route as it trains: its gradients, in the storage order that suits it."""
 
     value_and_grad: ValueAndGrad  # of parameters that are laid out
-    lay_out: Callable[[Any], Any]  # of parameters, wherever they occur in a pytree
-    lay_back: Callable[[Any], Any]  # its inverse
+    lay_out: Callable[[Any], Any] = _as_it_is  # of what holds parameters, any pytree
+    lay_back: Callable[[Any], Any] = _as_it_is  # its inverse
 
 
 def layout(route: str, model: Model) -> Layout:
     """What the training loop runs: the same gradients as `value_and_grad`'s."""
     if route == "network" and type(model) in _FAST:
-        fast, *there_and_back = _FAST[type(model)]
-        return Layout(partial(fast, model=model), *there_and_back)
+        fast = _FAST[type(model)]
+        return fast._replace(value_and_grad=partial(fast.value_and_grad, model=model))
     if route == "network":
-        return Layout(_page(route, model), _as_it_is, _as_it_is)
-    return Layout(value_and_grad(route, model), _as_it_is, _as_it_is)
-
-
-def _as_it_is(tree: Any) -> Any:
-    return tree
+        return Layout(_page(route, model))
+    return Layout(value_and_grad(route, model))
 
 
 def _by_batch(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -> Any:
@@ -57,11 +53,11 @@ def _by_batch(params: Params, ids: jax.Array, labels: jax.Array, model: Ninja) -
     return module.value_and_grad(params, ids, labels, model)
 
 
-# Where another layout than the page's is quicker: its gradients, and the way to it.
-_FAST: dict[type, tuple[Callable, Callable, Callable]] = {
-    Ninja: (_by_batch, ninja_fast.lay_out, ninja_fast.lay_back),
-    Mlp: (mlp_tables.value_and_grad, _as_it_is, _as_it_is),
-    Transformer: (transformer_packed.value_and_grad, _as_it_is, _as_it_is),
+# Where another layout than the page's is quicker; its gradients take the model, too.
+_FAST: dict[type, Layout] = {
+    Ninja: Layout(_by_batch, ninja_fast.lay_out, ninja_fast.lay_back),
+    Mlp: Layout(mlp_tables.value_and_grad),
+    Transformer: Layout(transformer_packed.value_and_grad),
 }
 
 
