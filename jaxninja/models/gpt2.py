@@ -264,6 +264,7 @@ def attention_maps(
 
 def activations(model: Gpt2) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function, or the array's part."""
-    layers = range(1, model.layers + 1)
-    pairs = [((f"h{n}", "gelu-tanh"), (f"x{n}", "residual")) for n in layers]
-    return dict(pair for both in pairs for pair in both)
+    found = {}
+    for n in range(1, model.layers + 1):
+        found |= {f"h{n}": "gelu-tanh", f"x{n}": "residual"}
+    return found
