@@ -23,7 +23,6 @@ from jaxninja.engine.primitives.linear_algebra.matrices import (
     identity,
     product,
     solved,
-    transposed,
 )
 
 
@@ -34,7 +33,7 @@ def cholesky(dy, y, x, **_):
     diagonal. Transposed: dx = L^-T half(L^T dL) conj(L)^-1.
     """
     L = jnp.tril(y)
-    half = jnp.tril(product(transposed(L), jnp.tril(dy)))
+    half = jnp.tril(product(L.mT, jnp.tril(dy)))
     half = half * (1 - 0.5 * identity(half))
     left = solved(L, half, lower=True, transpose_a=True)
     flags = {"left_side": False, "lower": True, "conjugate_a": True}
@@ -54,7 +53,7 @@ def lu(cts, outs, x, **_):
     U = _square(jnp.triu(y[..., :n, :]), n)
     rest = np.arange(n) >= m
     U = U + identity(U) * jnp.broadcast_to(jnp.asarray(rest, y.dtype), U.shape)
-    F = jnp.tril(product(transposed(L), dy), -1) + jnp.triu(product(dy, transposed(U)))
+    F = jnp.tril(product(L.mT, dy), -1) + jnp.triu(product(dy, U.mT))
     left = solved(L, F, lower=True, transpose_a=True, unit_diagonal=True)
     dpx = solved(U, left, left_side=False, transpose_a=True)
     back = jnp.argsort(permutation, axis=-1)
@@ -85,7 +84,7 @@ def qr(cts, outs, x, *, full_matrices, pivoting=False, **_):
         )
     if pivoting:
         x = jnp.take_along_axis(x, order[0][..., None, :], -1)
-    dq = dq + adjoint(product(dr[..., m:], transposed(x[..., m:])))
+    dq = dq + adjoint(product(dr[..., m:], x[..., m:].mT))
     wide = product(jnp.conj(q), dr[..., m:])
     dx = jnp.concatenate([_thin_qr(dq, dr[..., :m], q, r[..., :m]), wide], -1)
     if pivoting:
@@ -95,7 +94,7 @@ def qr(cts, outs, x, *, full_matrices, pivoting=False, **_):
 
 
 def _thin_qr(dq, dr, q, r):
-    K = product(transposed(q), dq) - product(dr, transposed(r))
+    K = product(q.mT, dq) - product(dr, r.mT)
     V = jnp.tril(K - adjoint(K), -1) - K
     if jnp.iscomplexobj(K):
         V = V + 1j * identity(K) * K.imag.astype(K.dtype)

@@ -5,13 +5,9 @@ from jax import lax
 from jax.extend.core import primitives
 
 
-def transposed(x):
-    return jnp.swapaxes(x, -1, -2)
-
-
 def adjoint(x):
     """Transposed and conjugated; of real matrices the transpose."""
-    return jnp.conj(transposed(x))
+    return jnp.conj(x.mT)
 
 
 def product(*factors):

@@ -16,11 +16,7 @@ from jax.extend.core import primitives
 from jaxninja.engine import private
 from jaxninja.engine.core import Call, evaluate, walk
 from jaxninja.engine.errors import NoRule
-from jaxninja.engine.primitives.linear_algebra.matrices import (
-    product,
-    solved,
-    transposed,
-)
+from jaxninja.engine.primitives.linear_algebra.matrices import product, solved
 from jaxninja.jaxpr import bind
 
 
@@ -28,8 +24,8 @@ def triangular_solve(dx, x, a, b, *, left_side, transpose_a, **params):
     """op(a) x = b, or x op(a) = b; op transposes, conjugates, both or neither."""
     flags = params | {"left_side": left_side, "transpose_a": not transpose_a}
     db = solved(a, dx, **flags)
-    dop = -product(db, transposed(x)) if left_side else -product(transposed(x), db)
-    da = transposed(dop) if transpose_a else dop
+    dop = -product(db, x.mT) if left_side else -product(x.mT, db)
+    da = dop.mT if transpose_a else dop
     da = jnp.conj(da) if params["conjugate_a"] else da
     inside = -1 if params["unit_diagonal"] else 0
     return jnp.tril(da, inside) if params["lower"] else jnp.triu(da, -inside), db

@@ -24,7 +24,6 @@ from jaxninja.engine.primitives.linear_algebra.matrices import (
     identity,
     on_diagonal,
     product,
-    transposed,
     where_moved,
 )
 from jaxninja.jaxpr import bind
@@ -39,9 +38,9 @@ def eigh(cts, outs, x, *, subset_by_index=None, **_):
             "no rule in the engine: compute all of it, and select afterwards"
         )
     gaps = w[..., None, :] - w[..., :, None]
-    turned = where_moved(_off_diagonal(product(transposed(V), dV)), gaps)
+    turned = where_moved(_off_diagonal(product(V.mT, dV)), gaps)
     inner = on_diagonal(dw.astype(x.dtype)) + turned
-    return (product(jnp.conj(V), inner, transposed(V)),)
+    return (product(jnp.conj(V), inner, V.mT),)
 
 
 # ---- singular values
@@ -80,7 +79,7 @@ def svd_backward(eqn, saved, cts, active, rules):
     ds, du, dv = cts[0], *(_or_zeros(cts, k, y) for k, y in ((1, u), (2, vh)))
     v, dv = adjoint(vh), adjoint(dv)
     gaps = (s[..., None, :] - s[..., :, None]) * (s[..., None, :] + s[..., :, None])
-    utdu, vtdv = product(transposed(u), du), product(transposed(v), dv)
+    utdu, vtdv = product(u.mT, du), product(v.mT, dv)
     G, H = (where_moved(_off_diagonal(t), gaps) for t in (utdu, vtdv))
     values = ds.astype(x.dtype)
     if jnp.iscomplexobj(x):
@@ -88,11 +87,11 @@ def svd_backward(eqn, saved, cts, active, rules):
     T = on_diagonal(values)
     S = s.astype(x.dtype)
     T = T + (G + adjoint(G)) * S[..., None, :] + S[..., :, None] * (H + adjoint(H))
-    dx = product(jnp.conj(u), T, transposed(v))
+    dx = product(jnp.conj(u), T, v.mT)
     if m > n:
-        dx = dx + product(_beyond(u, where_moved(du, s[..., None, :])), transposed(v))
+        dx = dx + product(_beyond(u, where_moved(du, s[..., None, :])), v.mT)
     if n > m:
-        out = product(_beyond(v, where_moved(dv, s[..., None, :])), transposed(u))
+        out = product(_beyond(v, where_moved(dv, s[..., None, :])), u.mT)
         dx = dx + adjoint(out)
     return [dx], None
 
@@ -117,7 +116,7 @@ def _or_zeros(cts, k, y):
 
 def _beyond(u, d):
     """(1 - U U^H)^T d: what of d is not in the span of conj(U)."""
-    return d - product(jnp.conj(u), product(transposed(u), d))
+    return d - product(jnp.conj(u), product(u.mT, d))
 
 
 def _off_diagonal(x):
