@@ -25,6 +25,7 @@ from jax.dtypes import float0
 from jax.extend.core.primitives import name_p
 
 from jaxninja.engine.computation import Computation, Step, Tape
+from jaxninja.engine.cotangents import is_differentiable
 from jaxninja.engine.errors import check_cotangents, no_rule
 from jaxninja.engine.gradients import Gradients
 from jaxninja.jaxpr import JITTED, bind, body, called_name, opened, run, scope
@@ -62,7 +63,7 @@ class _Recorder:
 
     def add(self, value, active: bool = False) -> int:
         self.values.append(value)
-        self.active.append(active and jnp.issubdtype(value.dtype, jnp.inexact))
+        self.active.append(active and is_differentiable(value))
         return len(self.values) - 1
 
 
@@ -92,7 +93,7 @@ def _record(rec: _Recorder, jaxpr, inputs, outer: tuple[str, ...], caller) -> li
 
     def literal(atom) -> int:
         with jax.ensure_compile_time_eval():  # a number, under jit too
-            return rec.add(jnp.asarray(atom.val, _dtype(atom)))
+            return rec.add(jnp.asarray(atom.val, atom.aval.dtype))
 
     def step(eqn, ins):
         around = outer + scope(eqn)
@@ -168,13 +169,9 @@ def _pull(
 
 def _full(ct, y):
     """A result that the output does not depend on has the cotangent 0."""
-    if ct is None and y is not None and jnp.issubdtype(y.dtype, jnp.inexact):
+    if ct is None and y is not None and is_differentiable(y):
         return jnp.zeros_like(y)
     return ct
-
-
-def _dtype(atom) -> Any:
-    return atom.aval.dtype
 
 
 def _keepable(value):

@@ -23,6 +23,7 @@ from jax.extend.core import Literal
 from jaxninja.engine import private
 from jaxninja.engine.computation import Computation
 from jaxninja.engine.core import Call, constant, evaluate, walk
+from jaxninja.engine.cotangents import is_differentiable
 from jaxninja.engine.errors import NoRule
 from jaxninja.engine.gradients import Gradients
 from jaxninja.jaxpr import JITTED, bind, body, opened, scan_parts
@@ -126,13 +127,9 @@ def _reached(jaxpr, active, rules) -> list[bool]:
             outs = _reached(opened(body(eqn))[0], ins, rules)
         else:
             passes = any(ins) and rules.get(eqn.primitive) is not constant
-            outs = [passes and _can_move(v.aval.dtype) for v in eqn.outvars]
+            outs = [passes and is_differentiable(v.aval) for v in eqn.outvars]
         moving |= {v for v, a in zip(eqn.outvars, outs, strict=True) if a}
     return [moves(a) for a in jaxpr.outvars]
-
-
-def _can_move(dtype) -> bool:
-    return jnp.issubdtype(dtype, jnp.inexact)
 
 
 # ---- while
