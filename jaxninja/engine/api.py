@@ -128,9 +128,8 @@ def value_and_grad(
             filled = list(args)
             for i, value in zip(wanted, jax.tree.unflatten(tree, given), strict=True):
                 filled[i] = value
-            return (
-                _pair(f(*filled, **kwargs)) if has_aux else (f(*filled, **kwargs), ())
-            )
+            out = f(*filled, **kwargs)
+            return _pair(out) if has_aux else (out, ())
 
         graph = _trace(_called(f), flat, arrays, [True] * len(arrays), rules)
         value, aux = graph.output

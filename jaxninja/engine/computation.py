@@ -77,9 +77,8 @@ class Tape:
     rules: Mapping[Any, Any]
     in_tree: Any = None  # how f takes its arguments and returns its outputs
     out_tree: Any = None
-    fixed: Mapping[str, int] = field(
-        default_factory=dict
-    )  # ints that f was called with
+    # ints that f was called with
+    fixed: Mapping[str, int] = field(default_factory=dict)
 
 
 @jax.tree_util.register_dataclass

@@ -44,11 +44,9 @@ def _rows(
             left = indent + label(nodes[i]) + made_by
             kind = f"{nodes[i].dtype}{list(nodes[i].shape)}"
             yield left, kind, measure(nodes[i].value), _gradient(grads, i)
-        if len(unit.steps) == 1 and unit.steps[0].eqn.primitive.name in (
-            "scan",
-            "cond",
-        ):
-            yield from _bodies(graph, place[id(unit.steps[0])], grads, fold, indent)
+        step = unit.steps[0] if len(unit.steps) == 1 else None
+        if step and step.eqn.primitive.name in ("scan", "cond"):
+            yield from _bodies(graph, place[id(step)], grads, fold, indent)
 
 
 def _made_by(graph: Computation, unit: Unit, numbers, nodes) -> str:
