@@ -49,14 +49,13 @@ def train(
     """
     config = configs[0]
     members = [Member(_opened(c, dataset)) for c in configs]
-    padding = [configs[-1]] * (width - len(configs))
-    seeds = np.array([c.seed for c in configs + padding], np.int32)
-    rates = np.array([c.lr for c in configs + padding], np.float32)
+    padding = [members[-1]] * (width - len(members))
+    runs = [m.record.run for m in members + padding]
+    seeds = np.array([run.config.seed for run in runs], np.int32)
+    rates = np.array([run.config.lr for run in runs], np.float32)
     data = steps.feed(config, dataset, partial(put, mesh=mesh, spec=P()))(start)
     seeds, rates = (put(a, mesh, P("members")) for a in (seeds, rates))
-    states = [m.record.run.state for m in members] + [
-        members[-1].record.run.state
-    ] * len(padding)
+    states = [run.state for run in runs]
     states = jax.tree.map(lambda *a: put(np.stack(a), mesh, P("members")), *states)
     here = steps.feed(config, dataset)
     pace = FIRST

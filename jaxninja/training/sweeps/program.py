@@ -78,23 +78,21 @@ def make_advance(config: TrainConfig, model: Any, mesh: Mesh) -> jax.stages.Wrap
     on_cpu = mesh.devices.flat[0].platform == "cpu"
     take_steps = steps.take_steps(config, model)
 
-    def one(member, data, start, n):
-        state, seed, lr = member
-        return take_steps(state, data, start, n, seed, lr)
-
     @jax.jit
     def advance(states, seeds, rates, data, start, n):
         def share(states, seeds, rates, data):
-            train = lambda member: one(member, data, start, n)  # noqa: E731
+            def train(member):
+                state, seed, lr = member
+                return take_steps(state, data, start, n, seed, lr)
+
             limit = min(AT_ONCE, len(seeds)) if on_cpu else len(seeds)
             size = max(k for k in range(1, limit + 1) if len(seeds) % k == 0)
             return jax.lax.map(train, (states, seeds, rates), batch_size=size)
 
-        own, whole = P("members"), P()
-        specs = (own, own, own, whole)
-        return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=own)(
-            states, seeds, rates, data
-        )
+        own = P("members")
+        specs = (own, own, own, P())
+        divided = jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=own)
+        return divided(states, seeds, rates, data)
 
     return advance
 
