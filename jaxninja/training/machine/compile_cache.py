@@ -19,6 +19,8 @@ from typing import Any
 import jax
 import platformdirs
 
+from jaxninja.training.machine.devices import config_value
+
 EVENTS = {
     "/jax/compilation_cache/cache_hits": "hits",
     "/jax/compilation_cache/cache_misses": "misses",
@@ -34,16 +36,17 @@ def enable() -> Path | None:
     Returns:
         The cache's folder, or None if it is off.
     """
-    if not _setting("jax_enable_compilation_cache"):
+    if not config_value("jax_enable_compilation_cache"):
         return None
-    if _setting("jax_compilation_cache_dir") is None:
+    if config_value("jax_compilation_cache_dir") is None:
         folder = Path(platformdirs.user_cache_dir("jaxninja")) / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
-    if _setting("jax_persistent_cache_min_compile_time_secs") == 1.0:  # JAX's default
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    least = "jax_persistent_cache_min_compile_time_secs"
+    if config_value(least) == 1.0:  # JAX's default
+        jax.config.update(least, 0.0)
     if not isinstance(warnings.showwarning, Filter):
         warnings.showwarning = Filter(warnings.showwarning)
-    return Path(_setting("jax_compilation_cache_dir"))
+    return Path(config_value("jax_compilation_cache_dir"))
 
 
 DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(.+?)'")
@@ -67,7 +70,7 @@ class Filter:
 
 def _remove(module: str) -> bool:
     """True if there was an entry, and the folder let it go."""
-    folder = Path(_setting("jax_compilation_cache_dir") or ".")
+    folder = Path(config_value("jax_compilation_cache_dir") or ".")
     entries = list(folder.glob(f"{glob.escape(module)}-*-cache"))
     try:
         for entry in entries:
@@ -90,7 +93,7 @@ class Seen:
         if self.hits + self.misses == 0:
             return f"{took} (compilation cache not used)"
         found = "miss" if self.misses else "hit"
-        folder = _setting("jax_compilation_cache_dir")
+        folder = config_value("jax_compilation_cache_dir")
         return f"{took} (compilation cache: {found}, {folder})"
 
 
@@ -110,7 +113,3 @@ def watch() -> Iterator[Seen]:
     finally:
         seen.seconds = time.perf_counter() - start
         jax.monitoring.unregister_event_listener(listen)
-
-
-def _setting(name: str) -> Any:
-    return getattr(jax.config, name)  # set dynamically: a type checker cannot see it
