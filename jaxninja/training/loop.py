@@ -55,7 +55,7 @@ def train(
         resume: a run folder to continue from its last checkpoint, exactly.
         progress: who listens; by default a bar on a terminal, or the cell of a
             notebook.
-        mesh: devices to divide each batch among, see `training.distributed`; with
+        mesh: devices to divide each batch among (`training.machine.distributed`); with
             several processes each calls this, and process 0 writes the run.
         misplaced: fields of a configuration, which belong into `config`: an error.
 
