@@ -59,8 +59,8 @@ def sample(
     expect("prompt", prompt, all(0 < i < V for i in prompt), f"ids in 1..{V - 1}")
     context, last = _start(model, prompt)
     context = jnp.tile(jnp.array(context, jnp.int32), (count, 1)), last
-    static = model, limit - len(prompt), how.static
-    drawn, finite = _draw(key, params, statistics, context, how.divisor, static)
+    keys, static = jax.random.split(key, limit - len(prompt)), (model, how.static)
+    drawn, finite = continued(keys, params, statistics, context, how.divisor, static)
     expect_finite(finite)
     return [[*prompt, *_until_boundary(row)] for row in drawn.tolist()]
 
@@ -75,12 +75,17 @@ def _start(model: Model, prompt: tuple[int, ...]) -> tuple[list[int], int]:
 
 
 @partial(jax.jit, static_argnums=5)
-def _draw(key, params, statistics, context, divisor, static):
+def continued(keys, params, statistics, context, divisor, static):
     """[count, steps] ids, and whether the logits of each step were finite.
 
-    Whatever follows the first 0 in a row is to be dropped.
+    Args:
+        keys: one for each step.
+        params, statistics: of the network.
+        context: ids [count, T], and the place in it of the last symbol.
+        divisor: of the logits.
+        static: the model, and the `static` of a Choice.
     """
-    model, steps, choice = static
+    model, choice = static
     sequences = network.reads_sequences(model)
 
     def step(read, key):
@@ -91,7 +96,7 @@ def _draw(key, params, statistics, context, divisor, static):
         symbol = chosen(key, logits, divisor, choice)
         return _extended(context, last, symbol), (symbol, finite)
 
-    symbols, finite = jax.lax.scan(step, context, jax.random.split(key, steps))[1]
+    symbols, finite = jax.lax.scan(step, context, keys)[1]
     return symbols.T, finite
 
 

@@ -23,6 +23,7 @@ from jaxninja.training.sampling.choice import (
     expect,
     expect_finite,
 )
+from jaxninja.training.sampling.items import continued
 
 BEGINNING = "\n"  # what is read where nothing is given
 CACHE = 2**29  # numbers in the keys and values of texts that are written together
@@ -102,22 +103,8 @@ def _with_cache(keys, params, ids, divisor, static):
     return tokens.T, finite
 
 
-@partial(jax.jit, static_argnums=4)
 def _anew(keys, params, ids, divisor, static):
     """The same without a cache: the context, shifted once it is full."""
-    model, choice = static
-    T, start = model.context, ids.shape[1]
-    context = jnp.pad(ids, [(0, 0), (0, T - start)])
-
-    def step(state, key):
-        context, length = state
-        logits = network.of(model).apply(params, {}, context, model)[:, length - 1]
-        token = chosen(key, logits, divisor, choice)
-        full = length == T
-        shifted = jnp.concatenate([context[:, 1:], token[:, None]], 1)
-        written = context.at[:, length].set(token, mode="drop")
-        state = jnp.where(full, shifted, written), jnp.minimum(length + 1, T)
-        return state, (token, jnp.isfinite(logits).all())
-
-    tokens, finite = jax.lax.scan(step, (context, start), keys)[1]
-    return tokens.T, finite
+    model, length = static[0], ids.shape[1]
+    context = jnp.pad(ids, [(0, 0), (0, model.context - length)]), length - 1
+    return continued(keys, params, {}, context, divisor, static)
