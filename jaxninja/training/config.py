@@ -1,7 +1,6 @@
 """The configuration of a training run, and what makes one impossible."""
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -284,28 +283,3 @@ class TrainConfig:
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         """Inverse of `to_dict`; a field it does not know is an error."""
         return cls(**{str(name): value for name, value in values.items()})
-
-
-def expect_config(config: Any, fields: dict[str, Any], call: str = "train") -> None:
-    """Refuse what was given in place of a configuration, and say how to give it.
-
-    Args:
-        config: the argument of that name.
-        fields: arguments by names that `call` does not have.
-        call: the function that takes the configuration.
-
-    Raises:
-        ConfigError: it is no TrainConfig, or there are such arguments.
-    """
-    if isinstance(config, dict):
-        fields = {**config, **fields}
-    if fields:
-        TrainConfig.from_dict(fields)  # an unknown name or a bad value is told first
-        given = ", ".join(f"{name}={shown(v)}" for name, v in fields.items())
-        raise ConfigError(
-            f"{call} takes these in a configuration: {call}(TrainConfig({given}))"
-        )
-    if config is not None and not isinstance(config, TrainConfig):
-        is_path = isinstance(config, str | os.PathLike)
-        hint = f"; to go on with a run: {call}(resume={config!r})" if is_path else ""
-        raise ConfigError(f"config is {shown(config)}, expected a TrainConfig{hint}")

@@ -18,7 +18,8 @@ from jaxninja.escaping import resume_option
 from jaxninja.models.by_hand import user_file
 from jaxninja.storage import atomic, run_folder
 from jaxninja.training import gradient_check, steps
-from jaxninja.training.config import ConfigError, TrainConfig, expect_config
+from jaxninja.training.arguments import expect_config, expect_progress
+from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.examples import dataset_of, extent
 from jaxninja.training.kernel import build
 from jaxninja.training.machine import (
@@ -31,7 +32,7 @@ from jaxninja.training.machine import (
 from jaxninja.training.machine.devices import Device, config_value, pick_device
 from jaxninja.training.machine.signals import Interrupted, caught_signals
 from jaxninja.training.options.values import shown
-from jaxninja.training.progress import Progress, default, expect_progress
+from jaxninja.training.progress import Progress, default
 from jaxninja.training.runs.initial import initial_state
 from jaxninja.training.runs.opening import at_home, new_folder, open_run, resumed_config
 from jaxninja.training.runs.recorder import Record

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jaxninja.errors import ArgumentTypeError
 from jaxninja.training.machine.rate import digits
 
 
@@ -148,18 +147,3 @@ class Lines(Progress):
                 f"step {step:>7}/{self._steps}  loss {loss:.4f}  {digits(rate)} steps/s"
             )
             self._next = step + self._steps // 20
-
-
-def expect_progress(progress: Any) -> Any:
-    """`progress` itself, if it has the methods of `Progress` or is None.
-
-    Raises:
-        TypeError: it has not.
-    """
-    methods = ("say", "start", "update", "stop")
-    if progress is not None and not all(hasattr(progress, m) for m in methods):
-        raise ArgumentTypeError(
-            f"progress is {progress!r}, expected an object as "
-            "jaxninja.training.progress.Bar(); Progress() there says nothing"
-        )
-    return progress

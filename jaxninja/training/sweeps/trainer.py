@@ -19,13 +19,14 @@ import numpy as np
 from jaxninja.data.datasets import Dataset
 from jaxninja.models.by_hand import user_file
 from jaxninja.storage import atomic, run_folder
-from jaxninja.training.config import ConfigError, TrainConfig, expect_config
+from jaxninja.training.arguments import expect_config, expect_progress
+from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.examples import dataset_of
 from jaxninja.training.kernel import build
 from jaxninja.training.loop import expect_to_fit
 from jaxninja.training.machine import settings
 from jaxninja.training.machine.signals import caught_signals
-from jaxninja.training.progress import Progress, default, expect_progress
+from jaxninja.training.progress import Progress, default
 from jaxninja.training.sweeps import plan
 from jaxninja.training.sweeps.members import train
 from jaxninja.training.sweeps.program import compiled, group_size, mesh_of
