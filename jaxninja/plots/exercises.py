@@ -105,14 +105,13 @@ def graph(
     size = max(6.0, 0.95 * right), max(3.0, 0.64 * top)
     figure = Figure(figsize=size, dpi=100, layout="constrained")
     axes = figure.subplots()
-    found = dict(statuses)
     boxes = {
-        name: _box(axes, place, name, found.get(name, "gap"))
+        name: _box(axes, place, name, statuses.get(name, "gap"))
         for name, place in places.items()
     }
     for parent, child in edges:
         _arrow(axes, boxes[parent], boxes[child])
-    _legend(axes, [s for s in COLOURS if s != "unasked" or s in found.values()])
+    _legend(axes, [s for s in COLOURS if s != "unasked" or s in statuses.values()])
     axes.set(xlim=(-0.6, right + 0.1), ylim=(-0.6, top))
     axes.axis("off")
     return figure

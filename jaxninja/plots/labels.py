@@ -112,10 +112,9 @@ def _piece(axes: Any, line: Any, place: float) -> None:
     piece.set_gid(line.get_gid())
 
 
-def _fitted(text: str, most: int = 24) -> str:
+def _fitted(text: str) -> str:
     """A long name without its middle: the axes need room too."""
-    half = (most - 1) // 2
-    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+    return text if len(text) <= 24 else f"{text[:11]}…{text[-11:]}"
 
 
 def apart(places: list[float], gap: float) -> list[float]:

@@ -37,12 +37,8 @@ def kept(residuals: Any) -> Figure:
 
 def _bars(arrays: Any) -> list[tuple[str, int]]:
     """(what, bytes) of the largest arrays, the rest together."""
-    bars = [(f"{_origin(a)}  {list(a.shape)}", a.bytes) for a in arrays[:MOST]]
+    bars = [(f"{a.where or a.role}  {list(a.shape)}", a.bytes) for a in arrays[:MOST]]
     rest = arrays[MOST:]
     if rest:
         bars.append((f"{len(rest)} smaller ones", sum(a.bytes for a in rest)))
     return bars
-
-
-def _origin(array: Any) -> str:
-    return array.where or array.role

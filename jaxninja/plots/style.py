@@ -77,13 +77,10 @@ def literal(text: str) -> str:
 
     A character that the font lacks is shown by its code point, as in U+4E2D.
     """
-    known = (c if ord(c) in _glyphs() else _code_point(c) for c in printable(text))
+    glyphs = _glyphs()
+    known = (c if ord(c) in glyphs else f"U+{ord(c):04X}" for c in printable(text))
     shown = "".join(known).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown  # a legend hides _labels
-
-
-def _code_point(character: str) -> str:
-    return f"U+{ord(character):04X}"
 
 
 @cache
