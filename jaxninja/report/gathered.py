@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,11 +87,13 @@ def gather(path: Path, network_too: bool = True) -> Gathered:
     found.detailed = network_too
     model = description.config.network(len(vocabulary))
     found.kinds = network.of(model).activations(model)
-    found.metrics = _tried(found, path / "metrics.jsonl", _metrics) or []
+    metrics = partial(read_lines, kind=Metric)
+    found.metrics = _tried(found, path / "metrics.jsonl", metrics) or []
     diagnostics = _tried(found, path / "diagnostics.jsonl", read_diagnostics, [])
     found.diagnostics = diagnostics or []
-    found.result = _tried(found, path / "result.json", _result)
-    found.versions = _tried(found, path / "versions.json", _versions) or {}
+    found.result = _tried(found, path / "result.json", partial(read, kind=Result))
+    versions = partial(read, kind=dict[str, Any])
+    found.versions = _tried(found, path / "versions.json", versions) or {}
     found.samples = _text(path / "samples.txt")
     found.failure = _text(path / "failure.txt")
     found.run = _run(found) if network_too else None
@@ -121,18 +124,6 @@ def _tried(
     except RecordError as error:
         found.problems.append(str(error))
         return None
-
-
-def _metrics(file: Path) -> list[Metric]:
-    return read_lines(file, Metric)
-
-
-def _result(file: Path) -> Result:
-    return read(file, Result)
-
-
-def _versions(file: Path) -> dict[str, Any]:
-    return read(file, dict[str, Any])
 
 
 def _text(file: Path) -> str | None:
