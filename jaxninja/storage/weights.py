@@ -36,9 +36,8 @@ def save(
     """
     folder = Path(folder)
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    content = safetensors.numpy.save(
-        whole, {"format": "pt"}
-    )  # transformers asks for it
+    form = {"format": "pt"}  # transformers asks for it
+    content = safetensors.numpy.save(whole, form)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / TENSORS, lambda file: file.write(content))

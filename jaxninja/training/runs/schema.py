@@ -169,8 +169,8 @@ def read_diagnostics(file: Path) -> list[Diagnosis]:
 def _same_arrays(line: Any, first: Any, file: Path) -> None:
     """Each record has the arrays of the first, and a gradient for each activation."""
     place = f"{file}, step {line['step']}"
-    wanted = [(part, first[part]) for part in ("activations", "gradients")]
-    wanted += [("parameters", first["parameters"]), ("batchnorm", first["batchnorm"])]
+    parts = ("activations", "gradients", "parameters", "batchnorm")
+    wanted = [(part, first[part]) for part in parts]
     wanted += [("gradients", line["activations"])]
     for part, names in wanted:
         missing = sorted(set(names) - set(line[part]))
