@@ -19,8 +19,6 @@ PARTS = {
 }
 # a page may fetch nothing and run nothing
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-
 GENERATOR = "jaxninja book"
 
 

@@ -74,7 +74,7 @@ def equations(lines: list[str]) -> str:
 
 
 def _cells(text: str) -> Iterator[Cell]:
-    """Split where two spaces or more stand outside of brackets."""
+    """Split where two spaces or more stand."""
     for match in re.finditer(r"\S+(?: \S+)*", text):
         yield Cell(match.start(), match[0])
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from jaxninja.book.mathematics.notation import Group, Node, Script, Token, parse
+from jaxninja.book.mathematics.notation import OPEN, Group, Node, Script, Token, parse
 
 GREEK = {
     **{"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε"},
@@ -13,7 +13,6 @@ GREEK = {
 SIGNS = {"<=": "≤", ">=": "≥", "!=": "≠", "->": "→", "+-": "±", "...": "…", "-": "−"}
 SIGNS |= {"*": "∗", "'": "′"}
 SUMS = {"sum_": "∑", "prod_": "∏", "max_": "max"}
-CLOSE = {"(": ")", "[": "]", "{": "}"}
 HATS = ("xhat", "yhat", "zhat")
 WORDS_AFTER_SUM = {"over", "of", "from", "along", "and", "to"}
 
@@ -130,7 +129,7 @@ def _group(parent: Element, group: Group) -> None:
     row = SubElement(parent, "mrow")
     SubElement(row, "mo", stretchy="false").text = group.bracket
     _row(row, group.items)
-    SubElement(row, "mo", stretchy="false").text = CLOSE[group.bracket]
+    SubElement(row, "mo", stretchy="false").text = OPEN[group.bracket]
 
 
 def _script(parent: Element, node: Script) -> None:

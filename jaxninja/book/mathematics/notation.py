@@ -56,7 +56,7 @@ def parse(line: str) -> list[Node]:
     Raises:
         NotMathematics: the brackets do not match.
     """
-    tokens = [Token(m.lastgroup or "", m[0]) for m in TOKEN.finditer(line)]
+    tokens = list(map(_token, TOKEN.finditer(line)))
     items, rest = _until(tokens, "")
     if rest:
         raise NotMathematics(f"{line!r}: a bracket closes that was not opened")
@@ -111,14 +111,13 @@ def _atom(tokens: list[Token]) -> tuple[Node, list[Token]]:
         return Script("sum", Token("sum", head.text), group.items), rest  # type: ignore[union-attr]
     if head.kind == "sum":
         name, _, over = head.text.partition("_")
-        inside = [Token(*_kind(part)) for part in re.findall(r"\w+|,", over)]
-        return Script("sum", Token("sum", f"{name}_"), list(inside)), rest
+        inside = TOKEN.finditer(over)
+        return Script("sum", Token("sum", f"{name}_"), list(map(_token, inside))), rest
     return head, rest
 
 
-def _kind(text: str) -> tuple[str, str]:
-    kinds = {",": "sign"}
-    return kinds.get(text, "number" if text.isdigit() else "name"), text
+def _token(match: re.Match[str]) -> Token:
+    return Token(match.lastgroup or "", match[0])
 
 
 def _power(tokens: list[Token]) -> tuple[list[Node], list[Token]]:
