@@ -26,8 +26,18 @@ class Start:
     """en or zh, 中文: of the files, and from now on of all commands in the folder."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class InFolder:
+    """What all commands have that work in a folder made before."""
+
+    dir: str | None = None
+    """The workbook's folder; by default here, else ./workbook."""
+    lang: str | None = None
+    """en or zh; by default as the workbook was started."""
+
+
 @dataclass(frozen=True)
-class Check:
+class Check(InFolder):
     """Check an exercise, backwards, down to the first wrong gradient.
 
     Exit code 0: done. 1: a gradient is wrong, or the file does not run. 3: right as far
@@ -38,10 +48,6 @@ class Check:
 
     number: Number
     """The exercise's number; `jaxninja exercise list` has them all."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
     all: Flag = False
     """Go on after the first wrong gradient: which errors are inherited?"""
     cost: Flag = False
@@ -51,7 +57,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Watch(InFolder):
     """Check an exercise each time that its file is saved; q or Ctrl-C ends it.
 
     On a terminal keys do the rest: h for a hint, n for the next exercise, l for the
@@ -60,16 +66,12 @@ class Watch:
 
     number: Maybe = None
     """The exercise's number; by default whichever file is saved."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
     limit: float = LIMIT
     """Seconds that one gradient may take."""
 
 
 @dataclass(frozen=True)
-class List:
+class List(InFolder):
     """Show what is done and to do, in all exercises or one, or why a gradient is right.
 
     Example: jaxninja exercise list 1
@@ -79,14 +81,10 @@ class List:
         str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[N.NAME]")
     ] = None
     """N, or N.NAME of a gradient that is right."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
-class Hint:
+class Hint(InFolder):
     """Show one more hint: shape, rule, steps, formula, one line, solution.
 
     Example: jaxninja exercise hint 1.counts
@@ -94,14 +92,10 @@ class Hint:
 
     place: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="N.NAME")]
     """The exercise and the gradient, as 1.counts."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
-class Reset:
+class Reset(InFolder):
     """Restore an exercise to its initial file; what you wrote is kept beside it.
 
     Example: jaxninja exercise reset 1
@@ -109,14 +103,10 @@ class Reset:
 
     number: Number
     """The exercise's number; `jaxninja exercise list` has them all."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
-class Again:
+class Again(InFolder):
     """Blank a gradient that was right a week ago; the file as it was is kept.
 
     Example: jaxninja exercise again 1.counts
@@ -126,26 +116,18 @@ class Again:
         str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[N.NAME]")
     ] = None
     """N.NAME; by default the one that has been right for the longest."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(InFolder):
     """Write an HTML page with your own lines for each gradient that is right."""
 
     out: Annotated[Path, tyro.conf.Positional] = Path("backprop_by_hand.html")
     """The file, HTML."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
 
 
 @dataclass(frozen=True)
-class Import:
+class Import(InFolder):
     """Translate your solved notebook of the lecture, PyTorch, to exercises 1 to 3.
 
     What has no translation stays as a comment. All that is translated is checked; the
@@ -156,9 +138,5 @@ class Import:
 
     notebook: Annotated[Path, tyro.conf.Positional]
     """The file, .ipynb."""
-    dir: str | None = None
-    """The workbook's folder; by default here, else ./workbook."""
-    lang: str | None = None
-    """en or zh; by default as the workbook was started."""
     limit: float = LIMIT
     """Seconds that one gradient may take."""
