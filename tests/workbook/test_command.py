@@ -262,7 +262,7 @@ def test_colour_is_for_terminals_that_have_it(variables, coloured, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert screen.painted("x", "ok") == "x"  # no terminal
-    monkeypatch.setattr(screen, "is_terminal", lambda stream=None: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert (screen.painted("x", "ok") != "x") == coloured
 
 

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from jaxninja.cli.process import lines
 from jaxninja.cli.process.lines import width
@@ -18,17 +17,10 @@ TABLE = 80  # columns that the lecture's line has room in
 MARKS = {"row": "", "shape": "shape", "hint": "gap", "ask": "gap"}
 
 
-def is_terminal(stream: Any = None) -> bool:
-    return (stream or sys.stdout).isatty()
-
-
 def has_colour() -> bool:
     """As no-color.org and dumb terminals have it."""
-    return (
-        is_terminal()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
 
 
 def painted(text: str, status: str | None) -> str:
