@@ -44,9 +44,7 @@ def main(args: list[str]) -> int:
         raise ConfigError(str(error)) from error
     print(kept.table())
     if options.png:
-        from jaxninja import plots
-
-        _save(plots, kept, options.png)
+        _save(kept, options.png)
         print(f"drawn to {options.png}")
     return 0
 
@@ -63,7 +61,9 @@ def _subject(options: Keep) -> tuple[Any, tuple]:
     return lookup.find(options.name, "the function"), lookup.arguments(options.args)
 
 
-def _save(plots: Any, kept: Any, path: Path) -> None:
+def _save(kept: Any, path: Path) -> None:
+    from jaxninja import plots
+
     try:
         plots.save(plots.kept(kept), path)
     except OSError as error:
