@@ -10,7 +10,6 @@ memory of XLA's program. PyTorch is left out where it is not installed.
 import argparse
 import math
 import os
-import time
 from functools import partial
 
 os.environ.setdefault(
@@ -22,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks.clock import least
 from jaxninja.rules import manual
 
 try:
@@ -31,7 +31,6 @@ except ImportError:
 
 HEADS, WIDTH = 4, 64
 ROWS = ((4096, 768), (1024, 256))
-TURN = 0.2  # seconds
 WAYS = {"rule": "by hand", "PyTorch": "PyTorch", "jax.nn": "`jax.nn`"}
 COLUMNS = ("case", "by hand, ms", *WAYS.values(), "MiB / `jax.grad`'s")
 HEAD = f"| {' | '.join(COLUMNS)} |\n|---{'|---:' * (len(COLUMNS) - 1)}|"
@@ -82,26 +81,6 @@ def programs(fs, arrays, dy):
     return {name: made(f) for name, f in fs.items()}
 
 
-def seconds(calls, rounds):
-    """Least processor time of a call by each, over rounds in which they take turns."""
-
-    def once(call, count):
-        start = time.process_time()
-        for _ in range(count):
-            call()
-        return (time.process_time() - start) / count
-
-    counts = {}
-    for name, call in calls.items():
-        call()
-        counts[name] = max(1, round(TURN / max(once(call, 1), 1e-6)))
-    least = dict.fromkeys(calls, math.inf)
-    for _ in range(rounds):
-        for name, call in calls.items():
-            least[name] = min(least[name], once(call, counts[name]))
-    return least
-
-
 def compare(title, fs, peer, arrays, rounds):
     """Print a row: times over those of `jax.grad`, memory beside its."""
     dy = jax.random.normal(jax.random.key(9), arrays[0].shape)
@@ -109,11 +88,11 @@ def compare(title, fs, peer, arrays, rounds):
     calls = {name: call for name, (call, _) in made.items()}
     if torch is not None:
         calls["PyTorch"] = in_torch(peer, arrays, dy)
-    least = seconds(calls, rounds)
-    base, base_bytes = least["jax.grad"], made["jax.grad"][1]
-    cells = [f"{1e3 * least['rule']:.2f}"]
+    seconds = least(calls, rounds)
+    base, base_bytes = seconds["jax.grad"], made["jax.grad"][1]
+    cells = [f"{1e3 * seconds['rule']:.2f}"]
     for name in WAYS:
-        cells.append(f"{least[name] / base:.2f}" if name in least else "")
+        cells.append(f"{seconds[name] / base:.2f}" if name in seconds else "")
     cells.append(" / ".join(f"{b / 2**20:.2f}" for b in (made["rule"][1], base_bytes)))
     print(f"| {' | '.join([title, *cells])} |", flush=True)
 

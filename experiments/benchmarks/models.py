@@ -12,7 +12,6 @@ are one call of JAX.
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +29,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from experiments.benchmarks.clock import least
 from experiments.benchmarks.machine import about
 from jaxninja.models import network, routes, transformer
 from jaxninja.models.parts.sequences import mean_loss
@@ -180,21 +180,8 @@ def measure(name: str, rounds: int) -> dict[str, float]:
     assert np.ptp([*losses.values()]) < 1e-3, losses
     if find_spec("torch"):
         work |= in_torch(name, model, params, ids, labels)
-    return {way: STEPS / seconds for way, seconds in take_turns(work, rounds).items()}
-
-
-def take_turns(work: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """The least processor time of one run of each, over all rounds."""
-
-    def seconds(f):
-        start = time.process_time()
-        f()
-        return time.process_time() - start
-
-    for f in work.values():
-        f()
-    turns = [{way: seconds(f) for way, f in work.items()} for _ in range(rounds)]
-    return {way: min(turn[way] for turn in turns) for way in work}
+    found = least(work, rounds, turn=0)  # a turn is one call
+    return {way: STEPS / seconds for way, seconds in found.items()}
 
 
 COLUMNS = {

@@ -10,7 +10,6 @@ backward (residuals) and what XLA needs besides (temporaries).
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -21,6 +20,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from experiments.benchmarks.clock import least
 from jaxninja.check.subject.residuals import bytes_of
 from jaxninja.rules import RULES
 
@@ -80,27 +80,10 @@ def measure(name: str, size: tuple[int, ...], rounds: int) -> list[tuple]:
         memory[way] = residuals, program.memory_analysis().temp_size_in_bytes
     if name in CELLS and find_spec("torch"):
         work["PyTorch"] = _torch(name, arrays, dy)
-    least = take_turns(work, rounds)
+    found = least(work, rounds, TURN)
     return [
-        (way, t / least["jax.grad"], *memory.get(way, ())) for way, t in least.items()
+        (way, t / found["jax.grad"], *memory.get(way, ())) for way, t in found.items()
     ]
-
-
-def take_turns(work: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """The least processor time of one run of each, over all rounds."""
-    counts = {way: max(1, int(TURN / _seconds(f, 3))) for way, f in work.items()}
-    turns = [
-        {way: _seconds(f, counts[way]) for way, f in work.items()}
-        for _ in range(rounds)
-    ]
-    return {way: min(turn[way] for turn in turns) for way in work}
-
-
-def _seconds(f, count) -> float:
-    start = time.process_time()
-    for _ in range(count):
-        f()
-    return (time.process_time() - start) / count
 
 
 def _torch(name, arrays, dy):

@@ -27,7 +27,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.benchmarks.clock import take_turns
+from experiments.benchmarks.clock import repeated, take_turns
 from experiments.benchmarks.machine import device
 from jaxninja.check.subject.pytrees import cast, float_leaves, unit, with_floats
 from jaxninja.check.subject.residuals import residual_bytes
@@ -53,7 +53,7 @@ def measure(rule: Rule, rounds: int) -> dict[str, Any]:
     for way, function in WAYS.items():
         run = program(rule, rule.bench, function(rule)).lower(*given).compile()
         temporary[way] = run.memory_analysis().temp_size_in_bytes
-        work[way] = repeat(run, given)
+        work[way] = called(run, given)
         texts.add(instructions(run.as_text()))
     return {
         "size": str(rule.bench),
@@ -68,7 +68,7 @@ def measure(rule: Rule, rounds: int) -> dict[str, Any]:
 def wall_seconds(rule: Rule, rounds: int) -> dict[str, list[float]]:
     given = sample(rule, rule.bench, 0)
     run = {way: program(rule, rule.bench, f(rule)) for way, f in WAYS.items()}
-    return take_turns({way: repeat(f, given) for way, f in run.items()}, rounds, TURN)
+    return take_turns({way: called(f, given) for way, f in run.items()}, rounds, TURN)
 
 
 def sample(rule: Rule, case: Case, seed: int) -> tuple[tuple, list]:
@@ -95,12 +95,8 @@ def program(rule: Rule, case: Case, op: Callable):
     return jax.jit(both)
 
 
-def repeat(run: Callable, given: tuple) -> Callable[[int], None]:
-    def work(count: int) -> None:
-        for _ in range(count):
-            jax.block_until_ready(run(*given))
-
-    return work
+def called(run: Callable, given: tuple) -> Callable[[int], None]:
+    return repeated(lambda: jax.block_until_ready(run(*given)))
 
 
 def instructions(text: str) -> str:

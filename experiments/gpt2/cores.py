@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.benchmarks.clock import take_turns
+from experiments.benchmarks.clock import repeated, take_turns
 from experiments.gpt2 import speed
 from jaxninja.training.steps.accumulation import among_devices
 
@@ -48,10 +48,7 @@ def main():
         speed.torch.set_num_threads(cores)
         calls |= speed.torch_steps(*arrays, model)
 
-    def several(call):
-        return lambda count: [call() for _ in range(count)]
-
-    turns = {name: several(call) for name, call in calls.items()}
+    turns = {name: repeated(call) for name, call in calls.items()}
     spent = take_turns(turns, given.rounds)
     speed.table_of_steps({name: min(seconds) for name, seconds in spent.items()})
 

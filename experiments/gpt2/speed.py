@@ -24,7 +24,7 @@ import jax
 import numpy as np
 import optax
 
-from experiments.benchmarks.blocks import seconds
+from experiments.benchmarks.clock import least
 from experiments.gpt2 import plain
 from jaxninja.jaxpr import wide_vectors
 from jaxninja.models import gpt2
@@ -162,24 +162,24 @@ def main():
     if torch is not None:
         torch.set_num_threads(1)
         calls |= in_torch(*arrays, model)
-    least = seconds(calls, given.rounds)
-    base = next(iter(least.values()))
+    found = least(calls, given.rounds)
+    base = next(iter(found.values()))
     print(HEAD)
-    for name, value in least.items():
+    for name, value in found.items():
         times = f"{1e3 * value:.0f} | {value / base:.3f}"
         print(f"| {name} | {times} | {notes.get(name, ' | ')} |", flush=True)
     steps = jax_steps(*arrays, in_jax(model, plain.FORMS[:1]))
     if torch is not None:
         steps |= torch_steps(*arrays, model)
-    table_of_steps(seconds(steps, given.rounds))
+    table_of_steps(least(steps, given.rounds))
 
 
-def table_of_steps(least):
+def table_of_steps(seconds):
     """Against the better of PyTorch's."""
-    peers = [value for name, value in least.items() if name.startswith("PyTorch")]
+    peers = [value for name, value in seconds.items() if name.startswith("PyTorch")]
     better = min(peers, default=float("nan"))
     print("\n| a step of training by | ms | of the better PyTorch |\n|---|---:|---:|")
-    for name, value in least.items():
+    for name, value in seconds.items():
         print(f"| {name} | {1e3 * value / STEPS:.0f} | {value / better:.3f} |")
 
 
