@@ -9,7 +9,7 @@ A run that was cut goes on from its last checkpoint, and one that ended is read.
 import argparse
 import dataclasses
 
-from experiments.makemore import trained
+from experiments.makemore import PARTS, shown, trained
 from jaxninja import Run, TrainConfig
 
 ROWS = (
@@ -17,7 +17,6 @@ ROWS = (
     *(("makemore", "network", seed) for seed in (1, 2, 3)),
     *((data, "network", 0) for data in ("names", "surnames")),
 )
-PARTS = ("train", "val", "clean_val", "test")
 HEAD = "| data | route | seed | train | val | clean val | test |\n" + "|---" * 7 + "|"
 LECTURE = "| the lecture (PyTorch, another random stream) | | | 2.0705 | 2.1099 | | |"
 
@@ -32,10 +31,9 @@ def config(data: str, route: str, seed: int, runs: str, steps: int) -> TrainConf
 def row(run: Run) -> str:
     """A line of the table; data without duplicates have no clean val of their own."""
     assert run.result is not None
-    losses = [run.result[f"{part}_loss"] for part in PARTS]
-    shown = ["" if loss is None or loss != loss else f"{loss:.4f}" for loss in losses]
+    losses = [shown(run.result[f"{part}_loss"]) for part in PARTS]
     given = (run.config.data, run.config.route, str(run.config.seed))
-    return f"| {' | '.join([*map(str, given), *shown])} |"
+    return f"| {' | '.join([*given, *losses])} |"
 
 
 def main() -> None:

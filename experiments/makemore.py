@@ -84,7 +84,7 @@ def row_of(name: str, run: Run) -> list[str]:
     result: Any = run.result
     split, parameters = run.config.split, f"{result['parameters']:,}"
     numbers = [split, parameters, f"{result['steps']:,}", f"{result['seconds']:.0f}"]
-    losses = [_shown(result[f"{part}_loss"]) for part in PARTS]
+    losses = [shown(result[f"{part}_loss"]) for part in PARTS]
     return [f"`{name}`", *numbers, *losses, REFERENCES[name]]
 
 
@@ -93,11 +93,12 @@ def counted(data: str, split: str) -> Iterator[list[str]]:
     dataset = load_dataset(data, 4, split)
     for found in baselines(dataset.parts, len(dataset.vocabulary)):
         if found.order > 1:
-            losses = [_shown(found.losses[part]) for part in PARTS]
+            losses = [shown(found.losses[part]) for part in PARTS]
             yield [found.name, split, "", "", "", *losses, ""]
 
 
-def _shown(loss: float | None) -> str:
+def shown(loss: float | None) -> str:
+    """A cell of a table; nothing where there is no loss."""
     return "" if loss is None or loss != loss else f"{loss:.4f}"
 
 

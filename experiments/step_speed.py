@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks.clock import ratios, spread
 from jaxninja import TrainConfig
 from jaxninja.training import steps
 
@@ -169,11 +170,6 @@ def best_of(speeds, word: str) -> list[float] | None:
     return [max(r) for r in zip(*rows, strict=True)] if rows else None
 
 
-def ratio(a: list[float], b: list[float]) -> str:
-    each = [x / y for x, y in zip(a, b, strict=True)]
-    return f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
-
-
 def report(speeds: dict[str, list[float]]) -> list[str]:
     """A Markdown table."""
     against = {
@@ -185,8 +181,8 @@ def report(speeds: dict[str, list[float]]) -> list[str]:
     lines = ["| | steps/s | " + " | ".join(f"/ {name}" for name in against) + " |"]
     lines.append("|---" * (2 + len(against)) + "|")
     for name, row in speeds.items():
-        ratios = [ratio(row, other) for other in against.values()]
-        cells = [name, f"{statistics.median(row):,.0f}", *ratios]
+        shown = [spread(ratios(row, other)) for other in against.values()]
+        cells = [name, f"{statistics.median(row):,.0f}", *shown]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

@@ -20,17 +20,19 @@ from jaxninja.training.optimizers import optimizer
 CALL = 1_000  # steps in one call, as `jaxninja train` has them
 
 
-def in_scan(config: TrainConfig, x, y, layout=None) -> Callable[[int], None]:
-    """`jaxninja train`'s own loop; a unit is CALL steps."""
+def in_scan(
+    config: TrainConfig, x, y, layout=None, count: int = CALL
+) -> Callable[[int], None]:
+    """`jaxninja train`'s own loop; a unit is `count` steps."""
     model = config.network(int(x.max()) + 1)
     advance = steps.make_advance(config, model, layout)
     state = steps.init_state(config, model)
     x, y = jnp.asarray(x), jnp.asarray(y)
 
-    def train(count: int) -> None:
+    def train(units: int) -> None:
         nonlocal state
-        for _ in range(count):
-            state, losses = advance(state, steps.Items(x, y), 0, CALL)
+        for _ in range(units):
+            state, losses = advance(state, steps.Items(x, y), 0, count)
             np.asarray(losses)  # the transfer that `jaxninja train` makes too
 
     return train

@@ -16,28 +16,13 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments import step_speed
-from experiments.benchmarks.clock import take_turns
+from experiments.benchmarks.clock import repeated, take_turns
+from experiments.benchmarks.contenders import in_scan
 from jaxninja import TrainConfig
 from jaxninja.training import steps
 from jaxninja.training.sweeps import program
 
 SEEDS, STEPS = 64, 200  # of a call
-
-
-def one_seed(config, x, y):
-    """A unit is a call of STEPS steps."""
-    model = config.network(step_speed.V)
-    advance = steps.make_advance(config, model)
-    state = steps.init_state(config, model)
-    x, y = jnp.asarray(x), jnp.asarray(y)
-
-    def train(count: int) -> None:
-        nonlocal state
-        for _ in range(count):
-            state, losses = advance(state, steps.Items(x, y), 0, STEPS)
-            np.asarray(losses)
-
-    return train
 
 
 def many_seeds(config, x, y, devices: int, at_once: int):
@@ -49,22 +34,11 @@ def many_seeds(config, x, y, devices: int, at_once: int):
     seeds = put(jnp.arange(SEEDS), P("members"))
     rates = put(jnp.full(SEEDS, config.lr), P("members"))
     states = jax.vmap(lambda seed: steps.init_state(config, model, seed))(seeds)
-    given = (
-        put(states, P("members")),
-        seeds,
-        rates,
-        put(steps.Items(x, y), P()),
-        0,
-        STEPS,
-    )
+    states, data = put(states, P("members")), put(steps.Items(x, y), P())
+    given = (states, seeds, rates, data, 0, STEPS)
     program.AT_ONCE = at_once
     compiled = program.make_advance(config, model, mesh).lower(*given).compile()
-
-    def train(count: int) -> None:
-        for _ in range(count):
-            jax.block_until_ready(compiled(*given))
-
-    return train
+    return repeated(lambda: jax.block_until_ready(compiled(*given)))
 
 
 def main() -> None:
@@ -73,7 +47,7 @@ def main() -> None:
     config, shipped = TrainConfig(), program.AT_ONCE
     devices = len(jax.devices())
     tried = {(devices, k) for k in (1, shipped, 8, SEEDS // devices)} | {(1, shipped)}
-    work = {"one seed": one_seed(config, x, y)}
+    work = {"one seed": in_scan(config, x, y, count=STEPS)}
     for count, at_once in sorted(tried):
         name = f"{SEEDS} seeds, {count} devices, {at_once} in a vmap"
         name += " (jaxninja sweep)" * ((count, at_once) == (devices, shipped))

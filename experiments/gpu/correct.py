@@ -17,10 +17,7 @@ from jaxninja.rules import RULES
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.kernel import build
 
-SLACK = {
-    "float32": 1e-5,
-    "bfloat16": 5e-2,
-}  # of the scale: a few roundings of large sums
+SLACK = {"float32": 1e-5, "bfloat16": 5e-2}  # of the scale: roundings of large sums
 
 
 def rules(tiny: bool) -> Iterator[dict]:
