@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxninja.models import gpt2, network, routes
+from jaxninja.models import gpt2, network
 from jaxninja.training import steps
-from jaxninja.training.config import ConfigError, TrainConfig
+from jaxninja.training.config import TrainConfig
 from jaxninja.training.options.limits import ROUTES
 from tests.exported import calls, of_no_gpu
 
@@ -26,15 +26,6 @@ def ways():
 WAYS = list(ways())
 
 
-def configured(name, route, options):
-    """None for a model that `jaxninja train` does not train."""
-    fields = {"layers": 2} if name == "deep" else {"model": name}
-    try:
-        return TrainConfig(route=route, **options, **fields)
-    except ConfigError:
-        return None
-
-
 def arguments(config, model):
     """Shapes and types of what `advance` takes: a state, data, start, n, seed, lr."""
     x = jax.ShapeDtypeStruct((100, model.context), jnp.int32)
@@ -49,16 +40,6 @@ def arguments(config, model):
     return state, data, *(jax.ShapeDtypeStruct((), kind) for kind in kinds)
 
 
-def gradients(name, route, options):
-    """Value and gradients alone, and the shapes and types of what they take."""
-    model = network.MODELS[name](**options)
-    key = jax.random.key(0)
-    params = jax.eval_shape(lambda key: network.of(model).init(key, model), key)
-    ids = jax.ShapeDtypeStruct((2, model.context), jnp.int32)
-    labels = ids if network.reads_sequences(model) else ids.update(shape=(2,))
-    return routes.value_and_grad(route, model), (params, ids, labels)
-
-
 @pytest.mark.parametrize(
     ("name", "route", "options"),
     WAYS,
@@ -68,14 +49,8 @@ def test_a_training_exports_for_a_gpu_without_a_call_of_a_cpu(
     name, route, options, monkeypatch
 ):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # what is chosen there
-    if config := configured(name, route, options):
-        model = config.network(27)
-        program, given = steps.take_steps(config, model), arguments(config, model)
-    else:
-        program, given = gradients(name, route, options)
+    of_model = {"layers": 2} if name == "deep" else {"model": name}
+    config = TrainConfig(route=route, **options, **of_model)
+    model = config.network(27)
+    program, given = steps.take_steps(config, model), arguments(config, model)
     assert of_no_gpu(calls(program, *given)) == []
-
-
-def test_the_lectures_training_and_makemores_are_among_them():
-    trained = {way[0] for way in WAYS if configured(*way)}
-    assert trained == {*network.PAGES}
