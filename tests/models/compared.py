@@ -1,10 +1,11 @@
-"""Gradients of a model by all its routes in one program, and how far they lie apart."""
+"""Gradients of a model by its routes: how far they lie apart, and who made them."""
 
 from functools import partial
 
 import jax
 
 from jaxninja.models import routes
+from jaxninja.models.by_hand.by_machine import equations
 
 
 @partial(jax.jit, static_argnums=(0, 4))
@@ -26,3 +27,9 @@ def apart(mine, truth, least=0.0):
     """
     error, scale = float(abs(mine - truth).max()), float(abs(truth).max())
     return error / (scale + least) if error else 0.0
+
+
+def traced_by_autodiff(route, model, *args):
+    """Equations with jvp or transpose in their name stack: autodiff makes these."""
+    jaxpr = jax.make_jaxpr(routes.value_and_grad(route, model))(*args).jaxpr
+    return [s for _, s in equations(jaxpr) if "jvp" in s or "transpose" in s]

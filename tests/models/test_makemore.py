@@ -13,14 +13,13 @@ import pytest
 from jaxninja.models import agreement, network, routes, transformer
 from jaxninja.models.bigram import Bigram
 from jaxninja.models.bow import Bow
-from jaxninja.models.by_hand.user_file import equations
 from jaxninja.models.gru import Gru
 from jaxninja.models.lstm import Lstm
 from jaxninja.models.mlp import Mlp
 from jaxninja.models.rnn import Rnn
 from jaxninja.models.transformer import Transformer
 from jaxninja.models.wavenet import Wavenet
-from tests.models.compared import apart, by_routes
+from tests.models.compared import apart, by_routes, traced_by_autodiff
 
 PARAMETERS = {
     "bigram": 729,
@@ -85,15 +84,11 @@ def parameters(model, seed=0):
     }
 
 
-def count(params):
-    return sum(p.size for p in params.values())
-
-
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_parameters_are_as_many_as_makemores(name):
     model = network.MODELS[name]()
     params = jax.eval_shape(lambda: network.of(model).init(jax.random.key(0), model))
-    assert count(params) == PARAMETERS[name]
+    assert sum(p.size for p in params.values()) == PARAMETERS[name]
     assert {p.dtype for p in params.values()} == {jnp.dtype("float32")}
 
 
@@ -118,19 +113,13 @@ def test_the_routes_agree_in_float64(name, x64):
             assert not any(grad.any() for grad in truth.values())
 
 
-def traced_by_autodiff(route, model):
-    """Equations with jvp or transpose in their name stack: autodiff makes these."""
-    params = jax.eval_shape(lambda: network.of(model).init(jax.random.key(0), model))
-    value_and_grad = routes.value_and_grad(route, model)
-    jaxpr = jax.make_jaxpr(value_and_grad)(params, *batch(model, "items")).jaxpr
-    return [s for _, s in equations(jaxpr) if "jvp" in s or "transpose" in s]
-
-
 @pytest.mark.parametrize("name", SMALL)
 def test_the_hand_routes_hold_nothing_made_by_autodiff(name):
+    model = SMALL[name]
+    args = parameters(model), *batch(model, "items")
     for route in BY_HAND:
-        assert traced_by_autodiff(route, SMALL[name]) == []
-    assert traced_by_autodiff("rules", SMALL[name])  # the test can see autodiff
+        assert traced_by_autodiff(route, model, *args) == []
+    assert traced_by_autodiff("rules", model, *args)  # the test can see autodiff
 
 
 # A module, one of its lines, and the line spoiled; each is of another kind of path.
