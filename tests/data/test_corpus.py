@@ -1,6 +1,7 @@
 """Running text: flat files of tokens, the split, batches, and what is refused."""
 
 import gzip
+import hashlib
 
 import numpy as np
 import pytest
@@ -199,7 +200,7 @@ def test_tiny_shakespeare_is_found_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(download.tinyshakespeare, "__defaults__", wrong)
     with pytest.raises(DataError, match=r"cannot be fetched.*--data "):
         load("tinyshakespeare", tmp_path)
-    sha256 = __import__("hashlib").sha256(TEXT.encode()).hexdigest()
+    sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
     monkeypatch.setattr(download.tinyshakespeare, "__defaults__", (*wrong[:2], sha256))
     found = load("tinyshakespeare", tmp_path)
     assert found.tokenizer.decode(found.train) == TEXT[: int(0.9 * len(TEXT))]

@@ -1,6 +1,7 @@
 """Text to tokens and back; GPT-2's where its library and its files are."""
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_gpt2_without_its_files_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_gpt2_without_its_library_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).write_text("")
     with pytest.raises(DataError, match=r"needs the library .*--tokenizer byte"):

@@ -29,6 +29,13 @@ def draw(key=0, **options):
     )
 
 
+@pytest.fixture
+def logits():
+    """Of an item's first symbol, [1, 9]."""
+    params = ninja.init(jax.random.key(0), MODEL)
+    return ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
+
+
 def test_the_same_key_gives_the_same_items():
     assert draw(3) == draw(3) != draw(4)
 
@@ -48,29 +55,23 @@ def test_the_prompt_begins_every_item_and_conditions_it():
     assert [i[1:] for i in one] == [i[1:] for i in two]
 
 
-def test_temperature_zero_takes_the_likeliest():
+def test_temperature_zero_takes_the_likeliest(logits):
     items = draw(count=5, temperature=0)
     assert all(item == items[0] for item in items)
-    params = ninja.init(jax.random.key(0), MODEL)
-    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
     first = int(logits.argmax())
     assert items[0][:1] == ([first] if first else [])
     assert items == draw(7, count=5, top_k=1)
 
 
-def test_top_k_draws_among_the_k_likeliest():
-    params = ninja.init(jax.random.key(0), MODEL)
-    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
-    allowed = set(np.argsort(-logits)[:2].tolist())
+def test_top_k_draws_among_the_k_likeliest(logits):
+    allowed = set(np.argsort(-logits[0])[:2].tolist())
     first = {(item or [0])[0] for item in draw(count=300, top_k=2)}
     assert first == allowed
     assert len({(item or [0])[0] for item in draw(count=300)}) > 2
 
 
-def test_top_p_draws_among_the_fewest_that_have_this_probability():
+def test_top_p_draws_among_the_fewest_that_have_this_probability(logits):
     """Just below the sum of the two likeliest both are in, just above it three."""
-    params = ninja.init(jax.random.key(0), MODEL)
-    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)
     scores = 3.0 * logits  # so that none is rare
     order = np.argsort(-scores[0])
     two = float(np.sort(jax.nn.softmax(scores[0]))[-2:].sum())
@@ -81,12 +82,10 @@ def test_top_p_draws_among_the_fewest_that_have_this_probability():
         assert set(drawn.tolist()) == set(order[:count].tolist())
 
 
-def test_frequencies_are_the_softmax_of_the_logits():
-    params = ninja.init(jax.random.key(0), MODEL)
-    logits = ninja.apply(params, STATS, jnp.zeros((1, 3), jnp.int32), MODEL)[0]
+def test_frequencies_are_the_softmax_of_the_logits(logits):
     first = [(item or [0])[0] for item in draw(count=20_000, temperature=2.0, limit=2)]
     seen = np.bincount(first, minlength=9) / 20_000
-    np.testing.assert_allclose(seen, jax.nn.softmax(logits / 2), atol=0.015)
+    np.testing.assert_allclose(seen, jax.nn.softmax(logits[0] / 2), atol=0.015)
 
 
 @pytest.mark.parametrize(
