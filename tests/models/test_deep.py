@@ -18,6 +18,7 @@ from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.evaluation import calibrate
 from jaxninja.training.progress import Progress
 from tests.models.compared import apart, by_routes
+from tests.runs import ITEMS
 
 SMALL = Deep(vocabulary=11, context=2, embedding=3, hidden=7, layers=2)
 PART3 = Deep(hidden=200, layers=1, batchnorm="none", gain=None)
@@ -179,8 +180,7 @@ def test_dead_units_disagree_about_nothing():
 
 
 def test_a_deep_run_from_end_to_end(tmp_path):
-    items = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
-    (tmp_path / "items.txt").write_text("\n".join(items))
+    (tmp_path / "items.txt").write_text("\n".join(ITEMS))
     config = TrainConfig(
         data=str(tmp_path / "items.txt"),
         runs=str(tmp_path / "runs"),

@@ -21,8 +21,8 @@ from jaxninja.training.config import TrainConfig
 from jaxninja.training.progress import Progress
 from jaxninja.training.runs.descriptions import RunError
 from tests import browser
+from tests.runs import ITEMS
 
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()
 
 

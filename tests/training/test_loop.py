@@ -25,9 +25,9 @@ from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.runs.descriptions import RunError
+from tests.runs import ITEMS, StopAt
 
 QUIET = Progress()
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 
 
 @pytest.fixture
@@ -271,13 +271,8 @@ def test_the_same_steps_are_checked_after_a_resume(small):
     whole = jaxninja.train(config, progress=Lines(said.append))
     short = dataclasses.replace(config, steps=60, name="short", check_grads=0)
 
-    class StopAt30(Progress):
-        def update(self, step, loss, rate):
-            if step == 30:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(Interrupted) as stop:
-        jaxninja.train(short, progress=StopAt30())
+        jaxninja.train(short, progress=StopAt(30))
     again = []
     more = dataclasses.replace(config, name="short")
     run = jaxninja.train(more, resume=stop.value.path, progress=Lines(again.append))
@@ -392,14 +387,9 @@ def test_a_log_interval_cut_by_a_checkpoint_is_carried_over(small):
     plain = dataclasses.replace(small, steps=100, log_every=40, eval_every=100)
     whole = jaxninja.train(plain, progress=QUIET)
 
-    class StopAt50(Progress):
-        def update(self, step, loss, rate):
-            if step == 50:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     broken = dataclasses.replace(plain, name="broken")
     with pytest.raises(Interrupted) as stop:
-        jaxninja.train(broken, progress=StopAt50())
+        jaxninja.train(broken, progress=StopAt(50))
     resumed = jaxninja.train(resume=stop.value.path, progress=QUIET)
     assert lines(resumed) == lines(whole)
     assert same_bits(final_state(resumed), final_state(whole))

@@ -19,9 +19,9 @@ from jaxninja.training.runs import opening
 from jaxninja.training.sampling.choice import Choice
 from jaxninja.training.sampling.items import sample
 from jaxninja.training.sweeps import trainer
+from tests.runs import ITEMS
 
 QUIET = Progress()
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 GPT2 = TrainConfig(model="gpt2")
 SIZES = {
     "gru": {"embedding": 4, "hidden": 5},

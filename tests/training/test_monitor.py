@@ -18,8 +18,7 @@ from jaxninja.training.config import TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.monitor import observe
 from jaxninja.training.progress import Progress
-
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
+from tests.runs import ITEMS
 
 
 @pytest.fixture(scope="module")

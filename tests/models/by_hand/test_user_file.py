@@ -16,9 +16,9 @@ from jaxninja.models.by_hand import user_file
 from jaxninja.models.ninja import Ninja
 from jaxninja.training import gradient_check, steps
 from jaxninja.training.config import ConfigError
-from jaxninja.training.progress import Progress
 from jaxninja.training.steps import programs
 from jaxninja.workbook.exercises import EXERCISES
+from tests.runs import Heard
 
 MODEL = Ninja(7, 2, 3, 5)
 GRAD = """
@@ -155,16 +155,6 @@ def config(tmp_path, file):
     route = file(FOUR)
     runs = str(tmp_path / "runs")
     return TrainConfig(steps=40, route=route, runs=runs, **sizes, **every)
-
-
-class Heard(Progress):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
 
 
 def test_an_edited_file_is_another_version_and_cannot_resume(config, file):

@@ -13,16 +13,9 @@ from jaxninja.training.loop import train
 from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
 from jaxninja.training.sweeps.trainer import sweep
+from tests.runs import Heard
 
 pytestmark = pytest.mark.bits
-
-
-class Heard(Progress):
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
 
 
 @pytest.fixture

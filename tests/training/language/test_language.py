@@ -21,17 +21,10 @@ from jaxninja.training.options.recipes import takes
 from jaxninja.training.progress import Progress
 from jaxninja.training.runs import recorder
 from jaxninja.training.sampling.choice import SampleError
+from tests.runs import Heard
 
 TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler\n" * 9
 QUIET = Progress()
-
-
-class Heard(Progress):
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")

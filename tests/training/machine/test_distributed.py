@@ -16,8 +16,7 @@ from jaxninja.storage import run_folder
 from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
-
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
+from tests.runs import ITEMS
 
 DEVICES = """
 import sys, jax, numpy as np

@@ -23,8 +23,8 @@ from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.runs.descriptions import RunError
 from jaxninja.training.sampling import items
 from jaxninja.training.sampling.choice import SampleError
+from tests.runs import ITEMS
 
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
 QUIET = Progress()
 
 

@@ -28,8 +28,7 @@ from jaxninja.training.runs.recorder import Record
 from jaxninja.training.sweeps import members, plan, trainer
 from jaxninja.training.sweeps.program import _compiled, group_size
 from jaxninja.training.sweeps.trainer import resumed, summary, sweep
-
-ITEMS = [f"{a}{b}{c}" for a in "abcdef" for b in "xyz" for c in ("", "q", "rr")]
+from tests.runs import ITEMS, StopAt
 
 
 @pytest.fixture(scope="module")
@@ -185,20 +184,6 @@ def test_nothing_is_made_for_what_cannot_run(field, small):
     with pytest.raises(ValueError, match=f"{value}|hidden is 1,000,000,000, but"):
         sweep(dataclasses.replace(small, **{field: value}), [0], [0.1])
     assert not os.path.exists(small.runs)
-
-
-class StopAt(Progress):
-    """Asked to stop at a step; Ctrl-C is ignored by what runs in the background."""
-
-    def __init__(self, step):
-        self.step, self.lines = step, []
-
-    def say(self, line):
-        self.lines.append(line)
-
-    def update(self, step, loss, rate):
-        if step == self.step:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_group_has_the_members_that_are_at_one_step(small):
