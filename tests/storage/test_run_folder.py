@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -19,14 +19,6 @@ def test_the_default_name_is_the_next_free_one(tmp_path):
         for _ in range(3)
     ]
     assert made == ["names-network-1", "names-network-2", "names-network-3"]
-
-
-def test_processes_that_race_get_different_names(tmp_path):
-    with ThreadPoolExecutor(16) as pool:
-        made = list(
-            pool.map(lambda _: run_folder.create(tmp_path, None, "x").name, range(64))
-        )
-    assert sorted(made) == sorted(f"x-{i}" for i in range(1, 65))
 
 
 def test_a_given_name_that_exists_is_refused(tmp_path):
@@ -159,17 +151,23 @@ def test_a_disk_that_fills_up_halfway_leaves_no_half_made_run(tmp_path, monkeypa
 CREATE = """
 import sys
 from jaxninja.storage import run_folder as folder
+print("ready", flush=True)
 sys.stdin.read()
 for _ in range(20):
     print(folder.create(sys.argv[1], None, "x").name)
 """
 
 
-def test_processes_never_get_the_same_name(tmp_path):
+def test_processes_that_race_get_different_names(tmp_path):
     command = [sys.executable, "-c", CREATE, str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    racing = [subprocess.Popen(command, **pipes) for _ in range(3)]
-    made = [name for p in racing for name in p.communicate()[0].split()]
+    with ExitStack() as stack:
+        started = (subprocess.Popen(command, **pipes) for _ in range(3))
+        racing = [stack.enter_context(process) for process in started]
+        assert [p.stdout.readline() for p in racing] == ["ready\n"] * 3
+        for p in racing:
+            p.stdin.close()
+        made = [name for p in racing for name in p.stdout.read().split()]
     assert sorted(made) == sorted(f"x-{n}" for n in range(1, 61))
 
 
