@@ -25,7 +25,7 @@ from jaxninja.training.config import ConfigError, TrainConfig
 from jaxninja.training.loop import Interrupted
 from jaxninja.training.progress import Lines, Progress
 from jaxninja.training.runs.descriptions import RunError
-from tests.runs import ITEMS, StopAt
+from tests.runs import ITEMS, StopAt, same_bits
 
 QUIET = Progress()
 
@@ -47,14 +47,6 @@ def small(tmp_path):
         samples=3,
         diagnose=0,
     )
-
-
-def final_state(run):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(run.state)]
-
-
-def same_bits(a, b):
-    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
 
 
 def lines(run):
@@ -101,7 +93,7 @@ def test_the_best_checkpoint_is_an_option(small):
 def test_a_loaded_run_is_the_trained_one(small):
     run = jaxninja.train(small, progress=QUIET)
     loaded = jaxninja.load(run.path)
-    assert same_bits(final_state(run), final_state(loaded))
+    assert same_bits(run.state, loaded.state)
     assert loaded.config == run.config
     assert loaded.result == run.result
     assert loaded.metrics == run.metrics
@@ -247,7 +239,7 @@ def test_settings_of_the_users_own_change_nothing(settings, small):
             stack.enter_context(setting())
         run = jaxninja.train(config, progress=QUIET)
         losses, samples = run.losses(), run.sample(3)
-    assert same_bits(final_state(run), final_state(plain))
+    assert same_bits(run.state, plain.state)
     assert (losses, samples) == (plain.losses(), plain.sample(3))
 
 
@@ -278,7 +270,7 @@ def test_the_same_steps_are_checked_after_a_resume(small):
     run = jaxninja.train(more, resume=stop.value.path, progress=Lines(again.append))
     checked = [[line for line in x if "gradients at" in line] for x in (said, again)]
     assert checked[1] == checked[0][4:]  # 34, 42, 51 of 0, 8, 17, 25, 34, 42, 51
-    assert same_bits(final_state(run), final_state(whole))
+    assert same_bits(run.state, whole.state)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +313,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_whole_run(optimizer, clip, small)
     ] == 80
     assert jaxninja.load(path).step < 80  # what came after the checkpoint is lost
     resumed = jaxninja.train(resume=path, progress=QUIET)
-    assert same_bits(final_state(resumed), final_state(whole))
+    assert same_bits(resumed.state, whole.state)
     assert lines(resumed) == lines(whole)
     losses = {k for k in whole.result if k.endswith("loss")}
     assert {k: resumed.result[k] for k in losses} == {
@@ -350,7 +342,7 @@ def test_one_lost_item_would_be_noticed(lost, small):
     checkpoint.save(latest, state, metadata)
     more = dataclasses.replace(half, steps=60)
     resumed = jaxninja.train(more, resume=run.path, progress=QUIET)
-    assert not same_bits(final_state(resumed), final_state(whole))
+    assert not same_bits(resumed.state, whole.state)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -392,7 +384,7 @@ def test_a_log_interval_cut_by_a_checkpoint_is_carried_over(small):
         jaxninja.train(broken, progress=StopAt(50))
     resumed = jaxninja.train(resume=stop.value.path, progress=QUIET)
     assert lines(resumed) == lines(whole)
-    assert same_bits(final_state(resumed), final_state(whole))
+    assert same_bits(resumed.state, whole.state)
 
 
 @pytest.mark.bits
@@ -401,7 +393,7 @@ def test_a_resumed_run_may_change_steps_and_intervals_only(small):
     longer = dataclasses.replace(small, log_every=10, checkpoint_every=7)
     resumed = jaxninja.train(longer, resume=run.path, progress=QUIET)
     whole = jaxninja.train(small, progress=QUIET)
-    assert same_bits(final_state(resumed), final_state(whole))
+    assert same_bits(resumed.state, whole.state)
     for field, value in [("lr", 0.2), ("route", "rules"), ("seed", 1), ("hidden", 17)]:
         other = dataclasses.replace(small, **{field: value})
         with pytest.raises(ConfigError, match=f"{field} is .* in the run"):
@@ -412,7 +404,7 @@ def test_a_resumed_run_may_change_steps_and_intervals_only(small):
 def test_a_run_already_at_its_end_is_only_evaluated_again(small):
     run = jaxninja.train(small, progress=QUIET)
     again = jaxninja.train(resume=run.path, progress=QUIET)
-    assert same_bits(final_state(again), final_state(run))
+    assert same_bits(again.state, run.state)
     assert lines(again) == lines(run)
     assert again.result["train_loss"] == run.result["train_loss"]
 
@@ -458,7 +450,7 @@ def test_a_loss_that_diverges_names_step_and_array(small):
     assert "smaller --lr (it was 1e+30)" in text
     assert "or with --clip 1; to see what grew, go on" in text
     run = jaxninja.load(os.path.join(small.runs, "items-network-1"))
-    assert all(np.isfinite(leaf).all() for leaf in final_state(run))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.state))
     again = dataclasses.replace(run.config, diagnose=1)  # in chunks of one step
     with pytest.raises(TrainError, match=r"at step 1: .*; step 0, .*; what grew is in"):
         jaxninja.train(again, resume=run.path, progress=QUIET)
@@ -501,7 +493,7 @@ def test_check_grads_passes_and_changes_nothing(route, small):
     plain = jaxninja.train(config, progress=QUIET)
     checked_config = dataclasses.replace(config, check_grads=3)
     checked = jaxninja.train(checked_config, progress=Lines(said.append))
-    assert same_bits(final_state(plain), final_state(checked))
+    assert same_bits(plain.state, checked.state)
     assert sum("gradients at step" in line for line in said) == 3
 
 
@@ -561,7 +553,7 @@ def test_a_full_disk_while_checkpointing_loses_nothing(small, monkeypatch):
     path = whole.path.parent / "full"
     assert 0 < jaxninja.load(path).step < 120
     resumed = jaxninja.train(resume=path, progress=QUIET)
-    assert same_bits(final_state(resumed), final_state(whole))
+    assert same_bits(resumed.state, whole.state)
     assert lines(resumed) == lines(whole)
 
 
@@ -610,7 +602,9 @@ def test_a_run_leaves_nothing_behind(small):
     assert abs(objects) <= 10
     assert arrays == 0
     kept = jaxninja.train(small, progress=QUIET)
-    assert np.all(there() >= counts[-1] + len(final_state(kept)))  # it would show
+    assert np.all(
+        there() >= counts[-1] + len(jax.tree.leaves(kept.state))
+    )  # it would show
     gc.unfreeze()
 
 

@@ -19,7 +19,7 @@ from jaxninja.training.runs import opening
 from jaxninja.training.sampling.choice import Choice
 from jaxninja.training.sampling.items import sample
 from jaxninja.training.sweeps import trainer
-from tests.runs import ITEMS
+from tests.runs import ITEMS, same_bits
 
 QUIET = Progress()
 GPT2 = TrainConfig(model="gpt2")
@@ -52,11 +52,6 @@ def config_of(model, folder):
 def run(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     return jaxninja.train(config_of(request.param, folder), progress=QUIET)
-
-
-def same_bits(a, b):
-    leaves = zip(*map(jax.tree.leaves, (a, b)), strict=True)
-    return all(np.array_equal(x, y) for x, y in leaves)
 
 
 @pytest.mark.bits

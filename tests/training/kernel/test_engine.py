@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import jax
-import numpy as np
 import pytest
 
 from jaxninja.training.config import ConfigError, TrainConfig
@@ -13,7 +11,7 @@ from jaxninja.training.loop import train
 from jaxninja.training.machine import distributed
 from jaxninja.training.progress import Progress
 from jaxninja.training.sweeps.trainer import sweep
-from tests.runs import Heard
+from tests.runs import Heard, same_bits
 
 pytestmark = pytest.mark.bits
 
@@ -32,11 +30,6 @@ def config(tmp_path):
     )
 
 
-def states_agree(a, b):
-    leaves = zip(jax.tree.leaves(a.state), jax.tree.leaves(b.state), strict=True)
-    return all(np.array_equal(x, y) for x, y in leaves)
-
-
 @pytest.mark.more  # the call is in test_twin.py
 def test_a_run_is_resumed_exactly(config, twin):
     heard = Heard()
@@ -44,7 +37,7 @@ def test_a_run_is_resumed_exactly(config, twin):
     assert any("twin" in line for line in heard.lines)
     half = train(dataclasses.replace(config, steps=20), progress=Progress())
     rest = train(config, resume=half.path, progress=Progress())
-    assert states_agree(whole, rest)
+    assert same_bits(whole.state, rest.state)
     assert whole.result is not None
     assert whole.result["val_loss"] == rest.result["val_loss"] < 3.3
     with pytest.raises(ConfigError, match="engine"):

@@ -4,7 +4,6 @@ import dataclasses
 import os
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -21,7 +20,7 @@ from jaxninja.training.options.recipes import takes
 from jaxninja.training.progress import Progress
 from jaxninja.training.runs import recorder
 from jaxninja.training.sampling.choice import SampleError
-from tests.runs import Heard
+from tests.runs import Heard, same_bits
 
 TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler\n" * 9
 QUIET = Progress()
@@ -130,11 +129,6 @@ def test_the_loss_is_the_mean_over_all_tokens_but_the_first(run):
     rest = len(tokens) - len(ids)
     assert run.dataset.val.predicted == len(tokens) - 1
     assert run.result["val_loss"] == pytest.approx(whole, rel=rest / len(ids))
-
-
-def same_bits(a, b):
-    leaves = zip(*map(jax.tree.leaves, (a, b)), strict=True)
-    return all(np.array_equal(x, y) for x, y in leaves)
 
 
 class Killed(BaseException):
