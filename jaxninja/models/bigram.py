@@ -59,11 +59,6 @@ def apply(
     return params["W"][ids]
 
 
-def initial_statistics(model: Bigram) -> Statistics:
-    """None: nothing is normalised."""
-    return {}
-
-
 def activations(model: Bigram) -> dict[str, str]:
     """None: a table has no activation function."""
     return {}

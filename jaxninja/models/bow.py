@@ -93,11 +93,6 @@ def _forward(params, ids, model, ops, name=unnamed):
     return name(linear(ops, x, params["W"], params["bout"], dtype), "logits")
 
 
-def initial_statistics(model: Bow) -> Statistics:
-    """None: nothing is normalised."""
-    return {}
-
-
 def activations(model: Bow) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {"h": "tanh"}

@@ -167,15 +167,6 @@ def activate(x: Array, activation: str, ops: SimpleNamespace = manual) -> Array:
     return getattr(ops, activation)(x)
 
 
-def initial_statistics(model: Deep) -> Statistics:
-    """Where the running statistics start: mean 0 and variance 1."""
-    return {
-        f"{name}{layer}": jnp.full(model.widths[layer], value)
-        for layer in model.normalised
-        for name, value in (("mean", 0.0), ("var", 1.0))
-    }
-
-
 def activations(model: Deep) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {f"h{layer}": model.activation for layer in range(1, model.layers + 1)}

@@ -243,11 +243,6 @@ def apply(
     return hidden(params, ids, exact) @ params["wte"][: model.vocabulary].T
 
 
-def initial_statistics(model: Gpt2) -> Statistics:
-    """There is no batchnorm."""
-    return {}
-
-
 def attention_maps(
     params: Params, ids: Int[Array, "N T"], model: Gpt2
 ) -> Float[Array, "L N H T T"]:

@@ -106,11 +106,6 @@ def _forward(params, ids, model, ops, name=unnamed):
     return name(linear(ops, h, params["W"], params["bout"], dtype), "logits")
 
 
-def initial_statistics(model: Gru) -> Statistics:
-    """None: nothing is normalised."""
-    return {}
-
-
 def activations(model: Gru) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function, or the array's part."""
     return {"h": "state"}

@@ -96,11 +96,6 @@ def _forward(params, ids, model, ops, name=unnamed):
     return name(linear(ops, h, params["W"], params["bout"], model.dtype), "logits")
 
 
-def initial_statistics(model: Lstm) -> Statistics:
-    """None: nothing is normalised."""
-    return {}
-
-
 def activations(model: Lstm) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function, or the array's part."""
     return {"h": "state"}

@@ -93,11 +93,6 @@ def _forward(params, ids, model, ops, name=unnamed):
     return name(linear(ops, h, params["W2"], params["b2"], model.dtype), "logits")
 
 
-def initial_statistics(model: Mlp) -> Statistics:
-    """None: nothing is normalised."""
-    return {}
-
-
 def activations(model: Mlp) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {"h": "tanh"}

@@ -1,8 +1,8 @@
 """Which models there are, where each is written, and what is common to all of them.
 
 A model is a page: a module with a frozen dataclass of its sizes, `init`, `loss`,
-`apply`, `initial_statistics` and `activations`, and with batchnorm `preactivation`. In
-`by_hand/` stands a page of the same name, the whole backward pass of its loss.
+`apply` and `activations`, and with batchnorm `preactivation`. In `by_hand/` stands a
+page of the same name, the whole backward pass of its loss.
 
 Window models (ninja, deep, wavenet) predict the symbol after a window of T symbols:
 ids [N, T], labels [N], logits [N, V]. Sequence models predict all symbols of an item:
@@ -12,6 +12,7 @@ ids [N, T], labels [N, T] with -1 where there is none, logits [N, T, V].
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxninja.errors import ArgumentError
@@ -128,6 +129,15 @@ def normalised(model: Model) -> dict[int, tuple[str, str]]:
         return {1: ("mean", "var")}
     layers = getattr(model, "normalised", ())
     return {layer: (f"mean{layer}", f"var{layer}") for layer in layers}
+
+
+def initial_statistics(model: Model) -> dict[str, Array]:
+    """Where the running statistics [H] of each batchnorm start: mean 0, variance 1."""
+    statistics = {}
+    for layer, (mean, var) in normalised(model).items():
+        H = model.widths[layer] if isinstance(model, Deep) else model.hidden  # type: ignore
+        statistics |= {mean: jnp.zeros(H), var: jnp.ones(H)}
+    return statistics
 
 
 def with_ddof(

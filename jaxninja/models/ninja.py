@@ -141,11 +141,6 @@ def preactivation(
     return hidden_preactivation(params, ids)
 
 
-def initial_statistics(model: Ninja) -> Statistics:
-    """Where the running statistics start: mean 0 and variance 1."""
-    return {"mean": jnp.zeros(model.hidden), "var": jnp.ones(model.hidden)}
-
-
 def activations(model: Ninja) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {"h": "tanh"}

@@ -89,11 +89,6 @@ def _forward(params, ids, model, ops, name=unnamed):
     return name(linear(ops, h, params["W"], params["bout"], model.dtype), "logits")
 
 
-def initial_statistics(model: Rnn) -> Statistics:
-    """None: nothing is normalised."""
-    return {}
-
-
 def activations(model: Rnn) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {"h": "tanh"}

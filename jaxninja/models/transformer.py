@@ -161,11 +161,6 @@ def attention_maps(
     return jnp.stack(maps)
 
 
-def initial_statistics(model: Transformer) -> Statistics:
-    """None: layernorm has the statistics of each place by itself."""
-    return {}
-
-
 def activations(model: Transformer) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function, or the array's part."""
     found = {}

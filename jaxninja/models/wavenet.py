@@ -147,15 +147,6 @@ def _forward(
     return name(linear(ops, x[:, 0], W, b, dtype), "logits")
 
 
-def initial_statistics(model: Wavenet) -> Statistics:
-    """Where the running statistics start: mean 0 and variance 1."""
-    return {
-        f"{name}{layer}": jnp.full(model.hidden, value)
-        for layer in model.normalised
-        for name, value in (("mean", 0.0), ("var", 1.0))
-    }
-
-
 def activations(model: Wavenet) -> dict[str, str]:
     """Name of each activation array in `loss` -> its function."""
     return {f"h{layer}": "tanh" for layer in model.normalised}

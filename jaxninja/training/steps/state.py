@@ -20,7 +20,6 @@ class State(NamedTuple):
 
 def init_state(config: TrainConfig, model: Model, seed: Any = None) -> State:
     """The state at step 0; an array `seed` stands for `config.seed`, as in a sweep."""
-    page = network.of(model)
-    params = page.init(key(config, "init", seed), model)
-    statistics = page.initial_statistics(model)
+    params = network.of(model).init(key(config, "init", seed), model)
+    statistics = network.initial_statistics(model)
     return State(params, optimizer(config).init(params), statistics)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxninja.models import ninja
+from jaxninja.models import network, ninja
 from jaxninja.models.ninja import Ninja
 from jaxninja.training.kernel import build, call
 from tests.exported import calls
@@ -11,7 +11,7 @@ from tests.exported import calls
 
 def test_for_a_gpu_all_steps_are_one_call():
     params = jax.eval_shape(lambda: ninja.init(jax.random.key(0), Ninja()))
-    statistics = jax.eval_shape(lambda: ninja.initial_statistics(Ninja()))
+    statistics = jax.eval_shape(lambda: network.initial_statistics(Ninja()))
     ids = jax.ShapeDtypeStruct((1000, 32, 3), jnp.int32)
     labels = jax.ShapeDtypeStruct((1000, 32), jnp.int32)
     rates = jax.ShapeDtypeStruct((1000,), jnp.float32)
