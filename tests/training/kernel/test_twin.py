@@ -12,6 +12,7 @@ from jaxninja.training import steps
 from jaxninja.training.config import TrainConfig
 from jaxninja.training.kernel import call
 from jaxninja.training.kernel.call import Constants, Proof
+from tests.runs import same_bits
 
 pytestmark = [pytest.mark.bits, pytest.mark.usefixtures("twin")]
 MODEL = Ninja()
@@ -27,11 +28,6 @@ def batches(seed, count):
     labels = jax.random.randint(keys[3], (count, 32), 0, 27)
     rates = 0.1 + jax.random.uniform(keys[4], (count,))
     return params, {"mean": mean, "var": var}, ids, labels, rates
-
-
-def same_bits(a, b):
-    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in leaves)
 
 
 def proved(given, count, how):
