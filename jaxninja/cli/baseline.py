@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.data.datasets import load_dataset
 from jaxninja.data.ngrams import Baseline, baselines
 from jaxninja.errors import UserError
@@ -42,7 +43,7 @@ class BaselineError(UserError, ValueError):
 
 
 def main(args: list[str]) -> int:
-    o = tyro.cli(Options, prog="jaxninja baseline", args=args)
+    o = parsed(Options, "baseline", args)
     if not 1 <= o.order <= HIGHEST:
         raise BaselineError(f"order is {o.order}, expected 1 to {HIGHEST}")
     if o.json and not o.json.parent.is_dir():

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.errors import UserError
 from jaxninja.escaping import printable
 from jaxninja.training.machine.devices import need_device
@@ -36,7 +37,7 @@ class Book:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Book, prog="jaxninja book", args=args)
+    options = parsed(Book, "book", args)
     folder = options.folder
     _check_extra()
     _check_writable(folder)

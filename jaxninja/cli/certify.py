@@ -11,6 +11,7 @@ from tqdm import tqdm
 from jaxninja import rules
 from jaxninja.check.properties.devices import ask_for_devices
 from jaxninja.cli.check import DEVICES, EXIT, expect_seed
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.lines import show
 from jaxninja.errors import expected_one_of
 from jaxninja.mutation import certificate
@@ -59,7 +60,7 @@ class Certify:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Certify, prog="jaxninja certify", args=args)
+    options = parsed(Certify, "certify", args)
     expect_seed(options.seed)
     rules = _chosen(options.names)
     file = _certificate(options)

@@ -13,6 +13,7 @@ from jaxninja import lookup
 from jaxninja.check import Report, check_vjp
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.properties.devices import ask_for_devices
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.lines import show
 from jaxninja.errors import expected_one_of
 from jaxninja.mutation import pytest_runs
@@ -85,7 +86,7 @@ class Check:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Check, prog="jaxninja check", args=args)
+    options = parsed(Check, "check", args)
     expect_seed(options.seed)
     _expect_effect(options)
     if options.mutate:

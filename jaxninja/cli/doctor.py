@@ -5,8 +5,8 @@ import platform
 from dataclasses import dataclass
 
 import jax
-import tyro
 
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.environment import left_out
 from jaxninja.training.kernel import build
 from jaxninja.training.machine import gpu
@@ -24,7 +24,7 @@ class Doctor:
 
 
 def main(args: list[str]) -> int:
-    tyro.cli(Doctor, prog="jaxninja doctor", args=args)
+    parsed(Doctor, "doctor", args)
     print(f"{'system':<18} {platform.platform()}, {os.cpu_count()} CPUs")
     for name, value in versions().items():
         print(f"{name:<18} {value}")

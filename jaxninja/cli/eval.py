@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro
-
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.choices import RunFolder
 from jaxninja.training.runs.loading import load
 
@@ -25,7 +24,7 @@ class Eval:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Eval, prog="jaxninja eval", args=args)
+    options = parsed(Eval, "eval", args)
     run = load(options.run, options.at)
     losses = run.losses(options.bn)
     batchnorm = f", batchnorm {options.bn}" * bool(run.state.statistics)

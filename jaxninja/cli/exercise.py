@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.workbook import importing, lists, screen
 from jaxninja.cli.workbook.options import (
     Again,
@@ -47,9 +46,7 @@ def main(args: list[str]) -> int:
         "import": Import,
         "reset": Reset,
     }
-    options = tyro.extras.subcommand_cli_from_dict(
-        kinds, prog="jaxninja exercise", args=args or ["--help"]
-    )
+    options = parsed(kinds, "exercise", args or ["--help"])
     run = {Start: _start, Check: _check, Watch: _watch, List: _list, Hint: _hint}
     run |= {Again: _again, Page: _page, Reset: _reset, Import: _import}
     with speaking(options.lang or _remembered(options)):

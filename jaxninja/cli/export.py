@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.choices import RunFolder
 from jaxninja.data.tokenizers import Pairs
 from jaxninja.escaping import printable
@@ -36,7 +37,7 @@ class Export:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Export, prog="jaxninja export", args=args)
+    options = parsed(Export, "export", args)
     run = load(options.run, options.at)
     language = network.page(run.model).language
     if language is None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxninja import lookup
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.engine import Graph, backward, trace
 from jaxninja.engine.errors import NoRule
 from jaxninja.errors import UserError
@@ -38,7 +39,7 @@ class Options:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Options, prog="jaxninja graph", args=args)
+    options = parsed(Options, "graph", args)
     need_device()
     function = lookup.find(options.function, "the function")
     if not callable(function):

@@ -9,6 +9,7 @@ import tyro
 from jaxninja import lookup
 from jaxninja.check.errors import UserCodeError
 from jaxninja.check.subject.kept_arrays import residuals_of
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.errors import expected_one_of
 from jaxninja.rules import RULES
 from jaxninja.training.config import ConfigError
@@ -35,7 +36,7 @@ class Keep:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Keep, prog="jaxninja keep", args=args)
+    options = parsed(Keep, "keep", args)
     need_device()
     subject, arguments = _subject(options)
     try:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.lines import show
 from jaxninja.errors import UserError
 from jaxninja.escaping import printable
@@ -35,7 +36,7 @@ class Report:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(Report, prog="jaxninja report", args=args)
+    options = parsed(Report, "report", args)
     if not options.runs:
         raise UserError("report takes one run folder or more, as runs/names-network-1")
     paths = _distinct(map(Path, options.runs))

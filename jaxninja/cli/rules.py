@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import jax
-import tyro
 
 from jaxninja.check.subject.residuals import bench_arrays, residual_bytes
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.rule import shown
 from jaxninja.rules import RULES
 
@@ -19,7 +19,7 @@ class Rules:
 
 
 def main(args: list[str]) -> int:
-    tyro.cli(Rules, prog="jaxninja rules", args=args)
+    parsed(Rules, "rules", args)
     print(
         "residuals: bytes kept from forward to backward; autodiff's of the same forward"
     )

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxninja.cli.process.choices import CHOICES, RunFolder
+from jaxninja.cli.process.arguments import parsed
+from jaxninja.cli.process.choices import RunFolder
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.runs.loading import load
 from jaxninja.training.runs.recorder import TEXTS
@@ -47,7 +48,7 @@ class Sample:
 
 
 def main(args: list[str]) -> int:
-    o = tyro.cli(Sample, prog="jaxninja sample", args=args, registry=CHOICES)
+    o = parsed(Sample, "sample", args)
     run = load(o.run, o.at)
     items = run.sample(
         o.count, o.temperature, o.top_k, o.prompt, o.seed, o.bn, o.top_p, o.length

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.errors import UserError, expected_one_of
 from jaxninja.models import ninja
 from jaxninja.models.by_hand import ninja as by_hand
@@ -31,7 +32,7 @@ class Show:
 
 
 def main(args: list[str]) -> int:
-    name = tyro.cli(Show, prog="jaxninja show", args=args).name
+    name = parsed(Show, "show", args).name
     rules = {rule.name: rule for rule in RULES}
     if name in rules:
         _show_rule(rules[name])

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import tyro
 
 from jaxninja.cli.process import streams
-from jaxninja.cli.process.choices import CHOICES
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.lines import show, width
 from jaxninja.cli.train import early, recipe
 from jaxninja.storage.checkpoint import CheckpointError, check_config
@@ -64,7 +63,7 @@ def _options(defaults: dict[str, Any]) -> type:
 def main(args: list[str]) -> int:
     defaults = _defaults(args)
     made = _options(defaults)
-    options: Any = tyro.cli(made, prog="jaxninja sweep", args=args, registry=CHOICES)
+    options: Any = parsed(made, "sweep", args)
     given = dataclasses.asdict(options)
     if given["resume"] is not None:
         _expect_unchanged(defaults, given)

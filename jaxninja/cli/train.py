@@ -12,7 +12,7 @@ import jax
 import tyro
 
 from jaxninja.cli.process import streams
-from jaxninja.cli.process.choices import CHOICES
+from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.lines import show
 from jaxninja.escaping import printable, printable_lines
 from jaxninja.training.config import TrainConfig
@@ -66,13 +66,7 @@ class Train:
 
 
 def main(args: list[str]) -> int:
-    options = tyro.cli(
-        Train,
-        prog="jaxninja train",
-        args=args,
-        default=_default(args),
-        registry=CHOICES,
-    )
+    options = parsed(Train, "train", args, default=_default(args))
     if options.distributed and distributed.CHILD not in os.environ:
         return distributed.watch(["train", *args])
     compile_cache.enable()

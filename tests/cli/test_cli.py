@@ -181,15 +181,26 @@ def test_no_help_text_breaks_in_the_midst_of_a_sentence():
     ("args", "text"),
     [
         (["trian"], "'trian'.* 'train'"),
-        (["train", "--lrr", "1"], r"Perhaps you meant[\s\S]*--lr FLOAT"),
+        (["train", "--lrr", "1"], "no option --lrr; did you mean --lr?"),
+        (["train", "--stepz", "1", "--lrr", "1"], "--stepz; did you mean --steps?"),
+        (["sample", "a", "--cuont", "1"], "no option --cuont; .*(--count|sample -h)"),
+        (["train", "-x"], "no option -x; see `jaxninja train -h`"),
+        (["train", "--steps"], "--steps needs a value"),
+        (["train", "--steps", "x"], "--steps is 'x', expected a whole number"),
+        (["train", "--hidden", "x"], "--hidden is 'x', expected a whole number"),
+        (["sweep", "--lr", "x"], "--lr is 'x', expected a number"),
+        (["sample", "a", "-n", "x"], "--count is 'x', expected a whole number"),
+        (["eval", "a", "b"], "'b' is an argument too many"),
+        (["exercise", "chek"], "no command 'chek', .*start, .* 'check'"),
+        (["exercise", "check", "9"], "number is '9', expected one of 1, 2"),
         (["train", "--lr", "-1"], "lr is -1.0"),
-        (["train", "--residuals", "2C"], r"'2C'[^N]*10C[^N]*5C[^N]*1C[^N]*$"),
+        (["train", "--residuals", "2C"], "is '2C', expected one of 10C, 5C, 1C$"),
         (["train", "--batch-size", "0"], "batch_size is 0"),
         (["train", "--batch-size", "1"], "batch_size is 1, expected 2 or more"),
         (["train", "--data", "nmaes"], "'nmaes'.* 'names'"),
         (["train", "--name", "a/b"], "name is 'a/b'"),
         (["train", "--resume", "none"], "none does not exist"),
-        (["eval"], r"Missing[\s\S]*\bRUN\b"),
+        (["eval"], "RUN is missing"),
         (["report"], "one run folder or more"),
         (["eval", "none"], "none does not exist"),
         (["sample", "none"], "none does not exist"),
@@ -201,7 +212,7 @@ def test_bad_input_is_one_line_and_not_zero(args, text, capsys, tmp_path, monkey
     code, _, err = run(capsys, *args)
     assert code == 2
     assert re.search(text, err)
-    assert "Traceback" not in err
+    assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 

@@ -24,12 +24,12 @@ def one_of_a_few(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     either = len(kinds) == 1 and type(None) in get_args(info.type)
     if not either or get_origin(kinds[0]) is not Literal:
         return None
-    values = get_args(kinds[0])
+    values = {str(value): value for value in get_args(kinds[0])}
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar="{" + ",".join(values) + "}",
-        instance_from_str=lambda given: given[0],
-        is_instance=lambda value: value is None or value in values,
+        instance_from_str=lambda given: values[given[0]],
+        is_instance=lambda value: value is None or value in values.values(),
         str_from_instance=lambda value: [str(value)],
-        choices=values,
+        choices=tuple(values),
     )
