@@ -57,7 +57,7 @@ ROOMS = {
     "mutation": "errors lookup rule jaxpr check.__init__ check.subject check.inputs"
     " check.oracle check.results",
     # training
-    "training.options": "errors models",
+    "training.options": "errors data models",
     "training.config": "errors models training.options",
     "training.machine": "errors escaping models training.config",
     "training.kernel": "errors models training.config",

@@ -8,6 +8,7 @@ import tyro
 
 from jaxninja.cli.process.arguments import parsed
 from jaxninja.cli.process.choices import RunFolder
+from jaxninja.data.text import DataError
 from jaxninja.data.tokenizers import Pairs
 from jaxninja.escaping import printable
 from jaxninja.models import network
@@ -23,7 +24,7 @@ class Export:
 
     A folder with model.safetensors and config.json, which `--init-from` reads as well
     as `transformers.GPT2LMHeadModel.from_pretrained(FOLDER)`. Of tokenizer gpt2 the two
-    files of its vocabulary too, for `transformers.GPT2Tokenizer`.
+    files of its vocabulary too, where they are there, for `transformers.GPT2Tokenizer`.
 
     Example: jaxninja export runs/tinyshakespeare-gpt2-network-1 --out my-gpt2
     """
@@ -51,9 +52,15 @@ def main(args: list[str]) -> int:
     described = language.weights.config(run.model) | tokens_of(run.vocabulary)
     weights.save(out, tensors, described)
     names = [weights.TENSORS, weights.CONFIG]
+    missing = None
     if isinstance(run.vocabulary, Pairs):
-        names += run.vocabulary.save(out)
+        try:
+            names += run.vocabulary.save(out)
+        except DataError as error:
+            missing = f"without vocab.json and merges.txt: {error}"
     size = sum(tensor.nbytes for tensor in tensors.values()) / 1e6
     print(f"{run.path} at step {run.step:,}: {len(tensors)} tensors, {size:,.1f} MB")
     print(f"written    {printable(str(out))}/: {', '.join(names)}")
+    if missing:
+        print(missing)
     return 0

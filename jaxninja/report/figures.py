@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxninja import plots
-from jaxninja.data.text import IGNORED, Vocabulary
+from jaxninja.data.text import IGNORED, DataError, Vocabulary
 from jaxninja.intermediates import statistics
 from jaxninja.models import network
 from jaxninja.plots import loss, over_time
@@ -141,14 +141,19 @@ def _of_network(run: Run) -> Iterator[Picture | Table]:
 
 def attention(run: Run) -> tuple[np.ndarray, list[str]]:
     """The attention maps [L, H, T, T] of an item or the first tokens of val, and what
-    is read at each of its T places; an item begins with the boundary."""
+    is read at each of its T places, by number where the tokenizer's files are gone; an
+    item begins with the boundary."""
     x, y = run.dataset.val
     items = isinstance(run.vocabulary, Vocabulary)
     length = int((y[0] != IGNORED).sum()) if items else PLACES
     ids = x[:1, :length]
     maps = network.of(run.model).attention_maps(run.params, jnp.asarray(ids), run.model)
     show = run.vocabulary.show if items else run.vocabulary.decode  # type: ignore
-    return np.asarray(maps[:, 0]), [show([i]) for i in ids[0].tolist()]
+    try:
+        read = [show([i]) for i in ids[0].tolist()]
+    except DataError:  # the tokenizer's files are gone
+        read = [f" {i}" for i in ids[0].tolist()]
+    return np.asarray(maps[:, 0]), read
 
 
 def forces(run: Run) -> tuple[dict[str, jax.Array], jax.Array]:

@@ -49,6 +49,7 @@ def extent(config: TrainConfig) -> Extent:
         text = _corpus(config)
         # pyrefly: ignore[bad-argument-type]  of running text it has one
         text.check(config.context)
+        text.tokenizer.encode("")  # what it lacks is said before the training
         return Extent(config, len(text.tokenizer), 1)
     items = load_items(config.data)
     config = with_context(config, items)
@@ -95,7 +96,7 @@ def vocabulary_of(
     """The vocabulary that a run has recorded as these symbols.
 
     Raises:
-        DataError: they were altered, or the tokenizer's files are not there.
+        DataError: they were altered.
     """
     if config.reads_text:
         text = "".join(symbols)

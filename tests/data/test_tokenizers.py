@@ -51,11 +51,20 @@ def test_what_no_token_stands_for_is_refused():
 
 
 def test_gpt2_without_its_files_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenizers, "_of_package", list)
     with pytest.raises(DataError, match=r"not in .*--tokenizer byte"):
         tokenizer("gpt2", files=tmp_path)
-    monkeypatch.setattr(tokenizers, "_of_package", list)
     with pytest.raises(DataError, match=r"no files are given.*jaxninja\[gpt2\]"):
         tokenizer("gpt2")
+
+
+def test_gpt2_takes_the_packages_files_where_a_folder_has_none(tmp_path, monkeypatch):
+    (tmp_path / "package").mkdir()
+    monkeypatch.setattr(tokenizers, "_of_package", lambda: [tmp_path / "package"])
+    for name in ("encoder.json", "vocab.bpe"):
+        (tmp_path / "package" / name).write_text("")
+    found = tokenizers._gpt2_files(tmp_path / "gone")
+    assert found == tokenizers.files_in(tmp_path / "package")
 
 
 def test_gpt2_without_its_library_says_what_to_do(tmp_path, monkeypatch):

@@ -101,8 +101,13 @@ def test_the_kernel_is_for_the_lectures_training_alone(field, value):
         ({"beta2": 0.9}, {"optimizer": "adam"}, "0.999: optimizer sgd .* adam and"),
         (
             {"model": "gpt2", "tokenizer_files": "folder"},
-            {"tokenizer": "gpt2"},
+            {"tokenizer": "gpt2", "tokenizer_files": None},
             "none: tokenizer byte has no files, only gpt2 has",
+        ),
+        (
+            {"model": "gpt2", "tokenizer": "gpt2", "tokenizer_files": "folder"},
+            {"tokenizer_files": None},
+            "a folder with encoder.json and vocab.bpe",
         ),
         ({"lr_last": 0.2}, {"cosine": 50}, "0.1: without a cosine"),
         (

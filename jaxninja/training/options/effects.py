@@ -1,7 +1,9 @@
 """Options that would change nothing, since another option has no use for them."""
 
+from pathlib import Path
 from typing import Any
 
+from jaxninja.data.tokenizers import files_in
 from jaxninja.training.options.recipes import RECIPES
 
 # option -> the optimizers that heed it
@@ -31,4 +33,8 @@ def without_effect(config: Any) -> dict[str, tuple[bool, str]]:
     if config.tokenizer_files is not None and config.tokenizer != "gpt2":
         expected = f"none: tokenizer {config.tokenizer} has no files, only gpt2 has"
         table["tokenizer_files"] = (False, expected)
+    elif config.tokenizer_files is not None:
+        expected = "a folder with encoder.json and vocab.bpe, or the same as "
+        found = files_in(Path(config.tokenizer_files)) is not None
+        table["tokenizer_files"] = (found, f"{expected}vocab.json and merges.txt")
     return table

@@ -3,12 +3,15 @@
 import dataclasses
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import jaxninja
 from jaxninja.cli.export import main as export
+from jaxninja.data import token_files, tokenizers
+from jaxninja.data.text import DataError
 from jaxninja.data.tokenizers import Characters
 from jaxninja.models import network
 from jaxninja.report import gather, page
@@ -269,7 +272,6 @@ def test_options_that_do_not_go_together(given, told, folder):
         ),
         ({"data": "shakespear"}, "data is 'shakespear', .*did you mean 'tinyshakes"),
         ({"init_from": "none"}, "none cannot be read"),
-        ({"tokenizer": "gpt2", "tokenizer_files": "none"}, "tokenizer gpt2 needs Open"),
     ],
 )
 def test_data_that_cannot_be_trained_on(given, told, folder):
@@ -277,6 +279,40 @@ def test_data_that_cannot_be_trained_on(given, told, folder):
     with pytest.raises(ValueError, match=told):
         jaxninja.train(config_of(folder, runs=runs, **given), progress=QUIET)
     assert not list(Path(runs).glob("*"))
+
+
+class Alphabet:
+    """In place of GPT-2's pairs: a token for each character."""
+
+    def encode(self, text):
+        return SimpleNamespace(ids=[ord(c) for c in text])
+
+    def decode(self, ids, skip_special_tokens):
+        return "".join(map(chr, ids))
+
+
+def test_a_report_and_an_export_do_without_gpt2s_files(folder, monkeypatch, capsys):
+    tokens = np.resize(np.arange(97, 123), 400)
+    token_files.write(folder / "letters.bin", tokens)
+    given = {"tokenizer": "gpt2", "data": str(folder / "letters.bin")}
+    config = config_of(folder, **given, steps=2, warmup=0, diagnose=0)
+    monkeypatch.setattr(tokenizers, "GPT2", 128)
+    monkeypatch.setattr(tokenizers, "_of_package", list)
+    with pytest.raises(DataError, match="tokenizer gpt2 needs Open"):
+        jaxninja.train(config, progress=QUIET)
+    with monkeypatch.context() as there:
+        there.setattr(tokenizers, "_pairs", lambda files: Alphabet())
+        path = jaxninja.train(config, progress=QUIET).path
+    found = gather(path)
+    assert "attend to" in page([found])
+    assert [p for p in found.problems if not p.startswith("no diagnostics")] == []
+    out = folder / "letters"
+    assert export([str(path), "--out", str(out)]) == 0
+    assert {file.name for file in out.iterdir()} == {weights.TENSORS, weights.CONFIG}
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("without vocab.json and merges.txt: tokenizer gpt2 needs")
+    with pytest.raises(DataError, match="tokenizer gpt2 needs Open"):
+        jaxninja.load(path).sample(1)
 
 
 def test_models_of_items_have_no_tokenizer_and_a_sweep_has_no_text(folder):
