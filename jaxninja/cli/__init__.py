@@ -42,6 +42,8 @@ BUG = 70  # EX_SOFTWARE: no verdict of `check`, and no usage error
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 0, or not 0 after one line that says why."""
+    if argv is None:
+        streams.read_names()
     args = sys.argv[1:] if argv is None else argv
     streams.prepare()
     try:

@@ -49,6 +49,14 @@ def test_a_run_on_the_cpu_does_without_the_device_that_is_not_there(train):
     assert code == 0, err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="its folders are Linux's")
+def test_a_run_without_a_folder_for_caches_says_nothing_of_it(train, tmp_path):
+    unset = "env -u JAX_COMPILATION_CACHE_DIR -u XDG_CACHE_HOME -u XDG_CONFIG_HOME"
+    code, out, err = run(f"{unset} {train}", HOME=str(tmp_path / "items.txt"))
+    assert (code, err) == (0, "")
+    assert "compilation cache not used" in out
+
+
 def test_what_jax_and_xla_refuse_stops_only_what_computes():
     wrong = {"JAX_ENABLE_X64": "maybe", "XLA_FLAGS": "--xla_nonsense=1"}
     code, out, err = run(f"{COMMAND} show relu", **wrong)
@@ -85,6 +93,13 @@ def test_help_ends_and_fits_any_output():
     code, out, err = run(f"{COMMAND} exercise -h", **narrow)
     assert (code, err) == (0, "")
     assert "\\u2022 reset" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are Unicode there")
+def test_names_are_read_in_utf_8_in_any_locale():
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    code, _, err = run(f"{COMMAND} eval Ünï", **locale)
+    assert (code, err) == (2, "jaxninja: Ünï does not exist\n")
 
 
 @pytest.mark.more  # JAX has no part in it

@@ -5,6 +5,7 @@ know, and XLA ends the whole process over an unknown flag. Both are said in one 
 here. A command that computes nothing does without such a variable.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -45,6 +46,8 @@ def prepare(tolerant: bool) -> list[str]:
         VariableError: there is one, and it may not be taken out.
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever a shell has set
+    # that its cache is in a folder for once is nothing that a user need know
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _set_width()
     lines = []
     for name, why in _refused():

@@ -8,6 +8,18 @@ from io import TextIOWrapper
 from typing import Any
 
 
+def read_names() -> None:
+    """Begin anew in Python's UTF-8 mode where a file's name is ASCII only.
+
+    That is so in the locale C if PYTHONUTF8=0 forbids what Python does there by itself:
+    other names are bytes then, which no message shows and no JSON keeps.
+    """
+    if sys.getfilesystemencoding() == "ascii" and sys.orig_argv:
+        sys.stdout.flush()
+        python, *rest = sys.orig_argv
+        os.execv(sys.executable, [python, "-X", "utf8", *rest])
+
+
 def prepare() -> None:
     """Standard streams that exist and take any text.
 

@@ -34,12 +34,16 @@ def enable() -> Path | None:
     JAX_ENABLE_COMPILATION_CACHE=false, or the same in `jax.config`.
 
     Returns:
-        The cache's folder, or None if it is off.
+        The cache's folder, or None if it is off or its folder cannot be made.
     """
     if not config_value("jax_enable_compilation_cache"):
         return None
     if config_value("jax_compilation_cache_dir") is None:
         folder = Path(platformdirs.user_cache_dir("jaxninja")) / "xla"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:  # JAX would warn of it at each program
+            return None
         jax.config.update("jax_compilation_cache_dir", str(folder))
     least = "jax_persistent_cache_min_compile_time_secs"
     if config_value(least) == 1.0:  # JAX's default
