@@ -53,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # as in `jaxninja rules | head`
         streams.drop(sys.stdout)
         return 0
+    finally:
+        if argv is None:  # Python's own end would show a traceback of one more Ctrl-C
+            environment.die_of_interrupts()
 
 
 def _command(args: list[str]) -> int:

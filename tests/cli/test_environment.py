@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from jaxninja import cli
 from jaxninja.cli.process import environment, streams
 
 COMMAND = f"{sys.executable} -m jaxninja"
@@ -117,6 +119,18 @@ def test_a_stream_without_a_reader_is_dropped_and_told_once(capfd):
         for _ in range(3):
             print("a line", file=lasting, flush=True)
     assert capfd.readouterr().err.count("going on without it") == 1
+
+
+def test_after_a_command_ctrl_c_ends_the_process_without_a_word(monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(sys, "argv", ["jaxninja", "--version"])
+    try:
+        cli.main(sys.argv[1:])  # in a process of somebody else's
+        assert signal.getsignal(signal.SIGINT) is before
+        cli.main()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(

@@ -63,15 +63,21 @@ def prepare(tolerant: bool) -> list[str]:
 @contextmanager
 def deadly_interrupts() -> Iterator[None]:
     """Within, Ctrl-C ends the process without a word, as it does most programs."""
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not ours or threading.current_thread() is not threading.main_thread():
-        yield  # it is ignored, or somebody else's
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    changed = die_of_interrupts()
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if changed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def die_of_interrupts() -> bool:
+    """From now on; False where Ctrl-C is ignored, or somebody else's."""
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    main = threading.current_thread() is threading.main_thread()
+    if ours and main:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return ours and main
 
 
 def _refused() -> Iterator[tuple[str, str]]:
