@@ -19,10 +19,12 @@ def dead_units(flat: np.ndarray, name: str = "h") -> Figure:
     """Where each unit is flat on a batch: filled there, empty where it can learn.
 
     Args:
-        flat: [N, H] booleans, as from `statistics.flat` at level 0.99. A
-            column that is filled throughout is a dead unit.
+        flat: [..., H] booleans, as from `statistics.flat` at level 0.99; a row for
+            each place of each example. A column that is filled throughout is a dead
+            unit.
         name: of the activations.
     """
+    flat = flat.reshape(-1, flat.shape[-1])
     dead = int(flat.all(0).sum())
     words = "no unit is" if not dead else f"{dead} of {flat.shape[1]} units are"
     title = f"{name}: {words} flat for the whole batch"

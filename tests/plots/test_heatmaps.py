@@ -9,6 +9,8 @@ def test_maps():
     flat = np.zeros((6, 5), bool)
     flat[:, 2] = True
     assert "1 of 5 units are" in plots.dead_units(flat).axes[0].get_title("left")
+    places = flat.reshape(3, 2, 5)  # as wavenet has them
+    assert "1 of 5 units are" in plots.dead_units(places).axes[0].get_title("left")
     assert "no unit is" in plots.dead_units(~flat & False).axes[0].get_title("left")
     shown = [t.get_text() for t in plots.dlogits(flat * 1.0, "abcde").axes[0].texts]
     assert shown == []
