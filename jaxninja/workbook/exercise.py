@@ -8,7 +8,7 @@ its sizes, and the record. What is asked for, given and returned `backward` tell
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Exercise:
         probes: where random upstream gradients are put in, beside the network's own.
         least: arrays of the forward pass, by name, that suffice.
         time: when the lecture derives it, where its arrays have no times of their own.
+        forms: other right forms of a gradient that learners write, beside the worked
+            solution's.
         jacobians: gradients of one step whose Jacobian, within a row, is drawn.
         trains: whether it is to train the network, and so to be compiled.
     """
@@ -42,6 +44,7 @@ class Exercise:
     probes: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     time: str = ""
+    forms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     jacobians: tuple[str, ...] = ()
     trains: bool = False
 

@@ -45,6 +45,8 @@ TEMPLATES = {
     "sum": "d{name}: a sum stands where a mean should",
     "sum too many": "d{name}: {inner} is summed over axis {axis}, and should not be: "
     "it was not broadcast forward",
+    "sums first": "d{name}: sums are multiplied, where products should be summed: "
+    "{whole}",
     "n - 1": "d{name}: {size} - 1 stands where {size} should",
     "no 1/n": "d{name}: the factor 1/{below} is missing",
     "n": "d{name}: n stands where n - 1 should: Bessel's correction",
@@ -54,6 +56,7 @@ TEMPLATES = {
     "no term": "d{name}: the term {left} is missing",
     # products and powers
     "no transpose": "d{name}: {inner} should be transposed",
+    "extra transpose": "d{name}: {inner} should not be transposed",
     "no swap": "d{name}: axes {axes} of {inner} should be exchanged: .swapaxes({axes})",
     "operands": "d{name}: the operands of @ are exchanged: {left} comes first",
     "no upstream": "d{name}: {missing}, the upstream gradient, is not multiplied in",
@@ -67,10 +70,18 @@ TEMPLATES = {
     "no division": "d{name}: the division by {right} is missing",
     "no power": "d{name}: the power {power} of {base} is missing",
     "other power": "d{name}: {base} is to the power {new}, it should be {power}",
+    "added outside": "d{name}: {number} is added after a power is taken, it should be "
+    "added to {base} before: {right}",
+    "other slope": "d{name}: the derivative of {new} stands where that of {old} "
+    "should: {right}",
     "power of all": "d{name}: the power {power} is of {base} alone: {right}",
     "number": "d{name}: {new} stands where {old} should",
     "no mask": "d{name}: {inner} is not masked: what was masked moves nothing, so its "
     "gradient is 0 where {mask} is False",
+    "mask transposed": "d{name}: the mask is transposed: 0 belongs where {mask} is "
+    "False",
+    "minus infinity": "d{name}: -jnp.inf stands where 0 should: what was masked moves "
+    "nothing, so its gradient is 0 where {mask} is False",
     "diagonal": "d{name}: {p} * (1 - {p}) is the diagonal of softmax's Jacobian alone: "
     "each entry of a row depends on all others; take the sum over the row of {inner} "
     "off {upstream}",
@@ -141,6 +152,10 @@ TEMPLATES = {
     "zero over zero": "d{name} is NaN where {upstream} is 0: do not divide by it",
     "not finite": "d{name} is NaN or infinite: look for 0 / 0, 1 / 0, log(0), "
     "and for an index past the end",
+    "not finite at": "d{name} is NaN or infinite, from {text} in line {line} on: look "
+    "for 0 / 0, 1 / 0, log(0), and for an index past the end",
+    "infinite array": "d{name} is NaN or infinite: {text}, in line {line}, has "
+    "infinite entries",
     "checker": "{text}",
     # what is written
     "not a parameter": "{given} is no parameter of backward: add it there{meant}",
@@ -150,8 +165,11 @@ TEMPLATES = {
     "and np{meant}",
     "dropped": "line {line}: the result of .at[...].{method}(...) is dropped, and "
     "arrays of JAX do not change: write {root} = {root}.at[...].{method}(...)",
+    "extra term": "line {line}: the term {term} is too much: leave it out",
     "precedence": "line {line}: ** comes before /: for a power of {quotient} write "
     "** ({quotient})",
+    "power of sum": "line {line}: ** comes before +: for a power of {quotient} write "
+    "({quotient}) **",
     "minus one": "line {line}: / comes before -: to divide by {quotient} write / "
     "({quotient})",
     "xor": "line {line}: ^ is exclusive or in Python; a power is **",

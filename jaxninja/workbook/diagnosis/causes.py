@@ -1,11 +1,9 @@
 """Why a gradient is wrong: known mistakes first, then the checker's own diagnosis.
 
-A mistake is told only if it gives the learner's numbers on every sample looked at.
+A mistake is named only if it gives the learner's numbers on every sample looked at.
 """
 
 from contextlib import suppress
-from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +11,12 @@ from jaxninja.check.compare import difference, wide
 from jaxninja.workbook import samples
 from jaxninja.workbook.code.parse import Source
 from jaxninja.workbook.code.snippets import Piece
-from jaxninja.workbook.diagnosis import numpy_backend, shapes, written
+from jaxninja.workbook.diagnosis import shapes, written
+from jaxninja.workbook.diagnosis.extra_terms import extra_term
 from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.hard_coded_sizes import hard_coded, written_out
-from jaxninja.workbook.diagnosis.known_mistakes import WHOLES, Mistake, mistakes
+from jaxninja.workbook.diagnosis.infinities import not_finite
+from jaxninja.workbook.diagnosis.mistakes.matching import known, left_out, same
 from jaxninja.workbook.diagnosis.places import landed
 from jaxninja.workbook.diagnosis.precedence import in_brackets
 from jaxninja.workbook.diagnosis.via_checker import ask
@@ -25,11 +25,6 @@ from jaxninja.workbook.gradient import Judged, fitted, upstream
 from jaxninja.workbook.hints import Hint, say
 from jaxninja.workbook.samples import Sample
 
-# One of many arrays in place of another may give the same numbers by chance.
-TOO_MUCH = ("extra factor", "extra division")
-SWAPS = frozenset({"saved", "all saved", "upstream", "value", "slope", *TOO_MUCH})
-# Told where no edit of a line explains the numbers.
-LAST = (*WHOLES, *TOO_MUCH)
 # What is missing there has the shape: nothing has to be copied.
 WITHOUT_COPY = {"one branch", "no branch", "overwritten", "lands"}
 
@@ -60,18 +55,17 @@ def why(exercise: Exercise, name: str, piece: Piece, judged: Judged) -> list[Hin
 
 
 def _by_numbers(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
-    """What the numbers tell."""
+    """What the numbers say."""
     pairs = _computed(exercise, name, piece)
     if not pairs:
         return []
     if copied := shapes.spread(name, pairs):
         return _of_copied(exercise, name, piece, pairs, *copied)
-    found = _told(exercise, name, piece, pairs)
-    return [found] if found else []
+    return _explained(exercise, name, piece, pairs)
 
 
 def _by_lines(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
-    """What the lines tell where the numbers do not."""
+    """What the lines say where the numbers do not."""
     pairs = _computed(exercise, name, piece)
     if not pairs:
         return written.where_it_raises(exercise, name, piece, contexts(exercise, name))
@@ -84,34 +78,38 @@ def _by_lines(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
 
 def _of_copied(exercise, name, piece, pairs, copied, hint: Hint) -> list[Hint]:
     """Of a gradient that would have to be copied: what else is wrong, and that."""
-    whole, _ = _known(exercise, name, piece, pairs)
+    whole, _ = known(exercise, name, piece, pairs)
     if whole and "ones_like" not in str(whole):  # that factor is what copies
         return [whole]
     if all(_right(example, name, mine) for example, mine in copied):
         return [hint]
-    found = _told(exercise, name, piece, copied)
-    if found is None or found.code == "same rows":  # as what is copied always is
+    found = _explained(exercise, name, piece, copied)
+    codes = {one.code for one in found}
+    if not found or "same rows" in codes:  # as what is copied always is
         return []
-    more = pairs[0][1].ndim and found.code not in WITHOUT_COPY
-    return [found, hint] if more else [found]
+    more = pairs[0][1].ndim and not codes & WITHOUT_COPY
+    return [*found, hint] if more else found
 
 
-def _told(exercise: Exercise, name: str, piece: Piece, pairs) -> Hint | None:
-    """What the numbers tell: the first that explains them all."""
-    known, by_chance = _known(exercise, name, piece, pairs)
-    told = (
+def _explained(exercise: Exercise, name: str, piece: Piece, pairs) -> list[Hint]:
+    """What the numbers say: the first that explains them all."""
+    sure, by_chance = known(exercise, name, piece, pairs)
+    explanations = (
         lambda: _vanishes(name, pairs),
-        lambda: _branches(known, piece.source, name),
+        lambda: _branches(sure, piece.source, name),
         lambda: shapes.other(name, pairs),
         lambda: factor(name, pairs),
         lambda: landed(exercise, name, pairs),
         lambda: by_chance,
         lambda: in_brackets(exercise, name, piece, pairs),
-        lambda: _not_finite(exercise, name, piece, pairs),
+        lambda: not_finite(exercise, name, piece, pairs),
+        lambda: left_out(exercise, name, piece, pairs),
+        lambda: extra_term(exercise, name, piece, pairs),
         lambda: _tiny(name, pairs),
         lambda: _by_loss_only(exercise, name, piece, pairs),
     )
-    return next((hint for tell in told if (hint := tell())), None)
+    found = next(filter(None, (explain() for explain in explanations)), [])
+    return found if isinstance(found, list) else [found]
 
 
 def _vanishes(name: str, pairs) -> Hint | None:
@@ -155,73 +153,12 @@ def _narrow(mine) -> Hint | None:
     return say("narrow", dtype=dtype) if narrow else None
 
 
-def _known(exercise, name, piece: Piece, pairs) -> tuple[Hint | None, Hint | None]:
-    """The known mistake that gives the learner's numbers everywhere, and one that may
-    do so by chance.
-
-    Of several it is the one whose names are the learner's: to multiply by an array may
-    be to divide by another.
-    """
-    truths = [_plain(example.truth[name]) for example, _ in pairs]
-    if all(map(_same, [mine for _, mine in pairs], truths)):
-        return None, None
-    spaces = [_space(exercise, name, example) for example, _ in pairs]
-    pairs_of = [(space, mine) for space, (_, mine) in zip(spaces, pairs, strict=True)]
-    known = {*exercise.known, *exercise.gradients}
-    found = sorted(
-        (m for m in _mistakes(exercise, name) if _explains(m, name, pairs_of)),
-        key=lambda m: (m.hint.code in LAST, len((m.reads ^ piece.used) & known)),
-    )
-    if not found:
-        return None, None
-    hint = found[0].hint.of(name)
-    sure = any(m.hint.code not in SWAPS for m in found)
-    return hint if sure else None, hint
-
-
-def _explains(mistake: Mistake, name: str, pairs) -> bool:
-    return all(_gives(mistake.body, space, name, mine) for space, mine in pairs)
-
-
 def _branches(hint: Hint | None, learner: Source, name: str) -> Hint | None:
     """A branch that the learner never wrote was not overwritten: it is missing."""
     if hint and hint.code == "overwritten" and len(learner.assigning(f"d{name}")) < 2:
         one, other = hint.facts["one"], hint.facts["other"]
         return Hint("one branch", {**hint.facts, "one": other, "other": one})
     return hint
-
-
-@cache
-def _mistakes(exercise: Exercise, name: str) -> tuple[Mistake, ...]:
-    return tuple(mistakes(exercise, name))
-
-
-@cache
-def _space(exercise: Exercise, name: str, example: Sample) -> dict[str, Any]:
-    """What the solution's lines for a gradient may read, as NumPy's arrays."""
-    grads = {f"d{k}": a for k, a in upstream(exercise, name, example).items()}
-    return {k: numpy_backend.array(a) for k, a in {**example.values, **grads}.items()}
-
-
-def _gives(body, space: dict, name: str, mine: np.ndarray) -> bool:
-    """Whether the mistake gives these numbers."""
-    try:
-        return _same(mine, wide(numpy_backend.run(body, space, f"d{name}")))
-    except Exception:  # a mistake whose shapes do not fit here
-        return False
-
-
-def _plain(array) -> np.ndarray:
-    return np.asarray(wide(array))
-
-
-def _same(mine: np.ndarray, other: np.ndarray) -> bool:
-    if mine.shape != other.shape:
-        return False
-    if not (np.isfinite(mine).all() and np.isfinite(other).all()):
-        return np.array_equal(mine, other, equal_nan=True)
-    size = float(np.abs(other).max(initial=0.0)) or 1e-12
-    return difference(mine, other, 1e-6 * size).ok
 
 
 def _by_loss_only(exercise, name, piece: Piece, pairs) -> Hint | None:
@@ -236,7 +173,7 @@ def _by_loss_only(exercise, name, piece: Piece, pairs) -> Hint | None:
     grads = upstream(exercise, name, example)
     other = {k: g * 2 if k in sources else g for k, g in grads.items()}
     with suppress(Exception):
-        if _same(mine, wide(piece(dict(example.values), other))):
+        if same(mine, wide(piece(dict(example.values), other))):
             return say("does not follow", sources=_listed(sources), **facts)
     error = f"{_error(example, mine, name):.1g}"
     return say("loss only", sources=_listed({example.probe}), error=error, **facts)
@@ -258,20 +195,6 @@ def _tiny(name: str, pairs) -> Hint | None:
     if not 0.0 < max(errors) < 1e-5:
         return None
     return say("tiny", name=name, error=f"{max(errors):.0e}")
-
-
-def _not_finite(exercise, name, piece: Piece, pairs) -> Hint | None:
-    """NaN: of which upstream gradient's zeros?"""
-    bad = [pair for pair in pairs if not np.isfinite(pair[1]).all()]
-    for example, _ in bad:
-        grads = upstream(exercise, name, example)
-        for k, g in grads.items():
-            if f"d{k}" in piece.used and not np.asarray(g).all():
-                other = {**grads, k: np.where(np.asarray(g) == 0, 1.0, g)}
-                with suppress(Exception):
-                    if np.isfinite(piece(dict(example.values), other)).all():
-                        return say("zero over zero", name=name, upstream=f"d{k}")
-    return say("not finite", name=name) if bad else None
 
 
 def _right(example: Sample, name: str, mine: np.ndarray) -> bool:

@@ -4,7 +4,7 @@ One batch does not tell. 5/4 is n / (n - 1) for n = 5, or it is 1.25: so a facto
 named only if its name gives the number on another batch size too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 
 import numpy as np
@@ -44,7 +44,7 @@ def factor(name: str, pairs: Sequence[tuple[Sample, np.ndarray]]) -> Hint | None
             return None
     if all(abs(ratio - 1) < ONE for ratio in found.values()):
         return None
-    return say("factor", name=name, factor=_told(pairs[0][0].network, found))
+    return say("factor", name=name, factor=_named(pairs[0][0].network, found))
 
 
 def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:
@@ -56,33 +56,41 @@ def _ratio(mine: np.ndarray, truth: np.ndarray) -> float | None:
     return c if c and gap <= EXACT * np.abs(c * truth).max() else None
 
 
-def _told(network: Network, found: dict[Sizes, float]) -> str:
-    sizes, ratios = list(found), list(found.values())
+def _named(network: Network, found: dict[Sizes, float]) -> str:
+    ratios = [*found.values()]
     if all(_near(c, ratios[0]) for c in ratios):
         return f"{ratios[0]:.6g}"
     letters = {k: text for k, text in network.letters.items() if len(k) == 1}
-    for letter, text in letters.items():
-        for formula in NAMES:
-            values = [_value(formula, s[letter]) for s in sizes]
-            parts = [c / v for c, v in zip(ratios, values, strict=True)]
-            if all(_near(part, parts[0]) for part in parts):
-                name, number = formula.format(text), f"{parts[0]:.6g}"
-                if number == "1":
-                    return name
-                inverse = name.startswith("1 / ")
-                return number + name[1:] if inverse else f"{number} * {name}"
-    if quotient := _quotient(letters, found):
-        return quotient
+    times = dict(_by_one(letters, found))
+    if exact := next((name for name, number in times.items() if number == "1"), None):
+        return exact
+    if pair := _of_two(letters, found):
+        return pair
+    for name, number in times.items():
+        inverse = name.startswith("1 / ")
+        return number + name[1:] if inverse else f"{number} * {name}"
     each = (sentence("for sizes", number=f"{c:.6g}", at=s) for s, c in found.items())
     return sentence("by sizes", each=sentence("semicolon").join(each))
 
 
-def _quotient(letters: Mapping[str, str], found: dict[Sizes, float]) -> str | None:
-    """Two sizes, one divided by the other."""
-    for above, below in permutations(letters, 2):
-        pairs = ((c, s[above] / s[below]) for s, c in found.items())
-        if all(_near(c, quotient) for c, quotient in pairs):
-            return f"{letters[above]} / {letters[below]}"
+def _by_one(
+    letters: Mapping[str, str], found: dict[Sizes, float]
+) -> Iterator[tuple[str, str]]:
+    """Names with one size that are the factor but for a number, and that number."""
+    for letter, text in letters.items():
+        for formula in NAMES:
+            parts = [c / _value(formula, at[letter]) for at, c in found.items()]
+            if all(_near(part, parts[0]) for part in parts):
+                yield formula.format(text), f"{parts[0]:.6g}"
+
+
+def _of_two(letters: Mapping[str, str], found: dict[Sizes, float]) -> str | None:
+    """A size divided by another, or one by the product of two."""
+    for a, b in permutations(letters, 2):
+        for formula in ("{} / {}", "1 / ({} * {})"):
+            values = (eval(formula.format(sizes[a], sizes[b])) for sizes in found)
+            if all(map(_near, found.values(), values)):
+                return formula.format(letters[a], letters[b])
     return None
 
 

@@ -1,6 +1,7 @@
 """An operand that ends before the line's writer thought.
 
-x ** -3/2 is (x ** -3) / 2, and x / n - 1 is (x / n) - 1.
+x ** -3/2 is (x ** -3) / 2, x / n - 1 is (x / n) - 1, and x + eps ** -0.5 is
+x + (eps ** -0.5).
 """
 
 import ast
@@ -20,8 +21,8 @@ from jaxninja.workbook.samples import Sample
 
 
 class Quotient(NamedTuple):
-    """Where `-3/2` stands after a `**`, or `n - 1` after a `/`, on one line; in bytes,
-    as Python counts."""
+    """Where `-3/2` stands after a `**`, `n - 1` after a `/`, or `x + eps` before a
+    `**`, on one line; in bytes, as Python counts."""
 
     code: str
     line: int
@@ -40,7 +41,7 @@ def in_brackets(
                 source = parse.read(text, piece.source.filename)
                 scope = snippets.environment(source)
                 fixed = snippets.step(source, scope, f"d{name}", exercise.gradients)
-                if all(_right(exercise, name, fixed, sample) for sample, _ in pairs):
+                if all(is_right(exercise, name, fixed, sample) for sample, _ in pairs):
                     facts = {"line": at.line, "quotient": quotient}
                     return Hint(at.code, facts, at.line)
     return None
@@ -77,11 +78,26 @@ def _quotients(statement: ast.stmt) -> Iterator[Quotient]:
                 if isinstance(one, ast.Constant) and below.lineno == one.end_lineno:
                     start, end = below.col_offset, one.end_col_offset or 0
                     yield Quotient("minus one", below.lineno, start, end)
+            case ast.BinOp(left=before, op=ast.Add(), right=after):
+                power, last = _first(after, but=ast.Pow), _last(before)
+                if (
+                    isinstance(power, ast.BinOp)
+                    and last.lineno == power.left.end_lineno
+                ):
+                    start, end = last.col_offset, power.left.end_col_offset or 0
+                    yield Quotient("power of sum", last.lineno, start, end)
 
 
-def _first(node: ast.expr) -> ast.expr:
-    """The operand that a product begins with."""
-    return _first(node.left) if isinstance(node, ast.BinOp) else node
+def _first(node: ast.expr, but: type[ast.operator] | None = None) -> ast.expr:
+    """The operand that a product begins with; with `but`, the power that it does."""
+    if not isinstance(node, ast.BinOp) or (but and isinstance(node.op, but)):
+        return node
+    return _first(node.left, but)
+
+
+def _last(node: ast.expr) -> ast.expr:
+    """The operand that a product ends with."""
+    return _last(node.right) if isinstance(node, ast.BinOp) else node
 
 
 def _in_brackets(text: str, at: Quotient) -> tuple[str, str]:
@@ -94,7 +110,8 @@ def _in_brackets(text: str, at: Quotient) -> tuple[str, str]:
     return "".join(lines), quotient
 
 
-def _right(exercise: Exercise, name: str, piece: Piece, sample: Sample) -> bool:
+def is_right(exercise: Exercise, name: str, piece: Piece, sample: Sample) -> bool:
+    """Whether lines give the true gradient on a sample."""
     mine = wide(piece(dict(sample.values), upstream(exercise, name, sample)))
     truth = wide(sample.truth[name])
     same = np.shape(mine) == np.shape(truth)

@@ -192,6 +192,11 @@ EXERCISE = Exercise(
     1,
     "the atomic graph",
     NETWORK,
+    forms={
+        "counts_sum": ("-(counts_sum_inv**2) * dcounts_sum_inv",),
+        "bnvar": ("-0.5 * bnvar_inv**3 * dbnvar_inv",),
+        "hprebn": ("dbndiff - dbndiff.mean(0)",),
+    },
     effort={
         **{"logprobs": (10, 1), "probs": (5, 0), "counts_sum_inv": (10, 1)},
         **{"counts_sum": (3, 0), "counts": (10, 1), "norm_logits": (3, 0)},

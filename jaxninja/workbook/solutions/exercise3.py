@@ -41,6 +41,12 @@ EXERCISE = Exercise(
     3,
     "batch normalisation in one expression",
     NETWORK,
+    forms={
+        "hprebn": (
+            "bngain * bnvar_inv * (dhpreact - dhpreact.mean(0)"
+            " - bnraw * (dhpreact * bnraw).sum(0) / (n - 1))",
+        ),
+    },
     effort={"hprebn": (45, 2)},
     probes=("hpreact",),
     least=("bnvar_inv", "bnraw"),

@@ -95,6 +95,11 @@ EXERCISE = Exercise(
     4,
     "putting it all together",
     NETWORK,
+    forms={
+        "hprebn": (
+            "bngain * bnvar_inv * (dhpreact - dbnbias / n - bnraw * dbngain / (n - 1))",
+        ),
+    },
     effort={
         **dict.fromkeys(("h", "W2", "b2", "hpreact", "bngain", "bnbias"), (1, 0)),
         **dict.fromkeys(("embcat", "W1", "b1", "emb", "C"), (1, 0)),

@@ -110,10 +110,14 @@ EXERCISE = Exercise(
         inputs,
         home=sizes(0, n=8, T=16, D=32),
         pair=sizes(1, n=2, T=3, D=5),
-        tied=sizes(2, n=4, T=3, D=6),
+        tied=sizes(2, n=5, T=4, D=6),
         letters={"n": "x.shape[0]", "T": "x.shape[1]", "D": "D"},
         numbers=("D",),
     ),
+    forms={
+        "var": ("-0.5 * rstd**3 * drstd",),
+        "x": ("ddiff - ddiff.mean(2, keepdims=True)",),
+    },
     effort={
         **{"gamma": (5, 1), "beta": (3, 0), "xhat": (2, 0), "rstd": (5, 1)},
         **{"var": (5, 0), "diff2": (5, 1), "diff": (5, 1), "mean": (5, 1)},

@@ -271,7 +271,7 @@ EXERCISE = Exercise(
         inputs,
         home=sizes(0, n=16, E=12, H=32),
         pair=sizes(1, n=2, E=3, H=5),
-        tied=sizes(2, n=4, E=3, H=6),
+        tied=sizes(2, n=5, E=4, H=6),
         letters={"n": "h0.shape[0]", "E": "x1.shape[1]", "H": "h0.shape[1]"},
         places=places(),
     ),

@@ -154,6 +154,12 @@ EXERCISE = Exercise(
         },
         numbers=("K",),
     ),
+    forms={
+        "masked": (
+            "att * datt - att * (att * datt).sum(2, keepdims=True)",
+            "jnp.where(seen, att * (datt - (att * datt).sum(2, keepdims=True)), 0.0)",
+        ),
+    },
     effort={
         **{"Wo": (5, 1), "mixed": (3, 0), "att": (5, 1), "v": (5, 1)},
         **{"masked": (25, 2), "scores": (3, 0), "q": (5, 1), "k": (5, 1)},

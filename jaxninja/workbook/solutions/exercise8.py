@@ -275,6 +275,13 @@ EXERCISE = Exercise(
         letters={letter: letter for letter in "nTEHK"},
         numbers=tuple("nTEHK"),
     ),
+    forms={
+        "f": (
+            "(s + s * (1.0 - s) * (f * 1.5957691216057308 * "
+            "(1.0 + 3 * 0.044715 * f**2))) * dh",
+        ),
+        "z": ("p * dp - p * (p * dp).sum(3, keepdims=True)",),
+    },
     effort={
         **dict.fromkeys((*WEIGHTS, *NORMS), (2, 0)),
         **{"h": (2, 0), "f": (20, 2), "m": (2, 0), "x2": (15, 2), "c": (2, 0)},

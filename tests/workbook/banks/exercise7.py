@@ -26,7 +26,7 @@ WRONG = [
     ("masked", f"att * (datt + {ROW})", "is added, it should be subtracted"),
     ("masked", f"-att * (datt - {ROW})", "the wrong sign"),
     ("scores", "dmasked", "is not masked"),
-    ("scores", "jnp.where(seen, dmasked, -jnp.inf)", "NaN or infinite"),
+    ("scores", "jnp.where(seen, dmasked, -jnp.inf)", "-jnp.inf stands where 0 should"),
     ("scores", "jnp.where(seen.T, dmasked, 0.0)", ""),
     ("scores", "jnp.where(seen, 0.0, dmasked)", "stands where jnp.where(seen, dmas"),
     ("q", "dscores @ k", "the division by K ** 0.5 is missing"),

@@ -9,6 +9,7 @@ from jaxninja.check.hints import Hint, Number, say
 from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis.factors import factor
 from jaxninja.workbook.diagnosis.via_checker import in_our_words
+from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.grading.exercise import check
 from jaxninja.workbook.solutions.lecture import NETWORK
 from tests.workbook.bank import ONEHOT, answered
@@ -18,6 +19,10 @@ TOLD = {
     "n/(n - 1)": (lambda s: s["n"] / (s["n"] - 1), "times n / (n - 1)"),
     "n": (lambda s: s["n"], "times n"),
     "3/n": (lambda s: 3 / s["n"], "times 3 / n"),
+    "1/(n V)": (
+        lambda s: 1 / s["n"] / s["V"],
+        "times 1 / (n * logits.shape[1])",
+    ),
     "V": (lambda s: s["V"], "times logits.shape[1]"),
     "-2.5": (lambda s: -2.5, "times -2.5"),
     "strange": (lambda s: s["n"] ** 3 + s["H"], "times what depends on the sizes: "),
@@ -27,6 +32,14 @@ TOLD = {
 @pytest.fixture
 def pairs(x64):
     return [samples.sample(NETWORK, sizes) for sizes in (NETWORK.tied, NETWORK.pair)]
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_no_size_is_the_same_twice(number):
+    """Else a number would pass for a size, or a size for a number."""
+    network = EXERCISES[number].network
+    one, other = (dict(at.letters) for at in (network.pair, network.tied))
+    assert not one.items() & other.items()
 
 
 @pytest.mark.parametrize("what", TOLD)
@@ -76,7 +89,7 @@ EIGHTH = Number(0.125, "1/h.shape[1]")
         ),
         (
             say("fixed", leaves=("h",), subject="add", edit=say("multiply", by=EIGHTH)),
-            "dh is exact on a fresh sample after one edit, of dh: multiply by 0.125. "
+            "dh is right after one change in dh: multiply by 0.125. "
             "Here n=5, T=2, E=3, H=7, V=6.",
         ),
         (

@@ -7,7 +7,7 @@ import pytest
 
 from jaxninja.workbook import samples
 from jaxninja.workbook.diagnosis import numpy_backend
-from jaxninja.workbook.diagnosis.known_mistakes import mistakes
+from jaxninja.workbook.diagnosis.mistakes.known_mistakes import mistakes
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.gradient import upstream
 

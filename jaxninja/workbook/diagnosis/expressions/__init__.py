@@ -2,12 +2,12 @@
 
 A rule takes a place, a node of the expression's syntax tree, and the array whose
 gradient it makes. It yields what a learner may have written there instead, and the hint
-that tells it. What does not run, as its shapes do not fit, is told to nobody.
+that names it. What does not run, as its shapes do not fit, is no answer.
 """
 
 from jaxninja.workbook.diagnosis.expressions import arithmetic, arrays
 
-# The plainest first: of two that give the same numbers it is the one that is told.
+# The plainest first: of two that give the same numbers it is the one that is named.
 RULES = (
     arrays.jacobians,
     arithmetic.exponents,
@@ -17,6 +17,7 @@ RULES = (
     arithmetic.signs,
     arithmetic.terms,
     arithmetic.products,
+    arithmetic.sums_first,
     arithmetic.brackets,
     arrays.softmax,
     arrays.masks,
@@ -24,6 +25,7 @@ RULES = (
     arrays.indexed,
     arrays.reshaped,
     arithmetic.powers,
+    arithmetic.slopes,
     arithmetic.numbers,
     arrays.saved,
 )

@@ -1,6 +1,7 @@
 """Mistakes in sums, signs, factors, sizes and powers."""
 
 import ast
+import copy
 from collections.abc import Iterator
 
 from jaxninja.workbook.diagnosis.expressions.nodes import (
@@ -97,6 +98,7 @@ def products(place: ast.expr, about: About) -> Iterator[Edited]:
         return
     left, right = ast.unparse(place.left), ast.unparse(place.right)
     if isinstance(place.op, ast.MatMult):
+        yield from _of_matrices(place)
         swapped = ast.BinOp(place.right, ast.MatMult(), place.left)
         yield swapped, say("operands", left=left)
         a, b = (ast.Attribute(x, "mT", ast.Load()) for x in (place.right, place.left))
@@ -115,6 +117,35 @@ def products(place: ast.expr, about: About) -> Iterator[Edited]:
             yield place.left, say("no division", right=right)
         times = ast.BinOp(place.left, ast.Mult(), place.right)
         yield times, say("multiplied", right=right)
+
+
+def _of_matrices(place: ast.BinOp) -> Iterator[Edited]:
+    """A transpose too many."""
+    for side in ("left", "right"):
+        inner = getattr(place, side)
+        if not isinstance(inner, ast.Attribute):
+            changed = copy.copy(place)
+            setattr(changed, side, ast.Attribute(inner, "mT", ast.Load()))
+            yield changed, say("extra transpose", inner=ast.unparse(inner))
+
+
+def sums_first(place: ast.expr, about: About) -> Iterator[Edited]:
+    """Sums multiplied, where products should be summed."""
+    hint = say("sums first", whole=ast.unparse(place))
+    match place:
+        case ast.Call(
+            func=ast.Attribute(value=ast.BinOp() as product, attr="sum"), args=[axis]
+        ) if isinstance(product.op, ast.Mult | ast.MatMult):
+            left, right = (
+                ast.Call(ast.Attribute(side, "sum", ast.Load()), [axis], place.keywords)
+                for side in (product.left, product.right)
+            )
+            yield ast.BinOp(left, product.op, right), hint
+        case ast.BinOp(
+            left=ast.Attribute(value=inner, attr="T"), op=ast.MatMult(), right=side
+        ):
+            left, right = (in_brackets(ast.unparse(x)) for x in (inner, side))
+            yield parsed(f"{left}.sum(0)[:, None] * {right}.sum(0)"), hint
 
 
 def brackets(place: ast.expr, about: About) -> Iterator[Edited]:
@@ -164,15 +195,49 @@ def powers(place: ast.expr, about: About) -> Iterator[Edited]:
     if isinstance(place.op, ast.Pow):
         base, power = ast.unparse(place.left), ast.unparse(place.right)
         yield place.left, say("no power", power=power, base=base)
-        for by in (-1, 1, 2, -2):
+        halves = () if isinstance(ast.literal_eval(power), int) else (0.5, -0.5)
+        for by in (-1, 1, 2, -2, *halves):
             new = ast.Constant(ast.literal_eval(power) + by)
             hint = say("other power", base=base, new=new.value, power=power)
             yield ast.BinOp(place.left, ast.Pow(), new), hint
-        slope = f"{power} * {base}"
-        yield parsed(slope), say("number", new=slope, old=ast.unparse(place))
+        for slope in dict.fromkeys((power, power.lstrip("-"))):
+            new = f"{slope} * {in_brackets(base)}"
+            yield parsed(new), say("number", new=new, old=ast.unparse(place))
+        yield from _added_outside(place)
     right = place.right
     if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Pow):
         base, power = ast.unparse(right.left), ast.unparse(right.right)
         whole = ast.BinOp(place.left, place.op, right.left)
         hint = say("power of all", power=power, base=base, right=ast.unparse(place))
         yield ast.BinOp(whole, ast.Pow(), right.right), hint
+
+
+def _added_outside(place: ast.BinOp) -> Iterator[Edited]:
+    """Of (x + eps) ** power, eps added to a power of x, as to its root."""
+    match place.left:
+        case ast.BinOp(left=x, op=ast.Add(), right=ast.Constant(value=eps)):
+            base, power = ast.unparse(x), ast.literal_eval(ast.unparse(place.right))
+            facts = {"number": f"{eps:g}", "base": base, "right": ast.unparse(place)}
+            for inner in (power, -power, 0.5):
+                new = f"({base} ** {inner} + {eps}) ** {power / inner}"
+                yield parsed(new), say("added outside", **facts)
+
+
+def slopes(place: ast.expr, about: About) -> Iterator[Edited]:
+    """The derivative of tanh for that of a sigmoid, by the output, or the other way."""
+    facts = {"right": ast.unparse(place)}
+    match place:
+        case ast.BinOp(
+            left=ast.Constant(value=1.0),
+            op=ast.Sub(),
+            right=ast.BinOp(left=ast.Name(id=y), op=ast.Pow(), right=ast.Constant(2)),
+        ):
+            hint = say("other slope", new="sigmoid", old="tanh", **facts)
+            yield parsed(f"{y} * (1.0 - {y})"), hint
+        case ast.BinOp(
+            left=ast.Name(id=y),
+            op=ast.Mult(),
+            right=ast.BinOp(left=ast.Constant(1.0), op=ast.Sub(), right=ast.Name(id=z)),
+        ) if y == z:
+            hint = say("other slope", new="tanh", old="sigmoid", **facts)
+            yield parsed(f"1.0 - {y}**2"), hint

@@ -39,6 +39,10 @@ def masks(place: ast.expr, about: About) -> Iterator[Edited]:
     yield inner, say("no mask", **texts)
     swapped = ast.Call(place.func, [mask, other, inner], [])
     yield swapped, say("number", new=ast.unparse(swapped), old=ast.unparse(place))
+    infinite = ast.Call(place.func, [mask, inner, parsed("-jnp.inf")], [])
+    yield infinite, say("minus infinity", mask=texts["mask"])
+    turned = ast.Call(place.func, [parsed(f"{texts['mask']}.T"), inner, other], [])
+    yield turned, say("mask transposed", mask=texts["mask"])
 
 
 def jacobians(place: ast.expr, about: About) -> Iterator[Edited]:

@@ -66,12 +66,11 @@ HINTS = {
     "residual instead": "保存的值 {one} 不是 bwd 所当作的那个值：换成前向计算中的 {other}，梯度就完全"
     "正确。",
     # edits that fix it
-    "fixed": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}。",
-    "fixed, not at": "{leaves}：在 {subject} 改动一处，在新的样本上就完全正确：{edit}；在 {edges} 处仍不是 JAX 给出的梯度。",
-    "fixed, not with": "{leaves} 在新样本上经一处改动后完全正确，改动在 {subject}：{edit}；"
-    "在 {options} 时则不然。",
-    "fixed, too": "另一种改动也能使 {leaves} 完全正确。",
-    "fixed by two": "{leaves}：改动两处，在新的样本上就完全正确：{first}；以及 {second}。",
+    "fixed": "{leaves}：在 {subject} 改动一处就对了：{edit}。",
+    "fixed, not at": "{leaves}：在 {subject} 改动一处就对了：{edit}；在 {edges} 处仍不是 JAX 给出的梯度。",
+    "fixed, not with": "{leaves}：在 {subject} 改动一处就对了：{edit}；在 {options} 时则不然。",
+    "fixed, too": "另一种改动也能使 {leaves} 变对。",
+    "fixed by two": "{leaves}：改动两处就对了：{first}；以及 {second}。",
     "both": "{first}；{second}",
     "edit": "{at}{subject}：{edit}",
     "at line": "{place}：",

@@ -28,6 +28,7 @@ HINTS = {
     "all axes": "d{name}：{kind}沿的是所有轴，应当沿轴 {axis}",
     "sum": "d{name}：该用平均的地方用了求和",
     "sum too many": "d{name}：{inner} 沿轴 {axis} 求了和，其实不该求：它在前向传播中没有被广播",
+    "sums first": "d{name}：该把乘积求和的地方，却把和相乘了：{whole}",
     "n - 1": "d{name}：该用 {size} 的地方用了 {size} - 1",
     "no 1/n": "d{name}：缺少因子 1/{below}",
     "n": "d{name}：该用 n - 1 的地方用了 n：贝塞尔校正",
@@ -37,6 +38,7 @@ HINTS = {
     "no term": "d{name}：缺少 {left} 这一项",
     # products and powers
     "no transpose": "d{name}：{inner} 应当转置",
+    "extra transpose": "d{name}：{inner} 不应转置",
     "no swap": "d{name}：{inner} 的轴 {axes} 应当交换：.swapaxes({axes})",
     "operands": "d{name}：@ 的两个操作数颠倒了：{left} 应在前面",
     "no upstream": "d{name}：没有乘以上游梯度 {missing}",
@@ -49,10 +51,15 @@ HINTS = {
     "no division": "d{name}：没有除以 {right}",
     "no power": "d{name}：{base} 缺少 {power} 次幂",
     "other power": "d{name}：{base} 取了 {new} 次幂，应当是 {power} 次",
+    "added outside": "d{name}：{number} 是在取幂之后才加上的，应当先加到 {base} 上：{right}",
+    "other slope": "d{name}：该用 {old} 的导数的地方用了 {new} 的导数：{right}",
     "power of all": "d{name}：{power} 次幂只作用在 {base} 上：{right}",
     "number": "d{name}：该用 {old} 的地方用了 {new}",
     "no mask": "d{name}：{inner} 没有加掩码：被掩码遮住的元素不起作用，所以 {mask} 为 False 的位置"
     "梯度是 0",
+    "mask transposed": "d{name}：掩码被转置了：应当为 0 的是 {mask} 为 False 的位置",
+    "minus infinity": "d{name}：该用 0 的地方用了 -jnp.inf：被掩码遮住的元素不起作用，所以 {mask} 为 False "
+    "的位置梯度是 0",
     "diagonal": "d{name}：{p} * (1 - {p}) 只是 softmax 雅可比矩阵的对角线：一行中的每个元素都依赖于"
     "其余所有元素；请从 {upstream} 中减去 {inner} 在该行上的和",
     # softmax, indices, shapes, saved arrays
@@ -103,6 +110,9 @@ HINTS = {
     "的因子？",
     "zero over zero": "{upstream} 为 0 时 d{name} 是 NaN：不要除以它",
     "not finite": "d{name} 是 NaN 或无穷大：检查有没有 0 / 0、1 / 0、log(0)，以及超出末尾的下标",
+    "not finite at": "d{name} 是 NaN 或无穷大，从第 {line} 行的 {text} 开始：检查有没有 0 / 0、1 / 0、"
+    "log(0)，以及超出末尾的下标",
+    "infinite array": "d{name} 是 NaN 或无穷大：第 {line} 行的 {text} 中有无穷大的元素",
     "checker": "{text}",
     # what is written
     "not a parameter": "{given} 不是 backward 的参数：请加到参数里{meant}",
@@ -111,7 +121,9 @@ HINTS = {
     "not in the cell": "{given} 没有定义：backward 只看得到自己的单元格，以及 jax、jnp 和 np{meant}",
     "dropped": "第 {line} 行：.at[...].{method}(...) 的结果被丢弃了，而 JAX 的数组不会改变："
     "请写 {root} = {root}.at[...].{method}(...)",
+    "extra term": "第 {line} 行：多了 {term} 这一项：请去掉",
     "precedence": "第 {line} 行：** 先于 /：要取 {quotient} 次幂，请写 ** ({quotient})",
+    "power of sum": "第 {line} 行：** 先于 +：要取 {quotient} 的幂，请写 ({quotient}) **",
     "minus one": "第 {line} 行：/ 先于 -：要除以 {quotient}，请写 / ({quotient})",
     "xor": "第 {line} 行：^ 在 Python 中是异或；乘方是 **",
     "product": "第 {line} 行：{text} 是 {one} @ {other}：前者的最后一轴要与后者的倒数第二轴一样长{instead}",

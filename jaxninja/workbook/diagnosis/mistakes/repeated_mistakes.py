@@ -8,7 +8,7 @@ import ast
 import copy
 import re
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 from jaxninja.workbook.diagnosis.expressions import RULES
 from jaxninja.workbook.diagnosis.expressions.nodes import (
@@ -23,6 +23,7 @@ from jaxninja.workbook.hints import Hint, say
 
 Values = Sequence[ast.expr]
 EVERYWHERE = ("no transpose", "no sum", "mean", "sum", "all axes", "other axis")
+EVERYWHERE += ("sums first", "extra transpose")
 Several = tuple[list[ast.expr], Hint]
 
 
@@ -32,10 +33,11 @@ def repeated(values: Values, about: About) -> Iterator[Several]:
     for k, value in enumerate(values):
         for new, hint in (
             *_without_factors(value),
-            *_sum_too_many(value),
             *_factor_too_many(value, about),
         ):
             yield [*values[:k], new, *values[k + 1 :]], hint
+    yield from _sum_too_many(values)
+    yield from _product_of_sums(values)
     yield from _one_for_all(values, about)
     yield from _other_step(values, about)
 
@@ -121,15 +123,22 @@ def _factors(place: ast.expr) -> Iterator[ast.expr]:
         yield place
 
 
-def _sum_too_many(value: ast.expr) -> Iterator[Edited]:
-    """A sum of what was never broadcast."""
-    if any(call_of(n, "sum") for n in ast.walk(value) if isinstance(n, ast.expr)):
+def _sum_too_many(values: Values) -> Iterator[Several]:
+    """A sum of what was never broadcast, of one value or of each."""
+    nodes = [node for value in values for node in ast.walk(value)]
+    if any(call_of(n, "sum") for n in nodes if isinstance(n, ast.expr)):
         return
-    inner = ast.unparse(value)
-    for axis in (0, 1, 2):
-        for more in ("", ", keepdims=True"):
-            hint = say("sum too many", axis=str(axis), inner=_uncopied(inner))
-            yield parsed(f"({inner}).sum({axis}{more})"), hint
+    texts = [*map(ast.unparse, values)]
+    every = range(len(values))
+    for chosen in dict.fromkeys((*((k,) for k in every), tuple(every))):
+        inner = _uncopied(", ".join(texts[k] for k in chosen))
+        for axis, more in product((0, 1, 2), ("", ", keepdims=True")):
+            hint = say("sum too many", axis=str(axis), inner=inner)
+            new = [
+                parsed(f"({text}).sum({axis}{more})") if k in chosen else value
+                for k, (text, value) in enumerate(zip(texts, values, strict=True))
+            ]
+            yield new, hint
 
 
 def _factor_too_many(value: ast.expr, about: About) -> Iterator[Edited]:
@@ -145,6 +154,24 @@ def _factor_too_many(value: ast.expr, about: About) -> Iterator[Edited]:
 def _uncopied(text: str) -> str:
     """Without what only copies: no learner has to write it."""
     return re.sub(r"jnp\.ones_like\(\w+\) \* ", "", text)
+
+
+def _product_of_sums(values: Values) -> Iterator[Several]:
+    """Of products that are added up, as one for each step of time, the sums of both
+    sides multiplied."""
+    products = [v for v in values if isinstance(v, ast.BinOp)]
+    kinds = {type(p.op) for p in products}
+    if 1 < len(values) == len(products) and kinds in ({ast.Mult}, {ast.MatMult}):
+        left, right = (
+            parsed(" + ".join(f"({ast.unparse(getattr(p, side))})" for p in products))
+            for side in ("left", "right")
+        )
+        whole = " + ".join(map(ast.unparse, products))
+        none = [ast.Constant(0)] * (len(values) - 1)
+        yield (
+            [ast.BinOp(left, products[0].op, right), *none],
+            say("sums first", whole=whole),
+        )
 
 
 def _one_for_all(values: Values, about: About) -> Iterator[Several]:

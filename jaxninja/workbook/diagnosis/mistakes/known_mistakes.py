@@ -8,24 +8,29 @@ out, n for n - 1, a sign, a transpose, `=` for `+=`, one saved value for another
 import ast
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
 from jaxninja.workbook.diagnosis.expressions import RULES
 from jaxninja.workbook.diagnosis.expressions.nodes import About, Edited
-from jaxninja.workbook.diagnosis.repeated_mistakes import repeated
+from jaxninja.workbook.diagnosis.mistakes.omissions import without_some
+from jaxninja.workbook.diagnosis.mistakes.repeated_mistakes import repeated
 from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.hints import Hint, say
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """The statements of a gradient with one mistake, and what to say about it."""
+    """The statements of a gradient with a mistake, and what to say about it."""
 
     body: tuple[ast.stmt, ...]
-    hint: Hint
+    hints: tuple[Hint, ...]
+
+    @property
+    def hint(self) -> Hint:
+        return self.hints[0]
 
     @cached_property
     def reads(self) -> frozenset[str]:
@@ -37,23 +42,52 @@ class Mistake:
 
 def mistakes(exercise: Exercise, name: str) -> Iterator[Mistake]:
     """Every known mistake in the lines of a gradient, the plainest first."""
-    body = [s.node for s in exercise.worked.piece(f"d{name}", exercise.gradients)]
+    body, *others = _bodies(exercise, name)
     zeros = ast.parse(f"d{name} = jnp.zeros_like({name})").body
     yield _mistake(zeros, say("zero"))
     yield from _branches(exercise, body, name)
-    values = []
-    for k, statement in enumerate(body):
-        assert isinstance(statement, ast.Assign | ast.AugAssign)
-        values.append(statement.value)
-        for value, hint in _edited(exercise, statement.value, name):
-            changed = _with_value(statement, value)
-            yield _mistake([*body[:k], changed, *body[k + 1 :]], hint)
-    for others, hint in repeated(values, About(name, exercise.network)):
-        lines = zip(body, others, strict=True)
-        yield _mistake([_with_value(*line) for line in lines], hint)
+    yield from _in_lines(exercise, body, name)
+    for other in others:
+        yield from _in_lines(exercise, other, name)
     for code, text in WHOLES.items():
         after = ast.parse(re.sub(r"\bx\b", f"d{name}", text)).body
         yield _mistake([*body, *after], say(code))
+
+
+def omitted(exercise: Exercise, name: str) -> Iterator[Mistake]:
+    """The lines of a gradient, in each form, with several parts left out."""
+    about = About(name, exercise.network)
+    for body in _bodies(exercise, name):
+        for values, hints in without_some(_values(body), about):
+            yield _mistake(_with_values(body, values), *hints)
+
+
+def _bodies(exercise: Exercise, name: str) -> Iterator[list[ast.stmt]]:
+    """The statements of the worked solution, and the other right forms."""
+    yield [s.node for s in exercise.worked.piece(f"d{name}", exercise.gradients)]
+    for form in exercise.forms.get(name, ()):
+        yield ast.parse(f"d{name} = {form}").body
+
+
+def _in_lines(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[Mistake]:
+    """One edit, at one place or at several."""
+    values = _values(body)
+    for k, value in enumerate(values):
+        for new, hint in _edited(exercise, value, name):
+            changed = (*values[:k], new, *values[k + 1 :])
+            yield _mistake(_with_values(body, changed), hint)
+    for others, hint in repeated(values, About(name, exercise.network)):
+        yield _mistake(_with_values(body, others), hint)
+
+
+def _values(body: list[ast.stmt]) -> tuple[ast.expr, ...]:
+    assert all(isinstance(one, ast.Assign | ast.AugAssign) for one in body)
+    return tuple(one.value for one in body)  # type: ignore[attr-defined]
+
+
+def _with_values(body: list[ast.stmt], values: Sequence[ast.expr]) -> list[ast.stmt]:
+    lines = zip(body, values, strict=True)
+    return [one if one.value is new else _with_value(one, new) for one, new in lines]  # type: ignore[attr-defined]
 
 
 def _with_value(statement: ast.stmt, value: ast.expr) -> ast.stmt:
@@ -62,8 +96,8 @@ def _with_value(statement: ast.stmt, value: ast.expr) -> ast.stmt:
     return changed
 
 
-def _mistake(body: list[ast.stmt], hint: Hint) -> Mistake:
-    return Mistake(tuple(map(ast.fix_missing_locations, body)), hint)
+def _mistake(body: list[ast.stmt], *hints: Hint) -> Mistake:
+    return Mistake(tuple(map(ast.fix_missing_locations, body)), hints)
 
 
 def _branches(exercise: Exercise, body: list[ast.stmt], name: str) -> Iterator[Mistake]:
