@@ -56,6 +56,7 @@ TEMPLATES = {
     "no term": "d{name}: the term {left} is missing",
     # products and powers
     "no transpose": "d{name}: {inner} should be transposed",
+    "no product": "d{name}: the matrix product of {inner} is missing: {missing}",
     "extra transpose": "d{name}: {inner} should not be transposed",
     "no swap": "d{name}: axes {axes} of {inner} should be exchanged: .swapaxes({axes})",
     "operands": "d{name}: the operands of @ are exchanged: {left} comes first",
@@ -111,6 +112,7 @@ TEMPLATES = {
     "argmax does",
     "order": "d{name}: the shape is right, the order of the numbers is not: the "
     "forward pass used plain reshape, and .reshape({name}.shape) undoes it",
+    "list order": "d{name}: the parts are in another order, it should be {right}",
     "no reshape": "d{name}: the numbers are right, the shape is {given}: write "
     ".reshape({name}.shape)",
     "other places": "d{name}: these are the right numbers in other places: undo each "

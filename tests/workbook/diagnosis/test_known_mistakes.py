@@ -474,6 +474,19 @@ KNOWN = {
         "masked * (datt - (masked * datt).sum(2, keepdims=True))",
         "is NaN or infinite: masked, in line ",
     ),
+    "straight to the shape": (
+        8,
+        "o",
+        "dc.reshape(n, H, T, K)",
+        "these are the right numbers in other places",
+    ),
+    "parts in another order": (
+        8,
+        "qkv",
+        "jnp.concatenate([dv, dk, dq], 1).swapaxes(1, 2).reshape(n, T, 3 * E)",
+        "the parts are in another order, it should be [dq, dk, dv]",
+    ),
+    "no matrix": (6, "rh3", "dac3", "the matrix product of dac3 is missing: @ Uc.T"),
     "a term in the middle": (
         6,
         "h2",

@@ -28,6 +28,24 @@ MISSING = {
     ),
     "a Jacobian": (7, "masked", "datt", JACOBIAN),
     "a Jacobian under a mask": (7, "masked", "jnp.where(seen, datt, 0)", JACOBIAN),
+    "a diagonal of no upstream": (
+        7,
+        "masked",
+        "att * (1 - att)",
+        ("the diagonal of softmax's Jacobian alone", "datt, the upstream gradient"),
+    ),
+    "a factor and a matrix": (
+        6,
+        "ar2",
+        "r2 * (1 - r2) * dac2",
+        ("the factor h1 is missing", "the matrix product of dac2 is missing: @ Uc.T"),
+    ),
+    "what would be copied": (
+        1,
+        "bndiff2",
+        "1 / n * jnp.ones_like(bnvar)",
+        ("the upstream gradient, is not", "Bessel's correction", "so copy it"),
+    ),
     "in the learner's form": (
         4,
         "hprebn",

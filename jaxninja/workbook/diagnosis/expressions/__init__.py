@@ -24,6 +24,7 @@ RULES = (
     arrays.one_hots,
     arrays.indexed,
     arrays.reshaped,
+    arrays.listed,
     arithmetic.powers,
     arithmetic.slopes,
     arithmetic.numbers,

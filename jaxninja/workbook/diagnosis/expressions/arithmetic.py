@@ -120,7 +120,10 @@ def products(place: ast.expr, about: About) -> Iterator[Edited]:
 
 
 def _of_matrices(place: ast.BinOp) -> Iterator[Edited]:
-    """A transpose too many."""
+    """A transpose too many, or one of the two alone."""
+    left, right = ast.unparse(place.left), ast.unparse(place.right)
+    yield place.left, say("no product", inner=left, missing=f"@ {right}")
+    yield place.right, say("no product", inner=right, missing=f"{left} @")
     for side in ("left", "right"):
         inner = getattr(place, side)
         if not isinstance(inner, ast.Attribute):

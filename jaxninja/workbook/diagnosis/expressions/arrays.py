@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import permutations
 
 from jaxninja.workbook.diagnosis.expressions.nodes import (
     AXES,
@@ -122,12 +123,32 @@ def one_hots(place: ast.expr, about: About) -> Iterator[Edited]:
 
 def reshaped(place: ast.expr, about: About) -> Iterator[Edited]:
     """The numbers in another order."""
-    if not call_of(place, "reshape"):
-        return
-    x, name = ast.unparse(place.func.value), about.name  # type: ignore[union-attr]
-    yield parsed(f"{x}.reshape({name}.shape, order='F')"), say("order")
-    swapped = f"{x}.reshape({name}.shape[0], {name}.shape[2], {name}.shape[1])"
-    yield parsed(f"{swapped}.swapaxes(1, 2)"), say("order")
+    match place:
+        case ast.Call(func=ast.Attribute(value=x, attr="reshape")):
+            text, name = ast.unparse(x), about.name
+            yield parsed(f"{text}.reshape({name}.shape, order='F')"), say("order")
+            swapped = (
+                f"{text}.reshape({name}.shape[0], {name}.shape[2], {name}.shape[1])"
+            )
+            yield parsed(f"{swapped}.swapaxes(1, 2)"), say("order")
+        case ast.Call(
+            func=ast.Attribute(
+                value=ast.Call(
+                    func=ast.Attribute(attr="reshape") as method, args=[a, b, c, *more]
+                ),
+                attr="swapaxes",
+            )
+        ):  # whose axes are 1 and 2
+            yield ast.Call(method, [a, c, b, *more], []), say("other places")
+
+
+def listed(place: ast.expr, about: About) -> Iterator[Edited]:
+    """Parts side by side in another order."""
+    if isinstance(place, ast.List):
+        for parts in permutations(place.elts):
+            if [*parts] != place.elts:
+                hint = say("list order", right=ast.unparse(place))
+                yield ast.List([*parts], ast.Load()), hint
 
 
 def saved(place: ast.expr, about: About) -> Iterator[Edited]:

@@ -13,11 +13,13 @@ from jaxninja.workbook.hints import Hint
 
 MOST = 3
 RULES = (
-    *(arithmetic.sums, arithmetic.sizes, arithmetic.signs, arithmetic.terms),
-    *(arithmetic.products, arithmetic.powers, arrays.masks),
+    *(arithmetic.sums, arithmetic.sizes, arithmetic.bessel, arithmetic.signs),
+    *(arithmetic.terms, arithmetic.products, arithmetic.powers),
+    *(arrays.masks, arrays.jacobians),
 )
-OMITTED = {"no sum", "no 1/n", "no minus", "not subtracted", "no term", "no mask"}
+OMITTED = {"no sum", "no 1/n", "n", "no minus", "not subtracted", "no term", "no mask"}
 OMITTED |= {"no upstream", "no factor", "no division", "no power", "no transpose"}
+OMITTED |= {"no product", "diagonal"}
 Values = tuple[ast.expr, ...]
 
 

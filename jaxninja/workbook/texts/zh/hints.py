@@ -38,6 +38,7 @@ HINTS = {
     "no term": "d{name}：缺少 {left} 这一项",
     # products and powers
     "no transpose": "d{name}：{inner} 应当转置",
+    "no product": "d{name}：{inner} 缺少矩阵乘积：{missing}",
     "extra transpose": "d{name}：{inner} 不应转置",
     "no swap": "d{name}：{inner} 的轴 {axes} 应当交换：.swapaxes({axes})",
     "operands": "d{name}：@ 的两个操作数颠倒了：{left} 应在前面",
@@ -79,6 +80,7 @@ HINTS = {
     "它们，要么像 argmax 那样只给其中一个",
     "order": "d{name}：形状是对的，数的顺序不对：前向传播用的是普通的 reshape，用 "
     ".reshape({name}.shape) 还原",
+    "list order": "d{name}：各部分的次序不对，应当是 {right}",
     "no reshape": "d{name}：数是对的，形状却是 {given}：请写 .reshape({name}.shape)",
     "other places": "d{name}：数是对的，位置不对：前向传播中的每次 reshape 和交换轴都要还原，"
     "最后做的最先还原",
