@@ -402,6 +402,24 @@ KNOWN = {
         "mixed.mT.sum(0) @ dy.sum(0)",
         "(mixed.mT @ dy).sum(0)",
     ),
+    "sums in einsum": (
+        7,
+        "Wq",
+        "jnp.einsum('ntd,nsk->dk', x, dq)",
+        "where products should be summed: x.mT @ dq",
+    ),
+    "a power, not an array for another": (
+        1,
+        "bnvar",
+        "-0.5 * dbnvar_inv * bnvar_inv",
+        "the power 3 of bnvar_inv is missing",
+    ),
+    "a step, not an array for a derivative": (
+        8,
+        "f",
+        "dh * (s + f * s * (1 - s))",
+        "the factor 1.5957691216057308 * (1.0 + 3 * 0.044715 * f ** 2) is missing",
+    ),
     "sums of products": (
         6,
         "Wz",

@@ -145,10 +145,15 @@ def sums_first(place: ast.expr, about: About) -> Iterator[Edited]:
             )
             yield ast.BinOp(left, product.op, right), hint
         case ast.BinOp(
-            left=ast.Attribute(value=inner, attr="T"), op=ast.MatMult(), right=side
+            left=ast.Attribute(value=inner, attr="T" | "mT"),
+            op=ast.MatMult(),
+            right=side,
         ):
-            left, right = (in_brackets(ast.unparse(x)) for x in (inner, side))
-            yield parsed(f"{left}.sum(0)[:, None] * {right}.sum(0)"), hint
+            left, right = (
+                f"{in_brackets(ast.unparse(x))}.sum(-2, keepdims=True)"
+                for x in (inner, side)
+            )
+            yield parsed(f"{left}.mT @ {right}"), hint
 
 
 def brackets(place: ast.expr, about: About) -> Iterator[Edited]:

@@ -42,6 +42,7 @@ def known(exercise, name, piece: Piece, pairs) -> tuple[Hint | None, Hint | None
             not _is_written(m, piece.used),
             m.hint.code in LAST,
             _other_names(exercise, m, piece),
+            m.hint.code in SWAPS,
         ),
     )
     if not found:
