@@ -36,14 +36,14 @@ def _exercise(exercise: Exercise) -> str:
     rows = [_row(exercise, name) for name in exercise.names]
     return (
         f'<h2 id="exercise{exercise.number}">Exercise {exercise.number}: '
-        f"{escape(exercise.title)}</h2>{_told(exercise)}"
+        f"{escape(exercise.title)}</h2>{_introduction(exercise)}"
         f"<p>{asked}, in backward order{trains}. "
         f"<code>jaxninja exercise check {exercise.number}</code> checks it.</p>"
         + frame.table(HEAD, rows, "stacked")
     )
 
 
-def _told(exercise: Exercise) -> str:
+def _introduction(exercise: Exercise) -> str:
     """What the learner's file says at its head."""
     doc = ast.get_docstring(ast.parse(exercise.solution)) or ""
     return derivation.body(doc, mathematics=False)

@@ -152,10 +152,10 @@ def _mutate(options: Check) -> int:
     numbers = [(m.number, str(m)) for m in found]
     jobs = max(1, (os.cpu_count() or 2) // 2)
     runs = pytest_runs.runs_of(place, arguments, numbers, list(options.tests), jobs)
-    return _told(list(tqdm(runs, total=len(found), disable=None, leave=False)))
+    return _survivors(list(tqdm(runs, total=len(found), disable=None, leave=False)))
 
 
-def _told(outcomes: list[pytest_runs.Outcome]) -> int:
+def _survivors(outcomes: list[pytest_runs.Outcome]) -> int:
     """Print who survived; the exit code is 1 if any did."""
     for outcome in outcomes:
         if outcome.verdict != "killed":

@@ -191,7 +191,7 @@ def _same_but_ones(*shapes: tuple[int, ...]) -> bool:
 
 
 def _as_array(name: str, result):
-    """None passes, and is told as what it is; a string, a tuple, a list is refused."""
+    """None passes, and is reported as None; a string, a tuple, a list is refused."""
     if isinstance(result, tuple | list | dict):
         facts = dict(kind=type(result).__name__, count=len(result))
         key = "many arrays" if len(result) > 1 else "no arrays"

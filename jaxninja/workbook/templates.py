@@ -109,7 +109,7 @@ def shape(exercise: Exercise, name: str) -> str:
 
 def rungs(number: int, name: str) -> list[tuple[str, str]]:
     """The ladder of hints: a label and a text each, from the shape to the solution."""
-    lesson = _told(number, name)
+    lesson = _translated(number, name)
     branches = sum(" += " in line for line in lesson.code)
     line = lesson.code[0] + sentence(f"branches {branches}")
     reason = _wrapped(why(number, name))
@@ -125,7 +125,7 @@ def rungs(number: int, name: str) -> list[tuple[str, str]]:
     return [(sentence(f"rung {label}"), text) for label, text in found]
 
 
-def _told(number: int, name: str) -> Lesson:
+def _translated(number: int, name: str) -> Lesson:
     """A lesson in the current language; its lines of code are the same in all."""
     lesson = lessons(EXERCISES[number])[name]
     return replace(lesson, **translated.lesson(number, name))
@@ -179,14 +179,14 @@ def _steps(number: int, name: str) -> tuple[str, ...]:
     other = re.match(r"Exercise (\d)(?:\.(\w+))?", lesson.rule)
     if other:
         return _steps(int(other[1]), other[2] or name)
-    return _told(number, name).steps
+    return _translated(number, name).steps
 
 
 def why(number: int, name: str) -> str:
     """The derivation in words; exercise 4 refers to the others for most of its."""
     text = lessons(EXERCISES[number])[name].why
     other = re.fullmatch(r"See exercise (\d)\.", text)
-    return why(int(other[1]), name) if other else _told(number, name).why
+    return why(int(other[1]), name) if other else _translated(number, name).why
 
 
 FEW = 3  # explanations that are read in one go

@@ -145,7 +145,7 @@ def load(
     except SyntaxError as error:
         raise RouteError(f"{route}:{error.lineno}: {error.msg}") from None
     except Exception as error:
-        raise _told(route, error) from None
+        raise _route_error(route, error) from None
     backward = names.get(FUNCTION)
     if not callable(backward):
         raise RouteError(f"{route} has no function {FUNCTION!r}")
@@ -162,10 +162,10 @@ def _called(route: str, backward: Callable, arrays: dict) -> Any:
     try:
         return backward(**arrays)
     except Exception as error:
-        raise _told(route, error) from None
+        raise _route_error(route, error) from None
 
 
-def _told(route: str, error: Exception) -> RouteError:
+def _route_error(route: str, error: Exception) -> RouteError:
     """What the file raised, with its line, in a sentence."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == route]

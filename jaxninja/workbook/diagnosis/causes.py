@@ -141,7 +141,7 @@ def _computed(exercise, name, piece) -> list[tuple[Sample, np.ndarray]]:
         try:
             mine = piece(dict(example.values), upstream(exercise, name, example))
             pairs.append((example, wide(fitted(mine, example.truth[name]))))
-        except Exception:  # told by the check itself, if it is what stopped it
+        except Exception:  # the check itself reports it, if it is what stopped it
             return []
     return pairs
 

@@ -1,6 +1,6 @@
 """Right for the exercise's sizes only: which number in the lines is one of them?
 
-A number is told only if the lines are right on other sizes with that size in its place.
+A number is named only if the lines are right on other sizes with that size instead.
 """
 
 import ast
@@ -43,8 +43,8 @@ def hard_coded(exercise: Exercise, name: str, learner: Source) -> Hint | None:
             return None
         tried = (network.pair, network.tied)
         if all(_right(exercise, name, learner, lines, chosen, s) for s in tried):
-            told = [_told(network, *pair) for pair in chosen.items()]
-            which = sentence("semicolon").join(told)
+            described = [_described(network, *pair) for pair in chosen.items()]
+            which = sentence("semicolon").join(described)
             return say("sizes", name=name, whose=phrase(network.whose), which=which)
     return None
 
@@ -67,12 +67,12 @@ def written_out(
             changed = _changed(learner, lines, texts)
             scope = snippets.environment(changed)
             piece = snippets.step(changed, scope, f"d{name}", exercise.gradients)
-            told = [_told(network, *pair) for pair in chosen.items()]
-            which = sentence("semicolon").join(told)
+            described = [_described(network, *pair) for pair in chosen.items()]
+            which = sentence("semicolon").join(described)
             yield piece, say("written out", name=name, which=which)
 
 
-def _told(network: Network, number: Any, letter: str) -> str:
+def _described(network: Network, number: Any, letter: str) -> str:
     sizes = (_size(at, letter) for at in (network.pair, network.tied))
     here = next((size for size in sizes if size != number), number)
     written = network.letters[letter]

@@ -30,7 +30,7 @@ def spread(name: str, pairs: Pairs) -> tuple[list, Hint] | None:
             copied.append((sample, np.broadcast_to(mine, like.shape)))
         except ValueError:
             return None
-    return copied, _told("not spread", name, pairs)
+    return copied, _with_shapes("not spread", name, pairs)
 
 
 def other(name: str, pairs: Pairs) -> Hint | None:
@@ -40,7 +40,7 @@ def other(name: str, pairs: Pairs) -> Hint | None:
     for axes in _axes(min(mine.ndim for _, mine in pairs)):
         if _right(name, pairs, lambda mine, axes=axes: mine.sum(axes)):
             text = str(axes[0] if len(axes) == 1 else axes)
-            return _told("not summed", name, pairs, axis=text)
+            return _with_shapes("not summed", name, pairs, axis=text)
     if all(mine.ndim == 2 for _, mine in pairs) and _right(name, pairs, np.diagonal):
         return say("diagonal alone", name=name)
     if any(_right(name, pairs, change) for change in (_matched, _matched_sum)):
@@ -92,7 +92,7 @@ def _right(
     return True
 
 
-def _told(code: str, name: str, pairs: Pairs, **facts: str) -> Hint:
+def _with_shapes(code: str, name: str, pairs: Pairs, **facts: str) -> Hint:
     """With both shapes on the first of the samples."""
     sample, mine = pairs[0]
     given, expected = [*mine.shape], [*np.shape(sample.truth[name])]

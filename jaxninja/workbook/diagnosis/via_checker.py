@@ -97,7 +97,7 @@ def ask(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
     value = _only_value(evidence.samples[0])
     if hints[0].statement.code == "where" and value is not None:
         return [say("at one value", name=name, value=f"{value:g}")]
-    return _told(hints[0], subject)
+    return _as_hints(hints[0], subject)
 
 
 def _only_value(sample: Wrong) -> float | None:
@@ -113,7 +113,7 @@ def _only_value(sample: Wrong) -> float | None:
     return float(values[0]) if values.size and np.ptp(values) == 0 else None
 
 
-def _told(hint: CheckersHint, subject: Subject) -> list[Hint]:
+def _as_hints(hint: CheckersHint, subject: Subject) -> list[Hint]:
     text = in_our_words(hint, subject.found, subject.network.tied)
     return [say("checker", text=text)] if text else []
 

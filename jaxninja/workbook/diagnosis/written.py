@@ -64,12 +64,12 @@ def _undefined(exercise: Exercise, name: str, piece: Piece) -> list[Hint]:
     there = {*known, *snippets.environment(source), *dir(builtins)}
     for one in source.piece(f"d{name}", exercise.gradients):
         for given in sorted(one.reads - there):
-            return [_told(exercise, given, one.line, source, known)]
+            return [_unknown(exercise, given, one.line, source, known)]
         there |= one.assigns
     return []
 
 
-def _told(exercise: Exercise, given: str, line: int, source: Source, known) -> Hint:
+def _unknown(exercise: Exercise, given: str, line: int, source: Source, known) -> Hint:
     below = [s.line for s in source.assigning(given)]
     if below:
         return Hint("below", {"given": given, "below": below[-1]}, line)

@@ -83,11 +83,11 @@ def _report(number, text, filename, everything, tell, explain, done) -> Report:
             exercise, learner, scope, rows, tell, explain, done
         ).report(everything)
     except (SourceError, UserCodeError, SystemExit, KeyboardInterrupt) as error:
-        what, line = _told(error, filename)
+        what, line = _what_stopped(error, filename)
         return Report(number, filename, "error", tuple(rows), what, line)
 
 
-def _told(error: BaseException, filename: str) -> tuple[str, int | None]:
+def _what_stopped(error: BaseException, filename: str) -> tuple[str, int | None]:
     """What stops a check, and in which line of the learner's."""
     if isinstance(error, SourceError):
         return error.sentence, error.line

@@ -45,7 +45,7 @@ class Prints:
         self.printing = snippets.printing(learner.tree)
 
     def inside(self, piece: Piece) -> None:
-        """Let the lines of a gradient print what they do; errors are told later."""
+        """Let the lines of a gradient print what they do; errors are reported later."""
         if piece.used & self.printing:
             with suppress(Exception), jax.enable_x64(False):
                 piece.aloud(self.chain.sample.values, self.chain.mine)

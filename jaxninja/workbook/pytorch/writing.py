@@ -25,11 +25,11 @@ def text(exercise: Exercise, answers: Sequence[Answer], name: str) -> str:
     """
     body = [*_body(exercise, answers)]
     used = _used(body)
-    told = ast.get_docstring(ast.parse(template(exercise)), clean=False)
+    docstring = ast.get_docstring(ast.parse(template(exercise)), clean=False)
     returns = exercise.solution.rstrip().splitlines()[-1]
     return "\n".join(
         [
-            f'"""{told}"""',
+            f'"""{docstring}"""',
             "",
             f"# {sentence('from', name=name)}",
             "",

@@ -15,7 +15,7 @@ WRONG = [
     ("bp", "dy.mean((0, 1))", "a mean stands where a sum should"),
     ("f", "s * dh", ""),
     ("f", "s * (1.0 - s) * dh", ""),
-    ("f", GELU.replace("h * (1.0", "f * (1.0"), "f stands where h should"),
+    ("f", GELU.replace("h * (1.0", "f * (1.0"), "the factor s is missing"),
     ("f", GELU.replace("0.134145", "0.044715"), ""),
     ("f", GELU.replace("(1.0 - s)", "s"), "s stands where 1.0 - s should"),
     ("Wf", "(mhat.mT @ df).sum(0)", "mhat stands where m should"),

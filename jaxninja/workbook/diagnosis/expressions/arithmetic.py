@@ -43,9 +43,9 @@ def sizes(place: ast.expr, about: About) -> Iterator[Edited]:
     """n and 1/n, of this size or of another."""
     numbers = about.network.numbers
     if isinstance(place, ast.Name) and place.id in numbers:
-        for other, told in size_names(about.network).items():
+        for other, called in size_names(about.network).items():
             if other != place.id:
-                yield parsed(other), say("number", new=told, old=place.id)
+                yield parsed(other), say("number", new=called, old=place.id)
         yield parsed(f"{place.id} - 1"), say("n - 1", size=place.id)
     if isinstance(place, ast.BinOp) and isinstance(place.op, ast.Div):
         below = ast.unparse(place.right)
@@ -56,9 +56,9 @@ def sizes(place: ast.expr, about: About) -> Iterator[Edited]:
 def bessel(place: ast.expr, about: About) -> Iterator[Edited]:
     if ast.unparse(place) == "n - 1":
         yield ast.Name("n", ast.Load()), say("n")
-        for other, told in size_names(about.network).items():
+        for other, called in size_names(about.network).items():
             if other != "n":
-                yield parsed(other), say("number", new=told, old="n - 1")
+                yield parsed(other), say("number", new=called, old="n - 1")
 
 
 def terms(place: ast.expr, about: About) -> Iterator[Edited]:

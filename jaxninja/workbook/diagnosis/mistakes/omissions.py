@@ -1,6 +1,6 @@
 """Several parts left out of an expression at once.
 
-Who forgets one factor, or one term, may forget another: each is told by itself.
+Who forgets one factor, or one term, may forget another: each has a hint of its own.
 """
 
 import ast

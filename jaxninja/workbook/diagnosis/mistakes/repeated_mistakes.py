@@ -145,8 +145,8 @@ def _factor_too_many(value: ast.expr, about: About) -> Iterator[Edited]:
     """An array or a size that it should not be multiplied with, or divided by."""
     inner = in_brackets(ast.unparse(value))
     arrays = {node.name: node.name for node in about.network.nodes}
-    for extra, told in {**arrays, **size_names(about.network)}.items():
-        facts = {"inner": _uncopied(ast.unparse(value)), "extra": told}
+    for extra, called in {**arrays, **size_names(about.network)}.items():
+        facts = {"inner": _uncopied(ast.unparse(value)), "extra": called}
         yield parsed(f"{inner} * {extra}"), say("extra factor", **facts)
         yield parsed(f"{inner} / {extra}"), say("extra division", **facts)
 
@@ -200,8 +200,8 @@ def _other_step(values: Values, about: About) -> Iterator[Several]:
             for by in (0, -1, 1):
                 new = {f"{kind}{k}": f"{other}{k + by}" for k in steps}
                 if (other, by) != (kind, 0) and arrays.issuperset(new.values()):
-                    told = {"new": ", ".join(new.values()), "old": ", ".join(new)}
-                    yield _renamed(values, new), say("all saved", **told)
+                    facts = {"new": ", ".join(new.values()), "old": ", ".join(new)}
+                    yield _renamed(values, new), say("all saved", **facts)
 
 
 def _renamed(values: Values, new: dict[str, str]) -> list[ast.expr]:
