@@ -66,8 +66,9 @@ TEMPLATES = {
     "multiplied": "d{name}: multiplied by {right}, it should be divided by it",
     "extra factor": "d{name}: {inner} is multiplied by {extra}, and should not be",
     "extra division": "d{name}: {inner} is divided by {extra}, and should not be",
-    "brackets": "d{name}: {part} is of one term alone, it should be of the whole "
-    "difference: write ({left}) {part}",
+    "brackets": "d{name}: {part} is of one term alone, it should be of all: put them "
+    "in brackets",
+    "exchanged": "d{name}: {one} and {other} are exchanged",
     "no division": "d{name}: the division by {right} is missing",
     "no power": "d{name}: the power {power} of {base} is missing",
     "other power": "d{name}: {base} is to the power {new}, it should be {power}",

@@ -33,7 +33,7 @@ WRONG = [
     ("ar3", "(1.0 - r3**2) * dr3", ""),
     ("z3", "c3 * dh3", "h2 is not subtracted"),
     ("z3", "(c3 + h2) * dh3", "h2 is added, it should be subtracted"),
-    ("z3", "(h2 - c3) * dh3", "wrong sign"),
+    ("z3", "(h2 - c3) * dh3", "c3 and h2 are exchanged"),
     ("az3", "(1.0 - z3) * dz3", "the factor z3 is missing"),
     ("h2", h2(0), "the branch by y is missing"),
     ("h2", h2(1), "the branch by h3 is missing"),

@@ -46,6 +46,13 @@ MISSING = {
         "1 / n * jnp.ones_like(bnvar)",
         ("the upstream gradient, is not", "Bessel's correction", "so copy it"),
     ),
+    "sums in place of means": (
+        3,
+        "hprebn",
+        "bngain * bnvar_inv * (dhpreact - dhpreact.sum(0) - bnraw * (dhpreact * bnraw)"
+        ".sum(0))",
+        ("a sum stands where a mean should", "the factor 1/(n - 1) is missing"),
+    ),
     "in the learner's form": (
         4,
         "hprebn",

@@ -60,6 +60,18 @@ TOLD = {
         "h0, h1, h2 stand where rh1, rh2, rh3 should",
     ),
     "one branch of many": (6, "h2", h2(0, 2, 3, 4), "its branch by h3 only"),
+    "another order of steps": (
+        6,
+        "Wz",
+        "x1.T @ daz3 + x2.T @ daz2 + x3.T @ daz1",
+        "daz3 and daz1 are exchanged",
+    ),
+    "a factor of the first term alone": (
+        8,
+        "x2",
+        f"dy + {OF_M.replace('rstd_m * (dmhat', '(rstd_m * dmhat')}",
+        "* rstd_m is of one term alone, it should be of all",
+    ),
     "another size of the same length here": (
         8,
         "q",

@@ -157,17 +157,32 @@ def sums_first(place: ast.expr, about: About) -> Iterator[Edited]:
 
 
 def brackets(place: ast.expr, about: About) -> Iterator[Edited]:
-    """Of (a - b) / n one term divided alone, as a - b / n says."""
+    """Of (a - b) / n, or of (a - b) * c, one term alone: a - b / n."""
     match place:
-        case ast.BinOp(
-            left=ast.BinOp(op=ast.Add() | ast.Sub()) as terms,
-            op=ast.Div() as op,
-            right=by,
+        case (
+            ast.BinOp(
+                left=ast.BinOp(op=ast.Add() | ast.Sub()) as terms,
+                op=ast.Div() | ast.Mult() as op,
+                right=by,
+            )
+            | ast.BinOp(
+                left=by,
+                op=ast.Mult() as op,
+                right=ast.BinOp(op=ast.Add() | ast.Sub()) as terms,
+            )
         ):
-            part = f"/ {in_brackets(ast.unparse(by))}"
-            hint = say("brackets", part=part, left=ast.unparse(terms))
+            sign = "/" if isinstance(op, ast.Div) else "*"
+            part = f"{sign} {in_brackets(ast.unparse(by))}"
+            hint = say("brackets", part=part)
             yield ast.BinOp(terms.left, terms.op, ast.BinOp(terms.right, op, by)), hint
-            yield ast.BinOp(ast.BinOp(terms.left, op, by), terms.op, terms.right), hint
+            yield _of_first(terms, op, by), hint
+
+
+def _of_first(terms: ast.expr, op: ast.operator, by: ast.expr) -> ast.expr:
+    """A sum whose first term alone is multiplied, or divided."""
+    if isinstance(terms, ast.BinOp) and isinstance(terms.op, ast.Add | ast.Sub):
+        return ast.BinOp(_of_first(terms.left, op, by), terms.op, terms.right)
+    return ast.BinOp(terms, op, by)
 
 
 def _factor(about: About, missing: str) -> Hint:

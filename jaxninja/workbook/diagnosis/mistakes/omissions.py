@@ -19,7 +19,7 @@ RULES = (
 )
 OMITTED = {"no sum", "no 1/n", "n", "no minus", "not subtracted", "no term", "no mask"}
 OMITTED |= {"no upstream", "no factor", "no division", "no power", "no transpose"}
-OMITTED |= {"no product", "diagonal"}
+OMITTED |= {"no product", "diagonal", "sum"}
 Values = tuple[ast.expr, ...]
 
 

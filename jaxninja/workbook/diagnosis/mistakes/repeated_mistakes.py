@@ -38,6 +38,7 @@ def repeated(values: Values, about: About) -> Iterator[Several]:
             yield [*values[:k], new, *values[k + 1 :]], hint
     yield from _sum_too_many(values)
     yield from _product_of_sums(values)
+    yield from _exchanged(values, about)
     yield from _one_for_all(values, about)
     yield from _other_step(values, about)
 
@@ -172,6 +173,18 @@ def _product_of_sums(values: Values) -> Iterator[Several]:
             [ast.BinOp(left, products[0].op, right), *none],
             say("sums first", whole=whole),
         )
+
+
+def _exchanged(values: Values, about: About) -> Iterator[Several]:
+    """Two arrays of the same shape, or two gradients, each in the other's place."""
+    nodes = about.network.node
+    shapes = {name: node.shape for name, node in nodes.items()}
+    shapes |= {f"d{name}": f"d {node.shape}" for name, node in nodes.items()}
+    read = {n.id: None for v in values for n in ast.walk(v) if isinstance(n, ast.Name)}
+    for one, other in combinations([name for name in read if name in shapes], 2):
+        if shapes[one] == shapes[other]:
+            hint = say("exchanged", one=one, other=other)
+            yield _renamed(values, {one: other, other: one}), hint
 
 
 def _one_for_all(values: Values, about: About) -> Iterator[Several]:

@@ -13,6 +13,8 @@ HINTS = {
     "not so with {options}.",
     "fixed, too": "Another change after which {leaves:is|are} right too.",
     "fixed by two": "{leaves:is|are} right after two changes: {first}; and {second}.",
+    "factor before": "multiply {source} by {factor} before {result} is made of it, and "
+    "not after",
     "nearby": "{leaves:is|are} the gradient of another forward, with one change in "
     "{subject}: {edit}{edges}.",
 }

@@ -88,7 +88,7 @@ HINTS = {
     "factor of other": "改为把 {what} 乘以 {factor}",
     "factor of term": "把 {what} 乘以 {by}，而不是 {old}",
     "weighted": "{what} 乘以 {by} 之和，而不是均值",
-    "factor before": "在由 {source} 得到 {result} 之前，先把它乘以 {factor}",
+    "factor before": "在由 {source} 得到 {result} 之前就把它乘以 {factor}，而不是之后",
     "row before": "取它前一次循环的值",
     "row after": "取它后一次循环的值",
     "drawn": "按形状 {shape} 抽取随机数，与前向传播一样",
