@@ -46,6 +46,12 @@ KNOWN = {
         "counts is read by probs and by counts_sum; the branch by probs is missing",
     ),
     "a term": (8, "f", "s * dh", "df: the term h * (1.0 - s) * 1.59"),
+    "a term, otherwise written": (
+        8,
+        "f",
+        "0.5 * (1 + jnp.tanh(0.7978845608028654 * (f + 0.044715 * f**3))) * dh",
+        "df: the term h * (1.0 - s) * 1.59",
+    ),
     "two terms": (
         3,
         "hprebn",

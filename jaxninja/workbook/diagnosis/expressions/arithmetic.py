@@ -170,7 +170,7 @@ def brackets(place: ast.expr, about: About) -> Iterator[Edited]:
                 op=ast.Mult() as op,
                 right=ast.BinOp(op=ast.Add() | ast.Sub()) as terms,
             )
-        ):
+        ) if ast.unparse(by) != ast.unparse(terms.right):  # s * 1 - s is just 0
             sign = "/" if isinstance(op, ast.Div) else "*"
             part = f"{sign} {in_brackets(ast.unparse(by))}"
             hint = say("brackets", part=part)
