@@ -105,26 +105,34 @@ def graph(
     size = max(6.0, 0.95 * right), max(3.0, 0.64 * top)
     figure = Figure(figsize=size, dpi=100, layout="constrained")
     axes = figure.subplots()
-    boxes = {
-        name: _box(axes, place, name, statuses.get(name, "gap"))
-        for name, place in places.items()
-    }
+    below, _ = (  # the arrows lie between: no name is crossed out
+        {n: _box(axes, at, n, statuses.get(n, "gap"), k) for n, at in places.items()}
+        for k in (1, 3)
+    )
     for parent, child in edges:
-        _arrow(axes, boxes[parent], boxes[child])
+        bend = 0.1 if _runs_through(places, parent, child) else 0
+        _arrow(axes, below[parent], below[child], bend)
     _legend(axes, [s for s in COLOURS if s != "unasked" or s in statuses.values()])
     axes.set(xlim=(-0.6, right + 0.1), ylim=(-0.6, top))
     axes.axis("off")
     return figure
 
 
-def _box(axes, place: tuple[float, float], name: str, status: str):
+def _box(axes, place: tuple[float, float], name: str, status: str, order: int):
     """An array's name in a box of its status's colour."""
     box = {"boxstyle": "round", "fc": COLOURS[status], "ec": "#555555", "lw": 0.8}
     middle = {"ha": "center", "va": "center", "fontsize": 8}
-    return axes.text(*place, name, bbox=box, zorder=1, **middle)
+    return axes.text(*place, name, bbox=box, zorder=order, **middle)
 
 
-def _arrow(axes, start, end) -> None:
+def _runs_through(places, parent: str, child: str) -> bool:
+    """Whether a level line between two arrays would meet a third, and seem its own."""
+    (left, level), (right, other) = places[parent], places[child]
+    between = (y for x, y in places.values() if left < x < right)
+    return level == other and level in between
+
+
+def _arrow(axes, start, end, bend: float) -> None:
     """From the edge of one box to that of another.
 
     It is drawn after them, zorder says so: only then do they know how large they are.
@@ -135,6 +143,7 @@ def _arrow(axes, start, end) -> None:
         patchA=start.get_bbox_patch(),
         patchB=end.get_bbox_patch(),
         arrowstyle="->",
+        connectionstyle=f"arc3,rad={-bend}",
         mutation_scale=10,
         shrinkA=1,
         shrinkB=1,

@@ -47,6 +47,21 @@ def test_what_an_exercise_does_not_ask_for_is_not_to_do(tmp_path):
     assert has(done, figures.COLOURS["unasked"]) > 10 * len(found)
 
 
+def test_no_arrow_crosses_a_name_or_runs_level_behind_it(tmp_path):
+    places = {"a": (0, 0), "b": (1, 0), "c": (2, 0), "d": (0, 1), "e": (2, -1)}
+    images = []
+    for edges in ((), [("a", "c"), ("d", "e")]):  # straight, each would meet b
+        figure = figures.graph(places, edges, {})
+        images.append(pixels(figure, tmp_path))
+    axes = figure.axes[0]
+    name = next(text for text in axes.texts if text.get_text() == "b")
+    x0, y0, x1, y1 = name.get_bbox_patch().get_window_extent().extents.astype(int)
+    high = len(images[0])
+    inside = np.s_[high - y1 + 2 : high - y0 - 2, x0 + 2 : x1 - 2]  # of its border
+    np.testing.assert_array_equal(*(image[inside] for image in images))
+    assert axes.patches[0].get_path().get_extents().y1 > 0.1
+
+
 def test_what_is_not_finite_is_no_zero(tmp_path):
     picture = {"name": "h", "mine": [[np.nan, np.inf, 0]], "truth": [[1.0, 2, 3]]}
     figure = figures.compared(picture)
