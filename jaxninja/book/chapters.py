@@ -1,12 +1,16 @@
 """The pages that the library's folders carry, where they do, as chapters."""
 
 import posixpath
+from base64 import b64encode
 from pathlib import Path
 
 import jaxninja
 from jaxninja.book import frame, markup
+from jaxninja.models.network import PAGES
 from jaxninja.rules import manual
 
+PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+CODE = {"rules": ("rules", vars(manual)), "models": ("networks", PAGES)}
 _PACKAGE = Path(jaxninja.__file__).parent
 
 
@@ -25,8 +29,9 @@ def pages(folder: Path = _PACKAGE) -> list[frame.Page]:
 
 
 def _page(file: Path, names: list[str]) -> frame.Page:
-    """Its links lead to other chapters and to pages of rules, or are text."""
-    name = file.parent.name
+    """Its links lead to other chapters and to pages of rules and networks, or are text;
+    its pictures are in the page, where their files are."""
+    name, package = file.parent.name, file.parent.parent
 
     def resolve(href: str) -> str | None:
         if href.startswith(("http://", "https://", "#")):
@@ -35,9 +40,19 @@ def _page(file: Path, names: list[str]) -> frame.Page:
         chapter = target.removesuffix("/README.md")
         if chapter in names:
             return f"{chapter}.html"
-        folder, _, last = target.rpartition("/")
-        rule = folder.startswith("rules/") and last.removesuffix(".py")
-        return f"../rules/{rule}.html" if rule in vars(manual) else None
+        path = package / target
+        if path.suffix in PICTURES:
+            return _picture(path)
+        part, pages = CODE.get(target.partition("/")[0], ("", {}))
+        return f"../{part}/{path.stem}.html" if path.stem in pages else None
 
     body = markup.markdown(file.read_text(encoding="utf-8"), resolve)
     return frame.Page(f"chapters/{name}.html", name, body)
+
+
+def _picture(path: Path) -> str | None:
+    """The file itself as an address, since a page fetches nothing."""
+    if not path.is_file():
+        return None
+    data = b64encode(path.read_bytes()).decode()
+    return f"data:{PICTURES[path.suffix]};base64,{data}"

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from functools import cache
-from html import escape
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -31,8 +30,8 @@ def markdown(text: str, resolve: Resolve | None = None) -> str:
 
     Args:
         text: the page.
-        resolve: a link's address -> the address in the book, or None where it leads
-            out of it: then its text stays, without a link. Pictures are their text.
+        resolve: a link's or a picture's address -> the address in the book, or None
+            where it leads out of it: then a link's text stays, and no picture.
     """
     parser = _parser()
     tokens = parser.parse(text)
@@ -45,6 +44,11 @@ def markdown(text: str, resolve: Resolve | None = None) -> str:
 def _resolved(tokens: list[Token], resolve: Resolve) -> list[Token]:
     found, opened = [], []
     for token in tokens:
+        if token.type == "image":
+            src = resolve(str(token.attrs["src"]))
+            token.attrs["src"] = src or ""
+            found += [token] if src else []
+            continue
         if token.type == "link_open":
             href = resolve(str(token.attrs["href"]))
             opened.append(href)
@@ -66,7 +70,6 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule("heading_open", _heading)
-    parser.add_render_rule("image", _picture)
     parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>')
     parser.add_render_rule("table_close", lambda *_: "</table></div>")
     return parser
@@ -82,7 +85,3 @@ def _heading(self, tokens, index, options, env) -> str:
     """With a name to link to, as the sites that show a README make it."""
     words = re.sub(r"[^\w\s-]", "", tokens[index + 1].content.lower())
     return f'<{tokens[index].tag} id="{"-".join(words.split())}">'
-
-
-def _picture(self, tokens, index, options, env) -> str:
-    return f"<em>{escape(tokens[index].content)}</em>"

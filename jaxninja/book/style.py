@@ -44,7 +44,8 @@ pre.said { border-left: 3px solid var(--error); white-space: pre-wrap;
 .wide { overflow-x: auto; }
 .equations { display: grid; gap: .5rem 2rem; justify-content: start; width: max-content;
   margin: .8rem 0 1rem 1.6rem; font-size: 1.12rem; align-items: baseline; }
-math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math", math; }
+math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math",
+  "DejaVu Math TeX Gyre", math; }
 p math { font-size: 1.08em; }
 .beside { display: grid; gap: 0 1.4rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr)); }
@@ -79,6 +80,7 @@ table .bar + .bar { margin-top: 2px; }
 .cards > * { border: 1px solid var(--line); border-radius: .5rem; padding: .4rem 1.2rem
   .8rem; min-width: 0; } .cards h3 { margin-top: .7rem; }
 .columns { columns: 11rem; padding: 0; list-style: none; }
+img { max-width: 100%; background: #ffffff; } p:has(img) { max-width: none; }
 figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .92rem; }
 .graph { max-width: none; } svg.graph text { fill: var(--fg); }
 svg.graph .note, svg.graph path { fill: none; } svg.graph rect { fill: var(--bg);
