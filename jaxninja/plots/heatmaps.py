@@ -12,7 +12,7 @@ from jaxninja.plots.style import COLOURS, SOFT, axes_of, literal, spread, thinne
 
 NAMED = 30  # symbols that an axis has room for
 POINTS = 50  # of an inch of a small map that are left for the labels of its rows
-PULLED, PUSHED = (np.array(to_rgb(COLOURS[n])) for n in (1, 2))  # up, down
+PULLED, PUSHED = (np.array(to_rgb(COLOURS[n])) for n in (1, 2))  # blue, orange
 
 
 def dead_units(flat: np.ndarray, name: str = "h") -> Figure:
@@ -41,7 +41,7 @@ def dlogits(d: np.typing.NDArray[np.floating], symbols: Sequence[str]) -> Figure
         symbols: V of them, for the axis; of many, some are named.
     """
     most = abs(d).max(initial=0)
-    title = f"gradient of the logits: up to {most:.2g} up (blue), down (red)"
+    title = f"gradient of the logits: blue up, orange down, at most {most:.2g}"
     axes = axes_of(title, "symbol", "example", 3.4)
     colours = np.where((d < 0)[..., None], PULLED, PUSHED)
     shares = abs(np.nan_to_num(d)) / (most or 1)

@@ -34,8 +34,8 @@ READ = {
     "clipping": "Healthy: no outliers, or a limit that cuts off a few.",
     "batchnorm": "Healthy: falling to a few per cent, the noise of the 1,024 examples "
     "that stand for the training set.",
-    "forces": "A row is an example and sums to zero: blue pulls its target up, red "
-    "pushes the others down, by their probability.",
+    "forces": "A row is an example and sums to zero: blue pulls its target up, "
+    "orange pushes the others down, by their probability.",
     "attention": "A row is a place and sums to one over the places up to it: filled "
     "is where it looks. Heads that look alike do the same work twice.",
     "embedding": "Symbols that serve alike drift together, as vowels do.",

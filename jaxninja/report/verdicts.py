@@ -84,10 +84,13 @@ def _gradients(found: Gathered, lines: Sequence[Diagnosis]) -> Iterator[Finding]
         text = "The gradient of a layer is exactly zero: nothing before it learns."
         yield Finding("gradients", ACT, text, "Dead or saturated units: see above.")
         return
+    if len(stds) == 1:
+        text = f"The gradient's std is {stds[0]:.2g} in the hidden layer."
+        yield Finding("gradients", GOOD, text)
+        return
     ratio = stds[0] / stds[-1]
     text = f"The gradient's std is {stds[-1]:.2g} in the last hidden layer"
-    if len(stds) > 1:
-        text += f" and {ratio:.2g} times that in the first"
+    text += f" and {ratio:.2g} times that in the first"
     if ratio > 10:
         ways = "a smaller --gain", "--batchnorm hidden", "--clip 1"
         advice = todo(found, *ways, first="It explodes backwards: ")

@@ -76,6 +76,7 @@ def test_activations(kind, h, level):
     ("stds", "level", "word"),
     [
         ((1e-3, 2e-3), "good", "alike"),
+        ((1e-3,), "good", "in the hidden layer"),  # like no other
         ((1e-1, 1e-3), "act", "explodes"),
         ((1e-5, 1e-3), "act", "vanishes"),
         ((0.0, 1e-3), "act", "Dead"),
