@@ -52,7 +52,7 @@ def parsed(kind: Any, command: str, args: list[str], **given: Any) -> Any:
 def sentence(box: str, command: str) -> str:
     """What tyro's box says, without its frame and in one line."""
     rows = "\n".join(row.strip("│╭╮╰╯ ") for row in box.splitlines())
-    parts = RULE.split(rows)[1:]
+    parts = RULE.split(rows)[1:] or [rows]  # without a frame
     what = parts[0].replace("\n", " ")
     more = f"; see `jaxninja {command} -h`"
     if found := re.match(r"Unrecognized options: (.*)", what):
