@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxninja.check.diagnosis.code.problem import Problem, close
+from jaxninja.check.diagnosis.code.problem import Problem, alike
 from jaxninja.check.diagnosis.code.program import Program
 from jaxninja.check.diagnosis.code.source import place
 from jaxninja.check.diagnosis.reference import Reference
@@ -61,9 +61,9 @@ def _is(problem: Problem, values: list, slots: Ends, leaf: int) -> bool:
     found = [np.asarray(values[s]) for s in slots]
     whole = found[0] if len(found) == 1 else np.stack(found)
     mine = problem.got[leaf]
-    if whole.dtype != mine.dtype or whole.shape != mine.shape:
+    if whole.dtype != mine.dtype:
         return False
-    return not problem.right(leaf) and close(mine, whole, problem.floor)
+    return not problem.right(leaf) and alike(mine, whole, problem.floor)
 
 
 def _next(program: Program, slot: int):

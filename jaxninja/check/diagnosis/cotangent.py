@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
-from jaxninja.check.diagnosis.code.problem import Problem, as_leaf, close, inner
+from jaxninja.check.diagnosis.code.problem import (
+    Problem,
+    alike,
+    as_leaf,
+    close,
+    inner,
+)
 from jaxninja.check.diagnosis.reference import Reference
 from jaxninja.check.diagnosis.regions import Found
 from jaxninja.check.hints import Number, Statement, say
@@ -136,9 +142,7 @@ def _another(problem: Problem, probe: Probe, reference: Reference) -> Statement 
 def _agree(problem, probe, reference, h, multiple) -> bool:
     dy = probe.times(multiple)
     mine, truth = probe(dy), reference.gradients(problem, h(dy))
-    return all(
-        close(mine[k], np.asarray(truth[k]), problem.floor) for k in problem.wrong
-    )
+    return all(alike(mine[k], truth[k], problem.floor) for k in problem.wrong)
 
 
 def _is_adjoint(problem, probe: Probe, reference: Reference) -> bool:
@@ -147,7 +151,7 @@ def _is_adjoint(problem, probe: Probe, reference: Reference) -> bool:
         return False
     dy = [np.conj(g) if _is_float(g) else g for g in probe.dy]
     mine, truth = probe(probe.dy), reference.gradients(problem, dy)
-    return all(close(mine[k], np.conj(truth[k]), problem.floor) for k in problem.wrong)
+    return all(alike(mine[k], np.conj(truth[k]), problem.floor) for k in problem.wrong)
 
 
 def _functions(

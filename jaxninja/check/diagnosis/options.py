@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from jaxninja.check.diagnosis.code.elsewhere import Elsewhere
-from jaxninja.check.diagnosis.code.problem import Problem, close, float_gradients
+from jaxninja.check.diagnosis.code.problem import Problem, alike, float_gradients
 from jaxninja.check.diagnosis.wording import hint_of
 from jaxninja.check.evidence import Evidence
 from jaxninja.check.hints import Hint, listed, say
@@ -64,4 +64,4 @@ def _unheeded(problem: Problem, evidence: Evidence) -> bool:
     except Exception:  # options for which the residuals are other ones
         return False
     pairs = zip(other, problem.got, strict=True)
-    return all(close(a, b, problem.floor) for a, b in pairs)
+    return all(alike(a, b, problem.floor) for a, b in pairs)

@@ -18,8 +18,8 @@ from jaxninja.check.budget import Budget
 from jaxninja.check.diagnosis.code.names import argument_leaves, cotangent_leaves, named
 from jaxninja.check.diagnosis.code.problem import (
     Problem,
+    alike,
     as_leaf,
-    close,
     inner,
     is_inexact,
 )
@@ -163,7 +163,7 @@ def _agrees(problem: Problem, program: Program, values, slots, factor: float) ->
     makes = {s: lambda v, s=s: factor * np.asarray(v[s]) for s in slots}
     results = program.remade(values, makes)
     pairs = zip(problem.got, results, strict=True)
-    return all(close(mine, np.asarray(r), problem.floor) for mine, r in pairs)
+    return all(alike(mine, r, problem.floor) for mine, r in pairs)
 
 
 def two_cut(
@@ -195,7 +195,7 @@ def _lacks(problem: Problem, program: Program, values, slots) -> bool:
     changed = program.changes(values, given, steps)
     results = [changed[s] if s in changed else values[s] for s in program.outputs]
     return all(
-        close(mine, np.asarray(cut), problem.floor)
+        alike(mine, cut, problem.floor)
         for mine, cut in zip(problem.got, results, strict=True)
     )
 
@@ -262,7 +262,7 @@ def _factor(problem: Problem, program: Program, values, slot: int) -> float | No
     t = inner(share, mine) / size
     for k, (all_of_it, without) in enumerate(zip(whole, cut, strict=True)):
         model = without + t * (np.asarray(all_of_it) - without)
-        if not close(problem.got[k], np.asarray(model), problem.floor):
+        if not alike(problem.got[k], model, problem.floor):
             return None
     return t
 

@@ -211,6 +211,15 @@ def close(value, expected: np.ndarray, floor: float = 0.0) -> bool:
     return gap <= EXACT * scale + floor
 
 
+def alike(mine, other, floor: float = 0.0) -> bool:
+    """The same numbers, none of them finite in one only: what explains all of mine."""
+    mine, other = np.asarray(mine), np.asarray(other)
+    if mine.shape != other.shape:
+        return False
+    finite = np.isfinite(mine) == np.isfinite(other)
+    return bool(finite.all()) and close(mine, other, floor)
+
+
 def inner(a, b) -> float:
     """The product of two arrays as real vectors: of complex ones both parts count."""
     return float(np.real(np.vdot(a, b)))

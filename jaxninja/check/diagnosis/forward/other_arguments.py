@@ -15,8 +15,8 @@ from jaxninja.check.diagnosis.code.constants import follow, number
 from jaxninja.check.diagnosis.code.names import argument_leaves
 from jaxninja.check.diagnosis.code.problem import (
     Problem,
+    alike,
     as_leaf,
-    close,
     inner,
     is_inexact,
 )
@@ -69,7 +69,7 @@ def _is_plain(leaf) -> bool:
 
 def _same(problem: Problem, gradients: list) -> bool:
     pairs = zip(problem.got, gradients, strict=True)
-    return all(close(mine, np.asarray(g), problem.floor) for mine, g in pairs)
+    return all(alike(mine, g, problem.floor) for mine, g in pairs)
 
 
 def _values(name: str, leaf) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxninja import check_vjp
 from jaxninja.check.diagnosis.explainers import diagnose
 from jaxninja.check.diagnosis.forward.other_arguments import other_option
 from jaxninja.check.evidence import Evidence, Sample
@@ -25,6 +26,24 @@ def test_positions_from_zero_are_named(x64):
     found = evidence(turned, lambda *a: (turned(*a), a), turned_bwd, ((5, 3), 5))
     codes = {hint.statement.code for hint in diagnose(found)}
     assert "given otherwise" in codes
+
+
+def masked_mean(x, mask):
+    return (x * mask).sum(-1) / mask.sum(-1)
+
+
+def by_length(res, dy):
+    return dy[:, None] * res / res.shape[-1], None
+
+
+def test_a_mask_of_which_all_is_nan_explains_nothing():
+    rule = jax.custom_vjp(masked_mean)
+    rule.defvjp(lambda x, m: (masked_mean(x, m), m.astype(x.dtype)), by_length)
+    mask = jnp.array([[1, 1, 0, 1, 0], [1, 0, 1, 1, 1]], bool)
+    report = check_vjp(rule, jnp.ones((2, 5)), mask, level="quick")
+    codes = {hint.statement.code for hint in report.causes}
+    assert codes
+    assert "given otherwise" not in codes
 
 
 def dropped(x, key):
