@@ -249,7 +249,7 @@ def _dataset(run: Run) -> Dataset | RunningText:
     trained_on = read_description(run.path).data_sha256
     if dataset.sha256 != trained_on:
         raise RunError(
-            f"{data} has changed since {run.path} was trained: sha256 "
+            f"{data} does not hold what {run.path} was trained on: sha256 "
             f"{dataset.sha256[:12]}..., expected {trained_on[:12]}...; restore the "
             "file, or train anew"
         )
