@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxninja.check.errors import NoRuleError, is_users, running, without_rule
 from jaxninja.check.subject.closed_over import handed_anew
-from jaxninja.check.subject.subject import Subject, accepts, short, source_of
+from jaxninja.check.subject.subject import Subject, accepts, is_torch, short, source_of
 from jaxninja.errors import ArgumentTypeError
 from jaxninja.jaxpr import holds_rule
 from jaxninja.rule import Rule
@@ -43,12 +43,13 @@ def _adapted(f, args: tuple, reference) -> tuple[Subject, tuple]:
     under_jit = _under_jit(f)
     if _is_rule(under_jit):
         return _of_custom_vjp(under_jit, args, reference)
-    if callable(f):
+    if callable(f) and not is_torch(f):
         return _of_function(f, args, reference)
     raise ArgumentTypeError(
         f"check_vjp: {f!r} is of type {type(f).__name__} and carries no backward pass "
         "to check; give a jax.custom_vjp function, a jaxninja Rule, a pair (forward, "
-        "backward), or a function that calls a custom_vjp function"
+        "backward), or a function that calls a custom_vjp function; of PyTorch's "
+        "Function a pair that calls its own two on NumPy arrays"
     )
 
 

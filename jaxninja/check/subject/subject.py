@@ -175,6 +175,13 @@ def short(source) -> str | None:
     return f"{source[0].rsplit('/', 1)[-1]}:{source[1]}" if source else None
 
 
+def is_torch(f) -> bool:
+    """Whether it is an `autograd.Function` of PyTorch, its `apply`, or a module."""
+    owner = getattr(f, "__self__", f)
+    bases = inspect.getmro(owner if isinstance(owner, type) else type(owner))
+    return any(base.__module__.partition(".")[0] == "torch" for base in bases)
+
+
 def accepts(function, *args) -> bool:
     """Whether a function can be called so, as far as its signature tells."""
     try:

@@ -29,7 +29,11 @@ def in_our_words(hint: CheckersHint, upstream: set[str], here: Sizes) -> str:
     """
     names = [f"d{name}" for name in sorted(upstream)]
     *most, last = names
-    all_of_it = sentence("and", first=", ".join(most), second=last) if most else last
+    all_of_it = (
+        sentence("and", first=sentence("comma").join(most), second=last)
+        if most
+        else last
+    )
     zero = sentence("upstream is zero", upstream=all_of_it)
     words = Learners(
         all_of_it, all_of_it, zero, "", by_size=False, places=False, templates=_table()

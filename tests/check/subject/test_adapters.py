@@ -118,6 +118,16 @@ def _not_callable():
     check_vjp(3, X)
 
 
+class TorchFunction(type("Function", (), {"__module__": "torch.autograd.function"})):
+    @classmethod
+    def apply(cls, x):
+        raise AssertionError
+
+
+def _torch():
+    check_vjp(TorchFunction.apply, X)
+
+
 def _no_arguments():
     check_vjp(lambda x: manual.tanh(x))
 
@@ -154,6 +164,7 @@ def _array_for_pair():
     ("call", "says"),
     [
         (_not_callable, "carries no backward pass"),
+        (_torch, "PyTorch's Function a pair"),
         (_no_arguments, "without example arguments"),
         (_unknown_name, "'gian' is declared"),
         (_bad_level, "quick or standard or full"),
