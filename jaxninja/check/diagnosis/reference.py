@@ -285,4 +285,5 @@ def derivation(
         return mirror
 
     search = Search(mirrored(problem), mirrored(fresh), budget)
-    return search.fixes(search.problem.wrong, reach=False)
+    target = search.problem.wrong  # none, if the forward calls the rule unseen
+    return search.fixes(target, reach=False) if target else []
