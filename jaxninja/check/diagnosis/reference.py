@@ -29,6 +29,7 @@ from jaxninja.check.diagnosis.code.tracing import traced
 from jaxninja.check.diagnosis.edits.search import Search
 from jaxninja.check.diagnosis.edits.single import Fix
 from jaxninja.check.hints import Place
+from jaxninja.check.subject.plain_forward import opened
 
 LAID_OUT = ("reduce_sum", "reshape", "squeeze", "broadcast_in_dim")
 
@@ -40,7 +41,7 @@ class Reference:
     """
 
     def __init__(self, problem: Problem, declared: Callable | None = None):
-        sample, plain = problem.sample, problem.subject.plain
+        sample, plain = problem.sample, opened(problem.subject.plain)
         leaves, tree = jax.tree.flatten(sample.args)
         active = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
 
@@ -285,5 +286,4 @@ def derivation(
         return mirror
 
     search = Search(mirrored(problem), mirrored(fresh), budget)
-    target = search.problem.wrong  # none, if the forward calls the rule unseen
-    return search.fixes(target, reach=False) if target else []
+    return search.fixes(search.problem.wrong, reach=False)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxninja import check_vjp
 from jaxninja.check.diagnosis.code.problem import problems
 from jaxninja.check.diagnosis.edits.lines import of_one_line
 from jaxninja.check.diagnosis.edits.reader import Reader
@@ -60,3 +61,23 @@ def test_an_edit_of_a_line_leaves_alone_what_the_leaf_does_not_depend_on(x64):
     assert edits
     slots = [edit.slot for one in edits for edit in (one, *one.others)]
     assert all(0 in reader.program.reaches(slot) for slot in slots)
+
+
+@jax.custom_vjp
+def normed(x):
+    return x / (x * x).sum()
+
+
+def normed_bwd(x, dy):
+    return (dy / (x * x).sum(),)  # as if the sum were constant
+
+
+normed.defvjp(lambda x: (x / (x * x).sum(), x), normed_bwd)
+
+
+@pytest.mark.parametrize("function", [normed, lambda x: jnp.tanh(normed(x)).sum()])
+def test_what_a_rule_lacks_is_named_in_a_function_that_calls_it(function):
+    report = check_vjp(function, jnp.array([1.0, -2.0, 0.5]), level="quick")
+    said = " ".join(hint.sentence for hint in report.causes)
+    assert "lacks the path through" in said
+    assert "(x * x).sum()" in said
