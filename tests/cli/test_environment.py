@@ -122,11 +122,12 @@ def test_a_stream_without_a_reader_is_dropped_and_told_once(capfd):
 
 
 def test_after_a_command_ctrl_c_ends_the_process_without_a_word(monkeypatch):
-    before = signal.getsignal(signal.SIGINT)
+    ours = signal.default_int_handler
+    before = signal.signal(signal.SIGINT, ours)  # in a shell's background it is ignored
     monkeypatch.setattr(sys, "argv", ["jaxninja", "--version"])
     try:
         cli.main(sys.argv[1:])  # in a process of somebody else's
-        assert signal.getsignal(signal.SIGINT) is before
+        assert signal.getsignal(signal.SIGINT) is ours
         cli.main()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     finally:

@@ -41,7 +41,9 @@ class Reference:
     """
 
     def __init__(self, problem: Problem, declared: Callable | None = None):
-        sample, plain = problem.sample, opened(problem.subject.plain)
+        sample, plain = problem.sample, problem.subject.plain
+        if problem.subject.kind == "function":  # which calls the rules under test
+            plain = opened(plain)
         leaves, tree = jax.tree.flatten(sample.args)
         active = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
 

@@ -28,7 +28,7 @@ LITTLE = 3 * 2.0**-8  # of the largest entry, as of roundings to bfloat16
 class Subject:
     """A gradient of the learner as the checker's diagnosis takes it: one argument."""
 
-    static = ()
+    static, kind = (), "pair"
     source = None
 
     def __init__(self, exercise: Exercise, name: str, piece: Piece):

@@ -14,7 +14,7 @@ SEEDS = (1, 2)
 class Subject:
     """The part of the checker's subject that the engine may rely on."""
 
-    static = ()
+    static, kind = (), "pair"
 
     def __init__(self, plain, fwd, bwd):
         self.plain, self._fwd, self.bwd = plain, fwd, bwd
