@@ -11,7 +11,7 @@ from jaxninja.workbook.exercise import Exercise
 from jaxninja.workbook.exercises import EXERCISES
 from jaxninja.workbook.network import Node
 from jaxninja.workbook.texts import translated
-from jaxninja.workbook.texts.languages import meant, sentence
+from jaxninja.workbook.texts.languages import listing, meant, sentence
 from jaxninja.workbook.texts.wrapping import padded, shortened, wrapped
 
 
@@ -167,10 +167,8 @@ def _reader(exercise: Exercise, node: Node, name: str) -> str:
     upstream = f"d{node.name} {shape(exercise, node.name)}"
     parents = exercise.network.parents(node.name)
     others = [f"{k} {shape(exercise, k)}" for k in parents if k != name]
-    *most, last = [sentence("one") if node.name == "loss" else upstream, *others]
-    first = sentence("comma").join(most)
-    made = sentence("and", first=first, second=last) if most else last
-    return sentence("reader", line=node.line, made=made)
+    first = sentence("one") if node.name == "loss" else upstream
+    return sentence("reader", line=node.line, made=listing([first, *others]))
 
 
 def _steps(number: int, name: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from jaxninja.check.hints import TEMPLATES, Statement, Words
 from jaxninja.check.hints import Hint as CheckersHint
 from jaxninja.workbook.network import Sizes
 from jaxninja.workbook.texts.en import checker as english
-from jaxninja.workbook.texts.languages import current, sentence
+from jaxninja.workbook.texts.languages import current, listing, sentence
 from jaxninja.workbook.texts.zh import checker as chinese
 
 OTHERS = {"zh": chinese}
@@ -27,13 +27,7 @@ def in_our_words(hint: CheckersHint, upstream: set[str], here: Sizes) -> str:
     is 5. The number is what we know, and for which sizes. Operations are called what
     the learner writes, not what JAX calls them.
     """
-    names = [f"d{name}" for name in sorted(upstream)]
-    *most, last = names
-    all_of_it = (
-        sentence("and", first=sentence("comma").join(most), second=last)
-        if most
-        else last
-    )
+    all_of_it = listing(f"d{name}" for name in sorted(upstream))
     zero = sentence("upstream is zero", upstream=all_of_it)
     words = Learners(
         all_of_it, all_of_it, zero, "", by_size=False, places=False, templates=_table()

@@ -88,14 +88,14 @@ def _of_two(letters: Mapping[str, str], found: dict[Sizes, float]) -> str | None
     """A size divided by another, or one by the product of two."""
     for a, b in permutations(letters, 2):
         for formula in ("{} / {}", "1 / ({} * {})"):
-            values = (eval(formula.format(sizes[a], sizes[b])) for sizes in found)
+            values = (_value(formula, sizes[a], sizes[b]) for sizes in found)
             if all(map(_near, found.values(), values)):
                 return formula.format(letters[a], letters[b])
     return None
 
 
-def _value(formula: str, size: int) -> float:
-    return float(eval(formula.format(size)))
+def _value(formula: str, *sizes: int) -> float:
+    return float(eval(formula.format(*sizes)))
 
 
 def _near(a: float, b: float) -> bool:

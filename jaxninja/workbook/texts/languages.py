@@ -48,6 +48,14 @@ def sentence(key: str, **facts: object) -> str:
     return unspaced(SENTENCES[current()][key].format_map(facts))
 
 
+def listing(parts: Iterable[str]) -> str:
+    """One part or several: a, b and c."""
+    *most, last = parts
+    if not most:
+        return last
+    return sentence("and", first=sentence("comma").join(most), second=last)
+
+
 def phrase(text: str) -> str:
     """A few English words that are data elsewhere, in the current language."""
     return _PHRASES[current()].get(text, text)
